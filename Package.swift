@@ -1,0 +1,109 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// scripts/test sets it: a warning of a newer toolchain must not break a user's build.
+let strict = ProcessInfo.processInfo.environment["HOLDFAST_STRICT"] != nil
+
+let common: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+let settings = common + [.strictMemorySafety()]
+
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "holdfast",
+    products: [.executable(name: "holdfast", targets: ["holdfast"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLibFCGI", providers: [.apt(["libfcgi-dev"])]),
+        .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+
+        .target(name: "Channels", swiftSettings: settings),
+        .target(name: "Configuration", dependencies: ["Channels"], swiftSettings: settings),
+        .target(
+            name: "Endpoint",
+            dependencies: ["Channels", "Configuration"],
+            swiftSettings: settings
+        ),
+        .target(name: "FastCGI", dependencies: ["CLibFCGI", "CLinux"], swiftSettings: settings),
+        .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: settings),
+        .target(
+            name: "Bus",
+            dependencies: [
+                "Channels", "Configuration", "CLinux", "CSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "BrowserClient",
+            resources: [.embedInCode("Resources")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Responder",
+            dependencies: [
+                "BrowserClient", "Bus", "Channels", "Configuration", "Endpoint", "FastCGI",
+                "Reactor", "CLinux", log,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "holdfast",
+            dependencies: [
+                "Bus", "Configuration", "Responder", "CLinux", log,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+
+        .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: common),
+        .testTarget(
+            name: "ConfigurationTests",
+            dependencies: ["Channels", "Configuration"],
+            swiftSettings: common
+        ),
+        .testTarget(
+            name: "EndpointTests",
+            dependencies: ["Channels", "Configuration", "Endpoint"],
+            swiftSettings: common
+        ),
+        .testTarget(
+            name: "FastCGITests",
+            dependencies: ["FastCGI", "CLibFCGI", "CLinux"],
+            swiftSettings: common
+        ),
+        .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: common),
+        .testTarget(
+            name: "BusTests",
+            dependencies: [
+                "Bus", "BusWriter", "Channels", "Configuration", "CLinux", "CSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: common
+        ),
+        // A process of its own that BusTests can kill.
+        .executableTarget(
+            name: "BusWriter",
+            dependencies: ["Bus", "Channels", "Configuration", "CLinux"],
+            path: "Tests/BusWriter",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ResponderTests",
+            dependencies: ["FastCGI", "Responder"],
+            swiftSettings: common
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,182 @@
+import CLinux
+import Configuration
+import Glibc
+
+/// A sentence on why the log can't be used, for the operator.
+struct LogProblem: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// Device and inode: tells a file from another that has its name.
+struct FileIdentity: Equatable, Sendable {
+    var device: UInt64
+    var inode: UInt64
+
+    init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
+
+    /// Of what the path leads to now; nil if there is nothing or it can't be reached.
+    init?(path: String) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        self.init(status)
+    }
+
+    init?(descriptor: Int32) {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { return nil }
+        self.init(status)
+    }
+
+    private init(_ status: stat) {
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+}
+
+/// The bus directory: its files' names, its descriptor, and the gate on it.
+///
+/// Every write and every checkpoint of every process happens between `enter` and `leave`: before 3.51.3, SQLite
+/// can lose committed data when one process checkpoints while another resets the write-ahead log. flock also
+/// queues the writers, where SQLite's own lock is a lottery. The kernel releases it when a process dies.
+final class BusDirectory: Sendable {
+    let path: String
+    let identity: FileIdentity
+    /// Of the files made here; nil: the process's own.
+    private let group: gid_t?
+    private let descriptor: Int32
+
+    var logPath: String { path + "/log.sqlite" }
+    var wakePath: String { path + "/wake" }
+    var reservePath: String { path + "/reserve" }
+
+    /// Opens the directory, or makes it (2770, its parent must exist).
+    init(settings: BusSettings) throws(LogProblem) {
+        path = settings.directory
+        group = try Self.groupID(settings.group)
+        if unsafe mkdir(path, 0o770) == 0 {
+            // Set-group-ID, so that files which others make here belong to the same group; mkdir ignores the bit
+            // and obeys the umask.
+            if let group { _ = unsafe chown(path, UInt32.max, group) }
+            _ = unsafe chmod(path, 0o2770)
+        } else if errno != EEXIST {
+            throw Self.problem("make the directory", path)
+        }
+        let opened = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard opened >= 0 else { throw Self.problem("open the directory", path) }
+        descriptor = opened
+        guard let found = FileIdentity(descriptor: opened) else {
+            close(opened)
+            throw Self.problem("look at the directory", path)
+        }
+        identity = found
+        if let type = Self.fileSystemType(found), Self.isNetwork(type) {
+            // No close here: every stored property is set, so deinit does it.
+            throw LogProblem(
+                "\(path) is on a network file system (\(type)), where neither flock nor SQLite's log is safe; "
+                    + "put [bus] directory on a local disk or tmpfs"
+            )
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Waits for the gate, however long a process inside it takes; the caller's patience is a timer elsewhere.
+    func enter() throws(LogProblem) {
+        while flock(descriptor, LOCK_EX) != 0 {
+            if errno != EINTR { throw Self.problem("lock the directory", path) }
+        }
+    }
+
+    func leave() { _ = flock(descriptor, LOCK_UN) }
+
+    /// Whether the path still leads to this directory.
+    var isCurrent: Bool { FileIdentity(path: path) == identity }
+
+    func sync() { _ = fsync(descriptor) }
+
+    /// Makes an empty file for the group unless there is one; SQLite itself would make it with the umask's mode.
+    func makeFile(_ path: String) throws(LogProblem) {
+        let file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o660)
+        guard file >= 0 else {
+            if errno == EEXIST { return }
+            throw Self.problem("make", path)
+        }
+        adopt(file)
+        close(file)
+    }
+
+    /// Gives a file made here its mode and group.
+    func adopt(_ file: Int32) {
+        _ = fchmod(file, 0o660)
+        if let group { _ = fchown(file, UInt32.max, group) }
+    }
+
+    static func problem(_ what: String, _ path: String) -> LogProblem {
+        let code = errno
+        let reason = unsafe String(cString: strerror(code))
+        let advice =
+            switch code {
+            case EACCES, EPERM:
+                "; the directory and its files must belong to the group in [bus] group"
+            case ENOENT: "; its parent directory must exist"
+            case EROFS: "; it must be writable"
+            case ENOSPC, EDQUOT: "; make room on it"
+            default: ""
+            }
+        return LogProblem("cannot \(what) \(path): \(reason)\(advice)")
+    }
+
+    private static func groupID(_ name: String?) throws(LogProblem) -> gid_t? {
+        guard let name else { return nil }
+        if let number = gid_t(name) { return number }
+        guard let entry = unsafe getgrnam(name) else {
+            throw LogProblem("[bus] group = \(name): there is no such group on this machine")
+        }
+        return unsafe entry.pointee.gr_gid
+    }
+
+    private static func isNetwork(_ type: String) -> Bool {
+        let names = [
+            "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "lustre", "gfs2",
+            "ocfs2", "glusterfs", "beegfs",
+        ]
+        // "fuse.sshfs" and its like; the local ones say "fuseblk".
+        return names.contains(type) || type.hasPrefix("fuse.")
+    }
+
+    /// The type of the file system with the device, as in the fields of proc(5) mountinfo:
+    /// `36 35 98:0 /root /mount options [tags…] - type source options`. Nil where no line names the device.
+    private static func fileSystemType(_ identity: FileIdentity) -> String? {
+        // Linux packs numbers beyond 8 bits this way (sysmacros.h).
+        let device = identity.device
+        let major = (device >> 8) & 0xfff | (device >> 32) & ~0xfff
+        let minor = device & 0xff | (device >> 12) & ~0xff
+        let wanted = "\(major):\(minor)"
+        for line in readText("/proc/self/mountinfo").split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 3, fields[2] == wanted,
+                let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count
+            else { continue }
+            return String(fields[dash + 1])
+        }
+        return nil
+    }
+}
+
+/// All of a small file that the kernel makes up; empty where it can't be read.
+func readText(_ path: String) -> String {
+    let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return "" }
+    defer { close(file) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16_384)
+    while true {
+        let count = unsafe read(file, &buffer, buffer.count)
+        guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+        bytes += buffer.prefix(count)
+    }
+}

@@ -1,0 +1,100 @@
+import CLinux
+package import Channels
+package import Configuration
+import Glibc
+import Synchronization
+
+/// The durable log: one per process, any number of processes on one directory.
+///
+/// Three threads: the writer appends and trims, the reader follows other processes and reads history, the waker
+/// waits for other processes' bell. All calls only post to a mailbox, and may come from any thread. `deliver` is called
+/// on these threads; for what changes the log's content one call at a time and under a lock, so that it must only hand
+/// the event over.
+///
+/// The directory holds `log.sqlite` with its -wal and -shm, `wake` (bell and witness), `reserve`, and at most three
+/// `log.sqlite.damaged-N`: a log that turned out damaged is renamed and a new one begun under a new epoch, because a
+/// service that goes on and tells every subscriber of the gap loses nothing silently, and nothing readable is deleted.
+package final class Log: Sendable {
+    private let shared: LogShared
+    private let threads = Mutex<[LogThread]>([])
+
+    /// - Parameters:
+    ///   - channelLimit: how many channels are remembered (`[limits] channels`).
+    ///   - retention: what a channel keeps; called on the log's threads.
+    package init(
+        settings: BusSettings,
+        channelLimit: Int,
+        retention: @escaping @Sendable (ChannelName) -> Retention,
+        clocks: LogClocks = .system,
+        deliver: @escaping @Sendable (LogEvent) -> Void
+    ) {
+        shared = LogShared(
+            settings: settings,
+            channelLimit: channelLimit,
+            clocks: clocks,
+            retention: retention,
+            deliver: deliver
+        )
+    }
+
+    /// Opens the log on the writer thread; `.opened` or `.unavailable` follows.
+    package func start() {
+        let shared = shared
+        threads.withLock { threads in
+            precondition(threads.isEmpty, "the log is started once")
+            threads.append(LogThread(name: "hf-log-writer") { LogWriter(shared).run() })
+            threads.append(LogThread(name: "hf-log-reader") { LogReader(shared).run() })
+            threads.append(LogThread(name: "hf-log-waker") { LogWaker(shared: shared).run() })
+        }
+    }
+
+    package func append(_ append: Append) { shared.writerBox.post(.append(append)) }
+
+    package func read(_ request: HistoryRequest) { shared.readerBox.post(.history(request)) }
+
+    /// Looks for one message by its id; `.message` follows, nil where it is not there (any more).
+    package func message(ticket: UInt64, id: Cursor) {
+        shared.readerBox.post(.message(ticket: ticket, id))
+    }
+
+    package func replaceRetention(_ retention: @escaping @Sendable (ChannelName) -> Retention) {
+        shared.retention = retention
+        shared.writerBox.post(.retentionChanged)
+    }
+
+    /// Commits and answers what is queued, then ends the threads. False where that took longer than the patience,
+    /// as when another process is stuck inside the gate: the process may exit nevertheless.
+    @discardableResult
+    package func stop(patienceMilliseconds: Int64 = 5000) -> Bool {
+        let end = monotonicMilliseconds() + patienceMilliseconds
+        shared.writerBox.post(.stop)
+        let threads = threads.withLock { $0 }
+        guard let writer = threads.first else { return true }
+        let left = { max(1, end - monotonicMilliseconds()) }
+        var done = writer.join(patienceMilliseconds: left())
+        shared.stopping.store(true, ordering: .releasing)
+        shared.readerBox.post(.stop)
+        shared.wakerBell.ring()
+        shared.position.opened?.page.ring()
+        for thread in threads.dropFirst() where !thread.join(patienceMilliseconds: left()) {
+            done = false
+        }
+        return done
+    }
+
+    package var statistics: LogStatistics { shared.statistics }
+
+    /// Now on the retention clock, which `Message.expiresMilliseconds` goes by. Any thread.
+    package func retentionMilliseconds() -> Int64 { shared.time().time.retention }
+}
+
+extension LogClocks {
+    /// The machine's own.
+    package static var system: LogClocks {
+        LogClocks(
+            wall: { microseconds(of: CLOCK_REALTIME) / 1000 },
+            sinceBoot: { microseconds(of: CLOCK_BOOTTIME) / 1000 },
+            bootName: String(readText("/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" })
+        )
+    }
+}

@@ -1,0 +1,179 @@
+import Channels
+import Configuration
+import GRDB
+
+/// The reader's queries: stretches of the log for some channels, always with a limit and read out completely.
+struct LogHistory {
+    let reading: LogReading
+    let begin: Statement
+    let end: Statement
+    private let after: Query
+    private let newest: Query
+    private let firstAfter: Query
+    private let messageAt: Query
+
+    init(_ database: Database) throws {
+        reading = try LogReading(database)
+        begin = try database.makeStatement(sql: "BEGIN")
+        end = try database.makeStatement(sql: "COMMIT")
+        let live = "kept > ? AND (expires IS NULL OR expires > ?)"
+        after = try Query(
+            database,
+            """
+            SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(live)
+            ORDER BY offset LIMIT ?
+            """
+        )
+        newest = try Query(
+            database,
+            """
+            SELECT offset FROM messages WHERE channel = ? AND \(live)
+            ORDER BY offset DESC LIMIT ?
+            """
+        )
+        firstAfter = try Query(
+            database,
+            """
+            SELECT kept FROM messages WHERE channel = ? AND offset > ? ORDER BY offset LIMIT 1
+            """
+        )
+        messageAt = try Query(
+            database,
+            """
+            SELECT \(LogReading.columns) FROM messages m CROSS JOIN channels c ON c.id = m.channel
+            WHERE m.offset = ?
+            """
+        )
+    }
+
+    /// Reads within the running transaction, whose state is given.
+    func read(
+        _ request: HistoryRequest,
+        state: StateRow,
+        epochs: EpochHistory,
+        now: Int64,
+        retention: (ChannelName) -> Retention
+    ) throws -> HistoryReading {
+        var offsets: [Int64] = []
+        var newestOfAll: Int64 = 0
+        var gap: (through: Int64, reason: GapReason)?
+        func miss(_ through: Int64, _ reason: GapReason) {
+            if through > gap?.through ?? 0 { gap = (through, reason) }
+        }
+        let limit = max(1, request.messageLimit)
+        for name in Set(request.channels) {
+            guard let row = try reading.channel(name) else {
+                newestOfAll = max(newestOfAll, state.forgottenThrough)
+                if case .after(let offset) = request.start, offset.value < state.forgottenThrough {
+                    miss(state.forgottenThrough, .trimmed)
+                }
+                continue
+            }
+            newestOfAll = max(newestOfAll, row.lastOffset, row.trimmedThrough)
+            // What is too old is gone, whether or not the writer has come to it.
+            let tooOld = now - retention(name).ageMilliseconds
+            switch request.start {
+            case .after(let offset):
+                if row.trimmedThrough > offset.value { miss(row.trimmedThrough, row.trimReason) }
+                try firstAfter.bind(.integer(row.id), .integer(offset.value))
+                if try firstAfter.step() {
+                    if firstAfter.integer(0) <= tooOld { miss(offset.value + 1, .trimmed) }
+                    firstAfter.finish()
+                }
+                offsets += try list(row.id, after: offset.value, tooOld, now, limit + 1)
+            case .first:
+                offsets += try list(row.id, after: 0, tooOld, now, limit + 1)
+            case .last(let count):
+                try newest.bind(
+                    .integer(row.id),
+                    .integer(tooOld),
+                    .integer(now),
+                    .integer(count)
+                )
+                while try newest.step() { offsets.append(newest.integer(0)) }
+            case .age(let milliseconds):
+                offsets += try list(
+                    row.id,
+                    after: 0,
+                    max(tooOld, now - milliseconds),
+                    now,
+                    limit + 1
+                )
+            case .newest:
+                break
+            }
+        }
+        offsets.sort()
+        var messages: [Message] = []
+        var bytes = 0
+        var more = false
+        for offset in offsets {
+            if messages.count == limit {
+                more = true
+                break
+            }
+            guard let message = try fetch(offset, epochs) else { continue }
+            bytes += message.body.count
+            if bytes > request.byteLimit, !messages.isEmpty {
+                more = true
+                break
+            }
+            messages.append(message)
+        }
+        let scanned = more ? messages.last?.offset : nil
+        return HistoryReading(
+            messages: messages,
+            scanned: scanned ?? Offset(state.head),
+            more: more,
+            gap: gap?.reason,
+            newest: Offset(newestOfAll)
+        )
+    }
+
+    /// The message of that id, if it may still be replayed.
+    func message(
+        _ id: Channels.Cursor,
+        state: StateRow,
+        epochs: EpochHistory,
+        now: Int64,
+        retention: (ChannelName) -> Retention
+    ) throws -> Message? {
+        guard id.offset.value <= state.head, epochs.epoch(of: id.offset) == id.epoch,
+            let message = try fetch(id.offset.value, epochs),
+            message.expiresMilliseconds ?? .max > now,
+            let row = try reading.channel(message.channel), row.trimmedThrough < id.offset.value
+        else { return nil }
+        // `kept` is what retention goes by; the wall clock's time is only shown.
+        try firstAfter.bind(.integer(row.id), .integer(id.offset.value - 1))
+        guard try firstAfter.step() else { return nil }
+        defer { firstAfter.finish() }
+        return firstAfter.integer(0) > now - retention(message.channel).ageMilliseconds
+            ? message : nil
+    }
+
+    private func list(
+        _ channel: Int64,
+        after offset: Int64,
+        _ tooOld: Int64,
+        _ now: Int64,
+        _ limit: Int
+    ) throws -> [Int64] {
+        var offsets: [Int64] = []
+        try after.bind(
+            .integer(channel),
+            .integer(offset),
+            .integer(tooOld),
+            .integer(now),
+            .integer(limit)
+        )
+        while try after.step() { offsets.append(after.integer(0)) }
+        return offsets
+    }
+
+    private func fetch(_ offset: Int64, _ epochs: EpochHistory) throws -> Message? {
+        try messageAt.bind(.integer(offset))
+        guard try messageAt.step() else { return nil }
+        defer { messageAt.finish() }
+        return try LogReading.message(messageAt, epochs)
+    }
+}

@@ -1,0 +1,220 @@
+import CLinux
+import Channels
+import Configuration
+import GRDB
+import Synchronization
+
+/// The reader thread: follows what other processes commit, and reads history.
+///
+/// It never takes the gate, so that a process which is stuck inside stops publishers and never subscribers. What it
+/// finds wrong with the file it leaves to the writer.
+final class LogReader {
+    private let shared: LogShared
+    private var connection: LogConnection?
+    private var history: LogHistory?
+    private var generation = -1
+    private var requests: [LogShared.ReaderCommand] = []
+    /// The generation about which the writer was asked to look, and when.
+    private var asked: (generation: Int, at: Int64) = (-1, 0)
+    private var nextLook: Int64 = 0
+
+    init(_ shared: LogShared) { self.shared = shared }
+
+    func run() {
+        while true {
+            var stop = false
+            for command in shared.readerBox.take(waitingMilliseconds: 1000) {
+                switch command {
+                case .history, .message: requests.append(command)
+                case .follow, .changed: break
+                case .stop: stop = true
+                }
+            }
+            if stop {
+                failRequests()
+                return
+            }
+            turn()
+        }
+    }
+
+    private func turn() {
+        let position = shared.position
+        guard let opened = position.opened else {
+            close()
+            failRequests()
+            return
+        }
+        let now = monotonicMilliseconds()
+        if now >= nextLook {
+            nextLook = now + 1000
+            if FileIdentity(path: opened.path) != opened.identity { askWriter(position.generation) }
+        }
+        do {
+            if generation != position.generation { try open(opened, position.generation) }
+            guard let connection, let history else { return }
+            try connection.use { database in
+                try history.begin.execute()
+                defer { if database.isInsideTransaction { try? history.end.execute() } }
+                try read(history, opened, position)
+            }
+        } catch {
+            // The writer finds out what is wrong with the file, if anything; who waits for an answer gets one.
+            close()
+            askWriter(position.generation)
+            failRequests()
+        }
+    }
+
+    /// Within one transaction, begun after `position` was looked up: whatever it sees is told before the answers.
+    private func read(
+        _ history: LogHistory,
+        _ opened: LogShared.Opened,
+        _ position: LogShared.Position
+    ) throws {
+        let state = try history.reading.state()
+        // Another epoch, or an end before what was told: the requests wait for the writer to tell the new state.
+        guard state.epoch == opened.epochNumber, state.head >= position.head else {
+            askWriter(generation)
+            return
+        }
+        var followed = 0
+        var allTold = true
+        try history.reading.follow(
+            after: position.head,
+            stamp: position.stamp,
+            upTo: state,
+            epochs: opened.epochs
+        ) { batch in
+            allTold = allTold && shared.tellFollowed(batch, generation: generation)
+            if allTold { followed += batch.messages.count }
+        }
+        if followed > 0 { shared.count { $0.messagesFollowed += followed } }
+        // Else the writer is about to tell, and calls again; the requests wait as long.
+        guard allTold else { return }
+        shared.noteStamp(state.trimStamp, generation: generation)
+        answer(history, state, opened)
+    }
+
+    private func answer(_ history: LogHistory, _ state: StateRow, _ opened: LogShared.Opened) {
+        let now = shared.time().time.retention
+        let retention = shared.retention
+        let requests = self.requests
+        self.requests = []
+        for request in requests {
+            switch request {
+            case .history(let request):
+                shared.count { $0.historyReads += 1 }
+                let result = Result {
+                    try history.read(
+                        request,
+                        state: state,
+                        epochs: opened.epochs,
+                        now: now,
+                        retention: retention
+                    )
+                }
+                tellResult(result.mapError { _ in .unavailable }) {
+                    .history(ticket: request.ticket, $0)
+                }
+            case .message(let ticket, let id):
+                shared.count { $0.historyReads += 1 }
+                let result = Result {
+                    try history.message(
+                        id,
+                        state: state,
+                        epochs: opened.epochs,
+                        now: now,
+                        retention: retention
+                    )
+                }
+                tellResult(result.mapError { _ in .unavailable }) {
+                    .message(ticket: ticket, $0)
+                }
+            case .follow, .changed, .stop: break
+            }
+        }
+    }
+
+    private func tellResult<T>(
+        _ result: Result<T, LogFailure>,
+        _ event: (Result<T, LogFailure>) -> LogEvent
+    ) {
+        if case .failure = result { askWriter(generation) }
+        shared.deliver(event(result))
+    }
+
+    private func failRequests() {
+        let requests = self.requests
+        self.requests = []
+        for request in requests {
+            switch request {
+            case .history(let request):
+                shared.deliver(.history(ticket: request.ticket, .failure(.unavailable)))
+            case .message(let ticket, _):
+                shared.deliver(.message(ticket: ticket, .failure(.unavailable)))
+            case .follow, .changed, .stop: break
+            }
+        }
+    }
+
+    /// At most once a second for one state of affairs.
+    private func askWriter(_ generation: Int) {
+        let now = monotonicMilliseconds()
+        if asked.generation == generation, now < asked.at + 1000 { return }
+        asked = (generation, now)
+        shared.writerBox.post(.check)
+    }
+
+    private func open(_ opened: LogShared.Opened, _ generation: Int) throws {
+        close()
+        let connection = try LogConnection(
+            path: opened.path,
+            settings: shared.settings,
+            readOnly: true
+        )
+        guard FileIdentity(path: opened.path) == opened.identity else {
+            throw LogProblem("log.sqlite was replaced")
+        }
+        history = try connection.use { try LogHistory($0) }
+        self.connection = connection
+        self.generation = generation
+    }
+
+    private func close() {
+        // Statements first, so that the connection can close.
+        history = nil
+        connection = nil
+        generation = -1
+    }
+}
+
+/// The waker thread: waits on the wake page and calls the reader when another process committed.
+struct LogWaker {
+    let shared: LogShared
+
+    func run() {
+        while !shared.stopping.load(ordering: .acquiring) {
+            let bell = shared.wakerBell.value
+            guard let opened = shared.position.opened else {
+                if shared.stopping.load(ordering: .acquiring) { return }
+                shared.wakerBell.wait(whileEqual: bell, milliseconds: 1000)
+                continue
+            }
+            let seen = opened.page.bellValue
+            let position = shared.position
+            if shared.stopping.load(ordering: .acquiring) { return }
+            if opened.page.head > max(position.head, position.committed)
+                || opened.page.epoch != opened.epochs.current.name
+            {
+                shared.readerBox.post(.follow)
+            }
+            opened.page.wait(whileEqual: seen, milliseconds: 1000)
+            // Rung by our own commit: while this process publishes, its writer reads the others' messages as well, and
+            // waking up for each of its commits would cost it a third of its pace.
+            if opened.page.head <= shared.position.committed {
+                shared.wakerBell.wait(whileEqual: bell, milliseconds: 1)
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+import Channels
+import Configuration
+import GRDB
+
+/// What the writer and the reader read in the same way, each on its own connection and inside a transaction.
+struct LogReading {
+    private let stateQuery: Query
+    private let epochQuery: Query
+    private let markQuery: Query
+    private let followQuery: Query
+    private let newestQuery: Query
+    private let marksAboveQuery: Query
+    private let channelQuery: Query
+
+    /// The columns of every query that yields messages; see `message(_:epochs:)`.
+    static let columns = """
+        m.offset, c.name, m.time, m.kind, m.content_type, m.type, m.expires, m.topic, m.body, m.kept
+        """
+
+    init(_ database: Database) throws {
+        let messages =
+            "SELECT \(Self.columns) FROM messages m CROSS JOIN channels c ON c.id = m.channel"
+        stateQuery = try Query(
+            database,
+            """
+            SELECT head, trim_stamp, forgotten_through, epoch, channels, messages, clock, clock_boot, boot
+            FROM state WHERE id = 1
+            """
+        )
+        epochQuery = try Query(database, "SELECT name, start FROM epochs ORDER BY number")
+        markQuery = try Query(
+            database,
+            """
+            SELECT name, trimmed_through, trim_reason FROM channels
+            WHERE trim_stamp > ? AND trimmed_through > 0 ORDER BY trim_stamp
+            """
+        )
+        followQuery = try Query(
+            database,
+            "\(messages) WHERE m.offset > ? AND m.offset <= ? ORDER BY m.offset"
+        )
+        newestQuery = try Query(database, "\(messages) ORDER BY m.offset DESC LIMIT ?")
+        marksAboveQuery = try Query(
+            database,
+            "SELECT name, trimmed_through, trim_reason FROM channels WHERE trimmed_through > ?"
+        )
+        channelQuery = try Query(
+            database,
+            """
+            SELECT id, last_offset, count, bytes, due, trimmed_through, trim_reason
+            FROM channels WHERE name = ?
+            """
+        )
+    }
+
+    func state() throws -> StateRow {
+        try stateQuery.bind()
+        guard try stateQuery.step() else { throw LogProblem("log.sqlite has lost its state row") }
+        defer { stateQuery.finish() }
+        return StateRow(
+            head: stateQuery.integer(0),
+            trimStamp: stateQuery.integer(1),
+            forgottenThrough: stateQuery.integer(2),
+            epoch: stateQuery.integer(3),
+            channels: stateQuery.integer(4),
+            messages: stateQuery.integer(5),
+            clock: stateQuery.integer(6),
+            clockBoot: stateQuery.integer(7),
+            boot: stateQuery.text(8)
+        )
+    }
+
+    /// Nil in a log that was just made.
+    func epochs() throws -> EpochHistory? {
+        var stretches: [EpochHistory.Stretch] = []
+        try epochQuery.bind()
+        while try epochQuery.step() {
+            guard let epoch = Epoch(epochQuery.text(0)) else {
+                epochQuery.finish()
+                throw LogProblem("log.sqlite names an epoch in a way this holdfast does not")
+            }
+            stretches.append(.init(epoch: epoch, start: Offset(epochQuery.integer(1))))
+        }
+        return stretches.isEmpty ? nil : EpochHistory(stretches)
+    }
+
+    func channel(_ name: ChannelName) throws -> ChannelRow? {
+        try channelQuery.bind(.text(name.text))
+        guard try channelQuery.step() else { return nil }
+        defer { channelQuery.finish() }
+        return ChannelRow(
+            id: channelQuery.integer(0),
+            name: name,
+            lastOffset: channelQuery.integer(1),
+            count: channelQuery.integer(2),
+            bytes: channelQuery.integer(3),
+            due: channelQuery.optionalInteger(4),
+            trimmedThrough: channelQuery.integer(5),
+            trimReason: GapReason(stored: channelQuery.integer(6))
+        )
+    }
+
+    /// What was committed beyond (head, stamp) up to `state`, in contiguous batches of bounded size.
+    ///
+    /// A mark goes into the batch whose stretch holds it: messages it took from that stretch were never seen here.
+    func follow(
+        after head: Int64,
+        stamp: Int64,
+        upTo state: StateRow,
+        epochs: EpochHistory,
+        deliver: (CommittedBatch) -> Void
+    ) throws {
+        var marks: [TrimMark] = []
+        if state.trimStamp > stamp {
+            try markQuery.bind(.integer(stamp))
+            marks = try Self.marks(markQuery)
+        }
+        var previous = head
+        var messages: [Message] = []
+        var bytes = 0
+        func flush(to newHead: Int64) {
+            let here = marks.filter { $0.through.value <= newHead }
+            if previous == newHead && here.isEmpty { return }
+            marks.removeAll { $0.through.value <= newHead }
+            deliver(
+                CommittedBatch(
+                    previous: Offset(previous),
+                    head: Offset(newHead),
+                    messages: messages,
+                    trims: here
+                )
+            )
+            (previous, messages, bytes) = (newHead, [], 0)
+        }
+        if state.head > head {
+            try followQuery.bind(.integer(head), .integer(state.head))
+            defer { followQuery.finish() }
+            while try followQuery.step() {
+                let message = try Self.message(followQuery, epochs)
+                messages.append(message)
+                bytes += message.body.count
+                if messages.count >= 512 || bytes >= 1 << 22 { flush(to: message.offset.value) }
+            }
+        }
+        flush(to: max(state.head, previous))
+    }
+
+    /// The newest part of the log within the bounds, without what has expired or is too old to be replayed.
+    func newest(
+        state: StateRow,
+        epochs: EpochHistory,
+        messageLimit: Int,
+        byteLimit: Int,
+        now: Int64,
+        retention: (ChannelName) -> Retention
+    ) throws -> LogState {
+        var messages: [Message] = []
+        var aged: [ChannelName: Int64] = [:]
+        var ages: [ChannelName: Int64] = [:]
+        var bytes = 0
+        var floor = state.head
+        try newestQuery.bind(.integer(messageLimit))
+        defer { newestQuery.finish() }
+        while try newestQuery.step() {
+            let message = try Self.message(newestQuery, epochs)
+            bytes += message.body.count
+            if bytes > byteLimit { break }
+            floor = message.offset.value - 1
+            let age: Int64
+            if let known = ages[message.channel] {
+                age = known
+            } else {
+                age = retention(message.channel).ageMilliseconds
+                ages[message.channel] = age
+            }
+            if newestQuery.integer(9) <= now - age {
+                aged[message.channel] = max(aged[message.channel] ?? 0, message.offset.value)
+            } else if message.expiresMilliseconds ?? .max > now {
+                messages.append(message)
+            }
+        }
+        try marksAboveQuery.bind(.integer(floor))
+        var marks = try Self.marks(marksAboveQuery)
+        for (channel, through) in aged {
+            marks.append(TrimMark(channel: channel, through: Offset(through), reason: .trimmed))
+        }
+        // Below a mark nothing is replayed, even where two processes' clocks let a younger message be there.
+        messages.removeAll { aged[$0.channel] ?? 0 >= $0.offset.value }
+        return LogState(
+            epochs: epochs,
+            head: Offset(state.head),
+            floor: Offset(floor),
+            messages: messages.reversed(),
+            trims: marks,
+            forgottenThrough: Offset(state.forgottenThrough)
+        )
+    }
+
+    static func message(_ query: Query, _ epochs: EpochHistory) throws -> Message {
+        guard let channel = try? ChannelName(query.text(1)),
+            let kind = BodyKind(rawValue: UInt8(truncatingIfNeeded: query.integer(3)))
+        else { throw LogProblem("log.sqlite holds a message that this holdfast can't read") }
+        let offset = Offset(query.integer(0))
+        return Message(
+            offset: offset,
+            epoch: epochs.epoch(of: offset),
+            channel: channel,
+            timeMilliseconds: query.integer(2),
+            kind: kind,
+            contentType: query.text(4),
+            body: query.blob(8),
+            type: query.optionalText(5),
+            expiresMilliseconds: query.optionalInteger(6),
+            topic: query.optionalText(7)
+        )
+    }
+
+    private static func marks(_ query: Query) throws -> [TrimMark] {
+        var marks: [TrimMark] = []
+        while try query.step() {
+            guard let channel = try? ChannelName(query.text(0)) else { continue }
+            marks.append(
+                TrimMark(
+                    channel: channel,
+                    through: Offset(query.integer(1)),
+                    reason: GapReason(stored: query.integer(2))
+                )
+            )
+        }
+        return marks
+    }
+}
+
+extension EpochHistory {
+    /// The epoch in which the offset was given out.
+    func epoch(of offset: Offset) -> Epoch {
+        (stretches.last { $0.start <= offset } ?? stretches[0]).epoch
+    }
+}
+
+extension Retention {
+    var ageMilliseconds: Int64 { Int64(ageSeconds) * 1000 }
+}

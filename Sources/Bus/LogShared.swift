@@ -1,0 +1,198 @@
+import Channels
+import Configuration
+import Synchronization
+
+/// What the log's threads share: the mailboxes, the clock, and how much of the log the process was told.
+final class LogShared: Sendable {
+    enum WriterCommand: Sendable {
+        case append(Append)
+        /// Something about the log's file looks different from what is known: look now.
+        case check
+        /// The retention rules are others.
+        case retentionChanged
+        case stop
+    }
+
+    enum ReaderCommand: Sendable {
+        case history(HistoryRequest)
+        case message(ticket: UInt64, Cursor)
+        /// Other processes may have committed.
+        case follow
+        /// The log was opened, replaced or lost.
+        case changed
+        case stop
+    }
+
+    /// The log as it is open now.
+    struct Opened: Sendable {
+        var path: String
+        var identity: FileIdentity
+        var page: WakePage
+        var epochs: EpochHistory
+        var epochNumber: Int64
+    }
+
+    struct Position: Sendable {
+        /// Rises with every opening and loss, so that nothing read from an older file is told after it.
+        var generation = 0
+        /// Newest offset and trim stamp that were told.
+        var head: Int64 = 0
+        var stamp: Int64 = 0
+        /// Newest offset that this process committed and is about to tell.
+        var committed: Int64 = 0
+        /// Whether the writer is between its transaction's begin and the telling of it. What it commits is told by
+        /// nobody else: its own trimming may have taken messages out of the file that only it can still tell.
+        var writing = false
+        var readerWaits = false
+        var opened: Opened?
+    }
+
+    let settings: BusSettings
+    let channelLimit: Int
+    let clocks: LogClocks
+    let writerBox = Mailbox<WriterCommand>()
+    let readerBox = Mailbox<ReaderCommand>()
+    /// Rung when there is another wake page to wait on, or none.
+    let wakerBell = FutexWord()
+    let stopping = Atomic(false)
+    private let deliverEvent: @Sendable (LogEvent) -> Void
+    private let retentionRules: Mutex<@Sendable (ChannelName) -> Retention>
+    private let clock = Mutex<RetentionClock?>(nil)
+    private let positionNow = Mutex(Position())
+    private let counters = Mutex(LogStatistics())
+
+    init(
+        settings: BusSettings,
+        channelLimit: Int,
+        clocks: LogClocks,
+        retention: @escaping @Sendable (ChannelName) -> Retention,
+        deliver: @escaping @Sendable (LogEvent) -> Void
+    ) {
+        self.settings = settings
+        self.channelLimit = channelLimit
+        self.clocks = clocks
+        retentionRules = Mutex(retention)
+        deliverEvent = deliver
+    }
+
+    var position: Position { positionNow.withLock { $0 } }
+
+    var retention: @Sendable (ChannelName) -> Retention {
+        get { retentionRules.withLock { $0 } }
+        set { retentionRules.withLock { $0 = newValue } }
+    }
+
+    var statistics: LogStatistics { counters.withLock { $0 } }
+
+    func count(_ change: (inout LogStatistics) -> Void) { counters.withLock { change(&$0) } }
+
+    /// Events that say nothing about the log's content.
+    func deliver(_ event: LogEvent) { deliverEvent(event) }
+
+    /// Tells the log's whole state; everything told before is void.
+    func tell(opened state: LogState, stamp: Int64, as opened: Opened) {
+        let before = positionNow.withLock { position in
+            let before = position.opened?.page
+            position = Position(
+                generation: position.generation + 1,
+                head: state.head.value,
+                stamp: stamp,
+                committed: state.head.value,
+                writing: position.writing,
+                readerWaits: position.readerWaits,
+                opened: opened
+            )
+            deliverEvent(.opened(state))
+            return before
+        }
+        readerBox.post(.changed)
+        wakerBell.ring()
+        if let before, before !== opened.page { before.ring() }
+    }
+
+    func tell(unavailable sentence: String) {
+        let before = positionNow.withLock { position in
+            let before = position.opened?.page
+            position.generation += 1
+            position.opened = nil
+            deliverEvent(.unavailable(sentence))
+            return before
+        }
+        readerBox.post(.changed)
+        before?.ring()
+    }
+
+    /// Tells a batch, unless the log it was read from was replaced meanwhile; what else is told stays in order,
+    /// because the lock is held.
+    func tell(_ batch: CommittedBatch, generation: Int) -> Bool {
+        positionNow.withLock { position in
+            guard position.generation == generation else { return false }
+            deliverEvent(.committed(batch))
+            position.head = max(position.head, batch.head.value)
+            return true
+        }
+    }
+
+    /// The reader's `tell`: false also while the writer writes, which calls the reader again when it is done.
+    func tellFollowed(_ batch: CommittedBatch, generation: Int) -> Bool {
+        positionNow.withLock { position in
+            guard position.generation == generation else { return false }
+            if position.writing {
+                position.readerWaits = true
+                return false
+            }
+            deliverEvent(.committed(batch))
+            position.head = max(position.head, batch.head.value)
+            return true
+        }
+    }
+
+    /// Before the writer's transaction begins, which is how the reader knows that it saw none of it.
+    func beginWriting() { positionNow.withLock { $0.writing = true } }
+
+    func endWriting() {
+        let waits = positionNow.withLock { position in
+            defer { (position.writing, position.readerWaits) = (false, false) }
+            return position.readerWaits
+        }
+        if waits { readerBox.post(.follow) }
+    }
+
+    /// All marks up to this stamp were told.
+    func noteStamp(_ stamp: Int64, generation: Int) {
+        positionNow.withLock { position in
+            if position.generation == generation { position.stamp = max(position.stamp, stamp) }
+        }
+    }
+
+    /// Notes what is about to be told, so that our own wake-up does not make the reader read it.
+    func noteCommitted(_ head: Int64) {
+        positionNow.withLock { $0.committed = max($0.committed, head) }
+    }
+
+    /// The times now; `ahead` if the wall clock jumped forwards and is being caught up with.
+    func time() -> (time: LogTime, ahead: Bool) {
+        let (wall, boot) = (clocks.wall(), clocks.sinceBoot())
+        return clock.withLock { clock in
+            var now = clock ?? RetentionClock(wallMilliseconds: wall, bootMilliseconds: boot)
+            let ahead = now.advance(wallMilliseconds: wall, bootMilliseconds: boot)
+            clock = now
+            return (
+                LogTime(wall: wall, retention: now.milliseconds, sinceBoot: boot), ahead
+            )
+        }
+    }
+
+    /// Goes on from what the clock showed at the log's newest commit, once, if that was during this boot.
+    func resumeClock(milliseconds: Int64, bootMilliseconds: Int64) {
+        let (wall, boot) = (clocks.wall(), clocks.sinceBoot())
+        clock.withLock { clock in
+            if clock != nil { return }
+            clock = RetentionClock(
+                wallMilliseconds: wall,
+                bootMilliseconds: boot,
+                last: (milliseconds, bootMilliseconds)
+            )
+        }
+    }
+}

@@ -1,0 +1,211 @@
+import Channels
+import Configuration
+
+extension LogStore {
+    /// How long a key is remembered (HTTP interface, Idempotency-Key).
+    static let keyMilliseconds: Int64 = 300_000
+
+    /// What became of one append inside the running transaction.
+    enum Written {
+        case committed(first: Int64, count: Int64)
+        case repeated(first: Int64, count: Int64)
+        case conflict
+        case full
+    }
+
+    /// Gives the drafts their places and stores them; nothing is stored unless the answer is `.committed`.
+    func append(
+        _ append: Append,
+        _ time: LogTime,
+        epoch: Epoch,
+        into messages: inout [Message]
+    ) throws -> Written {
+        var key: (scope: String, digest: [UInt8])?
+        if let idempotency = append.idempotency {
+            let wanted = (idempotency.scope(append.drafts), DraftDigest.of(append.drafts))
+            key = wanted
+            try writing.findKey.bind(.text(wanted.0))
+            if try writing.findKey.step() {
+                defer { writing.findKey.finish() }
+                if writing.findKey.integer(3) + Self.keyMilliseconds > time.retention {
+                    return writing.findKey.blob(0) == wanted.1
+                        ? .repeated(
+                            first: writing.findKey.integer(1),
+                            count: writing.findKey.integer(2)
+                        )
+                        : .conflict
+                }
+            }
+        }
+        // Before anything is written, so that this append alone can be refused.
+        for draft in append.drafts where touched[draft.channel] == nil {
+            guard let row = try reading.channel(draft.channel) ?? makeChannel(draft.channel) else {
+                return .full
+            }
+            touched[draft.channel] = row
+        }
+        let first = state.head + 1
+        for draft in append.drafts {
+            messages.append(try store(draft, time, epoch))
+        }
+        if let key {
+            try writing.insertKey.bind(
+                .text(key.scope),
+                .blob(key.digest),
+                .integer(first),
+                .integer(append.drafts.count),
+                .integer(time.retention)
+            )
+            try writing.insertKey.run()
+        }
+        return .committed(first: first, count: Int64(append.drafts.count))
+    }
+
+    private func store(_ draft: Draft, _ time: LogTime, _ epoch: Epoch) throws -> Message {
+        guard var row = touched[draft.channel] else {
+            preconditionFailure("a draft's channel is loaded before it is stored")
+        }
+        if let topic = draft.topic { try replace(topic, in: &row) }
+        state.head += 1
+        state.messages += 1
+        let expires = draft.timeToLiveSeconds.map { time.retention + Int64($0) * 1000 }
+        try writing.insertMessage.bind(
+            .integer(state.head),
+            .integer(row.id),
+            .integer(time.wall),
+            .integer(time.retention),
+            .optional(expires),
+            .integer(Int64(draft.kind.rawValue)),
+            .text(draft.contentType),
+            .optional(draft.type),
+            .optional(draft.topic),
+            .blob(draft.body)
+        )
+        try writing.insertMessage.run()
+        row.lastOffset = state.head
+        row.count += 1
+        row.bytes += Int64(draft.body.count)
+        if row.due == nil {
+            row.due = time.retention + retention(draft.channel).ageMilliseconds
+            row.markChanged = true
+        }
+        touched[draft.channel] = row
+        return Message(
+            offset: Offset(state.head),
+            epoch: epoch,
+            channel: draft.channel,
+            timeMilliseconds: time.wall,
+            kind: draft.kind,
+            contentType: draft.contentType,
+            body: draft.body,
+            type: draft.type,
+            expiresMilliseconds: expires,
+            topic: draft.topic
+        )
+    }
+
+    /// Removes the channel's earlier message of the topic; that is no gap.
+    private func replace(_ topic: String, in row: inout ChannelRow) throws {
+        try writing.ofTopic.bind(.integer(row.id), .text(topic))
+        var found: [(offset: Int64, bytes: Int64)] = []
+        while try writing.ofTopic.step() {
+            found.append((writing.ofTopic.integer(0), writing.ofTopic.integer(1)))
+        }
+        for old in found {
+            try writing.deleteMessage.bind(.integer(old.offset))
+            try writing.deleteMessage.run()
+            row.count -= 1
+            row.bytes -= old.bytes
+            state.messages -= 1
+        }
+    }
+
+    /// Nil where the log remembers as many channels as it may and all of them have messages.
+    private func makeChannel(_ name: ChannelName) throws -> ChannelRow? {
+        if state.channels >= channelLimit, try !forgetIdleChannels() { return nil }
+        // Born with the floor of the forgotten, since it may be one of them.
+        try writing.insertChannel.bind(
+            .text(name.text),
+            .integer(state.forgottenThrough),
+            .integer(0)
+        )
+        guard try writing.insertChannel.step() else {
+            throw LogProblem("log.sqlite did not give a new channel its number")
+        }
+        let id = writing.insertChannel.integer(0)
+        writing.insertChannel.finish()
+        state.channels += 1
+        return ChannelRow(
+            id: id,
+            name: name,
+            lastOffset: 0,
+            count: 0,
+            bytes: 0,
+            due: nil,
+            trimmedThrough: state.forgottenThrough,
+            trimReason: .trimmed
+        )
+    }
+
+    /// Drops the channels that are idle longest and have no messages, a 64th of the limit at once.
+    private func forgetIdleChannels() throws -> Bool {
+        var idle: [(id: Int64, name: String, through: Int64)] = []
+        let portion = max(1, channelLimit / 64)
+        // Loaded rows are not up to date in the file: ask for as many more as there are of these.
+        try writing.idleChannels.bind(.integer(portion + Int64(touched.count)))
+        while try writing.idleChannels.step() {
+            let query = writing.idleChannels
+            idle.append((query.integer(0), query.text(1), query.integer(2)))
+        }
+        let inUse = Set(touched.values.map(\.id))
+        let forgotten = idle.filter { !inUse.contains($0.id) }.prefix(Int(portion))
+        for channel in forgotten {
+            try writing.deleteChannel.bind(.integer(channel.id))
+            try writing.deleteChannel.run()
+            state.channels -= 1
+            state.forgottenThrough = max(state.forgottenThrough, channel.through)
+        }
+        return !forgotten.isEmpty
+    }
+}
+
+extension IdempotencyKey {
+    /// One text for publisher, channels and key; lengths keep different triples apart.
+    func scope(_ drafts: [Draft]) -> String {
+        let channels = Set(drafts.map(\.channel.text)).sorted().joined(separator: ",")
+        return "\(publisher.utf8.count):\(key.utf8.count):\(publisher)\(key)\(channels)"
+    }
+}
+
+/// Tells drafts that differ from drafts that don't: FNV-1a with 128 bits over all that subscribers would see.
+///
+/// A publisher could construct two requests that collide, and would deceive only itself.
+enum DraftDigest {
+    static func of(_ drafts: [Draft]) -> [UInt8] {
+        var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
+        let prime: UInt128 = 0x0000_0000_0100_0000_0000_0000_0000_013b
+        func add(_ bytes: some Sequence<UInt8>) {
+            for byte in bytes { hash = (hash ^ UInt128(byte)) &* prime }
+        }
+        func add(number: Int) {
+            for shift in stride(from: 0, to: 64, by: 8) {
+                add(CollectionOfOne(UInt8(truncatingIfNeeded: number >> shift)))
+            }
+        }
+        func add(text: String?) {
+            add(number: text?.utf8.count ?? -1)
+            if let text { add(text.utf8) }
+        }
+        for draft in drafts {
+            add(text: draft.channel.text)
+            add(number: Int(draft.kind.rawValue))
+            add(text: draft.contentType)
+            add(text: draft.type)
+            add(text: draft.topic)
+            add(number: draft.timeToLiveSeconds ?? -1)
+            add(number: draft.body.count)
+            add(draft.body)
+        }
+        return stride(from: 0, to: 128, by: 8).map { UInt8(truncatingIfNeeded: hash >> $0) }
+    }
+}

@@ -1,0 +1,187 @@
+import Channels
+import Configuration
+import GRDB
+
+/// The times of one turn.
+struct LogTime {
+    /// Milliseconds since 1970.
+    var wall: Int64
+    /// The retention clock's.
+    var retention: Int64
+    var sinceBoot: Int64
+}
+
+/// The writer's view of the log's file: transactions that append, trim and begin epochs.
+///
+/// For the writer thread, under the gate. Every method that changes something works on `state`, the row of the
+/// running transaction, and on `touched`, the channels it loaded; `commit` writes them back.
+final class LogStore {
+    let reading: LogReading
+    let writing: LogWriting
+    /// After the statements: it can close when they are gone.
+    let connection: LogConnection
+    let channelLimit: Int64
+    var retention: @Sendable (ChannelName) -> Retention
+
+    /// Of the running transaction.
+    var state: StateRow
+    var touched: [ChannelName: ChannelRow] = [:]
+    /// Whether this transaction raised a mark, and so has its own trim stamp.
+    var trimmed = false
+    /// Marks raised in this transaction.
+    var raised: [TrimMark] = []
+    var trimmedMessages = 0
+    var expiredMessages = 0
+
+    /// Opens the file, made before, and its tables if they are missing.
+    init(
+        path: String,
+        settings: BusSettings,
+        channelLimit: Int,
+        retention: @escaping @Sendable (ChannelName) -> Retention
+    ) throws {
+        self.channelLimit = Int64(channelLimit)
+        self.retention = retention
+        let connection = try LogConnection(path: path, settings: settings, readOnly: false)
+        (reading, writing, state) = try connection.use { database in
+            try LogSchema.prepare(database)
+            let reading = try LogReading(database)
+            return (reading, try LogWriting(database), try reading.state())
+        }
+        self.connection = connection
+    }
+
+    /// Runs the body in one immediate transaction that ends committed, or as if nothing had been.
+    func transaction<T>(_ time: LogTime, _ body: () throws -> T) throws -> T {
+        try connection.use { database in
+            try writing.begin.execute()
+            do {
+                forget()
+                state = try reading.state()
+                let before = state
+                let result = try body()
+                try writeBack(time, before: before)
+                try writing.commit.execute()
+                touched.removeAll(keepingCapacity: true)
+                return result
+            } catch {
+                forget()
+                // SQLite itself may have rolled back, as it does on a full disk.
+                if database.isInsideTransaction { try writing.rollback.execute() }
+                throw error
+            }
+        }
+    }
+
+    private func forget() {
+        touched.removeAll(keepingCapacity: true)
+        raised = []
+        trimmed = false
+        trimmedMessages = 0
+        expiredMessages = 0
+    }
+
+    private func writeBack(_ time: LogTime, before: StateRow) throws {
+        for row in touched.values {
+            if row.markChanged {
+                try writing.updateChannelMark.bind(
+                    .integer(row.lastOffset),
+                    .integer(row.count),
+                    .integer(row.bytes),
+                    .optional(row.due),
+                    .integer(row.trimmedThrough),
+                    .integer(row.trimReason.stored),
+                    .integer(state.trimStamp),
+                    .integer(row.id)
+                )
+                try writing.updateChannelMark.run()
+            } else {
+                try writing.updateChannel.bind(
+                    .integer(row.lastOffset),
+                    .integer(row.count),
+                    .integer(row.bytes),
+                    .integer(row.id)
+                )
+                try writing.updateChannel.run()
+            }
+        }
+        if state == before { return }
+        state.clock = time.retention
+        state.clockBoot = time.sinceBoot
+        try writing.updateState.bind(
+            .integer(state.head),
+            .integer(state.trimStamp),
+            .integer(state.forgottenThrough),
+            .integer(state.epoch),
+            .integer(state.channels),
+            .integer(state.messages),
+            .integer(state.clock),
+            .integer(state.clockBoot),
+            .text(state.boot)
+        )
+        try writing.updateState.run()
+    }
+
+    /// Begins a new epoch after the newest message; the epochs of about a thousand boots are remembered.
+    func beginEpoch(_ epoch: Epoch) throws {
+        state.epoch += 1
+        try writing.insertEpoch.bind(
+            .integer(state.epoch),
+            .text(epoch.name),
+            .integer(state.head + 1)
+        )
+        try writing.insertEpoch.run()
+        try writing.pruneEpochs.bind(.integer(state.epoch - 1000))
+        try writing.pruneEpochs.run()
+    }
+
+    enum Checkpoint { case passive, restart, truncate }
+
+    /// Under the gate, outside of transactions. False where readers kept it from being complete.
+    func checkpoint(_ kind: Checkpoint) throws -> Bool {
+        try connection.use { database in
+            let mode: Database.CheckpointMode =
+                switch kind {
+                case .passive: .passive
+                case .restart: .restart
+                case .truncate: .truncate
+                }
+            do {
+                let result = try database.checkpoint(mode)
+                return result.walFrameCount == result.checkpointedFrameCount
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+                return false
+            }
+        }
+    }
+
+    /// Pages inside the file that hold nothing, and pages it may still grow by.
+    func room() throws -> (free: Int64, growth: Int64) {
+        try connection.use { database in
+            let free = try Int64.fetchOne(database, sql: "PRAGMA freelist_count") ?? 0
+            let pages = try Int64.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+            let limit = try Int64.fetchOne(database, sql: "PRAGMA max_page_count") ?? 0
+            return (free, max(0, limit - pages))
+        }
+    }
+
+    /// Lets the file grow by so many pages; nil: up to the configured size.
+    func limitGrowth(to pages: Int64?) throws {
+        try connection.use { database in
+            let limit: Int64
+            if let pages {
+                limit = pages + (try Int64.fetchOne(database, sql: "PRAGMA page_count") ?? 0)
+            } else {
+                limit = connection.maximumPages
+            }
+            try database.execute(sql: "PRAGMA max_page_count = \(limit)")
+        }
+    }
+
+    /// Whether the file's structure holds; reads all of it.
+    func isSound() throws -> Bool {
+        try connection.use { database in
+            try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok"
+        }
+    }
+}

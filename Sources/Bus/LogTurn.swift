@@ -1,0 +1,227 @@
+import CLinux
+import Channels
+import Configuration
+
+/// One transaction of the writer and what is to be told of it afterwards.
+struct LogTurn {
+    /// A portion of channels that one turn of chores visits.
+    private static let channelPortion: Int64 = 64
+
+    private let shared: LogShared
+    private let open: OpenLog
+    private let generation: Int
+
+    private(set) var head: Int64 = 0
+    private var stamp: Int64 = 0
+    private(set) var answered = 0
+    private(set) var moreChores = false
+    /// Whether others must be woken.
+    private(set) var changed = false
+    private var others: [CommittedBatch] = []
+    private var own: CommittedBatch?
+    private var raised: [TrimMark] = []
+    private var outcomes: [(ticket: UInt64, outcome: AppendOutcome)] = []
+    /// The log was continued under another epoch: all of it is told anew.
+    private var reopened: (state: LogState, number: Int64, reason: String?)?
+
+    init(_ shared: LogShared, _ open: OpenLog) {
+        self.shared = shared
+        self.open = open
+        generation = shared.position.generation
+    }
+
+    /// Under the gate. Appends as many of the group as five milliseconds allow, at least one.
+    mutating func run(
+        _ appends: [Append],
+        walk: inout Int64?,
+        chores: Bool,
+        sayClock: (Bool) -> Void
+    ) throws {
+        let store = open.store
+        let (time, ahead) = shared.time()
+        sayClock(ahead)
+        var due: LogStore.Chores?
+        if chores {
+            let found = try store.chores(time, walk: &walk, channelPortion: Self.channelPortion)
+            if !found.isEmpty { due = found }
+            moreChores =
+                found.channels.count >= Int(Self.channelPortion) || found.expired || found.keys
+        }
+        let position = shared.position
+        guard let opened = position.opened else { throw LogProblem("the log is closed") }
+        let witnessHead = open.page.head
+        var counts = (trimmed: 0, expired: 0)
+        try store.transaction(time) {
+            try readOthers(opened, position, witnessHead, time)
+            guard let epochs = reopened?.state.epochs ?? Optional(opened.epochs) else { return }
+            try append(appends, time, epochs)
+            if let due { try store.perform(due, time) }
+            if !outcomes.isEmpty { try store.trimTouched(time) }
+            raised = store.raised
+            (head, stamp) = (store.state.head, store.state.trimStamp)
+            counts = (store.trimmedMessages, store.expiredMessages)
+        }
+        changed = own != nil || reopened != nil
+        let bytes = own?.messages.reduce(0) { $0 + $1.body.count }
+        let messages = own?.messages.count
+        let followed = others.reduce(0) { $0 + $1.messages.count }
+        let committed = own != nil
+        shared.count {
+            $0.commits += committed ? 1 : 0
+            $0.messagesAppended += messages ?? 0
+            $0.bytesAppended += bytes ?? 0
+            $0.messagesFollowed += followed
+            $0.messagesTrimmed += counts.trimmed
+            $0.messagesExpired += counts.expired
+            $0.walBytes = store.connection.walPages * Int(LogConnection.pageBytes)
+        }
+    }
+
+    /// Reads what others committed; or all of the log's end, where it was continued under another epoch or must be
+    /// now, because it ends before what somebody was told.
+    private mutating func readOthers(
+        _ opened: LogShared.Opened,
+        _ position: LogShared.Position,
+        _ witnessHead: Int64,
+        _ time: LogTime
+    ) throws {
+        let store = open.store
+        var reason: String?
+        let told = max(witnessHead, position.head)
+        if store.state.head < told {
+            reason = "the log ends at \(store.state.head), but \(told) was committed before"
+            try store.beginRandomEpoch()
+        }
+        guard store.state.epoch == opened.epochNumber else {
+            guard let epochs = try store.reading.epochs() else {
+                throw LogProblem("log.sqlite has no epochs")
+            }
+            let state = try store.reading.newest(
+                state: store.state,
+                epochs: epochs,
+                messageLimit: shared.settings.memoryMessages,
+                byteLimit: shared.settings.memoryBytes,
+                now: time.retention,
+                retention: store.retention
+            )
+            reopened = (state, store.state.epoch, reason)
+            return
+        }
+        var batches: [CommittedBatch] = []
+        try store.reading.follow(
+            after: position.head,
+            stamp: position.stamp,
+            upTo: store.state,
+            epochs: opened.epochs
+        ) { batches.append($0) }
+        others = batches
+    }
+
+    private mutating func append(
+        _ appends: [Append],
+        _ time: LogTime,
+        _ epochs: EpochHistory
+    ) throws {
+        let store = open.store
+        let previous = store.state.head
+        let start = appends.count > 1 ? microseconds(of: CLOCK_MONOTONIC) : 0
+        var messages: [Message] = []
+        messages.reserveCapacity(appends.count)
+        for append in appends {
+            let written = try store.append(
+                append,
+                time,
+                epoch: epochs.current,
+                into: &messages
+            )
+            outcomes.append((append.ticket, Self.outcome(written, epochs)))
+            if appends.count > 1,
+                microseconds(of: CLOCK_MONOTONIC) - start > LogWriter.groupMicroseconds
+            {
+                break
+            }
+        }
+        answered = outcomes.count
+        if store.state.head > previous {
+            own = CommittedBatch(
+                previous: Offset(previous),
+                head: Offset(store.state.head),
+                messages: messages,
+                trims: []
+            )
+        }
+    }
+
+    private static func outcome(
+        _ written: LogStore.Written,
+        _ epochs: EpochHistory
+    ) -> AppendOutcome {
+        func ids(_ first: Int64, _ count: Int64) -> [Cursor] {
+            (first..<first + count).map {
+                Cursor(epoch: epochs.epoch(of: Offset($0)), offset: Offset($0))
+            }
+        }
+        return switch written {
+        case .committed(let first, let count): .committed(ids: ids(first, count))
+        case .repeated(let first, let count): .repeated(ids: ids(first, count))
+        case .conflict: .conflict
+        case .full: .full
+        }
+    }
+
+    /// Under the gate, after the commit.
+    func writeWitness(_ page: WakePage) {
+        guard changed else { return }
+        if let reopened, var witness = page.witness {
+            (witness.head, witness.epoch) = (head, reopened.state.epochs.current.name)
+            page.write(witness)
+        } else {
+            page.head = head
+        }
+    }
+
+    /// After the commit: wakes the other processes, and tells this one in the order that `LogEvent` promises.
+    func tell(_ shared: LogShared, _ open: OpenLog) {
+        var generation = generation
+        if let reopened {
+            if let reason = reopened.reason {
+                shared.deliver(
+                    .notice("new epoch \(reopened.state.epochs.current): \(reason)")
+                )
+            }
+            shared.tell(
+                opened: reopened.state,
+                stamp: stamp,
+                as: LogShared.Opened(
+                    path: open.directory.logPath,
+                    identity: open.identity,
+                    page: open.page,
+                    epochs: reopened.state.epochs,
+                    epochNumber: reopened.number
+                )
+            )
+            generation = shared.position.generation
+        }
+        if changed {
+            shared.noteCommitted(head)
+            open.page.ring()
+        }
+        for batch in others { _ = shared.tell(batch, generation: generation) }
+        if let own { _ = shared.tell(own, generation: generation) }
+        if !raised.isEmpty {
+            _ = shared.tell(
+                CommittedBatch(
+                    previous: Offset(head),
+                    head: Offset(head),
+                    messages: [],
+                    trims: raised
+                ),
+                generation: generation
+            )
+        }
+        shared.noteStamp(stamp, generation: generation)
+        for (ticket, outcome) in outcomes {
+            shared.deliver(.appended(ticket: ticket, outcome))
+        }
+    }
+}

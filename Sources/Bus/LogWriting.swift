@@ -1,0 +1,120 @@
+import GRDB
+
+/// The writer's prepared statements.
+struct LogWriting {
+    let begin: Statement
+    let commit: Statement
+    let rollback: Statement
+
+    let updateState: Query
+    let insertEpoch: Query
+    let pruneEpochs: Query
+
+    let insertChannel: Query
+    let updateChannel: Query
+    let updateChannelMark: Query
+    let idleChannels: Query
+    let deleteChannel: Query
+    let dueChannels: Query
+    let channelsFrom: Query
+    let channelName: Query
+
+    let insertMessage: Query
+    let oldestOfChannel: Query
+    let deleteOldest: Query
+    let expired: Query
+    let deleteMessage: Query
+    let ofTopic: Query
+    let oldestOfAll: Query
+
+    let findKey: Query
+    let insertKey: Query
+    let pruneKeys: Query
+    let anyOldKey: Query
+
+    init(_ database: Database) throws {
+        func query(_ sql: String) throws -> Query { try Query(database, sql) }
+        begin = try database.makeStatement(sql: "BEGIN IMMEDIATE")
+        commit = try database.makeStatement(sql: "COMMIT")
+        rollback = try database.makeStatement(sql: "ROLLBACK")
+
+        updateState = try query(
+            """
+            UPDATE state SET head = ?, trim_stamp = ?, forgotten_through = ?, epoch = ?,
+                channels = ?, messages = ?, clock = ?, clock_boot = ?, boot = ? WHERE id = 1
+            """
+        )
+        insertEpoch = try query("INSERT INTO epochs (number, name, start) VALUES (?, ?, ?)")
+        pruneEpochs = try query("DELETE FROM epochs WHERE number <= ?")
+
+        insertChannel = try query(
+            """
+            INSERT INTO channels
+                (name, last_offset, count, bytes, due, trimmed_through, trim_reason, trim_stamp)
+            VALUES (?, 0, 0, 0, NULL, ?, 1, ?) RETURNING id
+            """
+        )
+        updateChannel = try query(
+            "UPDATE channels SET last_offset = ?, count = ?, bytes = ? WHERE id = ?"
+        )
+        updateChannelMark = try query(
+            """
+            UPDATE channels SET last_offset = ?, count = ?, bytes = ?, due = ?,
+                trimmed_through = ?, trim_reason = ?, trim_stamp = ? WHERE id = ?
+            """
+        )
+        idleChannels = try query(
+            """
+            SELECT id, name, trimmed_through FROM channels
+            WHERE count = 0 ORDER BY last_offset LIMIT ?
+            """
+        )
+        deleteChannel = try query("DELETE FROM channels WHERE id = ?")
+        dueChannels = try query("SELECT name FROM channels WHERE due <= ? ORDER BY due LIMIT ?")
+        channelsFrom = try query("SELECT id, name FROM channels WHERE id > ? ORDER BY id LIMIT ?")
+        channelName = try query("SELECT name FROM channels WHERE id = ?")
+
+        insertMessage = try query(
+            """
+            INSERT INTO messages
+                (offset, channel, time, kept, expires, kind, content_type, type, topic, body)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """
+        )
+        oldestOfChannel = try query(
+            """
+            SELECT offset, length(body), kept FROM messages
+            WHERE channel = ? ORDER BY offset LIMIT ?
+            """
+        )
+        deleteOldest = try query("DELETE FROM messages WHERE channel = ? AND offset <= ?")
+        expired = try query(
+            """
+            SELECT offset, channel, length(body) FROM messages
+            WHERE expires <= ? ORDER BY expires LIMIT ?
+            """
+        )
+        deleteMessage = try query("DELETE FROM messages WHERE offset = ?")
+        ofTopic = try query(
+            "SELECT offset, length(body) FROM messages WHERE channel = ? AND topic = ?"
+        )
+        oldestOfAll = try query(
+            "SELECT offset, channel, length(body) FROM messages ORDER BY offset LIMIT ?"
+        )
+
+        findKey = try query("SELECT digest, first, count, kept FROM idempotency WHERE scope = ?")
+        insertKey = try query(
+            """
+            INSERT OR REPLACE INTO idempotency (scope, digest, first, count, kept)
+            VALUES (?, ?, ?, ?, ?)
+            """
+        )
+        pruneKeys = try query(
+            """
+            DELETE FROM idempotency WHERE scope IN
+                (SELECT scope FROM idempotency WHERE kept <= ? ORDER BY kept LIMIT ?)
+            """
+        )
+        anyOldKey = try query("SELECT 1 FROM idempotency WHERE kept <= ? LIMIT 1")
+    }
+}

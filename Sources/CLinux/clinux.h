@@ -1,0 +1,47 @@
+// What the Glibc module hides from Swift: declarations and static inlines only, no compiled C.
+#ifndef HOLDFAST_CLINUX_H
+#define HOLDFAST_CLINUX_H
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+// Declared by glibc only under _GNU_SOURCE, which Swift's importer does not set.
+extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+extern int memfd_create(const char *name, unsigned int flags);
+extern long syscall(long number, ...);
+extern ssize_t tee(int from, int to, size_t length, unsigned int flags);
+
+/// Sleeps while *word == expected, at most `timeout` (relative; NULL: for ever).
+/// 0, or -1 with errno EAGAIN (the word differs), ETIMEDOUT or EINTR.
+static inline int clinux_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout) {
+    return (int)syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout, NULL, 0);
+}
+
+/// Wakes every waiter of the word, in all processes that map it. Returns how many.
+static inline int clinux_futex_wake_all(uint32_t *word) {
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/// Atomic operations on a word that several processes map; Swift's Synchronization works on its own storage only.
+static inline uint32_t clinux_load32(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+static inline void clinux_add32(uint32_t *word, uint32_t by) { __atomic_fetch_add(word, by, __ATOMIC_RELEASE); }
+static inline uint64_t clinux_load64(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+static inline void clinux_store64(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+
+#endif

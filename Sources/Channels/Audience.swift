@@ -1,0 +1,109 @@
+/// Who waits for what: the distinct interests of held requests, found by channel.
+///
+/// Requests that ask for the same thing share one interest, so that an answer is made once for all of them;
+/// thousands of identical holds cost one entry here. An interest lives as long as somebody holds it.
+package struct Audience<Interest: Hashable> {
+    /// A place in the table; valid from `join` until the matching `leave`.
+    package typealias ID = Int32
+
+    private struct Entry {
+        var interest: Interest
+        var channels: [ChannelName]
+        var holders: Int
+    }
+
+    private var entries: [Entry?] = []
+    private var free: [ID] = []
+    private var ids: [Interest: ID] = [:]
+    private var byChannel: [ChannelName: Set<ID>] = [:]
+
+    package init() {}
+
+    package var count: Int { ids.count }
+
+    package subscript(id: ID) -> Interest {
+        guard let entry = entries[Int(id)] else {
+            preconditionFailure("nobody holds this interest")
+        }
+        return entry.interest
+    }
+
+    /// Adds one holder of the interest. `channels` must be distinct, and the same for equal interests.
+    package mutating func join(_ interest: Interest, channels: [ChannelName]) -> ID {
+        if let id = ids[interest] {
+            entries[Int(id)]?.holders += 1
+            return id
+        }
+        let entry = Entry(interest: interest, channels: channels, holders: 1)
+        let id: ID
+        if let place = free.popLast() {
+            id = place
+            entries[Int(id)] = entry
+        } else {
+            id = ID(entries.count)
+            entries.append(entry)
+        }
+        ids[interest] = id
+        for channel in channels { byChannel[channel, default: []].insert(id) }
+        return id
+    }
+
+    /// Takes one holder away; the last one takes the interest with it.
+    package mutating func leave(_ id: ID) {
+        guard let entry = entries[Int(id)] else {
+            preconditionFailure("nobody holds this interest")
+        }
+        guard entry.holders == 1 else {
+            entries[Int(id)]?.holders -= 1
+            return
+        }
+        entries[Int(id)] = nil
+        free.append(id)
+        ids[entry.interest] = nil
+        for channel in entry.channels {
+            byChannel[channel]?.remove(id)
+            if byChannel[channel]?.isEmpty == true { byChannel[channel] = nil }
+        }
+    }
+
+    /// Every interest somebody holds.
+    package var all: [ID] { Array(ids.values) }
+
+    /// What a batch means for one interest.
+    package struct Share {
+        package let id: ID
+        /// Ascending by offset.
+        package var messages: [Message] = []
+        package var gap: GapReason?
+    }
+
+    /// For each interest that the batch concerns, its messages; and a gap where a mark says that something of
+    /// the batch's own stretch is gone already, by DELETE or because another process trimmed before we read.
+    ///
+    /// Other marks are no gap for those who wait: they have had everything before.
+    package func shares(of batch: CommittedBatch) -> [Share] {
+        var shares: [Share] = []
+        var places: [ID: Int] = [:]
+        func place(_ id: ID) -> Int {
+            if let place = places[id] { return place }
+            places[id] = shares.count
+            shares.append(Share(id: id))
+            return shares.count - 1
+        }
+        for message in batch.messages {
+            for id in byChannel[message.channel] ?? [] {
+                shares[place(id)].messages.append(message)
+            }
+        }
+        for trim in batch.trims where trim.through > batch.previous {
+            for id in byChannel[trim.channel] ?? [] {
+                let at = place(id)
+                shares[at].gap = trim.reason
+                shares[at].messages.removeAll {
+                    $0.channel == trim.channel && $0.offset <= trim.through
+                }
+            }
+        }
+        return shares
+    }
+}

@@ -1,0 +1,67 @@
+/// The name of a channel: 1 to 128 ASCII bytes, segments of `A-Z a-z 0-9 . _ - ~` separated by `/`.
+///
+/// No segment is empty, `.` or `..`; the first is not `-` (the service's own paths) and does not
+/// begin with `~` (reserved for channels that Holdfast writes itself).
+package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
+    package static let byteLimit = 128
+
+    package let text: String
+
+    /// Checks the rules above; the error says which one is broken.
+    package init(_ text: some StringProtocol) throws(ChannelNameError) {
+        let text = String(text)
+        if let problem = Self.problem(in: text.utf8Span.span) { throw problem }
+        self.text = text
+    }
+
+    package var description: String { text }
+
+    /// One walk over the bytes, since every request names channels.
+    private static func problem(in bytes: Span<UInt8>) -> ChannelNameError? {
+        if bytes.isEmpty { return .empty }
+        if bytes.count > byteLimit { return .tooLong }
+        for at in bytes.indices where !isNameByte(bytes[at]) && bytes[at] != UInt8(ascii: "/") {
+            return .forbiddenCharacter
+        }
+        let dot = UInt8(ascii: ".")
+        var start = 0
+        for at in 0...bytes.count where at == bytes.count || bytes[at] == UInt8(ascii: "/") {
+            switch at - start {
+            case 0: return .emptySegment
+            case 1 where bytes[start] == dot: return .dotSegment
+            case 2 where bytes[start] == dot && bytes[start + 1] == dot: return .dotSegment
+            case 1 where start == 0 && bytes[0] == UInt8(ascii: "-"): return .reserved
+            default: start = at + 1
+            }
+        }
+        return bytes[0] == UInt8(ascii: "~") ? .reserved : nil
+    }
+
+    static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "~"):
+            true
+        default:
+            false
+        }
+    }
+}
+
+/// Why a text is not a channel name; `description` is a sentence for the person who wrote it.
+package enum ChannelNameError: Error, Equatable, CustomStringConvertible {
+    case empty, tooLong, forbiddenCharacter, emptySegment, dotSegment, reserved
+
+    package var description: String {
+        switch self {
+        case .empty: "a channel name must not be empty"
+        case .tooLong: "a channel name has at most \(ChannelName.byteLimit) characters"
+        case .forbiddenCharacter:
+            "a channel name is made of ASCII letters, digits, '.', '_', '-', '~' and '/'"
+        case .emptySegment: "a channel name must not begin or end with '/' or contain '//'"
+        case .dotSegment: "a channel name must not contain the segments '.' or '..'"
+        case .reserved: "channel names that begin with '-/' or '~' are reserved"
+        }
+    }
+}

@@ -1,0 +1,82 @@
+/// A place in the log's one total order: message 1 is the first; 0 is before all of them.
+package struct Offset: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let value: Int64
+
+    package init(_ value: Int64) { self.value = value }
+
+    package static let start = Offset(0)
+    package static func < (a: Offset, b: Offset) -> Bool { a.value < b.value }
+    package var next: Offset { Offset(value + 1) }
+    package var previous: Offset { Offset(value - 1) }
+    package var description: String { String(value) }
+}
+
+/// The random name of one stretch of the log's history, 1 to 16 lower-case letters and digits.
+package struct Epoch: Hashable, Sendable, CustomStringConvertible {
+    package let name: String
+
+    /// Nil unless the name has the form above.
+    package init?(_ name: some StringProtocol) {
+        let name = String(name)
+        guard (1...16).contains(name.utf8.count), name.utf8.allSatisfy(Self.isNameByte) else {
+            return nil
+        }
+        self.name = name
+    }
+
+    /// Eight characters from the generator: 41 bits, so that a foreign cursor is never taken for ours.
+    package static func random(using generator: inout some RandomNumberGenerator) -> Epoch {
+        let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789".utf8)
+        let name = (0..<8).map { _ in letters[Int.random(in: 0..<letters.count, using: &generator)]
+        }
+        return Epoch(validated: String(decoding: name, as: UTF8.self))
+    }
+
+    package var description: String { name }
+
+    private init(validated name: String) { self.name = name }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+            || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
+}
+
+/// A subscriber's position: everything up to `offset` was scanned for it. The same token names a message.
+///
+/// Written `epoch-offset` with the offset in lower-case hexadecimal, as in `k7f2x0ab-1a2f`. Opaque to clients.
+package struct Cursor: Hashable, Sendable, CustomStringConvertible {
+    package let epoch: Epoch
+    package let offset: Offset
+
+    package init(epoch: Epoch, offset: Offset) {
+        self.epoch = epoch
+        self.offset = offset
+    }
+
+    /// Nil unless the text is exactly what `description` writes for some cursor.
+    package init?(_ text: some StringProtocol) {
+        let text = String(text)
+        guard let dash = text.utf8.firstIndex(of: UInt8(ascii: "-")),
+            let epoch = Epoch(String(text[..<dash]))
+        else { return nil }
+        let digits = text.utf8[dash...].dropFirst()
+        guard (1...16).contains(digits.count),
+            digits.first != UInt8(ascii: "0") || digits.count == 1
+        else { return nil }
+        var value: UInt64 = 0
+        for digit in digits {
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                value = value << 4 | UInt64(digit - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"):
+                value = value << 4 | UInt64(digit - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+        }
+        guard let value = Int64(exactly: value) else { return nil }
+        self.init(epoch: epoch, offset: Offset(value))
+    }
+
+    package var description: String { "\(epoch.name)-\(String(offset.value, radix: 16))" }
+}

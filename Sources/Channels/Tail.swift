@@ -1,0 +1,187 @@
+/// The newest stretch of the log in memory, so that the common poll never touches the disk.
+///
+/// Knows everything in (floor, head]: messages, and the trim marks that rose there. What lies at or below the
+/// floor is for the log to say. Replay honours retention as the log does: a trimmed message is gone here too;
+/// who was waiting when it was committed got it from the batch itself.
+package struct Tail {
+    package private(set) var epochs: EpochHistory
+    package private(set) var head: Offset
+    package private(set) var floor: Offset
+
+    private let messageLimit: Int
+    private let byteLimit: Int
+    private var bodyBytes = 0
+    /// All messages of the stretch in commit order; `recent[..<evicted]` is nil'd out and awaits compaction.
+    private var recent: [Message?] = []
+    private var evicted = 0
+    private var channels: [ChannelName: ChannelTail] = [:]
+
+    /// What is known of one channel above the floor.
+    private struct ChannelTail {
+        /// Ascending; a subsequence of `recent` without what was trimmed or replaced.
+        var messages: [Message] = []
+        var trimmedThrough = Offset.start
+        var trimReason = GapReason.trimmed
+    }
+
+    /// A tail that begins as the log stands: `messages` are the log's in (floor, head].
+    package init(
+        epochs: EpochHistory,
+        head: Offset,
+        floor: Offset,
+        messages: [Message],
+        trims: [TrimMark],
+        messageLimit: Int,
+        byteLimit: Int
+    ) {
+        self.epochs = epochs
+        self.head = floor
+        self.floor = floor
+        self.messageLimit = messageLimit
+        self.byteLimit = byteLimit
+        receive(CommittedBatch(previous: floor, head: head, messages: messages, trims: trims))
+    }
+
+    /// Takes in what was committed, and returns the part that is new here, or nil if nothing is.
+    ///
+    /// Batches come from two producers that overlap, but neither leaves a hole.
+    @discardableResult
+    package mutating func receive(_ batch: CommittedBatch) -> CommittedBatch? {
+        precondition(batch.previous <= head, "a batch must join on to what came before")
+        let known = head
+        let messages =
+            batch.previous == known
+            ? batch.messages : batch.messages.filter { $0.offset > known }
+        let trims = batch.trims.filter {
+            (channels[$0.channel]?.trimmedThrough ?? floor) < $0.through
+        }
+        guard batch.head > known || !trims.isEmpty else { return nil }
+        head = max(known, batch.head)
+        for message in messages { append(message) }
+        for trim in trims { apply(trim) }
+        evict()
+        return CommittedBatch(previous: known, head: head, messages: messages, trims: trims)
+    }
+
+    /// What these channels have after `offset`, or nil where that begins below the floor.
+    ///
+    /// At most `messageLimit` messages, and at most `byteLimit` bytes of bodies but always one message.
+    /// `now` is the retention clock in milliseconds: what has outlived its own time is left out.
+    package func read(
+        _ names: [ChannelName],
+        after offset: Offset,
+        messageLimit: Int,
+        byteLimit: Int,
+        now: Int64
+    ) -> HistoryReading? {
+        guard offset >= floor, offset <= head else { return nil }
+        var found: [Message] = []
+        var gap: (through: Offset, reason: GapReason)?
+        var newest = offset
+        for name in names {
+            guard let channel = channels[name] else { continue }
+            if channel.trimmedThrough > max(offset, gap?.through ?? offset) {
+                gap = (channel.trimmedThrough, channel.trimReason)
+            }
+            newest = max(newest, channel.trimmedThrough, channel.messages.last?.offset ?? newest)
+            let first = channel.messages.firstIndex(after: offset)
+            let alive = channel.messages[first...].lazy.filter { message in
+                message.expiresMilliseconds.map { $0 > now } ?? true
+            }
+            found.append(contentsOf: alive.prefix(messageLimit + 1))
+        }
+        if names.count > 1 { found.sort { $0.offset < $1.offset } }
+        let taken = found.prefixWithin(messages: messageLimit, bytes: byteLimit)
+        let more = taken < found.count
+        return HistoryReading(
+            messages: more ? Array(found[..<taken]) : found,
+            scanned: more ? found[taken - 1].offset : head,
+            more: more,
+            gap: gap?.reason,
+            newest: newest
+        )
+    }
+
+    /// That nothing came: what a held request is told when its wait ends.
+    package func nothingNew(newest: Offset) -> HistoryReading {
+        HistoryReading(messages: [], scanned: head, more: false, gap: nil, newest: newest)
+    }
+
+    /// Where the newest message or trim mark of these channels stands, or nil where only the log knows.
+    package func newest(of names: [ChannelName]) -> Offset? {
+        var newest = Offset.start
+        for name in names {
+            guard let channel = channels[name] else { return nil }
+            newest = max(newest, channel.trimmedThrough, channel.messages.last?.offset ?? .start)
+        }
+        return newest
+    }
+
+    private mutating func append(_ message: Message) {
+        recent.append(message)
+        bodyBytes += message.body.count
+        if let topic = message.topic {
+            channels[message.channel]?.messages.removeAll { $0.topic == topic }
+        }
+        channels[message.channel, default: ChannelTail()].messages.append(message)
+    }
+
+    private mutating func apply(_ trim: TrimMark) {
+        channels[trim.channel, default: ChannelTail()].trimmedThrough = trim.through
+        channels[trim.channel]?.trimReason = trim.reason
+        let kept = channels[trim.channel]?.messages.firstIndex(after: trim.through) ?? 0
+        channels[trim.channel]?.messages.removeFirst(kept)
+    }
+
+    private mutating func evict() {
+        while recent.count - evicted > messageLimit || bodyBytes > byteLimit,
+            evicted < recent.count, let oldest = recent[evicted]
+        {
+            recent[evicted] = nil
+            evicted += 1
+            bodyBytes -= oldest.body.count
+            floor = oldest.offset
+            let name = oldest.channel
+            if let first = channels[name]?.messages.first, first.offset <= floor {
+                channels[name]?.messages.removeFirst()
+            }
+            if let channel = channels[name], channel.messages.isEmpty,
+                channel.trimmedThrough <= floor
+            {
+                channels[name] = nil
+            }
+        }
+        if evicted > 64, evicted * 2 > recent.count {
+            recent.removeFirst(evicted)
+            evicted = 0
+        }
+        // Channels that have only a mark left are visited by no eviction.
+        if channels.count > 64 + 2 * (recent.count - evicted) {
+            channels = channels.filter {
+                !$0.value.messages.isEmpty || $0.value.trimmedThrough > floor
+            }
+        }
+    }
+}
+
+extension [Message] {
+    /// The index of the first message beyond the offset; `self` is ascending.
+    package func firstIndex(after offset: Offset) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].offset > offset { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
+    /// How many messages from the front fit into one answer; at least one where there is one.
+    package func prefixWithin(messages: Int, bytes: Int) -> Int {
+        var total = 0
+        for (index, message) in enumerated() {
+            total += message.body.count
+            if index > 0, index >= messages || total > bytes { return index }
+        }
+        return count
+    }
+}

@@ -1,0 +1,60 @@
+/// One thing that is wrong in an ini file, for the person who wrote it.
+package struct ConfigurationProblem: Equatable, Sendable {
+    /// Counted from 1.
+    package let line: Int
+    /// Counted from 1 in characters; only where the line alone does not show what is meant.
+    package let column: Int?
+    /// `what is wrong; what is allowed`, without control characters.
+    package let sentence: String
+
+    package init(line: Int, column: Int? = nil, sentence: String) {
+        self.line = line
+        self.column = column
+        self.sentence = sentence
+    }
+
+    /// `path:line: what is wrong; what is allowed`.
+    package func description(file: String) -> String {
+        let place = column.map { "\(line):\($0)" } ?? "\(line)"
+        return "\(file):\(place): \(sentence)"
+    }
+}
+
+/// Everything that is wrong in an ini file, in the file's order; never empty.
+package struct ConfigurationProblems: Error, Sequence, Equatable, Sendable {
+    package let list: [ConfigurationProblem]
+
+    package init(_ list: [ConfigurationProblem]) {
+        self.list = list
+    }
+
+    package func makeIterator() -> IndexingIterator<[ConfigurationProblem]> {
+        list.makeIterator()
+    }
+}
+
+/// A piece of the file as it may be shown: at most 80 characters, the invisible ones escaped.
+func shown(_ text: some StringProtocol) -> String {
+    var shown = ""
+    for (index, scalar) in text.unicodeScalars.enumerated() {
+        if index == 80 { return shown + "…" }
+        if isVisible(scalar) {
+            shown.unicodeScalars.append(scalar)
+        } else {
+            shown += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+        }
+    }
+    return shown
+}
+
+private func isVisible(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
+        .paragraphSeparator:
+        false
+    case .spaceSeparator:
+        scalar == " "
+    default:
+        true
+    }
+}

@@ -1,0 +1,104 @@
+import Channels
+
+extension Settings {
+    /// What SIGHUP makes of a newly read file: the new value of every key that can be reloaded, the old of the others.
+    ///
+    /// Where an old and a new size contradict each other, the old ones of both stay.
+    package func reloaded(with new: Settings) -> Settings {
+        var result = new
+        for key in Self.keys where key.key.change == .restart { key.key.copy(self, &result) }
+        for relation in SettingsRelation.all where !relation.holds(in: result) {
+            for side in [relation.large, relation.small] {
+                let key = Self.keys.first { $0.section == side.section && $0.key.name == side.key }
+                key?.key.copy(self, &result)
+            }
+        }
+        return result
+    }
+
+    /// The keys that differ, as `[section argument] key`: those that `reloaded(with:)` applies and those that keep
+    /// their old value until a restart.
+    ///
+    /// A rule or endpoint that came, went or changed its place is named by its section alone.
+    package static func reloadDifferences(
+        from old: Settings,
+        to new: Settings
+    ) -> (applied: [String], needsRestart: [String]) {
+        let result = old.reloaded(with: new)
+        var applied: [String] = []
+        var needsRestart: [String] = []
+        for section in SettingsTable.sectionNames {
+            switch section {
+            case "retain":
+                applied += differences(
+                    section,
+                    old.retain,
+                    new.retain,
+                    SettingsTable.retain,
+                    \.pattern.text
+                )
+            case "allow":
+                applied += differences(
+                    section,
+                    old.allow,
+                    new.allow,
+                    SettingsTable.allow,
+                    \.pattern.text
+                )
+            case "endpoint":
+                applied += differences(
+                    section,
+                    old.endpoints,
+                    new.endpoints,
+                    SettingsTable.endpoint,
+                    \.path
+                )
+            default:
+                for (_, key) in keys.filter({ $0.section == section }) {
+                    let wanted = key.text(new)
+                    if key.text(old) == wanted { continue }
+                    let name = "[\(section)] \(key.name)"
+                    if key.text(result) == wanted {
+                        applied.append(name)
+                    } else {
+                        needsRestart.append(name)
+                    }
+                }
+            }
+        }
+        return (applied, needsRestart)
+    }
+
+    private static var keys: [(section: String, key: SettingsKey<Settings>)] {
+        SettingsTable.sections.flatMap { section in section.keys.map { (section.name, $0) } }
+    }
+
+    /// Sections with an argument, which is distinct among those of one file.
+    private static func differences<Rule>(
+        _ section: String,
+        _ old: [Rule],
+        _ new: [Rule],
+        _ keys: [SettingsKey<Rule>],
+        _ argument: KeyPath<Rule, String>
+    ) -> [String] {
+        func title(_ rule: Rule) -> String { "[\(section) \(rule[keyPath: argument])]" }
+        let oldTitles = old.map(title)
+        let newTitles = new.map(title)
+        // Places count among the rules that stayed, so that one more at the top does not name all.
+        let stayedOld = oldTitles.filter(newTitles.contains)
+        let stayedNew = newTitles.filter(oldTitles.contains)
+        let moved = Set(zip(stayedOld, stayedNew).filter { $0 != $1 }.map { $1 })
+        var names = oldTitles.filter { !newTitles.contains($0) }
+        for (rule, title) in zip(new, newTitles) {
+            guard let index = oldTitles.firstIndex(of: title) else {
+                names.append(title)
+                continue
+            }
+            if moved.contains(title) { names.append(title) }
+            names += keys.filter { $0.text(old[index]) != $0.text(rule) }.map {
+                "\(title) \($0.name)"
+            }
+        }
+        return names
+    }
+}

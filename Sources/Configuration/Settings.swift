@@ -1,0 +1,226 @@
+package import Channels
+
+/// Everything the ini file can say, with its defaults. conf/holdfast.ini is the manual of each key.
+package struct Settings: Equatable, Sendable {
+    package var fastcgi = FastCGISettings()
+    package var bus = BusSettings()
+    /// In the file's order: for each key the first rule whose pattern matches and that sets it decides.
+    package var retain: [RetainRule] = []
+    /// In the file's order: for each key the first rule whose pattern matches and that sets it decides.
+    package var allow: [AllowRule] = []
+    package var hold = HoldSettings()
+    package var limits = LimitSettings()
+    package var cors = CORSSettings()
+    /// By path; paths are distinct.
+    package var endpoints: [FixedEndpoint] = []
+    package var log = LogSettings()
+
+    package init() {}
+}
+
+/// `[fastcgi]`: where web servers reach the responder.
+package struct FastCGISettings: Equatable, Sendable {
+    package enum Listen: Equatable, Sendable {
+        case unix(path: String)
+        /// A numeric IPv4 or IPv6 address, without brackets.
+        case tcp(address: String, port: UInt16)
+        /// The socket a process manager left on descriptor 0.
+        case inherited
+    }
+
+    package var listen = Listen.unix(path: "/run/holdfast/holdfast.sock")
+    /// Permission bits of a Unix socket, at most 0o660.
+    package var mode: UInt32 = 0o660
+    /// Group of a Unix socket; nil: the process's own.
+    package var group: String?
+    /// Where the web server mounts the responder, unless its parameter HOLDFAST_BASE says so. Begins and ends with `/`.
+    package var base = "/push/"
+    package var maxConnections = 20_000
+    /// Seconds that SIGTERM may take.
+    package var stopSeconds = 10
+
+    package init() {}
+}
+
+/// `[bus]`: the log.
+package struct BusSettings: Equatable, Sendable {
+    package enum Durability: String, Equatable, Sendable, CaseIterable {
+        /// The directory is on tmpfs: nothing survives a reboot.
+        case memory
+        /// Survives the end of any process (SQLite synchronous NORMAL).
+        case process
+        /// Survives loss of power (SQLite synchronous FULL).
+        case power
+    }
+
+    package var directory = "/var/lib/holdfast"
+    package var group: String?
+    package var durability = Durability.process
+    /// Largest size of the log's file.
+    package var maxBytes: Int64 = 256 * 1024 * 1024
+    /// Size of the reserve file that is given up when the disk is full.
+    package var reserveBytes: Int64 = 4 * 1024 * 1024
+    /// Messages kept in memory, the newest of all channels.
+    package var memoryMessages = 8192
+    /// Bytes of bodies kept in memory.
+    package var memoryBytes = 16 * 1024 * 1024
+
+    package init() {}
+}
+
+/// `[retain PATTERN]`: how much of a channel can be read again. Nil: not said by this rule.
+package struct RetainRule: Equatable, Sendable {
+    package var pattern: ChannelPattern
+    package var count: Int?
+    package var ageSeconds: Int?
+    package var bytes: Int?
+
+    package init(
+        pattern: ChannelPattern,
+        count: Int? = nil,
+        ageSeconds: Int? = nil,
+        bytes: Int? = nil
+    ) {
+        self.pattern = pattern
+        self.count = count
+        self.ageSeconds = ageSeconds
+        self.bytes = bytes
+    }
+}
+
+/// What a channel keeps: the rules' outcome for one name.
+package struct Retention: Equatable, Sendable {
+    package var count = 1000
+    package var ageSeconds = 86_400
+    package var bytes = 16 * 1024 * 1024
+
+    package init() {}
+}
+
+/// `[allow PATTERN]`: who may read and publish without a word from the web server. Nil: not said by this rule.
+package struct AllowRule: Equatable, Sendable {
+    package enum Who: String, Equatable, Sendable, CaseIterable {
+        case everyone, nobody
+    }
+
+    package var pattern: ChannelPattern
+    package var read: Who?
+    package var publish: Who?
+
+    package init(pattern: ChannelPattern, read: Who? = nil, publish: Who? = nil) {
+        self.pattern = pattern
+        self.read = read
+        self.publish = publish
+    }
+}
+
+/// `[hold]`
+package struct HoldSettings: Equatable, Sendable {
+    /// Seconds; a client's larger `wait` is cut to it.
+    package var maxWaitSeconds = 25
+    /// Holds end up to so many percent earlier, each by chance.
+    package var jitterPercent = 10
+    /// A JSON long-poll sends its headers at once.
+    package var earlyHeaders = false
+
+    package init() {}
+}
+
+/// `[limits]`
+package struct LimitSettings: Equatable, Sendable {
+    package var messageBytes = 64 * 1024
+    /// FastCGI variables of one request.
+    package var requestVariableBytes = 128 * 1024
+    package var channelsPerRequest = 64
+    /// Messages in one answer where the client sets no `limit`, and the most it may ask for.
+    package var answerMessages = 1000
+    /// Bytes of bodies in one answer; at least one message always goes.
+    package var answerBytes = 1024 * 1024
+    package var heldRequests = 20_000
+    /// Channels the log remembers.
+    package var channels = 100_000
+    /// Publishers' requests waiting for the log, in messages and in bytes of their bodies.
+    package var publishQueueMessages = 10_000
+    package var publishQueueBytes = 64 * 1024 * 1024
+    /// An answer that a peer does not read, and for how long.
+    package var unsentBytes = 4 * 1024 * 1024
+    package var unsentSeconds = 30
+    /// A request that does not arrive completely.
+    package var requestSeconds = 30
+
+    package init() {}
+}
+
+/// `[cors]`
+package struct CORSSettings: Equatable, Sendable {
+    package enum Origins: Equatable, Sendable {
+        /// Exactly these, such as `https://www.example.org:8443`; with credentials.
+        case listed([String])
+        /// `*`: any, without credentials.
+        case any
+    }
+
+    package var origins = Origins.listed([])
+    /// Seconds a browser may remember the answer to a preflight.
+    package var maxAgeSeconds = 600
+
+    package init() {}
+}
+
+/// `[endpoint PATH]`
+package struct FixedEndpoint: Equatable, Sendable {
+    package enum Action: String, Equatable, Sendable, CaseIterable {
+        case subscribe, publish, held
+    }
+    package enum CursorKeeping: String, Equatable, Sendable, CaseIterable {
+        case query, cookie
+    }
+    package enum Format: String, Equatable, Sendable, CaseIterable {
+        case json, bare
+    }
+    package enum OnTimeout: String, Equatable, Sendable, CaseIterable {
+        /// The ordinary empty answer of the format.
+        case answer
+        case noContent = "204"
+        /// The connection is closed without an answer.
+        case close
+    }
+
+    /// The full path, as in `/sub`.
+    package var path: String
+    package var action: Action
+    package var channels: [ChannelName] = []
+    package var cursor = CursorKeeping.query
+    package var format = Format.json
+    /// Seconds to hold where the request does not say; 1 to 3600. Nil: as the request says.
+    package var waitSeconds: Int?
+    package var onTimeout = OnTimeout.answer
+
+    package init(path: String, action: Action) {
+        self.path = path
+        self.action = action
+    }
+}
+
+/// `[log]`
+package struct LogSettings: Equatable, Sendable {
+    package enum Level: String, Equatable, Sendable, CaseIterable {
+        case debug, info, notice, warning, error
+    }
+
+    package var level = Level.info
+
+    package init() {}
+}
+
+extension Settings {
+    /// What the `[retain]` rules say about a channel.
+    package func retention(of channel: ChannelName) -> Retention {
+        let rules = retain.filter { $0.pattern.matches(channel) }
+        var outcome = Retention()
+        if let count = rules.lazy.compactMap(\.count).first { outcome.count = count }
+        if let age = rules.lazy.compactMap(\.ageSeconds).first { outcome.ageSeconds = age }
+        if let bytes = rules.lazy.compactMap(\.bytes).first { outcome.bytes = bytes }
+        return outcome
+    }
+}

@@ -1,0 +1,52 @@
+/// One key of a section: its name, its form, and the place in `Target` that it sets.
+///
+/// Reading, printing, reloading, the suggestions for misspelt names and the test of the manual all go by these.
+package struct SettingsKey<Target>: Sendable {
+    package enum Change: Sendable {
+        /// SIGHUP applies a new value.
+        case reload
+        /// A new value needs a restart: the old one is built into a socket, a file or a thread.
+        case restart
+    }
+
+    package let name: String
+    /// What a value may be: range, unit, words.
+    package let allowed: String
+    package let change: Change
+
+    /// Reads the text into its place, which is left alone where the text is wrong.
+    let set: @Sendable (String, inout Target) throws(ValueError) -> Void
+    /// The value as it is written in the file; nil where a rule does not say it.
+    package let text: @Sendable (Target) -> String?
+    /// Puts the value of the first in the place of the second's.
+    let copy: @Sendable (Target, inout Target) -> Void
+
+    init<Value: Sendable>(
+        _ name: String,
+        _ path: any WritableKeyPath<Target, Value> & Sendable,
+        _ form: ValueForm<Value>,
+        _ change: Change
+    ) {
+        self.name = name
+        self.allowed = form.allowed
+        self.change = change
+        set = { text, target throws(ValueError) in target[keyPath: path] = try form.read(text) }
+        text = { form.write($0[keyPath: path]) }
+        copy = { $1[keyPath: path] = $0[keyPath: path] }
+    }
+
+    /// A key that a rule may leave to the rules after it.
+    init<Value: Sendable>(
+        saidBy path: any WritableKeyPath<Target, Value?> & Sendable,
+        _ name: String,
+        _ form: ValueForm<Value>,
+        _ change: Change
+    ) {
+        self.name = name
+        self.allowed = form.allowed
+        self.change = change
+        set = { text, target throws(ValueError) in target[keyPath: path] = try form.read(text) }
+        text = { $0[keyPath: path].map(form.write) }
+        copy = { $1[keyPath: path] = $0[keyPath: path] }
+    }
+}

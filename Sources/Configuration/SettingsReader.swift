@@ -1,0 +1,302 @@
+import Channels
+
+extension Settings {
+    /// The settings that an ini file says, with defaults for what it does not say; or everything that is wrong in it.
+    package static func read(_ bytes: [UInt8]) -> Result<Settings, ConfigurationProblems> {
+        let file = IniFile.parse(bytes)
+        var reader = SettingsReader(problems: file.problems)
+        for section in file.sections { reader.read(section) }
+        reader.checkWhole()
+        guard reader.problems.isEmpty else {
+            // By line; the sort is stable.
+            return .failure(
+                ConfigurationProblems(reader.problems.sorted { $0.line < $1.line })
+            )
+        }
+        return .success(reader.settings)
+    }
+}
+
+/// Goes through an ini file's sections once and gathers settings and problems.
+struct SettingsReader {
+    private(set) var settings = Settings()
+    private(set) var problems: [ConfigurationProblem]
+    /// Where each section (with its argument) stands first.
+    private var sectionLines: [String: Int] = [:]
+    /// For each section, with its argument, what became of its keys.
+    private var keysRead: [String: KeysRead] = [:]
+    /// The line of each endpoint's header, by path.
+    private var endpointLines: [(path: String, line: Int)] = []
+
+    /// The keys of one section that are in the file.
+    struct KeysRead {
+        var lines: [String: Int] = [:]
+        /// Those whose value could not be read; checks that compare it with others would only confuse.
+        var failed: Set<String> = []
+    }
+
+    init(problems: [ConfigurationProblem]) {
+        self.problems = problems
+    }
+
+    mutating func read(_ section: IniFile.Section) {
+        guard SettingsTable.sectionNames.contains(section.name) else {
+            return reportUnknown(section)
+        }
+        let title = Self.title(section)
+        // A section that stands twice is read all the same, for the problems in it.
+        if let line = sectionLines[title] {
+            report(
+                section.line,
+                "section \(shown(title)) was already in line \(line); write its keys in one place"
+            )
+        } else {
+            sectionLines[title] = section.line
+        }
+        switch section.name {
+        case "retain": readRetain(section)
+        case "allow": readAllow(section)
+        case "endpoint": readEndpoint(section)
+        default: readFixed(section)
+        }
+    }
+
+    /// What cannot be judged from one section alone.
+    mutating func checkWhole() {
+        for relation in SettingsRelation.all { check(relation) }
+        checkEndpoints()
+    }
+
+    // MARK: Sections
+
+    private mutating func readFixed(_ section: IniFile.Section) {
+        if let argument = section.argument {
+            report(
+                section.line,
+                "section [\(section.name)] has the argument '\(shown(argument))';"
+                    + " write [\(section.name)] alone"
+            )
+        }
+        let keys = SettingsTable.sections.first { $0.name == section.name }?.keys ?? []
+        var changed = settings
+        keysRead[section.name] = read(section, keys: keys, into: &changed)
+        settings = changed
+    }
+
+    private mutating func readRetain(_ section: IniFile.Section) {
+        let pattern = pattern(of: section)
+        var rule = RetainRule(pattern: pattern ?? Self.anyChannel)
+        _ = read(section, keys: SettingsTable.retain, into: &rule)
+        if pattern != nil { settings.retain.append(rule) }
+    }
+
+    private mutating func readAllow(_ section: IniFile.Section) {
+        let pattern = pattern(of: section)
+        var rule = AllowRule(pattern: pattern ?? Self.anyChannel)
+        _ = read(section, keys: SettingsTable.allow, into: &rule)
+        if pattern != nil { settings.allow.append(rule) }
+    }
+
+    private mutating func pattern(of section: IniFile.Section) -> ChannelPattern? {
+        let example = "as in [\(section.name) news/**]"
+        guard let text = section.argument else {
+            report(
+                section.line,
+                "section [\(section.name)] lacks its pattern of channels; \(example)"
+            )
+            return nil
+        }
+        guard let pattern = ChannelPattern(text) else {
+            report(
+                section.line,
+                "'\(shown(text))' is not a pattern of channels; allowed are names of channels in"
+                    + " which '*' stands for one segment and '**' for any number, \(example)"
+            )
+            return nil
+        }
+        return pattern
+    }
+
+    /// Stands in for a pattern that could not be read, so that the section's keys are still looked at.
+    private static let anyChannel: ChannelPattern = {
+        guard let pattern = ChannelPattern("**") else { preconditionFailure("** is a pattern") }
+        return pattern
+    }()
+
+    private mutating func readEndpoint(_ section: IniFile.Section) {
+        let path = section.argument ?? ""
+        if section.argument == nil {
+            report(section.line, "section [endpoint] lacks its path; as in [endpoint /sub]")
+        } else if let wrong = problem(inURLPath: path) {
+            report(
+                section.line,
+                "path '\(shown(path))' \(wrong); allowed is a path as requests have it,"
+                    + " as in [endpoint /sub]"
+            )
+        }
+        var endpoint = FixedEndpoint(path: path, action: .subscribe)
+        let read = read(section, keys: SettingsTable.endpoint, into: &endpoint)
+        keysRead[Self.title(section)] = read
+        check(endpoint, section, read)
+        settings.endpoints.append(endpoint)
+        endpointLines.append((path, section.line))
+    }
+
+    // MARK: Keys
+
+    private mutating func read<Target>(
+        _ section: IniFile.Section,
+        keys: [SettingsKey<Target>],
+        into target: inout Target
+    ) -> KeysRead {
+        var read = KeysRead()
+        for entry in section.entries {
+            guard let key = keys.first(where: { $0.name == entry.key }) else {
+                reportUnknown(entry, in: section.name, known: keys.map(\.name))
+                continue
+            }
+            if let line = read.lines[key.name] {
+                report(
+                    entry.line,
+                    "key '\(key.name)' was already in line \(line); it is allowed once in a section"
+                )
+            } else {
+                read.lines[key.name] = entry.line
+            }
+            if let problem = set(key, entry, in: &target) {
+                read.failed.insert(key.name)
+                report(entry.line, problem)
+            }
+        }
+        return read
+    }
+
+    private func set<Target>(
+        _ key: SettingsKey<Target>,
+        _ entry: IniFile.Entry,
+        in target: inout Target
+    ) -> String? {
+        if entry.value.isEmpty { return "'\(key.name)' has no value; allowed: \(key.allowed)" }
+        do throws(ValueError) {
+            try key.set(entry.value, &target)
+            return nil
+        } catch {
+            let quoted =
+                entry.value.utf8.first == UInt8(ascii: "\"")
+                || entry.value.utf8.first == UInt8(ascii: "'")
+            return "\(key.name) = \(shown(entry.value)) \(error.wrong); allowed: \(key.allowed)"
+                + (quoted ? " (without quotation marks)" : "")
+        }
+    }
+
+    // MARK: Checks
+
+    /// Keys that an endpoint must have, and those that would have no effect.
+    private mutating func check(
+        _ endpoint: FixedEndpoint,
+        _ section: IniFile.Section,
+        _ read: KeysRead
+    ) {
+        let actions = listed(
+            FixedEndpoint.Action.allCases.map(\.rawValue),
+            lastJoinedBy: "or"
+        )
+        guard read.lines["action"] != nil else {
+            return report(
+                section.line,
+                "\(shown(Self.title(section))) has no action; add action = \(actions)"
+            )
+        }
+        guard !read.failed.contains("action") else { return }
+        let action = endpoint.action.rawValue
+        let meant = SettingsTable.endpointKeys(of: endpoint.action).map(\.name)
+        for (name, line) in read.lines where !meant.contains(name) {
+            report(
+                line,
+                "'\(name)' means nothing with action = \(action); allowed there: "
+                    + listed(meant, lastJoinedBy: "and")
+            )
+        }
+        if meant.contains("channels"), read.lines["channels"] == nil {
+            report(
+                section.line,
+                "\(shown(Self.title(section))) has no channels; action = \(action) needs"
+                    + " channels = NAME"
+            )
+        }
+    }
+
+    private mutating func checkEndpoints() {
+        let service = settings.fastcgi.base + "-/"
+        let most = settings.limits.channelsPerRequest
+        for (endpoint, (path, line)) in zip(settings.endpoints, endpointLines) {
+            if path.hasPrefix(service) {
+                report(
+                    line,
+                    "path '\(shown(path))' would hide a path of the service;"
+                        + " allowed is one that does not begin with \(service)"
+                )
+            }
+            if endpoint.channels.count > most {
+                report(
+                    keysRead["[endpoint \(path)]"]?.lines["channels"] ?? line,
+                    "\(endpoint.channels.count) channels are more than a request may name;"
+                        + " allowed: \(most), see channels_per_request in [limits]"
+                )
+            }
+        }
+    }
+
+    private mutating func check(_ relation: SettingsRelation) {
+        guard !relation.holds(in: settings) else { return }
+        let (large, small) = (relation.large, relation.small)
+        let sides = [large, small].map { ($0, keysRead[$0.section] ?? KeysRead()) }
+        if sides.contains(where: { $1.failed.contains($0.key) }) { return }
+        // The defaults fit together, so one of the two is in the file.
+        let line = sides.compactMap { $1.lines[$0.key] }.max() ?? 1
+        let times = relation.factor == 1 ? "" : "\(relation.factor) times "
+        report(
+            line,
+            "[\(large.section)] \(large.key) = \(amount(large)) is too small for"
+                + " [\(small.section)] \(small.key) = \(amount(small)); allowed: at least"
+                + " \(times)\(small.key), since \(relation.because)"
+        )
+    }
+
+    private func amount(_ amount: SettingsRelation.Amount) -> String {
+        ValueForm<Int64>.size(0...(.max)).write(amount.bytes(settings))
+    }
+
+    // MARK: Reports
+
+    private mutating func report(_ line: Int, _ sentence: String) {
+        problems.append(ConfigurationProblem(line: line, sentence: sentence))
+    }
+
+    private mutating func reportUnknown(_ section: IniFile.Section) {
+        let names = SettingsTable.sectionNames
+        let advice =
+            nearestName(to: section.name, among: names).map { "did you mean [\($0)]?" }
+            ?? "allowed are " + listed(names.map { "[\($0)]" }, lastJoinedBy: "and")
+        report(section.line, "unknown section [\(shown(section.name))]; \(advice)")
+    }
+
+    private mutating func reportUnknown(_ entry: IniFile.Entry, in section: String, known: [String])
+    {
+        let elsewhere = SettingsTable.sectionNames.first {
+            SettingsTable.keyNames(of: $0).contains(entry.key)
+        }
+        let advice =
+            switch (nearestName(to: entry.key, among: known), elsewhere) {
+            case (let near?, let other?): "did you mean '\(near)', or the key of [\(other)]?"
+            case (let near?, nil): "did you mean '\(near)'?"
+            case (nil, let other?): "it belongs in [\(other)]"
+            case (nil, nil): "allowed are \(listed(known, lastJoinedBy: "and"))"
+            }
+        report(entry.line, "unknown key '\(shown(entry.key))' in [\(section)]; \(advice)")
+    }
+
+    private static func title(_ section: IniFile.Section) -> String {
+        section.argument.map { "[\(section.name) \($0)]" } ?? "[\(section.name)]"
+    }
+}

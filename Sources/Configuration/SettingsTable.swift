@@ -1,0 +1,190 @@
+import Channels
+
+/// Every section and key of the ini file, in the order of the manual, conf/holdfast.ini.
+package enum SettingsTable {
+    /// A section that stands once in a file, without argument.
+    package struct Section: Sendable {
+        package let name: String
+        package let keys: [SettingsKey<Settings>]
+    }
+
+    package static let sections = [fastcgi, bus, hold, limits, cors, log]
+
+    /// The order in which a whole file is printed.
+    package static let sectionNames = [
+        "fastcgi", "bus", "retain", "allow", "hold", "limits", "cors", "endpoint", "log",
+    ]
+
+    private static let fastcgi = Section(
+        name: "fastcgi",
+        keys: [
+            // The socket is made once and inherited by nobody else.
+            SettingsKey("listen", \.fastcgi.listen, .listen, .restart),
+            SettingsKey("mode", \.fastcgi.mode, .socketMode, .restart),
+            SettingsKey(
+                "group",
+                \.fastcgi.group,
+                ValueForm<String>.group.or("own", meaning: "the process's own"),
+                .restart
+            ),
+            SettingsKey("base", \.fastcgi.base, .base, .reload),
+            // The process's limit of descriptors is raised for it once, at the start.
+            SettingsKey(
+                "max_connections",
+                \.fastcgi.maxConnections,
+                .count(1...1_000_000),
+                .restart
+            ),
+            SettingsKey("stop_timeout", \.fastcgi.stopSeconds, .duration(1...300), .reload),
+        ]
+    )
+
+    /// The log's files and threads are set up with these, so all need a restart.
+    private static let bus = Section(
+        name: "bus",
+        keys: [
+            SettingsKey("directory", \.bus.directory, .directory, .restart),
+            SettingsKey(
+                "group",
+                \.bus.group,
+                ValueForm<String>.group.or("own", meaning: "the process's own"),
+                .restart
+            ),
+            SettingsKey("durability", \.bus.durability, .choice, .restart),
+            SettingsKey("max_bytes", \.bus.maxBytes, .size((1 << 20)...(1 << 40)), .restart),
+            SettingsKey(
+                "reserve_bytes",
+                \.bus.reserveBytes,
+                .size((1 << 16)...(1 << 30)),
+                .restart
+            ),
+            SettingsKey("memory_messages", \.bus.memoryMessages, .count(1...10_000_000), .restart),
+            SettingsKey(
+                "memory_bytes",
+                \.bus.memoryBytes,
+                .size((1 << 10)...(16 << 30)),
+                .restart
+            ),
+        ]
+    )
+
+    private static let hold = Section(
+        name: "hold",
+        keys: [
+            SettingsKey("max_wait", \.hold.maxWaitSeconds, .duration(1...55), .reload),
+            SettingsKey("jitter", \.hold.jitterPercent, .percent(0...50), .reload),
+            SettingsKey("early_headers", \.hold.earlyHeaders, .onOff, .reload),
+        ]
+    )
+
+    private static let limits = Section(
+        name: "limits",
+        keys: [
+            SettingsKey("message_bytes", \.limits.messageBytes, .size(1...(16 << 20)), .reload),
+            SettingsKey(
+                "request_variable_bytes",
+                \.limits.requestVariableBytes,
+                .size((4 << 10)...(1 << 20)),
+                .reload
+            ),
+            SettingsKey(
+                "channels_per_request",
+                \.limits.channelsPerRequest,
+                .count(1...1000),
+                .reload
+            ),
+            SettingsKey("answer_messages", \.limits.answerMessages, .count(1...100_000), .reload),
+            SettingsKey(
+                "answer_bytes",
+                \.limits.answerBytes,
+                .size((1 << 10)...(64 << 20)),
+                .reload
+            ),
+            SettingsKey("held_requests", \.limits.heldRequests, .count(1...1_000_000), .reload),
+            // The log is opened with it.
+            SettingsKey("channels", \.limits.channels, .count(1...10_000_000), .restart),
+            SettingsKey(
+                "publish_queue_messages",
+                \.limits.publishQueueMessages,
+                .count(1...1_000_000),
+                .reload
+            ),
+            SettingsKey(
+                "publish_queue_bytes",
+                \.limits.publishQueueBytes,
+                .size((1 << 10)...(16 << 30)),
+                .reload
+            ),
+            SettingsKey(
+                "unsent_bytes",
+                \.limits.unsentBytes,
+                .size((4 << 10)...(1 << 30)),
+                .reload
+            ),
+            SettingsKey("unsent_timeout", \.limits.unsentSeconds, .duration(1...600), .reload),
+            SettingsKey("request_timeout", \.limits.requestSeconds, .duration(1...600), .reload),
+        ]
+    )
+
+    private static let cors = Section(
+        name: "cors",
+        keys: [
+            SettingsKey("origins", \.cors.origins, .origins, .reload),
+            SettingsKey("max_age", \.cors.maxAgeSeconds, .duration(0...86_400), .reload),
+        ]
+    )
+
+    private static let log = Section(
+        name: "log",
+        keys: [SettingsKey("level", \.log.level, .choice, .reload)]
+    )
+
+    /// `[retain PATTERN]`.
+    package static let retain: [SettingsKey<RetainRule>] = [
+        SettingsKey(saidBy: \.count, "count", .count(1...100_000_000), .reload),
+        SettingsKey(saidBy: \.ageSeconds, "age", .duration(1...(3650 * 86_400)), .reload),
+        SettingsKey(saidBy: \.bytes, "bytes", .size((1 << 10)...(1 << 40)), .reload),
+    ]
+
+    /// `[allow PATTERN]`.
+    package static let allow: [SettingsKey<AllowRule>] = [
+        SettingsKey(saidBy: \.read, "read", .choice, .reload),
+        SettingsKey(saidBy: \.publish, "publish", .choice, .reload),
+    ]
+
+    /// `[endpoint PATH]`; the action comes first, since the others depend on it.
+    package static let endpoint: [SettingsKey<FixedEndpoint>] = [
+        SettingsKey("action", \.action, .choice, .reload),
+        SettingsKey("channels", \.channels, .channels, .reload),
+        SettingsKey("cursor", \.cursor, .choice, .reload),
+        SettingsKey("format", \.format, .choice, .reload),
+        SettingsKey(
+            "wait",
+            \.waitSeconds,
+            ValueForm<Int>.duration(1...3600).or("request", meaning: "what the request says"),
+            .reload
+        ),
+        SettingsKey("on_timeout", \.onTimeout, .choice, .reload),
+    ]
+
+    /// The keys that mean something for an endpoint of this action.
+    package static func endpointKeys(
+        of action: FixedEndpoint.Action
+    ) -> [SettingsKey<FixedEndpoint>] {
+        switch action {
+        case .subscribe: endpoint
+        case .publish: endpoint.filter { ["action", "channels"].contains($0.name) }
+        case .held: endpoint.filter { $0.name == "action" }
+        }
+    }
+
+    /// The names of a section's keys; empty where there is no such section.
+    package static func keyNames(of section: String) -> [String] {
+        switch section {
+        case "retain": retain.map { $0.name }
+        case "allow": allow.map { $0.name }
+        case "endpoint": endpoint.map { $0.name }
+        default: sections.first { $0.name == section }?.keys.map { $0.name } ?? []
+        }
+    }
+}

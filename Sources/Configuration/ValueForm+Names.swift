@@ -1,0 +1,93 @@
+import Channels
+
+extension ValueForm where Value == String {
+    /// A directory's absolute path. Whether it exists and may be used is for the one who opens it.
+    static let directory = ValueForm(
+        allowed: "an absolute path of at most 1024 bytes",
+        read: { text throws(ValueError) in
+            guard text.hasPrefix("/") else { throw ValueError("is not an absolute path") }
+            guard text.utf8.count <= 1024 else { throw ValueError("is too long") }
+            guard text.utf8.contains(where: { $0 != UInt8(ascii: "/") }) else {
+                throw ValueError("is the root of the file system")
+            }
+            return text
+        },
+        write: { $0 }
+    )
+
+    /// A group's name, at most 32 characters as in useradd(8).
+    static let group = ValueForm(
+        allowed: "the name of a group",
+        read: { text throws(ValueError) in
+            let first = text.utf8.first ?? 0
+            guard text.utf8.count <= 32, isNameByte(first), !(0x30...0x39).contains(first),
+                !"-.".utf8.contains(first), text.utf8.allSatisfy(isNameByte)
+            else { throw ValueError("is not a group's name") }
+            return text
+        },
+        write: { $0 }
+    )
+
+    /// The path below which the web server mounts the responder.
+    static let base = ValueForm(
+        allowed: "a path that begins and ends with '/'",
+        read: { text throws(ValueError) in
+            guard text.hasPrefix("/"), text.hasSuffix("/") else {
+                throw ValueError("does not begin and end with '/'")
+            }
+            if let wrong = problem(inURLPath: text) { throw ValueError(wrong) }
+            return text
+        },
+        write: { $0 }
+    )
+}
+
+extension ValueForm where Value == [ChannelName] {
+    static let channels = ValueForm(
+        allowed: "names of channels separated by commas or blanks",
+        read: { text throws(ValueError) in
+            var names: [ChannelName] = []
+            for item in separated(text) {
+                let name: ChannelName
+                do throws(ChannelNameError) {
+                    name = try ChannelName(item)
+                } catch {
+                    throw ValueError("has '\(shown(item))', but \(error)")
+                }
+                if names.contains(name) { throw ValueError("names '\(name)' twice") }
+                names.append(name)
+            }
+            if names.isEmpty { throw ValueError("names no channel") }
+            return names
+        },
+        write: { $0.map(\.text).joined(separator: ", ") }
+    )
+}
+
+/// The items of a list, separated by commas, blanks or both.
+func separated(_ text: String) -> [String] {
+    text.split(whereSeparator: { $0 == "," || $0 == " " || $0 == "\t" }).map(String.init)
+}
+
+/// How the sentence about a URL's path goes on where no request could ever have it, or nil. Requests are compared
+/// after decoding, without query, with `//` merged (HTTP interface).
+func problem(inURLPath path: String) -> String? {
+    if !path.hasPrefix("/") { return "does not begin with '/'" }
+    if path.utf8.count > 255 { return "is too long, more than 255 characters" }
+    if path.contains("//") { return "has '//', which is merged in requests" }
+    let segments = path.split(separator: "/")
+    if segments.contains(".") || segments.contains("..") { return "has a segment '.' or '..'" }
+    let others = Array("!$&'()*+,;=:@/~".utf8)
+    for byte in path.utf8 where !(isNameByte(byte) || others.contains(byte)) {
+        return "has a character other than ASCII letters, digits and -._~!$&'()*+,;=:@"
+    }
+    return nil
+}
+
+/// ASCII letters, digits, `.`, `_` and `-`.
+private func isNameByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+    default: "._-".utf8.contains(byte)
+    }
+}

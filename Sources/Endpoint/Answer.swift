@@ -1,0 +1,192 @@
+/// A complete answer to one request.
+package struct Answer: Sendable {
+    /// A CGI response (RFC 3875 §6): `Status: 200 OK`, header lines, an empty line, the body. For an answer that
+    /// was begun with early headers, the body alone. Empty where `closes`.
+    package let document: [UInt8]
+    package let status: Int
+    /// The connection is closed without an answer, as a fixed endpoint's `on_timeout = close` asks.
+    package let closes: Bool
+    /// Something the administrator should know, once in a while; free of control characters.
+    package let note: String?
+
+    init(_ document: [UInt8], _ status: HTTPStatus, note: String? = nil) {
+        self.document = document
+        self.status = status.rawValue
+        self.closes = false
+        self.note = note
+    }
+
+    private init(closing status: HTTPStatus) {
+        document = []
+        self.status = status.rawValue
+        closes = true
+        note = nil
+    }
+
+    static let closing = Answer(closing: .noContent)
+}
+
+/// What every answer to a request has in common, whatever it says.
+package struct Shape: Hashable, Sendable {
+    package let origin: OriginDecision
+    /// HEAD: the headers of the answer to GET, without the body.
+    package let headOnly: Bool
+
+    /// A text of the service's own; `headers` are further fields, whose values are cut at control characters.
+    package func plain(
+        _ contentType: StaticString,
+        _ body: some Sequence<UInt8>,
+        status: HTTPStatus = .ok,
+        retryAfterSeconds: Int? = nil,
+        headers: [(name: StaticString, value: String)] = []
+    ) -> Answer {
+        var document = CGIDocument(status, self)
+        document.field("Content-Type: ", contentType)
+        document.line("Cache-Control: no-store\r\n")
+        if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
+        for header in headers { document.field(header.name, safe: header.value) }
+        return document.answer(body: Array(body))
+    }
+
+    package func plain(
+        _ contentType: StaticString,
+        _ body: String,
+        status: HTTPStatus = .ok,
+        retryAfterSeconds: Int? = nil,
+        headers: [(name: StaticString, value: String)] = []
+    ) -> Answer {
+        plain(
+            contentType,
+            body.utf8,
+            status: status,
+            retryAfterSeconds: retryAfterSeconds,
+            headers: headers
+        )
+    }
+
+    /// That `-/ready` says no, and why.
+    package func notReady(_ why: String) -> Answer {
+        plain(
+            "text/plain; charset=utf-8",
+            why + "\n",
+            status: .unavailable,
+            retryAfterSeconds: 2
+        )
+    }
+
+    package func answer(_ problem: Problem) -> Answer {
+        var document = CGIDocument(problem.status, self)
+        document.line("Content-Type: application/problem+json\r\nCache-Control: no-store\r\n")
+        if let allow = problem.allow { document.field("Allow: ", allow) }
+        if let seconds = problem.retryAfterSeconds {
+            document.field("Retry-After: ", decimal: seconds)
+        }
+        return document.answer(body: problem.json, note: problem.note)
+    }
+}
+
+/// A CGI response in the making: status and header lines first, then the body.
+struct CGIDocument {
+    private var bytes: [UInt8] = []
+    private let status: HTTPStatus
+    private let headOnly: Bool
+
+    /// Begins with what every answer carries: the status, `Vary`, CORS.
+    init(_ status: HTTPStatus, _ shape: Shape) {
+        self.status = status
+        headOnly = shape.headOnly
+        bytes.reserveCapacity(640)
+        bytes.append("Status: ")
+        bytes.append(decimal: status.rawValue)
+        bytes.append(UInt8(ascii: " "))
+        bytes.append(status.phrase)
+        bytes.append("\r\nVary: Accept, Origin\r\nX-Content-Type-Options: nosniff\r\n")
+        switch shape.origin {
+        case .silent: return
+        case .anyone: bytes.append("Access-Control-Allow-Origin: *\r\n")
+        case .listed(let origin):
+            bytes.append("Access-Control-Allow-Credentials: true\r\nAccess-Control-Allow-Origin: ")
+            bytes.append(text: origin)
+            bytes.append("\r\n")
+        }
+        bytes.append(
+            """
+            Access-Control-Expose-Headers: Link, ETag, Location, Retry-After, Holdfast-Cursor, \
+            Holdfast-Gap, Preference-Applied\r\n
+            """
+        )
+    }
+
+    /// Whole lines, each with its end.
+    mutating func line(_ text: StaticString) {
+        bytes.append(text)
+    }
+
+    /// `name` includes the colon and the blank.
+    mutating func field(_ name: StaticString, _ value: StaticString) {
+        bytes.append(name)
+        bytes.append(value)
+        bytes.append("\r\n")
+    }
+
+    mutating func field(_ name: StaticString, decimal value: Int) {
+        bytes.append(name)
+        bytes.append(decimal: value)
+        bytes.append("\r\n")
+    }
+
+    /// A value that others had a hand in: what is not a visible character or a blank ends it.
+    mutating func field(_ name: StaticString, safe value: String) {
+        bytes.append(name)
+        bytes.append(contentsOf: value.utf8.prefix { isVisibleASCII($0) || $0 == 0x20 })
+        bytes.append("\r\n")
+    }
+
+    mutating func field(_ name: StaticString, _ write: (inout [UInt8]) -> Void) {
+        bytes.append(name)
+        write(&bytes)
+        bytes.append("\r\n")
+    }
+
+    /// The header block alone: the body follows later, of unknown length.
+    consuming func openEnded() -> [UInt8] {
+        bytes.append("\r\n")
+        return bytes
+    }
+
+    consuming func answer(body: [UInt8], note: String? = nil) -> Answer {
+        bytes.append("Content-Length: ")
+        bytes.append(decimal: body.count)
+        bytes.append("\r\n\r\n")
+        if !headOnly { bytes.append(contentsOf: body) }
+        return Answer(bytes, status, note: note)
+    }
+
+    /// For 204 and 304, which have no body and say nothing of its length.
+    consuming func answerWithoutBody() -> Answer {
+        bytes.append("\r\n")
+        return Answer(bytes, status)
+    }
+}
+
+/// Whether `If-None-Match` (RFC 9110 §13.1.2) names this entity tag; compared weakly, as the RFC asks.
+func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
+    guard let field else { return false }
+    let source = field.utf8Span.span
+    var start = 0
+    while start < source.count {
+        let end = source.first(UInt8(ascii: ","), in: start..<source.count) ?? source.count
+        var entry = source.trimmed(start..<end)
+        if source.equals("*", in: entry) { return true }
+        if entry.count > 2, source.equals("W/", in: entry.lowerBound..<entry.lowerBound + 2) {
+            entry = entry.lowerBound + 2..<entry.upperBound
+        }
+        if entry.count == tag.count,
+            tag.indices.allSatisfy({ tag[$0] == source[entry.lowerBound + $0] })
+        {
+            return true
+        }
+        start = end + 1
+    }
+    return false
+}

@@ -1,0 +1,95 @@
+internal import Configuration
+
+/// What the answer tells a browser about the page that asked (Fetch standard, "CORS protocol").
+package enum OriginDecision: Hashable, Sendable {
+    /// Nothing: no `Origin`, or one that is not allowed.
+    case silent
+    /// `*`, without credentials.
+    case anyone
+    /// This listed origin, with credentials.
+    case listed(String)
+}
+
+/// The `[cors]` rules, made for quick comparison.
+struct CrossOrigin: Sendable {
+    private let origins: CORSSettings.Origins
+    let maxAgeSeconds: Int
+
+    init(_ settings: CORSSettings) {
+        origins = settings.origins
+        maxAgeSeconds = settings.maxAgeSeconds
+    }
+
+    func decision(on origin: String?) -> OriginDecision {
+        guard let origin else { return .silent }
+        switch origins {
+        case .any: return .anyone
+        case .listed(let list):
+            // The list's own element goes into the header, so that nothing of the client's ever does.
+            guard origin != "null", let listed = list.first(where: { $0 == origin }),
+                listed.utf8.allSatisfy(isVisibleASCII)
+            else { return .silent }
+            return .listed(listed)
+        }
+    }
+
+    /// Refuses a write that a page of another origin set off: forms and beacons need no preflight.
+    ///
+    /// `Sec-Fetch-Site: same-origin` is the browser's own word, which no page can set; it counts where a layer in
+    /// front has taken TLS off, so that the scheme seen here is not the page's.
+    func checkWrite(_ request: borrowing CGIRequest) throws(Problem) {
+        guard let origin = request.origin else {
+            if request.secFetchSite == "cross-site" { throw Self.refusal }
+            return
+        }
+        if origin == "null" { throw Self.refusal }
+        if decision(on: origin) != .silent { return }
+        if request.secFetchSite == "cross-site" { throw Self.refusal }
+        if request.secFetchSite == "same-origin" { return }
+        guard Self.isSameHost(origin, request) else { throw Self.refusal }
+    }
+
+    private static let refusal = Problem(
+        .forbidden,
+        "cross_site_write",
+        "Pages of other origins may not publish here; list this origin under [cors] in the ini file."
+    )
+
+    /// Whether the page came from the scheme, host and port that this request went to. Where the server does not
+    /// tell the scheme, host and port decide.
+    private static func isSameHost(_ origin: String, _ request: borrowing CGIRequest) -> Bool {
+        guard let host = request.host, let end = origin.utf8.firstIndex(of: UInt8(ascii: ":")),
+            origin.utf8[end...].starts(with: "://".utf8)
+        else { return false }
+        let scheme = origin[..<end].lowercased()
+        let authority = origin.utf8[end...].dropFirst(3)
+        guard request.isSecure.map({ scheme == ($0 ? "https" : "http") }) ?? true else {
+            return false
+        }
+        return withoutDefaultPort(authority.map(lowercase), scheme)
+            == withoutDefaultPort(host.utf8.map(lowercase), scheme)
+    }
+
+    private static func withoutDefaultPort(_ authority: [UInt8], _ scheme: String) -> [UInt8] {
+        let port: StaticString =
+            switch scheme {
+            case "http": ":80"
+            case "https": ":443"
+            default: ":"
+            }
+        var suffix: [UInt8] = []
+        suffix.append(port)
+        guard authority.count > suffix.count, authority.suffix(suffix.count).elementsEqual(suffix)
+        else { return authority }
+        return authority.dropLast(suffix.count)
+    }
+}
+
+extension CGIRequest {
+    /// Whether the request came by TLS, as far as the server says.
+    var isSecure: Bool? {
+        if let https { return !https.equalsIgnoringCase("off") && https != "0" }
+        if let scheme { return scheme.equalsIgnoringCase("https") }
+        return nil
+    }
+}

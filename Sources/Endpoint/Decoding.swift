@@ -1,0 +1,96 @@
+/// Percent-decoding, as paths and as forms have it.
+enum Decoding {
+    /// A path decoded once, with `//` merged after decoding as servers do.
+    ///
+    /// - Returns: nil on an escape that is none, NUL, and what is not UTF-8.
+    static func path(_ source: Span<UInt8>, _ range: Range<Int>, escapes: Bool = true) -> [UInt8]? {
+        var path: [UInt8] = []
+        path.reserveCapacity(range.count)
+        var at = range.lowerBound
+        var isASCII = true
+        while at < range.upperBound {
+            var byte = source[at]
+            at += 1
+            if escapes, byte == UInt8(ascii: "%") {
+                guard at + 1 < range.upperBound, let high = hexadecimalValue(source[at]),
+                    let low = hexadecimalValue(source[at + 1])
+                else { return nil }
+                byte = high << 4 | low
+                at += 2
+            }
+            if byte == 0 { return nil }
+            if byte >= 0x80 { isASCII = false }
+            if byte == UInt8(ascii: "/"), path.last == UInt8(ascii: "/") { continue }
+            path.append(byte)
+        }
+        if !isASCII, String(validating: path, as: UTF8.self) == nil { return nil }
+        return path
+    }
+
+    /// A form's name or value (WHATWG URL §5.1): `+` is a space, and an escape that is none stands for itself.
+    static func form(_ source: Span<UInt8>, _ range: Range<Int>) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(range.count)
+        var at = range.lowerBound
+        while at < range.upperBound {
+            let byte = source[at]
+            at += 1
+            if byte == UInt8(ascii: "+") {
+                bytes.append(UInt8(ascii: " "))
+            } else if byte == UInt8(ascii: "%"), at + 1 < range.upperBound,
+                let high = hexadecimalValue(source[at]), let low = hexadecimalValue(source[at + 1])
+            {
+                bytes.append(high << 4 | low)
+                at += 2
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return bytes
+    }
+
+    static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String {
+        for at in range where source[at] == UInt8(ascii: "%") || source[at] == UInt8(ascii: "+") {
+            return String(decoding: form(source, range), as: UTF8.self)
+        }
+        return source.text(range)
+    }
+
+    /// The name and value ranges of each `name=value` between `&`; empty pieces are left out.
+    static func forEachField(
+        _ source: Span<UInt8>,
+        _ body: (_ piece: Range<Int>, _ name: Range<Int>, _ value: Range<Int>) -> Void
+    ) {
+        var start = 0
+        while start < source.count {
+            let end = source.first(UInt8(ascii: "&"), in: start..<source.count) ?? source.count
+            if end > start {
+                let equals = source.first(UInt8(ascii: "="), in: start..<end)
+                body(start..<end, start..<(equals ?? end), (equals.map { $0 + 1 } ?? end)..<end)
+            }
+            start = end + 1
+        }
+    }
+}
+
+extension [UInt8] {
+    /// The bytes so that they can stand in a URL inside a header field: what could end it is percent-encoded.
+    mutating func append(urlBytes source: Span<UInt8>, _ range: Range<Int>) {
+        for at in range {
+            let byte = source[at]
+            switch byte {
+            case UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""), UInt8(ascii: ";"),
+                UInt8(ascii: "\\"):
+                append(percentEncoding: byte)
+            default:
+                if isVisibleASCII(byte) { append(byte) } else { append(percentEncoding: byte) }
+            }
+        }
+    }
+
+    private mutating func append(percentEncoding byte: UInt8) {
+        append(UInt8(ascii: "%"))
+        append(hexadecimalDigit(byte >> 4))
+        append(hexadecimalDigit(byte & 15))
+    }
+}

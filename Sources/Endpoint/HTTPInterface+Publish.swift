@@ -1,0 +1,119 @@
+internal import Channels
+internal import Configuration
+
+/// POST on channels, or on a fixed endpoint that publishes. Cross-site writes were refused before.
+extension HTTPInterface {
+    func publish(
+        _ channels: [ChannelName],
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        base: [UInt8]
+    ) throws(Problem) -> Intent {
+        try ChannelRights(rules: settings.allow, action: .publish, granted: request.write)
+            .check(channels)
+        let tooLarge = Problem(
+            .contentTooLarge,
+            "message_too_large",
+            "A message has at most \(settings.limits.messageBytes) bytes."
+        )
+        guard !request.bodyDropped, request.body.count <= settings.limits.messageBytes else {
+            throw tooLarge
+        }
+        let timeToLive = try Self.timeToLive(request.timeToLive)
+        let topic = try Self.topic(request.topic)
+        let type = try Self.type(request.holdfastType)
+        let key = try Self.key(request.idempotencyKey)
+        let content = try PublishedContent(
+            request.body,
+            contentType: request.contentType,
+            contentEncoding: request.contentEncoding
+        )
+        // A form may grow on its way to JSON.
+        guard content.body.count <= settings.limits.messageBytes else { throw tooLarge }
+        let publisher = request.publisherName
+        var mounted: [UInt8] = []
+        mounted.append(urlBytes: base.span, 0..<base.count)
+        return .publish(
+            Publication(
+                drafts: channels.map { channel in
+                    Draft(
+                        channel: channel,
+                        kind: content.kind,
+                        contentType: content.contentType,
+                        body: content.body,
+                        type: type,
+                        timeToLiveSeconds: timeToLive,
+                        topic: topic
+                    )
+                },
+                idempotency: key.map { (publisher, $0) },
+                shape: shape,
+                base: mounted
+            )
+        )
+    }
+
+    private static func timeToLive(_ field: String?) throws(Problem) -> Int? {
+        guard let field else { return nil }
+        guard let seconds = field.wholeNumber, seconds > 0 else {
+            throw .badRequest(
+                "invalid_ttl",
+                "The field TTL is a whole number of seconds from 1 to 999999999."
+            )
+        }
+        return seconds
+    }
+
+    private static func topic(_ field: String?) throws(Problem) -> String? {
+        guard let field else { return nil }
+        guard field.utf8.count <= 64, field.utf8.allSatisfy(isTokenByte) else {
+            throw .badRequest(
+                "invalid_topic",
+                "The field Topic has at most 64 characters, ASCII letters, digits and !#$%&'*+-.^_`|~."
+            )
+        }
+        return field
+    }
+
+    private static func type(_ field: String?) throws(Problem) -> String? {
+        guard let field else { return nil }
+        let hasControls = field.unicodeScalars.contains {
+            $0.value < 0x20 || (0x7F..<0xA0).contains($0.value)
+        }
+        guard field.utf8.count <= 64, !hasControls else {
+            throw .badRequest(
+                "invalid_type",
+                "The field Holdfast-Type has at most 64 bytes and no control characters."
+            )
+        }
+        switch field {
+        case "error", "open", "hello", "gap", "bye":
+            throw .badRequest(
+                "reserved_type",
+                "This Holdfast-Type is reserved; choose another name."
+            )
+        default: return field
+        }
+    }
+
+    private static func key(_ field: String?) throws(Problem) -> String? {
+        guard let field else { return nil }
+        guard field.utf8.count <= 255, field.utf8.allSatisfy(isVisibleASCII) else {
+            throw .badRequest(
+                "invalid_idempotency_key",
+                "The field Idempotency-Key has 1 to 255 visible ASCII characters."
+            )
+        }
+        return field
+    }
+
+    /// RFC 9110 §5.6.2
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+}

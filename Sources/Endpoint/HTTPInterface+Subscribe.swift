@@ -1,0 +1,226 @@
+internal import Channels
+internal import Configuration
+
+/// GET on channels, or on a fixed endpoint that subscribes.
+extension HTTPInterface {
+    func subscribe(
+        _ channels: [ChannelName],
+        _ query: Query,
+        _ endpoint: BoundEndpoint?,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        _ random: UInt32
+    ) throws(Problem) -> Intent {
+        let fixed = endpoint?.settings
+        try checkForm(query, fixed, request)
+        let form = try Self.form(query.format) ?? (fixed?.format == .bare ? .bare : .json)
+        let limit = try messageLimit(query.limit)
+        let onGap = try Self.onGap(query.onGap)
+        let subscriber = try Self.subscriberHash(query.subscriber)
+        let wait = try waitSeconds(query.wait, request.prefer, fixed)
+        let start = try start(query, endpoint, request, waits: wait.seconds > 0)
+        try ChannelRights(rules: settings.allow, action: .read, granted: request.read)
+            .check(channels)
+
+        var cookie: Subscription.CursorCookie?
+        if let endpoint, endpoint.settings.cursor == .cookie {
+            cookie = Self.cookie(endpoint, request)
+        }
+        let onTimeout = fixed?.onTimeout ?? .answer
+        let waits = wait.seconds > 0 && !shape.headOnly
+        let subscription = Subscription(
+            channels: channels.count > 1 ? channels.sorted { $0.text < $1.text } : channels,
+            form: form,
+            messageLimit: form == .bare ? 1 : limit,
+            onGap: onGap,
+            onTimeout: onTimeout,
+            shape: shape,
+            link: query.link,
+            preferredWaitSeconds: wait.isPreference ? wait.seconds : nil,
+            cookie: cookie,
+            startsEarly: waits && form == .json && cookie == nil && onTimeout == .answer
+                && startsEarly(request)
+        )
+        return .subscribe(
+            Poll(
+                subscription: subscription,
+                start: start,
+                waitMilliseconds: waits ? holdMilliseconds(wait.seconds, random) : 0,
+                ifNoneMatch: request.ifNoneMatch,
+                subscriberHash: subscriber,
+                isRevalidating: wait.seconds == 0 && cookie == nil && start.isHistory
+            )
+        )
+    }
+
+    // MARK: Form
+
+    static func form(_ format: String?) throws(Problem) -> Subscription.Form? {
+        switch format {
+        case nil: return nil
+        case "json": return .json
+        case "bare": return .bare
+        default:
+            throw .badRequest("invalid_format", "The parameter 'format' allows 'json' and 'bare'.")
+        }
+    }
+
+    /// Streams come in a later version; what asks for one must not be given something else.
+    private func checkForm(
+        _ query: Query,
+        _ fixed: FixedEndpoint?,
+        _ request: borrowing CGIRequest
+    ) throws(Problem) {
+        if query.stream == nil {
+            if fixed != nil || query.format != nil { return }
+            guard case .streamOnly = Acceptance(request.accept) else { return }
+        }
+        throw Problem(
+            .notAcceptable,
+            "streams_not_implemented",
+            "This version answers application/json only; use long-polling (wait=25&since=CURSOR)."
+        )
+    }
+
+    private func startsEarly(_ request: borrowing CGIRequest) -> Bool {
+        guard let said = request.earlyHeaders else { return settings.hold.earlyHeaders }
+        return said != "0" && !said.equalsIgnoringCase("off") && !said.equalsIgnoringCase("no")
+            && !said.equalsIgnoringCase("false")
+    }
+
+    // MARK: Parameters
+
+    private func messageLimit(_ limit: String?) throws(Problem) -> Int {
+        let most = settings.limits.answerMessages
+        guard let limit else { return most }
+        guard let number = limit.wholeNumber, number > 0 else {
+            throw .badRequest(
+                "invalid_limit",
+                "The parameter 'limit' is a whole number from 1 to \(most)."
+            )
+        }
+        return min(number, most)
+    }
+
+    private static func onGap(_ onGap: String?) throws(Problem) -> Subscription.OnGap {
+        switch onGap {
+        case nil, "report": return .report
+        case "fail": return .fail
+        default:
+            throw .badRequest(
+                "invalid_on_gap",
+                "The parameter 'on_gap' allows 'report' and 'fail'."
+            )
+        }
+    }
+
+    private static func subscriberHash(_ subscriber: String?) throws(Problem) -> UInt64? {
+        guard let subscriber else { return nil }
+        guard (16...64).contains(subscriber.utf8.count),
+            subscriber.utf8.allSatisfy(isVisibleASCII)
+        else {
+            throw .badRequest(
+                "invalid_subscriber",
+                "The parameter 'subscriber' is 16 to 64 visible ASCII characters, such as a random UUID."
+            )
+        }
+        return StableHash.of(subscriber.utf8)
+    }
+
+    /// The parameter, else the preference, else the endpoint's own; never above what the ini file allows.
+    private func waitSeconds(
+        _ parameter: String?,
+        _ prefer: String?,
+        _ fixed: FixedEndpoint?
+    ) throws(Problem) -> (seconds: Int, isPreference: Bool) {
+        let most = max(settings.hold.maxWaitSeconds, fixed?.waitSeconds ?? 0)
+        if let parameter {
+            guard let seconds = parameter.wholeNumber else {
+                throw .badRequest(
+                    "invalid_wait",
+                    "The parameter 'wait' is a whole number of seconds; at most \(most) are waited."
+                )
+            }
+            return (min(seconds, most), false)
+        }
+        if let seconds = preferredWait(prefer) { return (min(seconds, most), true) }
+        return (fixed?.waitSeconds ?? 0, false)
+    }
+
+    /// Ends by chance up to `jitterPercent` earlier, so that those who began together do not come back together.
+    private func holdMilliseconds(_ seconds: Int, _ random: UInt32) -> Int {
+        let most = seconds * 1000
+        let jitter = most * settings.hold.jitterPercent / 100
+        return max(1, most - Int((UInt64(jitter) * UInt64(random)) >> 32))
+    }
+
+    // MARK: Where to begin
+
+    private func start(
+        _ query: Query,
+        _ endpoint: BoundEndpoint?,
+        _ request: borrowing CGIRequest,
+        waits: Bool
+    ) throws(Problem) -> PollStart {
+        if let since = query.since { return try Self.start(since: since, waits: waits) }
+        guard let endpoint, endpoint.settings.cursor == .cookie else {
+            return waits ? .now : .history(.newest)
+        }
+        // An old page can't mend a broken cookie, so that is like none.
+        return cookieValue(endpoint.cookieName, in: request.cookie).flatMap { Cursor($0) }
+            .map { .cursor($0) } ?? .now
+    }
+
+    private static func start(since: String, waits: Bool) throws(Problem) -> PollStart {
+        if let cursor = Cursor(since) { return .cursor(cursor) }
+        switch since {
+        // Of these channels nothing is newer than their newest: as good as now, and unrelated traffic does not change it.
+        case "now": return waits ? .now : .history(.newest)
+        case "first": return .history(.first)
+        default: break
+        }
+        if since.hasPrefix("last:"), let count = String(since.dropFirst(5)).wholeNumber {
+            return .history(count == 0 ? .newest : .last(min(count, 1_000_000)))
+        }
+        if since.hasPrefix("age:"), let unit = since.utf8.last,
+            let number = String(since.dropFirst(4).dropLast()).wholeNumber,
+            let seconds = secondsPerUnit(unit)
+        {
+            return .history(.age(milliseconds: Int64(number) * seconds * 1000))
+        }
+        throw .badRequest(
+            "invalid_since",
+            "The parameter 'since' is a cursor from an earlier answer, 'now', 'first', 'last:N', or 'age:' with "
+                + "a number and s, m, h or d, as in 'age:10m'."
+        )
+    }
+
+    private static func secondsPerUnit(_ unit: UInt8) -> Int64? {
+        switch unit {
+        case UInt8(ascii: "s"): 1
+        case UInt8(ascii: "m"): 60
+        case UInt8(ascii: "h"): 3600
+        case UInt8(ascii: "d"): 86_400
+        default: nil
+        }
+    }
+
+    private static func cookie(
+        _ endpoint: BoundEndpoint,
+        _ request: borrowing CGIRequest
+    ) -> Subscription.CursorCookie {
+        var path: [UInt8] = []
+        path.append(urlBytes: endpoint.path.span, 0..<endpoint.path.count)
+        return Subscription.CursorCookie(
+            name: endpoint.cookieName,
+            path: path,
+            secure: request.isSecure == true
+        )
+    }
+}
+
+extension PollStart {
+    fileprivate var isHistory: Bool {
+        if case .history = self { true } else { false }
+    }
+}

@@ -1,0 +1,55 @@
+/// The path and the query of a request.
+extension HTTPInterface {
+    /// The decoded path: that of REQUEST_URI, else SCRIPT_NAME and PATH_INFO, which are decoded already.
+    static func path(of request: borrowing CGIRequest) throws(Problem) -> [UInt8] {
+        if request.hasMalformedTarget { throw .malformedPath }
+        let path: [UInt8]?
+        if let uri = request.requestURI {
+            let source = uri.utf8Span.span
+            path = Decoding.path(source, pathRange(source))
+        } else {
+            let text = (request.scriptName ?? "") + (request.pathInfo ?? "")
+            path = Decoding.path(text.utf8Span.span, 0..<text.utf8.count, escapes: false)
+        }
+        guard let path else { throw .malformedPath }
+        return path
+    }
+
+    /// Query and fragment are cut off; of an absolute URI, as proxies are sent, scheme and authority too.
+    private static func pathRange(_ source: Span<UInt8>) -> Range<Int> {
+        var end = source.count
+        for at in 0..<source.count
+        where source[at] == UInt8(ascii: "?") || source[at] == UInt8(ascii: "#") {
+            end = at
+            break
+        }
+        guard end > 0, source[0] != UInt8(ascii: "/"),
+            let colon = source.first(UInt8(ascii: ":"), in: 0..<end), colon + 3 <= end,
+            source.equals("://", in: colon..<colon + 3)
+        else { return 0..<end }
+        return (source.first(UInt8(ascii: "/"), in: colon + 3..<end) ?? end)..<end
+    }
+
+    /// QUERY_STRING decides if the server passes it.
+    static func query(of request: borrowing CGIRequest) -> Query {
+        if let query = request.queryString { return Query(query.utf8Span.span) }
+        guard let uri = request.requestURI else { return Query() }
+        let source = uri.utf8Span.span
+        guard let mark = source.first(UInt8(ascii: "?"), in: 0..<source.count) else {
+            return Query()
+        }
+        let end = source.first(UInt8(ascii: "#"), in: mark..<source.count) ?? source.count
+        return Query(source.extracting(mark + 1..<end))
+    }
+
+    /// A base path with `/` at both ends.
+    static func normalized(_ base: String) -> [UInt8] {
+        var path: [UInt8] = [UInt8(ascii: "/")]
+        path.reserveCapacity(base.utf8.count + 2)
+        for byte in base.utf8 where byte != UInt8(ascii: "/") || path.last != byte {
+            path.append(byte)
+        }
+        if path.last != UInt8(ascii: "/") { path.append(UInt8(ascii: "/")) }
+        return path
+    }
+}

@@ -1,0 +1,271 @@
+internal import Channels
+package import Configuration
+
+/// The HTTP interface: what a request wants, as far as request and settings tell. Pure.
+///
+/// Made once from the settings, and anew when they are reloaded. A request goes: `CGIRequest` → `intent(of:)` →
+/// at once `Answer`, or `Poll`, `Publication`, … which make the answer when the outcome is known.
+package struct HTTPInterface: Sendable {
+    let settings: Settings
+    let crossOrigin: CrossOrigin
+    private let base: [UInt8]
+    private let endpoints: [BoundEndpoint]
+
+    /// A fixed endpoint, ready for comparison.
+    struct BoundEndpoint: Sendable {
+        let path: [UInt8]
+        let settings: FixedEndpoint
+        let cookieName: String
+    }
+
+    package init(settings: Settings) {
+        self.settings = settings
+        crossOrigin = CrossOrigin(settings.cors)
+        base = Self.normalized(settings.fastcgi.base)
+        endpoints = settings.endpoints.map { endpoint in
+            let hash = StableHash.of(endpoint.path.utf8)
+            return BoundEndpoint(
+                path: Array(endpoint.path.utf8),
+                settings: endpoint,
+                cookieName: "holdfast_" + String(hash >> 32, radix: 16)
+            )
+        }
+    }
+
+    /// - Parameter random: decides how much earlier than asked for a hold ends.
+    package func intent(of request: borrowing CGIRequest, random: UInt32) -> Intent {
+        let shape = Shape(
+            origin: crossOrigin.decision(on: request.origin),
+            headOnly: request.method == "HEAD"
+        )
+        do throws(Problem) {
+            return try route(request, shape, random)
+        } catch {
+            return .answer(shape.answer(error))
+        }
+    }
+
+    /// For a request that was given up before it was read: its variables are too many or too long.
+    package func headersTooLarge() -> Answer {
+        Shape(origin: .silent, headOnly: false).answer(.headersTooLarge)
+    }
+
+    // MARK: Routing
+
+    private func route(
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        _ random: UInt32
+    ) throws(Problem) -> Intent {
+        let path = try Self.path(of: request)
+        if let endpoint = endpoints.first(where: { $0.path == path }) {
+            return try fixed(endpoint, request, shape, random)
+        }
+        var mounted = base
+        if let said = request.base { mounted = Self.normalized(said) }
+        guard path.starts(with: mounted) else {
+            // `/push?channel=…` is as good as `/push/?channel=…`.
+            guard path.count == mounted.count - 1, mounted.starts(with: path) else {
+                throw .notFound
+            }
+            return try channels([], request, shape, random, base: mounted)
+        }
+        let rest = path[mounted.count...]
+        if rest.first == UInt8(ascii: "-"),
+            rest.count == 1 || rest[rest.startIndex + 1] == UInt8(ascii: "/")
+        {
+            return try service(
+                String(decoding: rest.dropFirst(2), as: UTF8.self),
+                request,
+                shape
+            )
+        }
+        return try channels(rest, request, shape, random, base: mounted)
+    }
+
+    private func fixed(
+        _ endpoint: BoundEndpoint,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        _ random: UInt32
+    ) throws(Problem) -> Intent {
+        switch (endpoint.settings.action, request.method ?? "GET") {
+        case (.publish, "OPTIONS"): return options("POST, OPTIONS", request, shape)
+        case (.publish, "POST"):
+            try crossOrigin.checkWrite(request)
+            return try publish(endpoint.settings.channels, request, shape, base: mount(request))
+        case (.publish, _): throw .methodNotAllowed("POST, OPTIONS")
+        case (_, "OPTIONS"): return options("GET, HEAD, OPTIONS", request, shape)
+        case (.held, "GET"), (.held, "HEAD"): return .held(shape)
+        case (.subscribe, "GET"), (.subscribe, "HEAD"):
+            return try subscribe(
+                endpoint.settings.channels,
+                Self.query(of: request),
+                endpoint,
+                request,
+                shape,
+                random
+            )
+        case (_, _): throw .methodNotAllowed("GET, HEAD, OPTIONS")
+        }
+    }
+
+    private func mount(_ request: borrowing CGIRequest) -> [UInt8] {
+        guard let said = request.base else { return base }
+        return Self.normalized(said)
+    }
+
+    private func channels(
+        _ list: ArraySlice<UInt8>,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        _ random: UInt32,
+        base: [UInt8]
+    ) throws(Problem) -> Intent {
+        switch request.method ?? "GET" {
+        case "GET", "HEAD":
+            let query = Self.query(of: request)
+            return try subscribe(
+                names(list, query.channels),
+                query,
+                nil,
+                request,
+                shape,
+                random
+            )
+        case "POST":
+            let query = Self.query(of: request)
+            if let operation = query.operation {
+                guard operation == "read" else {
+                    throw .badRequest("unknown_operation", "The parameter 'op' allows 'read' only.")
+                }
+                throw Problem(
+                    .notImplemented,
+                    "read_by_post_not_implemented",
+                    "This version reads no channel list from a body; name the channels in the URL of a GET."
+                )
+            }
+            try crossOrigin.checkWrite(request)
+            return try publish(names(list, query.channels), request, shape, base: base)
+        case "OPTIONS": return options("GET, HEAD, POST, OPTIONS", request, shape)
+        default: throw .methodNotAllowed("GET, HEAD, POST, OPTIONS")
+        }
+    }
+
+    /// What lies below `-/`.
+    private func service(
+        _ name: String,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape
+    ) throws(Problem) -> Intent {
+        let intent: Intent
+        switch name {
+        case "live": intent = .live(shape)
+        case "ready": intent = .ready(shape)
+        case "metrics": intent = .metrics(shape)
+        case "status": intent = .status(shape)
+        case "chat", "chat.js", "chat.css":
+            intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
+        default:
+            let directory = "messages/"
+            guard name.hasPrefix(directory) else { throw .notFound }
+            guard let id = Cursor(name.dropFirst(directory.utf8.count)) else {
+                throw .messageNotFound
+            }
+            let format = try Self.form(Self.query(of: request).format) ?? .json
+            intent = .message(
+                MessageRequest(
+                    id: id,
+                    form: format,
+                    rights: ChannelRights(
+                        rules: settings.allow,
+                        action: .read,
+                        granted: request.read
+                    ),
+                    shape: shape
+                )
+            )
+        }
+        switch request.method ?? "GET" {
+        case "GET", "HEAD": break
+        case "OPTIONS": return options("GET, HEAD, OPTIONS", request, shape)
+        default: throw .methodNotAllowed("GET, HEAD, OPTIONS")
+        }
+        if name == "metrics" || name == "status", !request.isOperator {
+            throw Problem(
+                .forbidden,
+                "operator_only",
+                "This is for the operator: it needs HOLDFAST_OPERATOR from the web server."
+            )
+        }
+        return intent
+    }
+
+    /// OPTIONS, and a browser's question before a request that is not simple. Answered without authentication, for
+    /// preflights carry none.
+    private func options(
+        _ methods: StaticString,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape
+    ) -> Intent {
+        var document = CGIDocument(.noContent, shape)
+        document.line("Cache-Control: no-store\r\n")
+        document.field("Allow: ", methods)
+        if shape.origin != .silent, request.accessControlRequestMethod != nil {
+            document.field("Access-Control-Allow-Methods: ", methods)
+            document.line(
+                """
+                Access-Control-Allow-Headers: Authorization, Content-Type, Prefer, If-None-Match, \
+                Last-Event-ID, Idempotency-Key, TTL, Topic, Holdfast-Type, X-Requested-With\r\n
+                """
+            )
+            document.field("Access-Control-Max-Age: ", decimal: crossOrigin.maxAgeSeconds)
+        }
+        return .answer(document.answerWithoutBody())
+    }
+
+    // MARK: Channels
+
+    /// The channels of the path, separated by commas, and those of `?channel=`; duplicates once, in order.
+    private func names(
+        _ list: ArraySlice<UInt8>,
+        _ exact: [String]
+    ) throws(Problem) -> [ChannelName] {
+        let limit = settings.limits.channelsPerRequest
+        var texts: [String] = []
+        if !list.isEmpty {
+            for part in list.split(
+                separator: UInt8(ascii: ","),
+                maxSplits: limit,
+                omittingEmptySubsequences: false
+            ) {
+                texts.append(String(decoding: part, as: UTF8.self))
+            }
+        }
+        texts.append(contentsOf: exact)
+        guard texts.count <= limit else {
+            throw .badRequest("too_many_channels", "A request names at most \(limit) channels.")
+        }
+        guard !texts.isEmpty else {
+            throw .badRequest(
+                "no_channel",
+                "Name a channel, as in …/news, or several, as in …/news,sport."
+            )
+        }
+        var names: [ChannelName] = []
+        names.reserveCapacity(texts.count)
+        for text in texts {
+            do throws(ChannelNameError) {
+                let name = try ChannelName(text)
+                if !names.contains(name) { names.append(name) }
+            } catch {
+                throw .badRequest("invalid_channel", Self.sentence(error.description))
+            }
+        }
+        return names
+    }
+
+    static func sentence(_ clause: String) -> String {
+        clause.prefix(1).uppercased() + clause.dropFirst() + "."
+    }
+}

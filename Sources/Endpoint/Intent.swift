@@ -1,0 +1,76 @@
+package import Channels
+
+/// What a request wants, after everything the request itself can be refused for.
+package enum Intent: Sendable {
+    /// Decided here: errors, preflights.
+    case answer(Answer)
+    case subscribe(Poll)
+    case publish(Publication)
+    case message(MessageRequest)
+    case page(PageRequest)
+    /// How many are held, for old clients: `polling = N`.
+    case held(Shape)
+    case live(Shape)
+    case ready(Shape)
+    case metrics(Shape)
+    case status(Shape)
+}
+
+/// `GET …/-/messages/{id}`
+package struct MessageRequest: Sendable {
+    package let id: Cursor
+    let form: Subscription.Form
+    let rights: ChannelRights
+    let shape: Shape
+
+    /// - Parameter message: nil if there is none of this id. Whether the requester may read its channel is checked here.
+    package func answer(_ message: Message?) -> Answer {
+        guard let message else { return shape.answer(.messageNotFound) }
+        guard rights.cover(message.channel) else {
+            return shape.answer(
+                Problem(
+                    .forbidden,
+                    "read_forbidden",
+                    "This message's channel is not open to this request: it needs HOLDFAST_READ from "
+                        + "the web server, or 'read = everyone' in an [allow] section of the ini file."
+                )
+            )
+        }
+        var document = CGIDocument(.ok, shape)
+        document.line("Cache-Control: no-store\r\n")
+        switch form {
+        case .json:
+            document.line("Content-Type: application/json\r\n")
+            return document.answer(body: MessageEncoder.json(message) + [0x0A])
+        case .bare:
+            message.contentFields(&document)
+            return document.answer(body: message.body)
+        }
+    }
+
+    package func unavailable() -> Answer { shape.answer(.unavailable) }
+}
+
+/// A page or script of our own: `-/chat`, `-/chat.js`, `-/chat.css`.
+package struct PageRequest: Sendable {
+    /// What stands behind `-/`.
+    package let name: String
+    package let ifNoneMatch: String?
+    package let shape: Shape
+
+    /// - Parameter etag: an entity tag with or without its quotes.
+    package func answer(body: [UInt8], contentType: String, etag: String) -> Answer {
+        let tag = Array((etag.hasPrefix("\"") ? etag : "\"" + etag + "\"").utf8)
+        let isKnown = entityTag(tag, isNamedBy: ifNoneMatch)
+        var document = CGIDocument(isKnown ? .notModified : .ok, shape)
+        document.line("Cache-Control: no-cache\r\n")
+        document.field("ETag: ", safe: String(decoding: tag, as: UTF8.self))
+        if isKnown { return document.answerWithoutBody() }
+        document.field("Content-Type: ", safe: contentType)
+        // Our pages load nothing but their own script and style, so nothing else may run in them.
+        document.line("Content-Security-Policy: default-src 'self'; frame-ancestors 'self'\r\n")
+        return document.answer(body: body)
+    }
+
+    package func notFound() -> Answer { shape.answer(.notFound) }
+}

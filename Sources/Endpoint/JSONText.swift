@@ -1,0 +1,179 @@
+/// JSON as publishers send it: one value in UTF-8, by the grammar of RFC 8259 and nothing beyond.
+///
+/// A value goes into other people's answers as it is, and one that a browser's `JSON.parse` refuses would spoil
+/// the whole answer. Foundation's parser takes more than the grammar (a comma before a closing bracket), so that
+/// it is no guard. One walk, no recursion.
+package enum JSONText {
+    /// Brackets inside each other; many parsers stop at 512, and an answer adds some of its own.
+    package static let depthLimit = 500
+
+    /// The value without the white space between its parts, so that it is one line.
+    ///
+    /// A byte order mark is dropped. Throws a 400 otherwise.
+    package static func compacted(_ source: [UInt8]) throws(Problem) -> [UInt8] {
+        guard String(validating: source, as: UTF8.self) != nil else {
+            throw .badRequest("invalid_json", "The body must be JSON in UTF-8.")
+        }
+        var walk = JSONWalk(source: source)
+        guard walk.takeText() else {
+            throw .badRequest(
+                "invalid_json",
+                "The body is not valid JSON; send other text as text/plain, or quote it."
+            )
+        }
+        return walk.compact
+    }
+}
+
+/// One walk over a JSON text, which copies everything but the white space between the parts.
+private struct JSONWalk {
+    private enum Expectation {
+        case value, valueOrEnd, name, nameOrEnd, colon, commaOrEnd
+    }
+
+    private let source: [UInt8]
+    private var at = 0
+    private(set) var compact: [UInt8] = []
+    /// Of each open bracket, whether it is an object's.
+    private var open: [Bool] = []
+
+    init(source: [UInt8]) {
+        self.source = source
+        compact.reserveCapacity(source.count)
+    }
+
+    /// Whether the whole text is one value.
+    mutating func takeText() -> Bool {
+        if source.starts(with: [0xEF, 0xBB, 0xBF]) { at = 3 }
+        var expectation = Expectation.value
+        while at < source.count {
+            let byte = source[at]
+            if byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
+                at += 1
+                continue
+            }
+            guard let next = take(byte, expectation) else { return false }
+            expectation = next
+        }
+        return expectation == .commaOrEnd && open.isEmpty
+    }
+
+    /// Takes the part that begins with `byte`, and says what may follow; nil where this may not stand here.
+    private mutating func take(_ byte: UInt8, _ expectation: Expectation) -> Expectation? {
+        switch (expectation, byte) {
+        case (.value, UInt8(ascii: "{")), (.valueOrEnd, UInt8(ascii: "{")):
+            return takeOpening(byte) ? .nameOrEnd : nil
+        case (.value, UInt8(ascii: "[")), (.valueOrEnd, UInt8(ascii: "[")):
+            return takeOpening(byte) ? .valueOrEnd : nil
+        case (.valueOrEnd, UInt8(ascii: "]")), (.nameOrEnd, UInt8(ascii: "}")),
+            (.commaOrEnd, UInt8(ascii: "]")), (.commaOrEnd, UInt8(ascii: "}")):
+            guard open.popLast() == (byte == UInt8(ascii: "}")) else { return nil }
+            takeByte()
+            return .commaOrEnd
+        case (.value, _), (.valueOrEnd, _):
+            return takeScalar(byte) ? .commaOrEnd : nil
+        case (.name, UInt8(ascii: "\"")), (.nameOrEnd, UInt8(ascii: "\"")):
+            return takeString() ? .colon : nil
+        case (.colon, UInt8(ascii: ":")):
+            takeByte()
+            return .value
+        case (.commaOrEnd, UInt8(ascii: ",")):
+            guard let isObject = open.last else { return nil }
+            takeByte()
+            return isObject ? .name : .value
+        case (.name, _), (.nameOrEnd, _), (.colon, _), (.commaOrEnd, _):
+            return nil
+        }
+    }
+
+    private mutating func takeByte() {
+        compact.append(source[at])
+        at += 1
+    }
+
+    private mutating func takeOpening(_ byte: UInt8) -> Bool {
+        guard open.count < JSONText.depthLimit else { return false }
+        open.append(byte == UInt8(ascii: "{"))
+        takeByte()
+        return true
+    }
+
+    private mutating func takeScalar(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "\""): takeString()
+        case UInt8(ascii: "t"): takeWord("true")
+        case UInt8(ascii: "f"): takeWord("false")
+        case UInt8(ascii: "n"): takeWord("null")
+        default: takeNumber()
+        }
+    }
+
+    private mutating func takeWord(_ word: StaticString) -> Bool {
+        guard source.span.equals(word, in: at..<min(at + word.utf8CodeUnitCount, source.count))
+        else { return false }
+        at += word.utf8CodeUnitCount
+        compact.append(word)
+        return true
+    }
+
+    /// RFC 8259 §7; a surrogate alone is left to the reader.
+    private mutating func takeString() -> Bool {
+        takeByte()
+        while at < source.count {
+            let byte = source[at]
+            if byte < 0x20 { return false }
+            takeByte()
+            if byte == UInt8(ascii: "\"") { return true }
+            if byte == UInt8(ascii: "\\"), !takeEscape() { return false }
+        }
+        return false
+    }
+
+    private mutating func takeEscape() -> Bool {
+        guard at < source.count else { return false }
+        let byte = source[at]
+        takeByte()
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"),
+            UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+            return true
+        case UInt8(ascii: "u"):
+            for _ in 0..<4 {
+                guard at < source.count, hexadecimalValue(source[at]) != nil else { return false }
+                takeByte()
+            }
+            return true
+        default: return false
+        }
+    }
+
+    /// RFC 8259 §6: `-`, digits without a zero in front, a fraction, an exponent.
+    private mutating func takeNumber() -> Bool {
+        if isAt(UInt8(ascii: "-")) { takeByte() }
+        if isAt(UInt8(ascii: "0")) {
+            takeByte()
+        } else if !takeDigits() {
+            return false
+        }
+        if isAt(UInt8(ascii: ".")) {
+            takeByte()
+            guard takeDigits() else { return false }
+        }
+        if isAt(UInt8(ascii: "e")) || isAt(UInt8(ascii: "E")) {
+            takeByte()
+            if isAt(UInt8(ascii: "+")) || isAt(UInt8(ascii: "-")) { takeByte() }
+            guard takeDigits() else { return false }
+        }
+        return true
+    }
+
+    private func isAt(_ byte: UInt8) -> Bool { at < source.count && source[at] == byte }
+
+    private mutating func takeDigits() -> Bool {
+        let start = at
+        while at < source.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(source[at]) {
+            takeByte()
+        }
+        return at > start
+    }
+}

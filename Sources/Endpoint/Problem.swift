@@ -1,0 +1,186 @@
+internal import Channels
+
+/// Statuses Holdfast answers with; `line` is what stands behind `Status:`.
+package enum HTTPStatus: Int, Sendable, CaseIterable {
+    case ok = 200
+    case created = 201
+    case noContent = 204
+    case notModified = 304
+    case badRequest = 400
+    case forbidden = 403
+    case notFound = 404
+    case methodNotAllowed = 405
+    case notAcceptable = 406
+    case gone = 410
+    case contentTooLarge = 413
+    case unsupportedMediaType = 415
+    case unprocessableContent = 422
+    case headersTooLarge = 431
+    case internalError = 500
+    case notImplemented = 501
+    case unavailable = 503
+    case insufficientStorage = 507
+
+    var phrase: StaticString {
+        switch self {
+        case .ok: "OK"
+        case .created: "Created"
+        case .noContent: "No Content"
+        case .notModified: "Not Modified"
+        case .badRequest: "Bad Request"
+        case .forbidden: "Forbidden"
+        case .notFound: "Not Found"
+        case .methodNotAllowed: "Method Not Allowed"
+        case .notAcceptable: "Not Acceptable"
+        case .gone: "Gone"
+        case .contentTooLarge: "Content Too Large"
+        case .unsupportedMediaType: "Unsupported Media Type"
+        case .unprocessableContent: "Unprocessable Content"
+        case .headersTooLarge: "Request Header Fields Too Large"
+        case .internalError: "Internal Server Error"
+        case .notImplemented: "Not Implemented"
+        case .unavailable: "Service Unavailable"
+        case .insufficientStorage: "Insufficient Storage"
+        }
+    }
+}
+
+/// Why a request is refused, for `application/problem+json` (RFC 9457).
+///
+/// `code` never changes once published; `detail` is a sentence that says what to change, and nothing of the
+/// server's insides.
+package struct Problem: Error, Sendable {
+    package var status: HTTPStatus
+    package var code: StaticString
+    package var detail: String
+    package var retryAfterSeconds: Int?
+    /// The methods for the `Allow` field of a 405.
+    var allow: StaticString?
+    /// Where a subscriber goes on after a gap, for a 410.
+    var restart: (cursor: Cursor, reason: GapReason)?
+    /// For the log, not for the client; without control characters.
+    var note: String?
+
+    package init(
+        _ status: HTTPStatus,
+        _ code: StaticString,
+        _ detail: String,
+        retryAfterSeconds: Int? = nil
+    ) {
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+
+    /// `{"type":"about:blank","title":…,"status":…,"code":…,"detail":…}`
+    var json: [UInt8] {
+        var body: [UInt8] = []
+        body.reserveCapacity(160 + detail.utf8.count)
+        body.append("{\"type\":\"about:blank\",\"title\":\"")
+        body.append(status.phrase)
+        body.append("\",\"status\":")
+        body.append(decimal: status.rawValue)
+        body.append(",\"code\":\"")
+        body.append(code)
+        body.append("\",\"detail\":")
+        body.append(jsonString: detail)
+        if let restart {
+            body.append(",\"reason\":\"")
+            body.append(text: restart.reason.rawValue)
+            body.append("\",\"cursor\":\"")
+            body.append(restart.cursor)
+            body.append(UInt8(ascii: "\""))
+        }
+        body.append("}\n")
+        return body
+    }
+}
+
+extension Problem {
+    static func badRequest(_ code: StaticString, _ detail: String) -> Problem {
+        Problem(.badRequest, code, detail)
+    }
+
+    static func methodNotAllowed(_ allow: StaticString) -> Problem {
+        var problem = Problem(
+            .methodNotAllowed,
+            "method_not_allowed",
+            "This path allows \(allow) only."
+        )
+        problem.allow = allow
+        return problem
+    }
+
+    static func gap(_ reason: GapReason, restart: Cursor) -> Problem {
+        var problem = Problem(
+            .gone,
+            "gap",
+            "Messages after this cursor are no longer there; read the state anew and go on from 'cursor'."
+        )
+        problem.restart = (restart, reason)
+        return problem
+    }
+
+    static let notFound = Problem(
+        .notFound,
+        "not_found",
+        "Nothing is served at this path; is the base path (HOLDFAST_BASE, or base in the ini file) right?"
+    )
+
+    static let messageNotFound = Problem(
+        .notFound,
+        "message_not_found",
+        "There is no message with this id, or it is no longer kept."
+    )
+
+    static let malformedPath = badRequest(
+        "malformed_path",
+        "The path and the query must be valid percent-encoded UTF-8 without NUL."
+    )
+
+    /// Too many variables or too long ones.
+    static let headersTooLarge = Problem(
+        .headersTooLarge,
+        "headers_too_large",
+        "The request's header fields are too large; a long list of channels must be split."
+    )
+
+    /// The log can't be read or written at the moment.
+    static let unavailable = Problem(
+        .unavailable,
+        "log_unavailable",
+        "The message log is not available; try again later.",
+        retryAfterSeconds: 2
+    )
+
+    /// A publish got no answer from the log in time.
+    static let outcomeUnknown = Problem(
+        .unavailable,
+        "outcome_unknown",
+        "The log did not answer in time, so the message may or may not have been kept; "
+            + "repeat the request with the same Idempotency-Key.",
+        retryAfterSeconds: 2
+    )
+
+    /// A bound on waiting requests is reached.
+    static let busy = Problem(
+        .unavailable,
+        "busy",
+        "Too many requests are waiting; try again later.",
+        retryAfterSeconds: 2
+    )
+
+    static let logFull = Problem(
+        .insufficientStorage,
+        "log_full",
+        "The message log is full; try again when older messages have been dropped.",
+        retryAfterSeconds: 60
+    )
+
+    static let idempotencyConflict = Problem(
+        .unprocessableContent,
+        "idempotency_conflict",
+        "This Idempotency-Key was used for another message; use a new key for each message."
+    )
+}

@@ -1,0 +1,60 @@
+/// The query parameters that Holdfast knows; others are ignored. Of one given twice, the last counts, but every
+/// `channel` does. An empty value counts as absent.
+struct Query {
+    var channels: [String] = []
+    var since: String?
+    var wait: String?
+    var limit: String?
+    var subscriber: String?
+    var onGap: String?
+    var format: String?
+    var stream: String?
+    var operation: String?
+    /// The query as it came, without `since`, `subscriber` and jQuery's `_`; each piece is followed by `&`.
+    /// Safe in a header field.
+    var link: [UInt8] = []
+
+    init(_ source: Span<UInt8>) {
+        link.reserveCapacity(source.count)
+        var start = 0
+        while start < source.count {
+            let end = source.first(UInt8(ascii: "&"), in: start..<source.count) ?? source.count
+            if end > start { take(source, start..<end) }
+            start = end + 1
+        }
+    }
+
+    init() {}
+
+    private mutating func take(_ source: Span<UInt8>, _ piece: Range<Int>) {
+        let equals = source.first(UInt8(ascii: "="), in: piece)
+        let name = Decoding.formText(source, piece.lowerBound..<(equals ?? piece.upperBound))
+        let value = (equals.map { $0 + 1 } ?? piece.upperBound)..<piece.upperBound
+        var isLinked = true
+        switch name {
+        case "channel": channels.append(Decoding.formText(source, value))
+        case "since":
+            since = text(source, value)
+            isLinked = false
+        case "wait": wait = text(source, value)
+        case "limit": limit = text(source, value)
+        case "subscriber":
+            subscriber = text(source, value)
+            isLinked = false
+        case "on_gap": onGap = text(source, value)
+        case "format": format = text(source, value)
+        case "stream": stream = text(source, value)
+        case "op": operation = text(source, value)
+        case "_": isLinked = false
+        default: break
+        }
+        if isLinked {
+            link.append(urlBytes: source, piece)
+            link.append(UInt8(ascii: "&"))
+        }
+    }
+
+    private func text(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
+        range.isEmpty ? nil : Decoding.formText(source, range)
+    }
+}

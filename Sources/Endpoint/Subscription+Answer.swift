@@ -1,0 +1,231 @@
+package import Channels
+internal import Configuration
+
+extension Subscription {
+    /// The header block a hold begins with, or nil where the status stays open until the answer.
+    ///
+    /// Bare answers know their status only in the end, and a cookie its cursor. Without Content-Length and Link;
+    /// white space may follow before the body.
+    package var earlyHeaders: [UInt8]? {
+        guard startsEarly else { return nil }
+        var document = CGIDocument(.ok, shape)
+        document.line("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        // nginx keeps a buffered answer's headers back until it ends.
+        document.line("X-Accel-Buffering: no\r\n")
+        preference(&document)
+        return document.openEnded()
+    }
+
+    /// The answer to those who are held: the body alone if they had `earlyHeaders`.
+    package func answer(_ reading: HistoryReading, epoch: Epoch) -> Answer {
+        if startsEarly {
+            let cursor = Cursor(epoch: epoch, offset: reading.scanned)
+            return Answer(json(reading, cursor), .ok)
+        }
+        return complete(reading, epoch: epoch, revalidating: nil)
+    }
+
+    package func unavailable() -> Answer { shape.answer(.unavailable) }
+
+    package func busy() -> Answer { shape.answer(.busy) }
+
+    /// What an immediate poll's ETag is compared with.
+    fileprivate struct Revalidation {
+        let ifNoneMatch: String?
+    }
+
+    fileprivate func complete(
+        _ reading: HistoryReading,
+        epoch: Epoch,
+        revalidating: Revalidation?
+    ) -> Answer {
+        if let gap = reading.gap, onGap == .fail {
+            // Not `scanned`: the cursor must lie beyond every trim mark of these channels, or it would fail again.
+            let restart = max(reading.newest, reading.messages.isEmpty ? reading.scanned : .start)
+            return shape.answer(.gap(gap, restart: Cursor(epoch: epoch, offset: restart)))
+        }
+        var position = reading.scanned
+        if revalidating != nil, !reading.more { position = reading.newest }
+        if reading.messages.isEmpty {
+            if onTimeout == .close, !shape.headOnly { return .closing }
+            if form == .bare || onTimeout == .noContent {
+                return nothing(reading, Cursor(epoch: epoch, offset: position))
+            }
+        }
+        if form == .bare, let message = reading.messages.first {
+            if reading.messages.count > 1 { position = message.offset }
+            return bare(
+                message,
+                reading,
+                Cursor(epoch: epoch, offset: position),
+                revalidating
+            )
+        }
+        let cursor = Cursor(epoch: epoch, offset: position)
+        var document = CGIDocument(.ok, shape)
+        document.line("Content-Type: application/json\r\n")
+        return finish(&document, json(reading, cursor), cursor, revalidating)
+    }
+
+    private func nothing(_ reading: HistoryReading, _ cursor: Cursor) -> Answer {
+        var document = CGIDocument(.noContent, shape)
+        document.line("Cache-Control: no-store\r\n")
+        if form == .bare { bareFields(reading, cursor, &document) }
+        position(cursor, &document)
+        return document.answerWithoutBody()
+    }
+
+    private func bare(
+        _ message: Message,
+        _ reading: HistoryReading,
+        _ cursor: Cursor,
+        _ revalidating: Revalidation?
+    ) -> Answer {
+        var document = CGIDocument(.ok, shape)
+        message.contentFields(&document)
+        bareFields(reading, cursor, &document)
+        return finish(&document, message.body, cursor, revalidating)
+    }
+
+    private func bareFields(
+        _ reading: HistoryReading,
+        _ cursor: Cursor,
+        _ document: inout CGIDocument
+    ) {
+        document.field("Holdfast-Cursor: ") { $0.append(cursor) }
+        if let gap = reading.gap { document.field("Holdfast-Gap: ", safe: gap.rawValue) }
+    }
+
+    /// Caching, position and body; 304 if the client has this very body.
+    private func finish(
+        _ document: inout CGIDocument,
+        _ body: [UInt8],
+        _ cursor: Cursor,
+        _ revalidating: Revalidation?
+    ) -> Answer {
+        guard let revalidating else {
+            document.line("Cache-Control: no-store\r\n")
+            position(cursor, &document)
+            return document.answer(body: body)
+        }
+        var tag: [UInt8] = [UInt8(ascii: "\"")]
+        tag.append(cursor)
+        tag.append(UInt8(ascii: "-"))
+        tag.append(hexadecimal: StableHash.of(body))
+        tag.append(UInt8(ascii: "\""))
+        guard entityTag(tag, isNamedBy: revalidating.ifNoneMatch) else {
+            document.line("Cache-Control: private, no-cache\r\n")
+            document.field("ETag: ") { $0.append(contentsOf: tag) }
+            position(cursor, &document)
+            return document.answer(body: body)
+        }
+        var unchanged = CGIDocument(.notModified, shape)
+        unchanged.line("Cache-Control: private, no-cache\r\n")
+        unchanged.field("ETag: ") { $0.append(contentsOf: tag) }
+        if form == .bare { unchanged.field("Holdfast-Cursor: ") { $0.append(cursor) } }
+        position(cursor, &unchanged)
+        return unchanged.answerWithoutBody()
+    }
+
+    /// How to go on: `Link`, and the cookie where the endpoint keeps one.
+    private func position(_ cursor: Cursor, _ document: inout CGIDocument) {
+        preference(&document)
+        document.field("Link: ") { bytes in
+            bytes.append("<?")
+            bytes.append(contentsOf: link)
+            bytes.append("since=")
+            bytes.append(cursor)
+            bytes.append(">; rel=\"next\"")
+        }
+        guard let cookie else { return }
+        document.field("Set-Cookie: ") { bytes in
+            bytes.append(text: cookie.name)
+            bytes.append(UInt8(ascii: "="))
+            bytes.append(cursor)
+            bytes.append("; Path=")
+            bytes.append(contentsOf: cookie.path)
+            bytes.append("; HttpOnly; SameSite=Lax")
+            if cookie.secure { bytes.append("; Secure") }
+        }
+    }
+
+    private func preference(_ document: inout CGIDocument) {
+        if let seconds = preferredWaitSeconds {
+            document.field("Preference-Applied: wait=", decimal: seconds)
+        }
+    }
+
+    /// `{"cursor":…,"messages":[…],"more":…,"gap":…}`
+    private func json(_ reading: HistoryReading, _ cursor: Cursor) -> [UInt8] {
+        var body: [UInt8] = []
+        body.reserveCapacity(
+            reading.messages.reduce(128) { $0 + MessageEncoder.roomFor($1) }
+        )
+        body.append("{\"cursor\":\"")
+        body.append(cursor)
+        body.append("\",\"messages\":[")
+        var isFirst = true
+        for message in reading.messages {
+            if !isFirst { body.append(UInt8(ascii: ",")) }
+            isFirst = false
+            MessageEncoder.append(message, to: &body)
+        }
+        body.append("],\"more\":")
+        body.append(reading.more ? "true" : "false")
+        body.append(",\"gap\":")
+        if let gap = reading.gap {
+            body.append("{\"reason\":\"")
+            body.append(text: gap.rawValue)
+            body.append("\",\"resumed\":\"")
+            body.append(
+                Cursor(
+                    epoch: cursor.epoch,
+                    offset: reading.messages.first?.offset.previous ?? reading.scanned
+                )
+            )
+            body.append("\"}")
+        } else {
+            body.append("null")
+        }
+        body.append("}\n")
+        return body
+    }
+}
+
+extension Poll {
+    /// The complete answer to a request that is not held.
+    package func answer(_ reading: HistoryReading, epoch: Epoch) -> Answer {
+        subscription.complete(
+            reading,
+            epoch: epoch,
+            revalidating: isRevalidating
+                ? Subscription.Revalidation(ifNoneMatch: ifNoneMatch) : nil
+        )
+    }
+}
+
+extension Message {
+    /// The type of the body where it is served as it is. What a publisher sent must not run as a page of this
+    /// site, so everything that might is put into a sandbox without rights.
+    func contentFields(_ document: inout CGIDocument) {
+        switch kind {
+        case .json:
+            document.line("Content-Type: application/json\r\n")
+        case .text:
+            let type = MediaType(contentType.isEmpty ? "text/plain" : contentType)
+            document.field(
+                "Content-Type: ",
+                safe: type.hasCharset ? type.text : type.text + "; charset=utf-8"
+            )
+            if type.essence != "text/plain" {
+                document.line("Content-Security-Policy: sandbox\r\n")
+            }
+        case .bytes:
+            document.field(
+                "Content-Type: ",
+                safe: contentType.isEmpty ? "application/octet-stream" : contentType
+            )
+            document.line("Content-Security-Policy: sandbox\r\n")
+        }
+    }
+}

@@ -1,0 +1,103 @@
+/// One request being put together from records that came in pieces or among those of other ids.
+///
+/// Keeps its records rewritten: no padding, and neighbours of one stream joined, so that what is stored
+/// is bounded by the limits and not by how small a peer cuts its records.
+struct Assembly {
+    enum Stage { case params, body }
+
+    let id: RequestID
+    let keepConnection: Bool
+    private(set) var stage = Stage.params
+    private(set) var bodyDropped = false
+    private(set) var paramsOversized = false
+
+    private var pairs = PairCheck()
+    private var paramsBytes = 0
+    private var bodyBytes = 0
+    private var records: [UInt8]
+    private var lastHeader = 0
+    private var bodyStart = 0
+
+    /// Whether PARAMS may end here.
+    var pairsAreWhole: Bool { pairs.isWhole }
+    var pairsAreReadable: Bool { pairs.isReadable }
+
+    init(id: RequestID, keepConnection: Bool) {
+        self.id = id
+        self.keepConnection = keepConnection
+        records = Record.beginRequest(id: id, keepConnection: keepConnection)
+    }
+
+    mutating func takeParams(_ bytes: UnsafeRawBufferPointer, limits: FramingLimits) {
+        unsafe pairs.take(bytes)
+        paramsBytes += bytes.count
+        if paramsBytes > limits.paramsBytes { paramsOversized = true }
+        if isRefused {
+            records = []
+        } else {
+            unsafe append(bytes, type: Record.params)
+        }
+    }
+
+    mutating func endParams() {
+        stage = .body
+        guard !isRefused else { return }
+        appendHeader(type: Record.params)
+        bodyStart = records.count
+    }
+
+    mutating func takeBody(_ bytes: UnsafeRawBufferPointer, limits: FramingLimits) {
+        guard !isRefused, !bodyDropped else { return }
+        bodyBytes += bytes.count
+        if bodyBytes > limits.bodyBytes {
+            bodyDropped = true
+            bodyBytes = 0
+            // A new array, for the old one keeps the room that the body had.
+            records = Array(records[..<bodyStart])
+        } else {
+            unsafe append(bytes, type: Record.stdin)
+        }
+    }
+
+    /// Hands the request on, for the time of the call.
+    mutating func endBody(_ body: (FramedRequest) -> Void) {
+        appendHeader(type: Record.stdin)
+        unsafe records.withUnsafeBytes { records in
+            body(
+                unsafe FramedRequest(
+                    id: id,
+                    keepConnection: keepConnection,
+                    bodyDropped: bodyDropped,
+                    bodyBytes: bodyBytes,
+                    records: records
+                )
+            )
+        }
+    }
+
+    private var isRefused: Bool { paramsOversized || !pairs.isReadable }
+
+    private mutating func appendHeader(type: UInt8) {
+        lastHeader = records.count
+        records += RecordHeader(type: type, id: id.value, contentLength: 0).bytes
+    }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer, type: UInt8) {
+        var at = 0
+        while at < bytes.count {
+            var length = records.count - lastHeader - RecordHeader.byteCount
+            if records[lastHeader + 1] != type || length == Record.maximumContentLength {
+                appendHeader(type: type)
+                length = 0
+            }
+            let count = min(Record.maximumContentLength - length, bytes.count - at)
+            unsafe records.append(
+                contentsOf: UnsafeRawBufferPointer(rebasing: bytes[at..<at + count])
+            )
+            length += count
+            records[lastHeader + 4] = UInt8(length >> 8)
+            records[lastHeader + 5] = UInt8(truncatingIfNeeded: length)
+            at += count
+        }
+    }
+}

@@ -1,0 +1,269 @@
+internal import CLibFCGI
+internal import CLinux
+internal import Glibc
+
+/// What keeps the codec from being made.
+package struct CodecError: Error, CustomStringConvertible {
+    package let call: String
+    package let code: Int32
+
+    package var description: String {
+        let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+        return "cannot prepare libfcgi: \(call): \(reason)"
+    }
+}
+
+/// libfcgi, for what it is good at: turning records into variables and documents into records.
+///
+/// It never sees a client's descriptor. It reads validated records from a memfd of ours and writes records to
+/// another, so that it cannot wait, linger or close anything but these two. The rules it asks for:
+/// - `FCGX_Accept_r` takes a preset `ipcFd` if `keepConnection` is 1 (else it closes it first) and `detached`
+///   is 1 (else closing lingers), both set anew each time; with no listening socket a failure returns.
+/// - Its streams point back to the `FCGX_Request`: that one stays at one address for life.
+/// - Where it refuses a request it has closed the descriptor: a new memfd takes its place.
+///
+/// Reactor thread only.
+@safe package final class Codec {
+    /// Requests that libfcgi did not take, and documents it did not write; 0 but for a lack of memory.
+    package private(set) var refusals = 0
+
+    private let request: UnsafeMutablePointer<FCGX_Request>
+    private var input: Int32
+    private let output: Int32
+    private let template: [UInt8]
+    /// Small documents written lately. Those who poll an unchanged channel all get the same one, and libfcgi takes
+    /// eight system calls to write it.
+    private var recent: [Document: EncodedAnswer] = [:]
+    /// Hashed in one go, where an array is hashed byte by byte.
+    private struct Document: Hashable {
+        let bytes: [UInt8]
+
+        func hash(into hasher: inout Hasher) {
+            unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+        }
+    }
+
+    private static let recentLimit = 64
+    private static let recentBytes = 2048
+
+    /// A file that grew beyond this is given back after use.
+    private static let keptFileBytes = 262_144
+
+    package init() throws(CodecError) {
+        if let failure = Codec.libraryFailure { throw failure }
+        input = try Codec.makeFile()
+        do {
+            output = try Codec.makeFile()
+        } catch {
+            close(input)
+            throw error
+        }
+        unsafe request = .allocate(capacity: 1)
+        unsafe request.initialize(to: FCGX_Request())
+        unsafe FCGX_InitRequest(request, -1, 0)
+        template = Record.request(id: .first, keepConnection: true, variables: [])
+    }
+
+    deinit {
+        unsafe request.deinitialize(count: 1)
+        unsafe request.deallocate()
+        if input >= 0 { close(input) }
+        close(output)
+    }
+
+    /// Lends the request's variables and body, as libfcgi read them, for the time of the call.
+    ///
+    /// Nil where libfcgi refuses; `refusals` counts it.
+    package func decode<T>(
+        _ framed: FramedRequest,
+        _ body: (borrowing DecodedRequest) -> T
+    ) -> T? {
+        unsafe accept(framed.records) {
+            body(unsafe DecodedRequest(request: request, bodyBytes: framed.bodyBytes))
+        }
+    }
+
+    /// One CGI document (headers, blank line, body) as a whole answer: STDOUT …, empty STDOUT, END_REQUEST.
+    package func encode(_ document: [UInt8]) -> EncodedAnswer {
+        guard document.count <= Codec.recentBytes else { return encodeAnew(document) }
+        let key = Document(bytes: document)
+        if let known = recent[key] { return known }
+        if recent.count >= Codec.recentLimit { recent.removeAll(keepingCapacity: true) }
+        let encoded = encodeAnew(document)
+        recent[key] = encoded
+        return encoded
+    }
+
+    private func encodeAnew(_ document: [UInt8]) -> EncodedAnswer {
+        let written = write(document) {
+            // In this order: an empty STDERR closed last would get a write of its own.
+            unsafe FCGX_FClose(request.pointee.err) == 0 && FCGX_FClose(request.pointee.out) == 0
+        }
+        return EncodedAnswer(bytes: written ?? Record.answer(id: .first, document))
+    }
+
+    /// Part of an answer that goes on: STDOUT records only, none for no bytes (an empty one ends the stream).
+    package func encodePart(_ bytes: [UInt8]) -> EncodedAnswer {
+        guard !bytes.isEmpty else { return EncodedAnswer(bytes: []) }
+        let written = write(bytes) { unsafe FCGX_FFlush(request.pointee.out) == 0 }
+        let first = RequestID.first.value
+        return EncodedAnswer(bytes: written ?? Record.stream(Record.stdout, id: first, bytes))
+    }
+
+    // MARK: libfcgi
+
+    /// Feeds records to libfcgi and runs `body` while it has the request open.
+    private func accept<T>(_ records: UnsafeRawBufferPointer, _ body: () -> T) -> T? {
+        guard unsafe feed(records) else {
+            refusals += 1
+            return nil
+        }
+        unsafe request.pointee.ipcFd = input
+        unsafe request.pointee.keepConnection = 1
+        unsafe request.pointee.detached = 1
+        guard unsafe FCGX_Accept_r(request) == 0 else {
+            refusals += 1
+            input = -1
+            return nil
+        }
+        defer {
+            unsafe FCGX_Free(request, 0)
+            unsafe request.pointee.ipcFd = -1
+            if records.count > Codec.keptFileBytes { ftruncate(input, 0) }
+        }
+        guard unsafe FCGX_GetError(request.pointee.in) == 0 else {
+            refusals += 1
+            return nil
+        }
+        return body()
+    }
+
+    /// Puts the records and an end mark at the start of the input file, and the file's position there.
+    ///
+    /// The mark is a header of version 0: what an earlier, longer request left behind it is never read.
+    private func feed(_ records: UnsafeRawBufferPointer) -> Bool {
+        if input < 0 {
+            guard let made = try? Codec.makeFile() else { return false }
+            input = made
+        }
+        var mark: UInt64 = 0
+        let markBytes = MemoryLayout<UInt64>.size
+        let written = unsafe withUnsafeMutableBytes(of: &mark) { mark in
+            var parts = unsafe (
+                iovec(
+                    iov_base: UnsafeMutableRawPointer(mutating: records.baseAddress),
+                    iov_len: records.count
+                ),
+                iovec(iov_base: mark.baseAddress, iov_len: markBytes)
+            )
+            return unsafe withUnsafePointer(to: &parts) { parts in
+                unsafe parts.withMemoryRebound(to: iovec.self, capacity: 2) {
+                    unsafe pwritev(input, $0, 2, 0)
+                }
+            }
+        }
+        return written == records.count + markBytes && lseek(input, 0, SEEK_SET) == 0
+    }
+
+    /// Has libfcgi write `content` to STDOUT of an empty request, `end` it, and returns what it wrote.
+    private func write(_ content: [UInt8], end: () -> Bool) -> [UInt8]? {
+        unsafe template.withUnsafeBytes { template in
+            unsafe accept(template) {
+                guard lseek(output, 0, SEEK_SET) == 0 else { return nil }
+                unsafe request.pointee.ipcFd = output
+                // Back before the request is freed: what fails must not take the output file with it.
+                defer { unsafe request.pointee.ipcFd = input }
+                guard put(content), end(), let written = collect() else {
+                    refusals += 1
+                    return nil
+                }
+                return written
+            } ?? nil
+        }
+    }
+
+    private func put(_ content: [UInt8]) -> Bool {
+        unsafe content.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress, bytes.count > 0 else { return true }
+            guard let count = Int32(exactly: bytes.count) else { return false }
+            return unsafe FCGX_PutStr(
+                start.assumingMemoryBound(to: CChar.self),
+                count,
+                request.pointee.out
+            ) == count
+        }
+    }
+
+    /// All bytes up to the output file's position.
+    private func collect() -> [UInt8]? {
+        let count = Int(lseek(output, 0, SEEK_CUR))
+        guard count >= 0 else { return nil }
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            initialized = max(unsafe pread(output, buffer.baseAddress, count, 0), 0)
+        }
+        if count > Codec.keptFileBytes { ftruncate(output, 0) }
+        return bytes.count == count ? bytes : nil
+    }
+
+    private static func makeFile() throws(CodecError) -> Int32 {
+        let file = unsafe memfd_create("fastcgi", 0x1 /* MFD_CLOEXEC */)
+        let code = errno
+        guard file >= 0 else { throw CodecError(call: "memfd_create", code: code) }
+        return file
+    }
+
+    /// Initialises the library once per process; its globals have no lock, a Swift global's initialiser has.
+    private static let libraryFailure: CodecError? = {
+        let status = FCGX_Init()
+        guard status == 0 else { return CodecError(call: "FCGX_Init", code: status) }
+        // It installs handlers that swallow SIGTERM and SIGUSR1.
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGTERM, SIG_DFL)
+        signal(SIGUSR1, SIG_DFL)
+        return nil
+    }()
+}
+
+/// A request as libfcgi read it, lent for the time of a callback.
+@safe package struct DecodedRequest: ~Copyable {
+    fileprivate let request: UnsafeMutablePointer<FCGX_Request>
+    private let bodyBytes: Int
+
+    fileprivate init(request: UnsafeMutablePointer<FCGX_Request>, bodyBytes: Int) {
+        unsafe self.request = unsafe request
+        self.bodyBytes = bodyBytes
+    }
+
+    /// Visits every variable once, in the order sent. The buffers are valid during the call only.
+    package borrowing func forEachVariable(
+        _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
+    ) {
+        // libfcgi puts FCGI_ROLE before what the web server sent.
+        guard var next = unsafe request.pointee.envp?.successor() else { return }
+        while let entry = unsafe next.pointee {
+            unsafe next = next.successor()
+            let length = unsafe strlen(entry)
+            guard let equals = unsafe memchr(entry, Int32(UInt8(ascii: "=")), length) else {
+                continue
+            }
+            let nameLength = unsafe UnsafeRawPointer(equals) - UnsafeRawPointer(entry)
+            unsafe body(
+                UnsafeRawBufferPointer(start: entry, count: nameLength),
+                UnsafeRawBufferPointer(start: equals + 1, count: length - nameLength - 1)
+            )
+        }
+    }
+
+    /// The body: what came in STDIN, whatever CONTENT_LENGTH says. A second call finds nothing.
+    package borrowing func readBody() -> [UInt8] {
+        guard bodyBytes > 0, let count = Int32(exactly: bodyBytes) else { return [] }
+        return unsafe [UInt8](unsafeUninitializedCapacity: bodyBytes) { buffer, initialized in
+            unsafe buffer.withMemoryRebound(to: CChar.self) { buffer in
+                initialized = max(
+                    0,
+                    Int(unsafe FCGX_GetStr(buffer.baseAddress, count, request.pointee.in))
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+internal import Glibc
+
+/// Name-value pairs (FastCGI 1.0 §3.4): two lengths, then the name, then the value.
+///
+/// A length below 128 is one byte; any length may be four, big-endian, with the top bit set.
+/// ```
+/// | nameLength (1 or 4) | valueLength (1 or 4) | name | value |
+/// ```
+package enum NameValuePairs {
+    package static func append(_ name: [UInt8], _ value: [UInt8], to bytes: inout [UInt8]) {
+        appendLength(name.count, to: &bytes)
+        appendLength(value.count, to: &bytes)
+        bytes += name
+        bytes += value
+    }
+
+    private static func appendLength(_ length: Int, to bytes: inout [UInt8]) {
+        precondition(length >= 0 && length <= Int32.max, "a length has 31 bits")
+        if length < 0x80 {
+            bytes.append(UInt8(length))
+        } else {
+            for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: length >> shift)) }
+            bytes[bytes.count - 4] |= 0x80
+        }
+    }
+
+    /// Visits the pairs of a stream that is all there; false where the lengths do not add up.
+    ///
+    /// Pairs before the fault have been visited then.
+    package static func forEach(
+        in bytes: UnsafeRawBufferPointer,
+        _ visit: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
+    ) -> Bool {
+        var at = 0
+        while at < bytes.count {
+            guard let nameLength = unsafe length(in: bytes, at: &at),
+                let valueLength = unsafe length(in: bytes, at: &at),
+                nameLength + valueLength <= bytes.count - at
+            else { return false }
+            let middle = at + nameLength
+            let end = middle + valueLength
+            unsafe visit(
+                UnsafeRawBufferPointer(rebasing: bytes[at..<middle]),
+                UnsafeRawBufferPointer(rebasing: bytes[middle..<end])
+            )
+            at = end
+        }
+        return true
+    }
+
+    /// The pairs of a whole stream, or nil where the lengths do not add up.
+    package static func decode(_ bytes: [UInt8]) -> [(name: [UInt8], value: [UInt8])]? {
+        var pairs: [(name: [UInt8], value: [UInt8])] = []
+        let whole = unsafe bytes.withUnsafeBytes { bytes in
+            unsafe forEach(in: bytes) { name, value in
+                unsafe pairs.append((Array(name), Array(value)))
+            }
+        }
+        return whole ? pairs : nil
+    }
+
+    private static func length(in bytes: UnsafeRawBufferPointer, at offset: inout Int) -> Int? {
+        guard offset < bytes.count else { return nil }
+        let first = unsafe bytes[offset]
+        guard first >= 0x80 else {
+            offset += 1
+            return Int(first)
+        }
+        guard bytes.count - offset >= 4 else { return nil }
+        let word = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+        offset += 4
+        return Int(UInt32(bigEndian: word) & 0x7fff_ffff)
+    }
+}
+
+/// Walks a PARAMS stream as it comes, in pieces cut anywhere, and keeps nothing of it but its place.
+///
+/// Lengths that the peer claims are only ever counted down, so that a wrong one costs nothing.
+struct PairCheck {
+    private enum Place { case nameLength, valueLength, name, value }
+
+    private var place = Place.nameLength
+    /// The bytes of a four-byte length that have come so far.
+    private var lengthBytes = 0
+    private var length = 0
+    private var nameLeft = 0
+    private var valueLeft = 0
+
+    /// Whether every pair can be told from `NAME=value` with a NUL behind it, the form in which variables
+    /// are handed on: no NUL anywhere, and no `=` in a name.
+    private(set) var isReadable = true
+
+    /// Whether the stream may end here.
+    var isWhole: Bool { place == .nameLength && lengthBytes == 0 }
+
+    mutating func take(_ bytes: UnsafeRawBufferPointer) {
+        var at = 0
+        while at < bytes.count {
+            switch place {
+            case .nameLength, .valueLength:
+                unsafe takeLength(bytes[at])
+                at += 1
+            case .name:
+                let count = min(nameLeft, bytes.count - at)
+                let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[at..<at + count])
+                if unsafe piece.holds(0) || piece.holds(UInt8(ascii: "=")) { isReadable = false }
+                at += count
+                nameLeft -= count
+                if nameLeft == 0 { place = valueLeft > 0 ? .value : .nameLength }
+            case .value:
+                let count = min(valueLeft, bytes.count - at)
+                let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[at..<at + count])
+                if unsafe piece.holds(0) { isReadable = false }
+                at += count
+                valueLeft -= count
+                if valueLeft == 0 { place = .nameLength }
+            }
+        }
+    }
+
+    private mutating func takeLength(_ byte: UInt8) {
+        if lengthBytes == 0 {
+            length = Int(byte & 0x7f)
+            guard byte < 0x80 else {
+                lengthBytes = 1
+                return
+            }
+        } else {
+            length = length << 8 | Int(byte)
+            lengthBytes += 1
+            guard lengthBytes == 4 else { return }
+            lengthBytes = 0
+        }
+        if place == .nameLength {
+            nameLeft = length
+            place = .valueLength
+        } else {
+            valueLeft = length
+            place = nameLeft > 0 ? .name : valueLeft > 0 ? .value : .nameLength
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func holds(_ byte: UInt8) -> Bool {
+        guard let start = baseAddress else { return false }
+        return unsafe memchr(start, Int32(byte), count) != nil
+    }
+}

@@ -1,0 +1,309 @@
+/// Puts whole requests together from the bytes of one connection, and checks every one of them.
+///
+/// Bytes go in as they were received, events come out. A request that lies whole in one piece of input is
+/// emitted in place, without a copy or an allocation (`RequestAssembler+Whole.swift`); web servers send
+/// nearly all of them so. Everything else goes through `step`, which takes any number of bytes from one
+/// upwards, knows its place, and keeps what belongs to an unfinished request in an `Assembly`:
+/// ```
+///   header ──▶ content ──▶ padding ──▶ header …        (each may be empty or cut anywhere)
+///     open      take                    finish
+/// ```
+/// Order of a request's records: BEGIN_REQUEST, PARAMS …, empty PARAMS, STDIN …, empty STDIN. Records of
+/// several ids may alternate, and management records (id 0) may stand anywhere between them.
+/// Records of ids that are not open are ignored (FastCGI 1.0 §3.3): a request that was refused, or ended
+/// early, may have some under way.
+///
+/// Pure: no descriptor, no clock. Whoever owns one may drop it while `isIdle`, and make a new one later.
+package struct RequestAssembler {
+    let limits: FramingLimits
+    var assemblies: [Assembly] = []
+    /// The id that was emitted last: its streams are over, so more of them is no straggler but an error.
+    var lastFinished: RequestID?
+
+    /// Bytes taken in.
+    var position = 0
+    /// Where the record being received begins.
+    private var recordOffset = 0
+    private var header: UInt64 = 0
+    private var headerBytes = 0
+    private var record: OpenRecord?
+    /// The content of a BEGIN_REQUEST or GET_VALUES record that came in pieces; at most 65535 bytes.
+    private var gathered: [UInt8] = []
+    private var isBroken = false
+
+    private struct OpenRecord {
+        let header: RecordHeader
+        let destination: Destination
+        var contentLeft: Int
+        var paddingLeft: Int
+    }
+
+    private enum Destination {
+        case ignored
+        case getValues
+        case unknownManagement
+        case begin(RequestID)
+        case abort(RequestID)
+        /// Indices into `assemblies`, which does not change while a record is open.
+        case params(Int)
+        case stdin(Int)
+    }
+
+    package init(limits: FramingLimits) {
+        self.limits = limits
+    }
+
+    /// Nothing partial is stored: a fresh assembler would do as well.
+    package var isIdle: Bool {
+        assemblies.isEmpty && isBetweenRecords && !isBroken
+    }
+
+    var isBetweenRecords: Bool { record == nil && headerBytes == 0 }
+
+    /// Takes in what was received, and calls `body` for everything that is complete with it.
+    package mutating func receive(
+        _ input: UnsafeRawBufferPointer,
+        each body: (FramingEvent) -> Void
+    ) {
+        var at = 0
+        while at < input.count, !isBroken {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: input[at...])
+            let taken: Int
+            if isBetweenRecords, let request = unsafe wholeRequest(rest) {
+                taken = unsafe request.records.count
+                lastFinished = request.id
+                body(.request(request))
+            } else {
+                taken = unsafe step(rest, body)
+            }
+            position += taken
+            at += taken
+        }
+    }
+
+    /// Takes in one part of one record: some of its header, content or padding. Returns how many bytes.
+    private mutating func step(
+        _ rest: UnsafeRawBufferPointer,
+        _ body: (FramingEvent) -> Void
+    ) -> Int {
+        guard var record else { return unsafe takeHeader(rest, body) }
+        let taken: Int
+        if record.contentLeft > 0 {
+            taken = min(record.contentLeft, rest.count)
+            record.contentLeft -= taken
+            unsafe take(UnsafeRawBufferPointer(rebasing: rest[..<taken]), of: record)
+        } else {
+            taken = min(record.paddingLeft, rest.count)
+            record.paddingLeft -= taken
+        }
+        proceed(with: record, body)
+        return taken
+    }
+
+    private mutating func takeHeader(
+        _ rest: UnsafeRawBufferPointer,
+        _ body: (FramingEvent) -> Void
+    ) -> Int {
+        if headerBytes == 0 { recordOffset = position }
+        let taken = min(RecordHeader.byteCount - headerBytes, rest.count)
+        unsafe withUnsafeMutableBytes(of: &header) { header in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: header[headerBytes...])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<taken]))
+        }
+        headerBytes += taken
+        guard headerBytes == RecordHeader.byteCount else { return taken }
+        headerBytes = 0
+        let header = RecordHeader(raw: header)
+        do {
+            let opened = OpenRecord(
+                header: header,
+                destination: try destination(of: header),
+                contentLeft: header.contentLength,
+                paddingLeft: header.paddingLength
+            )
+            proceed(with: opened, body)
+        } catch {
+            fail(error, body)
+        }
+        return taken
+    }
+
+    private mutating func proceed(with record: OpenRecord, _ body: (FramingEvent) -> Void) {
+        guard record.contentLeft == 0, record.paddingLeft == 0 else {
+            self.record = record
+            return
+        }
+        self.record = nil
+        do {
+            try finish(record, body)
+        } catch {
+            fail(error, body)
+        }
+    }
+
+    private mutating func fail(_ violation: FramingViolation, _ body: (FramingEvent) -> Void) {
+        isBroken = true
+        record = nil
+        assemblies = []
+        gathered = []
+        body(.violation(violation))
+    }
+
+    // MARK: One record
+
+    /// Where a record's content goes, or what is wrong with the record standing here.
+    private func destination(of header: RecordHeader) throws(FramingViolation) -> Destination {
+        guard header.version == 1 else { throw violation(.version, Int(header.version)) }
+        guard let id = RequestID(header.id) else {
+            guard header.type != Record.beginRequest else { throw violation(.beginID, 0) }
+            return header.type == Record.getValues ? .getValues : .unknownManagement
+        }
+        let index = assemblies.firstIndex { $0.id == id }
+        switch header.type {
+        case Record.beginRequest:
+            guard index == nil else { throw violation(.unusedID, Int(id.value)) }
+            guard header.contentLength == 8 else {
+                throw violation(.beginLength, header.contentLength)
+            }
+            return .begin(id)
+        case Record.abortRequest:
+            return .abort(id)
+        case Record.params:
+            guard let index else { return try stray(header, id) }
+            guard assemblies[index].stage == .params else {
+                throw violation(.stdinAfterParams, Int(header.type))
+            }
+            return .params(index)
+        case Record.stdin:
+            guard let index else { return try stray(header, id) }
+            guard assemblies[index].stage == .body else {
+                throw violation(.paramsBeforeStdin, Int(header.type))
+            }
+            return .stdin(index)
+        default:
+            guard index == nil else { throw violation(.requestStream, Int(header.type)) }
+            return try stray(header, id)
+        }
+    }
+
+    /// A record of an id that is not open is ignored, unless its request has just ended in good order.
+    private func stray(
+        _ header: RecordHeader,
+        _ id: RequestID
+    ) throws(FramingViolation) -> Destination {
+        let streams = [Record.params, Record.stdin, Record.data]
+        let repeatsTheEnd = header.type == Record.stdin && header.contentLength == 0
+        if id == lastFinished, streams.contains(header.type), !repeatsTheEnd {
+            throw violation(.endOfRequest, Int(header.type))
+        }
+        return .ignored
+    }
+
+    private mutating func take(_ content: UnsafeRawBufferPointer, of record: OpenRecord) {
+        switch record.destination {
+        case .ignored, .unknownManagement, .abort: break
+        case .getValues, .begin: unsafe gathered.append(contentsOf: content)
+        case .params(let index): unsafe assemblies[index].takeParams(content, limits: limits)
+        case .stdin(let index): unsafe assemblies[index].takeBody(content, limits: limits)
+        }
+    }
+
+    /// The record is complete, with its padding.
+    private mutating func finish(
+        _ record: OpenRecord,
+        _ body: (FramingEvent) -> Void
+    ) throws(FramingViolation) {
+        switch record.destination {
+        case .ignored:
+            break
+        case .getValues:
+            let reply = unsafe gathered.withUnsafeBytes { content in
+                unsafe ManagementRecords.values(askedBy: content, limits: limits)
+            }
+            gathered = []
+            guard let reply else { throw violation(.valuesLengths, record.header.contentLength) }
+            body(.askedValues)
+            body(.reply(reply))
+        case .unknownManagement:
+            body(.reply(Record.unknownType(record.header.type)))
+        case .begin(let id):
+            let content = gathered
+            gathered = []
+            begin(id, content, body)
+        case .abort(let id):
+            abort(id, body)
+        case .params(let index):
+            guard record.header.contentLength == 0 else { return }
+            guard assemblies[index].pairsAreWhole else { throw violation(.paramsLengths, 0) }
+            assemblies[index].endParams()
+        case .stdin(let index):
+            guard record.header.contentLength == 0 else { return }
+            complete(assemblies.remove(at: index), body)
+        }
+    }
+
+    // MARK: One request
+
+    /// `content`: role (2 bytes, big-endian), flags (1), reserved (5) (FastCGI 1.0 §5.1).
+    private mutating func begin(
+        _ id: RequestID,
+        _ content: [UInt8],
+        _ body: (FramingEvent) -> Void
+    ) {
+        let role = UInt16(content[0]) << 8 | UInt16(content[1])
+        let keepConnection = content[2] & Record.keepConnectionFlag != 0
+        if lastFinished == id { lastFinished = nil }
+        let refusal: Record.ProtocolStatus
+        if role != Record.responderRole {
+            refusal = .unknownRole
+        } else if assemblies.count >= limits.openRequests {
+            refusal = .overloaded
+        } else {
+            assemblies.append(Assembly(id: id, keepConnection: keepConnection))
+            return
+        }
+        body(
+            .refuse(
+                id,
+                keepConnection: keepConnection,
+                Record.endRequest(id: id, protocolStatus: refusal)
+            )
+        )
+    }
+
+    private mutating func abort(_ id: RequestID, _ body: (FramingEvent) -> Void) {
+        guard let index = assemblies.firstIndex(where: { $0.id == id }) else {
+            return body(.abort(id))
+        }
+        let aborted = assemblies.remove(at: index)
+        body(
+            .refuse(
+                id,
+                keepConnection: aborted.keepConnection,
+                Record.endRequest(id: id, protocolStatus: .requestComplete)
+            )
+        )
+    }
+
+    private mutating func complete(_ assembly: Assembly, _ body: (FramingEvent) -> Void) {
+        var assembly = assembly
+        let (id, keep) = (assembly.id, assembly.keepConnection)
+        lastFinished = id
+        if assembly.paramsOversized {
+            body(.oversizedParams(id, keepConnection: keep))
+        } else if !assembly.pairsAreReadable {
+            let document =
+                "Status: 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"
+                + "a variable has a NUL byte, or its name an equals sign\n"
+            body(
+                .refuse(id, keepConnection: keep, Record.answer(id: id, Array(document.utf8)))
+            )
+        } else {
+            assembly.endBody { body(.request($0)) }
+        }
+    }
+
+    private func violation(_ rule: FramingViolation.Rule, _ found: Int) -> FramingViolation {
+        FramingViolation(expected: rule, found: found, offset: recordOffset)
+    }
+}

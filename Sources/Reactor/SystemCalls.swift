@@ -1,0 +1,89 @@
+internal import CLinux
+internal import Glibc
+
+/// A system call that failed: which, on what, and errno.
+package struct SystemError: Error, CustomStringConvertible {
+    package let call: String
+    package let object: String
+    package let code: Int32
+
+    package init(_ call: String, on object: String, code: Int32) {
+        self.call = call
+        self.object = object
+        self.code = code
+    }
+
+    /// As in `cannot bind /run/x.sock: Address already in use`.
+    package var description: String {
+        "cannot \(call) \(object): \(SystemError.sentence(of: code))"
+    }
+
+    package static func sentence(of code: Int32) -> String {
+        unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+    }
+}
+
+/// The outcome of a read or write that does not wait.
+package enum Transfer: Equatable {
+    case bytes(Int)
+    case wouldBlock
+    /// The peer closed its sending side (reading), or is gone (writing).
+    case ended
+}
+
+/// The system calls of the reactor: EINTR is retried, *would block* and *end of stream* are values, EBADF is a bug
+/// of ours, and the rest is thrown.
+package enum SystemCalls {
+    /// Runs a call until it is not interrupted.
+    package static func retrying(_ call: () -> Int) -> Int {
+        while true {
+            let outcome = call()
+            if outcome < 0, errno == EINTR { continue }
+            precondition(outcome >= 0 || errno != EBADF, "a closed descriptor was used")
+            return outcome
+        }
+    }
+
+    /// Throws errno with the call's name and object where `outcome` is negative.
+    @discardableResult
+    package static func check(_ outcome: Int32, _ call: String, on object: String)
+        throws(SystemError) -> Int32
+    {
+        let code = errno
+        guard outcome >= 0 else { throw SystemError(call, on: object, code: code) }
+        return outcome
+    }
+
+    /// Receives what is there, without waiting. A reset counts as the end.
+    package static func receive(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer)
+        -> Transfer
+    {
+        let count = retrying {
+            unsafe recv(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+        }
+        if count > 0 { return .bytes(count) }
+        if count == 0 { return .ended }
+        return errno == EAGAIN || errno == EWOULDBLOCK ? .wouldBlock : .ended
+    }
+
+    /// Sends what fits, without waiting and without SIGPIPE.
+    package static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
+        let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+        let count = retrying {
+            unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags)
+        }
+        if count >= 0 { return .bytes(count) }
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? .wouldBlock : .ended
+    }
+}
+
+/// CLOCK_MONOTONIC, for deadlines: it never jumps.
+package enum MonotonicClock {
+    package static func nanoseconds() -> Int64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    package static func milliseconds() -> Int64 { nanoseconds() / 1_000_000 }
+}

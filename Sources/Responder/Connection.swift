@@ -1,0 +1,49 @@
+internal import FastCGI
+
+/// What is kept of one FastCGI connection; the table is indexed by descriptor. Reactor thread only.
+struct Connection {
+    /// Counts the owners of this descriptor number; an epoll event of another generation is stale.
+    var generation: UInt32 = 0
+    /// Newest of its held requests in the held table, or -1.
+    var firstHeld: HeldTable.Slot = -1
+    /// Requests that wait for the log.
+    var pending: UInt16 = 0
+    var flags: Flags = []
+    /// Nil for a connection that is idle or only holds.
+    var extra: Extra?
+
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+
+        static let open = Flags(rawValue: 1)
+        /// Epoll watches it.
+        static let watched = Flags(rawValue: 2)
+        /// To be closed once nothing is held, pending or unsent: the web server asked for one request only, or has closed its sending side.
+        static let closesWhenIdle = Flags(rawValue: 4)
+        /// The peer asked about multiplexing, so that a second request says nothing about the first.
+        static let mayMultiplex = Flags(rawValue: 8)
+        /// Given up; the descriptor is closed at the end of the turn.
+        static let dropped = Flags(rawValue: 16)
+        /// In the list of those with unread input.
+        static let readAgain = Flags(rawValue: 32)
+    }
+
+    /// The rare part: a request that has not arrived completely, an answer that has not gone out.
+    final class Extra {
+        var assembler: RequestAssembler?
+        /// Monotonic milliseconds since when the request has been incomplete.
+        var incompleteSince: Int64 = 0
+        /// Bytes that the peer has not taken yet.
+        var unsent: [UInt8] = []
+        var sent = 0
+        /// Monotonic milliseconds of the last byte that went out.
+        var progressedAt: Int64 = 0
+        /// Whole requests that reuse the id of one that waits for the log; taken up in turn.
+        var queued: [[UInt8]] = []
+
+        var isEmpty: Bool { assembler == nil && unsent.isEmpty && queued.isEmpty }
+    }
+
+    var isOpen: Bool { flags.contains(.open) && !flags.contains(.dropped) }
+    var isIdle: Bool { firstHeld < 0 && pending == 0 && (extra?.isEmpty ?? true) }
+}

@@ -1,0 +1,230 @@
+internal import CLinux
+package import Configuration
+internal import Glibc
+package import Reactor
+
+/// The socket on which web servers connect.
+///
+/// A Unix path is guarded by a lock file beside it, held for the process's life: a second copy says so instead
+/// of stealing the path, and whatever a killed process left is replaced.
+package final class Listener {
+    private let socket: OwnedDescriptor
+    private let lock: OwnedDescriptor?
+    /// The path to remove when the process ends, with the inode that is ours.
+    private let path: (text: String, device: UInt64, inode: UInt64)?
+
+    package var descriptor: Int32 { socket.number }
+
+    package init(_ settings: FastCGISettings) throws(ListenerError) {
+        switch settings.listen {
+        case .inherited:
+            socket = try Self.inherited()
+            lock = nil
+            path = nil
+        case .tcp(let address, let port):
+            socket = try Self.tcp(address, port)
+            lock = nil
+            path = nil
+        case .unix(let text):
+            let held = try Self.lock(text)
+            socket = try Self.unix(text, settings)
+            lock = consume held
+            var info = stat()
+            path =
+                unsafe lstat(text, &info) == 0
+                ? (text, UInt64(info.st_dev), UInt64(info.st_ino)) : nil
+        }
+    }
+
+    /// Takes the path away, unless somebody else has put theirs there.
+    package func removePath() {
+        guard let path else { return }
+        var info = stat()
+        if unsafe lstat(path.text, &info) == 0, UInt64(info.st_dev) == path.device,
+            UInt64(info.st_ino) == path.inode
+        {
+            unsafe unlink(path.text)
+        }
+    }
+
+    private static let backlog: Int32 = 4096
+
+    private static func inherited() throws(ListenerError) -> OwnedDescriptor {
+        var listening: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        guard unsafe getsockopt(0, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0,
+            listening != 0
+        else {
+            throw .sentence(
+                "descriptor 0 is not a listening socket; "
+                    + "listen = inherited is for spawn-fcgi and lighttpd's bin-path"
+            )
+        }
+        let copy = fcntl(0, F_DUPFD_CLOEXEC, 3)
+        guard copy >= 0 else {
+            throw .system(SystemError("take over", on: "descriptor 0", code: errno))
+        }
+        // The place is filled, so that nothing else becomes descriptor 0.
+        let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
+        dup2(null, 0)
+        close(null)
+        try makeNonBlocking(copy)
+        return OwnedDescriptor(copy)
+    }
+
+    private static func makeNonBlocking(_ descriptor: Int32) throws(ListenerError) {
+        let flags = fcntl(descriptor, F_GETFL)
+        guard fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) >= 0 else {
+            throw .system(SystemError("prepare", on: "the listening socket", code: errno))
+        }
+    }
+
+    private static func newSocket(_ family: Int32, for name: String) throws(ListenerError)
+        -> OwnedDescriptor
+    {
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let number = Glibc.socket(family, type, 0)
+        guard number >= 0 else {
+            throw .system(SystemError("make a socket for", on: name, code: errno))
+        }
+        return OwnedDescriptor(number)
+    }
+
+    private static func tcp(_ address: String, _ port: UInt16) throws(ListenerError)
+        -> OwnedDescriptor
+    {
+        let isIPv6 = address.contains(":")
+        let name = isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)"
+        let descriptor = try newSocket(isIPv6 ? AF_INET6 : AF_INET, for: name)
+        var yes: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        unsafe setsockopt(descriptor.number, SOL_SOCKET, SO_REUSEADDR, &yes, size)
+        let bound: Int32
+        if isIPv6 {
+            var where6 = sockaddr_in6()
+            where6.sin6_family = sa_family_t(AF_INET6)
+            where6.sin6_port = port.bigEndian
+            guard unsafe inet_pton(AF_INET6, address, &where6.sin6_addr) == 1 else {
+                throw .sentence("\(address) is not an IPv6 address")
+            }
+            bound = unsafe withBytes(of: &where6) { unsafe bind(descriptor.number, $0, $1) }
+        } else {
+            var where4 = sockaddr_in()
+            where4.sin_family = sa_family_t(AF_INET)
+            where4.sin_port = port.bigEndian
+            guard unsafe inet_pton(AF_INET, address, &where4.sin_addr) == 1 else {
+                throw .sentence("\(address) is not an IPv4 address")
+            }
+            bound = unsafe withBytes(of: &where4) { unsafe bind(descriptor.number, $0, $1) }
+        }
+        let code = errno
+        guard bound == 0, listen(descriptor.number, backlog) == 0 else {
+            throw .cannotListen(name, code: bound == 0 ? errno : code)
+        }
+        return descriptor
+    }
+
+    private static func lock(_ path: String) throws(ListenerError) -> OwnedDescriptor {
+        let name = path + ".lock"
+        let number = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard number >= 0 else { throw .cannotListen(path, code: errno) }
+        let descriptor = OwnedDescriptor(number)
+        guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
+            throw .cannotListen(path, code: EADDRINUSE)
+        }
+        return descriptor
+    }
+
+    private static func unix(_ path: String, _ settings: FastCGISettings) throws(ListenerError)
+        -> OwnedDescriptor
+    {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(path.utf8)
+        let room = MemoryLayout.size(ofValue: address.sun_path) - 1
+        guard bytes.count <= room else {
+            throw .sentence("\(path): a socket's path has at most \(room) bytes")
+        }
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+
+        var info = stat()
+        if unsafe lstat(path, &info) == 0 {
+            guard info.st_mode & S_IFMT == S_IFSOCK else {
+                throw .sentence(
+                    "cannot listen on \(path): something that is not a socket is there; move it away"
+                )
+            }
+            // Somebody other than a holdfast may listen there, who holds no lock of ours.
+            let probe = try newSocket(AF_UNIX, for: path)
+            let answer = unsafe withBytes(of: &address) { unsafe connect(probe.number, $0, $1) }
+            guard answer != 0, errno == ECONNREFUSED || errno == ENOENT else {
+                throw .cannotListen(path, code: EADDRINUSE)
+            }
+            unsafe unlink(path)
+        }
+        let descriptor = try newSocket(AF_UNIX, for: path)
+        // Nobody gets in between bind and the mode below.
+        let mask = umask(0o177)
+        let bound = unsafe withBytes(of: &address) { unsafe bind(descriptor.number, $0, $1) }
+        let code = errno
+        umask(mask)
+        guard bound == 0 else { throw .cannotListen(path, code: code) }
+        if let name = settings.group {
+            guard let group = groupID(of: name) else {
+                throw .sentence(
+                    "cannot give \(path) to the group \(name): no such group (see group in [fastcgi])"
+                )
+            }
+            guard unsafe chown(path, uid_t.max, group) == 0 else {
+                throw .system(SystemError("give to the group \(name)", on: path, code: errno))
+            }
+        }
+        guard unsafe chmod(path, settings.mode) == 0 else {
+            throw .system(SystemError("set the mode of", on: path, code: errno))
+        }
+        guard listen(descriptor.number, backlog) == 0 else {
+            throw .cannotListen(path, code: errno)
+        }
+        return descriptor
+    }
+
+    private static func groupID(of name: String) -> gid_t? {
+        if let number = gid_t(name) { return number }
+        return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
+    }
+
+    private static func withBytes<Address>(
+        of address: inout Address,
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        unsafe withUnsafeMutablePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe body($0, socklen_t(MemoryLayout<Address>.size))
+            }
+        }
+    }
+}
+
+/// Why there is no listening socket; `description` is a sentence with the remedy.
+package enum ListenerError: Error, CustomStringConvertible {
+    case cannotListen(String, code: Int32)
+    case system(SystemError)
+    case sentence(String)
+
+    package var description: String {
+        switch self {
+        case .cannotListen(let name, EADDRINUSE):
+            "cannot listen on \(name): somebody listens there already; is another holdfast running? "
+                + "(see listen in [fastcgi])"
+        case .cannotListen(let name, EACCES):
+            "cannot listen on \(name): permission denied; the directory must be writable for "
+                + "holdfast's user (see listen in [fastcgi])"
+        case .cannotListen(let name, ENOENT):
+            "cannot listen on \(name): its directory does not exist; make it, or see listen in [fastcgi]"
+        case .cannotListen(let name, let code):
+            "cannot listen on \(name): \(SystemError.sentence(of: code)) (see listen in [fastcgi])"
+        case .system(let error): error.description
+        case .sentence(let sentence): sentence
+        }
+    }
+}

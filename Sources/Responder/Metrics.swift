@@ -1,0 +1,108 @@
+/// How a held request ended. Each ends in exactly one of these ways.
+enum Ending: Int, CaseIterable {
+    /// Answered with a message.
+    case released
+    /// Its wait ran out: answered empty.
+    case deadline
+    /// The peer closed, half-closed or reset the connection.
+    case closed
+    /// FCGI_ABORT_REQUEST.
+    case aborted
+    /// A newer request on the connection of a peer that does not multiplex: answered empty.
+    case newerRequest
+    /// Answered with a gap: the channel was emptied, or the log is another.
+    case gap
+    /// SIGTERM: answered empty.
+    case shutdown
+
+    var label: String {
+        switch self {
+        case .released: "released"
+        case .deadline: "deadline"
+        case .closed: "closed"
+        case .aborted: "aborted"
+        case .newerRequest: "newer_request"
+        case .gap: "gap"
+        case .shutdown: "shutdown"
+        }
+    }
+}
+
+/// A bound that was reached, and what was done about it.
+enum Bound: Int, CaseIterable {
+    /// A connection was closed as soon as it was accepted.
+    case connections
+    /// The process or the system has no descriptor left: the same.
+    case descriptors
+    /// A poll was answered 503 instead of held.
+    case heldRequests
+    /// A publisher was answered 503.
+    case publishQueue
+    /// A publisher was answered 503 because the log did not answer in time; the outcome is unknown.
+    case publishTime
+    /// A peer that did not read its answer was dropped.
+    case unsentBytes
+    case unsentTime
+    /// A peer that did not finish its request was dropped.
+    case requestTime
+    /// A peer that sent too many requests of one id at once was dropped.
+    case queuedRequests
+
+    var label: String {
+        switch self {
+        case .connections: "connections"
+        case .descriptors: "descriptors"
+        case .heldRequests: "held_requests"
+        case .publishQueue: "publish_queue"
+        case .publishTime: "publish_time"
+        case .unsentBytes: "unsent_bytes"
+        case .unsentTime: "unsent_time"
+        case .requestTime: "request_time"
+        case .queuedRequests: "queued_requests"
+        }
+    }
+}
+
+/// What the process counts. Reactor thread only.
+struct Metrics {
+    var accepted: UInt64 = 0
+    var requests: UInt64 = 0
+    /// Answers by status class, 1xx to 5xx.
+    var answers = [UInt64](repeating: 0, count: 6)
+    var deliveries: UInt64 = 0
+    var deliveredBytes: UInt64 = 0
+    var holds: UInt64 = 0
+    var refusedBytes: UInt64 = 0
+    private(set) var ended = [UInt64](repeating: 0, count: Ending.allCases.count)
+    private(set) var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
+    var latency = Histogram()
+
+    subscript(ending: Ending) -> UInt64 {
+        get { ended[ending.rawValue] }
+        set { ended[ending.rawValue] = newValue }
+    }
+
+    subscript(bound: Bound) -> UInt64 {
+        get { bounds[bound.rawValue] }
+        set { bounds[bound.rawValue] = newValue }
+    }
+}
+
+/// Counts of durations in fixed buckets, as Prometheus wants them.
+struct Histogram {
+    /// Upper bounds in microseconds.
+    static let bounds: [Int64] = [
+        100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
+    ]
+    /// One more than bounds: the last is everything above.
+    private(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
+    private(set) var sumMicroseconds: UInt64 = 0
+
+    var count: UInt64 { counts.reduce(0, +) }
+
+    mutating func record(microseconds: Int64, times: Int = 1) {
+        let place = Self.bounds.firstIndex { microseconds <= $0 } ?? Self.bounds.count
+        counts[place] += UInt64(times)
+        sumMicroseconds += UInt64(max(0, microseconds)) * UInt64(times)
+    }
+}

@@ -1,0 +1,285 @@
+internal import CLinux
+internal import Configuration
+internal import Endpoint
+internal import FastCGI
+internal import Glibc
+internal import Logging
+internal import Reactor
+
+/// Accepting, reading, writing and closing. What the bytes mean is in Responder+Requests.
+extension Responder {
+    // MARK: Accepting
+
+    func acceptConnections() {
+        while true {
+            let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+            let descriptor = Int32(
+                SystemCalls.retrying {
+                    Int(accept4(listener.descriptor, nil, nil, flags))
+                }
+            )
+            guard descriptor >= 0 else {
+                if errno == ECONNABORTED { continue }
+                if errno == EMFILE || errno == ENFILE { refuseForWantOfDescriptors() }
+                return
+            }
+            metrics.accepted += 1
+            guard openConnections < settings.fastcgi.maxConnections else {
+                metrics[.connections] += 1
+                close(descriptor)
+                continue
+            }
+            while connections.count <= Int(descriptor) { connections.append(Connection()) }
+            connections[Int(descriptor)].flags = .open
+            openConnections += 1
+            // The request is usually there already: a short one is answered without epoll ever knowing.
+            read(descriptor, toTheEnd: false)
+            watch(descriptor)
+        }
+    }
+
+    /// Accepts one connection with the spare descriptor and closes it, so that the listening socket
+    /// does not stay readable and the loop does not spin.
+    private func refuseForWantOfDescriptors() {
+        metrics[.descriptors] += 1
+        if spare >= 0 { close(spare) }
+        let descriptor = accept4(listener.descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+        if descriptor >= 0 { close(descriptor) }
+        spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    }
+
+    private func watch(_ descriptor: Int32) {
+        let connection = connections[Int(descriptor)]
+        guard connection.isOpen, !connection.flags.contains(.watched) else { return }
+        do {
+            try epoll.add(descriptor, generation: connection.generation, interest(of: connection))
+            connections[Int(descriptor)].flags.insert(.watched)
+        } catch {
+            logger.error("\(error)")
+            drop(descriptor, .closed)
+        }
+    }
+
+    private func interest(of connection: Connection) -> Interest {
+        let base: Interest = [.read, .peerClosed, .edge]
+        return connection.extra?.unsent.isEmpty ?? true ? base : base.union(.write)
+    }
+
+    // MARK: Reading
+
+    func connectionReady(_ readiness: Readiness) {
+        let descriptor = readiness.descriptor
+        guard Int(descriptor) < connections.count, connections[Int(descriptor)].isOpen,
+            connections[Int(descriptor)].generation == readiness.generation
+        else { return }
+        if readiness.canWrite { flush(descriptor) }
+        if readiness.canRead || readiness.peerClosed {
+            read(descriptor, toTheEnd: readiness.peerClosed)
+        }
+    }
+
+    /// Those who sent more than one turn's share.
+    func readUnread() {
+        let descriptors = unread
+        unread = []
+        for descriptor in descriptors {
+            connections[Int(descriptor)].flags.remove(.readAgain)
+            read(descriptor, toTheEnd: true)
+        }
+    }
+
+    /// Reads a bounded share, so that a peer with much to say does not keep the others waiting.
+    ///
+    /// A read that does not fill the buffer has emptied the socket, and the next edge will be told; where the
+    /// peer has closed, only the end of the stream ends the reading.
+    private func read(_ descriptor: Int32, toTheEnd: Bool) {
+        for _ in 0..<4 {
+            guard connections[Int(descriptor)].isOpen else { return }
+            switch unsafe SystemCalls.receive(descriptor, into: input) {
+            case .bytes(let count):
+                unsafe frame(descriptor, UnsafeRawBufferPointer(rebasing: input[..<count]))
+                if unsafe count < input.count, !toTheEnd { return }
+            case .wouldBlock:
+                return
+            case .ended:
+                peerEnded(descriptor)
+                return
+            }
+        }
+        guard connections[Int(descriptor)].isOpen,
+            !connections[Int(descriptor)].flags.contains(.readAgain)
+        else { return }
+        connections[Int(descriptor)].flags.insert(.readAgain)
+        unread.append(descriptor)
+    }
+
+    /// Frames bytes and acts on each event. An idle connection keeps no assembler.
+    func frame(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) {
+        let extra = connections[Int(descriptor)].extra
+        var assembler = extra?.assembler ?? RequestAssembler(limits: framing)
+        extra?.assembler = nil
+        var finishedOne = extra == nil
+        unsafe assembler.receive(bytes) { event in
+            guard connections[Int(descriptor)].isOpen else { return }
+            if case .request = event { finishedOne = true }
+            handle(event, descriptor)
+        }
+        guard connections[Int(descriptor)].isOpen, !assembler.isIdle else { return }
+        let keeper = makeExtra(descriptor)
+        if finishedOne || keeper.incompleteSince == 0 { keeper.incompleteSince = now }
+        keeper.assembler = assembler
+    }
+
+    /// The connection's rare part, made at need; the housekeeping drops it when it is empty.
+    func makeExtra(_ descriptor: Int32) -> Connection.Extra {
+        if let extra = connections[Int(descriptor)].extra { return extra }
+        let extra = Connection.Extra()
+        connections[Int(descriptor)].extra = extra
+        unfinished.insert(descriptor)
+        return extra
+    }
+
+    /// The peer closed its sending side, or all of it: nobody waits behind it any more. What was published is
+    /// still answered, in case only the sending side is closed.
+    private func peerEnded(_ descriptor: Int32) {
+        endHolds(of: descriptor, .closed)
+        connections[Int(descriptor)].extra?.assembler = nil
+        connections[Int(descriptor)].flags.insert(.closesWhenIdle)
+        dropIfDone(descriptor)
+    }
+
+    // MARK: Writing
+
+    /// Sends records to a peer; what it does not take now is kept, within the bound.
+    ///
+    /// - Returns: false if the connection had to be given up.
+    @discardableResult
+    func send(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
+        guard connections[Int(descriptor)].isOpen else { return false }
+        if let extra = connections[Int(descriptor)].extra, !extra.unsent.isEmpty {
+            return keep(descriptor, bytes[...])
+        }
+        switch unsafe bytes.withUnsafeBytes({ unsafe SystemCalls.send(descriptor, $0) }) {
+        case .bytes(bytes.count): return true
+        case .bytes(let count): return keep(descriptor, bytes[count...])
+        case .wouldBlock: return keep(descriptor, bytes[...])
+        case .ended:
+            drop(descriptor, .closed)
+            return false
+        }
+    }
+
+    private func keep(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Bool {
+        let extra = makeExtra(descriptor)
+        let isFirst = extra.unsent.isEmpty
+        if extra.unsent.count - extra.sent + bytes.count > settings.limits.unsentBytes {
+            metrics[.unsentBytes] += 1
+            drop(descriptor, .closed)
+            return false
+        }
+        extra.unsent.append(contentsOf: bytes)
+        if isFirst {
+            extra.progressedAt = now
+            changeInterest(descriptor)
+        }
+        return connections[Int(descriptor)].isOpen
+    }
+
+    private func flush(_ descriptor: Int32) {
+        guard let extra = connections[Int(descriptor)].extra, !extra.unsent.isEmpty else { return }
+        let outcome = unsafe extra.unsent.withUnsafeBytes { bytes in
+            unsafe SystemCalls.send(
+                descriptor,
+                UnsafeRawBufferPointer(rebasing: bytes[extra.sent...])
+            )
+        }
+        switch outcome {
+        case .bytes(let count):
+            extra.sent += count
+            extra.progressedAt = now
+        case .wouldBlock: break
+        case .ended:
+            drop(descriptor, .closed)
+            return
+        }
+        if extra.sent == extra.unsent.count {
+            (extra.unsent, extra.sent) = ([], 0)
+            changeInterest(descriptor)
+            dropIfDone(descriptor)
+        }
+    }
+
+    private func changeInterest(_ descriptor: Int32) {
+        let connection = connections[Int(descriptor)]
+        guard connection.flags.contains(.watched) else {
+            return watch(descriptor)
+        }
+        do {
+            try epoll.change(
+                descriptor,
+                generation: connection.generation,
+                interest(of: connection)
+            )
+        } catch {
+            logger.error("\(error)")
+            drop(descriptor, .closed)
+        }
+    }
+
+    // MARK: Closing
+
+    /// Gives a connection up: what it holds ends in the way given, and it is closed at the end of the turn.
+    func drop(_ descriptor: Int32, _ ending: Ending) {
+        guard connections[Int(descriptor)].isOpen else { return }
+        connections[Int(descriptor)].flags.insert(.dropped)
+        endHolds(of: descriptor, ending)
+        dropped.append(descriptor)
+    }
+
+    /// Closes a connection whose last answer went out, if the web server wanted it closed then.
+    func dropIfDone(_ descriptor: Int32) {
+        let connection = connections[Int(descriptor)]
+        if connection.isOpen, connection.flags.contains(.closesWhenIdle), connection.isIdle {
+            drop(descriptor, .closed)
+        }
+    }
+
+    func closeDropped() {
+        for descriptor in dropped {
+            close(descriptor)
+            let generation = connections[Int(descriptor)].generation
+            connections[Int(descriptor)] = Connection(generation: generation &+ 1)
+            unfinished.remove(descriptor)
+            openConnections -= 1
+        }
+        if !dropped.isEmpty { dropped.removeAll(keepingCapacity: true) }
+    }
+
+    // MARK: Housekeeping
+
+    /// Four times a second at most, and only while something is unfinished: peers that stopped in the middle.
+    func keepHouse() {
+        for descriptor in unfinished {
+            guard connections[Int(descriptor)].isOpen,
+                let extra = connections[Int(descriptor)].extra
+            else { continue }
+            if extra.isEmpty {
+                connections[Int(descriptor)].extra = nil
+                unfinished.remove(descriptor)
+            } else if extra.assembler != nil,
+                now - extra.incompleteSince > Int64(settings.limits.requestSeconds) * 1000
+            {
+                metrics[.requestTime] += 1
+                drop(descriptor, .closed)
+            } else if !extra.unsent.isEmpty,
+                now - extra.progressedAt > Int64(settings.limits.unsentSeconds) * 1000
+            {
+                metrics[.unsentTime] += 1
+                drop(descriptor, .closed)
+            } else if extra.assembler == nil {
+                extra.incompleteSince = 0
+            }
+        }
+        expirePending()
+    }
+}

@@ -1,0 +1,254 @@
+internal import Bus
+internal import CLinux
+internal import Channels
+package import Configuration
+internal import Endpoint
+internal import FastCGI
+internal import Glibc
+package import Logging
+package import Reactor
+
+/// The FastCGI responder: one reactor thread that owns every socket and all held requests.
+///
+/// A request's way: `Responder+Connections` reads bytes and frames them; `Responder+Requests` asks the HTTP
+/// interface what the request wants, and answers it, holds it, or hands it to the log; `Responder+Delivery` takes
+/// what the log committed and answers those who waited for it. Whatever happens to a connection in a turn of the
+/// loop, its descriptor is closed at the end of the turn: sends first, closes in a second pass.
+///
+/// Not `Sendable`: made, run and left on one thread. The log's threads reach it through the mailbox.
+@safe package final class Responder {
+    var settings: Settings
+    var interface: HTTPInterface
+    let log: Log
+    let logger: Logger
+    let listener: Listener
+    let epoll: Epoll
+    let codec: Codec
+    var framing: FramingLimits
+    private let signals: SignalDescriptor
+    private let mailbox: Mailbox<StampedEvent>
+    private let reload: () -> Settings?
+
+    // Connections
+    var connections: ContiguousArray<Connection> = []
+    var openConnections = 0
+    /// Descriptors given up in this turn.
+    var dropped: [Int32] = []
+    /// Connections whose input was not read to its end in this turn.
+    var unread: [Int32] = []
+    /// Connections whose next queued request may begin.
+    var turnsDue: [Int32] = []
+    /// Connections that have something incomplete, looked at by the housekeeping.
+    var unfinished: Set<Int32> = []
+    /// Given up when no descriptor is left, so that a connection can be accepted and closed.
+    var spare: Int32
+    let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
+
+    // Held requests
+    var held = HeldTable()
+    var audience = Audience<Subscription>()
+    var deadlines: DeadlineWheel
+
+    // The log's side
+    /// Nil until the log is open.
+    var tail: Tail?
+    var logTrouble: String?
+    var pending: [UInt64: Pending] = [:]
+    var lastTicket: UInt64 = 0
+    var queuedMessages = 0
+    var queuedBytes = 0
+
+    /// A web server's mistake shows in each of its requests; one line a minute is enough.
+    var notesResumeAt: Int64 = 0
+    var metrics = Metrics()
+    let startedAt: Int64
+    /// Monotonic milliseconds, read once a turn.
+    var now: Int64
+    private var housekeepingAt: Int64 = 0
+    private(set) var stopDeadline: Int64?
+    var jitter = Jitter()
+
+    var isStopping: Bool { stopDeadline != nil }
+
+    /// Opens the socket and starts the log; `run` does the rest.
+    ///
+    /// `signals` delivers SIGTERM, SIGINT and SIGHUP; `reload` reads the ini file anew at SIGHUP, or says
+    /// in the log why it can't and returns nil.
+    package init(
+        settings: Settings,
+        logger: Logger,
+        signals: SignalDescriptor,
+        reload: @escaping () -> Settings?
+    ) throws {
+        self.settings = settings
+        self.logger = logger
+        self.signals = signals
+        self.reload = reload
+        interface = HTTPInterface(settings: settings)
+        codec = try Codec()
+        framing = Self.framingLimits(settings)
+        epoll = try Epoll()
+        let mailbox = try Mailbox<StampedEvent>()
+        self.mailbox = mailbox
+        listener = try Listener(settings.fastcgi)
+        now = MonotonicClock.milliseconds()
+        startedAt = now
+        deadlines = DeadlineWheel(now: now)
+        spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+        log = Log(
+            settings: settings.bus,
+            channelLimit: settings.limits.channels,
+            retention: { [settings] in settings.retention(of: $0) },
+            deliver: { event in
+                mailbox.post(StampedEvent(event: event, nanoseconds: MonotonicClock.nanoseconds()))
+            }
+        )
+        try epoll.add(mailbox.descriptor, .read)
+        try epoll.add(signals.number, .read)
+        try epoll.add(listener.descriptor, [.read, .exclusive])
+    }
+
+    deinit {
+        unsafe input.deallocate()
+        if spare >= 0 { close(spare) }
+    }
+
+    /// Serves until SIGTERM or SIGINT, then answers everybody and returns.
+    package func run() throws {
+        log.start()
+        while !mayStop {
+            let count = try epoll.wait(milliseconds: waitingTime)
+            // Before anything is dispatched: deadlines are reckoned from here, and the wait may have been long.
+            now = MonotonicClock.milliseconds()
+            for index in 0..<count { dispatch(epoll.event(index)) }
+            readUnread()
+            takeUpQueued()
+            expireHolds()
+            if now >= housekeepingAt {
+                housekeepingAt = now + 250
+                keepHouse()
+            }
+            closeDropped()
+        }
+        for descriptor in connections.indices where connections[descriptor].isOpen {
+            drop(Int32(descriptor), .shutdown)
+        }
+        closeDropped()
+        log.stop()
+        listener.removePath()
+    }
+
+    private func dispatch(_ readiness: Readiness) {
+        switch readiness.descriptor {
+        case listener.descriptor: acceptConnections()
+        case mailbox.descriptor: for event in mailbox.takeAll() { receive(event) }
+        case signals.number: while let signal = signals.next() { handle(signal) }
+        default: connectionReady(readiness)
+        }
+    }
+
+    private var waitingTime: Int32 {
+        if !unread.isEmpty || !turnsDue.isEmpty { return 0 }
+        var wait = deadlines.millisecondsToNext(now: now) ?? 60_000
+        if isStopping || !pending.isEmpty || !unfinished.isEmpty {
+            wait = min(wait, max(1, housekeepingAt - now))
+        }
+        return Int32(clamping: wait)
+    }
+
+    private static func framingLimits(_ settings: Settings) -> FramingLimits {
+        var framing = FramingLimits()
+        framing.paramsBytes = settings.limits.requestVariableBytes
+        framing.bodyBytes = settings.limits.messageBytes
+        framing.maxConnections = settings.fastcgi.maxConnections
+        framing.maxRequests = settings.limits.heldRequests
+        return framing
+    }
+
+    // MARK: Signals
+
+    private func handle(_ signal: Int32) {
+        switch signal {
+        case SIGHUP: applyReload()
+        default: stop()
+        }
+    }
+
+    private func applyReload() {
+        guard let new = reload() else { return }
+        let differences = Settings.reloadDifferences(from: settings, to: new)
+        for key in differences.needsRestart {
+            logger.warning("this change takes effect after a restart", metadata: ["key": "\(key)"])
+        }
+        // What needs a restart keeps its old value, so that status and checks say what is in force.
+        settings = settings.reloaded(with: new)
+        interface = HTTPInterface(settings: settings)
+        framing = Self.framingLimits(settings)
+        log.replaceRetention { [settings] in settings.retention(of: $0) }
+        logger.notice(
+            "ini file read again",
+            metadata: ["changed": "\(differences.applied.joined(separator: ", "))"]
+        )
+    }
+
+    /// Accepts nobody any more and answers every held request with an empty batch and its cursor.
+    private func stop() {
+        guard !isStopping else { return }
+        stopDeadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
+        logger.notice("stopping", metadata: ["held": "\(held.count)"])
+        epoll.remove(listener.descriptor)
+        answerAllHolds(.shutdown)
+        for descriptor in connections.indices where connections[descriptor].isOpen {
+            connections[descriptor].flags.insert(.closesWhenIdle)
+            dropIfDone(Int32(descriptor))
+        }
+        closeDropped()
+    }
+
+    private var mayStop: Bool {
+        guard let stopDeadline else { return false }
+        return openConnections == 0 || now >= stopDeadline
+    }
+}
+
+/// Random numbers for the jitter of deadlines, where a system call per request would be too much and nobody gains
+/// by guessing: xorshift64.
+struct Jitter {
+    private var state = UInt64.random(in: 1 ... .max)
+
+    mutating func next() -> UInt32 {
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        return UInt32(truncatingIfNeeded: state >> 32)
+    }
+}
+
+/// A log event and the moment it was told, for the latency histogram.
+struct StampedEvent: Sendable {
+    let event: Bus.LogEvent
+    let nanoseconds: Int64
+}
+
+/// A request that waits for the log.
+struct Pending {
+    enum Work {
+        case poll(Poll, Question)
+        case publish(Publication, messages: Int, bytes: Int)
+        case message(MessageRequest)
+    }
+
+    /// What a poll asked the log.
+    enum Question {
+        /// Whether it is ahead of this process, before a cursor is called unknown.
+        case lookAhead
+        /// The answer itself; with a gap that the cursor already tells of.
+        case reading(gap: GapReason?)
+    }
+
+    let requester: Requester
+    let generation: UInt32
+    let work: Work
+    /// Monotonic milliseconds.
+    let deadline: Int64
+}

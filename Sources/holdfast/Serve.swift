@@ -1,0 +1,91 @@
+internal import ArgumentParser
+internal import Configuration
+internal import Glibc
+internal import Logging
+internal import Reactor
+internal import Responder
+
+/// `holdfast serve`: the responder, until SIGTERM.
+struct Serve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serves FastCGI requests until SIGTERM (the default).",
+        discussion: """
+            SIGHUP reads the ini file again. Exits 0 after SIGTERM, 1 if it cannot start, \
+            and 78 if the ini file is wrong.
+            """
+    )
+
+    @Option(name: .shortAndLong, help: "The ini file.")
+    var config = IniFileReader.standardPath
+
+    func run() throws {
+        keepStandardDescriptorsOpen()
+        // Before any other thread: they inherit the mask.
+        let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
+        signal(SIGPIPE, SIG_IGN)
+        raiseDescriptorLimit()
+
+        let settings: Settings
+        switch IniFileReader.read(config) {
+        case .success(let read): settings = read
+        case .failure(let problems):
+            for line in problems.lines { StandardError.write(line) }
+            throw ExitCode(EX_CONFIG)
+        }
+        let level = LogLevel(settings.log.level)
+        LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
+        let logger = Logger(label: "holdfast")
+
+        let responder: Responder
+        do {
+            responder = try Responder(settings: settings, logger: logger, signals: signals) {
+                [config] in
+                switch IniFileReader.read(config) {
+                case .success(let new):
+                    level.set(new.log.level)
+                    return new
+                case .failure(let problems):
+                    for line in problems.lines { logger.error("\(line)") }
+                    logger.error("the ini file was not taken over; the old settings stay in force")
+                    return nil
+                }
+            }
+        } catch {
+            logger.critical("\(error)")
+            throw ExitCode(1)
+        }
+        logger.notice(
+            "serving",
+            metadata: ["version": "\(Version.current)", "listen": "\(settings.fastcgi.listen)"]
+        )
+        do {
+            try responder.run()
+        } catch {
+            logger.critical("\(error)")
+            throw ExitCode(1)
+        }
+        logger.notice("stopped")
+    }
+
+    /// A process manager may start us with 1 and 2 closed; the next descriptor would take their place and
+    /// be written to by a log line.
+    private func keepStandardDescriptorsOpen() {
+        for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+            let null = unsafe open("/dev/null", O_RDWR)
+            if null >= 0, null != descriptor {
+                dup2(null, descriptor)
+                close(null)
+            }
+        }
+    }
+
+    /// A held request costs a descriptor; what the administrator allows at most is what is wanted.
+    private func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return
+        }
+        limit.rlim_cur = limit.rlim_max
+        unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}

@@ -1,0 +1,38 @@
+import Foundation
+import GRDB
+
+func makeForeignDatabase(_ path: String) throws {
+    let queue = try DatabaseQueue(path: path)
+    try queue.write { try $0.execute(sql: "CREATE TABLE recipes (name TEXT)") }
+    try queue.close()
+}
+
+/// What SQLite says about the file's structure, "ok" if all is well.
+func integrity(_ directory: String) throws -> String {
+    let queue = try DatabaseQueue(path: directory + "/log.sqlite")
+    return try queue.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") ?? "" }
+}
+
+/// Whether the counts that trimming goes by agree with the messages that are there.
+func countsAgree(_ directory: String) throws -> Bool {
+    let queue = try DatabaseQueue(path: directory + "/log.sqlite")
+    return try queue.read { database in
+        let wrong = try Int.fetchOne(
+            database,
+            sql: """
+                SELECT count(*) FROM channels c WHERE
+                    count != (SELECT count(*) FROM messages WHERE channel = c.id)
+                    OR bytes != (SELECT ifnull(sum(length(body)), 0) FROM messages WHERE channel = c.id)
+                """
+        )
+        let totals = try Int.fetchOne(
+            database,
+            sql: """
+                SELECT count(*) FROM state WHERE
+                    messages = (SELECT count(*) FROM messages)
+                    AND channels = (SELECT count(*) FROM channels)
+                """
+        )
+        return wrong == 0 && totals == 1
+    }
+}

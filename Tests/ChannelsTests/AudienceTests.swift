@@ -1,0 +1,61 @@
+import Channels
+import Testing
+
+@Suite struct `The audience` {
+    private func names(_ texts: String...) -> [ChannelName] { texts.map { try! ChannelName($0) } }
+
+    private func batch(_ messages: [Message], trims: [TrimMark] = []) -> CommittedBatch {
+        CommittedBatch(
+            previous: Offset(0),
+            head: messages.last?.offset ?? Offset(9),
+            messages: messages,
+            trims: trims
+        )
+    }
+
+    @Test func `equal interests are one, and live as long as somebody holds them`() {
+        var audience = Audience<String>()
+        let first = audience.join("chat", channels: names("chat"))
+        let second = audience.join("chat", channels: names("chat"))
+        #expect(first == second && audience.count == 1)
+        audience.leave(first)
+        #expect(audience.shares(of: batch([message(1, "chat")])).count == 1)
+        audience.leave(second)
+        #expect(audience.count == 0)
+        #expect(audience.shares(of: batch([message(1, "chat")])).isEmpty)
+    }
+
+    @Test func `each interest gets the messages of its channels, in order`() {
+        var audience = Audience<String>()
+        let one = audience.join("a", channels: names("a"))
+        let both = audience.join("a,b", channels: names("a", "b"))
+        _ = audience.join("c", channels: names("c"))
+        let shares = audience.shares(
+            of: batch([message(1, "b"), message(2, "a"), message(3, "x")])
+        )
+        #expect(shares.count == 2)
+        #expect(shares.first { $0.id == one }?.messages.map(\.offset.value) == [2])
+        #expect(shares.first { $0.id == both }?.messages.map(\.offset.value) == [1, 2])
+    }
+
+    @Test func `only a mark inside the batch's own stretch is a gap for who waits`() {
+        var audience = Audience<String>()
+        _ = audience.join("a", channels: names("a"))
+        let before = CommittedBatch(
+            previous: Offset(9),
+            head: Offset(9),
+            messages: [],
+            trims: [mark("a", 5)]
+        )
+        #expect(audience.shares(of: before).isEmpty)
+        let inside = CommittedBatch(
+            previous: Offset(3),
+            head: Offset(9),
+            messages: [message(4, "a"), message(8, "a")],
+            trims: [mark("a", 5, .deleted)]
+        )
+        let shares = audience.shares(of: inside)
+        #expect(shares.first?.gap == .deleted)
+        #expect(shares.first?.messages.map(\.offset.value) == [8])
+    }
+}

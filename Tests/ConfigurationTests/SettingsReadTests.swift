@@ -1,0 +1,344 @@
+import Channels
+import Configuration
+import Testing
+
+struct SettingsReadTests {
+    @Test func `an empty file is the defaults`() throws {
+        #expect(try settings("") == Settings())
+    }
+
+    @Test func `every kind of value is read`() throws {
+        let read = try settings(
+            """
+            [fastcgi]
+            listen = [::1]:9000
+            mode = 600
+            group = www-data
+            base = /
+            max_connections = 1
+            stop_timeout = 5m
+            [bus]
+            directory = /srv/my bus
+            durability = power
+            max_bytes = 1T
+            reserve_bytes = 64K
+            [retain news/**]
+            age = 2h
+            [allow news/*]
+            read = everyone
+            publish = nobody
+            [hold]
+            max_wait = 55
+            jitter = 0%
+            early_headers = on
+            [limits]
+            message_bytes = 1234
+            [cors]
+            origins = https://a.example, http://[::1]:81 capacitor://localhost
+            [endpoint /sub]
+            wait = 1h
+            channels = a,b  c/d
+            action = subscribe
+            on_timeout = 204
+            cursor = cookie
+            format = bare
+            [endpoint /debug]
+            action = held
+            [log]
+            level = warning
+            """
+        )
+        var expected = Settings()
+        expected.fastcgi.listen = .tcp(address: "::1", port: 9000)
+        expected.fastcgi.mode = 0o600
+        expected.fastcgi.group = "www-data"
+        expected.fastcgi.base = "/"
+        expected.fastcgi.maxConnections = 1
+        expected.fastcgi.stopSeconds = 300
+        expected.bus.directory = "/srv/my bus"
+        expected.bus.durability = .power
+        expected.bus.maxBytes = 1 << 40
+        expected.bus.reserveBytes = 65536
+        expected.retain = [RetainRule(pattern: ChannelPattern("news/**")!, ageSeconds: 7200)]
+        expected.allow = [
+            AllowRule(pattern: ChannelPattern("news/*")!, read: .everyone, publish: .nobody)
+        ]
+        expected.hold.maxWaitSeconds = 55
+        expected.hold.jitterPercent = 0
+        expected.hold.earlyHeaders = true
+        expected.limits.messageBytes = 1234
+        expected.cors.origins = .listed([
+            "https://a.example", "http://[::1]:81", "capacitor://localhost",
+        ])
+        var sub = FixedEndpoint(path: "/sub", action: .subscribe)
+        sub.channels = try ["a", "b", "c/d"].map { try ChannelName($0) }
+        sub.waitSeconds = 3600
+        sub.onTimeout = .noContent
+        sub.cursor = .cookie
+        sub.format = .bare
+        expected.endpoints = [sub, FixedEndpoint(path: "/debug", action: .held)]
+        expected.log.level = .warning
+        #expect(read == expected)
+    }
+
+    @Test func `all problems come at once, in the file's order`() {
+        let text = """
+            stray = 1
+            [fastcgi]
+            listen = 0.0.0.0:9000
+            mode = 0666
+            mode = 0660
+            grop = www-data
+            base =
+            [hodl]
+            max_wait = 1
+            [hold]
+            max_wait = 90
+            wait = 5
+            retain
+            [limits]
+            max_wait = 5
+            zzz = 1
+            [fastcgi]
+            base = /x
+            [endpoint /sub]
+            action = subscribe
+            [endpoint /pub]
+            channels = a
+            """
+        #expect(
+            problems(text) == [
+                "f:1: key 'stray' stands before any section; put it below its [section]",
+                "f:3: listen = 0.0.0.0:9000 is not a loopback address; FastCGI has no"
+                    + " authentication, so whoever reaches the port could claim any right; allowed:"
+                    + " an absolute path of at most 107 bytes, 127.0.0.1:PORT, [::1]:PORT, or"
+                    + " inherited",
+                "f:4: mode = 0666 gives rights that a socket without authentication must not give;"
+                    + " allowed: an octal mode of at most 0660, such as 0600 or 0660",
+                "f:5: key 'mode' was already in line 4; it is allowed once in a section",
+                "f:6: unknown key 'grop' in [fastcgi]; did you mean 'group'?",
+                "f:7: 'base' has no value; allowed: a path that begins and ends with '/'",
+                "f:8: unknown section [hodl]; did you mean [hold]?",
+                "f:11: max_wait = 90 is out of range; allowed: 1s to 55s",
+                "f:12: unknown key 'wait' in [hold]; did you mean 'max_wait', or the key of [endpoint]?",
+                "f:13: 'retain' is neither a section nor a key nor a comment; write [section],"
+                    + " key = value, or # before a comment",
+                "f:15: unknown key 'max_wait' in [limits]; it belongs in [hold]",
+                "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes,"
+                    + " request_variable_bytes, channels_per_request, answer_messages,"
+                    + " answer_bytes, held_requests, channels, publish_queue_messages,"
+                    + " publish_queue_bytes, unsent_bytes, unsent_timeout and request_timeout",
+                "f:17: section [fastcgi] was already in line 2; write its keys in one place",
+                "f:18: base = /x does not begin and end with '/'; allowed: a path that begins and"
+                    + " ends with '/'",
+                "f:19: [endpoint /sub] has no channels; action = subscribe needs channels = NAME",
+                "f:21: [endpoint /pub] has no action; add action = subscribe, publish or held",
+            ]
+        )
+    }
+
+    @Test(arguments: [
+        ("[fastcgi]\nlisten", ["inherited", "/s", "127.0.0.1:1", "127.9.9.9:65535", "[::1]:9000"]),
+        ("[fastcgi]\nlisten", ["/" + String(repeating: "x", count: 106)]),
+        ("[fastcgi]\nmode", ["0660", "660", "0600", "0000"]),
+        ("[fastcgi]\ngroup", ["own", "www-data", "_x", "a.b"]),
+        ("[fastcgi]\nbase", ["/", "/push/", "/a/b-c/~d/"]),
+        ("[bus]\ndirectory", ["/a", "/a b/c", "/ä"]),
+        ("[bus]\nmax_bytes", ["1M", "1m", "1T", "1048576", "1024k"]),
+        ("[hold]\nmax_wait", ["1", "55s", "55S", "0055"]),
+        ("[hold]\njitter", ["0", "50", "50%"]),
+        ("[cors]\norigins", ["none", "*", "http://a", "https://a:80", "http://a:443", "app://x"]),
+        ("[cors]\nmax_age", ["0", "1d", "24h", "1440m"]),
+        ("[log]\nlevel", ["debug", "info", "notice", "warning", "error"]),
+    ])
+    func `these values are allowed`(key: String, values: [String]) {
+        for value in values { #expect(problems("\(key) = \(value)") == []) }
+    }
+
+    @Test(arguments: [
+        (
+            "[fastcgi]\nlisten",
+            [
+                "localhost:9000", "9000", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:9000",
+                "[::]:9000", "10.0.0.1:9000", "127.0.0.01:9000", "127.0.0:9000", "run/x", "/run/",
+                "/" + String(repeating: "x", count: 107), "\"/run/x\"", "[::1]", ":9000",
+                "127.0.0.1:+80", "127.0.0.1:٣",
+            ]
+        ),
+        (
+            "[fastcgi]\nmode",
+            ["0666", "0770", "0661", "1660", "rw-rw----", "8", "66", "00660", "-660"]
+        ),
+        ("[fastcgi]\ngroup", ["0", "33", "-x", "www data", String(repeating: "g", count: 33)]),
+        ("[fastcgi]\nbase", ["push/", "/push", "//", "/a//b/", "/../", "/a%20b/", "/a?b/", "/ä/"]),
+        (
+            "[fastcgi]\nmax_connections",
+            ["0", "1000001", "-1", "1.5", "1k", "99999999999999999999"]
+        ),
+        ("[bus]\ndirectory", ["/", "///", "var", "/" + String(repeating: "x", count: 1024)]),
+        ("[bus]\ndurability", ["Power", "disk", "process power"]),
+        (
+            "[bus]\nmax_bytes",
+            ["1048575", "1025G", "9999999999999999999T", "9223372036854775807k", "1MB", "k", "1 M"]
+        ),
+        ("[hold]\nmax_wait", ["0", "56", "1m", "1h", "25 s", "25ms", "s", "-1", "٣"]),
+        ("[hold]\njitter", ["51", "%", "10%%", "-1%"]),
+        ("[hold]\nearly_headers", ["true", "On", "1", "yes"]),
+        (
+            "[cors]\norigins",
+            [
+                "null", "example.org", "https://a/", "https://a/b", "https://A.example",
+                "https://a:443", "http://a:80", "https://*.a", "http://", "https://a:0",
+                "https://a:99999", "http://a, *", "*, *", "none, http://a", "https://u@a",
+                "http://[::1", "http://a:", "https//a", ",",
+            ]
+        ),
+        ("[cors]\nmax_age", ["25h", "2d"]),
+        ("[log]\nlevel", ["trace", "INFO", "3"]),
+        ("[retain a]\ncount", ["0", "ten"]),
+        ("[retain a]\nage", ["0s", "3651d"]),
+        ("[allow a]\nread", ["all", "on"]),
+        (
+            "[endpoint /x]\naction = subscribe\nchannels",
+            ["-/a", "~a", "a//b", "a/../b", "ä", ",", "a a"]
+        ),
+        ("[endpoint /x]\naction = subscribe\nchannels = a\nwait", ["0", "3601", "2h"]),
+        ("[endpoint /x]\naction = subscribe\nchannels = a\non_timeout", ["200", "empty"]),
+        ("[endpoint /x]\nchannels = a\naction", ["poll"]),
+    ])
+    func `each of these values is one problem on its line that says what is allowed`(
+        key: String,
+        values: [String]
+    ) {
+        let line = key.split(separator: "\n").count
+        for value in values {
+            let found = problems("\(key) = \(value)")
+            #expect(found.count == 1, "\(key) = \(value)")
+            #expect(found.first?.hasPrefix("f:\(line): ") == true, "\(found)")
+            #expect(found.first?.contains("; allowed: ") == true, "\(found)")
+        }
+    }
+
+    @Test(arguments: [
+        (
+            "[retain]\ncount = 1",
+            "f:1: section [retain] lacks its pattern of channels; as in [retain news/**]"
+        ),
+        (
+            "[allow a**]",
+            "f:1: 'a**' is not a pattern of channels; allowed are names of channels in which '*' stands"
+                + " for one segment and '**' for any number, as in [allow news/**]"
+        ),
+        (
+            "[endpoint]\naction = held",
+            "f:1: section [endpoint] lacks its path; as in [endpoint /sub]"
+        ),
+        (
+            "[endpoint sub]\naction = held",
+            "f:1: path 'sub' does not begin with '/'; allowed is a path as requests have it, as in"
+                + " [endpoint /sub]"
+        ),
+        (
+            "[endpoint /push/-/live]\naction = held",
+            "f:1: path '/push/-/live' would hide a path of the service; allowed is one that does not"
+                + " begin with /push/-/"
+        ),
+        ("[hold chat]", "f:1: section [hold] has the argument 'chat'; write [hold] alone"),
+        (
+            "[allow a]\n[allow a]",
+            "f:2: section [allow a] was already in line 1; write its keys in one place"
+        ),
+        ("[Hold]", "f:1: unknown section [Hold]; did you mean [hold]?"),
+        (
+            "[websocket]",
+            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [retain], [allow],"
+                + " [hold], [limits], [cors], [endpoint] and [log]"
+        ),
+        (
+            "[endpoint /p]\naction = publish\nchannels = a\ncursor = cookie",
+            "f:4: 'cursor' means nothing with action = publish; allowed there: action and channels"
+        ),
+        (
+            "[endpoint /p]\naction = held\nchannels = a",
+            "f:3: 'channels' means nothing with action = held; allowed there: action"
+        ),
+        (
+            "[endpoint /p]\naction = publish\nchannels = a b c\n[limits]\nchannels_per_request = 2",
+            "f:3: 3 channels are more than a request may name; allowed: 2, see channels_per_request in"
+                + " [limits]"
+        ),
+        (
+            "[limits]\nmessage_bytes = 1M\n[bus]\nmemory_bytes = 512k",
+            "f:4: [bus] memory_bytes = 512k is too small for [limits] message_bytes = 1M; allowed: at"
+                + " least message_bytes, since the newest message must fit in memory"
+        ),
+        (
+            "[limits]\nunsent_bytes = 1M\nanswer_bytes = 1M",
+            "f:3: [limits] unsent_bytes = 1M is too small for [limits] answer_bytes = 1M; allowed: at"
+                + " least 2 times answer_bytes, since an encoded answer must fit"
+        ),
+        (
+            "[fastcgi]\nlisten = \"/run/x\"",
+            "f:2: listen = \"/run/x\" is neither a path nor an address with a port; allowed: an absolute"
+                + " path of at most 107 bytes, 127.0.0.1:PORT, [::1]:PORT, or inherited (without"
+                + " quotation marks)"
+        ),
+    ])
+    func `what is wrong is said in a sentence`(text: String, expected: String) {
+        #expect(problems(text) == [expected])
+    }
+
+    @Test func `a value that cannot be read is not compared with others`() {
+        #expect(
+            problems("[bus]\nmemory_bytes = ten\n[limits]\nmessage_bytes = 16M\nunsent_bytes = 32M")
+                .count == 1
+        )
+    }
+
+    @Test func `what the file says is shown without invisible characters, and not endlessly`() {
+        #expect(
+            problems("[hold]\nmax\u{A0}wait = 1\nmax_wait = 5\u{202E}") == [
+                "f:2: unknown key 'max\\u{A0}wait' in [hold]; did you mean 'max_wait'?",
+                "f:3: max_wait = 5\\u{202E} is not a duration such as 25, 25s, 10m, 2h or 7d;"
+                    + " allowed: 1s to 55s",
+            ]
+        )
+        let long = problems("[hold]\nmax_wait = " + String(repeating: "9", count: 10_000))
+        #expect(long.count == 1 && long[0].utf8.count < 200)
+    }
+
+    @Test(arguments: 0..<300)
+    func `garbage never crashes and never passes for settings it does not say`(seed: Int) {
+        var dice = Dice(state: UInt64(seed))
+        let pieces = [
+            "[", "]", "=", "#", ";", "\n", "\r\n", " ", "/", "*", ",", "\0", "\u{FEFF}", "é", "-",
+            "~",
+            "hold", "fastcgi", "limits", "endpoint", "retain", "allow", "max_wait", "listen",
+            "action",
+            "subscribe", "channels", "cookie", "127.0.0.1:", "0660", "99999999999999999999", "16M",
+            "5s",
+            "[fastcgi]\n", "[retain **]\ncount = ", "[endpoint /x]\n", "listen = ", "origins = ",
+        ].map { Array($0.utf8) }
+        for _ in 0..<20 {
+            var bytes: [UInt8] = []
+            for _ in 0..<Int.random(in: 0..<60, using: &dice) {
+                if Int.random(in: 0..<8, using: &dice) == 0 {
+                    bytes.append(UInt8.random(in: 0...255, using: &dice))
+                } else {
+                    bytes += pieces.randomElement(using: &dice)!
+                }
+            }
+            switch Settings.read(bytes) {
+            case .success(let read):
+                // Whatever is accepted can be printed and read again.
+                #expect((try? settings(read.render())) == read)
+            case .failure(let problems):
+                #expect(!problems.list.isEmpty)
+                #expect(problems.map(\.line) == problems.map(\.line).sorted())
+                for problem in problems {
+                    #expect(!problem.sentence.utf8.contains { $0 < 0x20 || $0 == 0x7F })
+                }
+            }
+        }
+    }
+}

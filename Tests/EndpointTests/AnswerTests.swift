@@ -1,0 +1,237 @@
+import Channels
+import Configuration
+import Foundation
+import Testing
+
+@testable import Endpoint
+
+@Suite struct AnswerTests {
+    let http = HTTPInterface.open()
+
+    private func get(_ uri: String, _ reading: HistoryReading, ifNoneMatch: String = "") -> Reply? {
+        http.poll(.get(uri, ["HTTP_IF_NONE_MATCH": ifNoneMatch])).flatMap {
+            Reply($0.answer(reading, epoch: epoch))
+        }
+    }
+
+    @Test func `a JSON answer has cursor, messages, more and gap`() throws {
+        let messages = [
+            message(5, "{\"a\":1}", type: "joined \"x\""),
+            message(6, "tab\t\"quoted\" \\ é\u{7f}\u{1}\n", kind: .text, contentType: "text/plain"),
+            message(
+                7,
+                [0, 255, 16, 1],
+                kind: .bytes,
+                channel: "a/b",
+                contentType: "image/png"
+            ),
+        ]
+        let reply = try #require(
+            get("/push/news?since=k7f2-4", reading(messages, scanned: 7, more: true))
+        )
+        #expect(reply.status == 200)
+        #expect(reply["Content-Type"] == "application/json")
+        #expect(reply["Cache-Control"] == "no-store")
+        #expect(reply["Vary"] == "Accept, Origin")
+        #expect(reply["X-Content-Type-Options"] == "nosniff")
+        #expect(
+            reply.body == #"{"cursor":"k7f2-7","messages":["#
+                + #"{"id":"k7f2-5","channel":"news","time":"2026-01-31T12:00:00.123Z","type":"joined \"x\"","data":{"a":1}},"#
+                + #"{"id":"k7f2-6","channel":"news","time":"2026-01-31T12:00:00.123Z","data":"tab\t\"quoted\" \\ é\u007f\u0001\n"},"#
+                + #"{"id":"k7f2-7","channel":"a/b","time":"2026-01-31T12:00:00.123Z","contentType":"image/png","encoding":"base64","data":"AP8QAQ=="}"#
+                + #"],"more":true,"gap":null}"# + "\n"
+        )
+        #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(reply.bytes)) }
+    }
+
+    @Test(arguments: [GapReason.trimmed, .deleted, .restarted, .future])
+    func `a gap comes with whatever is left`(gap: GapReason) throws {
+        let some = try #require(
+            get("/push/news?since=k7f2-4", reading([message(9, "1")], scanned: 9, gap: gap))
+        )
+        #expect(some.body.contains("\"gap\":{\"reason\":\"\(gap)\",\"resumed\":\"k7f2-8\"}"))
+        let none = try #require(get("/push/news?since=k7f2-4", reading(scanned: 9, gap: gap)))
+        #expect(none.body.contains("\"resumed\":\"k7f2-9\""))
+        let bare = try #require(
+            get("/push/news?since=k7f2-4&format=bare", reading(scanned: 9, gap: gap))
+        )
+        #expect(bare["Holdfast-Gap"] == gap.rawValue)
+    }
+
+    @Test func `on_gap=fail answers 410 with a cursor beyond the gap`() throws {
+        let reply = try #require(
+            get(
+                "/push/news?since=k7f2-4&on_gap=fail",
+                reading([message(9, "1")], scanned: 9, gap: .trimmed, newest: 32)
+            )
+        )
+        #expect(reply.status == 410)
+        #expect(reply.body.contains("\"code\":\"gap\""))
+        #expect(reply.body.contains("\"reason\":\"trimmed\",\"cursor\":\"k7f2-20\""))
+    }
+
+    @Test func `an immediate poll without a cursor of its own can be asked whether it changed`()
+        throws
+    {
+        for uri in ["/push/news", "/push/news?since=first", "/push/news?since=last:2"] {
+            let current = reading([message(9, "1")], scanned: 200, newest: 9)
+            let first = try #require(get(uri, current))
+            #expect(first["Cache-Control"] == "private, no-cache")
+            #expect(first.body.hasPrefix("{\"cursor\":\"k7f2-9\""))
+            let tag = try #require(first["ETag"])
+            #expect(tag.hasPrefix("\"k7f2-9-") && tag.hasSuffix("\""))
+            for field in [tag, "W/" + tag, "\"x\" , W/\(tag)", "*"] {
+                let second = try #require(get(uri, current, ifNoneMatch: field))
+                #expect(second.status == 304)
+                #expect(second["ETag"] == tag)
+                #expect(second["Vary"] != nil)
+            }
+            let other = try #require(get(uri, current, ifNoneMatch: "\"k7f2-9\", \(tag)x"))
+            #expect(other.status == 200)
+            let changed = try #require(
+                get(uri, later([message(10, "1")], newest: 10), ifNoneMatch: tag)
+            )
+            #expect(changed.status == 200)
+        }
+    }
+
+    private func later(_ messages: [Message], newest: Int64) -> HistoryReading {
+        reading(messages, scanned: 200, newest: newest)
+    }
+
+    @Test func `where more waits the cursor is where the answer ends`() throws {
+        let reply = try #require(
+            get("/push/news?since=first", reading([message(5, "1")], scanned: 5, more: true))
+        )
+        #expect(reply.body.hasPrefix("{\"cursor\":\"k7f2-5\""))
+    }
+
+    @Test(arguments: ["since=k7f2-4", "since=first&wait=5", "wait=5"])
+    func `everything else is not stored`(query: String) throws {
+        let reply = try #require(get("/push/news?" + query, reading(), ifNoneMatch: "*"))
+        #expect(reply.status == 200)
+        #expect(reply["Cache-Control"] == "no-store")
+        #expect(reply["ETag"] == nil)
+        #expect(reply.body.hasPrefix("{\"cursor\":\"k7f2-64\",\"messages\":[],"))
+    }
+
+    @Test func `a bare answer is the message itself`() throws {
+        let reply = try #require(
+            get(
+                "/push/news?format=bare&wait=5",
+                reading([message(9, "hello", kind: .text, contentType: "text/plain")], scanned: 9)
+            )
+        )
+        #expect(reply.body == "hello")
+        #expect(reply["Content-Type"] == "text/plain; charset=utf-8")
+        #expect(reply["Holdfast-Cursor"] == "k7f2-9")
+        #expect(reply["Link"] == "<?format=bare&wait=5&since=k7f2-9>; rel=\"next\"")
+        #expect(reply["Content-Security-Policy"] == nil)
+    }
+
+    @Test(arguments: [
+        (BodyKind.text, "text/html", "text/html; charset=utf-8", true),
+        (.text, "text/html; Charset=utf-8", "text/html; Charset=utf-8", true),
+        (.bytes, "image/svg+xml", "image/svg+xml", true),
+        (.bytes, "", "application/octet-stream", true),
+        (.text, "", "text/plain; charset=utf-8", false),
+        (.json, "text/html", "application/json", false),
+        (.bytes, "text/plain\r\nX-Evil: 1", "text/plain", true),
+    ])
+    func `what a publisher sent does not run as a page of this site`(
+        kind: BodyKind,
+        type: String,
+        served: String,
+        isBoxed: Bool
+    ) throws {
+        let message = message(9, "1", kind: kind, contentType: type)
+        let reply = try #require(
+            get("/push/news?format=bare&since=k7f2-1", reading([message], scanned: 9))
+        )
+        #expect(reply["Content-Type"] == served)
+        #expect((reply["Content-Security-Policy"] == "sandbox") == isBoxed)
+    }
+
+    @Test func `a message can be read by its id with the channel's right`() throws {
+        guard
+            case .message(let request) = http.intent(
+                of: .get("/push/-/messages/k7f2-a"),
+                random: 0
+            )
+        else { return #expect(Bool(false)) }
+        #expect(request.id == cursor(10))
+        let found = try #require(Reply(request.answer(message(10, "[1]"))))
+        #expect(found.body.contains("\"id\":\"k7f2-a\"") && found.body.contains("\"data\":[1]"))
+        #expect(Reply(request.answer(nil))?.status == 404)
+
+        let closed = HTTPInterface.open { $0.allow = [] }
+        for (granted, status) in [("", 403), ("other/*", 403), ("news", 200)] {
+            guard
+                case .message(let request) = closed.intent(
+                    of: .get("/push/-/messages/k7f2-a?format=bare", ["HOLDFAST_READ": granted]),
+                    random: 0
+                )
+            else { return #expect(Bool(false)) }
+            #expect(Reply(request.answer(message(10, "[1]")))?.status == status)
+        }
+    }
+
+    @Test func `a page is sent once`() throws {
+        func page(_ ifNoneMatch: String) -> Reply? {
+            guard
+                case .page(let request) = http.intent(
+                    of: .get("/push/-/chat.js", ["HTTP_IF_NONE_MATCH": ifNoneMatch]),
+                    random: 0
+                )
+            else { return nil }
+            return Reply(
+                request.answer(body: [1, 2], contentType: "text/javascript", etag: "abc")
+            )
+        }
+        #expect(page("")?.bytes == [1, 2])
+        #expect(page("")?["ETag"] == "\"abc\"")
+        #expect(page("\"abc\"")?.status == 304)
+    }
+
+    @Test func `trouble says when to come back`() throws {
+        let subscription = try #require(http.poll(.get("/push/a?wait=3"))).subscription
+        for (answer, status, code) in [
+            (subscription.unavailable(), 503, "log_unavailable"),
+            (subscription.busy(), 503, "busy"),
+        ] {
+            let reply = try #require(Reply(answer))
+            #expect(reply.status == status)
+            #expect(reply.code == code)
+            #expect(Int(reply["Retry-After"] ?? "") != nil)
+        }
+        #expect(Reply(http.headersTooLarge())?.status == 431)
+    }
+
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00.000Z"), (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+        (951_782_400_000, "2000-02-29T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
+        (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
+        (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        (Int64.max, "9999-12-31T23:59:59.999Z"), (Int64.min, "0000-01-01T00:00:00.000Z"),
+    ])
+    func `times are written in ISO 8601`(milliseconds: Int64, text: String) {
+        var bytes: [UInt8] = []
+        bytes.append(timeMilliseconds: milliseconds)
+        #expect(String(decoding: bytes, as: UTF8.self) == text)
+    }
+
+    @Test(arguments: 0..<10)
+    func `bytes are written as base64 is defined`(count: Int) {
+        let source = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 83 &+ 200) }
+        var bytes: [UInt8] = []
+        bytes.append(base64: source.span)
+        #expect(String(decoding: bytes, as: UTF8.self) == Data(source).base64EncodedString())
+    }
+
+    @Test(arguments: [0, 9, 10, 255, 4096, Int64.max])
+    func `cursors are written as they describe themselves`(offset: Int64) {
+        var bytes: [UInt8] = []
+        bytes.append(cursor(offset))
+        #expect(String(decoding: bytes, as: UTF8.self) == cursor(offset).description)
+    }
+}

@@ -1,0 +1,75 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Endpoint
+
+@Suite struct AuthorizationTests {
+    private func rule(
+        _ pattern: String,
+        read: AllowRule.Who? = nil,
+        publish: AllowRule.Who? = nil
+    ) -> AllowRule {
+        AllowRule(pattern: ChannelPattern(pattern)!, read: read, publish: publish)
+    }
+
+    private func interface(_ rules: [AllowRule]) -> HTTPInterface {
+        .open { $0.allow = rules }
+    }
+
+    @Test func `everything is closed by default`() throws {
+        let http = interface([])
+        let reply = try #require(http.answer(.get("/push/news")))
+        #expect(reply.status == 403)
+        #expect(reply.code == "read_forbidden")
+        #expect(reply.body.contains("HOLDFAST_READ"))
+        #expect(
+            http.answer(.post("/push/news", body: "x"))?.body.contains("HOLDFAST_WRITE") == true
+        )
+    }
+
+    @Test func `for each key the first rule that sets it decides`() {
+        let http = interface([
+            rule("news/*", publish: .everyone), rule("news/private", read: .nobody),
+            rule("news/**", read: .everyone, publish: .nobody),
+        ])
+        #expect(http.poll(.get("/push/news/a")) != nil)
+        #expect(http.poll(.get("/push/news/private")) == nil)
+        #expect(http.publication(.post("/push/news/a", body: "x")) != nil)
+        #expect(http.publication(.post("/push/news/a/b", body: "x")) == nil)
+    }
+
+    @Test(arguments: [
+        ("news", true), ("news/*", false), ("**", true), ("x news", true), ("x,news", true),
+        ("x,\t news ,y", true), ("", false), (" , ", false), ("new*", false),
+        ("ne?s news", true), ("/news", false),
+    ])
+    func `the web server grants by patterns`(granted: String, may: Bool) {
+        let http = interface([rule("**", read: .nobody)])
+        let request = CGIRequest.get("/push/news", ["HOLDFAST_READ": granted])
+        #expect((http.poll(request) != nil) == may)
+        #expect(http.poll(.get("/push/news", ["HOLDFAST_WRITE": granted])) == nil)
+    }
+
+    @Test func `all channels of a request must be allowed`() {
+        let http = interface([rule("open", read: .everyone)])
+        #expect(http.poll(.get("/push/open,news")) == nil)
+        #expect(http.poll(.get("/push/open,news", ["HOLDFAST_READ": "news"])) != nil)
+    }
+
+    @Test func `the operator's right is no right to read`() {
+        #expect(interface([]).poll(.get("/push/news", ["HOLDFAST_OPERATOR": "1"])) == nil)
+    }
+
+    @Test func `an unusable pattern is noted for the administrator`() {
+        let request = CGIRequest.get("/push/news", ["HOLDFAST_READ": "new*\u{1b}é x"])
+        guard case .answer(let answer) = interface([]).intent(of: request, random: 0) else {
+            return #expect(Bool(false))
+        }
+        #expect(
+            answer.note
+                == "HOLDFAST_READ holds 'new*??', which is no channel pattern and grants nothing"
+        )
+        #expect(Reply(answer)?.body.contains("new*") == false)
+    }
+}

@@ -1,0 +1,181 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Endpoint
+
+/// As in the classic chat.
+let classicEndpoints: [FixedEndpoint] = {
+    var sub = FixedEndpoint(path: "/sub", action: .subscribe)
+    sub.channels = [channel("chat")]
+    sub.cursor = .cookie
+    sub.format = .bare
+    sub.waitSeconds = 55
+    var pub = FixedEndpoint(path: "/pub", action: .publish)
+    pub.channels = [channel("chat")]
+    return [sub, pub, FixedEndpoint(path: "/debug", action: .held)]
+}()
+
+@Suite struct FixedEndpointTests {
+    let http = HTTPInterface.open {
+        $0.endpoints = classicEndpoints
+        $0.hold.jitterPercent = 0
+    }
+
+    private func cookieHeader(_ reply: Reply?) -> String? {
+        reply?["Set-Cookie"].map { String($0.prefix { $0 != ";" }) }
+    }
+
+    @Test func `a classic page's poll waits for what comes next and gets a cookie`() throws {
+        let poll = try #require(http.poll(.get("/sub")))
+        #expect(poll.start == .now)
+        #expect(poll.waitMilliseconds == 55_000)
+        #expect(poll.subscription.channels == [channel("chat")])
+        let chat = message(7, "{\"nick\":\"a\"}", channel: "chat")
+        let reply = try #require(
+            Reply(poll.subscription.answer(reading([chat], scanned: 7), epoch: epoch))
+        )
+        #expect(reply.status == 200)
+        #expect(reply.body == "{\"nick\":\"a\"}")
+        #expect(reply["Content-Type"] == "application/json")
+        let cookie = try #require(reply["Set-Cookie"])
+        #expect(cookie.hasSuffix("=k7f2-7; Path=/sub; HttpOnly; SameSite=Lax"))
+
+        let header = try #require(cookieHeader(reply))
+        let next = http.poll(.get("/sub", ["HTTP_COOKIE": "a=b; \(header);c=d"]))
+        #expect(next?.start == .cursor(cursor(7)))
+    }
+
+    @Test func `of several messages a bare answer gives the first and the next poll the next`()
+        throws
+    {
+        let poll = try #require(http.poll(.get("/sub")))
+        #expect(poll.subscription.messageLimit == 1)
+        let messages = [message(5, "1", channel: "chat"), message(9, "2", channel: "chat")]
+        let reply = try #require(
+            Reply(poll.subscription.answer(reading(messages, scanned: 20), epoch: epoch))
+        )
+        #expect(reply.body == "1")
+        #expect(reply["Holdfast-Cursor"] == "k7f2-5")
+        #expect(reply["Set-Cookie"]?.contains("=k7f2-5;") == true)
+    }
+
+    @Test func `a wait that ran out moves the cookie on`() throws {
+        let poll = try #require(http.poll(.get("/sub", ["HTTPS": "on"])))
+        let reply = try #require(Reply(poll.subscription.answer(reading(), epoch: epoch)))
+        #expect(reply.status == 204)
+        #expect(reply["Set-Cookie"]?.contains("=k7f2-64;") == true)
+        #expect(reply["Set-Cookie"]?.hasSuffix("; Secure") == true)
+    }
+
+    @Test(arguments: ["", "x", "k7f2-", "k7f2-07", "\"k7f2-7\""])
+    func `a broken cookie is like none`(value: String) throws {
+        let poll = try #require(http.poll(.get("/sub")))
+        let reply = Reply(poll.subscription.answer(reading(), epoch: epoch))
+        let name = try #require(cookieHeader(reply)?.prefix { $0 != "=" })
+        #expect(http.poll(.get("/sub", ["HTTP_COOKIE": "\(name)=\(value)"]))?.start == .now)
+    }
+
+    @Test func `each path has a cookie of its own`() throws {
+        var other = classicEndpoints[0]
+        other.path = "/other"
+        let http = HTTPInterface.open { $0.endpoints = [classicEndpoints[0], other] }
+        let names = ["/sub", "/other"].map { path in
+            cookieHeader(
+                http.poll(.get(path)).flatMap { Reply($0.answer(reading(), epoch: epoch)) }
+            )
+        }
+        #expect(names[0] != nil)
+        #expect(names[0] != names[1])
+    }
+
+    @Test(arguments: [
+        (FixedEndpoint.OnTimeout.answer, 204, false), (.noContent, 204, false), (.close, 204, true),
+    ])
+    func `when the wait of a bare endpoint ran out`(
+        onTimeout: FixedEndpoint.OnTimeout,
+        status: Int,
+        closes: Bool
+    ) throws {
+        var endpoint = classicEndpoints[0]
+        endpoint.onTimeout = onTimeout
+        let http = HTTPInterface.open { $0.endpoints = [endpoint] }
+        let answer = try #require(http.poll(.get("/sub"))).subscription.answer(
+            reading(),
+            epoch: epoch
+        )
+        #expect(answer.status == status)
+        #expect(answer.closes == closes)
+        #expect(answer.document.isEmpty == closes)
+    }
+
+    @Test func `a JSON endpoint may say 204 instead of an empty batch`() throws {
+        var endpoint = FixedEndpoint(path: "/json", action: .subscribe)
+        endpoint.channels = [channel("chat")]
+        endpoint.onTimeout = .noContent
+        let http = HTTPInterface.open {
+            $0.endpoints = [endpoint]
+            $0.hold.earlyHeaders = true
+        }
+        let poll = try #require(http.poll(.get("/json?wait=5")))
+        #expect(poll.subscription.earlyHeaders == nil)
+        #expect(Reply(poll.answer(reading(), epoch: epoch))?.status == 204)
+        #expect(
+            Reply(poll.answer(reading([message(3, "1")]), epoch: epoch))?.status == 200
+        )
+    }
+
+    @Test func `a form posted to the publish endpoint is answered as the classic page expects`()
+        throws
+    {
+        let request = CGIRequest.post(
+            "/pub",
+            ["CONTENT_TYPE": "application/x-www-form-urlencoded; charset=UTF-8"],
+            body: "nick=Zo%C3%AB&message=hi+%22you%22"
+        )
+        let publication = try #require(http.publication(request))
+        #expect(publication.drafts.count == 1)
+        #expect(publication.drafts[0].channel == channel("chat"))
+        #expect(
+            String(decoding: publication.drafts[0].body, as: UTF8.self)
+                == "{\"nick\":\"Zoë\",\"message\":\"hi \\\"you\\\"\"}"
+        )
+        let reply = try #require(Reply(publication.answer(ids: [cursor(16)])))
+        #expect(reply.status == 201)
+        #expect(reply.body.hasPrefix("{\"status\":\"sent\","))
+        #expect(reply["Location"] == "/push/-/messages/k7f2-10")
+    }
+
+    @Test func `held is public and is no channel`() {
+        guard case .held(let shape) = http.intent(of: .get("/debug"), random: 0) else {
+            return #expect(Bool(false))
+        }
+        let reply = Reply(shape.plain("text/plain; charset=utf-8", "polling = 3"))
+        #expect(reply?.body == "polling = 3")
+    }
+
+    @Test func `fixed endpoints obey the rules for their channels`() {
+        let closed = HTTPInterface.open {
+            $0.endpoints = classicEndpoints
+            $0.allow = []
+        }
+        #expect(closed.refusal(.get("/sub")) == "read_forbidden")
+        #expect(closed.refusal(.post("/pub", body: "x")) == "publish_forbidden")
+        #expect(closed.poll(.get("/sub", ["HOLDFAST_READ": "chat"])) != nil)
+    }
+
+    @Test func `a fixed endpoint matches its full path only and before the base`() {
+        var endpoint = classicEndpoints[0]
+        endpoint.path = "/push/news"
+        let http = HTTPInterface.open { $0.endpoints = [endpoint] }
+        #expect(http.poll(.get("/push/news"))?.subscription.channels == [channel("chat")])
+        #expect(http.poll(.get("/push/news2"))?.subscription.channels == [channel("news2")])
+    }
+
+    @Test(arguments: [
+        ("/sub?wait=3", 3000), ("/sub?wait=3600", 55_000), ("/sub?wait=0", 0), ("/sub", 55_000),
+    ])
+    func `the endpoint's wait is default and bound`(uri: String, milliseconds: Int) {
+        #expect(http.poll(.get(uri))?.waitMilliseconds == milliseconds)
+    }
+}

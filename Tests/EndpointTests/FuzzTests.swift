@@ -1,0 +1,146 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Endpoint
+
+/// Random requests made of pieces that mean something, with bytes that do not.
+@Suite struct FuzzTests {
+    private struct Generator: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var z = state
+            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+            return z ^ (z >> 31)
+        }
+    }
+
+    private static let names = [
+        "REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "SCRIPT_NAME", "PATH_INFO", "CONTENT_TYPE",
+        "HTTP_ACCEPT", "HTTP_PREFER", "HTTP_IF_NONE_MATCH", "HTTP_ORIGIN", "HTTP_HOST",
+        "HTTP_COOKIE",
+        "HTTP_TTL", "HTTP_TOPIC", "HTTP_IDEMPOTENCY_KEY", "HTTP_HOLDFAST_TYPE", "HTTPS",
+        "HTTP_SEC_FETCH_SITE", "HTTP_ACCESS_CONTROL_REQUEST_METHOD", "HOLDFAST_BASE",
+        "HOLDFAST_READ", "HOLDFAST_WRITE", "HOLDFAST_OPERATOR", "HOLDFAST_PUBLISHER", "REMOTE_USER",
+        "HOLDFAST_EARLY_HEADERS", "X", "", "HTTP_LAST_EVENT_ID", "HTTP_CONTENT_ENCODING",
+    ]
+    private static let pieces = [
+        "/push/", "/sub", "/pub", "/debug", "-/", "messages/", "k7f2-1a", "status", "chat", "news",
+        "a/b",
+        ",", "?", "&", "=", "since=", "wait=", "wait=5", "limit=", "format=bare", "channel=", "now",
+        "first", "last:3", "age:5m", "%", "%2F", "%0d%0a", "%00", "+", "\r\n", "\"", "<", ">", ";",
+        "*",
+        "**", "GET", "HEAD", "POST", "OPTIONS", "DELETE", "application/json", "text/plain",
+        "charset=",
+        "https://a.test", "http://", ":80", "null", "holdfast_", "on", "off", "W/\"", "99999999999",
+        "é",
+        "", " ", "op=read", "subscriber=0123456789abcdef", "on_gap=fail", "{\"a\":1}", "cross-site",
+    ]
+
+    private func text(_ generator: inout Generator) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for _ in 0..<Int.random(in: 0...6, using: &generator) {
+            if Int.random(in: 0..<12, using: &generator) == 0 {
+                bytes.append(UInt8.random(in: 0...255, using: &generator))
+            } else {
+                bytes += Self.pieces.randomElement(using: &generator)!.utf8
+            }
+        }
+        return bytes
+    }
+
+    private func request(_ generator: inout Generator) -> CGIRequest {
+        var request = CGIRequest()
+        request.put(
+            "REQUEST_METHOD",
+            Array(["GET", "HEAD", "POST"].randomElement(using: &generator)!.utf8)
+        )
+        request.put("REQUEST_URI", Array("/push/".utf8) + text(&generator))
+        request.put("HTTP_ORIGIN", Array("https://a.test".utf8))
+        for _ in 0..<Int.random(in: 0...6, using: &generator) {
+            request.put(Self.names.randomElement(using: &generator)!, text(&generator))
+        }
+        request.body = text(&generator)
+        request.bodyDropped = Int.random(in: 0..<50, using: &generator) == 0
+        return request
+    }
+
+    private func answers(_ intent: Intent, _ generator: inout Generator) -> [Answer] {
+        let bytes = message(
+            5,
+            text(&generator),
+            kind: .bytes,
+            contentType: String(decoding: text(&generator), as: UTF8.self)
+        )
+        let readings = [
+            reading(), reading([bytes, message(6, "1")], scanned: 6, more: true),
+            reading([message(6, "1")], gap: .trimmed),
+        ]
+        switch intent {
+        case .answer(let answer): return [answer]
+        case .subscribe(let poll):
+            #expect(poll.waitMilliseconds >= 0 && poll.waitMilliseconds <= 55_000)
+            #expect(!poll.subscription.channels.isEmpty)
+            let whole = readings.map { poll.answer($0, epoch: epoch) }
+            guard let early = poll.subscription.earlyHeaders else {
+                return whole + readings.map { poll.subscription.answer($0, epoch: epoch) }
+            }
+            return whole
+                + readings.map { reading in
+                    let body = poll.subscription.answer(reading, epoch: epoch).document
+                    let head = early.dropLast(2) + "Content-Length: \(body.count)\r\n\r\n".utf8
+                    return Answer(head + body, .ok)
+                }
+        case .publish(let publication):
+            let ids = publication.drafts.indices.map { cursor(Int64($0) + 1) }
+            #expect(
+                publication.drafts.allSatisfy { draft in
+                    draft.kind == .bytes || String(validating: draft.body, as: UTF8.self) != nil
+                }
+            )
+            return [publication.answer(ids: ids), publication.conflict(), publication.busy()]
+        case .message(let request):
+            return [request.answer(nil), request.answer(bytes), request.unavailable()]
+        case .page(let page):
+            return [page.answer(body: [1], contentType: "text/html", etag: "x"), page.notFound()]
+        case .held(let shape), .live(let shape), .ready(let shape), .metrics(let shape),
+            .status(let shape):
+            return [shape.plain("text/plain", "x"), shape.notReady("y")]
+        }
+    }
+
+    @Test(arguments: 1...8 as ClosedRange<UInt64>)
+    func `no request breaks an answer`(seed: UInt64) {
+        var generator = Generator(state: seed)
+        let http = HTTPInterface.open {
+            $0.endpoints = classicEndpoints
+            $0.cors.origins = seed % 2 == 0 ? .any : .listed(["https://a.test"])
+            $0.hold.earlyHeaders = true
+            $0.limits.messageBytes = 40
+            if seed > 4 { $0.allow = [] }
+        }
+        var statuses: Set<Int> = []
+        for _ in 0..<4000 {
+            let request = request(&generator)
+            let intent = http.intent(
+                of: request,
+                random: .random(in: 0 ... .max, using: &generator)
+            )
+            for answer in answers(intent, &generator) where !answer.closes {
+                guard let reply = Reply(answer, headOnly: request.method == "HEAD") else {
+                    Issue.record(
+                        "\(String(decoding: answer.document, as: UTF8.self)) for \(request)"
+                    )
+                    return
+                }
+                statuses.insert(reply.status)
+                #expect(reply["Vary"] != nil && reply["Cache-Control"] != nil)
+            }
+        }
+        let common: Set<Int> = seed > 4 ? [400, 403, 404] : [200, 201, 400, 404]
+        #expect(statuses.isSuperset(of: common))
+    }
+}

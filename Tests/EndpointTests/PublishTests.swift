@@ -1,0 +1,213 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Endpoint
+
+@Suite struct PublishTests {
+    let http = HTTPInterface.open()
+
+    private func kept(_ type: String, _ body: [UInt8]) -> Draft? {
+        http.publication(.post("/push/news", ["CONTENT_TYPE": type], body: body))?.drafts.first
+    }
+
+    @Test(arguments: [
+        (
+            "application/json", " { \"a\" :\r\n [ 1 , \" x \\\" y \" ] }\n",
+            "{\"a\":[1,\" x \\\" y \"]}"
+        ),
+        ("Application/JSON; charset=utf-8", "\"é\"", "\"é\""),
+        ("application/json", "\u{FEFF}[]", "[]"), ("application/json", " 1 ", "1"),
+        ("application/json", "null", "null"), ("application/json", "\"\\\\\"", "\"\\\\\""),
+        ("application/x-www-form-urlencoded", "", "{}"),
+        (
+            "application/x-www-form-urlencoded", "a=1&b=&c&a=2&&=x",
+            "{\"a\":[\"1\",\"2\"],\"b\":\"\",\"c\":\"\",\"\":\"x\"}"
+        ),
+        (
+            "application/x-www-form-urlencoded", "a=%zz%e9+%22\n%00",
+            "{\"a\":\"%zz\u{FFFD} \\\"\\n\\u0000\"}"
+        ),
+    ])
+    func `JSON and forms are kept as values`(type: String, body: String, kept: String) throws {
+        let draft = try #require(self.kept(type, Array(body.utf8)))
+        #expect(draft.kind == .json)
+        #expect(draft.contentType == "application/json")
+        #expect(String(decoding: draft.body, as: UTF8.self) == kept)
+    }
+
+    @Test(arguments: [
+        "", " ", "{", "{\"a\":1,}", "[1] [2]", "hello", "'a'", "\"a", "\"\n\"", "\"\t\"", "01",
+        "NaN",
+        "\u{0}1", "1\u{0}", "// x\n1", "[1,]", "\"\\x\"", "+1", "1.", ".5",
+    ])
+    func `what is no JSON is refused`(body: String) {
+        let request = CGIRequest.post(
+            "/push/news",
+            ["CONTENT_TYPE": "application/json"],
+            body: body
+        )
+        #expect(http.refusal(request) == "invalid_json")
+    }
+
+    @Test func `JSON must be UTF-8`() {
+        for body: [UInt8] in [[0x22, 0xFF, 0x22], [0xFE, 0xFF, 0, 0x31], [0x31, 0, 0, 0]] {
+            let request = CGIRequest.post(
+                "/push/news",
+                ["CONTENT_TYPE": "application/json"],
+                body: body
+            )
+            #expect(http.refusal(request) == "invalid_json")
+        }
+    }
+
+    @Test(arguments: [
+        ("text/plain", "hi", BodyKind.text, "text/plain"),
+        ("", "hi", .text, "text/plain; charset=utf-8"),
+        ("", "", .text, "text/plain; charset=utf-8"),
+        ("Text/HTML; charset=utf-8", "<b>", .text, "Text/HTML; charset=utf-8"),
+        ("image/png", "hi", .bytes, "image/png"),
+        ("application/ld+json", "{ }", .bytes, "application/ld+json"),
+    ])
+    func `other bodies are kept as they are with their type`(
+        type: String,
+        body: String,
+        kind: BodyKind,
+        kept: String
+    ) throws {
+        let draft = try #require(self.kept(type, Array(body.utf8)))
+        #expect(draft.kind == kind)
+        #expect(draft.contentType == kept)
+        #expect(draft.body == Array(body.utf8))
+    }
+
+    @Test func `text that is not UTF-8 is bytes`() {
+        #expect(kept("text/plain", [0xFF])?.kind == .bytes)
+        #expect(kept("", [0xFF])?.contentType == "application/octet-stream")
+    }
+
+    @Test(arguments: [
+        "multipart/form-data; boundary=x", "application/x-ndjson", "text", "text/", "/x", "a/b/c",
+        "text/pl\u{1}ain", "text/plain\r\nX: y", "text/é", "te xt/plain",
+    ])
+    func `types that can't be kept are refused`(type: String) {
+        let reply = http.answer(.post("/push/news", ["CONTENT_TYPE": type], body: "x"))
+        #expect(reply?.status == 415)
+        #expect(reply?.code == "unsupported_media_type")
+    }
+
+    @Test func `an encoded body is refused`() {
+        let request = CGIRequest.post("/push/news", ["HTTP_CONTENT_ENCODING": "gzip"], body: "x")
+        #expect(http.refusal(request) == "unsupported_media_type")
+    }
+
+    @Test func `the limit holds for the body as it came and as it is kept`() {
+        let http = HTTPInterface.open { $0.limits.messageBytes = 10 }
+        #expect(http.publication(.post("/push/a", body: "0123456789")) != nil)
+        #expect(http.answer(.post("/push/a", body: "0123456789a"))?.status == 413)
+        let form = CGIRequest.post(
+            "/push/a",
+            ["CONTENT_TYPE": "application/x-www-form-urlencoded"],
+            body: "a&b&c"
+        )
+        #expect(http.answer(form)?.status == 413)
+        var dropped = CGIRequest.post("/push/a")
+        dropped.bodyDropped = true
+        #expect(http.refusal(dropped) == "message_too_large")
+    }
+
+    @Test func `several channels get one message each in the order they were named`() throws {
+        let publication = try #require(http.publication(.post("/push/b,a,b", body: "x")))
+        #expect(publication.drafts.map(\.channel.text) == ["b", "a"])
+        let reply = try #require(Reply(publication.answer(ids: [cursor(20), cursor(21)])))
+        #expect(
+            reply.body
+                == "{\"status\":\"sent\",\"id\":\"k7f2-14\",\"cursor\":\"k7f2-15\",\"ids\":[\"k7f2-14\",\"k7f2-15\"]}\n"
+        )
+        #expect(reply["Location"] == "/push/-/messages/k7f2-14")
+    }
+
+    @Test func `Location names the base the web server said, safely`() throws {
+        let request = CGIRequest.post(
+            "/hüb <x>/a",
+            ["HOLDFAST_BASE": "/hüb <x>"],
+            body: "x"
+        )
+        let reply = try #require(
+            http.publication(request).flatMap { Reply($0.answer(ids: [cursor(1)])) }
+        )
+        #expect(reply["Location"] == "/h%c3%bcb%20%3cx%3e/-/messages/k7f2-1")
+    }
+
+    @Test func `fields for the message are taken over`() throws {
+        let request = CGIRequest.post(
+            "/push/a",
+            [
+                "HTTP_TTL": "60", "HTTP_TOPIC": "score", "HTTP_HOLDFAST_TYPE": "goal für uns",
+                "HTTP_IDEMPOTENCY_KEY": "\"8e03\"", "HOLDFAST_PUBLISHER": "cron",
+            ],
+            body: "x"
+        )
+        let publication = try #require(http.publication(request))
+        #expect(publication.drafts[0].timeToLiveSeconds == 60)
+        #expect(publication.drafts[0].topic == "score")
+        #expect(publication.drafts[0].type == "goal für uns")
+        #expect(publication.idempotency?.key == "\"8e03\"")
+        #expect(publication.idempotency?.publisher == "cron")
+    }
+
+    @Test(arguments: [
+        (["REMOTE_USER": "anna", "HOLDFAST_PUBLISHER": "x"], "anna"),
+        (["REMOTE_USER": "", "HOLDFAST_PUBLISHER": "x"], "x"), ([:], ""),
+    ])
+    func `the publisher is the user, else what the web server says, else shared`(
+        variables: [String: String],
+        publisher: String
+    ) {
+        let request = CGIRequest(
+            [("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/a"), ("HTTP_IDEMPOTENCY_KEY", "k")]
+                + variables.map { ($0, $1) }
+        )
+        #expect(http.publication(request)?.idempotency?.publisher == publisher)
+    }
+
+    @Test(arguments: [
+        ("HTTP_TTL", "0", "invalid_ttl"), ("HTTP_TTL", "-1", "invalid_ttl"),
+        ("HTTP_TTL", "1h", "invalid_ttl"), ("HTTP_TTL", "1.5", "invalid_ttl"),
+        ("HTTP_TOPIC", "a b", "invalid_topic"), ("HTTP_TOPIC", "é", "invalid_topic"),
+        ("HTTP_TOPIC", String(repeating: "a", count: 65), "invalid_topic"),
+        ("HTTP_HOLDFAST_TYPE", "error", "reserved_type"),
+        ("HTTP_HOLDFAST_TYPE", "gap", "reserved_type"),
+        ("HTTP_HOLDFAST_TYPE", "a\nb", "invalid_type"),
+        ("HTTP_HOLDFAST_TYPE", "a\u{85}b", "invalid_type"),
+        ("HTTP_HOLDFAST_TYPE", String(repeating: "a", count: 65), "invalid_type"),
+        ("HTTP_IDEMPOTENCY_KEY", "a b", "invalid_idempotency_key"),
+        ("HTTP_IDEMPOTENCY_KEY", "é", "invalid_idempotency_key"),
+        (
+            "HTTP_IDEMPOTENCY_KEY", String(repeating: "a", count: 256),
+            "invalid_idempotency_key"
+        ),
+    ])
+    func `fields that can't be kept are refused`(name: String, value: String, code: String) {
+        let request = CGIRequest(
+            [("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/a"), (name, value)])
+        #expect(http.refusal(request) == code)
+    }
+
+    @Test func `each outcome has its status`() throws {
+        let publication = try #require(http.publication(.post("/push/a", body: "x")))
+        for (answer, status, code, comesBack) in [
+            (publication.conflict(), 422, "idempotency_conflict", false),
+            (publication.full(), 507, "log_full", true),
+            (publication.unavailable(), 503, "log_unavailable", true),
+            (publication.outcomeUnknown(), 503, "outcome_unknown", true),
+            (publication.busy(), 503, "busy", true),
+        ] {
+            let reply = try #require(Reply(answer))
+            #expect(reply.status == status)
+            #expect(reply.code == code)
+            #expect((reply["Retry-After"] != nil) == comesBack)
+            #expect(reply["Cache-Control"] == "no-store")
+        }
+    }
+}

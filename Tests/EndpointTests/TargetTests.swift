@@ -1,0 +1,137 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Endpoint
+
+@Suite struct TargetTests {
+    let http = HTTPInterface.open()
+
+    @Test(arguments: [
+        ("/push/news", ["news"]),
+        ("/push/news?since=first", ["news"]),
+        ("/push/news#x", ["news"]),
+        ("http://example.org:8080/push/news", ["news"]),
+        ("//push///news", ["news"]),
+        ("/push/a%2Fb", ["a/b"]),
+        ("/push/a%2f%2Fb", ["a/b"]),
+        ("/pus%68/a", ["a"]),
+        ("/push/b,a", ["a", "b"]),
+        ("/push/b%2Ca,b", ["a", "b"]),
+        ("/push/a?channel=c&channel=b%2Fx", ["a", "b/x", "c"]),
+        ("/push/?channel=a", ["a"]),
+        ("/push?channel=a", ["a"]),
+        ("/push/-news", ["-news"]),
+    ])
+    func `channels come from the decoded path and the parameter`(uri: String, names: [String]) {
+        #expect(http.poll(.get(uri))?.subscription.channels.map(\.text) == names)
+    }
+
+    @Test(arguments: [
+        ("/push/%zz", "malformed_path"), ("/push/%4", "malformed_path"),
+        ("/push/%", "malformed_path"), ("/push/a%00", "malformed_path"),
+        ("/push/%ff", "malformed_path"), ("/push/%C3%A9", "invalid_channel"),
+        ("/push/%2541", "invalid_channel"), ("/push/a+b", "invalid_channel"),
+        ("/push/a,", "invalid_channel"), ("/push/a/", "invalid_channel"),
+        ("/push/../a", "invalid_channel"), ("/push/a/%2e%2e/b", "invalid_channel"),
+        ("/push/~presence/a", "invalid_channel"), ("/push/?channel=a%2Cb", "invalid_channel"),
+        ("/push/?channel=", "invalid_channel"), ("/push/?channel=-/live", "invalid_channel"),
+        ("/push/", "no_channel"), ("/push", "no_channel"), ("/", "not_found"),
+        ("/pushx", "not_found"), ("*", "not_found"), ("", "not_found"), ("/push/-", "not_found"),
+        ("/push/-/", "not_found"), ("/push/-/nothing", "not_found"),
+        ("/push/-/messages/", "message_not_found"), ("/push/-/messages/x", "message_not_found"),
+    ])
+    func `other targets are refused with a code`(uri: String, code: String) {
+        #expect(http.refusal(.get(uri)) == code)
+    }
+
+    @Test func `raw bytes that are not UTF-8 are refused in path and query`() {
+        for name in ["REQUEST_URI", "QUERY_STRING"] {
+            var request = CGIRequest.get("/push/news")
+            request.put(name, Array("/push/a".utf8) + [0xFF])
+            #expect(http.refusal(request) == "malformed_path")
+        }
+    }
+
+    @Test
+    func `without REQUEST_URI the path is SCRIPT_NAME and PATH_INFO as decoded by the server`() {
+        let request = CGIRequest([
+            "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/push", "PATH_INFO": "/a/b",
+            "QUERY_STRING": "channel=c",
+        ])
+        #expect(http.poll(request)?.subscription.channels.map(\.text) == ["a/b", "c"])
+    }
+
+    @Test func `an empty QUERY_STRING says that there is no query`() {
+        let request = CGIRequest.get("/push/a?channel=b", ["QUERY_STRING": ""])
+        #expect(http.poll(request)?.subscription.channels.map(\.text) == ["a"])
+    }
+
+    @Test(arguments: ["/hub", "hub/", "/hub/", "//hub//"])
+    func `the web server says where the base is`(base: String) {
+        #expect(http.poll(.get("/hub/a", ["HOLDFAST_BASE": base])) != nil)
+        #expect(http.refusal(.get("/push/a", ["HOLDFAST_BASE": base])) == "not_found")
+    }
+
+    @Test func `the base may be the root`() {
+        let request = CGIRequest.get("/a", ["HOLDFAST_BASE": "/"])
+        #expect(http.poll(request)?.subscription.channels.map(\.text) == ["a"])
+    }
+
+    @Test func `too many channels are refused`() {
+        let few = (0..<64).map { "c\($0)" }.joined(separator: ",")
+        #expect(http.poll(.get("/push/" + few))?.subscription.channels.count == 64)
+        #expect(http.refusal(.get("/push/" + few + ",x")) == "too_many_channels")
+        #expect(http.refusal(.get("/push/" + few + "?channel=x")) == "too_many_channels")
+    }
+
+    @Test func `no header of a client is a word of the web server`() {
+        let closed = HTTPInterface(settings: Settings())
+        let request = CGIRequest.get(
+            "/push/a",
+            ["HTTP_HOLDFAST_READ": "**", "HTTP_HOLDFAST_BASE": "/x/"]
+        )
+        #expect(closed.refusal(request) == "read_forbidden")
+    }
+
+    @Test(arguments: ["live", "ready", "chat", "chat.js", "chat.css", "messages/k7f2-1"])
+    func `the service's own paths are public but for what they show`(name: String) {
+        if case .answer = http.intent(of: .get("/push/-/" + name), random: 0) {
+            Issue.record("refused")
+        }
+    }
+
+    @Test(arguments: ["metrics", "status"])
+    func `what the operator sees needs the operator`(name: String) {
+        let uri = "/push/-/" + name
+        #expect(http.refusal(.get(uri)) == "operator_only")
+        for value in ["", "0", "off", "OFF"] {
+            #expect(http.refusal(.get(uri, ["HOLDFAST_OPERATOR": value])) == "operator_only")
+        }
+        if case .answer = http.intent(of: .get(uri, ["HOLDFAST_OPERATOR": "1"]), random: 0) {
+            Issue.record("refused")
+        }
+    }
+
+    @Test(arguments: [
+        ("DELETE", "/push/a", "GET, HEAD, POST, OPTIONS"),
+        ("PUT", "/push/a", "GET, HEAD, POST, OPTIONS"),
+        ("get", "/push/a", "GET, HEAD, POST, OPTIONS"),
+        ("POST", "/push/-/live", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/push/-/messages/k7f2-1", "GET, HEAD, OPTIONS"),
+        ("POST", "/sub", "GET, HEAD, OPTIONS"), ("GET", "/pub", "POST, OPTIONS"),
+        ("HEAD", "/pub", "POST, OPTIONS"), ("POST", "/debug", "GET, HEAD, OPTIONS"),
+    ])
+    func `other methods are told which ones there are`(method: String, uri: String, allow: String) {
+        let http = HTTPInterface.open { $0.endpoints = classicEndpoints }
+        let reply = http.answer(CGIRequest(["REQUEST_METHOD": method, "REQUEST_URI": uri]))
+        if method == "HEAD" { return }
+        #expect(reply?.status == 405)
+        #expect(reply?["Allow"] == allow)
+    }
+
+    @Test func `reading by POST comes later and publishes nothing`() {
+        #expect(http.refusal(.post("/push/a?op=read")) == "read_by_post_not_implemented")
+        #expect(http.refusal(.post("/push/a?op=write")) == "unknown_operation")
+    }
+}

@@ -1,0 +1,205 @@
+import Testing
+
+@testable import FastCGI
+
+@Suite struct AssemblerTests {
+    @Test(arguments: RecordedRequest.all)
+    func `a request of every web server comes out whole however it is cut`(
+        recorded: RecordedRequest
+    ) {
+        #expect(eventsHoweverCut(recorded.bytes) == [recorded.seen])
+        var assembler = RequestAssembler(limits: FramingLimits())
+        _ = events(of: recorded.bytes, cutAt: [19, 20, 77], by: &assembler)
+        #expect(assembler.isIdle)
+    }
+
+    @Test(arguments: RecordedRequest.all)
+    func `a request in one piece is emitted where it lies`(recorded: RecordedRequest) {
+        let input = recorded.bytes + recorded.bytes
+        var starts: [Int] = []
+        input.withUnsafeBytes { bytes in
+            var assembler = RequestAssembler(limits: FramingLimits())
+            assembler.receive(bytes) { event in
+                guard case .request(let request) = event else { return }
+                #expect(request.records.count == recorded.bytes.count)
+                #expect(request.bodyBytes == recorded.body.count)
+                starts.append(request.records.baseAddress! - bytes.baseAddress!)
+            }
+            #expect(assembler.isIdle)
+        }
+        #expect(starts == [0, recorded.bytes.count])
+    }
+
+    @Test func `pipelined requests come out one after the other`() {
+        let three = RecordedRequest.all.prefix(3)
+        #expect(eventsHoweverCut(three.flatMap(\.bytes)) == three.map(\.seen))
+    }
+
+    @Test(arguments: [1, 2, 255, 256, 65_535] as [UInt16])
+    func `any id but zero will do`(value: UInt16) {
+        let bytes = Record.request(id: id(value), variables: variables(["A": "B"]))
+        #expect(eventsHoweverCut(bytes).map(\.requestID) == [value])
+    }
+
+    @Test func `the keep flag is the lowest bit, and others are ignored`() {
+        for flags: UInt8 in [0, 1, 0xfe, 0xff] {
+            var bytes = Record.request(id: .first, variables: [])
+            bytes[10] = flags
+            let seen = Seen.request(
+                id: 1,
+                keep: flags & 1 == 1,
+                dropped: false,
+                pairs: [],
+                body: []
+            )
+            #expect(eventsHoweverCut(bytes) == [seen])
+        }
+    }
+
+    @Test func `padding from 0 to 255 is skipped, on empty records too`() {
+        for padding in [0, 1, 8, 255] {
+            let pairs = encodedPairs(["NAME": "value"])
+            let bytes =
+                Record.beginRequest(id: .first, keepConnection: false)
+                + Record.record(Record.params, id: 1, pairs, padding: padding)
+                + Record.record(Record.params, id: 1, [], padding: padding)
+                + Record.record(Record.stdin, id: 1, [9, 9], padding: padding)
+                + Record.record(Record.stdin, id: 1, [], padding: padding)
+            let seen = Seen.request(id: 1, keep: false, dropped: false, pairs: pairs, body: [9, 9])
+            #expect(eventsHoweverCut(bytes + bytes) == [seen, seen])
+        }
+    }
+
+    @Test func `a body in records of one byte is stored joined`() {
+        let body = [UInt8](repeating: 7, count: 300)
+        let bytes =
+            Record.beginRequest(id: .first, keepConnection: false)
+            + Record.record(Record.params, id: 1, [])
+            + body.flatMap { Record.record(Record.stdin, id: 1, [$0], padding: 255) }
+            + Record.record(Record.stdin, id: 1, [])
+        var stored = 0
+        bytes.withUnsafeBytes { bytes in
+            var assembler = RequestAssembler(limits: FramingLimits())
+            assembler.receive(UnsafeRawBufferPointer(rebasing: bytes[..<40])) { _ in }
+            assembler.receive(UnsafeRawBufferPointer(rebasing: bytes[40...])) { event in
+                guard case .request(let request) = event else { return }
+                stored = request.records.count
+                #expect(Streams(Array(request.records)).stdin == body)
+            }
+        }
+        #expect(stored == 16 + 8 + 8 + 300 + 8)
+    }
+
+    @Test func `idle means that nothing partial is stored`() {
+        let bytes = RecordedRequest.all[1].bytes
+        for cut in 1..<bytes.count {
+            var assembler = RequestAssembler(limits: FramingLimits())
+            _ = events(of: Array(bytes[..<cut]), by: &assembler)
+            #expect(!assembler.isIdle)
+            _ = events(of: Array(bytes[cut...]), by: &assembler)
+            #expect(assembler.isIdle)
+        }
+    }
+
+    // MARK: Several ids
+
+    @Test func `requests whose records alternate come out each by itself`() {
+        func records(_ value: UInt16) -> [[UInt8]] {
+            let name = "REQUEST_NUMBER_\(value)"
+            let pairs = encodedPairs([name: "\(value)"])
+            return [
+                Record.beginRequest(id: id(value), keepConnection: true),
+                Record.record(Record.params, id: value, pairs[..<5]),
+                Record.record(Record.params, id: value, pairs[5...]),
+                Record.record(Record.params, id: value, []),
+                Record.record(
+                    Record.stdin,
+                    id: value,
+                    [UInt8](repeating: 1, count: Int(value & 63))
+                ),
+                Record.record(Record.stdin, id: value, []),
+            ]
+        }
+        let ids: [UInt16] = [1, 3, 65_535]
+        let all = ids.map(records)
+        let bytes = (0..<6).flatMap { step in all.flatMap { $0[step] } }
+        let expected = ids.map { value in
+            Seen.request(
+                id: value,
+                keep: true,
+                dropped: false,
+                pairs: encodedPairs(["REQUEST_NUMBER_\(value)": "\(value)"]),
+                body: [UInt8](repeating: 1, count: Int(value & 63))
+            )
+        }
+        #expect(eventsHoweverCut(bytes) == expected)
+    }
+
+    @Test func `a new request may come whole among the pieces of another`() {
+        let (nginx, haproxy) = (RecordedRequest.all[0], RecordedRequest.all[4])
+        let middle = 16 + 8
+        var first = Array(nginx.bytes)
+        // nginx's PARAMS as two records, so that there is a boundary inside the stream.
+        first =
+            Record.beginRequest(id: .first, keepConnection: true)
+            + Record.record(Record.params, id: 1, nginx.pairs[..<middle])
+        let second =
+            Record.record(Record.params, id: 1, nginx.pairs[middle...])
+            + Record.record(Record.params, id: 1, []) + Record.record(Record.stdin, id: 1, [])
+        #expect(eventsHoweverCut(first + haproxy.bytes + second) == [haproxy.seen, nginx.seen])
+    }
+
+    @Test func `more ids than may be open are refused as overload, and the others go on`() {
+        let limits = FramingLimits(openRequests: 2)
+        let begins = [1, 2, 3].flatMap { Record.beginRequest(id: id($0), keepConnection: true) }
+        func rest(_ value: UInt16) -> [UInt8] {
+            Record.record(Record.params, id: value, []) + Record.record(Record.stdin, id: value, [])
+        }
+        let seen = eventsHoweverCut(begins + rest(3) + rest(1) + rest(2), limits: limits)
+        let end = Record.endRequest(id: id(3), protocolStatus: .overloaded)
+        #expect(seen.first == .refuse(3, keep: true, end))
+        #expect(seen.dropFirst().map(\.requestID) == [1, 2])
+    }
+
+    // MARK: Abort
+
+    @Test func `an abort of an id that is not being received is told`() {
+        let bytes = RecordedRequest.all[0].bytes + Record.abortRequest(id: .first)
+        #expect(eventsHoweverCut(bytes) == [RecordedRequest.all[0].seen, .abort(1)])
+        #expect(eventsHoweverCut(Record.abortRequest(id: id(77))) == [.abort(77)])
+    }
+
+    @Test func `an abort ends a request that is being received, and its stragglers are ignored`() {
+        let request = Record.request(
+            id: id(5),
+            keepConnection: true,
+            variables: variables(["A": "B"]),
+            body: [1]
+        )
+        let end = Record.endRequest(id: id(5), protocolStatus: .requestComplete)
+        for cut in [16, 32, 40] {
+            let bytes = request[..<cut] + Record.abortRequest(id: id(5)) + request[cut...]
+            #expect(eventsHoweverCut(Array(bytes)) == [.refuse(5, keep: true, end)])
+        }
+    }
+
+    @Test func `an aborted id may be used again`() {
+        let again = RecordedRequest.all[0]
+        let bytes = again.bytes[..<16] + Record.abortRequest(id: .first) + again.bytes
+        #expect(eventsHoweverCut(Array(bytes)).last == again.seen)
+    }
+
+    // MARK: Roles
+
+    @Test(arguments: [0, 2, 3, 9, 256, 65_535] as [UInt16])
+    func `another role is refused, and the rest of its records is ignored`(role: UInt16) {
+        var bytes = Record.request(id: id(7), variables: variables(["A": "B"]), body: [1, 2])
+        bytes.replaceSubrange(8..<10, with: [UInt8(role >> 8), UInt8(role & 0xff)])
+        bytes += Record.record(Record.data, id: 7, [1]) + Record.record(Record.data, id: 7, [])
+        let end = Record.endRequest(id: id(7), protocolStatus: .unknownRole)
+        let next = RecordedRequest.all[1]
+        #expect(
+            eventsHoweverCut(bytes + next.bytes) == [.refuse(7, keep: false, end), next.seen]
+        )
+    }
+}

@@ -1,0 +1,293 @@
+import Glibc
+import Testing
+
+@testable import FastCGI
+
+@Suite struct CodecTests {
+    /// What libfcgi makes of a request, copied out of the callback.
+    struct Decoded: Equatable {
+        var names: [[UInt8]] = []
+        var values: [[UInt8]] = []
+        var body: [UInt8] = []
+
+        init() {}
+
+        init(pairs: [UInt8], body: [UInt8]) throws {
+            let decoded = try #require(NameValuePairs.decode(pairs))
+            names = decoded.map(\.name)
+            values = decoded.map(\.value)
+            self.body = body
+        }
+    }
+
+    static func decode(_ bytes: [UInt8], by codec: Codec) -> [Decoded?] {
+        var all: [Decoded?] = []
+        bytes.withUnsafeBytes { bytes in
+            var assembler = RequestAssembler(limits: FramingLimits())
+            assembler.receive(bytes) { event in
+                if case .request(let request) = event { all.append(decode(request, by: codec)) }
+            }
+        }
+        return all
+    }
+
+    static func decode(_ request: FramedRequest, by codec: Codec) -> Decoded? {
+        codec.decode(request) { lent in
+            var decoded = Decoded()
+            lent.forEachVariable { name, value in
+                decoded.names.append(Array(name))
+                decoded.values.append(Array(value))
+            }
+            decoded.body = lent.readBody()
+            return decoded
+        }
+    }
+
+    @Test(arguments: RecordedRequest.all)
+    func `a request of every web server is decoded as it was sent`(
+        recorded: RecordedRequest
+    ) throws {
+        let codec = try Codec()
+        let expected = try Decoded(pairs: recorded.pairs, body: recorded.body)
+        #expect(CodecTests.decode(recorded.bytes, by: codec) == [expected])
+        #expect(codec.refusals == 0)
+    }
+
+    @Test func `one codec decodes request after request, long before short`() throws {
+        let codec = try Codec()
+        let long = [UInt8](repeating: 0x78, count: 100_000)
+        let many = Record.request(
+            id: .first,
+            variables: [(name: [UInt8]("LONG"), value: long)],
+            body: long
+        )
+        for _ in 0..<3 {
+            #expect(CodecTests.decode(many, by: codec).first??.body == long)
+            for recorded in RecordedRequest.all {
+                let expected = try Decoded(pairs: recorded.pairs, body: recorded.body)
+                #expect(CodecTests.decode(recorded.bytes, by: codec) == [expected])
+            }
+        }
+    }
+
+    @Test func `decoding does not depend on the caller reading the body`() throws {
+        let codec = try Codec()
+        let bytes = Record.request(
+            id: .first,
+            variables: variables(["A": "B"]),
+            body: [UInt8](repeating: 1, count: 90_000)
+        )
+        bytes.withUnsafeBytes { bytes in
+            var assembler = RequestAssembler(limits: FramingLimits())
+            assembler.receive(bytes) { event in
+                guard case .request(let request) = event else { return }
+                #expect(codec.decode(request) { _ in 1 } == 1)
+                #expect(codec.decode(request) { $0.readBody().count } == 90_000)
+                #expect(codec.decode(request) { $0.readBody() + $0.readBody() }?.count == 90_000)
+            }
+        }
+    }
+
+    @Test(arguments: [nil, "", "-1", "0", "3", "12", "99999999999999999999", "abc"] as [String?])
+    func `the body is what came in STDIN whatever CONTENT_LENGTH says`(length: String?) throws {
+        let codec = try Codec()
+        let body = [UInt8]("twelve bytes")
+        var sent = variables(["REQUEST_METHOD": "POST"])
+        if let length { sent.append(([UInt8]("CONTENT_LENGTH"), [UInt8](length))) }
+        let decoded = CodecTests.decode(
+            Record.request(id: .first, variables: sent, body: body),
+            by: codec
+        )
+        #expect(decoded.map { $0?.body } == [body])
+        #expect(decoded.first??.values == sent.map(\.value))
+        let empty = CodecTests.decode(Record.request(id: .first, variables: sent), by: codec)
+        #expect(empty.map { $0?.body } == [[]])
+    }
+
+    @Test func `an environment of 120 kB in records of 8 kB is decoded whole`() throws {
+        let codec = try Codec()
+        let sent = (0..<120).map { index in
+            let value = [UInt8](repeating: UInt8(33 + index % 90), count: 990 + index)
+            return (name: [UInt8]("VARIABLE_\(index)"), value: value.map { $0 == 61 ? 62 : $0 })
+        }
+        var pairs: [UInt8] = []
+        for (name, value) in sent { NameValuePairs.append(name, value, to: &pairs) }
+        let bytes =
+            Record.beginRequest(id: .first, keepConnection: false)
+            + Record.stream(Record.params, id: 1, pairs, pieceLength: 8_184)
+            + Record.record(Record.params, id: 1, []) + Record.record(Record.stdin, id: 1, [])
+        #expect(pairs.count > 120_000)
+        let expected = try Decoded(pairs: pairs, body: [])
+        #expect(CodecTests.decode(bytes, by: codec) == [expected])
+        let seen = Seen.request(id: 1, keep: false, dropped: false, pairs: pairs, body: [])
+        for cut in stride(from: 1, to: bytes.count, by: 997) {
+            #expect(events(of: bytes, cutAt: [cut]) == [seen])
+        }
+        #expect(events(of: bytes, cutAt: 1..<bytes.count) == [seen])
+    }
+
+    @Test(arguments: 0..<5, [0, 1, 8, 24, 255])
+    func `padding behind any record is no part of the request`(record: Int, padding: Int) throws {
+        let codec = try Codec()
+        let pairs = encodedPairs(["NAME": "value"])
+        // Padding may hold anything; here it looks like a record.
+        let lookalike = Record.record(Record.params, id: 1, encodedPairs(["INJECTED": "yes"]))
+        let fill = (lookalike + [UInt8](repeating: 0, count: 255)).prefix(padding)
+        var records = [
+            Record.beginRequest(id: .first, keepConnection: true),
+            Record.record(Record.params, id: 1, pairs, padding: 0),
+            Record.record(Record.params, id: 1, []),
+            Record.record(Record.stdin, id: 1, [1, 2, 3], padding: 0),
+            Record.record(Record.stdin, id: 1, []),
+        ]
+        records[record][6] = UInt8(padding)
+        records[record] += fill
+        let bytes = Array(records.joined())
+        let expected = try Decoded(pairs: pairs, body: [1, 2, 3])
+        #expect(CodecTests.decode(bytes + bytes, by: codec) == [expected, expected])
+        #expect(codec.refusals == 0)
+    }
+
+    @Test func `records may begin anywhere in what is read at once`() throws {
+        let codec = try Codec()
+        for length in 8_100...8_200 {
+            let long = [(name: [UInt8]("LONG"), value: [UInt8](repeating: 0x78, count: length))]
+            var pairs: [UInt8] = []
+            NameValuePairs.append(long[0].name, long[0].value, to: &pairs)
+            let tail = encodedPairs(["A": "B", "LAST": "one"])
+            let bytes =
+                Record.beginRequest(id: .first, keepConnection: true)
+                + Record.record(Record.params, id: 1, pairs, padding: 0)
+                + tail.flatMap { Record.record(Record.params, id: 1, [$0], padding: 1) }
+                + Record.record(Record.params, id: 1, [])
+                + (0..<9).flatMap { Record.record(Record.stdin, id: 1, [UInt8($0)], padding: 0) }
+                + Record.record(Record.stdin, id: 1, [])
+            let expected = try Decoded(pairs: pairs + tail, body: Array(0..<9))
+            #expect(CodecTests.decode(bytes, by: codec) == [expected])
+        }
+    }
+
+    @Test func `variables of every kind are told from each other`() throws {
+        let codec = try Codec()
+        let pairs = encodedPairs([
+            "": "", "A": "", "B": "=", "C": "a=b=c", "": "no name", "A": "again",
+            "FCGI_ROLE": "MINE",
+            "BYTES": "\u{1}\u{7f}\u{ff}\r\n",
+        ])
+        let bytes =
+            Record.beginRequest(id: .first, keepConnection: true)
+            + Record.record(Record.params, id: 1, pairs)
+            + Record.record(Record.params, id: 1, []) + Record.record(Record.stdin, id: 1, [])
+        let expected = try Decoded(pairs: pairs, body: [])
+        #expect(CodecTests.decode(bytes, by: codec) == [expected])
+    }
+
+    @Test func `the library's signal handlers are not left behind`() throws {
+        _ = try Codec()
+        var action = sigaction()
+        #expect(sigaction(SIGPIPE, nil, &action) == 0)
+        #expect(action.__sigaction_handler.sa_handler.map { unsafeBitCast($0, to: Int.self) } == 1)
+        for number in [SIGTERM, SIGUSR1] {
+            #expect(sigaction(number, nil, &action) == 0)
+            #expect(action.__sigaction_handler.sa_handler == nil)
+        }
+    }
+
+    @Test func `what libfcgi refuses is counted, and the codec goes on`() throws {
+        let codec = try Codec()
+        // Not what an assembler emits: the record after BEGIN_REQUEST has another version.
+        var bytes = RecordedRequest.all[0].bytes
+        bytes[16] = 9
+        bytes.withUnsafeBytes { bytes in
+            let forged = FramedRequest(
+                id: .first,
+                keepConnection: true,
+                bodyDropped: false,
+                bodyBytes: 0,
+                records: bytes
+            )
+            for _ in 0..<3 { #expect(codec.decode(forged) { _ in true } == nil) }
+        }
+        #expect(codec.refusals == 3)
+        let expected = try Decoded(pairs: RecordedRequest.all[0].pairs, body: [])
+        #expect(CodecTests.decode(RecordedRequest.all[0].bytes, by: codec) == [expected])
+        #expect(Streams(codec.encode([1, 2]).bytes).stdout == [1, 2])
+    }
+}
+
+@Suite struct EncodingTests {
+    private static let lengths =
+        [0, 1, 7, 8, 9, 100, 16_300, 16_368, 16_369, 200_000] + Array(8_170...8_200)
+        + Array(stride(from: 65_000, through: 66_000, by: 37)) + [65_535, 65_536]
+
+    @Test func `a document of any length is a whole answer`() throws {
+        let codec = try Codec()
+        for length in EncodingTests.lengths {
+            let document = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            let answer = codec.encode(document)
+            let streams = Streams(answer.bytes)
+            #expect(streams.stdout == document)
+            #expect(streams.ids == [1])
+            #expect(streams.types.suffix(2) == [Record.stdout, Record.endRequest])
+            #expect(streams.types.dropLast().allSatisfy { $0 == Record.stdout })
+            #expect(streams.recordLengths.allSatisfy { $0 % 8 == 0 })
+            #expect(streams.recordLengths.count(where: { $0 == 8 }) == 1, "one end of STDOUT")
+            #expect(
+                answer.bytes.suffix(16)
+                    == Record.endRequest(id: .first, protocolStatus: .requestComplete)[...]
+            )
+        }
+        #expect(codec.refusals == 0)
+    }
+
+    @Test func `part of an answer has neither end`() throws {
+        let codec = try Codec()
+        for length in EncodingTests.lengths {
+            let part = [UInt8](repeating: 0x20, count: length)
+            let streams = Streams(codec.encodePart(part).bytes)
+            #expect(streams.stdout == part)
+            #expect(streams.types.allSatisfy { $0 == Record.stdout })
+            #expect(streams.recordLengths.allSatisfy { $0 % 8 == 0 && $0 > 8 })
+        }
+        #expect(codec.encodePart([]).bytes.isEmpty)
+    }
+
+    @Test(arguments: [2, 255, 256, 0x1234, 65_535] as [UInt16])
+    func `another id is in every record`(value: UInt16) throws {
+        let codec = try Codec()
+        for length in [0, 5, 8_184, 8_185, 70_000] {
+            let document = [UInt8](repeating: 1, count: length)
+            let answer = codec.encode(document)
+            let patched = answer.bytes(for: id(value))
+            let streams = Streams(patched)
+            #expect(streams.ids == [value])
+            #expect(streams.stdout == document)
+            #expect(streams.types == Streams(answer.bytes).types)
+            #expect(EncodedAnswer(bytes: patched).bytes(for: id(0x0101)).count == patched.count)
+        }
+    }
+
+    @Test func `id 1 gets the very same bytes`() throws {
+        let answer = try Codec().encode([1, 2, 3])
+        let same = answer.bytes(for: .first)
+        #expect(
+            same.withUnsafeBytes(\.baseAddress) == answer.bytes.withUnsafeBytes(\.baseAddress)
+        )
+    }
+
+    @Test func `encoding and decoding take turns`() throws {
+        let codec = try Codec()
+        let recorded = RecordedRequest.all[3]
+        let expected = try CodecTests.Decoded(pairs: recorded.pairs, body: recorded.body)
+        for _ in 0..<20 {
+            #expect(Streams(codec.encode(recorded.body).bytes).stdout == recorded.body)
+            #expect(CodecTests.decode(recorded.bytes, by: codec) == [expected])
+            #expect(Streams(codec.encodePart([9]).bytes).stdout == [9])
+        }
+    }
+
+    @Test func `the codec's own records and libfcgi's say the same`() throws {
+        let document = [UInt8]("Status: 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        #expect(try Codec().encode(document).bytes == Record.answer(id: .first, document))
+    }
+}

@@ -1,0 +1,58 @@
+// The classic chat's script. See index.html for what it talks to.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const port = new URLSearchParams(location.search).get("poll");
+const other = /^\d{1,5}$/.test(port ?? "") ? `${location.protocol}//${location.hostname}:${port}` : "";
+// From another port, credentials make the cursor cookie travel, without which messages between two polls are lost.
+const options = { cache: "no-store", credentials: other ? "include" : "same-origin" };
+
+$("where").textContent = other ? `This page came from ${location.host} and polls ${other}.` : `Polls ${location.host}.`;
+
+const say = ({ nick, message }) => {
+  const line = document.createElement("li");
+  const name = document.createElement("b");
+  name.textContent = `${nick}: `;
+  line.append(name, String(message));
+  $("messages").append(line);
+};
+
+const poll = async () => {
+  try {
+    const response = await fetch(`${other}/sub`, options);
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    // 204: nothing came in time.
+    if (response.status !== 204) say(await response.json());
+    $("state").textContent = "";
+    setTimeout(poll, 0);
+  } catch (error) {
+    $("state").textContent = `${error.message}; trying again`;
+    setTimeout(poll, 1000);
+  }
+};
+
+const count = async () => {
+  try {
+    const response = await fetch(`${other}/debug`, options);
+    if (response.ok) $("debug").textContent = await response.text();
+  } catch {
+    // shown by the next one that works
+  }
+  setTimeout(count, 2000);
+};
+
+$("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const response = await fetch("/pub", { method: "POST", body: new URLSearchParams(new FormData(event.target)) });
+    const answer = await response.json();
+    if (answer.status !== "sent") throw new Error(answer.detail ?? `status ${response.status}`);
+    $("message").value = "";
+    $("state").textContent = "";
+  } catch (error) {
+    $("state").textContent = `not sent: ${error.message}`;
+  }
+});
+
+poll();
+count();

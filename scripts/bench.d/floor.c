@@ -1,0 +1,383 @@
+// A yardstick: about the least that a FastCGI responder can do. One thread, epoll; it holds GETs that say `wait=` and
+// answers all of them when a POST comes, or at once from a ring of the newest messages. One channel, nothing kept on
+// disk, no limits, no deadlines, no checks: not a product. Speaks as much of the JSON interface as the bench needs.
+//
+//   floor SOCKET [FAULT:K]
+//
+// With a fault it is a server that does a known thing wrong to every K-th message or holder, to prove the counting:
+//   drop      acknowledged and never delivered     corrupt   one digit of the message is altered
+//   repeat    delivered twice                      gap       reported as a gap, and delivered
+//   swap      delivered after the message behind it (K must not divide the number of messages)
+//   diverge   delivered together with the message behind it; connections with an odd descriptor see the first two
+//             messages of an answer swapped
+//   skip      every K-th holder is not answered    early     every K-th poll is answered empty instead of held
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+enum { RING = 4096, ANSWER_MESSAGES = 1000, READ_MAX = 256 << 10, EVENTS = 512, MESSAGE_MAX = 32 << 10 };
+
+typedef struct {
+    uint64_t since;
+    uint32_t generation;  // 0: not held
+    uint16_t id;
+    bool open, keep, closing;
+    char *rest;  // an incomplete request, or with `sending` an answer the peer has not taken
+    uint32_t rest_length;
+    bool sending;
+} Peer;
+
+static Peer *peers;  // by descriptor
+static uint32_t *holders, holder_count, generations;  // descriptors; stale entries have another generation
+static uint32_t *holder_generations;
+static size_t peer_limit;
+static int epoll_fd;
+
+static struct {
+    char *text;
+    uint32_t length;
+} ring[RING];
+static uint64_t newest;  // messages are numbered from 1
+
+static const char *fault = "";
+static uint64_t fault_step = 1, posted, polls;
+
+static bool faulty(const char *name, uint64_t count) { return strcmp(fault, name) == 0 && count % fault_step == 0; }
+
+// MARK: answers
+
+static uint8_t *answer;  // the encoded answer, and for which request it is
+static size_t answer_length;
+static struct {
+    uint64_t since, newest;
+    uint16_t id;
+    bool odd, valid;
+} answer_for;
+
+static void encode_answer(const char *head, const char *content, size_t length, uint16_t id) {
+    static char *text;
+    if (text == NULL) text = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
+    int head_length = sprintf(text, "%sContent-Length: %zu\r\n\r\n", head, length);
+    memcpy(text + head_length, content, length);
+    uint8_t *to = wire_stream(answer, FCGI_STDOUT, id, text, (size_t)head_length + length);
+    to = wire_header(to, FCGI_END, id, 8);
+    memset(to, 0, 8);
+    answer_length = (size_t)(to + 8 - answer);
+}
+
+static void encode_batch(uint64_t since, uint16_t id, bool odd) {
+    static char *content;
+    if (content == NULL) content = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
+    if (answer_for.valid && answer_for.since == since && answer_for.newest == newest && answer_for.id == id &&
+        answer_for.odd == odd) return;
+    uint64_t oldest = newest > RING ? newest - RING : 0, from = since < oldest ? oldest : since;
+    uint64_t to = newest - from > ANSWER_MESSAGES ? from + ANSWER_MESSAGES : newest;
+    bool gap = since < oldest;
+    char *at = content + sprintf(content, "{\"cursor\":\"f-%llu\",\"messages\":[", (unsigned long long)to);
+    for (uint64_t i = from + 1; i <= to; i++) {
+        uint64_t n = i;
+        if (odd && strcmp(fault, "diverge") == 0 && to - from >= 2 && i <= from + 2) n = from + from + 3 - i;
+        at += sprintf(at, "%s{\"id\":\"f-%llu\",\"channel\":\"bench\",\"time\":\"2026-01-31T12:00:00.123Z\",\"data\":",
+                      i == from + 1 ? "" : ",", (unsigned long long)n);
+        memcpy(at, ring[n % RING].text, ring[n % RING].length);
+        at += ring[n % RING].length;
+        *at++ = '}';
+        gap = gap || faulty("gap", n);
+    }
+    at += sprintf(at, "],\"more\":%s,\"gap\":%s}", to < newest ? "true" : "false",
+                  gap ? "{\"reason\":\"trimmed\",\"resumed\":\"f-0\"}" : "null");
+    encode_answer("Status: 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", content,
+                  (size_t)(at - content), id);
+    answer_for.since = since;
+    answer_for.newest = newest;
+    answer_for.id = id;
+    answer_for.odd = odd;
+    answer_for.valid = true;
+}
+
+static void drop_peer(int fd) {
+    free(peers[fd].rest);
+    peers[fd] = (Peer){0};
+    close(fd);
+}
+
+static void interest(int fd, uint32_t events) {
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
+/// Sends the encoded answer; what the peer does not take at once is copied and sent later.
+static void send_answer(int fd) {
+    Peer *peer = &peers[fd];
+    peer->generation = 0;
+    ssize_t sent = send(fd, answer, answer_length, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EAGAIN) sent = 0;
+    if (sent < 0) {
+        peer->closing = true;
+    } else if ((size_t)sent < answer_length) {
+        peer->rest_length = (uint32_t)(answer_length - (size_t)sent);
+        free(peer->rest);
+        peer->rest = malloc(peer->rest_length);
+        memcpy(peer->rest, answer + sent, peer->rest_length);
+        peer->sending = true;
+        interest(fd, EPOLLOUT);
+    } else if (!peer->keep) {
+        peer->closing = true;
+    }
+}
+
+static void send_rest(int fd) {
+    Peer *peer = &peers[fd];
+    ssize_t sent = send(fd, peer->rest, peer->rest_length, MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno != EAGAIN) drop_peer(fd);
+        return;
+    }
+    peer->rest_length -= (uint32_t)sent;
+    memmove(peer->rest, peer->rest + sent, peer->rest_length);
+    if (peer->rest_length > 0) return;
+    if (!peer->keep) return drop_peer(fd);
+    peer->sending = false;
+    interest(fd, EPOLLIN | EPOLLRDHUP);
+}
+
+// MARK: publishing
+
+static void append(const char *text, size_t length) {
+    newest++;
+    free(ring[newest % RING].text);
+    ring[newest % RING].text = malloc(length);
+    memcpy(ring[newest % RING].text, text, length);
+    ring[newest % RING].length = (uint32_t)length;
+}
+
+/// Everybody held is answered first; connections that are not kept are closed in a second pass.
+static void release_holders(void) {
+    uint32_t count = holder_count;
+    for (uint32_t i = 0; i < count; i++) {
+        int fd = (int)holders[i];
+        if (peers[fd].generation != holder_generations[i]) continue;
+        if (faulty("skip", i + 1)) {
+            peers[fd].generation = 0;
+            continue;
+        }
+        encode_batch(peers[fd].since, peers[fd].id, fd % 2 == 1);
+        send_answer(fd);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (peers[holders[i]].closing) drop_peer((int)holders[i]);
+    }
+    holder_count = 0;
+}
+
+static void publish(const char *body, size_t length) {
+    static char text[MESSAGE_MAX], held_back[MESSAGE_MAX];
+    static size_t held_back_length;
+    if (length > MESSAGE_MAX) length = MESSAGE_MAX;
+    memcpy(text, body, length);
+    posted++;
+    if (faulty("drop", posted)) return;
+    if (faulty("swap", posted) || faulty("diverge", posted)) {
+        memcpy(held_back, text, length);
+        held_back_length = length;
+        return;
+    }
+    bool in_order = strcmp(fault, "diverge") == 0;
+    if (in_order && held_back_length > 0) append(held_back, held_back_length);
+    char *stamp = faulty("corrupt", posted) ? memmem(text, length, "\"bench\":\"", 9) : NULL;
+    if (stamp != NULL) stamp[9 + 32] = stamp[9 + 32] == '0' ? '1' : '0';
+    append(text, length);
+    if (faulty("repeat", posted)) append(text, length);
+    if (!in_order && held_back_length > 0) append(held_back, held_back_length);
+    held_back_length = 0;
+    release_holders();
+}
+
+// MARK: requests
+
+typedef struct {
+    uint16_t id;
+    bool keep, post, wait;
+    uint64_t since;
+    const char *body;
+    size_t body_length;
+} Call;
+
+static uint32_t pair_length(const uint8_t **at) {
+    const uint8_t *b = *at;
+    *at += b[0] < 128 ? 1 : 4;
+    return b[0] < 128 ? b[0] : (uint32_t)(b[0] & 0x7F) << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static void read_params(const uint8_t *at, size_t length, Call *call) {
+    const uint8_t *end = at + length;
+    while (at + 8 < end) {
+        uint32_t name_length = pair_length(&at), value_length = pair_length(&at);
+        const char *name = (const char *)at, *value = name + name_length;
+        if (value_length > (size_t)(end - at) || name_length > (size_t)(end - at) - value_length) return;
+        at += name_length + value_length;
+        if (name_length == 14 && memcmp(name, "REQUEST_METHOD", 14) == 0) {
+            call->post = value_length == 4 && memcmp(value, "POST", 4) == 0;
+        } else if (name_length == 11 && memcmp(name, "REQUEST_URI", 11) == 0) {
+            const char *since = memmem(value, value_length, "since=f-", 8);
+            if (since != NULL) call->since = strtoull(since + 8, NULL, 10);
+            call->wait = memmem(value, value_length, "wait=", 5) != NULL;
+        }
+    }
+}
+
+/// Bytes of a complete request at the start, or 0. PARAMS and STDIN are joined in place.
+static size_t read_call(uint8_t *input, size_t length, Call *call) {
+    size_t at = 0, params_length = 0, body_length = 0;
+    uint8_t *params = NULL, *body = NULL;
+    for (;; at += wire_record(input + at)) {
+        if (length - at < WIRE_HEADER || length - at < wire_record(input + at)) return 0;
+        if (input[at + 1] == FCGI_STDIN && wire_length(input + at) == 0) break;
+    }
+    size_t end = at + wire_record(input + at), next;
+    for (size_t from = 0; from < at; from = next) {
+        uint8_t *content = input + from + WIRE_HEADER;
+        size_t content_length = wire_length(input + from);
+        int type = input[from + 1];
+        next = from + wire_record(input + from);
+        if (type == FCGI_BEGIN) {
+            call->id = (uint16_t)wire_id(input + from);
+            call->keep = content[2] & 1;
+        } else if (type == FCGI_PARAMS) {
+            if (params == NULL) params = content;
+            memmove(params + params_length, content, content_length);
+            params_length += content_length;
+        } else if (type == FCGI_STDIN) {
+            if (body == NULL) body = content;
+            memmove(body + body_length, content, content_length);
+            body_length += content_length;
+        }
+    }
+    if (params != NULL) read_params(params, params_length, call);
+    call->body = (const char *)body;
+    call->body_length = body_length;
+    return end;
+}
+
+static void serve(int fd, const Call *call) {
+    Peer *peer = &peers[fd];
+    peer->keep = call->keep;
+    peer->id = call->id;
+    if (call->post) {
+        char content[96];
+        publish(call->body, call->body_length);
+        int length = sprintf(content, "{\"status\":\"sent\",\"id\":\"f-%llu\",\"cursor\":\"f-%llu\"}",
+                             (unsigned long long)newest, (unsigned long long)newest);
+        encode_answer("Status: 201 Created\r\nContent-Type: application/json\r\n", content, (size_t)length, call->id);
+        answer_for.valid = false;
+        send_answer(fd);
+    } else if (call->wait && call->since >= newest && !faulty("early", ++polls)) {
+        peer->since = call->since == UINT64_MAX ? newest : call->since;
+        peer->generation = ++generations;
+        holders[holder_count] = (uint32_t)fd;
+        holder_generations[holder_count++] = peer->generation;
+        if (holder_count < 2 * peer_limit) return;
+        uint32_t left = 0;  // forget entries of those who have left
+        for (uint32_t i = 0; i < holder_count; i++) {
+            if (peers[holders[i]].generation != holder_generations[i]) continue;
+            holders[left] = holders[i];
+            holder_generations[left++] = holder_generations[i];
+        }
+        holder_count = left;
+    } else {
+        encode_batch(call->since > newest ? newest : call->since, call->id, fd % 2 == 1);
+        send_answer(fd);
+    }
+}
+
+static void read_peer(int fd) {
+    static uint8_t input[READ_MAX];
+    Peer *peer = &peers[fd];
+    size_t length = peer->rest_length;
+    if (length > 0) memcpy(input, peer->rest, length);
+    ssize_t got = recv(fd, input + length, READ_MAX - length, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) return drop_peer(fd);
+    length += (size_t)got;
+    Call call = {.since = UINT64_MAX};
+    size_t used = read_call(input, length, &call);
+    if (used == 0) {
+        free(peer->rest);
+        peer->rest = malloc(length);
+        memcpy(peer->rest, input, length);
+        peer->rest_length = (uint32_t)length;
+        return;
+    }
+    free(peer->rest);
+    peer->rest = NULL;
+    peer->rest_length = 0;
+    if (used != length || peer->generation != 0) return drop_peer(fd);  // pipelining, or an abort: not spoken here
+    serve(fd, &call);
+    if (peers[fd].closing) drop_peer(fd);
+}
+
+// MARK: the loop
+
+static void accept_peers(int listener) {
+    for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+        if ((size_t)fd >= peer_limit) {
+            close(fd);
+            continue;
+        }
+        peers[fd] = (Peer){.open = true};
+        struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = fd};
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: floor SOCKET [FAULT:K]\n");
+        return 2;
+    }
+    char *colon = argc == 3 ? strchr(argv[2], ':') : NULL;
+    if (colon != NULL) {
+        *colon = 0;
+        fault = argv[2];
+        fault_step = strtoull(colon + 1, NULL, 10);
+        if (fault_step == 0) return 2;
+    }
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
+    setrlimit(RLIMIT_NOFILE, &files);
+    peer_limit = files.rlim_cur;
+    peers = calloc(peer_limit, sizeof *peers);
+    holders = calloc(2 * peer_limit, sizeof *holders);
+    holder_generations = calloc(2 * peer_limit, sizeof *holder_generations);
+    answer = malloc(wire_stream_bound(ANSWER_MESSAGES * (MESSAGE_MAX + 256)) + 64);
+
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", argv[1]);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4096) != 0) {
+        perror(argv[1]);
+        return 1;
+    }
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[EVENTS];
+    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event);
+    for (;;) {
+        int count = epoll_wait(epoll_fd, events, EVENTS, -1);
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd;
+            if (fd == listener) accept_peers(listener);
+            else if (!peers[fd].open) continue;  // dropped earlier in this turn
+            else if (peers[fd].sending) send_rest(fd);
+            else read_peer(fd);
+        }
+    }
+}

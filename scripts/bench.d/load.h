@@ -1,0 +1,63 @@
+// What the modes of the load generator share: options, the two ways of polling, and the numbered messages.
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include "client.h"
+#include "meter.h"
+
+/// How subscribers poll. push: since=CURSOR, JSON answers with any number of messages. nchan: If-Modified-Since and
+/// If-None-Match, an answer is one message's bare body.
+typedef enum { DIALECT_PUSH, DIALECT_NCHAN } Dialect;
+
+typedef struct {
+    Target target;
+    Dialect dialect;
+    const char *poll_path;     // held until there is a message
+    const char *instant_path;  // answered at once
+    const char *publish_path;
+    bool no_cursor;  // the rate mode asks instant_path as it is
+    uint32_t count, grow_from, rounds, connections, publishers, rate;
+    double seconds;
+} Options;
+
+extern Options options;
+
+/// Where a subscriber stands: from its last answer.
+typedef struct {
+    char cursor[64];  // the cursor, or nchan's Etag; empty: from now on
+    char modified[40];  // nchan's Last-Modified
+} Place;
+
+/// A request built into buffers of its own; valid until the next one is built.
+const Request *poll_request(const Place *place, bool hold);
+/// False if the answer carries no cursor.
+bool place_advance(Place *place, const Answer *answer);
+
+enum { MESSAGE_BYTES = 100, PUBLISHERS_MAX = 64 };
+
+/// Which message it is: counted from 0 for each publisher, and when it was sent.
+typedef struct {
+    uint32_t publisher, number;
+    uint64_t sent_ns;
+} Stamp;
+
+const Request *publish_request(const Stamp *stamp);
+
+/// Finds the next message of an answer from `*at` on; 1: found, 0: no more, -1: one that is damaged.
+int next_stamp(const char **at, const char *end, Stamp *stamp);
+
+/// True if the answer says that messages are missing from it.
+bool answer_has_gap(const Answer *answer);
+
+/// Waits until no group uses CPU any more, at most so many seconds; answers are handled meanwhile.
+bool wait_quiet(double seconds);
+
+/// `KEY=value` lines with each group's CPU between two samples, divided by `operations`.
+void print_cpu(const CpuSample *from, const CpuSample *to, double operations);
+
+int run_hold(void);
+int run_rate(void);
+int run_publish(void);
+int run_repoll(void);
+
+#endif

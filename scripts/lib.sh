@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# What the scripts share. Sourced, not run; needs bash 5 and nothing else.
+#
+# conf/nginx.conf, conf/lighttpd.conf and conf/chat.ini are complete as they are. Copies for trying and testing, which
+# listen on 127.0.0.1 alone and live in one directory, are made from them by replacing these literals, and nothing
+# else; whoever changes a configuration keeps them, once or more often each. The tests do the same.
+#
+#   literal                        in                    becomes
+#   user www-data;                 nginx                 nothing, where nginx isn't started by root
+#   server.username = "www-data"   lighttpd              nothing, where lighttpd isn't started by root
+#   server.groupname = "www-data"  lighttpd              likewise
+#   /run/nginx.pid                 nginx                 DIRECTORY/nginx.pid
+#   /run/lighttpd.pid              lighttpd              DIRECTORY/lighttpd.pid
+#   /var/log/nginx/                nginx                 DIRECTORY/log/
+#   /var/log/lighttpd/             lighttpd              DIRECTORY/log/
+#   /var/lib/nginx/                nginx                 DIRECTORY/temp/
+#   /var/cache/lighttpd/uploads    lighttpd              DIRECTORY/temp
+#   worker_rlimit_nofile 65536;    nginx                 worker_rlimit_nofile N;  N: at most the hard limit (ulimit -Hn)
+#   worker_connections 32768;      nginx                 worker_connections N;    N: at most the above
+#   server.max-fds = 65536         lighttpd              server.max-fds = N
+#   /usr/share/holdfast/www        nginx, lighttpd       the directory with the files of conf/classic
+#   /run/holdfast/holdfast.sock    all three             where holdfast listens
+#   /var/lib/holdfast              ini                   where the log is
+#   group = www-data               ini                   group = own
+#   0.0.0.0:8082                   nginx                 127.0.0.1:PORT, cleartext HTTP/2
+#   0.0.0.0:8081                   nginx, lighttpd       127.0.0.1:PORT, the second one
+#   0.0.0.0:8080                   nginx                 127.0.0.1:PORT, the first one
+#   server.bind = "0.0.0.0"        lighttpd              server.bind = "127.0.0.1"
+#   server.port = 8080             lighttpd              server.port = PORT, the first one
+#   :8081                          ini                   :PORT, the second one
+#   :8080                          ini                   :PORT, the first one
+#
+# The order matters for ports only: the later literal first, so that a result is never replaced again.
+
+# The checkout, whatever directory the caller is in.
+HOLDFAST_ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+export HOLDFAST_ROOT
+
+# A sentence for the person, on standard error: standard output is for results.
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+# Says why and ends the script with status 1.
+die() {
+    say "${0##*/}: $*"
+    exit 1
+}
+
+# substitute FROM TO [FROM TO …] < file: copies standard input with each literal FROM replaced by TO, in this order.
+substitute() {
+    local text
+    text=$(cat)
+    while (($# >= 2)); do
+        text=${text//"$1"/"$2"}
+        shift 2
+    done
+    printf '%s\n' "$text"
+}
+
+# Whether nobody listens on this port of the loopback address.
+port_is_free() {
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# next_free_port FIRST: prints the first free port from FIRST on.
+next_free_port() {
+    local port
+    for ((port = $1; port < $1 + 500 && port < 65536; port++)); do
+        if port_is_free "$port"; then
+            printf '%s\n' "$port"
+            return
+        fi
+    done
+    die "no free port from $1 on"
+}

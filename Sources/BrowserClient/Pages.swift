@@ -20,12 +20,14 @@ package enum Pages {
         case "chat": chat
         case "chat.js": chatScript
         case "chat.css": chatStyle
+        case "chat.svg": chatMark
         default: nil
         }
     }
 
     private static let chat = Page(PackageResources.chat_html, "text/html; charset=utf-8")
     private static let chatScript = Page(PackageResources.chat_js, "text/javascript; charset=utf-8")
+    private static let chatMark = Page(PackageResources.chat_svg, "image/svg+xml")
     private static let chatStyle = Page(PackageResources.chat_css, "text/css; charset=utf-8")
 }
 

@@ -47,9 +47,13 @@ final class LogWriter {
 
     func run() {
         reopenIfDue()
+        var committed = false
         while true {
             let waiting = queueStart < queue.count || stopping ? 0 : millisecondsToNextChore()
-            for command in shared.writerBox.take(waitingMilliseconds: waiting) {
+            for command in shared.writerBox.take(
+                waitingMilliseconds: waiting,
+                spinMicroseconds: committed ? 25 : 0
+            ) {
                 switch command {
                 case .append(let append): queue.append(append)
                 case .check: nextChores = 0
@@ -60,6 +64,7 @@ final class LogWriter {
                 }
             }
             reopenIfDue()
+            committed = queueStart < queue.count
             if queueStart < queue.count {
                 runGroup(takeGroup())
             } else if stopping {

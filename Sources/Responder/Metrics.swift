@@ -30,9 +30,9 @@ enum Ending: Int, CaseIterable {
 
 /// A bound that was reached, and what was done about it.
 enum Bound: Int, CaseIterable {
-    /// A connection was closed as soon as it was accepted.
+    /// Newcomers had to wait in the backlog.
     case connections
-    /// The process or the system has no descriptor left: the same.
+    /// The process or the system has no descriptor left: a connection was closed as soon as it was accepted.
     case descriptors
     /// A poll was answered 503 instead of held.
     case heldRequests

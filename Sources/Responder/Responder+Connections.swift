@@ -12,6 +12,7 @@ extension Responder {
 
     func acceptConnections() {
         while true {
+            guard openConnections < settings.fastcgi.maxConnections else { return pauseAccepting() }
             let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
             let descriptor = Int32(
                 SystemCalls.retrying {
@@ -24,17 +25,31 @@ extension Responder {
                 return
             }
             metrics.accepted += 1
-            guard openConnections < settings.fastcgi.maxConnections else {
-                metrics[.connections] += 1
-                close(descriptor)
-                continue
-            }
             while connections.count <= Int(descriptor) { connections.append(Connection()) }
             connections[Int(descriptor)].flags = .open
             openConnections += 1
             // The request is usually there already: a short one is answered without epoll ever knowing.
             read(descriptor, toTheEnd: false)
             watch(descriptor)
+        }
+    }
+
+    /// Newcomers wait in the socket's backlog until somebody leaves.
+    private func pauseAccepting() {
+        metrics[.connections] += 1
+        epoll.remove(listener.descriptor)
+        isAccepting = false
+    }
+
+    private func resumeAccepting() {
+        guard !isAccepting, !isStopping, openConnections < settings.fastcgi.maxConnections else {
+            return
+        }
+        do {
+            try epoll.add(listener.descriptor, [.read, .exclusive])
+            isAccepting = true
+        } catch {
+            logger.error("\(error)")
         }
     }
 
@@ -142,6 +157,16 @@ extension Responder {
     /// The peer closed its sending side, or all of it: nobody waits behind it any more. What was published is
     /// still answered, in case only the sending side is closed.
     private func peerEnded(_ descriptor: Int32) {
+        for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
+        where held[slot].startedEarly {
+            // lighttpd tells of a departure by half-closing, and would log an answer that just stops as an error.
+            let end = Record.endRequest(
+                id: held[slot].requestID,
+                appStatus: 0,
+                protocolStatus: .requestComplete
+            )
+            _ = unsafe end.withUnsafeBytes { unsafe SystemCalls.send(descriptor, $0) }
+        }
         endHolds(of: descriptor, .closed)
         connections[Int(descriptor)].extra?.assembler = nil
         connections[Int(descriptor)].flags.insert(.closesWhenIdle)
@@ -253,6 +278,7 @@ extension Responder {
             openConnections -= 1
         }
         if !dropped.isEmpty { dropped.removeAll(keepingCapacity: true) }
+        resumeAccepting()
     }
 
     // MARK: Housekeeping

@@ -32,6 +32,8 @@ package import Reactor
     // Connections
     var connections: ContiguousArray<Connection> = []
     var openConnections = 0
+    /// Whether epoll watches the listening socket.
+    var isAccepting = true
     /// Descriptors given up in this turn.
     var dropped: [Int32] = []
     /// Connections whose input was not read to its end in this turn.
@@ -196,7 +198,7 @@ package import Reactor
         guard !isStopping else { return }
         stopDeadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
         logger.notice("stopping", metadata: ["held": "\(held.count)"])
-        epoll.remove(listener.descriptor)
+        if isAccepting { epoll.remove(listener.descriptor) }
         answerAllHolds(.shutdown)
         for descriptor in connections.indices where connections[descriptor].isOpen {
             connections[descriptor].flags.insert(.closesWhenIdle)
@@ -228,27 +230,4 @@ struct Jitter {
 struct StampedEvent: Sendable {
     let event: Bus.LogEvent
     let nanoseconds: Int64
-}
-
-/// A request that waits for the log.
-struct Pending {
-    enum Work {
-        case poll(Poll, Question)
-        case publish(Publication, messages: Int, bytes: Int)
-        case message(MessageRequest)
-    }
-
-    /// What a poll asked the log.
-    enum Question {
-        /// Whether it is ahead of this process, before a cursor is called unknown.
-        case lookAhead
-        /// The answer itself; with a gap that the cursor already tells of.
-        case reading(gap: GapReason?)
-    }
-
-    let requester: Requester
-    let generation: UInt32
-    let work: Work
-    /// Monotonic milliseconds.
-    let deadline: Int64
 }

@@ -23,7 +23,7 @@ struct Serve: ParsableCommand {
         // Before any other thread: they inherit the mask.
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
-        raiseDescriptorLimit()
+        let descriptors = raiseDescriptorLimit()
 
         let settings: Settings
         switch IniFileReader.read(config) {
@@ -58,6 +58,15 @@ struct Serve: ParsableCommand {
             "serving",
             metadata: ["version": "\(Version.current)", "listen": "\(settings.fastcgi.listen)"]
         )
+        if descriptors < settings.fastcgi.maxConnections {
+            logger.warning(
+                "fewer descriptors than max_connections; raise the hard limit (LimitNOFILE= in systemd)",
+                metadata: [
+                    "descriptors": "\(descriptors)",
+                    "max_connections": "\(settings.fastcgi.maxConnections)",
+                ]
+            )
+        }
         do {
             try responder.run()
         } catch {
@@ -80,12 +89,12 @@ struct Serve: ParsableCommand {
     }
 
     /// A held request costs a descriptor; what the administrator allows at most is what is wanted.
-    private func raiseDescriptorLimit() {
+    private func raiseDescriptorLimit() -> Int {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-            return
-        }
+        guard unsafe getrlimit(resource, &limit) == 0 else { return .max }
         limit.rlim_cur = limit.rlim_max
-        unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        unsafe setrlimit(resource, &limit)
+        return Int(clamping: limit.rlim_max)
     }
 }

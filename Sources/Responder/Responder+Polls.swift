@@ -1,0 +1,151 @@
+internal import Bus
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import FastCGI
+internal import Reactor
+
+/// What becomes of a poll: answered from memory or from the log's history, or held.
+extension Responder {
+    /// Answers a poll at once if there is something to say, else holds it.
+    ///
+    /// `isFinal`: the log was asked whether it knows more than this process, so that its verdict on the
+    /// cursor stands.
+    func serve(_ poll: Poll, _ requester: Requester, isFinal: Bool) {
+        guard let tail else { return answer(requester, poll.subscription.unavailable()) }
+        switch poll.start {
+        case .now:
+            answerOrHold(poll, requester, after: tail.head, gap: nil)
+        case .history(let start):
+            if start == .newest, let newest = tail.newest(of: poll.subscription.channels) {
+                answer(requester, poll, tail.nothingNew(newest: newest))
+            } else {
+                ask(poll, requester, start, .reading(gap: nil))
+            }
+        case .cursor(let cursor):
+            switch tail.epochs.verdict(on: cursor, head: tail.head) {
+            case .valid(let offset): answerOrHold(poll, requester, after: offset, gap: nil)
+            case .future where isFinal:
+                answerOrHold(poll, requester, after: tail.head, gap: .future)
+            case .restarted(let resume) where isFinal:
+                answerOrHold(poll, requester, after: resume, gap: .restarted)
+            case .future, .restarted:
+                ask(poll, requester, .newest, .lookAhead)
+            }
+        }
+    }
+
+    /// Answers with what the channels have after `offset`; holds if that is nothing, and waiting was asked for.
+    func answerOrHold(
+        _ poll: Poll,
+        _ requester: Requester,
+        after offset: Offset,
+        gap: GapReason?
+    ) {
+        let reading = tail?.read(
+            poll.subscription.channels,
+            after: offset,
+            messageLimit: poll.subscription.messageLimit,
+            byteLimit: settings.limits.answerBytes,
+            now: log.retentionMilliseconds()
+        )
+        guard let reading else {
+            return ask(poll, requester, .after(offset), .reading(gap: gap))
+        }
+        answerOrHold(poll, requester, reading, gap: gap)
+    }
+
+    private func answerOrHold(
+        _ poll: Poll,
+        _ requester: Requester,
+        _ reading: HistoryReading,
+        gap: GapReason?
+    ) {
+        let gap = gap ?? reading.gap
+        if reading.messages.isEmpty, poll.mayWait(despite: gap), !isStopping {
+            hold(poll, requester)
+        } else {
+            answer(requester, poll, gap.map(reading.told) ?? reading)
+        }
+    }
+
+    private func ask(
+        _ poll: Poll,
+        _ requester: Requester,
+        _ start: HistoryStart,
+        _ question: Pending.Question
+    ) {
+        let ticket = wait(requester, .poll(poll, question), seconds: 10)
+        log.read(
+            HistoryRequest(
+                ticket: ticket,
+                channels: poll.subscription.channels,
+                start: start,
+                messageLimit: poll.subscription.messageLimit,
+                byteLimit: settings.limits.answerBytes
+            )
+        )
+    }
+
+    func historyRead(_ ticket: UInt64, _ outcome: Result<HistoryReading, LogFailure>) {
+        guard let waiting = take(ticket), case .poll(let poll, let question) = waiting.work else {
+            return
+        }
+        let requester = waiting.requester
+        guard case .success(let reading) = outcome else {
+            return answer(requester, poll.subscription.unavailable())
+        }
+        switch question {
+        case .lookAhead:
+            serve(poll, requester, isFinal: true)
+        case .reading(let gap):
+            let gap = gap ?? reading.gap
+            if reading.messages.isEmpty, poll.mayWait(despite: gap) {
+                // What was committed since the log looked is in memory by now.
+                answerOrHold(poll, requester, after: reading.scanned, gap: nil)
+            } else {
+                answer(requester, poll, gap.map(reading.told) ?? reading)
+            }
+        }
+    }
+
+    func hold(_ poll: Poll, _ requester: Requester) {
+        guard held.count < settings.limits.heldRequests else {
+            metrics[.heldRequests] += 1
+            return answer(requester, poll.subscription.busy())
+        }
+        let early = poll.subscription.earlyHeaders
+        if let early, !send(requester.connection, codec.encodePart(early).bytes(for: requester.id))
+        {
+            return
+        }
+        let interest = audience.join(poll.subscription, channels: poll.subscription.channels)
+        let slot = held.insert(
+            HeldTable.Held(
+                connection: requester.connection,
+                requestID: requester.id,
+                keepConnection: requester.keepConnection,
+                startedEarly: early != nil,
+                interest: interest
+            ),
+            firstOfConnection: &connections[Int(requester.connection)].firstHeld
+        )
+        deadlines.add(slot, deadline: now + Int64(poll.waitMilliseconds))
+        metrics.holds += 1
+    }
+}
+
+extension Poll {
+    /// Whether to hold when there are no messages. A gap is told at once, but to clients for whom an empty
+    /// answer is a closed connection: they would learn nothing and come back for ever.
+    fileprivate func mayWait(despite gap: GapReason?) -> Bool {
+        waitMilliseconds > 0 && (gap == nil || subscription.onTimeout == .close)
+    }
+}
+
+extension HistoryReading {
+    /// The same with a gap that the cursor itself tells of.
+    func told(of gap: GapReason) -> HistoryReading {
+        HistoryReading(messages: messages, scanned: scanned, more: more, gap: gap, newest: newest)
+    }
+}

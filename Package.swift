@@ -92,6 +92,14 @@ let package = Package(
             ],
             swiftSettings: common
         ),
+        // Real servers, raw peers and a browser, for the tests at the edges.
+        .target(name: "Harness", path: "Tests/Harness", swiftSettings: common),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["Harness", "holdfast"],
+            exclude: ["Support"],
+            swiftSettings: common
+        ),
         // A process of its own that BusTests can kill.
         .executableTarget(
             name: "BusWriter",

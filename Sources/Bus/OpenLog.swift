@@ -110,6 +110,7 @@ final class OpenLog {
                 witness,
                 identity,
                 store.state,
+                epoch: try store.reading.epochs()?.current,
                 boot: shared.clocks.bootName
             )
             if reason != nil { try store.beginRandomEpoch() }
@@ -166,6 +167,7 @@ final class OpenLog {
         _ witness: Witness?,
         _ identity: FileIdentity,
         _ state: StateRow,
+        epoch: Epoch?,
         boot: String
     ) -> String? {
         if state.epoch == 0 { return "the log is new" }
@@ -179,6 +181,10 @@ final class OpenLog {
         }
         if state.head < witness.head {
             return "the log ends at \(state.head), but \(witness.head) was committed before"
+        }
+        // As long as the witness, but from before the newest epoch: an older copy that was written to elsewhere.
+        if witness.epoch != epoch?.name {
+            return "the log's newest epoch is not the one it was left in"
         }
         if witness.boot != boot && !witness.synced {
             return "the machine was restarted, which may have lost the newest messages"

@@ -191,7 +191,7 @@ struct SettingsReader {
 
     // MARK: Checks
 
-    /// Keys that an endpoint must have, and those that would have no effect.
+    /// Keys that an endpoint must have, those that would have no effect, and those that contradict each other.
     private mutating func check(
         _ endpoint: FixedEndpoint,
         _ section: IniFile.Section,
@@ -222,6 +222,15 @@ struct SettingsReader {
                 section.line,
                 "\(shown(Self.title(section))) has no channels; action = \(action) needs"
                     + " channels = NAME"
+            )
+        }
+        if endpoint.action == .subscribe, endpoint.cursor == .cookie, endpoint.onTimeout == .close {
+            report(
+                [read.lines["cursor"], read.lines["on_timeout"]].compactMap { $0 }.max()
+                    ?? section.line,
+                "cursor = cookie does not go with on_timeout = close: a closed answer carries no"
+                    + " cookie, so messages would be lost; allowed: cursor = query, or"
+                    + " on_timeout = answer or 204"
             )
         }
     }

@@ -81,13 +81,12 @@ extension ValueForm where Value == CORSSettings.Origins {
             case ["*"]: return .any
             default: break
             }
-            for item in items {
-                if let wrong = problem(inOrigin: item) {
-                    throw ValueError(
-                        items.count == 1 ? wrong : "has '\(shown(item))', which \(wrong)"
-                    )
+            let wrongs = items.compactMap { item in
+                problem(inOrigin: item).map { wrong in
+                    items.count == 1 ? wrong : "has '\(shown(item))', which \(wrong)"
                 }
             }
+            if !wrongs.isEmpty { throw ValueError(all: wrongs) }
             return .listed(items)
         },
         write: { origins in

@@ -47,16 +47,20 @@ extension ValueForm where Value == [ChannelName] {
         allowed: "names of channels separated by commas or blanks",
         read: { text throws(ValueError) in
             var names: [ChannelName] = []
+            var wrongs: [String] = []
             for item in separated(text) {
-                let name: ChannelName
                 do throws(ChannelNameError) {
-                    name = try ChannelName(item)
+                    let name = try ChannelName(item)
+                    if names.contains(name) {
+                        wrongs.append("names '\(name)' twice")
+                    } else {
+                        names.append(name)
+                    }
                 } catch {
-                    throw ValueError("has '\(shown(item))', but \(error)")
+                    wrongs.append("has '\(shown(item))', but \(error)")
                 }
-                if names.contains(name) { throw ValueError("names '\(name)' twice") }
-                names.append(name)
             }
+            if !wrongs.isEmpty { throw ValueError(all: wrongs) }
             if names.isEmpty { throw ValueError("names no channel") }
             return names
         },

@@ -4,6 +4,13 @@ struct ValueError: Error {
 
     init(_ wrong: String) { self.wrong = wrong }
 
+    /// What is wrong with each item of a list; not empty. The same is said once.
+    init(all wrongs: [String]) {
+        var distinct: [String] = []
+        for wrong in wrongs where !distinct.contains(wrong) { distinct.append(wrong) }
+        wrong = distinct.joined(separator: ", and ")
+    }
+
     static let outOfRange = ValueError("is out of range")
 }
 

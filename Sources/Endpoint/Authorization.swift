@@ -76,9 +76,10 @@ package struct ChannelRights: Sendable {
 }
 
 extension CGIRequest {
+    /// Only a clear yes counts: a variable of the web server's that came out otherwise than meant grants nothing.
     var isOperator: Bool {
         guard let value = self.operator else { return false }
-        return value != "0" && !value.equalsIgnoringCase("off")
+        return ["1", "on", "yes", "true"].contains { value.equalsIgnoringCase($0) }
     }
 
     /// Who publishes, as far as idempotency is concerned.

@@ -96,18 +96,28 @@ func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 /// 0x21 to 0x7E.
 func isVisibleASCII(_ byte: UInt8) -> Bool { (0x21...0x7E).contains(byte) }
 
+/// RFC 9110 §5.6.2
+func isTokenByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"):
+        true
+    default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+    }
+}
+
 func lowercase(_ byte: UInt8) -> UInt8 {
     (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
 }
 
 extension String {
-    /// Digits only, at most nine of them: whatever is larger is beyond every bound of ours anyway.
+    /// Digits only. What is larger than 999999999 counts as that, which is beyond every bound of ours anyway.
     var wholeNumber: Int? {
-        guard (1...9).contains(utf8.count) else { return nil }
+        guard !utf8.isEmpty else { return nil }
         var value = 0
         for byte in utf8 {
             guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
-            value = value * 10 + Int(byte - UInt8(ascii: "0"))
+            value = min(value * 10 + Int(byte - UInt8(ascii: "0")), 999_999_999)
         }
         return value
     }

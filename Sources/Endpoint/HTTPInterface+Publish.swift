@@ -58,7 +58,7 @@ extension HTTPInterface {
         guard let seconds = field.wholeNumber, seconds > 0 else {
             throw .badRequest(
                 "invalid_ttl",
-                "The field TTL is a whole number of seconds from 1 to 999999999."
+                "The field TTL is a whole number of seconds, at least 1."
             )
         }
         return seconds
@@ -105,15 +105,5 @@ extension HTTPInterface {
             )
         }
         return field
-    }
-
-    /// RFC 9110 §5.6.2
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
     }
 }

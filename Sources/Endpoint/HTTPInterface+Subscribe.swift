@@ -35,11 +35,11 @@ extension HTTPInterface {
             onGap: onGap,
             onTimeout: onTimeout,
             shape: shape,
-            link: query.link,
+            link: query.link.count <= Subscription.linkLimitBytes ? query.link : nil,
             preferredWaitSeconds: wait.isPreference ? wait.seconds : nil,
             cookie: cookie,
             startsEarly: waits && form == .json && cookie == nil && onTimeout == .answer
-                && startsEarly(request)
+                && onGap == .report && startsEarly(request)
         )
         return .subscribe(
             Poll(

@@ -164,7 +164,9 @@ package struct HTTPInterface: Sendable {
         case "ready": intent = .ready(shape)
         case "metrics": intent = .metrics(shape)
         case "status": intent = .status(shape)
-        case "chat", "chat.js", "chat.css":
+        // Not pages, whatever pages there are.
+        case "channels", "leave", "messages", "presence": throw .notFound
+        case _ where Self.isPageName(name):
             intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
         default:
             let directory = "messages/"
@@ -199,6 +201,20 @@ package struct HTTPInterface: Sendable {
             )
         }
         return intent
+    }
+
+    /// Which pages there are is not known here.
+    private static func isPageName(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count) && name.utf8.first != UInt8(ascii: ".")
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"),
+                    UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
     }
 
     /// OPTIONS, and a browser's question before a request that is not simple. Answered without authentication, for

@@ -23,18 +23,11 @@ package struct MessageRequest: Sendable {
     let rights: ChannelRights
     let shape: Shape
 
-    /// - Parameter message: nil if there is none of this id. Whether the requester may read its channel is checked here.
+    /// - Parameter message: nil if there is none of this id. Whether the requester may read its channel is checked
+    ///   here; where not, nothing tells that there is one.
     package func answer(_ message: Message?) -> Answer {
-        guard let message else { return shape.answer(.messageNotFound) }
-        guard rights.cover(message.channel) else {
-            return shape.answer(
-                Problem(
-                    .forbidden,
-                    "read_forbidden",
-                    "This message's channel is not open to this request: it needs HOLDFAST_READ from "
-                        + "the web server, or 'read = everyone' in an [allow] section of the ini file."
-                )
-            )
+        guard let message, rights.cover(message.channel) else {
+            return shape.answer(.messageNotFound)
         }
         var document = CGIDocument(.ok, shape)
         document.line("Cache-Control: no-store\r\n")
@@ -51,9 +44,9 @@ package struct MessageRequest: Sendable {
     package func unavailable() -> Answer { shape.answer(.unavailable) }
 }
 
-/// A page or script of our own: `-/chat`, `-/chat.js`, `-/chat.css`.
+/// A page of our own or what belongs to one, if there is any of this name: `-/chat`, `-/chat.js`, …
 package struct PageRequest: Sendable {
-    /// What stands behind `-/`.
+    /// What stands behind `-/`: ASCII letters, digits, `.` and `-`.
     package let name: String
     package let ifNoneMatch: String?
     package let shape: Shape

@@ -2,10 +2,13 @@
 ///
 /// A value goes into other people's answers as it is, and one that a browser's `JSON.parse` refuses would spoil
 /// the whole answer. Foundation's parser takes more than the grammar (a comma before a closing bracket), so that
-/// it is no guard. One walk, no recursion.
+/// it is no guard; others take less, where RFC 8259 warns of it (§6, §8.2), so that numbers without end and halves
+/// of characters are refused. One walk, no recursion.
 package enum JSONText {
     /// Brackets inside each other; many parsers stop at 512, and an answer adds some of its own.
     package static let depthLimit = 500
+    /// Characters of a number: some parsers make an error of digits beyond what a double holds (about 1e308).
+    package static let numberLimit = 300
 
     /// The value without the white space between its parts, so that it is one line.
     ///
@@ -18,7 +21,8 @@ package enum JSONText {
         guard walk.takeText() else {
             throw .badRequest(
                 "invalid_json",
-                "The body is not valid JSON; send other text as text/plain, or quote it."
+                walk.complaint
+                    ?? "The body is not valid JSON; send other text as text/plain, or quote it."
             )
         }
         return walk.compact
@@ -34,6 +38,8 @@ private struct JSONWalk {
     private let source: [UInt8]
     private var at = 0
     private(set) var compact: [UInt8] = []
+    /// What is wrong, where the grammar has nothing against it.
+    private(set) var complaint: String?
     /// Of each open bracket, whether it is an object's.
     private var open: [Bool] = []
 
@@ -116,7 +122,7 @@ private struct JSONWalk {
         return true
     }
 
-    /// RFC 8259 §7; a surrogate alone is left to the reader.
+    /// RFC 8259 §7
     private mutating func takeString() -> Bool {
         takeByte()
         while at < source.count {
@@ -137,18 +143,51 @@ private struct JSONWalk {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"),
             UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
             return true
-        case UInt8(ascii: "u"):
-            for _ in 0..<4 {
-                guard at < source.count, hexadecimalValue(source[at]) != nil else { return false }
-                takeByte()
-            }
-            return true
+        case UInt8(ascii: "u"): return takeCodeUnits()
         default: return false
         }
     }
 
-    /// RFC 8259 §6: `-`, digits without a zero in front, a fraction, an exponent.
+    /// The digits of a `\u` escape, and those of its other half where it is a surrogate.
+    private mutating func takeCodeUnits() -> Bool {
+        guard let unit = takeCodeUnit() else { return false }
+        guard (0xD800...0xDFFF).contains(unit) else { return true }
+        if unit < 0xDC00, isAt(UInt8(ascii: "\\")) {
+            takeByte()
+            if isAt(UInt8(ascii: "u")) {
+                takeByte()
+                if let low = takeCodeUnit(), (0xDC00...0xDFFF).contains(low) { return true }
+            }
+        }
+        complaint =
+            "The JSON has half a surrogate pair as an escape, which is no character; write both halves, as in "
+            + "\\ud83d\\ude00."
+        return false
+    }
+
+    private mutating func takeCodeUnit() -> UInt16? {
+        var unit: UInt16 = 0
+        for _ in 0..<4 {
+            guard at < source.count, let digit = hexadecimalValue(source[at]) else { return nil }
+            takeByte()
+            unit = unit << 4 | UInt16(digit)
+        }
+        return unit
+    }
+
     private mutating func takeNumber() -> Bool {
+        let start = at
+        guard takeNumberParts() else { return false }
+        guard at - start <= JSONText.numberLimit else {
+            complaint =
+                "The JSON has a number of more than \(JSONText.numberLimit) characters; send it as a string."
+            return false
+        }
+        return true
+    }
+
+    /// RFC 8259 §6: `-`, digits without a zero in front, a fraction, an exponent.
+    private mutating func takeNumberParts() -> Bool {
         if isAt(UInt8(ascii: "-")) { takeByte() }
         if isAt(UInt8(ascii: "0")) {
             takeByte()

@@ -1,35 +1,82 @@
-/// A `Content-Type` as it was said, with what Holdfast looks at (RFC 9110 §8.3.1).
+/// A `Content-Type` by the grammar of RFC 9110 §8.3.1, with what Holdfast looks at.
+///
+/// Whatever is not by the grammar is none: browsers cut such a field at commas and take the last part that is a
+/// type, so that `text/plain;a=,text/html` would be a page to them and plain text to us.
 struct MediaType {
+    /// As it was said; visible ASCII and spaces, so that it can be given out in a header field again.
     let text: String
     /// `type/subtype` in lower case, without parameters.
     let essence: String
-    let hasCharset: Bool
+    private let hasCharset: Bool
 
-    init(_ text: String) {
-        self.text = text
-        let source = text.utf8Span.span
-        let end = source.first(UInt8(ascii: ";"), in: 0..<source.count) ?? source.count
-        essence = source.text(source.trimmed(0..<end)).lowercased()
+    /// - Returns: nil on what is not by the grammar, has over 255 bytes, or more than visible ASCII and spaces.
+    init?(_ field: String) {
+        let source = field.utf8Span.span
+        guard source.count <= 255 else { return nil }
+        let whole = source.trimmed(0..<source.count)
+        for at in whole where !isVisibleASCII(source[at]) && source[at] != 0x20 { return nil }
+        let slash = source.endOfToken(whole)
+        guard slash > whole.lowerBound, slash < whole.upperBound,
+            source[slash] == UInt8(ascii: "/")
+        else { return nil }
+        var at = source.endOfToken(slash + 1..<whole.upperBound)
+        guard at > slash + 1 else { return nil }
+        text = source.text(whole)
+        essence = source.text(whole.lowerBound..<at).lowercased()
         var hasCharset = false
-        var start = end + 1
-        while start < source.count {
-            let next = source.first(UInt8(ascii: ";"), in: start..<source.count) ?? source.count
-            let equals = source.first(UInt8(ascii: "="), in: start..<next) ?? next
-            if source.text(source.trimmed(start..<equals)).equalsIgnoringCase("charset") {
-                hasCharset = true
+        while at < whole.upperBound {
+            let semicolon = source.endOfBlanks(at..<whole.upperBound)
+            guard semicolon < whole.upperBound, source[semicolon] == UInt8(ascii: ";") else {
+                return nil
             }
-            start = next + 1
+            let name = source.endOfBlanks(semicolon + 1..<whole.upperBound)
+            let equals = source.endOfToken(name..<whole.upperBound)
+            at = equals
+            // A parameter may be missing, as in `text/plain;`.
+            if equals == name { continue }
+            guard equals < whole.upperBound, source[equals] == UInt8(ascii: "="),
+                let end = source.endOfParameterValue(equals + 1..<whole.upperBound)
+            else { return nil }
+            at = end
+            if source.text(name..<equals).equalsIgnoringCase("charset") { hasCharset = true }
         }
         self.hasCharset = hasCharset
     }
 
-    /// Whether the text can be kept and given out in a header field again: `type/subtype`, at most 255 bytes, no control
-    /// character.
-    var isUsable: Bool {
-        text.utf8.count <= 255 && text.utf8.allSatisfy { isVisibleASCII($0) || $0 == 0x20 }
-            && essence.utf8.filter { $0 == UInt8(ascii: "/") }.count == 1
-            && !essence.utf8.contains(0x20) && essence.utf8.first != UInt8(ascii: "/")
-            && essence.utf8.last != UInt8(ascii: "/")
+    /// The type of a text that is UTF-8.
+    var withCharset: String {
+        if hasCharset { return text }
+        let end = text.utf8.lastIndex { $0 != UInt8(ascii: ";") && $0 != 0x20 }
+        return (end.map { String(text[...$0]) } ?? text) + "; charset=utf-8"
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate func endOfToken(_ range: Range<Int>) -> Int {
+        for at in range where !isTokenByte(self[at]) { return at }
+        return range.upperBound
+    }
+
+    fileprivate func endOfBlanks(_ range: Range<Int>) -> Int {
+        for at in range where !isBlank(self[at]) { return at }
+        return range.upperBound
+    }
+
+    /// Behind a token or a quoted string (RFC 9110 §5.6.4); nil where there is neither.
+    fileprivate func endOfParameterValue(_ range: Range<Int>) -> Int? {
+        guard !range.isEmpty, self[range.lowerBound] == UInt8(ascii: "\"") else {
+            let end = endOfToken(range)
+            return end > range.lowerBound ? end : nil
+        }
+        var at = range.lowerBound + 1
+        while at < range.upperBound {
+            switch self[at] {
+            case UInt8(ascii: "\""): return at + 1
+            case UInt8(ascii: "\\"): at += 2
+            default: at += 1
+            }
+        }
+        return nil
     }
 }
 

@@ -131,7 +131,7 @@ extension Problem {
     static let messageNotFound = Problem(
         .notFound,
         "message_not_found",
-        "There is no message with this id, or it is no longer kept."
+        "There is no message with this id, it is no longer kept, or this request may not read its channel."
     )
 
     static let malformedPath = badRequest(

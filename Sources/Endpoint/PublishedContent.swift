@@ -19,10 +19,10 @@ struct PublishedContent {
             )
             return
         }
-        let type = MediaType(contentType)
-        guard type.isUsable else {
+        guard let type = MediaType(contentType) else {
             throw .unsupported(
-                "The field Content-Type must be type/subtype, at most 255 visible ASCII characters."
+                "The field Content-Type must be type/subtype, with parameters as in ';charset=utf-8' where "
+                    + "needed: at most 255 visible ASCII characters, and only one type."
             )
         }
         switch type.essence {
@@ -42,7 +42,7 @@ struct PublishedContent {
             let isText =
                 type.essence.hasPrefix("text/")
                 && String(validating: body, as: UTF8.self) != nil
-            self.init(isText ? .text : .bytes, contentType, body)
+            self.init(isText ? .text : .bytes, type.text, body)
         }
     }
 

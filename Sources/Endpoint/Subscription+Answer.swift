@@ -4,7 +4,7 @@ internal import Configuration
 extension Subscription {
     /// The header block a hold begins with, or nil where the status stays open until the answer.
     ///
-    /// Bare answers know their status only in the end, and a cookie its cursor. Without Content-Length and Link;
+    /// Bare answers and those that fail on a gap know their status only in the end, and a cookie its cursor. Without Content-Length and Link;
     /// white space may follow before the body.
     package var earlyHeaders: [UInt8]? {
         guard startsEarly else { return nil }
@@ -18,11 +18,20 @@ extension Subscription {
 
     /// The answer to those who are held: the body alone if they had `earlyHeaders`.
     package func answer(_ reading: HistoryReading, epoch: Epoch) -> Answer {
+        if closes(on: reading) { return .closing }
+        let reading = reading.telling(owedGap)
         if startsEarly {
             let cursor = Cursor(epoch: epoch, offset: reading.scanned)
             return Answer(json(reading, cursor), .ok)
         }
         return complete(reading, epoch: epoch, revalidating: nil)
+    }
+
+    /// Only for those who were held: an immediate answer that closes would make its client come back at once, for
+    /// ever. An owed gap stays owed, for the client comes back with the same cursor.
+    private func closes(on reading: HistoryReading) -> Bool {
+        onTimeout == .close && reading.messages.isEmpty && !shape.headOnly
+            && (reading.gap == nil || onGap == .report)
     }
 
     package func unavailable() -> Answer { shape.answer(.unavailable) }
@@ -46,11 +55,11 @@ extension Subscription {
         }
         var position = reading.scanned
         if revalidating != nil, !reading.more { position = reading.newest }
-        if reading.messages.isEmpty {
-            if onTimeout == .close, !shape.headOnly { return .closing }
-            if form == .bare || onTimeout == .noContent {
-                return nothing(reading, Cursor(epoch: epoch, offset: position))
-            }
+        // A bare 204 tells a gap in a header field; who reads JSON looks for it in the body.
+        if reading.messages.isEmpty,
+            form == .bare || (onTimeout == .noContent && reading.gap == nil)
+        {
+            return nothing(reading, Cursor(epoch: epoch, offset: position))
         }
         if form == .bare, let message = reading.messages.first {
             if reading.messages.count > 1 { position = message.offset }
@@ -70,7 +79,7 @@ extension Subscription {
     private func nothing(_ reading: HistoryReading, _ cursor: Cursor) -> Answer {
         var document = CGIDocument(.noContent, shape)
         document.line("Cache-Control: no-store\r\n")
-        if form == .bare { bareFields(reading, cursor, &document) }
+        bareFields(reading, cursor, &document)
         position(cursor, &document)
         return document.answerWithoutBody()
     }
@@ -130,12 +139,14 @@ extension Subscription {
     /// How to go on: `Link`, and the cookie where the endpoint keeps one.
     private func position(_ cursor: Cursor, _ document: inout CGIDocument) {
         preference(&document)
-        document.field("Link: ") { bytes in
-            bytes.append("<?")
-            bytes.append(contentsOf: link)
-            bytes.append("since=")
-            bytes.append(cursor)
-            bytes.append(">; rel=\"next\"")
+        if let link {
+            document.field("Link: ") { bytes in
+                bytes.append("<?")
+                bytes.append(contentsOf: link)
+                bytes.append("since=")
+                bytes.append(cursor)
+                bytes.append(">; rel=\"next\"")
+            }
         }
         guard let cookie else { return }
         document.field("Set-Cookie: ") { bytes in
@@ -206,26 +217,37 @@ extension Poll {
 
 extension Message {
     /// The type of the body where it is served as it is. What a publisher sent must not run as a page of this
-    /// site, so everything that might is put into a sandbox without rights.
+    /// site, so that all of it is put into a sandbox without rights, whatever type it claims to be: browsers have
+    /// their own reading of types. One not by the grammar, as other ways in let it into the log, is not served.
     func contentFields(_ document: inout CGIDocument) {
         switch kind {
         case .json:
             document.line("Content-Type: application/json\r\n")
         case .text:
-            let type = MediaType(contentType.isEmpty ? "text/plain" : contentType)
             document.field(
                 "Content-Type: ",
-                safe: type.hasCharset ? type.text : type.text + "; charset=utf-8"
+                safe: MediaType(contentType)?.withCharset ?? "text/plain; charset=utf-8"
             )
-            if type.essence != "text/plain" {
-                document.line("Content-Security-Policy: sandbox\r\n")
-            }
         case .bytes:
             document.field(
                 "Content-Type: ",
-                safe: contentType.isEmpty ? "application/octet-stream" : contentType
+                safe: MediaType(contentType)?.text ?? "application/octet-stream"
             )
-            document.line("Content-Security-Policy: sandbox\r\n")
         }
+        document.line("Content-Security-Policy: sandbox\r\n")
+    }
+}
+
+extension HistoryReading {
+    /// The same with a gap that is owed, unless it has one of its own, which is newer.
+    fileprivate func telling(_ owed: GapReason?) -> HistoryReading {
+        guard let owed, gap == nil else { return self }
+        return HistoryReading(
+            messages: messages,
+            scanned: scanned,
+            more: more,
+            gap: owed,
+            newest: newest
+        )
     }
 }

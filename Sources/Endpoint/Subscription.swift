@@ -31,12 +31,26 @@ package struct Subscription: Hashable, Sendable {
     package let onTimeout: FixedEndpoint.OnTimeout
     package let shape: Shape
     /// The request's own query without `since`, `subscriber` and `_`; each piece is followed by `&`.
-    let link: [UInt8]
+    /// Nil where it is too long.
+    let link: [UInt8]?
     /// The `wait` preference (RFC 7240) that was followed.
     let preferredWaitSeconds: Int?
     let cookie: CursorCookie?
     /// The headers of a hold go out at once.
     let startsEarly: Bool
+    /// A gap that was known before the hold and is told when it ends.
+    package private(set) var owedGap: GapReason?
+
+    /// Web servers keep an answer's header in a buffer of 4 kB (nginx: `fastcgi_buffer_size`) and make an error of
+    /// what is longer; the rest of it needs less than half.
+    static let linkLimitBytes = 2048
+
+    /// The same, which tells this gap when the hold ends.
+    package func owing(_ gap: GapReason) -> Subscription {
+        var copy = self
+        copy.owedGap = gap
+        return copy
+    }
 }
 
 /// Where a subscriber begins.
@@ -49,7 +63,7 @@ package enum PollStart: Equatable, Sendable {
 
 /// A subscribe request.
 package struct Poll: Sendable {
-    package let subscription: Subscription
+    package private(set) var subscription: Subscription
     package let start: PollStart
     /// How long to hold while there is nothing, after clamp and jitter; 0: answer at once.
     package let waitMilliseconds: Int
@@ -59,4 +73,11 @@ package struct Poll: Sendable {
     /// An immediate poll without a cursor of its own: the same request may come again, and asks whether
     /// anything changed (ETag).
     package let isRevalidating: Bool
+
+    /// The same, whose held answer tells this gap.
+    package func owing(_ gap: GapReason) -> Poll {
+        var copy = self
+        copy.subscription = subscription.owing(gap)
+        return copy
+    }
 }

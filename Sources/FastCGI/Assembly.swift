@@ -7,6 +7,8 @@ struct Assembly {
 
     let id: RequestID
     let keepConnection: Bool
+    /// Where in the connection's bytes its BEGIN_REQUEST stood.
+    let begunAt: Int
     private(set) var stage = Stage.params
     private(set) var bodyDropped = false
     private(set) var paramsOversized = false
@@ -22,7 +24,8 @@ struct Assembly {
     var pairsAreWhole: Bool { pairs.isWhole }
     var pairsAreReadable: Bool { pairs.isReadable }
 
-    init(id: RequestID, keepConnection: Bool) {
+    init(id: RequestID, keepConnection: Bool, begunAt: Int) {
+        self.begunAt = begunAt
         self.id = id
         self.keepConnection = keepConnection
         records = Record.beginRequest(id: id, keepConnection: keepConnection)

@@ -58,6 +58,12 @@ package struct RequestAssembler {
         assemblies.isEmpty && isBetweenRecords && !isBroken
     }
 
+    /// Where in the bytes taken in so far the oldest unfinished request (or record) begins; nil while idle. An owner
+    /// that sees the same place for too long gives up waiting for the rest.
+    package var oldestUnfinished: Int? {
+        assemblies.lazy.map(\.begunAt).min() ?? (isBetweenRecords ? nil : recordOffset)
+    }
+
     var isBetweenRecords: Bool { record == nil && headerBytes == 0 }
 
     /// Takes in what was received, and calls `body` for everything that is complete with it.
@@ -259,7 +265,9 @@ package struct RequestAssembler {
         } else if assemblies.count >= limits.openRequests {
             refusal = .overloaded
         } else {
-            assemblies.append(Assembly(id: id, keepConnection: keepConnection))
+            assemblies.append(
+                Assembly(id: id, keepConnection: keepConnection, begunAt: recordOffset)
+            )
             return
         }
         body(

@@ -9,6 +9,8 @@ struct Connection {
     /// Requests that wait for the log.
     var pending: UInt16 = 0
     var flags: Flags = []
+    /// Counts its requests: a poll that the log kept waiting may have been overtaken by a newer one.
+    var requests: UInt32 = 0
     /// Nil for a connection that is idle or only holds.
     var extra: Extra?
 
@@ -24,6 +26,8 @@ struct Connection {
         static let mayMultiplex = Flags(rawValue: 8)
         /// Given up; the descriptor is closed at the end of the turn.
         static let dropped = Flags(rawValue: 16)
+        /// The peer has closed its sending side: nobody waits behind it for a message.
+        static let peerEnded = Flags(rawValue: 64)
         /// In the list of those with unread input.
         static let readAgain = Flags(rawValue: 32)
     }
@@ -31,7 +35,8 @@ struct Connection {
     /// The rare part: a request that has not arrived completely, an answer that has not gone out.
     final class Extra {
         var assembler: RequestAssembler?
-        /// Monotonic milliseconds since when the request has been incomplete.
+        /// Where the oldest incomplete request begins, and the monotonic milliseconds when that was seen first.
+        var incompleteAt: Int?
         var incompleteSince: Int64 = 0
         /// Bytes that the peer has not taken yet.
         var unsent: [UInt8] = []
@@ -39,7 +44,13 @@ struct Connection {
         /// Monotonic milliseconds of the last byte that went out.
         var progressedAt: Int64 = 0
         /// Whole requests that reuse the id of one that waits for the log; taken up in turn.
-        var queued: [[UInt8]] = []
+        var queued: [Queued] = []
+
+        struct Queued {
+            let records: [UInt8]
+            /// Its body was over the limit and is not in the records.
+            let bodyDropped: Bool
+        }
 
         var isEmpty: Bool { assembler == nil && unsent.isEmpty && queued.isEmpty }
     }

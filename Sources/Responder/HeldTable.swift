@@ -47,6 +47,10 @@ struct HeldTable {
 
     subscript(slot: Slot) -> Held { slots[Int(slot)] }
 
+    /// False once the request has ended, as others of its connection do when one of them finds the peer gone: who
+    /// goes through a list of slots asks before each.
+    func isHeld(_ slot: Slot) -> Bool { slots[Int(slot)].connection >= 0 }
+
     /// Adds a held request; `firstOfConnection` is the head of its connection's list.
     mutating func insert(_ held: Held, firstOfConnection: inout Slot) -> Slot {
         while firstOfInterest.count <= Int(held.interest) { firstOfInterest.append(-1) }

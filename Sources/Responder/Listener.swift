@@ -8,12 +8,21 @@ package import Reactor
 /// A Unix path is guarded by a lock file beside it, held for the process's life: a second copy says so instead
 /// of stealing the path, and whatever a killed process left is replaced.
 package final class Listener {
-    private let socket: OwnedDescriptor
+    private var socket: OwnedDescriptor?
     private let lock: OwnedDescriptor?
     /// The path to remove when the process ends, with the inode that is ours.
     private let path: (text: String, device: UInt64, inode: UInt64)?
 
-    package var descriptor: Int32 { socket.number }
+    /// -1 once closed.
+    package var descriptor: Int32 {
+        switch socket {
+        case .some(let socket): socket.number
+        case .none: -1
+        }
+    }
+
+    /// Turns away who comes from now on. A socket that others share goes on in their hands.
+    package func close() { socket = nil }
 
     package init(_ settings: FastCGISettings) throws(ListenerError) {
         switch settings.listen {
@@ -67,9 +76,18 @@ package final class Listener {
         // The place is filled, so that nothing else becomes descriptor 0.
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         dup2(null, 0)
-        close(null)
+        Glibc.close(null)
+        sendAtOnce(copy)
         try makeNonBlocking(copy)
         return OwnedDescriptor(copy)
+    }
+
+    /// Over TCP, answers that follow one another on a connection do not wait for acknowledgements; what is accepted
+    /// inherits it. Means nothing to a Unix socket.
+    private static func sendAtOnce(_ descriptor: Int32) {
+        var yes: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, size)
     }
 
     private static func makeNonBlocking(_ descriptor: Int32) throws(ListenerError) {
@@ -99,6 +117,7 @@ package final class Listener {
         var yes: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
         unsafe setsockopt(descriptor.number, SOL_SOCKET, SO_REUSEADDR, &yes, size)
+        sendAtOnce(descriptor.number)
         let bound: Int32
         if isIPv6 {
             var where6 = sockaddr_in6()

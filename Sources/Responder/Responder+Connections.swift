@@ -11,8 +11,12 @@ extension Responder {
     // MARK: Accepting
 
     func acceptConnections() {
-        while true {
-            guard openConnections < settings.fastcgi.maxConnections else { return pauseAccepting() }
+        // A bounded share: what is to be delivered must not wait for a crowd of newcomers.
+        for _ in 0..<256 {
+            guard openConnections < connectionLimit else {
+                metrics[.connections] += 1
+                return pauseAccepting()
+            }
             let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
             let descriptor = Int32(
                 SystemCalls.retrying {
@@ -21,8 +25,13 @@ extension Responder {
             )
             guard descriptor >= 0 else {
                 if errno == ECONNABORTED { continue }
-                if errno == EMFILE || errno == ENFILE { refuseForWantOfDescriptors() }
-                return
+                if errno == EAGAIN || errno == EWOULDBLOCK { return }
+                // Those who are done with would be closed at the end of the turn.
+                if errno == EMFILE, !dropped.isEmpty {
+                    closeDropped()
+                    continue
+                }
+                return refuseForWantOfDescriptors()
             }
             metrics.accepted += 1
             while connections.count <= Int(descriptor) { connections.append(Connection()) }
@@ -36,13 +45,13 @@ extension Responder {
 
     /// Newcomers wait in the socket's backlog until somebody leaves.
     private func pauseAccepting() {
-        metrics[.connections] += 1
         epoll.remove(listener.descriptor)
         isAccepting = false
     }
 
     private func resumeAccepting() {
-        guard !isAccepting, !isStopping, openConnections < settings.fastcgi.maxConnections else {
+        guard !isAccepting, !isStopping, openConnections < connectionLimit, now >= acceptAgainAt
+        else {
             return
         }
         do {
@@ -57,7 +66,11 @@ extension Responder {
     /// does not stay readable and the loop does not spin.
     private func refuseForWantOfDescriptors() {
         metrics[.descriptors] += 1
-        if spare >= 0 { close(spare) }
+        guard spare >= 0 else {
+            acceptAgainAt = now + 250
+            return pauseAccepting()
+        }
+        close(spare)
         let descriptor = accept4(listener.descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
         if descriptor >= 0 { close(descriptor) }
         spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
@@ -107,13 +120,15 @@ extension Responder {
     ///
     /// A read that does not fill the buffer has emptied the socket, and the next edge will be told; where the
     /// peer has closed, only the end of the stream ends the reading.
-    private func read(_ descriptor: Int32, toTheEnd: Bool) {
+    func read(_ descriptor: Int32, toTheEnd: Bool) {
         for _ in 0..<4 {
             guard connections[Int(descriptor)].isOpen else { return }
             switch unsafe SystemCalls.receive(descriptor, into: input) {
             case .bytes(let count):
                 unsafe frame(descriptor, UnsafeRawBufferPointer(rebasing: input[..<count]))
-                if unsafe count < input.count, !toTheEnd { return }
+                let isDrained = unsafe count < input.count && !toTheEnd
+                // In the midst of a request a socket may hand out less than it has.
+                if isDrained, connections[Int(descriptor)].extra?.assembler == nil { return }
             case .wouldBlock:
                 return
             case .ended:
@@ -133,16 +148,32 @@ extension Responder {
         let extra = connections[Int(descriptor)].extra
         var assembler = extra?.assembler ?? RequestAssembler(limits: framing)
         extra?.assembler = nil
-        var finishedOne = extra == nil
         unsafe assembler.receive(bytes) { event in
             guard connections[Int(descriptor)].isOpen else { return }
-            if case .request = event { finishedOne = true }
             handle(event, descriptor)
         }
-        guard connections[Int(descriptor)].isOpen, !assembler.isIdle else { return }
+        guard connections[Int(descriptor)].isOpen, let place = assembler.oldestUnfinished else {
+            connections[Int(descriptor)].extra?.incompleteAt = nil
+            return
+        }
         let keeper = makeExtra(descriptor)
-        if finishedOne || keeper.incompleteSince == 0 { keeper.incompleteSince = now }
+        if keeper.incompleteAt != place {
+            (keeper.incompleteAt, keeper.incompleteSince) = (place, now)
+        }
         keeper.assembler = assembler
+    }
+
+    /// Acts on whole requests that were put aside, without touching what is being received.
+    func frameAside(_ descriptor: Int32, _ queued: Connection.Extra.Queued) {
+        var assembler = RequestAssembler(limits: framing)
+        unsafe queued.records.withUnsafeBytes { bytes in
+            unsafe assembler.receive(bytes) { event in
+                guard connections[Int(descriptor)].isOpen, case .request(let framed) = event else {
+                    return
+                }
+                begin(framed, descriptor, bodyDropped: queued.bodyDropped)
+            }
+        }
     }
 
     /// The connection's rare part, made at need; the housekeeping drops it when it is empty.
@@ -157,19 +188,17 @@ extension Responder {
     /// The peer closed its sending side, or all of it: nobody waits behind it any more. What was published is
     /// still answered, in case only the sending side is closed.
     private func peerEnded(_ descriptor: Int32) {
-        for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
-        where held[slot].startedEarly {
-            // lighttpd tells of a departure by half-closing, and would log an answer that just stops as an error.
-            let end = Record.endRequest(
-                id: held[slot].requestID,
-                appStatus: 0,
-                protocolStatus: .requestComplete
-            )
-            _ = unsafe end.withUnsafeBytes { unsafe SystemCalls.send(descriptor, $0) }
+        // lighttpd tells of a departure by half-closing. It would log an answer that just stops as an error; and who
+        // only closed his sending side reads on.
+        if connections[Int(descriptor)].extra?.unsent.isEmpty ?? true {
+            for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
+            where held.isHeld(slot) && held[slot].startedEarly {
+                answerEmpty(slot, .closed)
+            }
         }
         endHolds(of: descriptor, .closed)
         connections[Int(descriptor)].extra?.assembler = nil
-        connections[Int(descriptor)].flags.insert(.closesWhenIdle)
+        connections[Int(descriptor)].flags.formUnion([.closesWhenIdle, .peerEnded])
         dropIfDone(descriptor)
     }
 
@@ -197,7 +226,8 @@ extension Responder {
     private func keep(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Bool {
         let extra = makeExtra(descriptor)
         let isFirst = extra.unsent.isEmpty
-        if extra.unsent.count - extra.sent + bytes.count > settings.limits.unsentBytes {
+        // One answer is always taken: its size is bounded elsewhere, and it could never be delivered otherwise.
+        if !isFirst, extra.unsent.count - extra.sent + bytes.count > settings.limits.unsentBytes {
             metrics[.unsentBytes] += 1
             drop(descriptor, .closed)
             return false
@@ -226,6 +256,10 @@ extension Responder {
         case .ended:
             drop(descriptor, .closed)
             return
+        }
+        if extra.sent > 262_144, extra.sent * 2 > extra.unsent.count {
+            extra.unsent.removeFirst(extra.sent)
+            extra.sent = 0
         }
         if extra.sent == extra.unsent.count {
             (extra.unsent, extra.sent) = ([], 0)
@@ -302,8 +336,6 @@ extension Responder {
             {
                 metrics[.unsentTime] += 1
                 drop(descriptor, .closed)
-            } else if extra.assembler == nil {
-                extra.incompleteSince = 0
             }
         }
         expirePending()

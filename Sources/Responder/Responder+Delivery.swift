@@ -27,6 +27,8 @@ extension Responder {
         case .unavailable(let sentence):
             if logTrouble != sentence { logger.error("\(sentence)") }
             logTrouble = sentence
+            // Who starts with a log that can't be opened has been set up wrongly, and should hear of it at once.
+            if tail == nil { failure = LogUnavailable() }
         case .notice(let sentence):
             logger.notice("\(sentence)")
         }
@@ -37,7 +39,7 @@ extension Responder {
     /// Makes each answer once for all who asked for the same, and sends it to each of them.
     private func deliver(_ batch: CommittedBatch, committedAt: Int64) {
         var delivered = 0
-        for share in audience.shares(of: batch) {
+        for share in audience.shares(of: batch) where isHeld(share.id) {
             let subscription = audience[share.id]
             let taken = share.messages.prefixWithin(
                 messages: subscription.messageLimit,
@@ -58,6 +60,9 @@ extension Responder {
         let microseconds = (MonotonicClock.nanoseconds() - committedAt) / 1000
         metrics.latency.record(microseconds: microseconds, times: delivered)
     }
+
+    /// False once the last one has ended, as happens when a peer with several holds turns out to be gone.
+    private func isHeld(_ interest: Int32) -> Bool { held.first(ofInterest: interest) != nil }
 
     /// Answers everybody who holds one interest; returns how many.
     @discardableResult
@@ -86,7 +91,7 @@ extension Responder {
     ) {
         let requester = takeOut(slot, ending)
         metrics.answers[min(5, answer.status / 100)] += 1
-        if answer.closes { return drop(requester.connection, .closed) }
+        guard !answer.closes else { return finishWithoutAnswer(requester) }
         if requester.id.value == 1 {
             finish(requester, encoded.bytes)
         } else {
@@ -131,7 +136,7 @@ extension Responder {
     func expireHolds() {
         // Equal holds that expire in one turn get one answer.
         var answers: [Int32: (Answer, EncodedAnswer)] = [:]
-        for slot in deadlines.expire(now: now) {
+        for slot in deadlines.expire(now: now) where held.isHeld(slot) {
             guard let tail else { return }
             let interest = held[slot].interest
             let ready =
@@ -150,7 +155,8 @@ extension Responder {
 
     func answerAllHolds(_ ending: Ending) {
         for descriptor in connections.indices where connections[descriptor].isOpen {
-            for slot in held.slots(from: connections[descriptor].firstHeld) {
+            for slot in held.slots(from: connections[descriptor].firstHeld) where held.isHeld(slot)
+            {
                 answerEmpty(slot, ending)
             }
         }
@@ -217,11 +223,15 @@ extension Responder {
             gap: gap,
             newest: resume
         )
-        for interest in audience.all { release(interest, reading, .gap) }
+        for interest in audience.all where isHeld(interest) { release(interest, reading, .gap) }
     }
 
     private func appended(_ ticket: UInt64, _ outcome: AppendOutcome) {
-        guard let waiting = take(ticket), case .publish(let publication, _, _) = waiting.work else {
+        if let charge = charges.removeValue(forKey: ticket) {
+            queuedMessages -= charge.messages
+            queuedBytes -= charge.bytes
+        }
+        guard let waiting = take(ticket), case .publish(let publication) = waiting.work else {
             return
         }
         let result =

@@ -6,12 +6,13 @@ internal import FastCGI
 /// A request that waits for the log.
 struct Pending {
     enum Work {
-        case poll(Poll, Question)
-        case publish(Publication, messages: Int, bytes: Int)
+        case poll(Poll, Question, Epoch)
+        case publish(Publication)
         case message(MessageRequest)
     }
 
-    /// What a poll asked the log.
+    /// What a poll asked the log. The epoch beside it is the one it was asked in: an answer that comes in another
+    /// may be about another log.
     enum Question {
         /// Whether it is ahead of this process, before a cursor is called unknown.
         case lookAhead
@@ -26,6 +27,12 @@ struct Pending {
     let deadline: Int64
 }
 
+/// A request by what its peer calls it.
+struct RequestKey: Hashable {
+    let connection: Int32
+    let id: RequestID
+}
+
 /// Requests that wait for the log: each is answered once, by the log or by the clock, if it is still there.
 extension Responder {
     func wait(_ requester: Requester, _ work: Pending.Work, seconds: Int64) -> UInt64 {
@@ -36,6 +43,7 @@ extension Responder {
             work: work,
             deadline: now + seconds * 1000
         )
+        pendingTickets[RequestKey(connection: requester.connection, id: requester.id)] = lastTicket
         connections[Int(requester.connection)].pending += 1
         return lastTicket
     }
@@ -43,16 +51,23 @@ extension Responder {
     /// The request behind a ticket, once; nil if nobody waits for it any more.
     func take(_ ticket: UInt64) -> Pending? {
         guard let waiting = pending.removeValue(forKey: ticket) else { return nil }
-        if case .publish(_, let messages, let bytes) = waiting.work {
-            queuedMessages -= messages
-            queuedBytes -= bytes
-        }
-        let connection = connections[Int(waiting.requester.connection)]
+        let key = RequestKey(connection: waiting.requester.connection, id: waiting.requester.id)
+        if pendingTickets[key] == ticket { pendingTickets[key] = nil }
+        let connection = connections[Int(key.connection)]
         guard connection.flags.contains(.open), connection.generation == waiting.generation else {
             return nil
         }
-        connections[Int(waiting.requester.connection)].pending -= 1
+        connections[Int(key.connection)].pending -= 1
         return waiting
+    }
+
+    /// The ticket of a connection's request that waits for the log, if there is one of this id.
+    func pendingTicket(_ descriptor: Int32, _ id: RequestID) -> UInt64? {
+        guard connections[Int(descriptor)].pending > 0,
+            let ticket = pendingTickets[RequestKey(connection: descriptor, id: id)],
+            pending[ticket]?.generation == connections[Int(descriptor)].generation
+        else { return nil }
+        return ticket
     }
 
     /// Ends the waiting of those whom the log keeps waiting too long.
@@ -60,10 +75,10 @@ extension Responder {
         for (ticket, waiting) in pending where now >= waiting.deadline {
             guard take(ticket) != nil else { continue }
             switch waiting.work {
-            case .publish(let publication, _, _):
+            case .publish(let publication):
                 metrics[.publishTime] += 1
                 answer(waiting.requester, publication.outcomeUnknown())
-            case .poll(let poll, _): answer(waiting.requester, poll.subscription.unavailable())
+            case .poll(let poll, _, _): answer(waiting.requester, poll.subscription.unavailable())
             case .message(let request): answer(waiting.requester, request.unavailable())
             }
         }

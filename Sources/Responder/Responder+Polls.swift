@@ -63,7 +63,7 @@ extension Responder {
     ) {
         let gap = gap ?? reading.gap
         if reading.messages.isEmpty, poll.mayWait(despite: gap), !isStopping {
-            hold(poll, requester)
+            hold(gap.map(poll.owing) ?? poll, requester)
         } else {
             answer(requester, poll, gap.map(reading.told) ?? reading)
         }
@@ -75,7 +75,16 @@ extension Responder {
         _ start: HistoryStart,
         _ question: Pending.Question
     ) {
-        let ticket = wait(requester, .poll(poll, question), seconds: 10)
+        guard let tail, pending.count < settings.limits.heldRequests else {
+            metrics[.heldRequests] += 1
+            return answer(requester, poll.subscription.busy())
+        }
+        var start = start
+        // More than one answer takes is never read ahead.
+        if case .last(let count) = start {
+            start = .last(min(count, settings.limits.answerMessages))
+        }
+        let ticket = wait(requester, .poll(poll, question, tail.epochs.current), seconds: 10)
         log.read(
             HistoryRequest(
                 ticket: ticket,
@@ -88,10 +97,12 @@ extension Responder {
     }
 
     func historyRead(_ ticket: UInt64, _ outcome: Result<HistoryReading, LogFailure>) {
-        guard let waiting = take(ticket), case .poll(let poll, let question) = waiting.work else {
-            return
-        }
+        guard let waiting = take(ticket),
+            case .poll(let poll, let question, let epoch) = waiting.work
+        else { return }
         let requester = waiting.requester
+        // The log was replaced meanwhile: the cursor is judged anew, and what was read is of no use.
+        guard tail?.epochs.current == epoch else { return serve(poll, requester, isFinal: false) }
         guard case .success(let reading) = outcome else {
             return answer(requester, poll.subscription.unavailable())
         }
@@ -102,7 +113,7 @@ extension Responder {
             let gap = gap ?? reading.gap
             if reading.messages.isEmpty, poll.mayWait(despite: gap) {
                 // What was committed since the log looked is in memory by now.
-                answerOrHold(poll, requester, after: reading.scanned, gap: nil)
+                answerOrHold(poll, requester, after: reading.scanned, gap: gap)
             } else {
                 answer(requester, poll, gap.map(reading.told) ?? reading)
             }
@@ -110,6 +121,19 @@ extension Responder {
     }
 
     func hold(_ poll: Poll, _ requester: Requester) {
+        let connection = connections[Int(requester.connection)]
+        // Given up in this turn, while an older request of it was being ended.
+        guard connection.isOpen else { return }
+        // The peer went while the log was asked; no edge will tell of that again.
+        guard !connection.flags.contains(.peerEnded) else {
+            return dropIfDone(requester.connection)
+        }
+        let isOvertaken =
+            requester.ordinal != connection.requests && !connection.flags.contains(.mayMultiplex)
+        guard !isOvertaken, connection.extra?.queued.isEmpty ?? true else {
+            guard let tail else { return }
+            return answer(requester, poll, tail.nothingNew(newest: tail.head))
+        }
         guard held.count < settings.limits.heldRequests else {
             metrics[.heldRequests] += 1
             return answer(requester, poll.subscription.busy())
@@ -137,9 +161,12 @@ extension Responder {
 
 extension Poll {
     /// Whether to hold when there are no messages. A gap is told at once, but to clients for whom an empty
-    /// answer is a closed connection: they would learn nothing and come back for ever.
+    /// answer is a closed connection: they would learn nothing and come back for ever, and are told with the first
+    /// message.
     fileprivate func mayWait(despite gap: GapReason?) -> Bool {
-        waitMilliseconds > 0 && (gap == nil || subscription.onTimeout == .close)
+        waitMilliseconds > 0
+            && (gap == nil
+                || subscription.onTimeout == .close && subscription.onGap == .report)
     }
 }
 

@@ -11,16 +11,22 @@ struct Requester {
     let connection: Int32
     let id: RequestID
     let keepConnection: Bool
+    /// Which of its connection's requests it is.
+    var ordinal: UInt32 = 0
 }
 
 /// From a framed request to an answer, a hold, or a question to the log.
 extension Responder {
     func handle(_ event: FramingEvent, _ descriptor: Int32) {
         switch event {
-        case .request(let framed): begin(framed, descriptor)
+        case .request(let framed): begin(framed, descriptor, bodyDropped: framed.bodyDropped)
         case .abort(let id): abort(id, descriptor)
         case .reply(let bytes): send(descriptor, bytes)
         case .askedValues: connections[Int(descriptor)].flags.insert(.mayMultiplex)
+        case .refuse(let id, _, _) where isInUse(id, descriptor),
+            .oversizedParams(let id, _) where isInUse(id, descriptor):
+            logger.warning("connection closed: it began a request whose id was in use")
+            drop(descriptor, .closed)
         case .refuse(let id, let keepConnection, let bytes):
             finish(Requester(connection: descriptor, id: id, keepConnection: keepConnection), bytes)
         case .oversizedParams(let id, let keepConnection):
@@ -39,12 +45,21 @@ extension Responder {
         }
     }
 
-    private func begin(_ framed: FramedRequest, _ descriptor: Int32) {
-        guard !waitForTurn(framed, descriptor) else { return }
+    /// Whether a request of this id is held, or waits for the log.
+    private func isInUse(_ id: RequestID, _ descriptor: Int32) -> Bool {
+        pendingTicket(descriptor, id) != nil
+            || held.slots(from: connections[Int(descriptor)].firstHeld)
+                .contains { held[$0].requestID == id }
+    }
+
+    /// Decodes a whole request and acts on it.
+    func begin(_ framed: FramedRequest, _ descriptor: Int32, bodyDropped: Bool) {
+        guard !waitForTurn(framed, descriptor, bodyDropped: bodyDropped) else { return }
+        connections[Int(descriptor)].requests &+= 1
         endOlderHolds(descriptor, newer: framed.id)
         metrics.requests += 1
         var request = CGIRequest()
-        request.bodyDropped = framed.bodyDropped
+        request.bodyDropped = bodyDropped
         let decoded = codec.decode(framed) { decoded in
             unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
             request.body = decoded.readBody()
@@ -58,7 +73,8 @@ extension Responder {
         let requester = Requester(
             connection: descriptor,
             id: framed.id,
-            keepConnection: framed.keepConnection
+            keepConnection: framed.keepConnection,
+            ordinal: connections[Int(descriptor)].requests
         )
         act(on: interface.intent(of: request, random: jitter.next()), requester)
     }
@@ -66,22 +82,24 @@ extension Responder {
     /// A request with the id of one that still waits for the log comes after it.
     ///
     /// - Returns: true if the request was put aside (or the connection given up).
-    private func waitForTurn(_ framed: FramedRequest, _ descriptor: Int32) -> Bool {
+    private func waitForTurn(
+        _ framed: FramedRequest,
+        _ descriptor: Int32,
+        bodyDropped: Bool
+    ) -> Bool {
         let connection = connections[Int(descriptor)]
         let isQueueing = !(connection.extra?.queued.isEmpty ?? true)
         guard connection.pending > 0 || isQueueing else { return false }
-        let reused = pending.values.contains {
-            $0.requester.connection == descriptor && $0.generation == connection.generation
-                && $0.requester.id == framed.id
-        }
-        guard reused || isQueueing else { return false }
+        guard isQueueing || pendingTicket(descriptor, framed.id) != nil else { return false }
         let extra = makeExtra(descriptor)
         guard extra.queued.count < 16 else {
             metrics[.queuedRequests] += 1
             drop(descriptor, .closed)
             return true
         }
-        extra.queued.append(unsafe [UInt8](framed.records))
+        extra.queued.append(
+            .init(records: unsafe [UInt8](framed.records), bodyDropped: bodyDropped)
+        )
         return true
     }
 
@@ -94,9 +112,10 @@ extension Responder {
             guard let extra = connections[Int(descriptor)].extra else { continue }
             let queued = extra.queued
             extra.queued = []
-            for records in queued {
-                unsafe records.withUnsafeBytes { unsafe frame(descriptor, $0) }
+            for request in queued where connections[Int(descriptor)].isOpen {
+                frameAside(descriptor, request)
             }
+            dropIfDone(descriptor)
         }
     }
 
@@ -106,7 +125,9 @@ extension Responder {
         let connection = connections[Int(descriptor)]
         guard connection.firstHeld >= 0 else { return }
         for slot in held.slots(from: connection.firstHeld)
-        where !connection.flags.contains(.mayMultiplex) || held[slot].requestID == id {
+        where held.isHeld(slot)
+            && (!connection.flags.contains(.mayMultiplex) || held[slot].requestID == id)
+        {
             answerEmpty(slot, .newerRequest)
         }
     }
@@ -122,17 +143,12 @@ extension Responder {
             )
             return
         }
-        for (ticket, waiting) in pending
-        where waiting.requester.connection == descriptor
-            && waiting.generation == connection.generation && waiting.requester.id == id
-        {
-            guard let requester = take(ticket)?.requester else { return }
-            finish(
-                requester,
-                Record.endRequest(id: id, appStatus: 0, protocolStatus: .requestComplete)
-            )
-            return
-        }
+        guard let ticket = pendingTicket(descriptor, id), let requester = take(ticket)?.requester
+        else { return }
+        finish(
+            requester,
+            Record.endRequest(id: id, appStatus: 0, protocolStatus: .requestComplete)
+        )
     }
 
     // MARK: Acting
@@ -165,13 +181,11 @@ extension Responder {
             metrics[.publishQueue] += 1
             return answer(requester, publication.busy())
         }
+        let ticket = wait(requester, .publish(publication), seconds: 2)
+        // Given back when the log says what became of it, whoever still waits for that by then.
+        charges[ticket] = (messages, bytes)
         queuedMessages += messages
         queuedBytes += bytes
-        let ticket = wait(
-            requester,
-            .publish(publication, messages: messages, bytes: bytes),
-            seconds: 2
-        )
         log.append(
             Append(
                 ticket: ticket,
@@ -199,8 +213,20 @@ extension Responder {
             notesResumeAt = now + 60_000
         }
         metrics.answers[min(5, answer.status / 100)] += 1
-        if answer.closes { return drop(requester.connection, .closed) }
+        guard !answer.closes else { return finishWithoutAnswer(requester) }
         finish(requester, codec.encode(answer.document).bytes(for: requester.id))
+    }
+
+    /// Ends a request without an answer, which closes the client's connection or makes an error of the web server's.
+    /// Closing ours instead would end what else is on it, and make nginx take a kept connection for a stale one
+    /// and ask again.
+    func finishWithoutAnswer(_ requester: Requester) {
+        let end = Record.endRequest(
+            id: requester.id,
+            appStatus: 0,
+            protocolStatus: .requestComplete
+        )
+        finish(requester, end)
     }
 
     /// Sends the last bytes of a request.

@@ -32,8 +32,11 @@ package import Reactor
     // Connections
     var connections: ContiguousArray<Connection> = []
     var openConnections = 0
-    /// Whether epoll watches the listening socket.
+    /// Whether epoll watches the listening socket, and when it may again at the earliest.
     var isAccepting = true
+    var acceptAgainAt: Int64 = 0
+    /// As in the ini file, but never all descriptors there are: the log needs some too.
+    let connectionLimit: Int
     /// Descriptors given up in this turn.
     var dropped: [Int32] = []
     /// Connections whose input was not read to its end in this turn.
@@ -55,8 +58,13 @@ package import Reactor
     /// Nil until the log is open.
     var tail: Tail?
     var logTrouble: String?
+    /// Ends the loop.
+    var failure: LogUnavailable?
     var pending: [UInt64: Pending] = [:]
     var lastTicket: UInt64 = 0
+    var pendingTickets: [RequestKey: UInt64] = [:]
+    /// What each publish request adds to the queue of the log.
+    var charges: [UInt64: (messages: Int, bytes: Int)] = [:]
     var queuedMessages = 0
     var queuedBytes = 0
 
@@ -78,6 +86,7 @@ package import Reactor
     /// in the log why it can't and returns nil.
     package init(
         settings: Settings,
+        descriptorLimit: Int,
         logger: Logger,
         signals: SignalDescriptor,
         reload: @escaping () -> Settings?
@@ -86,6 +95,7 @@ package import Reactor
         self.logger = logger
         self.signals = signals
         self.reload = reload
+        connectionLimit = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64))
         interface = HTTPInterface(settings: settings)
         codec = try Codec()
         framing = Self.framingLimits(settings)
@@ -117,6 +127,7 @@ package import Reactor
 
     /// Serves until SIGTERM or SIGINT, then answers everybody and returns.
     package func run() throws {
+        defer { listener.removePath() }
         log.start()
         while !mayStop {
             let count = try epoll.wait(milliseconds: waitingTime)
@@ -131,13 +142,15 @@ package import Reactor
                 keepHouse()
             }
             closeDropped()
+            if let failure { throw failure }
         }
         for descriptor in connections.indices where connections[descriptor].isOpen {
             drop(Int32(descriptor), .shutdown)
         }
         closeDropped()
-        log.stop()
-        listener.removePath()
+        // Nothing is queued any more, unless somebody else is stuck inside the gate.
+        let left = (stopDeadline ?? now) - MonotonicClock.milliseconds()
+        log.stop(patienceMilliseconds: max(500, left))
     }
 
     private func dispatch(_ readiness: Readiness) {
@@ -152,7 +165,7 @@ package import Reactor
     private var waitingTime: Int32 {
         if !unread.isEmpty || !turnsDue.isEmpty { return 0 }
         var wait = deadlines.millisecondsToNext(now: now) ?? 60_000
-        if isStopping || !pending.isEmpty || !unfinished.isEmpty {
+        if isStopping || !isAccepting || !pending.isEmpty || !unfinished.isEmpty {
             wait = min(wait, max(1, housekeepingAt - now))
         }
         return Int32(clamping: wait)
@@ -198,9 +211,14 @@ package import Reactor
         guard !isStopping else { return }
         stopDeadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
         logger.notice("stopping", metadata: ["held": "\(held.count)"])
+        // Whoever is in the backlog was told that he is connected, and gets an answer.
+        acceptConnections()
         if isAccepting { epoll.remove(listener.descriptor) }
+        listener.close()
         answerAllHolds(.shutdown)
         for descriptor in connections.indices where connections[descriptor].isOpen {
+            // A request may be on its way already on a connection that looks idle.
+            read(Int32(descriptor), toTheEnd: false)
             connections[descriptor].flags.insert(.closesWhenIdle)
             dropIfDone(Int32(descriptor))
         }
@@ -224,6 +242,11 @@ struct Jitter {
         state ^= state << 17
         return UInt32(truncatingIfNeeded: state >> 32)
     }
+}
+
+/// The log could not be opened when the process started; the sentence was logged before.
+struct LogUnavailable: Error, CustomStringConvertible {
+    var description: String { "not started: the log cannot be used (see [bus] in the ini file)" }
 }
 
 /// A log event and the moment it was told, for the latency histogram.

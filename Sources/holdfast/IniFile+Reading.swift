@@ -1,5 +1,5 @@
 internal import Configuration
-internal import Foundation
+internal import Glibc
 
 /// Where the ini file is, and what is in it.
 enum IniFileReader {
@@ -7,17 +7,18 @@ enum IniFileReader {
 
     /// The settings, or every problem as a line for people.
     static func read(_ path: String) -> Result<Settings, IniFileProblems> {
-        let bytes: [UInt8]
-        do {
-            bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-        } catch {
-            let reason = (error as NSError).localizedFailureReason ?? error.localizedDescription
-            return .failure(
-                IniFileProblems(lines: [
-                    "\(path): cannot be read: \(reason); name the ini file with --config FILE"
-                ])
-            )
+        guard let file = unsafe fopen(path, "re") else {
+            return .failure(.unreadable(path, code: errno))
         }
+        defer { unsafe fclose(file) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = unsafe fread(&buffer, 1, buffer.count, file)
+            if count == 0 { break }
+            bytes += buffer[..<count]
+        }
+        if unsafe ferror(file) != 0 { return .failure(.unreadable(path, code: errno)) }
         switch Settings.read(bytes) {
         case .success(let settings): return .success(settings)
         case .failure(let problems):
@@ -29,4 +30,11 @@ enum IniFileReader {
 /// What is wrong with an ini file, a line each.
 struct IniFileProblems: Error {
     let lines: [String]
+
+    static func unreadable(_ path: String, code: Int32) -> IniFileProblems {
+        let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+        return IniFileProblems(lines: [
+            "\(path): cannot be read: \(reason); name the ini file with --config FILE"
+        ])
+    }
 }

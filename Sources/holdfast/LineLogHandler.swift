@@ -1,5 +1,5 @@
 internal import Configuration
-internal import Foundation
+internal import Glibc
 internal import Logging
 internal import Synchronization
 
@@ -51,8 +51,12 @@ struct LineLogHandler: LogHandler {
             line += " \(key)=\(Self.printable("\(value)"))"
         }
         line += "\n"
-        // One write, so that lines of several processes on one file do not mix.
-        FileHandle.standardError.write(Data(line.utf8))
+        // One write, so that lines of several processes on one file do not mix. A log that can't be written, on a
+        // full disk say, is no reason to stop serving.
+        var bytes = line
+        bytes.withUTF8 { text in
+            while unsafe write(2, text.baseAddress, text.count) < 0, errno == EINTR {}
+        }
     }
 
     static func printable(_ text: String) -> String {

@@ -38,7 +38,12 @@ struct Serve: ParsableCommand {
 
         let responder: Responder
         do {
-            responder = try Responder(settings: settings, logger: logger, signals: signals) {
+            responder = try Responder(
+                settings: settings,
+                descriptorLimit: descriptors,
+                logger: logger,
+                signals: signals
+            ) {
                 [config] in
                 switch IniFileReader.read(config) {
                 case .success(let new):
@@ -55,10 +60,10 @@ struct Serve: ParsableCommand {
             throw ExitCode(1)
         }
         logger.notice(
-            "serving",
+            "starting",
             metadata: ["version": "\(Version.current)", "listen": "\(settings.fastcgi.listen)"]
         )
-        if descriptors < settings.fastcgi.maxConnections {
+        if descriptors - 64 < settings.fastcgi.maxConnections {
             logger.warning(
                 "fewer descriptors than max_connections; raise the hard limit (LimitNOFILE= in systemd)",
                 metadata: [

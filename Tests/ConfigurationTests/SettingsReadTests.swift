@@ -341,4 +341,38 @@ struct SettingsReadTests {
             }
         }
     }
+
+    @Test func `a list reports all of its bad items, not only the first`() {
+        #expect(
+            problems("[cors]\norigins = null, https://ok.example, http://a/, *") == [
+                "f:2: origins = null, https://ok.example, http://a/, * has 'null', which is what any"
+                    + " sandboxed page sends and cannot be allowed, and has 'http://a/', which has a"
+                    + " path; an origin ends after the host or port, and has '*', which must stand"
+                    + " alone; allowed: none, *, or origins such as https://www.example.org:8443"
+                    + " separated by commas"
+            ]
+        )
+        let channels = problems(
+            "[endpoint /x]\naction = subscribe\nchannels = -/a, b, ~c, b, d//e, b"
+        )
+        #expect(channels.count == 1)
+        for item in ["has '-/a', but ", "has '~c', but ", "has 'd//e', but ", "names 'b' twice"] {
+            #expect(channels[0].split(separator: item).count == 2, "\(item)")
+        }
+    }
+
+    @Test(arguments: [
+        "cursor = cookie\non_timeout = close", "on_timeout = close\nwait = 9\ncursor = cookie",
+    ])
+    func `a cookie that a closed answer cannot carry is refused`(keys: String) {
+        let text = "[endpoint /x]\naction = subscribe\nchannels = a\n" + keys
+        let line = text.split(separator: "\n").count
+        #expect(
+            problems(text) == [
+                "f:\(line): cursor = cookie does not go with on_timeout = close: a closed answer"
+                    + " carries no cookie, so messages would be lost; allowed: cursor = query, or"
+                    + " on_timeout = answer or 204"
+            ]
+        )
+    }
 }

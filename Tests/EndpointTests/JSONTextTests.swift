@@ -10,7 +10,7 @@ import Testing
 
     @Test(arguments: [
         "0", "-0", "10", "-1.5e+30", "1E2", "0.0", "true", "false", "null", "\"\"", "[]", "{}",
-        "[[],{}]", "{\"a\":{\"\":[1,2]}}", "\"\\u00e9\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\ud800\"",
+        "[[],{}]", "{\"a\":{\"\":[1,2]}}", "\"\\u00e9\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
         "\"\u{7f}\u{2028}😀\"", "[1e400]", "{\"a\":1,\"a\":2}",
     ])
     func `what the grammar allows stays as it is`(text: String) {
@@ -76,5 +76,38 @@ import Testing
             #expect(!compact.contains(" ") && !compact.contains("\n"))
         }
         #expect(accepted > 100)
+    }
+
+    @Test(arguments: [
+        "\"\\ud800\"", "\"\\uDFFF\"", "\"\\ud83d\\ud83d\"", "\"\\ud83dx\"", "\"\\ud83d\\n\"",
+        "\"\\ude00\\ud83d\"", "{\"\\udbff\":1}", "[\"\\ud83d\\u0041\"]", "\"\\ud83d",
+    ])
+    func `half a character, which spoils the answer for many parsers, is refused`(text: String) {
+        #expect(compacted(text) == nil)
+        #expect(refusal(text)?.contains("surrogate") == true)
+    }
+
+    @Test(arguments: ["\"\\ud83d\\ude00\"", "\"\\uD800\\uDC00\\udbff\\udfff\"", "\"\\\\ud800\""])
+    func `both halves of a character are taken`(text: String) {
+        #expect(compacted(text) == text)
+    }
+
+    @Test func `a number too long for many parsers is refused`() {
+        let digits = String(repeating: "7", count: 300)
+        for number in [digits, "-" + digits.dropLast(), "0." + digits.dropLast(2)] {
+            #expect(compacted("[\(number)]") == "[\(number)]")
+            #expect(refusal("[\(number)7]")?.contains("300") == true)
+        }
+        #expect(refusal("1e" + digits)?.contains("300") == true)
+    }
+
+    /// The sentence with which the text is refused.
+    private func refusal(_ text: String) -> String? {
+        do throws(Problem) {
+            _ = try JSONText.compacted(Array(text.utf8))
+            return nil
+        } catch {
+            return error.status == .badRequest ? error.detail : nil
+        }
     }
 }

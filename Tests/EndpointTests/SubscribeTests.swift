@@ -29,12 +29,12 @@ import Testing
         ("since=k7f2", "invalid_since"), ("since=K7F2-1", "invalid_since"),
         ("since=k7f2-01", "invalid_since"), ("since=-1", "invalid_since"),
         ("since=last:", "invalid_since"), ("since=last:-1", "invalid_since"),
-        ("since=last:9999999999", "invalid_since"), ("since=age:", "invalid_since"),
+        ("since=last:99999999999x", "invalid_since"), ("since=age:", "invalid_since"),
         ("since=age:10", "invalid_since"), ("since=age:m", "invalid_since"),
         ("since=age:1w", "invalid_since"), ("since=age:1.5h", "invalid_since"),
         ("since=Now", "invalid_since"), ("since=%0d%0a", "invalid_since"),
         ("wait=x", "invalid_wait"), ("wait=-1", "invalid_wait"), ("wait=1.5", "invalid_wait"),
-        ("wait=9999999999", "invalid_wait"), ("limit=0", "invalid_limit"),
+        ("wait=9999999999x", "invalid_wait"), ("limit=0", "invalid_limit"),
         ("limit=x", "invalid_limit"), ("on_gap=x", "invalid_on_gap"),
         ("format=xml", "invalid_format"), ("subscriber=short", "invalid_subscriber"),
         ("subscriber=0123456789abcde%0a", "invalid_subscriber"),
@@ -154,5 +154,42 @@ import Testing
         #expect(http.poll(off)?.subscription.earlyHeaders == nil)
         let on = CGIRequest.get("/push/a?wait=9", ["HOLDFAST_EARLY_HEADERS": "on"])
         #expect(HTTPInterface.open().poll(on)?.subscription.earlyHeaders != nil)
+    }
+
+    @Test func `a number that is larger than any bound is that bound, not an error`() {
+        let large = "99999999999999999999999"
+        #expect(http.poll(.get("/push/a?wait=9999999999"))?.waitMilliseconds == 25_000)
+        #expect(http.poll(.get("/push/a?wait=" + large))?.waitMilliseconds == 25_000)
+        let preferring = CGIRequest.get("/push/a", ["HTTP_PREFER": "wait=9999999999"])
+        #expect(http.poll(preferring)?.waitMilliseconds == 25_000)
+        #expect(http.poll(.get("/push/a?limit=9999999999"))?.subscription.messageLimit == 1000)
+        for count in ["9999999999", large] {
+            let start = http.poll(.get("/push/a?since=last:" + count))?.start
+            #expect(start == .history(.last(1_000_000)))
+        }
+        for age in ["9999999999d", large + "d"] {
+            let start = http.poll(.get("/push/a?since=age:" + age))?.start
+            #expect(start == .history(.age(milliseconds: 86_399_999_913_600_000)))
+        }
+    }
+
+    @Test func `a Link that would burst a web server's header buffer is left out`() throws {
+        func reply(_ count: Int, _ more: String = "") throws -> Reply {
+            // Each character takes three bytes in the field.
+            let query = "format=bare&x=" + String(repeating: "<", count: count) + more
+            let poll = try #require(http.poll(.get("/push/a?" + query)))
+            return try #require(Reply(poll.answer(reading(), epoch: epoch)))
+        }
+        // `format=bare&x=` and `&` are 15 bytes of the 2048.
+        #expect(try reply(677, "yy")["Link"] != nil)
+        let long = try reply(677, "yyy")
+        #expect(long["Link"] == nil)
+        #expect(long["Holdfast-Cursor"] == "k7f2-5a")
+        let json = try #require(
+            http.poll(.get("/push/a?since=k7f2-1&x=" + String(repeating: "y", count: 7000)))
+        )
+        let document = json.answer(reading(), epoch: epoch).document
+        #expect(document.count < 2048)
+        #expect(Reply(json.answer(reading(), epoch: epoch))?.status == 200)
     }
 }

@@ -38,7 +38,11 @@ import Testing
         ("/push/?channel=", "invalid_channel"), ("/push/?channel=-/live", "invalid_channel"),
         ("/push/", "no_channel"), ("/push", "no_channel"), ("/", "not_found"),
         ("/pushx", "not_found"), ("*", "not_found"), ("", "not_found"), ("/push/-", "not_found"),
-        ("/push/-/", "not_found"), ("/push/-/nothing", "not_found"),
+        ("/push/-/", "not_found"), ("/push/-/a/b", "not_found"), ("/push/-/a_b", "not_found"),
+        ("/push/-/..", "not_found"), ("/push/-/.x", "not_found"), ("/push/-/messages", "not_found"),
+        ("/push/-/channels", "not_found"), ("/push/-/presence", "not_found"),
+        ("/push/-/leave", "not_found"), ("/push/-/presence/a", "not_found"),
+        ("/push/-/" + String(repeating: "a", count: 65), "not_found"),
         ("/push/-/messages/", "message_not_found"), ("/push/-/messages/x", "message_not_found"),
     ])
     func `other targets are refused with a code`(uri: String, code: String) {
@@ -133,5 +137,26 @@ import Testing
     @Test func `reading by POST comes later and publishes nothing`() {
         #expect(http.refusal(.post("/push/a?op=read")) == "read_by_post_not_implemented")
         #expect(http.refusal(.post("/push/a?op=write")) == "unknown_operation")
+    }
+
+    @Test(arguments: ["01", "yess", "no", "false", "none", "disabled", "$remote_user", "2", " 1"])
+    func `a value of HOLDFAST_OPERATOR that is no yes grants nothing`(value: String) {
+        let request = CGIRequest.get("/push/-/status", ["HOLDFAST_OPERATOR": value])
+        #expect(http.refusal(request) == "operator_only")
+    }
+
+    @Test(arguments: ["1", "on", "On", "YES", "True"])
+    func `HOLDFAST_OPERATOR grants by a clear yes`(value: String) {
+        let request = CGIRequest.get("/push/-/status", ["HOLDFAST_OPERATOR": value])
+        if case .answer = http.intent(of: request, random: 0) { Issue.record("refused") }
+    }
+
+    @Test(arguments: ["chat.svg", "holdfast.js", "nothing", "a-1.min.css"])
+    func `a page that is not in a list of ours is found too, or not`(name: String) {
+        guard case .page(let page) = http.intent(of: .get("/push/-/" + name), random: 0) else {
+            return #expect(Bool(false))
+        }
+        #expect(page.name == name)
+        #expect(Reply(page.notFound())?.code == "not_found")
     }
 }

@@ -13,8 +13,24 @@ const say = ({ nick, message }) => {
   const line = document.createElement("li");
   const name = document.createElement("b");
   name.textContent = `${nick}: `;
-  line.append(name, String(message));
+  line.append(name, message);
   $("messages").append(line);
+};
+
+// Anybody may publish anything to the channel: the form's fields, JSON of another shape, text from a shell, bytes.
+const read = async (response) => {
+  const type = (response.headers.get("Content-Type") ?? "").split(";")[0].trim().toLowerCase();
+  const nick = "anonymous";
+  if (type.startsWith("text/")) return { nick, message: await response.text() };
+  if (type !== "application/json" && !type.endsWith("+json")) return { nick, message: `(${type || "no type"})` };
+  const text = await response.text();
+  try {
+    const data = JSON.parse(text);
+    if (typeof data?.message === "string") return { nick: data.nick ? String(data.nick) : nick, message: data.message };
+  } catch {
+    // shown as it came
+  }
+  return { nick, message: text };
 };
 
 const poll = async () => {
@@ -22,7 +38,7 @@ const poll = async () => {
     const response = await fetch(`${other}/sub`, options);
     if (!response.ok) throw new Error(`status ${response.status}`);
     // 204: nothing came in time.
-    if (response.status !== 204) say(await response.json());
+    if (response.status !== 204) say(await read(response));
     $("state").textContent = "";
     setTimeout(poll, 0);
   } catch (error) {

@@ -11,7 +11,13 @@
   const LONGEST_PAUSE = 30; // seconds between tries
 
   const $ = (id) => document.getElementById(id);
-  const channel = new URLSearchParams(location.search).get("channel") || "chat";
+
+  // What the server takes for a name; a segment "..", say, would lead out of the channels to another path of the site.
+  const isChannelName = (name) =>
+    name.length <= 128 && /^[A-Za-z0-9._~/-]+$/.test(name) && !/^(~|-(\/|$))|(^|\/)\.{0,2}(\/|$)/.test(name);
+
+  const asked = new URLSearchParams(location.search).get("channel") || "chat";
+  const channel = isChannelName(asked) ? asked : "chat";
   const channelURL = new URL("../" + channel.split("/").map(encodeURIComponent).join("/"), location.href);
   const storageKey = "holdfast-chat " + channelURL.pathname;
 
@@ -405,5 +411,6 @@
   } catch {
     forget();
   }
+  if (channel !== asked) note(`No channel can be called “${asked.slice(0, 128)}”; this is “chat”.`);
   run();
 })();

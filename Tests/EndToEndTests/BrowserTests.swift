@@ -1,0 +1,94 @@
+import Harness
+import Testing
+
+/// A real browser, the pages that people see.
+@Suite(
+    .enabled(if: Tool.usable(.chromium, .nginx), "chromium or nginx is not installed"),
+    .serialized
+)
+struct BrowserTests {
+    private func with(
+        _ body: (Browser, WebServer, HoldfastServer) throws -> Void
+    ) throws {
+        try HoldfastServer.withChat { holdfast, ports in
+            try WebServer.with(.nginx, before: holdfast, ports: ports) { web throws in
+                try body(Browser(directory: holdfast.directory), web, holdfast)
+            }
+        }
+    }
+
+    /// What would show if it were taken for HTML.
+    private let script =
+        #"<script>document.title='owned'</script><b id="bold">x</b><img src=x onerror="document.title='owned'">"#
+
+    @Test func `two people chat, and what they type stays text`() throws {
+        try with { browser, web, holdfast in
+            let url = "http://127.0.0.1:\(web.port)/push/-/chat"
+            let (ann, bob) = try (browser.open(url), browser.open(url))
+            try holdfast.waitForHeld(2)
+            try ann.type("Ann", into: "nick")
+            try ann.type("hello from Ann", into: "message")
+            try ann.pressEnter()
+            try bob.waitForText("hello from Ann")
+            try ann.waitForText("hello from Ann")
+            try bob.type("Bob", into: "nick")
+            try bob.type(script, into: "message")
+            try bob.pressEnter()
+            for page in [ann, bob] {
+                try page.waitForText(script)
+                #expect(try page.evaluate("document.getElementById('bold')") == .null)
+                #expect(try page.evaluate("document.title").string?.contains("owned") == false)
+                #expect(try page.text.contains("Ann"))
+            }
+            // From elsewhere, in whatever form.
+            #expect(try web.post("/push/chat", "from a shell").status == 201)
+            for page in [ann, bob] { try page.waitForText("from a shell") }
+        }
+    }
+
+    @Test func `the chat page comes through a restart and shows what was missed, once`() throws {
+        try with { browser, web, holdfast in
+            web.expectsFailures = true
+            let page = try browser.open("http://127.0.0.1:\(web.port)/push/-/chat")
+            try holdfast.waitForHeld(1)
+            try holdfast.publish("chat", "before the restart")
+            try page.waitForText("before the restart")
+            try holdfast.stop()
+            try holdfast.start()
+            try holdfast.publish("chat", "while it was away")
+            try page.waitForText("while it was away")
+            let count = "(document.body?.innerText ?? '').split('before the restart').length - 1"
+            #expect(try page.evaluate(count) == 1)
+            // And over a reload of the page.
+            try page.reload()
+            try page.waitForText("while it was away")
+            #expect(try page.evaluate(count) == 1)
+        }
+    }
+
+    @Test func `the classic page chats, from its own port and across ports`() throws {
+        try with { browser, web, holdfast in
+            let home = "http://127.0.0.1:\(web.port)/"
+            let ann = try browser.open(home)
+            let bob = try browser.open("\(home)?poll=\(web.secondPort)")
+            try holdfast.waitForHeld(2)
+            try ann.waitForText("polling = ")
+            try ann.type("Ann", into: "nick")
+            // One after the other: each page gets one message a poll and must lose none between them.
+            for number in 1...5 {
+                try ann.type("message \(number)", into: "message")
+                try ann.pressEnter()
+                try ann.waitForText("Ann: message \(number)")
+            }
+            for number in 1...5 { try bob.waitForText("Ann: message \(number)") }
+            try bob.type("Bob", into: "nick")
+            try bob.type(script, into: "message")
+            try bob.pressEnter()
+            for page in [ann, bob] {
+                try page.waitForText("Bob: \(script)")
+                #expect(try page.evaluate("document.getElementById('bold')") == .null)
+            }
+            #expect(try bob.text.contains("polls http://127.0.0.1:\(web.secondPort)"))
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import Harness
+import Testing
+
+/// Letting go: a client that leaves costs nothing any more, the moment the web server shows it.
+@Suite(.enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"))
+struct DepartureTests {
+    enum Departure: CaseIterable { case close, reset, halfClose }
+
+    @Test(arguments: [Front.nginx, .nginxUnkept, .lighttpd], Departure.allCases)
+    func `a client that leaves is let go at once`(front: Front, departure: Departure) throws {
+        try front.with { web, holdfast in
+            let client = try HTTPClient(port: web.port)
+            try client.send("GET", "/push/news?wait=25")
+            try holdfast.waitForHeld(1)
+            // Lighttpd watches the client once it has sent it something.
+            if front.kind == .lighttpd { #expect(try client.head().status == 200) }
+            switch departure {
+            case .close: client.socket.close()
+            case .reset: client.socket.reset()
+            case .halfClose: client.socket.halfClose()
+            }
+            try holdfast.waitForHeld(0)
+            let metrics = try holdfast.metrics()
+            #expect(metrics.ended("closed") == 1)
+            #expect(metrics.endedInAll == 1)
+        }
+    }
+
+    @Test(
+        .enabled(if: Tool.usable(.python), "python3 is not installed"),
+        arguments: [Front.nginxHTTP2, .lighttpdHTTP2]
+    )
+    func `an HTTP/2 stream that is reset is let go, and its connection lives`(front: Front) throws {
+        try front.with { web, holdfast in
+            let client = try ResettingClient(web)
+            let first = try client.get("/push/news?wait=25")
+            let second = try client.get("/push/news?wait=25")
+            try holdfast.waitForHeld(2)
+            try client.reset(first)
+            try holdfast.waitForHeld(1)
+            try holdfast.publish("news", "hello")
+            #expect(try client.status(second) == 200)
+            #expect(try holdfast.metrics().ended("closed") == 1)
+            #expect(try holdfast.metrics().ended("released") == 1)
+        }
+    }
+
+    @Test(arguments: [Front.nginx, .nginxUnkept, .lighttpd])
+    func `two thousand clients that come and go leave nothing behind`(front: Front) throws {
+        // Two descriptors each in the web server, one here and one in Holdfast.
+        let count = min(2000, Place.raiseDescriptorLimit() / 4)
+        try front.with { web, holdfast in
+            #expect(try web.get("/push/news").status == 200)
+            let descriptors = holdfast.openDescriptors
+            for round in 1...2 {
+                let clients = try (0..<count).map { _ in
+                    let client = try HTTPClient(port: web.port)
+                    try client.send("GET", "/push/news?wait=55")
+                    return client
+                }
+                try holdfast.waitForHeld(count)
+                #expect(holdfast.openDescriptors >= count)
+                for client in clients {
+                    if front.kind == .lighttpd { _ = try client.head() }
+                    client.socket.close()
+                }
+                try holdfast.waitForHeld(0)
+                #expect(try holdfast.metrics().ended("closed") == round * count)
+                try waitUntil("descriptors return to \(descriptors)") {
+                    holdfast.openDescriptors <= descriptors
+                }
+            }
+            let metrics = try holdfast.metrics()
+            #expect(metrics["holdfast_holds_total"] == metrics.endedInAll)
+        }
+    }
+
+    @Test(arguments: [Front.nginx, .nginxUnkept, .lighttpd])
+    func `a thousand who wait get one message, and every hold ends once`(front: Front) throws {
+        let count = min(1000, Place.raiseDescriptorLimit() / 4)
+        try front.with { web, holdfast in
+            let clients = try (0..<count).map { _ in
+                let client = try HTTPClient(port: web.port)
+                try client.send("GET", "/push/news?wait=55")
+                return client
+            }
+            try holdfast.waitForHeld(count)
+            // Some leave in the same moment as the message comes.
+            for client in clients.prefix(100) { client.socket.close() }
+            try holdfast.publish("news", "hello")
+            for client in clients.dropFirst(100) {
+                #expect(try client.answer().json["messages"][0]["data"] == "hello")
+            }
+            try holdfast.waitForHeld(0)
+            let metrics = try holdfast.metrics()
+            #expect(metrics.endedInAll == count)
+            #expect(metrics.ended("released") + metrics.ended("closed") == count)
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import Harness
+import Testing
+
+/// The recipes of conf/recipes, included where they say.
+@Suite(.enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"))
+struct RecipeTests {
+    /// Nothing is open without the web server's word.
+    private let closed = "[log]\nlevel = info\n"
+
+    private func user(_ name: String) -> [String: String] {
+        ["Authorization": name == "admin" ? "Basic YWRtaW46c2VjcmV0" : "Basic ZWRpdG9yOnNlY3JldA=="]
+    }
+
+    /// Everybody's password is "secret".
+    private func passwords(_ directory: TestDirectory) throws -> String {
+        let hash = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
+        return try directory.write("editor:\(hash)\nadmin:\(hash)\n", to: "passwords")
+    }
+
+    @Test func `basic authentication by nginx`() throws {
+        try HoldfastServer.with(closed) { holdfast in
+            let port = try Ports.free()
+            let edits = [
+                ("/etc/nginx/holdfast.htpasswd", try passwords(holdfast.directory)),
+                ("0.0.0.0:8443", "127.0.0.1:\(port)"),
+            ]
+            let recipe = Files.text("\(Place.root)/conf/recipes/nginx-basic.conf")
+            try WebServer.with(.nginx, before: holdfast, edits: edits, addition: recipe) {
+                web throws in
+                // Wrong passwords are in its error log.
+                web.expectsFailures = true
+                func status(
+                    _ method: String,
+                    _ target: String,
+                    _ fields: [String: String]
+                ) throws -> Int {
+                    try HTTPClient.exchange(
+                        method,
+                        target,
+                        fields,
+                        body: method == "POST" ? "x" : nil,
+                        port: port
+                    ).status
+                }
+                #expect(try status("GET", "/push/news/a", [:]) == 401)
+                #expect(try status("GET", "/push/news/a", user("editor")) == 200)
+                #expect(try status("GET", "/push/secret", user("editor")) == 403)
+                #expect(try status("POST", "/push/news/a", user("editor")) == 201)
+                #expect(try status("POST", "/push/chat", user("editor")) == 403)
+                #expect(try status("GET", "/push/-/status", user("editor")) == 403)
+                #expect(try status("POST", "/push/chat", user("admin")) == 201)
+                #expect(try status("GET", "/push/-/status", user("admin")) == 200)
+                let forged = user("editor").merging(["Holdfast-Operator": "1"]) { $1 }
+                #expect(try status("GET", "/push/-/status", forged) == 403)
+                // The other server is as closed as before.
+                #expect(try web.get("/push/news/a", user("admin")).status == 403)
+            }
+        }
+    }
+
+    @Test func `a program behind nginx decides`() throws {
+        try HoldfastServer.with(closed) { holdfast in
+            let (port, program) = try (Ports.free(), Ports.free())
+            // Stands in for the site's own program.
+            let standIn = """
+                server {
+                    listen 127.0.0.1:\(program);
+                    location / {
+                        if ($http_cookie = "login=ann") {
+                            add_header Holdfast-Read "news/**";
+                            add_header Holdfast-Write "news/ann";
+                            add_header Holdfast-Publisher ann;
+                            return 200;
+                        }
+                        return 401;
+                    }
+                }
+
+                """
+            let edits = [
+                ("0.0.0.0:8444", "127.0.0.1:\(port)"),
+                (
+                    "fastcgi_pass unix:/run/php/php-fpm.sock;",
+                    "proxy_pass http://127.0.0.1:\(program);"
+                ),
+            ]
+            let recipe = Files.text("\(Place.root)/conf/recipes/nginx-auth-request.conf")
+            try WebServer.with(.nginx, before: holdfast, edits: edits, addition: recipe + standIn) {
+                _ throws in
+                let ann = ["Cookie": "login=ann"]
+                func status(
+                    _ method: String,
+                    _ target: String,
+                    _ fields: [String: String]
+                ) throws -> Int {
+                    try HTTPClient.exchange(
+                        method,
+                        target,
+                        fields,
+                        body: method == "POST" ? "x" : nil,
+                        port: port
+                    ).status
+                }
+                #expect(try status("GET", "/push/news/a", [:]) == 401)
+                #expect(try status("GET", "/push/news/a", ann) == 200)
+                #expect(try status("GET", "/push/chat", ann) == 403)
+                #expect(try status("POST", "/push/news/ann", ann) == 201)
+                #expect(try status("POST", "/push/news/bob", ann) == 403)
+                #expect(try status("GET", "/push/-/metrics", ann) == 403)
+                let forged = ["Cookie": "login=bob", "Holdfast-Read": "**"]
+                #expect(try status("GET", "/push/news/a", forged) == 401)
+            }
+        }
+    }
+
+    @Test func `basic authentication by lighttpd`() throws {
+        try HoldfastServer.with(closed) { holdfast in
+            let edits = [("/etc/lighttpd/holdfast.htpasswd", try passwords(holdfast.directory))]
+            let recipe = Files.text("\(Place.root)/conf/recipes/lighttpd-basic.conf")
+            try WebServer.with(.lighttpd, before: holdfast, edits: edits, addition: recipe) {
+                web throws in
+                web.expectsFailures = true
+                #expect(try web.get("/readers/news/a").status == 401)
+                #expect(try web.get("/readers/news/a", user("editor")).status == 200)
+                #expect(try web.get("/readers/secret", user("editor")).status == 403)
+                #expect(try web.post("/readers/news/a", "x", user("editor")).status == 403)
+                #expect(try web.post("/editors/news/a", "x", user("editor")).status == 201)
+                #expect(try web.get("/admins/-/status", user("editor")).status == 401)
+                #expect(try web.get("/admins/-/status", user("admin")).status == 200)
+                #expect(try web.get("/push/news/a", user("admin")).status == 403)
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Endpoint
+
+/// What comes when there is nothing, and that no gap is lost on the way.
+@Suite struct TimeoutTests {
+    private func poll(
+        _ onTimeout: FixedEndpoint.OnTimeout,
+        _ format: FixedEndpoint.Format = .json,
+        query: String = "wait=5",
+        earlyHeaders: Bool = false
+    ) throws -> Poll {
+        var endpoint = FixedEndpoint(path: "/x", action: .subscribe)
+        endpoint.channels = [channel("news")]
+        endpoint.format = format
+        endpoint.onTimeout = onTimeout
+        let http = HTTPInterface.open {
+            $0.endpoints = [endpoint]
+            $0.hold.earlyHeaders = earlyHeaders
+        }
+        return try #require(http.poll(.get("/x?" + query)))
+    }
+
+    @Test func `204 instead of an empty batch does not swallow a gap`() throws {
+        let poll = try poll(.noContent)
+        for answer in [
+            poll.answer(reading(gap: .trimmed), epoch: epoch),
+            poll.subscription.answer(reading(gap: .trimmed), epoch: epoch),
+        ] {
+            let reply = try #require(Reply(answer))
+            #expect(reply.status == 200)
+            #expect(reply.body.contains("\"gap\":{\"reason\":\"trimmed\",\"resumed\":\"k7f2-64\"}"))
+        }
+    }
+
+    @Test func `every 204 has the cursor`() throws {
+        let json = try #require(
+            Reply(poll(.noContent).subscription.answer(reading(), epoch: epoch))
+        )
+        #expect(json.status == 204)
+        #expect(json["Holdfast-Cursor"] == "k7f2-64")
+        #expect(json["Holdfast-Gap"] == nil)
+        let bare = try #require(
+            Reply(poll(.answer, .bare).subscription.answer(reading(gap: .deleted), epoch: epoch))
+        )
+        #expect(bare.status == 204)
+        #expect(bare["Holdfast-Cursor"] == "k7f2-64")
+        #expect(bare["Holdfast-Gap"] == "deleted")
+    }
+
+    @Test(arguments: [FixedEndpoint.Format.json, .bare], ["", "wait=0", "wait=5"])
+    func `an immediate answer is never a closed connection`(
+        format: FixedEndpoint.Format,
+        query: String
+    ) throws {
+        let answer = try poll(.close, format, query: query).answer(reading(), epoch: epoch)
+        #expect(!answer.closes)
+        #expect(Reply(answer)?.status == (format == .json ? 200 : 204))
+        let held = try poll(.close, format).subscription.answer(reading(), epoch: epoch)
+        #expect(held.closes && held.document.isEmpty)
+    }
+
+    @Test(arguments: [false, true])
+    func `a gap known before a hold is told when the hold ends`(earlyHeaders: Bool) throws {
+        let poll = try poll(.answer, earlyHeaders: earlyHeaders).owing(.restarted)
+        #expect((poll.subscription.earlyHeaders != nil) == earlyHeaders)
+        for messages in [[], [message(9, "1")]] {
+            let reading = reading(messages, scanned: 9)
+            let text = String(
+                decoding: poll.subscription.answer(reading, epoch: epoch).document,
+                as: UTF8.self
+            )
+            #expect(text.contains("\"gap\":{\"reason\":\"restarted\""))
+        }
+        let bare = try self.poll(.answer, .bare).subscription.owing(.future)
+        for messages in [[], [message(9, "1")]] {
+            let reply = Reply(bare.answer(reading(messages, scanned: 9), epoch: epoch))
+            #expect(reply?["Holdfast-Gap"] == "future")
+        }
+        // What happened during the hold is newer.
+        let reply = Reply(bare.answer(reading(gap: .deleted), epoch: epoch))
+        #expect(reply?["Holdfast-Gap"] == "deleted")
+    }
+
+    @Test func `a gap that is owed waits until there is more to say than a closed connection`()
+        throws
+    {
+        let owing = try poll(.close).subscription.owing(.trimmed)
+        #expect(owing.answer(reading(), epoch: epoch).closes)
+        let reply = Reply(owing.answer(reading([message(9, "1")], scanned: 9), epoch: epoch))
+        #expect(reply?.status == 200)
+        #expect(reply?.body.contains("\"reason\":\"trimmed\"") == true)
+        let noContent = try poll(.noContent).subscription.owing(.trimmed)
+        #expect(Reply(noContent.answer(reading(), epoch: epoch))?.status == 200)
+        let fails = try poll(.answer, query: "wait=5&on_gap=fail").subscription.owing(.trimmed)
+        #expect(Reply(fails.answer(reading(), epoch: epoch))?.status == 410)
+    }
+
+    @Test func `who is owed a gap does not share the answer of who is not`() throws {
+        let subscription = try poll(.answer).subscription
+        #expect(subscription.owedGap == nil)
+        #expect(subscription.owing(.trimmed).owedGap == .trimmed)
+        #expect(subscription.owing(.trimmed) != subscription)
+        #expect(subscription.owing(.trimmed) != subscription.owing(.deleted))
+        #expect(subscription.owing(.trimmed) == subscription.owing(.trimmed))
+    }
+
+    @Test func `on_gap=fail keeps its status open, so that 410 stays possible`() throws {
+        let poll = try poll(.answer, query: "wait=5&on_gap=fail", earlyHeaders: true)
+        #expect(poll.subscription.earlyHeaders == nil)
+        let reply = Reply(poll.subscription.answer(reading(gap: .deleted), epoch: epoch))
+        #expect(reply?.status == 410)
+    }
+}

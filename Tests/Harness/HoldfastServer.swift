@@ -1,0 +1,269 @@
+internal import Foundation
+
+/// A `holdfast serve` of a test's own.
+///
+/// Made by `with`, which asserts at the end what no test writes down: that SIGTERM ends it with status 0 and that
+/// nothing of level error or critical is in its log.
+package final class HoldfastServer {
+    package enum Listen {
+        case unix, tcp, tcp6
+        /// A socket on descriptor 0 that somebody else makes; `start` is then theirs.
+        case inherited
+    }
+
+    /// Everything is open to everyone, and holds last as long as they are asked to.
+    package static let open = """
+        [allow **]
+        read = everyone
+        publish = everyone
+        [hold]
+        jitter = 0%
+
+        """
+
+    package let directory: TestDirectory
+    package let address: Address
+    package let iniFile: String
+    package private(set) var process: ChildProcess?
+    /// A test that provokes errors says so.
+    package var expectsErrors = false
+
+    private let listen: Listen
+
+    /// - Parameters:
+    ///   - settings: ini text besides [fastcgi] and [bus].
+    ///   - fastcgi: further lines of [fastcgi].
+    ///   - bus: further lines of [bus]; with `directory` among them, in the place of the test's own.
+    package init(
+        _ settings: String = open,
+        fastcgi: [String] = [],
+        bus: [String] = [],
+        listen: Listen = .unix,
+        directory: TestDirectory? = nil
+    ) throws {
+        let directory = try directory ?? TestDirectory()
+        self.directory = directory
+        self.listen = listen
+        iniFile = directory.file("holdfast.ini")
+        switch listen {
+        case .unix, .inherited: address = .unix(directory.file("holdfast.sock"))
+        case .tcp: address = .tcp(try Ports.free())
+        case .tcp6: address = .tcp6(try Ports.free())
+        }
+        try writeSettings(settings, fastcgi: fastcgi, bus: bus)
+    }
+
+    package static func with<Result>(
+        _ settings: String = open,
+        fastcgi: [String] = [],
+        bus: [String] = [],
+        listen: Listen = .unix,
+        _ body: (HoldfastServer) throws -> Result
+    ) throws -> Result {
+        let server = try HoldfastServer(settings, fastcgi: fastcgi, bus: bus, listen: listen)
+        return try server.run(body)
+    }
+
+    /// With conf/chat.ini, of which only the literals listed in scripts/lib.sh are replaced; and the group, for web
+    /// servers that root started.
+    package static func withChat<Result>(
+        _ body: (HoldfastServer, _ ports: (first: UInt16, second: UInt16)) throws -> Result
+    ) throws -> Result {
+        let ports = try (first: Ports.free(), second: Ports.free())
+        let server = try HoldfastServer()
+        var text = Files.text("\(Place.root)/conf/chat.ini")
+        for (from, to) in [
+            ("/run/holdfast/holdfast.sock", server.address.description),
+            ("/var/lib/holdfast", server.directory.file("bus")),
+            (":8081", ":\(ports.second)"), (":8080", ":\(ports.first)"),
+        ] {
+            guard text.contains(from) else { throw HarnessError("conf/chat.ini has no '\(from)'") }
+            text = text.replacing(from, with: to)
+        }
+        if Place.isRoot, Place.hasWebGroup {
+            text = text.replacing("[fastcgi]", with: "[fastcgi]\ngroup = www-data")
+        }
+        try server.directory.write(text, to: "holdfast.ini")
+        return try server.run { try body($0, ports) }
+    }
+
+    private func run<Result>(_ body: (HoldfastServer) throws -> Result) throws -> Result {
+        do {
+            try start()
+            let result = try body(self)
+            try finish()
+            return result
+        } catch {
+            throw HarnessError("\(error)\nlog of holdfast:\n\(lastLines)")
+        }
+    }
+
+    /// Writes the ini file anew; `reload` or a restart applies it.
+    package func writeSettings(_ settings: String, fastcgi: [String] = [], bus: [String] = [])
+        throws
+    {
+        var text = "[fastcgi]\n"
+        text += "listen = \(listen == .inherited ? "inherited" : address.description)\n"
+        if listen == .unix, Place.isRoot, Place.hasWebGroup { text += "group = www-data\n" }
+        text += fastcgi.map { "\($0)\n" }.joined()
+        text += "[bus]\n"
+        if !bus.contains(where: { $0.hasPrefix("directory") }) {
+            text += "directory = \(try directory.makeDirectory("bus", mode: 0o770))\n"
+        }
+        text += bus.map { "\($0)\n" }.joined() + settings
+        try directory.write(text, to: "holdfast.ini")
+    }
+
+    // MARK: The process
+
+    package func start() throws {
+        try launch()
+        try waitUntilReady()
+    }
+
+    /// Starts the process and does not wait.
+    package func launch() throws {
+        process = try ChildProcess(
+            try Place.holdfast,
+            ["serve", "--config", iniFile],
+            name: "holdfast",
+            directory: directory
+        )
+    }
+
+    /// By trying; a process that ended instead says why.
+    package func waitUntilReady() throws {
+        try waitFor("holdfast is ready") {
+            if let exit = process?.exitNow() { throw HarnessError("holdfast \(exit)") }
+            return try? self.get("/push/-/ready").status == 200 ? () : nil
+        }
+    }
+
+    /// SIGTERM, and the end of the process.
+    @discardableResult
+    package func stop() throws -> ChildProcess.Exit {
+        guard let process else { throw HarnessError("holdfast is not running") }
+        process.signal(SIGTERM)
+        defer { self.process = nil }
+        return try process.wait()
+    }
+
+    package func kill() throws {
+        process?.signal(SIGKILL)
+        try process?.wait()
+        process = nil
+    }
+
+    package func reload() { process?.signal(SIGHUP) }
+
+    /// What every test ends with; `with` calls it.
+    package func finish() throws {
+        if process != nil {
+            let exit = try stop()
+            guard exit == .exited(0) else { throw HarnessError("holdfast \(exit) after SIGTERM") }
+        }
+        let errors = errorLines
+        guard expectsErrors || errors.isEmpty else {
+            throw HarnessError("errors in the log: \(errors.joined(separator: "\n"))")
+        }
+    }
+
+    package var openDescriptors: Int { process?.openDescriptors ?? 0 }
+
+    /// What they are, for a test that finds too many.
+    package var descriptorTargets: [String] { process?.descriptorTargets ?? [] }
+
+    package var log: String { Files.text(directory.file("holdfast.err")) }
+
+    package var errorLines: [String] {
+        log.split(separator: "\n").map(String.init).filter { line in
+            let words = line.split(separator: " ", maxSplits: 2)
+            // What is no line of the log is a trap or an uncaught error.
+            guard words.count > 1, words[0].last == "Z" else { return true }
+            return words[1] == "error" || words[1] == "critical"
+        }
+    }
+
+    private var lastLines: String {
+        log.split(separator: "\n").suffix(20).joined(separator: "\n")
+    }
+
+    // MARK: Talking to it, without a web server
+
+    package func peer(receiveBuffer: Int32? = nil) throws -> FastCGIPeer {
+        try FastCGIPeer(address, receiveBuffer: receiveBuffer)
+    }
+
+    /// One request on a connection of its own.
+    package func exchange(_ request: FastCGIRequest) throws -> HTTPAnswer {
+        let peer = try peer()
+        try peer.send(request)
+        let answer = try peer.answer()
+        try peer.expectClosed()
+        return answer
+    }
+
+    package func get(
+        _ target: String,
+        _ fields: [String: String] = [:],
+        params: [(String, String)] = []
+    ) throws -> HTTPAnswer {
+        try exchange(FastCGIRequest("GET", target, fields: fields, params: params))
+    }
+
+    package func post(
+        _ target: String,
+        _ body: String,
+        type: String = "text/plain",
+        fields: [String: String] = [:],
+        params: [(String, String)] = []
+    ) throws -> HTTPAnswer {
+        try exchange(.publish(target, body, type: type, fields: fields, params: params))
+    }
+
+    /// Publishes text; returns the message's id.
+    @discardableResult
+    package func publish(_ channel: String, _ text: String) throws -> String {
+        let answer = try post("/push/\(channel)", text)
+        guard answer.status == 201, let id = try answer.json["id"].string else {
+            throw HarnessError("publishing to \(channel): \(answer.status) \(answer.text)")
+        }
+        return id
+    }
+
+    /// The position of a channel now.
+    package func cursor(_ channel: String) throws -> String {
+        let answer = try get("/push/\(channel)")
+        guard let cursor = try answer.json["cursor"].string else {
+            throw HarnessError("no cursor for \(channel): \(answer.status) \(answer.text)")
+        }
+        return cursor
+    }
+
+    /// A poll that is held when this returns.
+    package func hold(
+        _ target: String,
+        id: UInt16 = 1,
+        keep: Bool = false
+    ) throws -> FastCGIPeer {
+        let before = try metrics()["holdfast_holds_total"]
+        let peer = try peer()
+        try peer.send(FastCGIRequest("GET", target), id: id, keep: keep)
+        try waitUntil("the poll is held") { try metrics()["holdfast_holds_total"] > before }
+        return peer
+    }
+
+    package func metrics() throws -> Metrics {
+        let answer = try get("/push/-/metrics", params: [("HOLDFAST_OPERATOR", "1")])
+        guard answer.status == 200 else { throw HarnessError("metrics: \(answer.status)") }
+        return Metrics(answer.text)
+    }
+
+    package func waitForHeld(_ count: Int) throws {
+        var last = -1
+        try waitUntil("\(count) held requests; the last count was \(last)") {
+            last = try metrics().held
+            return last == count
+        }
+    }
+}

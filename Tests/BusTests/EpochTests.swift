@@ -55,6 +55,34 @@ import Testing
         probe.stop()
     }
 
+    @Test func `an older copy written over the log is another one, even if it is as long`() throws {
+        let directory = TemporaryDirectory()
+        let path = bus(directory) + "/log.sqlite"
+        var probe = LogProbe(settings(directory))
+        let kept = probe.append(draft("a", "1")).id!
+        probe.stop()
+        let old = try Data(contentsOf: URL(fileURLWithPath: path))
+        try files.removeItem(atPath: bus(directory) + "/wake")
+        probe = LogProbe(settings(directory))
+        let told = probe.now.opened[0].epochs.current
+        #expect(told != kept.epoch)
+        probe.stop()
+        // The same inode, and nothing is missing but the newest epoch.
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try handle.truncate(atOffset: 0)
+        try handle.write(contentsOf: old)
+        try handle.close()
+
+        probe = LogProbe(settings(directory))
+        let state = probe.now.opened[0]
+        #expect(state.head == kept.offset)
+        #expect(state.epochs.stretches.count == 2)
+        #expect(state.epochs.current != kept.epoch && state.epochs.current != told)
+        #expect(probe.now.notices.contains { $0.contains("newest epoch") })
+        #expect(state.epochs.verdict(on: kept, head: state.head) == .valid(kept.offset))
+        probe.stop()
+    }
+
     @Test func `a log that grew elsewhere is another one, even if it is not behind`() throws {
         let directory = TemporaryDirectory()
         let elsewhere = TemporaryDirectory()

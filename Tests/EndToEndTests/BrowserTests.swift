@@ -91,4 +91,26 @@ struct BrowserTests {
             #expect(try bob.text.contains("polls http://127.0.0.1:\(web.secondPort)"))
         }
     }
+
+    @Test func `the classic page stopped at a message that was not JSON`() throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open("http://127.0.0.1:\(web.port)/")
+            try holdfast.waitForHeld(1)
+            #expect(try web.post("/push/chat", "from a shell").status == 201)
+            try page.waitForText("from a shell")
+            try holdfast.waitForHeld(1)
+            #expect(try web.post("/push/chat", "and again").status == 201)
+            try page.waitForText("and again")
+        }
+    }
+
+    @Test func `a channel of dots led the chat page to another path of the site`() throws {
+        try with { browser, web, holdfast in
+            let chat = "http://127.0.0.1:\(web.port)/push/-/chat"
+            let page = try browser.open("\(chat)?channel=../../x")
+            try holdfast.waitForHeld(1)
+            try holdfast.publish("chat", "to the channel chat")
+            try page.waitForText("to the channel chat")
+        }
+    }
 }

@@ -26,6 +26,23 @@ struct DepartureTests {
         }
     }
 
+    @Test func `behind lighttpd a client that only closed its sending side got half an answer`()
+        throws
+    {
+        try Front.lighttpd.with { web, holdfast in
+            let client = try HTTPClient(port: web.port)
+            try client.send("GET", "/push/news?wait=25")
+            let head = try client.head()
+            #expect(head.status == 200)
+            client.socket.halfClose()
+            let answer = try JSON(client.body(after: head))
+            #expect(answer["messages"] == [])
+            #expect(answer["cursor"].string?.isEmpty == false)
+            try holdfast.waitForHeld(0)
+            #expect(try holdfast.metrics().ended("closed") == 1)
+        }
+    }
+
     @Test(
         .enabled(if: Tool.usable(.python), "python3 is not installed"),
         arguments: [Front.nginxHTTP2, .lighttpdHTTP2]

@@ -131,4 +131,59 @@ struct RecipeTests {
             }
         }
     }
+
+    // MARK: Preflights
+
+    @Test(arguments: ["nginx-basic", "nginx-auth-request", "lighttpd-basic"])
+    func `a preflight, which never has credentials, was asked for a password`(recipe: String) throws
+    {
+        let origin = "https://www.example.org"
+        try HoldfastServer.with(closed + "[cors]\norigins = \(origin)\n") { holdfast in
+            let file = try passwords(holdfast.directory)
+            var (port, program) = try (Ports.free(), Ports.free())
+            let edits: [(String, String)]
+            var standIn = ""
+            switch recipe {
+            case "nginx-basic":
+                edits = [
+                    ("/etc/nginx/holdfast.htpasswd", file),
+                    ("0.0.0.0:8443", "127.0.0.1:\(port)"),
+                ]
+            case "nginx-auth-request":
+                edits = [
+                    ("0.0.0.0:8444", "127.0.0.1:\(port)"),
+                    (
+                        "fastcgi_pass unix:/run/php/php-fpm.sock;",
+                        "proxy_pass http://127.0.0.1:\(program);"
+                    ),
+                ]
+                standIn = "server { listen 127.0.0.1:\(program); location / { return 401; } }\n"
+            default:
+                edits = [("/etc/lighttpd/holdfast.htpasswd", file)]
+            }
+            let kind = recipe.hasPrefix("nginx") ? WebServer.Kind.nginx : .lighttpd
+            let text = Files.text("\(Place.root)/conf/recipes/\(recipe).conf")
+            try WebServer.with(kind, before: holdfast, edits: edits, addition: text + standIn) {
+                web throws in
+                web.expectsFailures = true
+                if kind == .lighttpd { port = web.port }
+                let target = kind == .nginx ? "/push/news/a" : "/editors/news/a"
+                let fields = ["Origin": origin, "Access-Control-Request-Method": "POST"]
+                let preflight = try HTTPClient.exchange("OPTIONS", target, fields, port: port)
+                #expect(preflight.status == 204)
+                #expect(preflight["Access-Control-Allow-Origin"] == origin)
+                #expect(preflight["Access-Control-Allow-Methods"]?.contains("POST") == true)
+                for method in ["GET", "POST"] {
+                    let answer = try HTTPClient.exchange(
+                        method,
+                        target,
+                        ["Origin": origin],
+                        body: method == "POST" ? "x" : nil,
+                        port: port
+                    )
+                    #expect(answer.status == 401)
+                }
+            }
+        }
+    }
 }

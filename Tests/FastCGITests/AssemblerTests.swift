@@ -101,6 +101,48 @@ import Testing
         }
     }
 
+    @Test func `what is oldest moves on when requests come in pieces back to back`() {
+        let bytes = RecordedRequest.all[1].bytes
+        var assembler = RequestAssembler(limits: FramingLimits())
+        #expect(assembler.oldestUnfinished == nil)
+        _ = events(of: Array(bytes.dropLast(50)), by: &assembler)
+        #expect(assembler.oldestUnfinished == 0)
+        for round in 1...3 {
+            _ = events(of: bytes.suffix(50) + bytes.dropLast(50), by: &assembler)
+            #expect(assembler.oldestUnfinished == round * bytes.count)
+        }
+        _ = events(of: bytes.suffix(50), by: &assembler)
+        #expect(assembler.oldestUnfinished == nil)
+    }
+
+    @Test func `what is oldest stays so while others are finished`() {
+        var assembler = RequestAssembler(limits: FramingLimits())
+        let whole = RecordedRequest.all[0].bytes
+        let begin = Record.beginRequest(id: id(3), keepConnection: true)
+        _ = events(of: whole + begin, by: &assembler)
+        #expect(assembler.oldestUnfinished == whole.count)
+        for cut in [0, 5, 100] {
+            _ = events(of: whole, cutAt: [cut], by: &assembler)
+            #expect(assembler.oldestUnfinished == whole.count)
+        }
+        _ = events(of: Array(whole.dropLast()), by: &assembler)
+        #expect(assembler.oldestUnfinished == whole.count)
+        _ = events(of: whole.suffix(1) + Record.abortRequest(id: id(3)), by: &assembler)
+        #expect(assembler.oldestUnfinished == nil)
+    }
+
+    @Test func `a record in pieces is unfinished even if it belongs to no request`() {
+        var assembler = RequestAssembler(limits: FramingLimits())
+        let record = Record.abortRequest(id: .first)
+        for cut in 1..<record.count {
+            _ = events(of: Array(record[..<cut]), by: &assembler)
+            let start = (cut - 1) * record.count
+            #expect(assembler.oldestUnfinished == start)
+            _ = events(of: Array(record[cut...]), by: &assembler)
+            #expect(assembler.oldestUnfinished == nil)
+        }
+    }
+
     // MARK: Several ids
 
     @Test func `requests whose records alternate come out each by itself`() {

@@ -1,0 +1,198 @@
+import Glibc
+import Harness
+import Testing
+
+/// What went wrong once when the log was stuck, replaced or not to be written to, and when the process was to end.
+@Suite struct LogRegressionTests {
+    /// Takes the gate to the log and keeps it, as a process does that is frozen inside it.
+    private final class StuckGate {
+        private let descriptor: Int32
+
+        init(_ server: HoldfastServer) throws {
+            descriptor = open(server.directory.file("bus"), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            guard descriptor >= 0, flock(descriptor, LOCK_EX) == 0 else {
+                throw HarnessError("cannot take the gate (\(errno))")
+            }
+        }
+
+        func release() { _ = flock(descriptor, LOCK_UN) }
+
+        deinit { close(descriptor) }
+    }
+
+    // MARK: Standard error
+
+    enum Unwritable: CaseIterable { case fullDisk, brokenPipe }
+
+    @Test(arguments: Unwritable.allCases)
+    func `a log of events that couldn't be written ended the process`(kind: Unwritable) throws {
+        let server = try HoldfastServer()
+        let descriptor: Int32
+        switch kind {
+        case .fullDisk: descriptor = open("/dev/full", O_WRONLY | O_CLOEXEC)
+        case .brokenPipe:
+            var ends: [Int32] = [-1, -1]
+            try #require(pipe(&ends) == 0)
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            close(ends[0])
+            descriptor = ends[1]
+        }
+        defer { close(descriptor) }
+        let process = try ChildProcess(
+            try Place.holdfast,
+            ["serve", "--config", server.iniFile],
+            name: "holdfast",
+            directory: server.directory,
+            descriptors: [2: descriptor]
+        )
+        try waitUntil("holdfast is ready") {
+            if let exit = process.exitNow() { throw HarnessError("holdfast \(exit)") }
+            return (try? server.get("/push/-/ready").status) == 200
+        }
+        // Something to log.
+        let rude = try server.peer()
+        try rude.socket.write([UInt8](repeating: 9, count: 8))
+        try rude.drainToEnd()
+        process.signal(SIGHUP)
+        try server.publish("news", "hello")
+        process.signal(SIGTERM)
+        #expect(try process.wait() == .exited(0))
+    }
+
+    // MARK: A stuck gate
+
+    @Test func `the bound of the publish queue forgot those who had been answered 503`() throws {
+        let limits = "[limits]\npublish_queue_messages = 4\n"
+        try HoldfastServer.with(HoldfastServer.open + limits) { server in
+            server.expectsErrors = true
+            try server.publish("news", "opens the log")
+            let gate = try StuckGate(server)
+            let first = try (1...4).map { number in
+                let peer = try server.peer()
+                try peer.send(.publish("/push/news", "m\(number)"))
+                return peer
+            }
+            #expect(try server.post("/push/news", "refused").status == 503)
+            #expect(try server.metrics().bound("publish_queue") == 1)
+            for peer in first { #expect(try peer.answer().status == 503) }
+            #expect(try server.metrics().bound("publish_time") == 4)
+            // They wait in the log's queue nevertheless.
+            for refused in 2...6 {
+                #expect(try server.post("/push/news", "refused").status == 503)
+                #expect(try server.metrics().bound("publish_queue") == refused)
+            }
+            gate.release()
+            try waitUntil("publishes are taken again") {
+                try server.post("/push/news", "last").status == 201
+            }
+            let got = try server.get("/push/news?since=first").json["messages"].array
+            let texts = got.map { $0["data"].string ?? "" }
+            #expect(!texts.contains("refused"))
+            #expect(texts.first == "opens the log")
+            #expect(texts.last == "last")
+        }
+    }
+
+    @Test func `SIGTERM waited for a gate that was stuck, whatever stop_timeout said`() throws {
+        try HoldfastServer.with(fastcgi: ["stop_timeout = 1s"]) { server in
+            server.expectsErrors = true
+            try server.publish("news", "opens the log")
+            let gate = try StuckGate(server)
+            let peer = try server.peer()
+            try peer.send(.publish("/push/news", "stuck"))
+            #expect(try server.get("/push/-/live").status == 200)
+            // The gate is given back only after that.
+            #expect(try server.stop() == .exited(0))
+            gate.release()
+        }
+    }
+
+    // MARK: SIGTERM
+
+    // Longer than any test waits: whoever waits for it has failed.
+    private let longStop = ["stop_timeout = 60s"]
+
+    @Test func `who waited in the backlog at SIGTERM was left there`() throws {
+        try HoldfastServer.with(fastcgi: longStop) { server in
+            let process = try #require(server.process)
+            process.signal(SIGSTOP)
+            process.signal(SIGTERM)
+            let peers = try (1...5).map { _ in
+                let peer = try server.peer()
+                try peer.send(FastCGIRequest("GET", "/push/-/live"), keep: true)
+                return peer
+            }
+            process.signal(SIGCONT)
+            for peer in peers {
+                #expect(try peer.answer().status == 200)
+                try peer.expectClosed()
+            }
+            #expect(try process.wait() == .exited(0))
+        }
+    }
+
+    @Test func `who came after SIGTERM waited until the process was gone`() throws {
+        try HoldfastServer.with(fastcgi: longStop) { server in
+            let process = try #require(server.process)
+            // Keeps it stopping.
+            let unfinished = try server.peer()
+            try unfinished.socket.write(
+                Array(FastCGIRequest("GET", "/push/news").bytes().prefix(20))
+            )
+            #expect(try server.get("/push/-/live").status == 200)
+            process.signal(SIGTERM)
+            try waitUntil("it is stopping") { server.log.contains("stopping") }
+            if let late = try? server.peer() {
+                try? late.send(FastCGIRequest("GET", "/push/-/live"), keep: true)
+                try late.drainToEnd()
+            }
+            #expect(process.running)
+            unfinished.socket.close()
+            #expect(try process.wait() == .exited(0))
+        }
+    }
+
+    // MARK: A log that is replaced
+
+    @Test func `polls that waited for a log that was replaced skipped messages without a gap`()
+        throws
+    {
+        try HoldfastServer.with(bus: ["memory_messages = 16"]) { server in
+            server.expectsErrors = true
+            for _ in 1...3 {
+                for number in 1...60 { try server.publish("news", "old \(number)") }
+                let first = try server.get("/push/news?since=first&limit=1").json
+                let cursor = try #require(first["cursor"].string)
+                let epoch = cursor.prefix { $0 != "-" }
+                // Below what is in memory, so that the log's reader has many questions to answer.
+                let request = FastCGIRequest("GET", "/push/news?since=\(cursor)&limit=1")
+                let peers = try (1...8).map { _ in
+                    let peer = try server.peer()
+                    let all = (1...100).flatMap { request.bytes(id: UInt16($0), keep: true) }
+                    try peer.socket.write(all)
+                    return peer
+                }
+                for file in ["log.sqlite", "log.sqlite-wal", "log.sqlite-shm"] {
+                    try? Files.remove(server.directory.file("bus/\(file)"))
+                }
+                for number in 1...60 { try server.publish("news", "new \(number)") }
+                for peer in peers {
+                    for id in UInt16(1)...100 {
+                        let answer = try peer.answer(id)
+                        guard answer.status == 200 else { continue }
+                        let json = try answer.json
+                        let own = json["cursor"].string?.hasPrefix("\(epoch)-") == true
+                        let ids = json["messages"].array.map { $0["id"].string ?? "" }
+                        if own {
+                            #expect(ids.allSatisfy { $0.hasPrefix("\(epoch)-") }, "\(json)")
+                            #expect(json["gap"] == .null)
+                        } else {
+                            #expect(!ids.contains { $0.hasPrefix("\(epoch)-") }, "\(json)")
+                            #expect(json["gap"]["reason"] == "restarted", "\(json)")
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -66,6 +66,13 @@ package enum SystemCalls {
         return errno == EAGAIN || errno == EWOULDBLOCK ? .wouldBlock : .ended
     }
 
+    /// Whether the peer has closed both directions, as far as the kernel knows without a write.
+    package static func isGone(_ descriptor: Int32) -> Bool {
+        var look = pollfd(fd: descriptor, events: 0, revents: 0)
+        _ = unsafe poll(&look, 1, 0)
+        return look.revents & Int16(POLLHUP | POLLERR) != 0
+    }
+
     /// Sends what fits, without waiting and without SIGPIPE.
     package static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
         let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)

@@ -47,7 +47,10 @@ struct Connection {
         var queued: [Queued] = []
 
         struct Queued {
+            let id: RequestID
             let records: [UInt8]
+            /// By which it was found whole; a reload may have changed them since.
+            let limits: FramingLimits
             /// Its body was over the limit and is not in the records.
             let bodyDropped: Bool
         }

@@ -10,12 +10,15 @@ internal import Reactor
 extension Responder {
     // MARK: Accepting
 
-    func acceptConnections() {
+    /// - Returns: whether nobody waits any more.
+    @discardableResult
+    func acceptConnections() -> Bool {
         // A bounded share: what is to be delivered must not wait for a crowd of newcomers.
         for _ in 0..<256 {
-            guard openConnections < connectionLimit else {
+            guard openConnections < connectionLimit || isStopping else {
                 metrics[.connections] += 1
-                return pauseAccepting()
+                pauseAccepting()
+                return true
             }
             let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
             let descriptor = Int32(
@@ -25,13 +28,14 @@ extension Responder {
             )
             guard descriptor >= 0 else {
                 if errno == ECONNABORTED { continue }
-                if errno == EAGAIN || errno == EWOULDBLOCK { return }
+                if errno == EAGAIN || errno == EWOULDBLOCK { return true }
                 // Those who are done with would be closed at the end of the turn.
                 if errno == EMFILE, !dropped.isEmpty {
                     closeDropped()
                     continue
                 }
-                return refuseForWantOfDescriptors()
+                refuseForWantOfDescriptors(isProcessLimit: errno == EMFILE || errno == ENFILE)
+                return true
             }
             metrics.accepted += 1
             while connections.count <= Int(descriptor) { connections.append(Connection()) }
@@ -41,6 +45,7 @@ extension Responder {
             read(descriptor, toTheEnd: false)
             watch(descriptor)
         }
+        return false
     }
 
     /// Newcomers wait in the socket's backlog until somebody leaves.
@@ -54,6 +59,7 @@ extension Responder {
         else {
             return
         }
+        if spare < 0 { spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) }
         do {
             try epoll.add(listener.descriptor, [.read, .exclusive])
             isAccepting = true
@@ -64,9 +70,9 @@ extension Responder {
 
     /// Accepts one connection with the spare descriptor and closes it, so that the listening socket
     /// does not stay readable and the loop does not spin.
-    private func refuseForWantOfDescriptors() {
+    private func refuseForWantOfDescriptors(isProcessLimit: Bool) {
         metrics[.descriptors] += 1
-        guard spare >= 0 else {
+        guard isProcessLimit, spare >= 0 else {
             acceptAgainAt = now + 250
             return pauseAccepting()
         }
@@ -165,7 +171,7 @@ extension Responder {
 
     /// Acts on whole requests that were put aside, without touching what is being received.
     func frameAside(_ descriptor: Int32, _ queued: Connection.Extra.Queued) {
-        var assembler = RequestAssembler(limits: framing)
+        var assembler = RequestAssembler(limits: queued.limits)
         unsafe queued.records.withUnsafeBytes { bytes in
             unsafe assembler.receive(bytes) { event in
                 guard connections[Int(descriptor)].isOpen, case .request(let framed) = event else {

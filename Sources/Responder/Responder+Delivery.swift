@@ -15,8 +15,11 @@ extension Responder {
             guard let news = tail?.receive(batch) else { return }
             deliver(news, committedAt: stamped.nanoseconds)
         case .appended(let ticket, let outcome): appended(ticket, outcome)
-        case .history(let ticket, let outcome): historyRead(ticket, outcome)
+        case .history(let ticket, let outcome):
+            historyRead(ticket, outcome)
+            readEnded()
         case .message(let ticket, let outcome):
+            defer { readEnded() }
             guard let waiting = take(ticket), case .message(let request) = waiting.work else {
                 return
             }

@@ -1,7 +1,9 @@
+internal import Bus
 internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import Reactor
 
 /// A request that waits for the log.
 struct Pending {
@@ -33,6 +35,19 @@ struct RequestKey: Hashable {
     let id: RequestID
 }
 
+/// A question to the log's reader.
+enum Read {
+    case history(HistoryRequest)
+    case message(ticket: UInt64, Cursor)
+
+    var ticket: UInt64 {
+        switch self {
+        case .history(let request): request.ticket
+        case .message(let ticket, _): ticket
+        }
+    }
+}
+
 /// Requests that wait for the log: each is answered once, by the log or by the clock, if it is still there.
 extension Responder {
     func wait(_ requester: Requester, _ work: Pending.Work, seconds: Int64) -> UInt64 {
@@ -54,11 +69,53 @@ extension Responder {
         let key = RequestKey(connection: waiting.requester.connection, id: waiting.requester.id)
         if pendingTickets[key] == ticket { pendingTickets[key] = nil }
         let connection = connections[Int(key.connection)]
-        guard connection.flags.contains(.open), connection.generation == waiting.generation else {
+        guard connection.isOpen, connection.generation == waiting.generation else {
             return nil
         }
         connections[Int(key.connection)].pending -= 1
         return waiting
+    }
+
+    /// Asks the log's reader, now or when it has answered others.
+    func read(_ question: Read) {
+        readsWaiting.append(question)
+        beginReads()
+    }
+
+    /// One question was answered.
+    func readEnded() {
+        readsUnderWay -= 1
+        beginReads()
+    }
+
+    private func beginReads() {
+        while readsUnderWay < 16, readsBegun < readsWaiting.count {
+            let next = readsWaiting[readsBegun]
+            readsBegun += 1
+            guard let waiting = pending[next.ticket], isStillThere(waiting) else { continue }
+            readsUnderWay += 1
+            switch next {
+            case .history(let request): log.read(request)
+            case .message(let ticket, let id): log.message(ticket: ticket, id: id)
+            }
+        }
+        if readsBegun == readsWaiting.count || readsBegun > 1024 {
+            readsWaiting.removeFirst(readsBegun)
+            readsBegun = 0
+        }
+    }
+
+    /// Lets go of a connection that was closed while its request waited.
+    private func isStillThere(_ waiting: Pending) -> Bool {
+        let descriptor = waiting.requester.connection
+        guard connections[Int(descriptor)].generation == waiting.generation,
+            connections[Int(descriptor)].isOpen
+        else { return false }
+        guard connections[Int(descriptor)].flags.contains(.peerEnded),
+            SystemCalls.isGone(descriptor)
+        else { return true }
+        drop(descriptor, .closed)
+        return false
     }
 
     /// The ticket of a connection's request that waits for the log, if there is one of this id.

@@ -85,13 +85,15 @@ extension Responder {
             start = .last(min(count, settings.limits.answerMessages))
         }
         let ticket = wait(requester, .poll(poll, question, tail.epochs.current), seconds: 10)
-        log.read(
-            HistoryRequest(
-                ticket: ticket,
-                channels: poll.subscription.channels,
-                start: start,
-                messageLimit: poll.subscription.messageLimit,
-                byteLimit: settings.limits.answerBytes
+        read(
+            .history(
+                HistoryRequest(
+                    ticket: ticket,
+                    channels: poll.subscription.channels,
+                    start: start,
+                    messageLimit: poll.subscription.messageLimit,
+                    byteLimit: settings.limits.answerBytes
+                )
             )
         )
     }
@@ -126,7 +128,9 @@ extension Responder {
         guard connection.isOpen else { return }
         // The peer went while the log was asked; no edge will tell of that again.
         guard !connection.flags.contains(.peerEnded) else {
-            return dropIfDone(requester.connection)
+            // What it published behind this is still taken up.
+            turnsDue.append(requester.connection)
+            return
         }
         let isOvertaken =
             requester.ordinal != connection.requests && !connection.flags.contains(.mayMultiplex)

@@ -57,6 +57,7 @@ extension Responder {
         guard !waitForTurn(framed, descriptor, bodyDropped: bodyDropped) else { return }
         connections[Int(descriptor)].requests &+= 1
         endOlderHolds(descriptor, newer: framed.id)
+        guard connections[Int(descriptor)].isOpen else { return }
         metrics.requests += 1
         var request = CGIRequest()
         request.bodyDropped = bodyDropped
@@ -88,17 +89,24 @@ extension Responder {
         bodyDropped: Bool
     ) -> Bool {
         let connection = connections[Int(descriptor)]
-        let isQueueing = !(connection.extra?.queued.isEmpty ?? true)
+        let isQueueing = takingUp != descriptor && !(connection.extra?.queued.isEmpty ?? true)
         guard connection.pending > 0 || isQueueing else { return false }
         guard isQueueing || pendingTicket(descriptor, framed.id) != nil else { return false }
         let extra = makeExtra(descriptor)
-        guard extra.queued.count < 16 else {
+        let size = unsafe framed.records.count
+        let queuedBytes = extra.queued.reduce(size) { $0 + $1.records.count }
+        guard extra.queued.count < 16, queuedBytes <= settings.limits.unsentBytes else {
             metrics[.queuedRequests] += 1
             drop(descriptor, .closed)
             return true
         }
         extra.queued.append(
-            .init(records: unsafe [UInt8](framed.records), bodyDropped: bodyDropped)
+            .init(
+                id: framed.id,
+                records: unsafe [UInt8](framed.records),
+                limits: framing,
+                bodyDropped: bodyDropped
+            )
         )
         return true
     }
@@ -109,12 +117,15 @@ extension Responder {
         let descriptors = turnsDue
         turnsDue = []
         for descriptor in descriptors where connections[Int(descriptor)].isOpen {
-            guard let extra = connections[Int(descriptor)].extra else { continue }
-            let queued = extra.queued
-            extra.queued = []
-            for request in queued where connections[Int(descriptor)].isOpen {
-                frameAside(descriptor, request)
+            takingUp = descriptor
+            while connections[Int(descriptor)].isOpen,
+                let extra = connections[Int(descriptor)].extra, let next = extra.queued.first,
+                pendingTicket(descriptor, next.id) == nil
+            {
+                extra.queued.removeFirst()
+                frameAside(descriptor, next)
             }
+            takingUp = -1
             dropIfDone(descriptor)
         }
     }
@@ -143,6 +154,10 @@ extension Responder {
             )
             return
         }
+        if let extra = connections[Int(descriptor)].extra {
+            // Only those that wait behind this id's own; they are not begun.
+            extra.queued.removeAll { $0.id == id }
+        }
         guard let ticket = pendingTicket(descriptor, id), let requester = take(ticket)?.requester
         else { return }
         finish(
@@ -160,8 +175,7 @@ extension Responder {
         case .publish(let publication): publish(publication, requester)
         case .message(let request):
             guard tail != nil else { return answer(requester, request.unavailable()) }
-            let ticket = wait(requester, .message(request), seconds: 10)
-            log.message(ticket: ticket, id: request.id)
+            read(.message(ticket: wait(requester, .message(request), seconds: 10), request.id))
         case .page(let request): answer(requester, page(request))
         case .held(let shape):
             answer(requester, shape.plain("text/plain; charset=utf-8", "polling = \(held.count)"))

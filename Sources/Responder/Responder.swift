@@ -41,8 +41,9 @@ package import Reactor
     var dropped: [Int32] = []
     /// Connections whose input was not read to its end in this turn.
     var unread: [Int32] = []
-    /// Connections whose next queued request may begin.
+    /// Connections whose next queued request may begin, and the one whose requests are being taken up.
     var turnsDue: [Int32] = []
+    var takingUp: Int32 = -1
     /// Connections that have something incomplete, looked at by the housekeeping.
     var unfinished: Set<Int32> = []
     /// Given up when no descriptor is left, so that a connection can be accepted and closed.
@@ -63,6 +64,11 @@ package import Reactor
     var pending: [UInt64: Pending] = [:]
     var lastTicket: UInt64 = 0
     var pendingTickets: [RequestKey: UInt64] = [:]
+    /// Questions that the log's reader has not been asked yet, oldest first from `readsBegun` on, and how many it has
+    /// been asked: few, so that answers in memory are bounded and a departed client's is never made.
+    var readsWaiting: [Read] = []
+    var readsBegun = 0
+    var readsUnderWay = 0
     /// What each publish request adds to the queue of the log.
     var charges: [UInt64: (messages: Int, bytes: Int)] = [:]
     var queuedMessages = 0
@@ -212,7 +218,7 @@ package import Reactor
         stopDeadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
         logger.notice("stopping", metadata: ["held": "\(held.count)"])
         // Whoever is in the backlog was told that he is connected, and gets an answer.
-        acceptConnections()
+        while !acceptConnections() { closeDropped() }
         if isAccepting { epoll.remove(listener.descriptor) }
         listener.close()
         answerAllHolds(.shutdown)

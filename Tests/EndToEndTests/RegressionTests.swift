@@ -41,7 +41,8 @@ import Testing
         }
     }
 
-    @Test func `a healthy connection was dropped since it always had a part of its next request`()
+    @Test(arguments: [false, true])
+    func `a healthy connection was dropped since its requests came in pieces`(backToBack: Bool)
         throws
     {
         try HoldfastServer.with(HoldfastServer.open + "[limits]\nrequest_timeout = 1s\n") {
@@ -53,8 +54,9 @@ import Testing
             try peer.socket.write(start)
             for _ in 1...6 {
                 pause(milliseconds: 400)
-                try peer.socket.write(end + start)
+                try peer.socket.write(backToBack ? end + start : end)
                 #expect(try peer.answer().status == 201)
+                if !backToBack { try peer.socket.write(start) }
             }
             try peer.socket.write(end)
             #expect(try peer.answer().status == 201)

@@ -150,6 +150,24 @@ import Testing
         }
     }
 
+    @Test(arguments: ["/push/news?wait=0", "/push/empty?since=first&wait=20"])
+    func `what a departing peer published behind a poll was lost`(poll: String) throws {
+        try HoldfastServer.with { server in
+            let peer = try server.peer()
+            try peer.socket.write(
+                FastCGIRequest.publish("/push/news", "first").bytes(keep: true)
+                    + FastCGIRequest("GET", poll).bytes(keep: true)
+                    + FastCGIRequest.publish("/push/news", "last").bytes(keep: true)
+            )
+            peer.socket.halfClose()
+            try peer.drainToEnd()
+            try waitUntil("all connections are closed") { try server.metrics().connections == 1 }
+            let got = try server.get("/push/news?since=first").json["messages"].array
+            #expect(got.map { $0["data"].string ?? "" } == ["first", "last"])
+            #expect(try server.metrics().held == 0)
+        }
+    }
+
     // MARK: Ids
 
     @Test func `a held id begun again in another role was ended twice`() throws {

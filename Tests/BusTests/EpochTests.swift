@@ -244,10 +244,14 @@ import Testing
     }
 
     @Test(.enabled(if: getuid() != 0, "root may write everywhere"))
-    func `a directory that is read-only is said`() throws {
+    func `a log that is read-only is said`() throws {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         probe.stop()
+        // As on a disk that was mounted read-only.
+        for name in try files.contentsOfDirectory(atPath: bus(directory)) {
+            #expect(chmod(bus(directory) + "/" + name, 0o400) == 0)
+        }
         #expect(chmod(bus(directory), 0o500) == 0)
         let refused = LogProbe(settings(directory))
         #expect(!refused.now.unavailable.isEmpty)

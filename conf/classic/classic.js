@@ -59,14 +59,17 @@ const count = async () => {
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
+  const body = new URLSearchParams(new FormData(event.target));
+  // At once: what is typed while the answer is on its way is the next message.
+  $("message").value = "";
   try {
-    const response = await fetch("/pub", { method: "POST", body: new URLSearchParams(new FormData(event.target)) });
+    const response = await fetch("/pub", { method: "POST", body });
     const answer = await response.json();
     if (answer.status !== "sent") throw new Error(answer.detail ?? `status ${response.status}`);
-    $("message").value = "";
     $("state").textContent = "";
   } catch (error) {
     $("state").textContent = `not sent: ${error.message}`;
+    $("message").value ||= body.get("message");
   }
 });
 

@@ -72,6 +72,10 @@ import Testing
                 try peer.send(.publish("/push/news", "m\(number)"))
                 return peer
             }
+            // Four connections are read in any order, and before a fifth only if one waits for that.
+            try waitUntil("the queue is full") {
+                try server.metrics()["holdfast_pending_requests"] == 4
+            }
             #expect(try server.post("/push/news", "refused").status == 503)
             #expect(try server.metrics().bound("publish_queue") == 1)
             for peer in first { #expect(try peer.answer().status == 503) }

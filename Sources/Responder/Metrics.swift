@@ -70,9 +70,7 @@ struct Metrics {
     /// Answers by status class, 1xx to 5xx.
     var answers = [UInt64](repeating: 0, count: 6)
     var deliveries: UInt64 = 0
-    var deliveredBytes: UInt64 = 0
     var holds: UInt64 = 0
-    var refusedBytes: UInt64 = 0
     private(set) var ended = [UInt64](repeating: 0, count: Ending.allCases.count)
     private(set) var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
     var latency = Histogram()

@@ -29,19 +29,7 @@ struct RecipeTests {
                 web throws in
                 // Wrong passwords are in its error log.
                 web.expectsFailures = true
-                func status(
-                    _ method: String,
-                    _ target: String,
-                    _ fields: [String: String]
-                ) throws -> Int {
-                    try HTTPClient.exchange(
-                        method,
-                        target,
-                        fields,
-                        body: method == "POST" ? "x" : nil,
-                        port: port
-                    ).status
-                }
+                let status = statuses(port)
                 #expect(try status("GET", "/push/news/a", [:]) == 401)
                 #expect(try status("GET", "/push/news/a", user("editor")) == 200)
                 #expect(try status("GET", "/push/secret", user("editor")) == 403)
@@ -88,19 +76,7 @@ struct RecipeTests {
             try WebServer.with(.nginx, before: holdfast, edits: edits, addition: recipe + standIn) {
                 _ throws in
                 let ann = ["Cookie": "login=ann"]
-                func status(
-                    _ method: String,
-                    _ target: String,
-                    _ fields: [String: String]
-                ) throws -> Int {
-                    try HTTPClient.exchange(
-                        method,
-                        target,
-                        fields,
-                        body: method == "POST" ? "x" : nil,
-                        port: port
-                    ).status
-                }
+                let status = statuses(port)
                 #expect(try status("GET", "/push/news/a", [:]) == 401)
                 #expect(try status("GET", "/push/news/a", ann) == 200)
                 #expect(try status("GET", "/push/chat", ann) == 403)
@@ -185,5 +161,18 @@ struct RecipeTests {
                 }
             }
         }
+    }
+}
+
+/// How a server on this port answers a method, target and header fields; what is posted is an `x`.
+private func statuses(_ port: UInt16) -> (String, String, [String: String]) throws -> Int {
+    { method, target, fields in
+        try HTTPClient.exchange(
+            method,
+            target,
+            fields,
+            body: method == "POST" ? "x" : nil,
+            port: port
+        ).status
     }
 }

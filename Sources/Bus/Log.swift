@@ -57,6 +57,17 @@ package final class Log: Sendable {
         shared.readerBox.post(.message(ticket: ticket, id))
     }
 
+    /// Lists channels by name, from this one on (nil: the first); `.channels` follows.
+    package func channels(ticket: UInt64, from name: ChannelName?, limit: Int) {
+        shared.readerBox.post(.channels(ticket: ticket, from: name, limit: limit))
+    }
+
+    /// The newest offset that any process of the bus has committed and acknowledged, as far as the log is open: what
+    /// is above the head that was told here is on its way. Any thread, no system call.
+    package var committedHead: Offset? {
+        shared.position.opened.map { Offset($0.page.head) }
+    }
+
     package func replaceRetention(_ retention: @escaping @Sendable (ChannelName) -> Retention) {
         shared.retention = retention
         shared.writerBox.post(.retentionChanged)

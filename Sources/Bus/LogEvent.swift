@@ -1,16 +1,41 @@
 package import Channels
+package import Configuration
 
-/// One publisher's request: all drafts go into one transaction, with offsets in their order, or none does.
+/// One publisher's request: all of it goes into one transaction, with offsets in the drafts' order, or nothing does.
 package struct Append: Sendable {
     /// The caller's own number, given back with the outcome.
     package var ticket: UInt64
     package var drafts: [Draft]
+    /// Channels that lose all their messages first. Each that has any takes a place of its own in the order, so that
+    /// whoever waits there is told as well.
+    package var dropping: [ChannelName]
     package var idempotency: IdempotencyKey?
+    package var quota: PublisherQuota?
 
-    package init(ticket: UInt64, drafts: [Draft], idempotency: IdempotencyKey? = nil) {
+    package init(
+        ticket: UInt64,
+        drafts: [Draft],
+        dropping: [ChannelName] = [],
+        idempotency: IdempotencyKey? = nil,
+        quota: PublisherQuota? = nil
+    ) {
         self.ticket = ticket
         self.drafts = drafts
+        self.dropping = dropping
         self.idempotency = idempotency
+        self.quota = quota
+    }
+}
+
+/// What one publisher may append in a stretch of time, whichever process it comes to. All of it may come at once; it
+/// is given back evenly. A request of several messages counts each; one that drops channels counts as one message.
+package struct PublisherQuota: Sendable, Hashable {
+    package var publisher: String
+    package var limits: QuotaLimits
+
+    package init(publisher: String, limits: QuotaLimits) {
+        self.publisher = publisher
+        self.limits = limits
     }
 }
 
@@ -64,6 +89,7 @@ package enum LogEvent: Sendable {
     case appended(ticket: UInt64, AppendOutcome)
     case history(ticket: UInt64, Result<HistoryReading, LogFailure>)
     case message(ticket: UInt64, Result<Message?, LogFailure>)
+    case channels(ticket: UInt64, Result<ChannelListing, LogFailure>)
     /// The log can't be used at the moment, as a sentence for the operator; retried about every second.
     case unavailable(String)
     /// Worth one line in the operator's log.
@@ -90,6 +116,8 @@ package enum AppendOutcome: Equatable, Sendable {
     case repeated(ids: [Cursor])
     /// The key was used for other drafts before.
     case conflict
+    /// The publisher has used its quota up: nothing was written. Nil seconds: it is more than the whole quota.
+    case overQuota(retrySeconds: Int?)
     /// There is no room, also after trimming.
     case full
     /// Not written, or not known to be written.

@@ -11,6 +11,7 @@ struct LogHistory {
     private let newest: Query
     private let firstAfter: Query
     private let messageAt: Query
+    private let channelsFrom: Query
 
     init(_ database: Database) throws {
         reading = try LogReading(database)
@@ -27,7 +28,7 @@ struct LogHistory {
         newest = try Query(
             database,
             """
-            SELECT offset FROM messages WHERE channel = ? AND \(live)
+            SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(live)
             ORDER BY offset DESC LIMIT ?
             """
         )
@@ -42,6 +43,14 @@ struct LogHistory {
             """
             SELECT \(LogReading.columns) FROM messages m CROSS JOIN channels c ON c.id = m.channel
             WHERE m.offset = ?
+            """
+        )
+        channelsFrom = try Query(
+            database,
+            """
+            SELECT c.name, c.count, c.bytes, m.offset, m.time
+            FROM channels c LEFT JOIN messages m ON m.offset = c.last_offset
+            WHERE c.name >= ? ORDER BY c.name LIMIT ?
             """
         )
     }
@@ -75,17 +84,19 @@ struct LogHistory {
             switch request.start {
             case .after(let offset):
                 if row.trimmedThrough > offset.value { miss(row.trimmedThrough, row.trimReason) }
-                try firstAfter.bind(.integer(row.id), .integer(offset.value))
+                let kept = max(offset.value, row.trimmedThrough)
+                try firstAfter.bind(.integer(row.id), .integer(kept))
                 if try firstAfter.step() {
-                    if firstAfter.integer(0) <= tooOld { miss(offset.value + 1, .trimmed) }
+                    if firstAfter.integer(0) <= tooOld { miss(kept + 1, .trimmed) }
                     firstAfter.finish()
                 }
-                offsets += try list(row.id, after: offset.value, tooOld, now, limit + 1)
+                offsets += try list(row.id, after: kept, tooOld, now, limit + 1)
             case .first:
-                offsets += try list(row.id, after: 0, tooOld, now, limit + 1)
+                offsets += try list(row.id, after: row.trimmedThrough, tooOld, now, limit + 1)
             case .last(let count):
                 try newest.bind(
                     .integer(row.id),
+                    .integer(row.trimmedThrough),
                     .integer(tooOld),
                     .integer(now),
                     .integer(count)
@@ -94,7 +105,7 @@ struct LogHistory {
             case .age(let milliseconds):
                 offsets += try list(
                     row.id,
-                    after: 0,
+                    after: row.trimmedThrough,
                     max(tooOld, now - milliseconds),
                     now,
                     limit + 1
@@ -149,6 +160,32 @@ struct LogHistory {
         defer { firstAfter.finish() }
         return firstAfter.integer(0) > now - retention(message.channel).ageMilliseconds
             ? message : nil
+    }
+
+    /// Channels in the order of their names, from this one on.
+    func channels(
+        from name: ChannelName?,
+        limit: Int,
+        epochs: EpochHistory
+    ) throws -> ChannelListing {
+        var entries: [ChannelListing.Entry] = []
+        try channelsFrom.bind(.text(name?.text ?? ""), .integer(limit + 1))
+        defer { channelsFrom.finish() }
+        while try channelsFrom.step() {
+            guard let name = try? ChannelName(channelsFrom.text(0)) else { continue }
+            if entries.count == limit { return ChannelListing(entries: entries, next: name) }
+            let newest = channelsFrom.optionalInteger(3).map { Offset($0) }
+            entries.append(
+                ChannelListing.Entry(
+                    name: name,
+                    messages: Int(channelsFrom.integer(1)),
+                    bytes: Int(channelsFrom.integer(2)),
+                    newest: newest.map { Channels.Cursor(epoch: epochs.epoch(of: $0), offset: $0) },
+                    newestMilliseconds: channelsFrom.optionalInteger(4)
+                )
+            )
+        }
+        return ChannelListing(entries: entries, next: nil)
     }
 
     private func list(

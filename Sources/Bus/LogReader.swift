@@ -25,7 +25,7 @@ final class LogReader {
             var stop = false
             for command in shared.readerBox.take(waitingMilliseconds: 1000) {
                 switch command {
-                case .history, .message: requests.append(command)
+                case .history, .message, .channels: requests.append(command)
                 case .follow, .changed: break
                 case .stop: stop = true
                 }
@@ -131,6 +131,13 @@ final class LogReader {
                 tellResult(result.mapError { _ in .unavailable }) {
                     .message(ticket: ticket, $0)
                 }
+            case .channels(let ticket, let name, let limit):
+                let result = Result {
+                    try history.channels(from: name, limit: limit, epochs: opened.epochs)
+                }
+                tellResult(result.mapError { _ in .unavailable }) {
+                    .channels(ticket: ticket, $0)
+                }
             case .follow, .changed, .stop: break
             }
         }
@@ -153,6 +160,8 @@ final class LogReader {
                 shared.deliver(.history(ticket: request.ticket, .failure(.unavailable)))
             case .message(let ticket, _):
                 shared.deliver(.message(ticket: ticket, .failure(.unavailable)))
+            case .channels(let ticket, _, _):
+                shared.deliver(.channels(ticket: ticket, .failure(.unavailable)))
             case .follow, .changed, .stop: break
             }
         }

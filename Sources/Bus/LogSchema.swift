@@ -5,13 +5,15 @@ import GRDB
 enum LogSchema {
     /// "HOLD" in PRAGMA application_id: the file is ours.
     static let application: Int64 = 0x484f_4c44
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     /// `kept` and `expires` are on the retention clock, `time` is the wall clock's; all in milliseconds.
     ///
     /// In `channels`, `count` and `bytes` (of bodies) are exact, so that trimming need not count; `due` is at or
     /// before the time when the oldest message gets too old, null without messages; `trim_stamp` is the number of the
     /// newest commit that raised the mark, so that others read only what rose since they looked.
+    /// In `quotas`, the times at which a publisher will have all of its quota back, on the retention clock but in
+    /// microseconds; `until` is the later one in milliseconds, when the row says nothing any more.
     /// In `state`, `clock` and `clock_boot` are what the retention and boot-time clocks showed at the newest commit.
     static let sql = """
         CREATE TABLE state (
@@ -48,6 +50,15 @@ enum LogSchema {
         ) WITHOUT ROWID;
         CREATE INDEX idempotency_by_age ON idempotency (kept);
         PRAGMA application_id = \(application);
+        \(sinceVersion1)
+        """
+
+    private static let sinceVersion1 = """
+        CREATE TABLE quotas (
+            publisher TEXT PRIMARY KEY,
+            messages_full INTEGER NOT NULL, bytes_full INTEGER NOT NULL, until INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX quotas_by_end ON quotas (until);
         PRAGMA user_version = \(version);
         """
 
@@ -65,6 +76,12 @@ enum LogSchema {
             throw LogProblem(
                 "log.sqlite is a database of another program; move it away or set [bus] directory"
             )
+        } else if version == 1 {
+            // Processes of that version that still run are not disturbed by a table they do not know.
+            try database.inTransaction(.immediate) {
+                try database.execute(sql: sinceVersion1)
+                return .commit
+            }
         } else if version != Self.version {
             throw LogProblem(
                 "log.sqlite has format \(version), this holdfast knows format \(Self.version); "

@@ -10,10 +10,12 @@ extension LogStore {
         case committed(first: Int64, count: Int64)
         case repeated(first: Int64, count: Int64)
         case conflict
+        case overQuota(retrySeconds: Int?)
         case full
     }
 
-    /// Gives the drafts their places and stores them; nothing is stored unless the answer is `.committed`.
+    /// Drops what is to be dropped, gives the drafts their places and stores them; nothing is changed unless the answer
+    /// is `.committed`.
     func append(
         _ append: Append,
         _ time: LogTime,
@@ -22,7 +24,7 @@ extension LogStore {
     ) throws -> Written {
         var key: (scope: String, digest: [UInt8])?
         if let idempotency = append.idempotency {
-            let wanted = (idempotency.scope(append.drafts), DraftDigest.of(append.drafts))
+            let wanted = (idempotency.scope(append), AppendDigest.of(append))
             key = wanted
             try writing.findKey.bind(.text(wanted.0))
             if try writing.findKey.step() {
@@ -37,12 +39,17 @@ extension LogStore {
                 }
             }
         }
-        // Before anything is written, so that this append alone can be refused.
+        // Before anything else is written, so that this append alone can be refused.
+        if let refusal = try charge(append, time) { return refusal }
         for draft in append.drafts where touched[draft.channel] == nil {
             guard let row = try reading.channel(draft.channel) ?? makeChannel(draft.channel) else {
                 return .full
             }
             touched[draft.channel] = row
+        }
+        for name in append.dropping {
+            if touched[name] == nil { touched[name] = try reading.channel(name) }
+            try drop(name, time)
         }
         let first = state.head + 1
         for draft in append.drafts {
@@ -59,6 +66,34 @@ extension LogStore {
             try writing.insertKey.run()
         }
         return .committed(first: first, count: Int64(append.drafts.count))
+    }
+
+    /// Takes the append from its publisher's quota; a refusal where that does not suffice.
+    private func charge(_ append: Append, _ time: LogTime) throws -> Written? {
+        guard let quota = append.quota else { return nil }
+        try writing.findQuota.bind(.text(quota.publisher))
+        var used = QuotaUse()
+        if try writing.findQuota.step() {
+            used.messagesFull = writing.findQuota.integer(0)
+            used.bytesFull = writing.findQuota.integer(1)
+        }
+        writing.findQuota.finish()
+        let bytes = append.drafts.reduce(0) { $0 + $1.body.count }
+        let now = time.retention * 1000
+        switch used.take(max(1, append.drafts.count), bytes: bytes, of: quota.limits, now: now) {
+        case .taken: break
+        case .wait(let microseconds):
+            return .overQuota(retrySeconds: Int(microseconds / 1_000_000) + 1)
+        case .never: return .overQuota(retrySeconds: nil)
+        }
+        try writing.insertQuota.bind(
+            .text(quota.publisher),
+            .integer(used.messagesFull),
+            .integer(used.bytesFull),
+            .integer(max(used.messagesFull, used.bytesFull) / 1000 + 1)
+        )
+        try writing.insertQuota.run()
+        return nil
     }
 
     private func store(_ draft: Draft, _ time: LogTime, _ epoch: Epoch) throws -> Message {
@@ -171,17 +206,18 @@ extension LogStore {
 
 extension IdempotencyKey {
     /// One text for publisher, channels and key; lengths keep different triples apart.
-    func scope(_ drafts: [Draft]) -> String {
-        let channels = Set(drafts.map(\.channel.text)).sorted().joined(separator: ",")
+    func scope(_ append: Append) -> String {
+        let names = append.drafts.map(\.channel.text) + append.dropping.map(\.text)
+        let channels = Set(names).sorted().joined(separator: ",")
         return "\(publisher.utf8.count):\(key.utf8.count):\(publisher)\(key)\(channels)"
     }
 }
 
-/// Tells drafts that differ from drafts that don't: FNV-1a with 128 bits over all that subscribers would see.
+/// Tells requests that differ from those that don't: FNV-1a with 128 bits over all that subscribers would see.
 ///
 /// A publisher could construct two requests that collide, and would deceive only itself.
-enum DraftDigest {
-    static func of(_ drafts: [Draft]) -> [UInt8] {
+enum AppendDigest {
+    static func of(_ append: Append) -> [UInt8] {
         var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
         let prime: UInt128 = 0x0000_0000_0100_0000_0000_0000_0000_013b
         func add(_ bytes: some Sequence<UInt8>) {
@@ -196,7 +232,8 @@ enum DraftDigest {
             add(number: text?.utf8.count ?? -1)
             if let text { add(text.utf8) }
         }
-        for draft in drafts {
+        for name in append.dropping { add(text: name.text) }
+        for draft in append.drafts {
             add(text: draft.channel.text)
             add(number: Int(draft.kind.rawValue))
             add(text: draft.contentType)

@@ -29,17 +29,19 @@ extension LogStore {
         let tooOld = time.retention - retention.ageMilliseconds
         try writing.oldestOfChannel.bind(.integer(row.id), .integer(Self.trimPortion + 1))
         while try writing.oldestOfChannel.step() {
+            let isDropped = writing.oldestOfChannel.integer(0) <= row.trimmedThrough
             let bytes = writing.oldestOfChannel.integer(1)
             let kept = writing.oldestOfChannel.integer(2)
             // One message larger than all that the channel may keep is still kept until the next one comes.
             let excess =
                 row.count > retention.count || (row.bytes > retention.bytes && row.count > 1)
-            guard excess || kept <= tooOld else {
+            guard isDropped || excess || kept <= tooOld else {
                 next = kept + retention.ageMilliseconds
                 break
             }
             guard removed < Self.trimPortion else {
                 next = time.retention
+                leftOver = true
                 break
             }
             through = writing.oldestOfChannel.integer(0)
@@ -58,20 +60,41 @@ extension LogStore {
     }
 
     private func raise(_ row: inout ChannelRow, through: Int64) {
-        if !trimmed {
-            trimmed = true
-            state.trimStamp += 1
-        }
+        guard through > row.trimmedThrough else { return }
+        stampTrim()
         row.mark(through: through, .trimmed)
         raised.append(row.trimMark)
     }
 
-    /// What the clock has made due: messages too old for their channel or past their time to live, old keys.
+    /// This transaction raises a mark.
+    private func stampTrim() {
+        if trimmed { return }
+        trimmed = true
+        state.trimStamp += 1
+    }
+
+    /// Drops all messages of a loaded channel, if it has any: the mark takes a place of its own in the order, and hides
+    /// them at once. A portion is removed now, the rest by the chores, so that the transaction stays short.
+    func drop(_ name: ChannelName, _ time: LogTime) throws {
+        guard var row = touched[name], row.count > 0, row.lastOffset > row.trimmedThrough else {
+            return
+        }
+        state.head += 1
+        stampTrim()
+        row.mark(through: state.head, .deleted)
+        dropped.append(row.trimMark)
+        try trim(&row, to: retention(name), time)
+        touched[name] = row
+    }
+
+    /// What the clock has made due: messages too old for their channel or past their time to live, dropped ones that
+    /// were not removed yet, old keys, quotas that nobody has used for a while.
     struct Chores {
         var channels: [ChannelName]
         var expired: Bool
         var keys: Bool
-        var isEmpty: Bool { channels.isEmpty && !expired && !keys }
+        var quotas: Bool
+        var isEmpty: Bool { channels.isEmpty && !expired && !keys && !quotas }
     }
 
     /// Looks for chores without changing anything, so that an idle log is not written to.
@@ -108,7 +131,10 @@ extension LogStore {
             try writing.anyOldKey.bind(.integer(time.retention - Self.keyMilliseconds))
             let keys = try writing.anyOldKey.step()
             writing.anyOldKey.finish()
-            return Chores(channels: channels, expired: expired, keys: keys)
+            try writing.anyOldQuota.bind(.integer(time.retention))
+            let quotas = try writing.anyOldQuota.step()
+            writing.anyOldQuota.finish()
+            return Chores(channels: channels, expired: expired, keys: keys, quotas: quotas)
         }
     }
 
@@ -138,6 +164,10 @@ extension LogStore {
                 .integer(1000)
             )
             try writing.pruneKeys.run()
+        }
+        if chores.quotas {
+            try writing.pruneQuotas.bind(.integer(time.retention), .integer(1000))
+            try writing.pruneQuotas.run()
         }
     }
 

@@ -28,8 +28,11 @@ final class LogStore {
     var touched: [ChannelName: ChannelRow] = [:]
     /// Whether this transaction raised a mark, and so has its own trim stamp.
     var trimmed = false
-    /// Marks raised in this transaction.
+    /// Marks raised in this transaction by retention, and those by publishers who dropped a channel's messages.
     var raised: [TrimMark] = []
+    var dropped: [TrimMark] = []
+    /// Whether a channel had more to remove than a portion.
+    var leftOver = false
     var trimmedMessages = 0
     var expiredMessages = 0
 
@@ -75,8 +78,8 @@ final class LogStore {
 
     private func forget() {
         touched.removeAll(keepingCapacity: true)
-        raised = []
-        trimmed = false
+        (raised, dropped) = ([], [])
+        (trimmed, leftOver) = (false, false)
         trimmedMessages = 0
         expiredMessages = 0
     }

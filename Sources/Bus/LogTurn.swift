@@ -46,6 +46,7 @@ struct LogTurn {
             if !found.isEmpty { due = found }
             moreChores =
                 found.channels.count >= Int(Self.channelPortion) || found.expired || found.keys
+                || found.quotas
         }
         let position = shared.position
         guard let opened = position.opened else { throw LogProblem("the log is closed") }
@@ -60,6 +61,7 @@ struct LogTurn {
             raised = store.raised
             (head, stamp) = (store.state.head, store.state.trimStamp)
             counts = (store.trimmedMessages, store.expiredMessages)
+            if store.leftOver { moreChores = true }
         }
         changed = own != nil || reopened != nil
         let bytes = own?.messages.reduce(0) { $0 + $1.body.count }
@@ -147,7 +149,7 @@ struct LogTurn {
                 previous: Offset(previous),
                 head: Offset(store.state.head),
                 messages: messages,
-                trims: []
+                trims: store.dropped
             )
         }
     }
@@ -165,6 +167,7 @@ struct LogTurn {
         case .committed(let first, let count): .committed(ids: ids(first, count))
         case .repeated(let first, let count): .repeated(ids: ids(first, count))
         case .conflict: .conflict
+        case .overQuota(let seconds): .overQuota(retrySeconds: seconds)
         case .full: .full
         }
     }

@@ -32,6 +32,11 @@ struct LogWriting {
     let pruneKeys: Query
     let anyOldKey: Query
 
+    let findQuota: Query
+    let insertQuota: Query
+    let pruneQuotas: Query
+    let anyOldQuota: Query
+
     init(_ database: Database) throws {
         func query(_ sql: String) throws -> Query { try Query(database, sql) }
         begin = try database.makeStatement(sql: "BEGIN IMMEDIATE")
@@ -116,5 +121,20 @@ struct LogWriting {
             """
         )
         anyOldKey = try query("SELECT 1 FROM idempotency WHERE kept <= ? LIMIT 1")
+
+        findQuota = try query("SELECT messages_full, bytes_full FROM quotas WHERE publisher = ?")
+        insertQuota = try query(
+            """
+            INSERT OR REPLACE INTO quotas (publisher, messages_full, bytes_full, until)
+            VALUES (?, ?, ?, ?)
+            """
+        )
+        pruneQuotas = try query(
+            """
+            DELETE FROM quotas WHERE publisher IN
+                (SELECT publisher FROM quotas WHERE until <= ? ORDER BY until LIMIT ?)
+            """
+        )
+        anyOldQuota = try query("SELECT 1 FROM quotas WHERE until <= ? LIMIT 1")
     }
 }

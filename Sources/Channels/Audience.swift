@@ -66,6 +66,11 @@ package struct Audience<Interest: Hashable> {
         }
     }
 
+    /// How many hold something about this channel.
+    package func holders(of channel: ChannelName) -> Int {
+        (byChannel[channel] ?? []).reduce(0) { $0 + (entries[Int($1)]?.holders ?? 0) }
+    }
+
     /// Every interest somebody holds.
     package var all: [ID] { Array(ids.values) }
 

@@ -45,6 +45,14 @@ extension Settings {
                     SettingsTable.allow,
                     \.pattern.text
                 )
+            case "quota":
+                applied += differences(
+                    section,
+                    old.quotas,
+                    new.quotas,
+                    SettingsTable.quota,
+                    \.publisher
+                )
             case "endpoint":
                 applied += differences(
                     section,

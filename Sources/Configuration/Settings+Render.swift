@@ -10,6 +10,8 @@ extension Settings {
             retain.map { block("retain \($0.pattern)", SettingsTable.retain, $0) }
         case "allow":
             allow.map { block("allow \($0.pattern)", SettingsTable.allow, $0) }
+        case "quota":
+            quotas.map { block("quota \($0.publisher)", SettingsTable.quota, $0) }
         case "endpoint":
             endpoints.map {
                 block("endpoint \($0.path)", SettingsTable.endpointKeys(of: $0.action), $0)

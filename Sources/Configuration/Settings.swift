@@ -8,6 +8,8 @@ package struct Settings: Equatable, Sendable {
     package var retain: [RetainRule] = []
     /// In the file's order: for each key the first rule whose pattern matches and that sets it decides.
     package var allow: [AllowRule] = []
+    /// By publisher, who are distinct; `*` is each that has no rule of its own.
+    package var quotas: [QuotaRule] = []
     package var hold = HoldSettings()
     package var limits = LimitSettings()
     package var cors = CORSSettings()
@@ -114,6 +116,25 @@ package struct AllowRule: Equatable, Sendable {
     }
 }
 
+/// `[quota PUBLISHER]`: how much one publisher may append in a stretch of time.
+package struct QuotaRule: Equatable, Sendable {
+    package var publisher: String
+    package var limits = QuotaLimits()
+
+    package init(publisher: String) { self.publisher = publisher }
+}
+
+package struct QuotaLimits: Hashable, Sendable {
+    /// Nil: any number.
+    package var messages: Int?
+    /// Of bodies. Nil: any number.
+    package var bytes: Int?
+    /// The stretch of time.
+    package var seconds = 60
+
+    package init() {}
+}
+
 /// `[hold]`
 package struct HoldSettings: Equatable, Sendable {
     /// Seconds; a client's larger `wait` is cut to it.
@@ -129,6 +150,10 @@ package struct HoldSettings: Equatable, Sendable {
 /// `[limits]`
 package struct LimitSettings: Equatable, Sendable {
     package var messageBytes = 64 * 1024
+    /// All bodies of a request with several messages, and how many they may be; one message may always be as large as
+    /// `messageBytes`.
+    package var batchBytes = 1024 * 1024
+    package var batchMessages = 1000
     /// FastCGI variables of one request.
     package var requestVariableBytes = 128 * 1024
     package var channelsPerRequest = 64
@@ -222,5 +247,10 @@ extension Settings {
         if let age = rules.lazy.compactMap(\.ageSeconds).first { outcome.ageSeconds = age }
         if let bytes = rules.lazy.compactMap(\.bytes).first { outcome.bytes = bytes }
         return outcome
+    }
+
+    /// The bounds on what this publisher may append, or nil where there are none.
+    package func quota(of publisher: String) -> QuotaLimits? {
+        (quotas.first { $0.publisher == publisher } ?? quotas.first { $0.publisher == "*" })?.limits
     }
 }

@@ -56,6 +56,7 @@ struct SettingsReader {
         switch section.name {
         case "retain": readRetain(section)
         case "allow": readAllow(section)
+        case "quota": readQuota(section)
         case "endpoint": readEndpoint(section)
         default: readFixed(section)
         }
@@ -95,6 +96,25 @@ struct SettingsReader {
         var rule = AllowRule(pattern: pattern ?? Self.anyChannel)
         _ = read(section, keys: SettingsTable.allow, into: &rule)
         if pattern != nil { settings.allow.append(rule) }
+    }
+
+    private mutating func readQuota(_ section: IniFile.Section) {
+        if section.argument == nil {
+            report(
+                section.line,
+                "section [quota] lacks its publisher; as in [quota alice], or [quota *] for each who has"
+                    + " no section of his own"
+            )
+        }
+        var rule = QuotaRule(publisher: section.argument ?? "")
+        let read = read(section, keys: SettingsTable.quota, into: &rule)
+        if read.lines["messages"] == nil, read.lines["bytes"] == nil {
+            report(
+                section.line,
+                "\(shown(Self.title(section))) bounds nothing; add messages = NUMBER or bytes = SIZE"
+            )
+        }
+        settings.quotas.append(rule)
     }
 
     private mutating func pattern(of section: IniFile.Section) -> ChannelPattern? {

@@ -12,7 +12,7 @@ package enum SettingsTable {
 
     /// The order in which a whole file is printed.
     package static let sectionNames = [
-        "fastcgi", "bus", "retain", "allow", "hold", "limits", "cors", "endpoint", "log",
+        "fastcgi", "bus", "retain", "allow", "quota", "hold", "limits", "cors", "endpoint", "log",
     ]
 
     private static let fastcgi = Section(
@@ -81,6 +81,8 @@ package enum SettingsTable {
         name: "limits",
         keys: [
             SettingsKey("message_bytes", \.limits.messageBytes, .size(1...(16 << 20)), .reload),
+            SettingsKey("batch_bytes", \.limits.batchBytes, .size((1 << 10)...(64 << 20)), .reload),
+            SettingsKey("batch_messages", \.limits.batchMessages, .count(1...10_000), .reload),
             SettingsKey(
                 "request_variable_bytes",
                 \.limits.requestVariableBytes,
@@ -152,6 +154,23 @@ package enum SettingsTable {
         SettingsKey(saidBy: \.publish, "publish", .choice, .reload),
     ]
 
+    /// `[quota PUBLISHER]`.
+    package static let quota: [SettingsKey<QuotaRule>] = [
+        SettingsKey(
+            "messages",
+            \.limits.messages,
+            ValueForm<Int>.count(1...1_000_000_000).or("any", meaning: "any number"),
+            .reload
+        ),
+        SettingsKey(
+            "bytes",
+            \.limits.bytes,
+            ValueForm<Int>.size(1...(1 << 40)).or("any", meaning: "any number"),
+            .reload
+        ),
+        SettingsKey("per", \.limits.seconds, .duration(1...86_400), .reload),
+    ]
+
     /// `[endpoint PATH]`; the action comes first, since the others depend on it.
     package static let endpoint: [SettingsKey<FixedEndpoint>] = [
         SettingsKey("action", \.action, .choice, .reload),
@@ -183,6 +202,7 @@ package enum SettingsTable {
         switch section {
         case "retain": retain.map { $0.name }
         case "allow": allow.map { $0.name }
+        case "quota": quota.map { $0.name }
         case "endpoint": endpoint.map { $0.name }
         default: sections.first { $0.name == section }?.keys.map { $0.name } ?? []
         }

@@ -1,7 +1,7 @@
 internal import Channels
 internal import Configuration
 
-/// POST on channels, or on a fixed endpoint that publishes. Cross-site writes were refused before.
+/// POST and DELETE on channels, or POST on a fixed endpoint that publishes. Cross-site writes were refused before.
 extension HTTPInterface {
     func publish(
         _ channels: [ChannelName],
@@ -11,44 +11,64 @@ extension HTTPInterface {
     ) throws(Problem) -> Intent {
         try ChannelRights(rules: settings.allow, action: .publish, granted: request.write)
             .check(channels)
-        let tooLarge = Problem(
-            .contentTooLarge,
-            "message_too_large",
-            "A message has at most \(settings.limits.messageBytes) bytes."
-        )
-        guard !request.bodyDropped, request.body.count <= settings.limits.messageBytes else {
-            throw tooLarge
+        if request.bodyDropped {
+            let isBatch = request.contentType.flatMap { MediaType($0) }?.essence == MediaType.lines
+            throw isBatch ? .batchTooLarge(settings.limits) : .messageTooLarge(settings.limits)
         }
         let timeToLive = try Self.timeToLive(request.timeToLive)
         let topic = try Self.topic(request.topic)
         let type = try Self.type(request.holdfastType)
         let key = try Self.key(request.idempotencyKey)
-        let content = try PublishedContent(
-            request.body,
+        let messages = try PublishedContent.messages(
+            in: request.body,
             contentType: request.contentType,
-            contentEncoding: request.contentEncoding
+            contentEncoding: request.contentEncoding,
+            limits: settings.limits
         )
-        // A form may grow on its way to JSON.
-        guard content.body.count <= settings.limits.messageBytes else { throw tooLarge }
-        let publisher = request.publisherName
+        guard messages.count * channels.count <= settings.limits.batchMessages else {
+            throw .batchTooLarge(settings.limits)
+        }
         var mounted: [UInt8] = []
         mounted.append(urlBytes: base.span, 0..<base.count)
         return .publish(
             Publication(
-                drafts: channels.map { channel in
-                    Draft(
-                        channel: channel,
-                        kind: content.kind,
-                        contentType: content.contentType,
-                        body: content.body,
-                        type: type,
-                        timeToLiveSeconds: timeToLive,
-                        topic: topic
-                    )
+                drafts: messages.flatMap { content in
+                    channels.map { channel in
+                        Draft(
+                            channel: channel,
+                            kind: content.kind,
+                            contentType: content.contentType,
+                            body: content.body,
+                            type: type,
+                            timeToLiveSeconds: timeToLive,
+                            topic: topic
+                        )
+                    }
                 },
-                idempotency: key.map { (publisher, $0) },
+                publisher: request.publisherName,
+                idempotencyKey: key,
+                quota: settings.quota(of: request.publisherName),
                 shape: shape,
                 base: mounted
+            )
+        )
+    }
+
+    /// DELETE: whoever may publish to a channel may drop what was published there.
+    func drop(
+        _ channels: [ChannelName],
+        _ request: borrowing CGIRequest,
+        _ shape: Shape
+    ) throws(Problem) -> Intent {
+        try ChannelRights(rules: settings.allow, action: .publish, granted: request.write)
+            .check(channels)
+        return .publish(
+            Publication(
+                dropping: channels,
+                publisher: request.publisherName,
+                idempotencyKey: try Self.key(request.idempotencyKey),
+                quota: settings.quota(of: request.publisherName),
+                shape: shape
             )
         )
     }

@@ -35,7 +35,8 @@ extension HTTPInterface {
             onGap: onGap,
             onTimeout: onTimeout,
             shape: shape,
-            link: query.link.count <= Subscription.linkLimitBytes ? query.link : nil,
+            link: query.isInBody || query.link.count > Subscription.linkLimitBytes
+                ? nil : query.link,
             preferredWaitSeconds: wait.isPreference ? wait.seconds : nil,
             cookie: cookie,
             startsEarly: waits && form == .json && cookie == nil && onTimeout == .answer
@@ -49,6 +50,7 @@ extension HTTPInterface {
                 ifNoneMatch: request.ifNoneMatch,
                 subscriberHash: subscriber,
                 isRevalidating: wait.seconds == 0 && cookie == nil && start.isHistory
+                    && !query.isInBody
             )
         )
     }

@@ -139,17 +139,39 @@ package struct HTTPInterface: Sendable {
                 guard operation == "read" else {
                     throw .badRequest("unknown_operation", "The parameter 'op' allows 'read' only.")
                 }
-                throw Problem(
-                    .notImplemented,
-                    "read_by_post_not_implemented",
-                    "This version reads no channel list from a body; name the channels in the URL of a GET."
-                )
+                return try readByPost(list, query, request, shape, random)
             }
             try crossOrigin.checkWrite(request)
             return try publish(names(list, query.channels), request, shape, base: base)
-        case "OPTIONS": return options("GET, HEAD, POST, OPTIONS", request, shape)
-        default: throw .methodNotAllowed("GET, HEAD, POST, OPTIONS")
+        case "DELETE":
+            try crossOrigin.checkWrite(request)
+            return try drop(names(list, Self.query(of: request).channels), request, shape)
+        case "OPTIONS": return options("GET, HEAD, POST, DELETE, OPTIONS", request, shape)
+        default: throw .methodNotAllowed("GET, HEAD, POST, DELETE, OPTIONS")
         }
+    }
+
+    /// `POST …?op=read`: a poll whose parameters come in the body, for lists of channels too long for a URL. It changes
+    /// nothing, so that a page of another origin may send it as it may send a GET.
+    private func readByPost(
+        _ list: ArraySlice<UInt8>,
+        _ query: Query,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        _ random: UInt32
+    ) throws(Problem) -> Intent {
+        guard request.contentType.flatMap({ MediaType($0) })?.essence == MediaType.form else {
+            throw Problem(
+                .unsupportedMediaType,
+                "unsupported_media_type",
+                "Send the parameters of op=read as application/x-www-form-urlencoded."
+            )
+        }
+        if request.bodyDropped { throw .batchTooLarge(settings.limits) }
+        var query = query
+        let body = request.body
+        query.take(body: body.span)
+        return try subscribe(names(list, query.channels), query, nil, request, shape, random)
     }
 
     /// What lies below `-/`.
@@ -165,7 +187,22 @@ package struct HTTPInterface: Sendable {
         case "metrics": intent = .metrics(shape)
         case "status": intent = .status(shape)
         // Not pages, whatever pages there are.
-        case "channels", "leave", "messages", "presence": throw .notFound
+        case "leave", "messages", "presence": throw .notFound
+        case "channels":
+            let query = Self.query(of: request)
+            intent = .channels(
+                ChannelsRequest(
+                    from: try query.from.map { text throws(Problem) in try Self.channel(text) },
+                    limit: try Self.listLimit(query.limit),
+                    only: nil,
+                    shape: shape
+                )
+            )
+        case _ where name.hasPrefix("channels/"):
+            let channel = try Self.channel(String(name.dropFirst("channels/".utf8.count)))
+            intent = .channels(
+                ChannelsRequest(from: channel, limit: 1, only: channel, shape: shape)
+            )
         case _ where Self.isPageName(name):
             intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
         default:
@@ -193,7 +230,7 @@ package struct HTTPInterface: Sendable {
         case "OPTIONS": return options("GET, HEAD, OPTIONS", request, shape)
         default: throw .methodNotAllowed("GET, HEAD, OPTIONS")
         }
-        if name == "metrics" || name == "status", !request.isOperator {
+        if intent.isForOperators, !request.isOperator {
             throw Problem(
                 .forbidden,
                 "operator_only",
@@ -271,14 +308,29 @@ package struct HTTPInterface: Sendable {
         var names: [ChannelName] = []
         names.reserveCapacity(texts.count)
         for text in texts {
-            do throws(ChannelNameError) {
-                let name = try ChannelName(text)
-                if !names.contains(name) { names.append(name) }
-            } catch {
-                throw .badRequest("invalid_channel", Self.sentence(error.description))
-            }
+            let name = try Self.channel(text)
+            if !names.contains(name) { names.append(name) }
         }
         return names
+    }
+
+    private static func channel(_ text: String) throws(Problem) -> ChannelName {
+        do throws(ChannelNameError) {
+            return try ChannelName(text)
+        } catch {
+            throw .badRequest("invalid_channel", sentence(error.description))
+        }
+    }
+
+    private static func listLimit(_ limit: String?) throws(Problem) -> Int {
+        guard let limit else { return 1000 }
+        guard let number = limit.wholeNumber, number > 0 else {
+            throw .badRequest(
+                "invalid_limit",
+                "The parameter 'limit' is a whole number from 1 to 10000."
+            )
+        }
+        return min(number, 10_000)
     }
 
     static func sentence(_ clause: String) -> String {

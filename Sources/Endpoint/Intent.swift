@@ -7,6 +7,7 @@ package enum Intent: Sendable {
     case subscribe(Poll)
     case publish(Publication)
     case message(MessageRequest)
+    case channels(ChannelsRequest)
     case page(PageRequest)
     /// How many are held, for old clients: `polling = N`.
     case held(Shape)
@@ -14,6 +15,14 @@ package enum Intent: Sendable {
     case ready(Shape)
     case metrics(Shape)
     case status(Shape)
+
+    /// Whether it needs HOLDFAST_OPERATOR.
+    var isForOperators: Bool {
+        switch self {
+        case .metrics, .status, .channels: true
+        case .answer, .subscribe, .publish, .message, .page, .held, .live, .ready: false
+        }
+    }
 }
 
 /// `GET …/-/messages/{id}`

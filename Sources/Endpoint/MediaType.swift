@@ -9,6 +9,10 @@ struct MediaType {
     let essence: String
     private let hasCharset: Bool
 
+    /// NDJSON: a JSON value in each line.
+    static let lines = "application/x-ndjson"
+    static let form = "application/x-www-form-urlencoded"
+
     /// - Returns: nil on what is not by the grammar, has over 255 bytes, or more than visible ASCII and spaces.
     init?(_ field: String) {
         let source = field.utf8Span.span
@@ -103,7 +107,7 @@ enum Acceptance {
             }
             if range.count == 17 || range.count == 20 {
                 let type = source.text(range).lowercased()
-                if type == "text/event-stream" || type == "application/x-ndjson" { stream = type }
+                if type == "text/event-stream" || type == MediaType.lines { stream = type }
             }
             start = end + 1
         }

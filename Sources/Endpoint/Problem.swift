@@ -15,6 +15,7 @@ package enum HTTPStatus: Int, Sendable, CaseIterable {
     case contentTooLarge = 413
     case unsupportedMediaType = 415
     case unprocessableContent = 422
+    case tooManyRequests = 429
     case headersTooLarge = 431
     case internalError = 500
     case notImplemented = 501
@@ -36,6 +37,7 @@ package enum HTTPStatus: Int, Sendable, CaseIterable {
         case .contentTooLarge: "Content Too Large"
         case .unsupportedMediaType: "Unsupported Media Type"
         case .unprocessableContent: "Unprocessable Content"
+        case .tooManyRequests: "Too Many Requests"
         case .headersTooLarge: "Request Header Fields Too Large"
         case .internalError: "Internal Server Error"
         case .notImplemented: "Not Implemented"
@@ -134,6 +136,12 @@ extension Problem {
         "There is no message with this id, it is no longer kept, or this request may not read its channel."
     )
 
+    static let channelNotFound = Problem(
+        .notFound,
+        "channel_not_found",
+        "The log remembers no channel of this name."
+    )
+
     static let malformedPath = badRequest(
         "malformed_path",
         "The path and the query must be valid percent-encoded UTF-8 without NUL."
@@ -177,6 +185,18 @@ extension Problem {
         "The message log is full; try again when older messages have been dropped.",
         retryAfterSeconds: 60
     )
+
+    /// The publisher's quota is used up; nil: the request asks for more than all of it.
+    static func overQuota(retrySeconds: Int?) -> Problem {
+        Problem(
+            .tooManyRequests,
+            "quota_exceeded",
+            retrySeconds == nil
+                ? "This request alone is more than this publisher's whole quota; send fewer or shorter messages at once."
+                : "This publisher has used its quota up; send again later.",
+            retryAfterSeconds: retrySeconds
+        )
+    }
 
     static let idempotencyConflict = Problem(
         .unprocessableContent,

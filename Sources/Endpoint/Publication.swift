@@ -1,19 +1,30 @@
 package import Channels
+package import Configuration
 
-/// A publish request: drafts ready for the log.
+/// A publish request, ready for the log.
 package struct Publication: Sendable {
-    /// One for each channel, equal but for it.
-    package let drafts: [Draft]
-    /// Who publishes, and the key with which this publisher repeats a request.
-    package let idempotency: (publisher: String, key: String)?
-    package let shape: Shape
+    /// Message by message, each for one channel after the other.
+    package var drafts: [Draft] = []
+    /// Channels that lose all their messages.
+    package var dropping: [ChannelName] = []
+    /// Whose idempotency keys and quota these are.
+    package var publisher: String
+    /// With which this publisher repeats a request.
+    package var idempotencyKey: String?
+    package var quota: QuotaLimits?
+    package var shape: Shape
     /// The path before `-/messages/`, as URL bytes.
-    let base: [UInt8]
+    var base: [UInt8] = []
 
     /// The messages were committed, now or when this key was used first.
     ///
     /// - Parameter ids: in the order of `drafts`.
     package func answer(ids: [Cursor]) -> Answer {
+        if drafts.isEmpty {
+            var document = CGIDocument(.noContent, shape)
+            document.line("Cache-Control: no-store\r\n")
+            return document.answerWithoutBody()
+        }
         guard let first = ids.first, let last = ids.max(by: { $0.offset < $1.offset }) else {
             return unavailable()
         }
@@ -45,6 +56,10 @@ package struct Publication: Sendable {
 
     /// The key was used for another message.
     package func conflict() -> Answer { shape.answer(.idempotencyConflict) }
+
+    package func overQuota(retrySeconds: Int?) -> Answer {
+        shape.answer(.overQuota(retrySeconds: retrySeconds))
+    }
 
     package func full() -> Answer { shape.answer(.logFull) }
 

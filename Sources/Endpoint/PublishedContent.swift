@@ -1,16 +1,72 @@
 internal import Channels
+internal import Configuration
 
-/// The body of a publish request as the log keeps it.
+/// The body of a message as the log keeps it.
 struct PublishedContent {
     let kind: BodyKind
     let contentType: String
     let body: [UInt8]
 
-    init(_ body: [UInt8], contentType: String?, contentEncoding: String?) throws(Problem) {
+    /// The messages that the body of a publish request is: one, or one for each line of NDJSON.
+    static func messages(
+        in body: [UInt8],
+        contentType: String?,
+        contentEncoding: String?,
+        limits: LimitSettings
+    ) throws(Problem) -> [PublishedContent] {
         if let contentEncoding, !contentEncoding.equalsIgnoringCase("identity") {
             throw .unsupported("Send the body as it is, without Content-Encoding.")
         }
-        guard let contentType else {
+        let type = try contentType.map { text throws(Problem) in
+            guard let type = MediaType(text) else {
+                throw .unsupported(
+                    "The field Content-Type must be type/subtype, with parameters as in ';charset=utf-8' where "
+                        + "needed: at most 255 visible ASCII characters, and only one type."
+                )
+            }
+            return type
+        }
+        if type?.essence == MediaType.lines { return try lines(body, limits) }
+        guard body.count <= limits.messageBytes else { throw .messageTooLarge(limits) }
+        let content = try PublishedContent(body, type)
+        // A form may grow on its way to JSON.
+        guard content.body.count <= limits.messageBytes else { throw .messageTooLarge(limits) }
+        return [content]
+    }
+
+    /// A JSON value in each line; empty lines are left out.
+    private static func lines(
+        _ body: [UInt8],
+        _ limits: LimitSettings
+    ) throws(Problem) -> [PublishedContent] {
+        guard body.count <= max(limits.batchBytes, limits.messageBytes) else {
+            throw .batchTooLarge(limits)
+        }
+        var messages: [PublishedContent] = []
+        for (index, line) in body.split(
+            separator: UInt8(ascii: "\n"),
+            omittingEmptySubsequences: false
+        ).enumerated() {
+            if line.allSatisfy({ isBlank($0) || $0 == 0x0D }) { continue }
+            guard messages.count < limits.batchMessages else { throw .batchTooLarge(limits) }
+            guard line.count <= limits.messageBytes else {
+                throw .messageTooLarge(limits).inLine(index + 1)
+            }
+            do throws(Problem) {
+                let value = try JSONText.compacted(Array(line))
+                messages.append(PublishedContent(.json, "application/json", value))
+            } catch {
+                throw error.inLine(index + 1)
+            }
+        }
+        guard !messages.isEmpty else {
+            throw .badRequest("empty_batch", "The batch is empty; send a JSON value in each line.")
+        }
+        return messages
+    }
+
+    private init(_ body: [UInt8], _ type: MediaType?) throws(Problem) {
+        guard let type else {
             let isText = String(validating: body, as: UTF8.self) != nil
             self.init(
                 isText ? .text : .bytes,
@@ -19,24 +75,14 @@ struct PublishedContent {
             )
             return
         }
-        guard let type = MediaType(contentType) else {
-            throw .unsupported(
-                "The field Content-Type must be type/subtype, with parameters as in ';charset=utf-8' where "
-                    + "needed: at most 255 visible ASCII characters, and only one type."
-            )
-        }
         switch type.essence {
         case "application/json":
             self.init(.json, "application/json", try JSONText.compacted(body))
-        case "application/x-www-form-urlencoded":
+        case MediaType.form:
             self.init(.json, "application/json", Self.object(ofForm: body.span))
         case "multipart/form-data":
             throw .unsupported(
                 "Send a form as application/x-www-form-urlencoded, or the content itself with its own type."
-            )
-        case "application/x-ndjson":
-            throw .unsupported(
-                "This version takes no batches; send each message in a request of its own."
             )
         default:
             let isText =
@@ -90,6 +136,29 @@ struct PublishedContent {
 }
 
 extension Problem {
+    static func messageTooLarge(_ limits: LimitSettings) -> Problem {
+        Problem(
+            .contentTooLarge,
+            "message_too_large",
+            "A message has at most \(limits.messageBytes) bytes."
+        )
+    }
+
+    static func batchTooLarge(_ limits: LimitSettings) -> Problem {
+        Problem(
+            .contentTooLarge,
+            "batch_too_large",
+            "A batch has at most \(limits.batchMessages) messages and \(max(limits.batchBytes, limits.messageBytes)) bytes in all."
+        )
+    }
+
+    /// The same, said of one line of the body; lines count from 1.
+    fileprivate func inLine(_ number: Int) -> Problem {
+        var problem = self
+        problem.detail = "Line \(number): \(detail)"
+        return problem
+    }
+
     fileprivate static func unsupported(_ detail: String) -> Problem {
         Problem(.unsupportedMediaType, "unsupported_media_type", detail)
     }

@@ -10,12 +10,25 @@ struct Query {
     var format: String?
     var stream: String?
     var operation: String?
+    var from: String?
     /// The query as it came, without `since`, `subscriber` and jQuery's `_`; each piece is followed by `&`.
     /// Safe in a header field.
     var link: [UInt8] = []
+    /// Some of it stands in the body, so that no link repeats it.
+    private(set) var isInBody = false
 
     init(_ source: Span<UInt8>) {
         link.reserveCapacity(source.count)
+        take(source)
+    }
+
+    /// Takes in a form body, whose values count more.
+    mutating func take(body: Span<UInt8>) {
+        isInBody = true
+        take(body)
+    }
+
+    private mutating func take(_ source: Span<UInt8>) {
         var start = 0
         while start < source.count {
             let end = source.first(UInt8(ascii: "&"), in: start..<source.count) ?? source.count
@@ -45,6 +58,7 @@ struct Query {
         case "format": format = text(source, value)
         case "stream": stream = text(source, value)
         case "op": operation = text(source, value)
+        case "from": from = text(source, value)
         case "_": isLinked = false
         default: break
         }

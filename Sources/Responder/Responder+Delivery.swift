@@ -10,10 +10,13 @@ internal import Reactor
 extension Responder {
     func receive(_ stamped: StampedEvent) {
         switch stamped.event {
-        case .opened(let state): opened(state)
+        case .opened(let state):
+            opened(state)
+            serveCaughtUp(all: true)
         case .committed(let batch):
             guard let news = tail?.receive(batch) else { return }
             deliver(news, committedAt: stamped.nanoseconds)
+            serveCaughtUp()
         case .appended(let ticket, let outcome): appended(ticket, outcome)
         case .history(let ticket, let outcome):
             historyRead(ticket, outcome)
@@ -25,6 +28,16 @@ extension Responder {
             }
             switch outcome {
             case .success(let message): answer(waiting.requester, request.answer(message))
+            case .failure: answer(waiting.requester, request.unavailable())
+            }
+        case .channels(let ticket, let outcome):
+            defer { readEnded() }
+            guard let waiting = take(ticket), case .channels(let request) = waiting.work else {
+                return
+            }
+            switch outcome {
+            case .success(let listing):
+                answer(waiting.requester, request.answer(listing, held: audience.holders(of:)))
             case .failure: answer(waiting.requester, request.unavailable())
             }
         case .unavailable(let sentence):
@@ -241,6 +254,7 @@ extension Responder {
             switch outcome {
             case .committed(let ids), .repeated(let ids): publication.answer(ids: ids)
             case .conflict: publication.conflict()
+            case .overQuota(let seconds): publication.overQuota(retrySeconds: seconds)
             case .full: publication.full()
             case .unavailable: publication.unavailable()
             }

@@ -11,11 +11,14 @@ struct Pending {
         case poll(Poll, Question, Epoch)
         case publish(Publication)
         case message(MessageRequest)
+        case channels(ChannelsRequest)
     }
 
     /// What a poll asked the log. The epoch beside it is the one it was asked in: an answer that comes in another
     /// may be about another log.
     enum Question {
+        /// Nothing yet: it waits for what others committed before it came.
+        case head
         /// Whether it is ahead of this process, before a cursor is called unknown.
         case lookAhead
         /// The answer itself; with a gap that the cursor already tells of.
@@ -39,11 +42,13 @@ struct RequestKey: Hashable {
 enum Read {
     case history(HistoryRequest)
     case message(ticket: UInt64, Cursor)
+    case channels(ticket: UInt64, from: ChannelName?, limit: Int)
 
     var ticket: UInt64 {
         switch self {
         case .history(let request): request.ticket
         case .message(let ticket, _): ticket
+        case .channels(let ticket, _, _): ticket
         }
     }
 }
@@ -97,6 +102,8 @@ extension Responder {
             switch next {
             case .history(let request): log.read(request)
             case .message(let ticket, let id): log.message(ticket: ticket, id: id)
+            case .channels(let ticket, let name, let limit):
+                log.channels(ticket: ticket, from: name, limit: limit)
             }
         }
         if readsBegun == readsWaiting.count || readsBegun > 1024 {
@@ -137,6 +144,7 @@ extension Responder {
                 answer(waiting.requester, publication.outcomeUnknown())
             case .poll(let poll, _, _): answer(waiting.requester, poll.subscription.unavailable())
             case .message(let request): answer(waiting.requester, request.unavailable())
+            case .channels(let request): answer(waiting.requester, request.unavailable())
             }
         }
     }

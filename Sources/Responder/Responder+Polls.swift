@@ -9,10 +9,23 @@ internal import Reactor
 extension Responder {
     /// Answers a poll at once if there is something to say, else holds it.
     ///
-    /// `isFinal`: the log was asked whether it knows more than this process, so that its verdict on the
-    /// cursor stands.
-    func serve(_ poll: Poll, _ requester: Requester, isFinal: Bool) {
+    /// - Parameters:
+    ///   - isCurrent: it has waited for what others had committed when it came.
+    ///   - isFinal: the log was asked whether it knows more than this process, so that its verdict on the
+    ///     cursor stands.
+    func serve(
+        _ poll: Poll,
+        _ requester: Requester,
+        isCurrent: Bool = false,
+        isFinal: Bool = false
+    ) {
         guard let tail else { return answer(requester, poll.subscription.unavailable()) }
+        // Who was told that his message is committed, by whatever process, finds it at this one too.
+        if !isCurrent, !isFinal, let committed = log.committedHead, committed > tail.head {
+            let ticket = wait(requester, .poll(poll, .head, tail.epochs.current), seconds: 10)
+            behind.append((committed, ticket))
+            return
+        }
         switch poll.start {
         case .now:
             answerOrHold(poll, requester, after: tail.head, gap: nil)
@@ -104,11 +117,12 @@ extension Responder {
         else { return }
         let requester = waiting.requester
         // The log was replaced meanwhile: the cursor is judged anew, and what was read is of no use.
-        guard tail?.epochs.current == epoch else { return serve(poll, requester, isFinal: false) }
+        guard tail?.epochs.current == epoch else { return serve(poll, requester) }
         guard case .success(let reading) = outcome else {
             return answer(requester, poll.subscription.unavailable())
         }
         switch question {
+        case .head: preconditionFailure("the log's reader was not asked")
         case .lookAhead:
             serve(poll, requester, isFinal: true)
         case .reading(let gap):
@@ -119,6 +133,19 @@ extension Responder {
             } else {
                 answer(requester, poll, gap.map(reading.told) ?? reading)
             }
+        }
+    }
+
+    /// Serves the polls that waited for the log's news to come this far.
+    func serveCaughtUp(all: Bool = false) {
+        guard let head = tail?.head, !behind.isEmpty else { return }
+        let waiting = behind
+        behind = waiting.filter { $0.head > head && !all }
+        for (target, ticket) in waiting where target <= head || all {
+            guard let pending = take(ticket), case .poll(let poll, _, _) = pending.work else {
+                continue
+            }
+            serve(poll, pending.requester, isCurrent: true)
         }
     }
 

@@ -171,11 +171,15 @@ extension Responder {
     private func act(on intent: Intent, _ requester: Requester) {
         switch intent {
         case .answer(let ready): answer(requester, ready)
-        case .subscribe(let poll): serve(poll, requester, isFinal: false)
+        case .subscribe(let poll): serve(poll, requester)
         case .publish(let publication): publish(publication, requester)
         case .message(let request):
             guard tail != nil else { return answer(requester, request.unavailable()) }
             read(.message(ticket: wait(requester, .message(request), seconds: 10), request.id))
+        case .channels(let request):
+            guard tail != nil else { return answer(requester, request.unavailable()) }
+            let ticket = wait(requester, .channels(request), seconds: 10)
+            read(.channels(ticket: ticket, from: request.from, limit: request.limit))
         case .page(let request): answer(requester, page(request))
         case .held(let shape):
             answer(requester, shape.plain("text/plain; charset=utf-8", "polling = \(held.count)"))
@@ -187,10 +191,13 @@ extension Responder {
     }
 
     private func publish(_ publication: Publication, _ requester: Requester) {
-        let messages = publication.drafts.count
+        let messages = max(1, publication.drafts.count)
         let bytes = publication.drafts.reduce(0) { $0 + $1.body.count }
-        guard !isStopping, queuedMessages + messages <= settings.limits.publishQueueMessages,
-            queuedBytes + bytes <= settings.limits.publishQueueBytes
+        // What is larger than the whole queue goes alone.
+        guard !isStopping,
+            charges.isEmpty
+                || queuedMessages + messages <= settings.limits.publishQueueMessages
+                    && queuedBytes + bytes <= settings.limits.publishQueueBytes
         else {
             metrics[.publishQueue] += 1
             return answer(requester, publication.busy())
@@ -204,8 +211,12 @@ extension Responder {
             Append(
                 ticket: ticket,
                 drafts: publication.drafts,
-                idempotency: publication.idempotency.map {
-                    IdempotencyKey(publisher: $0.publisher, key: $0.key)
+                dropping: publication.dropping,
+                idempotency: publication.idempotencyKey.map {
+                    IdempotencyKey(publisher: publication.publisher, key: $0)
+                },
+                quota: publication.quota.map {
+                    PublisherQuota(publisher: publication.publisher, limits: $0)
                 }
             )
         )

@@ -69,6 +69,8 @@ package import Reactor
     var readsWaiting: [Read] = []
     var readsBegun = 0
     var readsUnderWay = 0
+    /// Polls that came before the news of something committed, by the offset they wait for.
+    var behind: [(head: Offset, ticket: UInt64)] = []
     /// What each publish request adds to the queue of the log.
     var charges: [UInt64: (messages: Int, bytes: Int)] = [:]
     var queuedMessages = 0
@@ -180,7 +182,7 @@ package import Reactor
     private static func framingLimits(_ settings: Settings) -> FramingLimits {
         var framing = FramingLimits()
         framing.paramsBytes = settings.limits.requestVariableBytes
-        framing.bodyBytes = settings.limits.messageBytes
+        framing.bodyBytes = max(settings.limits.messageBytes, settings.limits.batchBytes)
         framing.maxConnections = settings.fastcgi.maxConnections
         framing.maxRequests = settings.limits.heldRequests
         return framing

@@ -13,6 +13,20 @@ func integrity(_ directory: String) throws -> String {
     return try queue.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") ?? "" }
 }
 
+/// Changes a log that no process has open.
+func execute(_ sql: String, _ directory: String) throws {
+    let queue = try DatabaseQueue(path: directory + "/log.sqlite")
+    try queue.write { try $0.execute(sql: sql) }
+    try queue.close()
+}
+
+func rowCount(_ table: String, _ directory: String) throws -> Int {
+    var configuration = Configuration()
+    configuration.readonly = true
+    let queue = try DatabaseQueue(path: directory + "/log.sqlite", configuration: configuration)
+    return try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1 }
+}
+
 /// Whether the counts that trimming goes by agree with the messages that are there.
 func countsAgree(_ directory: String) throws -> Bool {
     let queue = try DatabaseQueue(path: directory + "/log.sqlite")

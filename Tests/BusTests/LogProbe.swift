@@ -54,6 +54,7 @@ final class LogProbe: Sendable {
         var outcomes: [UInt64: AppendOutcome] = [:]
         var histories: [UInt64: Result<HistoryReading, LogFailure>] = [:]
         var messages: [UInt64: Result<Message?, LogFailure>] = [:]
+        var channels: [UInt64: Result<ChannelListing, LogFailure>] = [:]
         var notices: [String] = []
         var unavailable: [String] = []
         var problems: [String] = []
@@ -138,6 +139,7 @@ final class LogProbe: Sendable {
                 }
                 told.histories[ticket] = result
             case .message(let ticket, let result): told.messages[ticket] = result
+            case .channels(let ticket, let result): told.channels[ticket] = result
             case .unavailable(let sentence): told.unavailable.append(sentence)
             case .notice(let sentence): told.notices.append(sentence)
             }
@@ -174,9 +176,22 @@ final class LogProbe: Sendable {
     }
 
     @discardableResult
-    func send(_ drafts: [Draft], key: IdempotencyKey? = nil) -> UInt64 {
+    func send(
+        _ drafts: [Draft],
+        dropping: [String] = [],
+        key: IdempotencyKey? = nil,
+        quota: PublisherQuota? = nil
+    ) -> UInt64 {
         let ticket = newTicket()
-        log.append(Append(ticket: ticket, drafts: drafts, idempotency: key))
+        log.append(
+            Append(
+                ticket: ticket,
+                drafts: drafts,
+                dropping: dropping.map(name),
+                idempotency: key,
+                quota: quota
+            )
+        )
         return ticket
     }
 
@@ -218,6 +233,13 @@ final class LogProbe: Sendable {
         return HistoryReading(messages: [], scanned: .start, more: false, gap: nil, newest: .start)
     }
 
+    func channels(from channel: String? = nil, limit: Int = 1000) -> ChannelListing? {
+        let ticket = newTicket()
+        log.channels(ticket: ticket, from: channel.map(name), limit: limit)
+        wait("channels \(ticket)") { $0.channels[ticket] != nil }
+        return try? told.withLock { $0.channels[ticket] }?.get()
+    }
+
     func message(_ id: Cursor) -> Message? {
         let ticket = newTicket()
         log.message(ticket: ticket, id: id)
@@ -231,6 +253,23 @@ final class LogProbe: Sendable {
     func stop(location: SourceLocation = #_sourceLocation) {
         #expect(log.stop(patienceMilliseconds: 10_000), sourceLocation: location)
         #expect(now.problems == [], sourceLocation: location)
+    }
+}
+
+/// Looks again and again at what nobody tells.
+func eventually(
+    _ what: String,
+    seconds: Double = 15,
+    location: SourceLocation = #_sourceLocation,
+    _ holds: () throws -> Bool
+) throws {
+    let end = Date(timeIntervalSinceNow: seconds)
+    while try !holds() {
+        guard Date() < end else {
+            Issue.record("timed out waiting: \(what)", sourceLocation: location)
+            return
+        }
+        poll(nil, 0, 5)
     }
 }
 
@@ -267,7 +306,7 @@ extension AppendOutcome {
     var id: Cursor? {
         switch self {
         case .committed(let ids), .repeated(let ids): ids.first
-        case .conflict, .full, .unavailable: nil
+        case .conflict, .overQuota, .full, .unavailable: nil
         }
     }
 }

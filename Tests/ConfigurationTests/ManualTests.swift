@@ -88,6 +88,12 @@ struct ManualTests {
             manual
         )
         check(
+            SettingsTable.quota,
+            "[quota *]",
+            defaults: QuotaRule(publisher: "*"),
+            manual
+        )
+        check(
             SettingsTable.allow,
             "[allow **]",
             defaults: AllowRule(pattern: all, read: .nobody, publish: .nobody),

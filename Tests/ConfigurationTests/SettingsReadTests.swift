@@ -124,7 +124,7 @@ struct SettingsReadTests {
                 "f:13: 'retain' is neither a section nor a key nor a comment; write [section],"
                     + " key = value, or # before a comment",
                 "f:15: unknown key 'max_wait' in [limits]; it belongs in [hold]",
-                "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes,"
+                "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes, batch_bytes, batch_messages,"
                     + " request_variable_bytes, channels_per_request, answer_messages,"
                     + " answer_bytes, held_requests, channels, publish_queue_messages,"
                     + " publish_queue_bytes, unsent_bytes, unsent_timeout and request_timeout",
@@ -251,7 +251,7 @@ struct SettingsReadTests {
         ("[Hold]", "f:1: unknown section [Hold]; did you mean [hold]?"),
         (
             "[websocket]",
-            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [retain], [allow],"
+            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [retain], [allow], [quota],"
                 + " [hold], [limits], [cors], [endpoint] and [log]"
         ),
         (

@@ -81,6 +81,8 @@ struct SettingsReloadTests {
             early_headers = on
             [limits]
             message_bytes = 1
+            batch_bytes = 1k
+            batch_messages = 1
             request_variable_bytes = 4k
             channels_per_request = 1
             answer_messages = 1

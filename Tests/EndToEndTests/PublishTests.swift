@@ -49,6 +49,113 @@ import Testing
         }
     }
 
+    @Test func `a batch is kept whole or not at all`() throws {
+        try HoldfastServer.with { server in
+            let waiting = try server.hold("/push/news?wait=25")
+            let type = "application/x-ndjson"
+            let bad = try server.post("/push/news", "1\n{\n3\n", type: type)
+            #expect(bad.status == 400)
+            #expect(try bad.json["detail"].string?.hasPrefix("Line 2") == true)
+            let good = try server.post("/push/news", "1\n{\"a\":2}\n\"3\"\n", type: type)
+            #expect(good.status == 201)
+            #expect(try good.json["ids"].array.count == 3)
+            let messages = try waiting.answer().json["messages"].array
+            #expect(messages.map { $0["data"] } == [1, ["a": 2], "3"])
+        }
+    }
+
+    @Test func `DELETE empties a channel, and who waits there is told`() throws {
+        try HoldfastServer.with { server in
+            try server.publish("news", "old")
+            try server.publish("other", "stays")
+            let cursor = try server.cursor("news,other")
+            let waiting = try server.hold("/push/news,other?wait=25&since=\(cursor)")
+            let request = FastCGIRequest("DELETE", "/push/news")
+            #expect(try server.exchange(request).status == 204)
+            let answer = try waiting.answer().json
+            #expect(answer["gap"]["reason"] == "deleted")
+            #expect(answer["messages"] == [])
+            #expect(try server.metrics().ended("gap") == 1)
+            // Again: nothing is there any more, and nobody is told.
+            #expect(try server.exchange(request).status == 204)
+            let next = answer["cursor"].string ?? ""
+            #expect(try server.get("/push/news?since=\(next)").json["gap"] == .null)
+            #expect(try server.get("/push/news?since=\(cursor)").json["gap"]["reason"] == "deleted")
+            let left = try server.get("/push/news,other?since=first").json["messages"].array
+            #expect(left.map { $0["data"] } == ["stays"])
+        }
+    }
+
+    @Test func `a message of a topic takes the place of the one before`() throws {
+        try HoldfastServer.with { server in
+            let topic = ["Topic": "score"]
+            for text in ["1:0", "1:1", "2:1"] {
+                #expect(try server.post("/push/game", text, fields: topic).status == 201)
+            }
+            let answer = try server.get("/push/game?since=first").json
+            #expect(answer["messages"].array.map { $0["data"] } == ["2:1"])
+            #expect(answer["gap"] == .null)
+        }
+    }
+
+    @Test func `a list of channels too long for a URL comes in the body of a POST`() throws {
+        try HoldfastServer.with(HoldfastServer.open + "[limits]\nchannels_per_request = 1000\n") {
+            server in
+            let names = (1...1000).map { "a-channel-with-a-long-name/\($0)" }
+            let form = (names.map { "channel=\($0)" } + ["wait=25", "since=now"])
+                .joined(separator: "&")
+            let before = try server.metrics()["holdfast_holds_total"]
+            let peer = try server.peer()
+            try peer.send(
+                FastCGIRequest.publish(
+                    "/push/?op=read",
+                    form,
+                    type: "application/x-www-form-urlencoded"
+                )
+            )
+            try waitUntil("held") { try server.metrics()["holdfast_holds_total"] > before }
+            try server.publish(names[700], "found")
+            #expect(try peer.answer().json["messages"][0]["data"] == "found")
+        }
+    }
+
+    @Test func `a publisher who has used his quota up is told when to come back`() throws {
+        let quota = "[quota *]\nmessages = 2\nper = 1h\n[quota anna]\nmessages = 1000\n"
+        try HoldfastServer.with(HoldfastServer.open + quota) { server in
+            let statuses = try (1...3).map { try server.post("/push/a", "\($0)").status }
+            #expect(statuses == [201, 201, 429])
+            let refused = try server.post("/push/a", "4")
+            #expect(try refused.json["code"] == "quota_exceeded")
+            let wait = try #require(Int(refused["Retry-After"] ?? ""))
+            #expect((1...1800).contains(wait))
+            let anna = [("REMOTE_USER", "anna")]
+            #expect(try server.post("/push/a", "5", params: anna).status == 201)
+            #expect(try server.get("/push/a?since=first").json["messages"].array.count == 3)
+        }
+    }
+
+    @Test func `the operator sees the channels and who waits there`() throws {
+        try HoldfastServer.with { server in
+            try server.publish("b/1", "x")
+            try server.publish("a", "yy")
+            let waiting = try server.hold("/push/a,b/1?wait=25")
+            let operates = [("HOLDFAST_OPERATOR", "1")]
+            let all = try server.get("/push/-/channels", params: operates).json
+            #expect(all["channels"].array.map { $0["channel"] } == ["a", "b/1"])
+            #expect(all["channels"][0]["bytes"] == 2)
+            #expect(all["channels"][0]["held"] == 1)
+            #expect(all["next"] == .null)
+            let page = try server.get("/push/-/channels?limit=1", params: operates).json
+            #expect(page["next"] == "b/1")
+            let one = try server.get("/push/-/channels/b/1", params: operates).json
+            #expect(one["messages"] == 1)
+            #expect(try server.get("/push/-/channels/c", params: operates).status == 404)
+            #expect(try server.get("/push/-/channels").status == 403)
+            try server.publish("a", "end")
+            #expect(try waiting.answer().status == 200)
+        }
+    }
+
     @Test func `a key makes a repetition harmless, across a kill too`() throws {
         try HoldfastServer.with { server in
             let key = ["Idempotency-Key": "k-1"]

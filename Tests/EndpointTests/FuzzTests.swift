@@ -104,6 +104,20 @@ import Testing
             return [publication.answer(ids: ids), publication.conflict(), publication.busy()]
         case .message(let request):
             return [request.answer(nil), request.answer(bytes), request.unavailable()]
+        case .channels(let request):
+            let listing = ChannelListing(
+                entries: [
+                    .init(
+                        name: channel("a"),
+                        messages: 1,
+                        bytes: 2,
+                        newest: cursor(3),
+                        newestMilliseconds: 4
+                    )
+                ],
+                next: channel("b")
+            )
+            return [request.answer(listing, held: { _ in 1 }), request.unavailable()]
         case .page(let page):
             return [page.answer(body: [1], contentType: "text/html", etag: "x"), page.notFound()]
         case .held(let shape), .live(let shape), .ready(let shape), .metrics(let shape),

@@ -40,7 +40,7 @@ import Testing
         ("/pushx", "not_found"), ("*", "not_found"), ("", "not_found"), ("/push/-", "not_found"),
         ("/push/-/", "not_found"), ("/push/-/a/b", "not_found"), ("/push/-/a_b", "not_found"),
         ("/push/-/..", "not_found"), ("/push/-/.x", "not_found"), ("/push/-/messages", "not_found"),
-        ("/push/-/channels", "not_found"), ("/push/-/presence", "not_found"),
+        ("/push/-/presence", "not_found"),
         ("/push/-/leave", "not_found"), ("/push/-/presence/a", "not_found"),
         ("/push/-/" + String(repeating: "a", count: 65), "not_found"),
         ("/push/-/messages/", "message_not_found"), ("/push/-/messages/x", "message_not_found"),
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["metrics", "status"])
+    @Test(arguments: ["metrics", "status", "channels", "channels/a"])
     func `what the operator sees needs the operator`(name: String) {
         let uri = "/push/-/" + name
         #expect(http.refusal(.get(uri)) == "operator_only")
@@ -118,9 +118,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("DELETE", "/push/a", "GET, HEAD, POST, OPTIONS"),
-        ("PUT", "/push/a", "GET, HEAD, POST, OPTIONS"),
-        ("get", "/push/a", "GET, HEAD, POST, OPTIONS"),
+        ("PUT", "/push/a", "GET, HEAD, POST, DELETE, OPTIONS"),
+        ("get", "/push/a", "GET, HEAD, POST, DELETE, OPTIONS"),
         ("POST", "/push/-/live", "GET, HEAD, OPTIONS"),
         ("DELETE", "/push/-/messages/k7f2-1", "GET, HEAD, OPTIONS"),
         ("POST", "/sub", "GET, HEAD, OPTIONS"), ("GET", "/pub", "POST, OPTIONS"),
@@ -134,9 +133,33 @@ import Testing
         #expect(reply?["Allow"] == allow)
     }
 
-    @Test func `reading by POST comes later and publishes nothing`() {
-        #expect(http.refusal(.post("/push/a?op=read")) == "read_by_post_not_implemented")
+    @Test func `a POST that reads takes its parameters from a form and publishes nothing`() throws {
+        let form = ["CONTENT_TYPE": "application/x-www-form-urlencoded; charset=utf-8"]
+        let names = (1...60).map { "channel=c/\($0)" }.joined(separator: "&")
+        let request = CGIRequest(
+            [("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/a?op=read&wait=1")]
+                + form.map { ($0, $1) },
+            body: Array("\(names)&wait=20&since=k7f2-5&limit=7".utf8)
+        )
+        let poll = try #require(http.poll(request))
+        #expect(poll.subscription.channels.count == 61)
+        #expect(poll.start == .cursor(cursor(5)))
+        #expect(poll.waitMilliseconds > 1000)
+        #expect(poll.subscription.messageLimit == 7)
+        // A URL can't repeat what the body said.
+        let reply = try #require(Reply(poll.answer(reading(), epoch: epoch)))
+        #expect(reply["Link"] == nil)
         #expect(http.refusal(.post("/push/a?op=write")) == "unknown_operation")
+        #expect(http.refusal(.post("/push/a?op=read")) == "unsupported_media_type")
+        let elsewhere = CGIRequest(
+            [
+                ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/a?op=read"),
+                ("HTTP_ORIGIN", "https://elsewhere.example"), ("HTTP_HOST", "here"),
+                ("CONTENT_TYPE", MediaType.form),
+            ],
+            body: []
+        )
+        #expect(http.poll(elsewhere) != nil)
     }
 
     @Test(arguments: ["01", "yess", "no", "false", "none", "disabled", "$remote_user", "2", " 1"])

@@ -1,0 +1,36 @@
+/// Some of the channels the log remembers, in the order of their names.
+package struct ChannelListing: Sendable {
+    package struct Entry: Sendable {
+        package let name: ChannelName
+        /// Kept in the log, among them those whose time is over and that are about to be removed.
+        package let messages: Int
+        /// Of their bodies.
+        package let bytes: Int
+        /// The newest message kept, and when it was committed: milliseconds since 1970.
+        package let newest: Cursor?
+        package let newestMilliseconds: Int64?
+
+        package init(
+            name: ChannelName,
+            messages: Int,
+            bytes: Int,
+            newest: Cursor?,
+            newestMilliseconds: Int64?
+        ) {
+            self.name = name
+            self.messages = messages
+            self.bytes = bytes
+            self.newest = newest
+            self.newestMilliseconds = newestMilliseconds
+        }
+    }
+
+    package let entries: [Entry]
+    /// Where the next listing begins; nil at the end.
+    package let next: ChannelName?
+
+    package init(entries: [Entry], next: ChannelName?) {
+        self.entries = entries
+        self.next = next
+    }
+}

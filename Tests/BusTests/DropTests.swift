@@ -1,0 +1,86 @@
+import Bus
+import Channels
+import Configuration
+import Testing
+
+/// Publishers who drop a channel's messages.
+@Suite struct DropTests {
+    @Test func `a dropped channel is empty, and who waits or comes back is told`() {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory))
+        probe.append(draft("a", "1"), draft("a", "2"), draft("b", "3"))
+        #expect(probe.outcome(of: probe.send([], dropping: ["a"])) == .committed(ids: []))
+        // It has a place of its own in the order, so that those who had seen all are told as well.
+        #expect(probe.now.head == Offset(4))
+        #expect(
+            probe.now.missed.map { "\($0.channel) \($0.through) \($0.reason)" } == ["a 4 deleted"]
+        )
+        #expect(probe.read(["a", "b"], .first).messages.map(\.text) == ["3"])
+        #expect(probe.read(["a"], .after(Offset(3))).gap == .deleted)
+        #expect(probe.read(["a"], .after(Offset(4))).gap == nil)
+        #expect(probe.append(draft("a", "5")).id?.offset == Offset(5))
+        #expect(probe.read(["a"], .first).messages.map(\.text) == ["5"])
+        probe.stop()
+    }
+
+    @Test func `dropping nothing changes nothing`() {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory))
+        probe.append(draft("a", "1"))
+        for name in ["a", "a", "unknown"] {
+            #expect(probe.outcome(of: probe.send([], dropping: [name])) == .committed(ids: []))
+        }
+        #expect(probe.now.head == Offset(2))
+        #expect(probe.now.missed.count == 1)
+        probe.stop()
+    }
+
+    @Test func `other processes and later ones see the same`() {
+        let directory = TemporaryDirectory()
+        let settings = settings(directory)
+        let first = LogProbe(settings)
+        let second = LogProbe(settings)
+        first.append(draft("a", "1"))
+        first.send([draft("a", "2")])
+        first.send([], dropping: ["a"])
+        first.append(draft("a", "3"))
+        second.wait("the end") { $0.head == Offset(4) }
+        #expect(second.now.missed.map(\.through) == [Offset(3)])
+        #expect(second.read(["a"], .first).messages.map(\.text) == ["3"])
+        first.stop()
+        second.stop()
+        let third = LogProbe(settings)
+        #expect(third.read(["a"], .after(Offset(1))).gap == .deleted)
+        third.stop()
+    }
+
+    /// More than one transaction removes: the rest is hidden at once, and removed by and by.
+    @Test func `a channel with many messages is empty at once and removed in portions`() throws {
+        let directory = TemporaryDirectory()
+        let retention = keep(count: 100_000)
+        let probe = LogProbe(settings(directory), retention: retention)
+        for _ in 0..<5 { probe.send((0..<1000).map { draft("a", "\($0)") }) }
+        _ = probe.outcome(of: probe.send([], dropping: ["a"]))
+        #expect(probe.read(["a"], .first).messages.isEmpty)
+        #expect(probe.read(["a"], .last(10)).messages.isEmpty)
+        #expect(probe.read(["a"], .age(milliseconds: 60_000)).messages.isEmpty)
+        probe.append(draft("a", "new"))
+        try eventually("removed") { probe.channels()?.entries.map(\.messages) == [1] }
+        #expect(probe.log.statistics.messagesTrimmed == 5000)
+        #expect(probe.read(["a"], .first).messages.map(\.text) == ["new"])
+        probe.stop()
+        #expect(try countsAgree(directory.path + "/bus"))
+    }
+
+    @Test func `a repeated request drops once`() {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory))
+        let key = IdempotencyKey(publisher: "", key: "k")
+        probe.append(draft("a", "1"))
+        #expect(probe.outcome(of: probe.send([], dropping: ["a"], key: key)) == .committed(ids: []))
+        probe.append(draft("a", "2"))
+        #expect(probe.outcome(of: probe.send([], dropping: ["a"], key: key)) == .repeated(ids: []))
+        #expect(probe.read(["a"], .first).messages.map(\.text) == ["2"])
+        probe.stop()
+    }
+}

@@ -20,6 +20,7 @@
 #   server.max-fds = 65536         lighttpd              server.max-fds = N
 #   /usr/share/holdfast/www        nginx, lighttpd       the directory with the files of conf/classic
 #   /run/holdfast/holdfast.sock    all three             where holdfast listens
+#   /run/holdfast/bus.sock         ini                   the bus socket
 #   /var/lib/holdfast              ini                   where the log is
 #   group = www-data               ini                   group = own
 #   0.0.0.0:8082                   nginx                 127.0.0.1:PORT, cleartext HTTP/2

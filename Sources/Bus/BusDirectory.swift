@@ -93,6 +93,23 @@ final class BusDirectory: Sendable {
 
     func leave() { _ = flock(descriptor, LOCK_UN) }
 
+    /// The number of the process that is inside the gate, as proc(5) locks has it; nil where that can't be told.
+    ///
+    /// `5: FLOCK  ADVISORY  WRITE 1234 fe:01:567890 0 EOF`, device in hexadecimal; `->` marks one that waits.
+    static func holder(of directory: FileIdentity) -> Int32? {
+        let numbers = deviceNumbers(directory.device)
+        for line in readText("/proc/locks").split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count >= 6, fields[1] == "FLOCK" else { continue }
+            let place = fields[5].split(separator: ":")
+            guard place.count == 3, UInt64(place[0], radix: 16) == numbers.major,
+                UInt64(place[1], radix: 16) == numbers.minor, UInt64(place[2]) == directory.inode
+            else { continue }
+            return Int32(fields[4])
+        }
+        return nil
+    }
+
     /// Whether the path still leads to this directory.
     var isCurrent: Bool { FileIdentity(path: path) == identity }
 
@@ -148,14 +165,19 @@ final class BusDirectory: Sendable {
         return names.contains(type) || type.hasPrefix("fuse.")
     }
 
+    /// As Linux packs numbers beyond 8 bits (sysmacros.h).
+    private static func deviceNumbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
+        (
+            (device >> 8) & 0xfff | (device >> 32) & ~0xfff,
+            device & 0xff | (device >> 12) & ~0xff
+        )
+    }
+
     /// The type of the file system with the device, as in the fields of proc(5) mountinfo:
     /// `36 35 98:0 /root /mount options [tags…] - type source options`. Nil where no line names the device.
     private static func fileSystemType(_ identity: FileIdentity) -> String? {
-        // Linux packs numbers beyond 8 bits this way (sysmacros.h).
-        let device = identity.device
-        let major = (device >> 8) & 0xfff | (device >> 32) & ~0xfff
-        let minor = device & 0xff | (device >> 12) & ~0xff
-        let wanted = "\(major):\(minor)"
+        let numbers = deviceNumbers(identity.device)
+        let wanted = "\(numbers.major):\(numbers.minor)"
         for line in readText("/proc/self/mountinfo").split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count > 3, fields[2] == wanted,

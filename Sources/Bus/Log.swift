@@ -93,6 +93,11 @@ package final class Log: Sendable {
         return done
     }
 
+    /// The number of the process that is inside the gate now, for the operator.
+    package var gateHolder: Int32? {
+        FileIdentity(path: shared.settings.directory).flatMap(BusDirectory.holder)
+    }
+
     package var statistics: LogStatistics { shared.statistics }
 
     /// Now on the retention clock, which `Message.expiresMilliseconds` goes by. Any thread.

@@ -110,20 +110,6 @@ package struct LogState: Sendable {
     package let forgottenThrough: Offset
 }
 
-package enum AppendOutcome: Equatable, Sendable {
-    case committed(ids: [Cursor])
-    /// The key was used for the same drafts before: where they are.
-    case repeated(ids: [Cursor])
-    /// The key was used for other drafts before.
-    case conflict
-    /// The publisher has used its quota up: nothing was written. Nil seconds: it is more than the whole quota.
-    case overQuota(retrySeconds: Int?)
-    /// There is no room, also after trimming.
-    case full
-    /// Not written, or not known to be written.
-    case unavailable
-}
-
 package enum LogFailure: Error, Equatable, Sendable {
     case unavailable
 }

@@ -27,6 +27,26 @@ extern int memfd_create(const char *name, unsigned int flags);
 extern long syscall(long number, ...);
 extern ssize_t tee(int from, int to, size_t length, unsigned int flags);
 
+/// Who is at the other end of a Unix stream socket, as it was when they connected; struct ucred is hidden too.
+typedef struct {
+    pid_t process;
+    uid_t user;
+    gid_t group;
+} clinux_peer;
+
+/// 0, or -1 with errno.
+static inline int clinux_peer_of(int fd, clinux_peer *peer) {
+    socklen_t length = sizeof *peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length);
+}
+
+/// Their supplementary groups; how many, or -1 with errno (ERANGE: more than there is room for).
+static inline int clinux_peer_groups(int fd, gid_t *groups, int room) {
+    socklen_t length = (socklen_t)(room * (int)sizeof *groups);
+    if (getsockopt(fd, SOL_SOCKET, 59 /* SO_PEERGROUPS */, groups, &length) != 0) return -1;
+    return (int)(length / sizeof *groups);
+}
+
 /// Sleeps while *word == expected, at most `timeout` (relative; NULL: for ever).
 /// 0, or -1 with errno EAGAIN (the word differs), ETIMEDOUT or EINTR.
 static inline int clinux_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout) {

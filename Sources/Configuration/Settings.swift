@@ -57,6 +57,12 @@ package struct BusSettings: Equatable, Sendable {
 
     package var directory = "/var/lib/holdfast"
     package var group: String?
+    /// The Unix socket on which local programs publish and subscribe; nil: none.
+    package var socket: String? = "/run/holdfast/bus.sock"
+    /// Its permission bits, at most 0o660.
+    package var socketMode: UInt32 = 0o660
+    /// Its group; nil: the process's own.
+    package var socketGroup: String?
     package var durability = Durability.process
     /// Largest size of the log's file.
     package var maxBytes: Int64 = 256 * 1024 * 1024
@@ -101,8 +107,10 @@ package struct Retention: Equatable, Sendable {
 
 /// `[allow PATTERN]`: who may read and publish without a word from the web server. Nil: not said by this rule.
 package struct AllowRule: Equatable, Sendable {
-    package enum Who: String, Equatable, Sendable, CaseIterable {
+    package enum Who: Equatable, Sendable {
         case everyone, nobody
+        /// On the bus socket alone, whose clients the kernel names.
+        case local([LocalPrincipal])
     }
 
     package var pattern: ChannelPattern
@@ -113,6 +121,18 @@ package struct AllowRule: Equatable, Sendable {
         self.pattern = pattern
         self.read = read
         self.publish = publish
+    }
+}
+
+/// A user or a group of this machine, by name or number.
+package enum LocalPrincipal: Hashable, Sendable, CustomStringConvertible {
+    case user(String), group(String)
+
+    package var description: String {
+        switch self {
+        case .user(let name): "user:\(name)"
+        case .group(let name): "group:\(name)"
+        }
     }
 }
 
@@ -162,6 +182,8 @@ package struct LimitSettings: Equatable, Sendable {
     /// Bytes of bodies in one answer; at least one message always goes.
     package var answerBytes = 1024 * 1024
     package var heldRequests = 20_000
+    /// Clients of the bus socket.
+    package var busClients = 256
     /// Channels the log remembers.
     package var channels = 100_000
     /// Publishers' requests waiting for the log, in messages and in bytes of their bodies.

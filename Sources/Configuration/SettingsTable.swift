@@ -50,6 +50,19 @@ package enum SettingsTable {
                 ValueForm<String>.group.or("own", meaning: "the process's own"),
                 .restart
             ),
+            SettingsKey(
+                "socket",
+                \.bus.socket,
+                ValueForm<String>.socketPath.or("none", meaning: "no socket"),
+                .restart
+            ),
+            SettingsKey("socket_mode", \.bus.socketMode, .socketMode, .restart),
+            SettingsKey(
+                "socket_group",
+                \.bus.socketGroup,
+                ValueForm<String>.group.or("own", meaning: "the process's own"),
+                .restart
+            ),
             SettingsKey("durability", \.bus.durability, .choice, .restart),
             SettingsKey("max_bytes", \.bus.maxBytes, .size((1 << 20)...(1 << 40)), .restart),
             SettingsKey(
@@ -103,6 +116,7 @@ package enum SettingsTable {
                 .reload
             ),
             SettingsKey("held_requests", \.limits.heldRequests, .count(1...1_000_000), .reload),
+            SettingsKey("bus_clients", \.limits.busClients, .count(1...100_000), .reload),
             // The log is opened with it.
             SettingsKey("channels", \.limits.channels, .count(1...10_000_000), .restart),
             SettingsKey(
@@ -150,8 +164,8 @@ package enum SettingsTable {
 
     /// `[allow PATTERN]`.
     package static let allow: [SettingsKey<AllowRule>] = [
-        SettingsKey(saidBy: \.read, "read", .choice, .reload),
-        SettingsKey(saidBy: \.publish, "publish", .choice, .reload),
+        SettingsKey(saidBy: \.read, "read", .who, .reload),
+        SettingsKey(saidBy: \.publish, "publish", .who, .reload),
     ]
 
     /// `[quota PUBLISHER]`.

@@ -5,7 +5,7 @@ extension ValueForm where Value == FastCGISettings.Listen {
         allowed: "an absolute path of at most 107 bytes, 127.0.0.1:PORT, [::1]:PORT, or inherited",
         read: { text throws(ValueError) in
             if text == "inherited" { return .inherited }
-            if text.hasPrefix("/") { return .unix(path: try socketPath(text)) }
+            if text.hasPrefix("/") { return .unix(path: try checkedSocketPath(text)) }
             let (address, port) = try addressAndPort(text)
             return .tcp(address: address, port: port)
         },
@@ -25,8 +25,20 @@ extension FastCGISettings.Listen: CustomStringConvertible {
     }
 }
 
+extension ValueForm where Value == String {
+    /// Where a Unix socket is made.
+    static let socketPath = ValueForm(
+        allowed: "an absolute path of at most 107 bytes",
+        read: { text throws(ValueError) in
+            guard text.hasPrefix("/") else { throw ValueError("is not an absolute path") }
+            return try checkedSocketPath(text)
+        },
+        write: { $0 }
+    )
+}
+
 /// `sun_path` holds 108 bytes with the terminating NUL (unix(7)).
-private func socketPath(_ text: String) throws(ValueError) -> String {
+private func checkedSocketPath(_ text: String) throws(ValueError) -> String {
     if text.utf8.count > 107 {
         throw ValueError("is too long for a socket's path, \(text.utf8.count) bytes")
     }

@@ -42,6 +42,49 @@ extension ValueForm where Value == String {
     )
 }
 
+extension ValueForm where Value == AllowRule.Who {
+    static let who = ValueForm(
+        allowed:
+            "everyone, nobody, or users and groups of this machine, as in user:www-data group:1000",
+        read: { text throws(ValueError) in
+            switch text {
+            case "everyone": return .everyone
+            case "nobody": return .nobody
+            default: break
+            }
+            var principals: [LocalPrincipal] = []
+            for item in separated(text) {
+                let parts = item.split(separator: ":", maxSplits: 1).map(String.init)
+                guard parts.count == 2, isAccountName(parts[1]) else {
+                    throw ValueError("has '\(shown(item))', which names nobody")
+                }
+                switch parts[0] {
+                case "user": principals.append(.user(parts[1]))
+                case "group": principals.append(.group(parts[1]))
+                default: throw ValueError("has '\(shown(item))', which names nobody")
+                }
+            }
+            return .local(principals)
+        },
+        write: { who in
+            switch who {
+            case .everyone: "everyone"
+            case .nobody: "nobody"
+            case .local(let principals): principals.map(\.description).joined(separator: " ")
+            }
+        }
+    )
+}
+
+/// The name of a user or group, or a number.
+private func isAccountName(_ text: String) -> Bool {
+    let first = text.utf8.first ?? 0
+    guard text.utf8.count <= 32, text.utf8.allSatisfy(isNameByte), !"-.".utf8.contains(first) else {
+        return false
+    }
+    return !(0x30...0x39).contains(first) || UInt32(text) != nil
+}
+
 extension ValueForm where Value == [ChannelName] {
     static let channels = ValueForm(
         allowed: "names of channels separated by commas or blanks",

@@ -1,22 +1,38 @@
 package import Channels
 internal import Configuration
 
+/// What an `[allow]` rule is about.
+enum ChannelAction: Sendable {
+    case read, publish
+
+    /// The key of `[allow]`.
+    var key: String { self == .read ? "read" : "publish" }
+    /// The web server's word for it.
+    var parameter: String { self == .read ? "HOLDFAST_READ" : "HOLDFAST_WRITE" }
+}
+
+extension [AllowRule] {
+    /// The first rule that matches and says anything about the action decides; nobody where there is none.
+    func who(may action: ChannelAction, _ channel: ChannelName) -> AllowRule.Who {
+        for rule in self {
+            if let who = action == .read ? rule.read : rule.publish, rule.pattern.matches(channel) {
+                return who
+            }
+        }
+        return .nobody
+    }
+}
+
 /// What one request may do with channels: what the ini file opens to everyone, and what the web server grants.
 ///
 /// Closed by default. A rule says what holds without a word from the web server; the parameter can only add.
 package struct ChannelRights: Sendable {
-    enum Action: Sendable {
-        case read, publish
-
-        var parameter: String { self == .read ? "HOLDFAST_READ" : "HOLDFAST_WRITE" }
-    }
-
     private let rules: [AllowRule]
-    private let action: Action
+    private let action: ChannelAction
     /// Patterns separated by blanks or commas.
     private let granted: String?
 
-    init(rules: [AllowRule], action: Action, granted: String?) {
+    init(rules: [AllowRule], action: ChannelAction, granted: String?) {
         self.rules = rules
         self.action = action
         self.granted = granted
@@ -34,15 +50,8 @@ package struct ChannelRights: Sendable {
         }
     }
 
-    /// The first rule that matches and says anything about this action decides.
     private func isOpenToEveryone(_ channel: ChannelName) -> Bool {
-        for rule in rules {
-            guard let who = action == .read ? rule.read : rule.publish,
-                rule.pattern.matches(channel)
-            else { continue }
-            return who == .everyone
-        }
-        return false
+        rules.who(may: action, channel) == .everyone
     }
 
     private var words: [Substring] {
@@ -55,12 +64,10 @@ package struct ChannelRights: Sendable {
     }
 
     func refusal(_ channel: ChannelName) -> Problem {
-        let key = action == .read ? "read" : "publish"
-        var problem = Problem(
-            .forbidden,
-            action == .read ? "read_forbidden" : "publish_forbidden",
+        var problem = Problem.forbidden(
+            action,
             "The channel '\(channel)' is not open to this request: it needs \(action.parameter) from the web "
-                + "server, or '\(key) = everyone' in an [allow] section of the ini file."
+                + "server, or '\(action.key) = everyone' in an [allow] section of the ini file."
         )
         if let bad = words.first(where: { ChannelPattern($0) == nil }) {
             let shown = String(
@@ -72,6 +79,16 @@ package struct ChannelRights: Sendable {
                 "\(action.parameter) holds '\(shown)', which is no channel pattern and grants nothing"
         }
         return problem
+    }
+}
+
+extension Problem {
+    static func forbidden(_ action: ChannelAction, _ detail: String) -> Problem {
+        Problem(
+            .forbidden,
+            action == .read ? "read_forbidden" : "publish_forbidden",
+            detail
+        )
     }
 }
 

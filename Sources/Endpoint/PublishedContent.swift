@@ -53,14 +53,45 @@ struct PublishedContent {
                 throw .messageTooLarge(limits).inLine(index + 1)
             }
             do throws(Problem) {
-                let value = try JSONText.compacted(Array(line))
-                messages.append(PublishedContent(.json, "application/json", value))
+                messages.append(try json(line))
             } catch {
                 throw error.inLine(index + 1)
             }
         }
-        guard !messages.isEmpty else {
-            throw .badRequest("empty_batch", "The batch is empty; send a JSON value in each line.")
+        guard !messages.isEmpty else { throw .emptyBatch }
+        return messages
+    }
+
+    /// A line of text.
+    static func text(_ line: some Collection<UInt8>) throws(Problem) -> PublishedContent {
+        guard String(validating: line, as: UTF8.self) != nil else {
+            throw .badRequest("not_utf8", "Text must be UTF-8; other bytes go with their own type.")
+        }
+        return PublishedContent(.text, "text/plain; charset=utf-8", Array(line))
+    }
+
+    static func json(_ value: some Collection<UInt8>) throws(Problem) -> PublishedContent {
+        PublishedContent(.json, "application/json", try JSONText.compacted(Array(value)))
+    }
+
+    /// A text in each line.
+    static func textLines(
+        _ body: [UInt8],
+        _ limits: LimitSettings
+    ) throws(Problem) -> [PublishedContent] {
+        guard !body.isEmpty else { throw .emptyBatch }
+        let body = body.last == UInt8(ascii: "\n") ? body.dropLast() : body[...]
+        var messages: [PublishedContent] = []
+        for line in body.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+            guard messages.count < limits.batchMessages else { throw .batchTooLarge(limits) }
+            guard line.count <= limits.messageBytes else {
+                throw .messageTooLarge(limits).inLine(messages.count + 1)
+            }
+            do throws(Problem) {
+                messages.append(try text(line))
+            } catch {
+                throw error.inLine(messages.count + 1)
+            }
         }
         return messages
     }
@@ -143,6 +174,11 @@ extension Problem {
             "A message has at most \(limits.messageBytes) bytes."
         )
     }
+
+    fileprivate static let emptyBatch = badRequest(
+        "empty_batch",
+        "The batch is empty; send a message in each line."
+    )
 
     static func batchTooLarge(_ limits: LimitSettings) -> Problem {
         Problem(

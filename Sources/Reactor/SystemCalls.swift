@@ -73,6 +73,27 @@ package enum SystemCalls {
         return look.revents & Int16(POLLHUP | POLLERR) != 0
     }
 
+    /// Who is at the other end of a Unix stream socket: user and all groups. Nil where the kernel does not say.
+    package static func credentials(of descriptor: Int32) -> (user: UInt32, groups: [UInt32])? {
+        var peer = clinux_peer()
+        guard unsafe clinux_peer_of(descriptor, &peer) == 0 else { return nil }
+        var groups = [gid_t](repeating: 0, count: 65_536)
+        let count = unsafe clinux_peer_groups(descriptor, &groups, Int32(groups.count))
+        return (peer.user, [peer.group] + groups.prefix(max(0, Int(count))))
+    }
+
+    /// The number of a user by name, or by the number itself; nil where there is none.
+    package static func user(_ name: String) -> UInt32? {
+        if let number = UInt32(name) { return number }
+        return unsafe getpwnam(name).map { unsafe $0.pointee.pw_uid }
+    }
+
+    /// The same of a group.
+    package static func group(_ name: String) -> UInt32? {
+        if let number = UInt32(name) { return number }
+        return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
+    }
+
     /// Sends what fits, without waiting and without SIGPIPE.
     package static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
         let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)

@@ -15,7 +15,7 @@ struct Connection {
     var extra: Extra?
 
     struct Flags: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
 
         static let open = Flags(rawValue: 1)
         /// Epoll watches it.
@@ -30,6 +30,8 @@ struct Connection {
         static let peerEnded = Flags(rawValue: 64)
         /// In the list of those with unread input.
         static let readAgain = Flags(rawValue: 32)
+        /// A client of the bus socket; the rest of what is known of it is in `busPeers`.
+        static let busSocket = Flags(rawValue: 128)
     }
 
     /// The rare part: a request that has not arrived completely, an answer that has not gone out.

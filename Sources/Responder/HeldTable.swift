@@ -12,13 +12,21 @@ struct HeldTable {
     /// A place in the table; free again after `remove`.
     typealias Slot = Int32
 
+    enum Kind: UInt8 {
+        /// Ends with its answer.
+        case poll
+        /// The same, whose headers went out when the hold began; only the rest is left to send.
+        case begunPoll
+        /// Goes on after a message.
+        case stream
+    }
+
     struct Held {
         /// The connection's descriptor.
         var connection: Int32
         var requestID: RequestID
         var keepConnection: Bool
-        /// The headers went out when the hold began; only the rest is left to send.
-        var startedEarly: Bool
+        var kind: Kind
         /// In the audience.
         var interest: Int32
         fileprivate var nextOfInterest: Slot = -1
@@ -29,13 +37,13 @@ struct HeldTable {
             connection: Int32,
             requestID: RequestID,
             keepConnection: Bool,
-            startedEarly: Bool,
+            kind: Kind,
             interest: Int32
         ) {
             self.connection = connection
             self.requestID = requestID
             self.keepConnection = keepConnection
-            self.startedEarly = startedEarly
+            self.kind = kind
             self.interest = interest
         }
     }
@@ -101,6 +109,18 @@ struct HeldTable {
         guard Int(interest) < firstOfInterest.count else { return nil }
         let slot = firstOfInterest[Int(interest)]
         return slot >= 0 ? slot : nil
+    }
+
+    /// All who wait for this. Who goes through them asks `isHeld` before each.
+    func slots(ofInterest interest: Int32) -> [Slot] {
+        var found: [Slot] = []
+        guard Int(interest) < firstOfInterest.count else { return found }
+        var at = firstOfInterest[Int(interest)]
+        while at >= 0 {
+            found.append(at)
+            at = slots[Int(at)].nextOfInterest
+        }
+        return found
     }
 
     /// The slots of one connection, newest first.

@@ -3,10 +3,11 @@ package import Configuration
 internal import Glibc
 package import Reactor
 
-/// The socket on which web servers connect.
+/// A socket on which others connect: web servers, or the clients of the bus.
 ///
-/// A Unix path is guarded by a lock file beside it, held for the process's life: a second copy says so instead
-/// of stealing the path, and whatever a killed process left is replaced.
+/// The web servers' Unix path is guarded by a lock file beside it, held for the process's life: a second copy says so
+/// instead of stealing the path, and whatever a killed process left is replaced. Who makes the bus socket has the
+/// `ServingLock`.
 package final class Listener {
     private var socket: OwnedDescriptor?
     private let lock: OwnedDescriptor?
@@ -36,24 +37,59 @@ package final class Listener {
             path = nil
         case .unix(let text):
             let held = try Self.lock(text)
-            socket = try Self.unix(text, settings)
+            let place = UnixPlace(
+                path: text,
+                mode: settings.mode,
+                group: settings.group,
+                key: Self.key
+            )
+            socket = try Self.unix(place)
             lock = consume held
-            var info = stat()
-            path =
-                unsafe lstat(text, &info) == 0
-                ? (text, UInt64(info.st_dev), UInt64(info.st_ino)) : nil
+            path = Self.identity(text)
         }
     }
 
+    /// The bus socket at this path.
+    package init(busSocket text: String, _ settings: BusSettings) throws(ListenerError) {
+        socket = try Self.unix(
+            UnixPlace(
+                path: text,
+                mode: settings.socketMode,
+                group: settings.socketGroup,
+                key: "socket in [bus]"
+            )
+        )
+        lock = nil
+        path = Self.identity(text)
+    }
+
+    private static func identity(
+        _ path: String
+    ) -> (text: String, device: UInt64, inode: UInt64)? {
+        var info = stat()
+        guard unsafe lstat(path, &info) == 0 else { return nil }
+        return (path, UInt64(info.st_dev), UInt64(info.st_ino))
+    }
+
+    /// Where a Unix socket goes and who may connect; `key` is what the ini file calls it.
+    private struct UnixPlace {
+        let path: String
+        let mode: UInt32
+        let group: String?
+        let key: String
+    }
+
+    private static let key = "listen in [fastcgi]"
+
     /// Takes the path away, unless somebody else has put theirs there.
     package func removePath() {
-        guard let path else { return }
-        var info = stat()
-        if unsafe lstat(path.text, &info) == 0, UInt64(info.st_dev) == path.device,
-            UInt64(info.st_ino) == path.inode
-        {
-            unsafe unlink(path.text)
-        }
+        if let path, isInPlace { unsafe unlink(path.text) }
+    }
+
+    /// Whether the path still leads to this socket.
+    package var isInPlace: Bool {
+        guard let path, let found = Self.identity(path.text) else { return false }
+        return found.device == path.device && found.inode == path.inode
     }
 
     private static let backlog: Int32 = 4096
@@ -138,7 +174,7 @@ package final class Listener {
         }
         let code = errno
         guard bound == 0, listen(descriptor.number, backlog) == 0 else {
-            throw .cannotListen(name, code: bound == 0 ? errno : code)
+            throw .cannotListen(name, code: bound == 0 ? errno : code, key: key)
         }
         return descriptor
     }
@@ -146,17 +182,16 @@ package final class Listener {
     private static func lock(_ path: String) throws(ListenerError) -> OwnedDescriptor {
         let name = path + ".lock"
         let number = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard number >= 0 else { throw .cannotListen(path, code: errno) }
+        guard number >= 0 else { throw .cannotListen(path, code: errno, key: key) }
         let descriptor = OwnedDescriptor(number)
         guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
-            throw .cannotListen(path, code: EADDRINUSE)
+            throw .cannotListen(path, code: EADDRINUSE, key: key)
         }
         return descriptor
     }
 
-    private static func unix(_ path: String, _ settings: FastCGISettings) throws(ListenerError)
-        -> OwnedDescriptor
-    {
+    private static func unix(_ place: UnixPlace) throws(ListenerError) -> OwnedDescriptor {
+        let path = place.path
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
@@ -177,7 +212,7 @@ package final class Listener {
             let probe = try newSocket(AF_UNIX, for: path)
             let answer = unsafe withBytes(of: &address) { unsafe connect(probe.number, $0, $1) }
             guard answer != 0, errno == ECONNREFUSED || errno == ENOENT else {
-                throw .cannotListen(path, code: EADDRINUSE)
+                throw .cannotListen(path, code: EADDRINUSE, key: place.key)
             }
             unsafe unlink(path)
         }
@@ -187,29 +222,24 @@ package final class Listener {
         let bound = unsafe withBytes(of: &address) { unsafe bind(descriptor.number, $0, $1) }
         let code = errno
         umask(mask)
-        guard bound == 0 else { throw .cannotListen(path, code: code) }
-        if let name = settings.group {
-            guard let group = groupID(of: name) else {
+        guard bound == 0 else { throw .cannotListen(path, code: code, key: place.key) }
+        if let name = place.group {
+            guard let group = SystemCalls.group(name) else {
                 throw .sentence(
-                    "cannot give \(path) to the group \(name): no such group (see group in [fastcgi])"
+                    "cannot give \(path) to the group \(name): no such group (see \(place.key))"
                 )
             }
             guard unsafe chown(path, uid_t.max, group) == 0 else {
                 throw .system(SystemError("give to the group \(name)", on: path, code: errno))
             }
         }
-        guard unsafe chmod(path, settings.mode) == 0 else {
+        guard unsafe chmod(path, place.mode) == 0 else {
             throw .system(SystemError("set the mode of", on: path, code: errno))
         }
         guard listen(descriptor.number, backlog) == 0 else {
-            throw .cannotListen(path, code: errno)
+            throw .cannotListen(path, code: errno, key: place.key)
         }
         return descriptor
-    }
-
-    private static func groupID(of name: String) -> gid_t? {
-        if let number = gid_t(name) { return number }
-        return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
     }
 
     private static func withBytes<Address>(
@@ -226,22 +256,23 @@ package final class Listener {
 
 /// Why there is no listening socket; `description` is a sentence with the remedy.
 package enum ListenerError: Error, CustomStringConvertible {
-    case cannotListen(String, code: Int32)
+    /// `key` is what the ini file calls it.
+    case cannotListen(String, code: Int32, key: String)
     case system(SystemError)
     case sentence(String)
 
     package var description: String {
         switch self {
-        case .cannotListen(let name, EADDRINUSE):
+        case .cannotListen(let name, EADDRINUSE, let key):
             "cannot listen on \(name): somebody listens there already; is another holdfast running? "
-                + "(see listen in [fastcgi])"
-        case .cannotListen(let name, EACCES):
+                + "(see \(key))"
+        case .cannotListen(let name, EACCES, let key):
             "cannot listen on \(name): permission denied; the directory must be writable for "
-                + "holdfast's user (see listen in [fastcgi])"
-        case .cannotListen(let name, ENOENT):
-            "cannot listen on \(name): its directory does not exist; make it, or see listen in [fastcgi]"
-        case .cannotListen(let name, let code):
-            "cannot listen on \(name): \(SystemError.sentence(of: code)) (see listen in [fastcgi])"
+                + "holdfast's user (see \(key))"
+        case .cannotListen(let name, ENOENT, let key):
+            "cannot listen on \(name): its directory does not exist; make it, or see \(key)"
+        case .cannotListen(let name, let code, let key):
+            "cannot listen on \(name): \(SystemError.sentence(of: code)) (see \(key))"
         case .system(let error): error.description
         case .sentence(let sentence): sentence
         }

@@ -14,6 +14,8 @@ enum Ending: Int, CaseIterable {
     case gap
     /// SIGTERM: answered empty.
     case shutdown
+    /// A stream whose client did not read.
+    case slow
 
     var label: String {
         switch self {
@@ -24,6 +26,7 @@ enum Ending: Int, CaseIterable {
         case .newerRequest: "newer_request"
         case .gap: "gap"
         case .shutdown: "shutdown"
+        case .slow: "slow"
         }
     }
 }
@@ -36,6 +39,8 @@ enum Bound: Int, CaseIterable {
     case descriptors
     /// A poll was answered 503 instead of held.
     case heldRequests
+    /// A client of the bus socket was turned away.
+    case busClients
     /// A publisher was answered 503.
     case publishQueue
     /// A publisher was answered 503 because the log did not answer in time; the outcome is unknown.
@@ -53,6 +58,7 @@ enum Bound: Int, CaseIterable {
         case .connections: "connections"
         case .descriptors: "descriptors"
         case .heldRequests: "held_requests"
+        case .busClients: "bus_clients"
         case .publishQueue: "publish_queue"
         case .publishTime: "publish_time"
         case .unsentBytes: "unsent_bytes"
@@ -71,6 +77,9 @@ struct Metrics {
     var answers = [UInt64](repeating: 0, count: 6)
     var deliveries: UInt64 = 0
     var holds: UInt64 = 0
+    /// Commands on the bus socket, and those of them that were refused.
+    var busCommands: UInt64 = 0
+    var busRefusals: UInt64 = 0
     private(set) var ended = [UInt64](repeating: 0, count: Ending.allCases.count)
     private(set) var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
     var latency = Histogram()

@@ -82,7 +82,7 @@ extension Responder {
         spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
 
-    private func watch(_ descriptor: Int32) {
+    func watch(_ descriptor: Int32) {
         let connection = connections[Int(descriptor)]
         guard connection.isOpen, !connection.flags.contains(.watched) else { return }
         do {
@@ -117,7 +117,9 @@ extension Responder {
         let descriptors = unread
         unread = []
         for descriptor in descriptors {
+            guard connections[Int(descriptor)].flags.contains(.readAgain) else { continue }
             connections[Int(descriptor)].flags.remove(.readAgain)
+            obey(descriptor)
             read(descriptor, toTheEnd: true)
         }
     }
@@ -128,7 +130,7 @@ extension Responder {
     /// peer has closed, only the end of the stream ends the reading.
     func read(_ descriptor: Int32, toTheEnd: Bool) {
         for _ in 0..<4 {
-            guard connections[Int(descriptor)].isOpen else { return }
+            guard connections[Int(descriptor)].isOpen, !isPaused(descriptor) else { return }
             switch unsafe SystemCalls.receive(descriptor, into: input) {
             case .bytes(let count):
                 unsafe frame(descriptor, UnsafeRawBufferPointer(rebasing: input[..<count]))
@@ -142,6 +144,11 @@ extension Responder {
                 return
             }
         }
+        readLater(descriptor)
+    }
+
+    /// Goes on with what this peer sent in the next turn.
+    func readLater(_ descriptor: Int32) {
         guard connections[Int(descriptor)].isOpen,
             !connections[Int(descriptor)].flags.contains(.readAgain)
         else { return }
@@ -151,6 +158,9 @@ extension Responder {
 
     /// Frames bytes and acts on each event. An idle connection keeps no assembler.
     func frame(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) {
+        if connections[Int(descriptor)].flags.contains(.busSocket) {
+            return unsafe receiveCommands(descriptor, bytes)
+        }
         let extra = connections[Int(descriptor)].extra
         var assembler = extra?.assembler ?? RequestAssembler(limits: framing)
         extra?.assembler = nil
@@ -194,11 +204,14 @@ extension Responder {
     /// The peer closed its sending side, or all of it: nobody waits behind it any more. What was published is
     /// still answered, in case only the sending side is closed.
     private func peerEnded(_ descriptor: Int32) {
+        if connections[Int(descriptor)].flags.contains(.busSocket) {
+            return busPeerEnded(descriptor)
+        }
         // lighttpd tells of a departure by half-closing. It would log an answer that just stops as an error; and who
         // only closed his sending side reads on.
         if connections[Int(descriptor)].extra?.unsent.isEmpty ?? true {
             for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
-            where held.isHeld(slot) && held[slot].startedEarly {
+            where held.isHeld(slot) && held[slot].kind == .begunPoll {
                 answerEmpty(slot, .closed)
             }
         }
@@ -270,8 +283,15 @@ extension Responder {
         if extra.sent == extra.unsent.count {
             (extra.unsent, extra.sent) = ([], 0)
             changeInterest(descriptor)
+            resumeReplays(of: descriptor)
+            if connections[Int(descriptor)].flags.contains(.busSocket) { readLater(descriptor) }
             dropIfDone(descriptor)
         }
+    }
+
+    /// What the peer has not taken yet.
+    func unsentBytes(_ descriptor: Int32) -> Int {
+        connections[Int(descriptor)].extra.map { $0.unsent.count - $0.sent } ?? 0
     }
 
     private func changeInterest(_ descriptor: Int32) {
@@ -298,13 +318,17 @@ extension Responder {
         guard connections[Int(descriptor)].isOpen else { return }
         connections[Int(descriptor)].flags.insert(.dropped)
         endHolds(of: descriptor, ending)
+        endReplays(of: descriptor)
+        busPeers[descriptor] = nil
         dropped.append(descriptor)
     }
 
     /// Closes a connection whose last answer went out, if the web server wanted it closed then.
     func dropIfDone(_ descriptor: Int32) {
         let connection = connections[Int(descriptor)]
-        if connection.isOpen, connection.flags.contains(.closesWhenIdle), connection.isIdle {
+        if connection.isOpen, connection.flags.contains(.closesWhenIdle), connection.isIdle,
+            busPeers[descriptor]?.isIdle ?? true, !isReplaying(descriptor)
+        {
             drop(descriptor, .closed)
         }
     }

@@ -8,14 +8,22 @@ internal import Reactor
 
 /// What the log committed, on its way to those who wait for it.
 extension Responder {
-    func receive(_ stamped: StampedEvent) {
-        switch stamped.event {
+    func receive(_ news: News) {
+        switch news {
+        case .log(let event, let nanoseconds): receive(event, toldAt: nanoseconds)
+        case .serving(let round, let outcome): serve(round: round, outcome)
+        }
+    }
+
+    private func receive(_ event: Bus.LogEvent, toldAt nanoseconds: Int64) {
+        switch event {
         case .opened(let state):
             opened(state)
             serveCaughtUp(all: true)
+            askToServe()
         case .committed(let batch):
             guard let news = tail?.receive(batch) else { return }
-            deliver(news, committedAt: stamped.nanoseconds)
+            deliver(news, committedAt: nanoseconds)
             serveCaughtUp()
         case .appended(let ticket, let outcome): appended(ticket, outcome)
         case .history(let ticket, let outcome):
@@ -31,15 +39,8 @@ extension Responder {
             case .failure: answer(waiting.requester, request.unavailable())
             }
         case .channels(let ticket, let outcome):
-            defer { readEnded() }
-            guard let waiting = take(ticket), case .channels(let request) = waiting.work else {
-                return
-            }
-            switch outcome {
-            case .success(let listing):
-                answer(waiting.requester, request.answer(listing, held: audience.holders(of:)))
-            case .failure: answer(waiting.requester, request.unavailable())
-            }
+            listed(ticket, outcome)
+            readEnded()
         case .unavailable(let sentence):
             if logTrouble != sentence { logger.error("\(sentence)") }
             logTrouble = sentence
@@ -50,26 +51,40 @@ extension Responder {
         }
     }
 
+    private func listed(_ ticket: UInt64, _ outcome: Result<ChannelListing, LogFailure>) {
+        guard let waiting = take(ticket) else { return }
+        switch (waiting.work, outcome) {
+        case (.channels(let request), .success(let listing)):
+            answer(waiting.requester, request.answer(listing, held: audience.holders(of:)))
+        case (.channels(let request), .failure):
+            answer(waiting.requester, request.unavailable())
+        case (.listing(let request, let place), .success(let listing)):
+            let line = request.reply(listing, held: audience.holders(of:))
+            replyLater(waiting.requester, place, line)
+        case (.listing(let request, let place), .failure):
+            replyLater(waiting.requester, place, request.command.unavailable())
+        case (_, _): break
+        }
+    }
+
     // MARK: To holders
 
     /// Makes each answer once for all who asked for the same, and sends it to each of them.
     private func deliver(_ batch: CommittedBatch, committedAt: Int64) {
         var delivered = 0
         for share in audience.shares(of: batch) where isHeld(share.id) {
-            let subscription = audience[share.id]
-            let taken = share.messages.prefixWithin(
-                messages: subscription.messageLimit,
-                bytes: settings.limits.answerBytes
-            )
-            let more = taken < share.messages.count
-            let reading = HistoryReading(
-                messages: Array(share.messages[..<taken]),
-                scanned: more ? share.messages[taken - 1].offset : batch.head,
-                more: more,
-                gap: share.gap,
-                newest: batch.head
-            )
-            delivered += release(share.id, reading, share.gap == nil ? .released : .gap)
+            switch audience[share.id] {
+            case .answer(let subscription): delivered += release(share, subscription, batch)
+            case .stream(let stream):
+                let reading = HistoryReading(
+                    messages: share.messages,
+                    scanned: batch.head,
+                    more: false,
+                    gap: share.gap,
+                    newest: batch.head
+                )
+                delivered += extend(share.id, stream, reading, after: batch.previous)
+            }
         }
         guard delivered > 0 else { return }
         metrics.deliveries += UInt64(delivered)
@@ -77,18 +92,45 @@ extension Responder {
         metrics.latency.record(microseconds: microseconds, times: delivered)
     }
 
+    /// Answers those who hold one interest with their share of what was committed; returns how many.
+    private func release(
+        _ share: Audience<Wanted>.Share,
+        _ subscription: Subscription,
+        _ batch: CommittedBatch
+    ) -> Int {
+        let taken = share.messages.prefixWithin(
+            messages: subscription.messageLimit,
+            bytes: settings.limits.answerBytes
+        )
+        let more = taken < share.messages.count
+        let reading = HistoryReading(
+            messages: Array(share.messages[..<taken]),
+            scanned: more ? share.messages[taken - 1].offset : batch.head,
+            more: more,
+            gap: share.gap,
+            newest: batch.head
+        )
+        return release(
+            share.id,
+            subscription,
+            reading,
+            share.gap == nil ? .released : .gap
+        )
+    }
+
     /// False once the last one has ended, as happens when a peer with several holds turns out to be gone.
     private func isHeld(_ interest: Int32) -> Bool { held.first(ofInterest: interest) != nil }
 
     /// Answers everybody who holds one interest; returns how many.
     @discardableResult
-    private func release(_ interest: Int32, _ reading: HistoryReading, _ ending: Ending) -> Int {
+    private func release(
+        _ interest: Int32,
+        _ subscription: Subscription,
+        _ reading: HistoryReading,
+        _ ending: Ending
+    ) -> Int {
         guard let tail else { return 0 }
-        let answer = audience[interest].answer(reading, epoch: tail.epochs.current)
-        return release(interest, answer, ending)
-    }
-
-    private func release(_ interest: Int32, _ answer: Answer, _ ending: Ending) -> Int {
+        let answer = subscription.answer(reading, epoch: tail.epochs.current)
         let encoded = codec.encode(answer.document)
         var count = 0
         while let slot = held.first(ofInterest: interest) {
@@ -120,16 +162,17 @@ extension Responder {
     /// Takes a held request out of all tables and counts how it ended. What it is told is the caller's.
     @discardableResult
     func takeOut(_ slot: HeldTable.Slot, _ ending: Ending) -> Requester {
+        let requester = requester(of: slot)
+        removeHeld(slot)
+        metrics[ending] += 1
+        return requester
+    }
+
+    func removeHeld(_ slot: HeldTable.Slot) {
         let request = held[slot]
         held.remove(slot, firstOfConnection: &connections[Int(request.connection)].firstHeld)
         deadlines.remove(slot)
         audience.leave(request.interest)
-        metrics[ending] += 1
-        return Requester(
-            connection: request.connection,
-            id: request.requestID,
-            keepConnection: request.keepConnection
-        )
     }
 
     /// Ends what a connection holds without a word: nobody is there to hear it.
@@ -139,14 +182,21 @@ extension Responder {
         }
     }
 
-    /// Answers a held request with an empty batch and its cursor.
+    /// Answers a held request with an empty batch and its cursor; a stream says its last word.
     func answerEmpty(_ slot: HeldTable.Slot, _ ending: Ending) {
         guard let tail else { return }
-        let answer = audience[held[slot].interest].answer(
-            tail.nothingNew(newest: tail.head),
-            epoch: tail.epochs.current
-        )
-        end(slot, ending, answer, codec.encode(answer.document))
+        switch audience[held[slot].interest] {
+        case .answer(let subscription):
+            let answer = nothing(for: subscription, tail)
+            end(slot, ending, answer, codec.encode(answer.document))
+        case .stream:
+            let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
+            endStream(slot, ending, .shutdown, at: cursor)
+        }
+    }
+
+    private func nothing(for subscription: Subscription, _ tail: Tail) -> Answer {
+        subscription.answer(tail.nothingNew(newest: tail.head), epoch: tail.epochs.current)
     }
 
     func expireHolds() {
@@ -155,21 +205,23 @@ extension Responder {
         for slot in deadlines.expire(now: now) where held.isHeld(slot) {
             guard let tail else { return }
             let interest = held[slot].interest
-            let ready =
-                answers[interest]
-                ?? {
-                    let answer = audience[interest].answer(
-                        tail.nothingNew(newest: tail.head),
-                        epoch: tail.epochs.current
-                    )
-                    return (answer, codec.encode(answer.document))
-                }()
-            answers[interest] = ready
-            end(slot, .deadline, ready.0, ready.1)
+            switch audience[interest] {
+            case .stream(let stream): beat(slot, stream)
+            case .answer(let subscription):
+                let ready =
+                    answers[interest]
+                    ?? {
+                        let answer = nothing(for: subscription, tail)
+                        return (answer, codec.encode(answer.document))
+                    }()
+                answers[interest] = ready
+                end(slot, .deadline, ready.0, ready.1)
+            }
         }
     }
 
     func answerAllHolds(_ ending: Ending) {
+        for replay in replays.values.flatMap({ $0 }) { endReplay(replay, .shutdown) }
         for descriptor in connections.indices where connections[descriptor].isOpen {
             for slot in held.slots(from: connections[descriptor].firstHeld) where held.isHeld(slot)
             {
@@ -218,9 +270,13 @@ extension Responder {
             tail = after
             deliver(missed, committedAt: MonotonicClock.nanoseconds())
         case .valid:
-            // More came than memory keeps: they ask again, and the log itself answers.
-            answerAllHolds(.released)
+            // More came than memory keeps: polls ask again, and the log itself answers; streams read it.
+            for interest in audience.all where isHeld(interest) {
+                guard case .answer(let subscription) = audience[interest] else { continue }
+                release(interest, subscription, before.nothingNew(newest: before.head), .released)
+            }
             tail = after
+            replayAll(from: position, gap: nil)
         case .restarted(let resume):
             tail = after
             releaseAll(.restarted, resume: resume)
@@ -230,8 +286,18 @@ extension Responder {
         }
     }
 
+    private func replayAll(from position: Cursor, gap: GapReason?) {
+        for interest in audience.all where isHeld(interest) {
+            guard case .stream = audience[interest] else { continue }
+            for slot in held.slots(ofInterest: interest) where held.isHeld(slot) {
+                replayAgain(slot, from: position, gap: gap)
+            }
+        }
+    }
+
     private func releaseAll(_ gap: GapReason, resume: Offset) {
-        guard tail != nil else { return }
+        guard let tail else { return }
+        replayAll(from: Cursor(epoch: tail.epochs.current, offset: resume), gap: gap)
         let reading = HistoryReading(
             messages: [],
             scanned: resume,
@@ -239,7 +305,10 @@ extension Responder {
             gap: gap,
             newest: resume
         )
-        for interest in audience.all where isHeld(interest) { release(interest, reading, .gap) }
+        for interest in audience.all where isHeld(interest) {
+            guard case .answer(let subscription) = audience[interest] else { continue }
+            release(interest, subscription, reading, .gap)
+        }
     }
 
     private func appended(_ ticket: UInt64, _ outcome: AppendOutcome) {
@@ -247,17 +316,12 @@ extension Responder {
             queuedMessages -= charge.messages
             queuedBytes -= charge.bytes
         }
-        guard let waiting = take(ticket), case .publish(let publication) = waiting.work else {
-            return
+        guard let waiting = take(ticket) else { return }
+        switch waiting.work {
+        case .publish(let request): answer(waiting.requester, request.answer(outcome))
+        case .command(let publish, let place):
+            replyLater(waiting.requester, place, publish.reply(outcome))
+        case .poll, .message, .channels, .listing, .replay, .survey: break
         }
-        let result =
-            switch outcome {
-            case .committed(let ids), .repeated(let ids): publication.answer(ids: ids)
-            case .conflict: publication.conflict()
-            case .overQuota(let seconds): publication.overQuota(retrySeconds: seconds)
-            case .full: publication.full()
-            case .unavailable: publication.unavailable()
-            }
-        answer(waiting.requester, result)
     }
 }

@@ -3,15 +3,23 @@ internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import Glibc
+internal import Logging
 internal import Reactor
 
 /// A request that waits for the log.
 struct Pending {
     enum Work {
         case poll(Poll, Question, Epoch)
-        case publish(Publication)
+        case publish(PublishRequest)
         case message(MessageRequest)
         case channels(ChannelsRequest)
+        /// A command on the bus socket, with the place of its answer; likewise the next.
+        case command(BusPublish, place: Int)
+        case listing(BusListing, place: Int)
+        case replay(Replay, Question, Epoch)
+        /// Other processes are asked how they are.
+        case survey(Survey)
     }
 
     /// What a poll asked the log. The epoch beside it is the one it was asked in: an answer that comes in another
@@ -56,12 +64,16 @@ enum Read {
 /// Requests that wait for the log: each is answered once, by the log or by the clock, if it is still there.
 extension Responder {
     func wait(_ requester: Requester, _ work: Pending.Work, seconds: Int64) -> UInt64 {
+        wait(requester, work, milliseconds: seconds * 1000)
+    }
+
+    func wait(_ requester: Requester, _ work: Pending.Work, milliseconds: Int64) -> UInt64 {
         lastTicket += 1
         pending[lastTicket] = Pending(
             requester: requester,
             generation: connections[Int(requester.connection)].generation,
             work: work,
-            deadline: now + seconds * 1000
+            deadline: now + milliseconds
         )
         pendingTickets[RequestKey(connection: requester.connection, id: requester.id)] = lastTicket
         connections[Int(requester.connection)].pending += 1
@@ -134,17 +146,41 @@ extension Responder {
         return ticket
     }
 
+    /// Why publishers wait, once in a while.
+    private func noteWaiting() {
+        guard now >= waitingNoteAt else { return }
+        waitingNoteAt = now + 10_000
+        let why =
+            switch log.gateHolder {
+            case getpid(): "this process is inside the gate; its disk may be slow"
+            case .some(let other): "it waits for the gate, which process \(other) is inside of"
+            case .none: "the disk may be slow"
+            }
+        logger.warning("the log has not answered a publisher in time: \(why)")
+    }
+
     /// Ends the waiting of those whom the log keeps waiting too long.
     func expirePending() {
         for (ticket, waiting) in pending where now >= waiting.deadline {
             guard take(ticket) != nil else { continue }
             switch waiting.work {
-            case .publish(let publication):
+            case .publish, .command: noteWaiting()
+            case .poll, .message, .channels, .listing, .replay, .survey: break
+            }
+            switch waiting.work {
+            case .publish(let request):
                 metrics[.publishTime] += 1
-                answer(waiting.requester, publication.outcomeUnknown())
+                answer(waiting.requester, request.outcomeUnknown())
             case .poll(let poll, _, _): answer(waiting.requester, poll.subscription.unavailable())
             case .message(let request): answer(waiting.requester, request.unavailable())
             case .channels(let request): answer(waiting.requester, request.unavailable())
+            case .command(let publish, let place):
+                metrics[.publishTime] += 1
+                replyLater(waiting.requester, place, publish.outcomeUnknown())
+            case .listing(let listing, let place):
+                replyLater(waiting.requester, place, listing.command.unavailable())
+            case .replay(let replay, _, _): endReplay(replay, .unavailable)
+            case .survey(let survey): conclude(survey, waiting.requester)
             }
         }
     }

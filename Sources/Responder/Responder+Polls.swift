@@ -112,9 +112,11 @@ extension Responder {
     }
 
     func historyRead(_ ticket: UInt64, _ outcome: Result<HistoryReading, LogFailure>) {
-        guard let waiting = take(ticket),
-            case .poll(let poll, let question, let epoch) = waiting.work
-        else { return }
+        guard let waiting = take(ticket) else { return }
+        if case .replay(let replay, let question, let epoch) = waiting.work {
+            return replayRead(replay, question, epoch, outcome)
+        }
+        guard case .poll(let poll, let question, let epoch) = waiting.work else { return }
         let requester = waiting.requester
         // The log was replaced meanwhile: the cursor is judged anew, and what was read is of no use.
         guard tail?.epochs.current == epoch else { return serve(poll, requester) }
@@ -174,13 +176,16 @@ extension Responder {
         {
             return
         }
-        let interest = audience.join(poll.subscription, channels: poll.subscription.channels)
+        let interest = audience.join(
+            .answer(poll.subscription),
+            channels: poll.subscription.channels
+        )
         let slot = held.insert(
             HeldTable.Held(
                 connection: requester.connection,
                 requestID: requester.id,
                 keepConnection: requester.keepConnection,
-                startedEarly: early != nil,
+                kind: early == nil ? .poll : .begunPoll,
                 interest: interest
             ),
             firstOfConnection: &connections[Int(requester.connection)].firstHeld

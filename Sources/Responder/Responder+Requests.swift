@@ -172,7 +172,7 @@ extension Responder {
         switch intent {
         case .answer(let ready): answer(requester, ready)
         case .subscribe(let poll): serve(poll, requester)
-        case .publish(let publication): publish(publication, requester)
+        case .publish(let request): publish(request, requester)
         case .message(let request):
             guard tail != nil else { return answer(requester, request.unavailable()) }
             read(.message(ticket: wait(requester, .message(request), seconds: 10), request.id))
@@ -185,28 +185,34 @@ extension Responder {
             answer(requester, shape.plain("text/plain; charset=utf-8", "polling = \(held.count)"))
         case .live(let shape): answer(requester, shape.plain("text/plain; charset=utf-8", "live\n"))
         case .ready(let shape): answer(requester, readiness(shape))
-        case .metrics(let shape): answer(requester, metricsPage(shape))
-        case .status(let shape): answer(requester, statusPage(shape))
+        case .metrics(let shape): survey(requester, .metrics(shape))
+        case .status(let shape): survey(requester, .status(shape))
         }
     }
 
-    private func publish(_ publication: Publication, _ requester: Requester) {
-        let messages = max(1, publication.drafts.count)
-        let bytes = publication.drafts.reduce(0) { $0 + $1.body.count }
-        // What is larger than the whole queue goes alone.
-        guard !isStopping,
-            charges.isEmpty
-                || queuedMessages + messages <= settings.limits.publishQueueMessages
-                    && queuedBytes + bytes <= settings.limits.publishQueueBytes
-        else {
-            metrics[.publishQueue] += 1
-            return answer(requester, publication.busy())
-        }
-        let ticket = wait(requester, .publish(publication), seconds: 2)
+    private func publish(_ request: PublishRequest, _ requester: Requester) {
+        guard mayQueue(request.publication) else { return answer(requester, request.busy()) }
+        append(request.publication, ticket: wait(requester, .publish(request), seconds: 2))
+    }
+
+    /// Whether the log's queue takes this too; what is larger than the whole queue goes alone.
+    func mayQueue(_ publication: Publication) -> Bool {
+        let fits =
+            queuedMessages + max(1, publication.drafts.count)
+            <= settings.limits.publishQueueMessages
+            && queuedBytes + publication.bytes <= settings.limits.publishQueueBytes
+        if !isStopping, fits || charges.isEmpty { return true }
+        metrics[.publishQueue] += 1
+        return false
+    }
+
+    /// Hands a publication to the log, whose `.appended` with the ticket follows.
+    func append(_ publication: Publication, ticket: UInt64) {
         // Given back when the log says what became of it, whoever still waits for that by then.
-        charges[ticket] = (messages, bytes)
-        queuedMessages += messages
-        queuedBytes += bytes
+        let charge = (messages: max(1, publication.drafts.count), bytes: publication.bytes)
+        charges[ticket] = charge
+        queuedMessages += charge.messages
+        queuedBytes += charge.bytes
         log.append(
             Append(
                 ticket: ticket,

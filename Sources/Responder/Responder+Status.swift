@@ -14,144 +14,188 @@ extension Responder {
         return request.answer(body: page.bytes, contentType: page.contentType, etag: page.etag)
     }
 
+    var isReady: Bool { tail != nil && logTrouble == nil && !isStopping }
+
     func readiness(_ shape: Shape) -> Answer {
         if isStopping { return shape.notReady("the service is stopping") }
-        guard tail != nil, logTrouble == nil else {
-            return shape.notReady("the log is not available at the moment")
-        }
+        guard isReady else { return shape.notReady("the log is not available at the moment") }
         return shape.plain("text/plain; charset=utf-8", "ready\n")
     }
 
-    func metricsPage(_ shape: Shape) -> Answer {
-        var page = PrometheusText()
-        let log = log.statistics
-        page.gauge("holdfast_held_requests", "Requests held now.", held.count)
-        page.family("holdfast_held_ended_total", "counter", "Held requests by how they ended.")
-        for ending in Ending.allCases {
-            page.sample("holdfast_held_ended_total{reason=\"\(ending.label)\"}", metrics[ending])
-        }
-        page.counter("holdfast_holds_total", "Requests that were held.", metrics.holds)
-        page.gauge("holdfast_interests", "Distinct things held requests wait for.", audience.count)
-        page.gauge("holdfast_pending_requests", "Requests that wait for the log.", pending.count)
-        page.gauge("holdfast_connections", "FastCGI connections open now.", openConnections)
-        page.counter(
-            "holdfast_connections_total",
-            "FastCGI connections accepted.",
-            metrics.accepted
+    func metricsPage(_ shape: Shape, _ overview: Overview) -> Answer {
+        shape.plain("text/plain; version=0.0.4; charset=utf-8", overview.prometheusText)
+    }
+
+    func statusPage(_ shape: Shape, _ overview: Overview) -> Answer {
+        shape.plain("application/json", [0x7B] + statusMembers(overview) + [0x7D, 0x0A])
+    }
+
+    /// Of a JSON object, without its braces.
+    func statusMembers(_ overview: Overview) -> [UInt8] {
+        let epoch = tail.map { "\"\($0.epochs.current)\"" } ?? "null"
+        return Array(
+            "\"version\":\"\(Version.current)\",\"epoch\":\(epoch),\(overview.members)".utf8
         )
-        page.counter("holdfast_requests_total", "Requests decoded.", metrics.requests)
-        page.family("holdfast_answers_total", "counter", "Answers by class of status.")
-        for status in 2...5 {
-            page.sample("holdfast_answers_total{class=\"\(status)xx\"}", metrics.answers[status])
+    }
+
+    /// All that this process counts, in a fixed order.
+    var figures: [Figure] {
+        let log = log.statistics
+        var figures: [Figure] = []
+        func gauge(
+            _ name: String,
+            _ help: String,
+            _ path: String?,
+            _ value: Int,
+            _ sum: Figure.Sum = .added
+        ) {
+            figures.append(
+                Figure(
+                    family: "holdfast_\(name)",
+                    kind: .gauge,
+                    help: help,
+                    path: path,
+                    sum: sum,
+                    value: Int64(value)
+                )
+            )
         }
-        page.counter(
-            "holdfast_deliveries_total",
-            "Held requests answered with messages.",
+        func counter(_ name: String, _ help: String, _ path: String?, _ value: some BinaryInteger) {
+            figures.append(
+                Figure(
+                    family: "holdfast_\(name)_total",
+                    kind: .counter,
+                    help: help,
+                    path: path,
+                    value: Int64(value)
+                )
+            )
+        }
+        /// One sample of a family with a label.
+        func labelled(
+            _ name: String,
+            _ help: String,
+            _ label: String,
+            _ value: String,
+            _ path: String?,
+            _ count: UInt64
+        ) {
+            figures.append(
+                Figure(
+                    family: "holdfast_\(name)_total",
+                    kind: .counter,
+                    help: help,
+                    sample: "holdfast_\(name)_total{\(label)=\"\(value)\"}",
+                    path: path,
+                    value: Int64(count)
+                )
+            )
+        }
+
+        gauge("held_requests", "Requests held now.", "held", held.count + replayCount)
+        gauge("interests", "Distinct things held requests wait for.", "interests", audience.count)
+        gauge("pending_requests", "Requests that wait for the log.", "pending", pending.count)
+        gauge(
+            "connections",
+            "FastCGI connections open now.",
+            "connections",
+            openConnections - busPeers.count
+        )
+        gauge("bus_clients", "Clients of the bus socket.", "bus_clients", busPeers.count)
+        counter("requests", "Requests decoded.", "requests", metrics.requests)
+        counter("holds", "Requests that were held.", "holds", metrics.holds)
+        counter(
+            "deliveries",
+            "Held requests given messages.",
+            "deliveries",
             metrics.deliveries
         )
-        page.counter(
-            "holdfast_messages_total",
-            "Messages this process committed.",
-            log.messagesAppended
-        )
-        page.counter(
-            "holdfast_message_bytes_total",
-            "Bytes of their bodies.",
-            log.bytesAppended
-        )
-        page.counter("holdfast_commits_total", "Commits of this process.", log.commits)
-        page.counter(
-            "holdfast_trimmed_total",
-            "Messages trimmed by this process.",
-            log.messagesTrimmed
-        )
-        page.counter("holdfast_checkpoints_total", "Checkpoints of the log.", log.checkpoints)
-        page.counter(
-            "holdfast_log_full_total",
-            "Commits that met a full disk or log.",
-            log.diskFull
-        )
-        page.counter(
-            "holdfast_history_reads_total",
-            "Polls that the disk answered.",
-            log.historyReads
-        )
-        page.gauge(
-            "holdfast_log_available",
-            "1 while the log can be written.",
-            tail != nil && logTrouble == nil ? 1 : 0
-        )
-        page.gauge("holdfast_log_head", "Newest offset.", Int(tail?.head.value ?? 0))
-        page.counter("holdfast_refused_requests_total", "Requests libfcgi refused.", codec.refusals)
-        page.family(
-            "holdfast_bounds_reached_total",
-            "counter",
-            "Bounds of the ini file that were reached."
-        )
+        counter("connections", "FastCGI connections accepted.", nil, metrics.accepted)
+        for status in 2...5 {
+            labelled(
+                "answers",
+                "Answers by class of status.",
+                "class",
+                "\(status)xx",
+                nil,
+                metrics.answers[status]
+            )
+        }
+        for ending in Ending.allCases {
+            labelled(
+                "held_ended",
+                "Held requests by how they ended.",
+                "reason",
+                ending.label,
+                "ended.\(ending.label)",
+                metrics[ending]
+            )
+        }
         for bound in Bound.allCases {
-            page.sample("holdfast_bounds_reached_total{bound=\"\(bound.label)\"}", metrics[bound])
+            labelled(
+                "bounds_reached",
+                "Bounds of the ini file that were reached.",
+                "bound",
+                bound.label,
+                "bounds_reached.\(bound.label)",
+                metrics[bound]
+            )
         }
-        page.histogram(
-            "holdfast_delivery_seconds",
-            "From commit until the answers were sent.",
-            metrics.latency
+        counter("bus_commands", "Commands on the bus socket.", "bus.commands", metrics.busCommands)
+        counter(
+            "bus_refusals",
+            "Commands that were refused.",
+            "bus.refusals",
+            metrics.busRefusals
         )
-        return shape.plain("text/plain; version=0.0.4; charset=utf-8", page.text)
+        gauge(
+            "log_available",
+            "1 while the log can be written.",
+            nil,
+            tail != nil && logTrouble == nil ? 1 : 0,
+            .smallest
+        )
+        gauge("log_head", "Newest offset.", "log.head", Int(tail?.head.value ?? 0), .largest)
+        gauge(
+            "log_wal_bytes",
+            "Size of the write-ahead log.",
+            "log.wal_bytes",
+            log.walBytes,
+            .largest
+        )
+        counter("messages", "Messages committed.", "log.messages", log.messagesAppended)
+        counter("message_bytes", "Bytes of their bodies.", "log.bytes", log.bytesAppended)
+        counter("commits", "Commits.", "log.commits", log.commits)
+        counter("trimmed", "Messages trimmed.", "log.trimmed", log.messagesTrimmed)
+        counter("checkpoints", "Checkpoints of the log.", nil, log.checkpoints)
+        counter("log_full", "Commits that met a full disk or log.", "log.full", log.diskFull)
+        counter("history_reads", "Polls that the disk answered.", nil, log.historyReads)
+        counter("refused_requests", "Requests libfcgi refused.", nil, codec.refusals)
+        figures += latencyFigures
+        return figures
     }
 
-    func statusPage(_ shape: Shape) -> Answer {
-        let log = log.statistics
-        var json = "{\"version\":\"\(Version.current)\",\"pid\":\(getpid())"
-        json += ",\"uptime_seconds\":\((now - startedAt) / 1000)"
-        json += ",\"ready\":\(tail != nil && logTrouble == nil && !isStopping)"
-        json +=
-            ",\"held\":\(held.count),\"connections\":\(openConnections),\"interests\":\(audience.count)"
-        json += ",\"pending\":\(pending.count),\"requests\":\(metrics.requests)"
-        json += ",\"deliveries\":\(metrics.deliveries)"
-        let endings = Ending.allCases.map { "\"\($0.label)\":\(metrics[$0])" }
-        json += ",\"ended\":{\(endings.joined(separator: ","))}"
-        let bounds = Bound.allCases.map { "\"\($0.label)\":\(metrics[$0])" }
-        json += ",\"bounds_reached\":{\(bounds.joined(separator: ","))}"
-        json += ",\"log\":{\"epoch\":"
-        json += tail.map { "\"\($0.epochs.current)\",\"head\":\($0.head)" } ?? "null,\"head\":null"
-        json += ",\"messages\":\(log.messagesAppended),\"commits\":\(log.commits)"
-        json += ",\"trimmed\":\(log.messagesTrimmed),\"wal_bytes\":\(log.walBytes)}"
-        json += "}\n"
-        return shape.plain("application/json", json)
-    }
-}
-
-/// Prometheus' text exposition format, version 0.0.4.
-struct PrometheusText {
-    private(set) var text = ""
-
-    mutating func family(_ name: String, _ type: String, _ help: String) {
-        text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
-    }
-
-    mutating func sample(_ name: String, _ value: some CustomStringConvertible) {
-        text += "\(name) \(value)\n"
-    }
-
-    mutating func gauge(_ name: String, _ help: String, _ value: Int) {
-        family(name, "gauge", help)
-        sample(name, value)
-    }
-
-    mutating func counter(_ name: String, _ help: String, _ value: some BinaryInteger) {
-        family(name, "counter", help)
-        sample(name, "\(value)")
-    }
-
-    mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
-        family(name, "histogram", help)
-        var total: UInt64 = 0
-        for (bound, count) in zip(Histogram.bounds, histogram.counts) {
-            total += count
-            sample("\(name)_bucket{le=\"\(Double(bound) / 1e6)\"}", total)
+    private var latencyFigures: [Figure] {
+        let name = "holdfast_delivery_seconds"
+        func figure(_ suffix: String, _ value: UInt64, divisor: Int64 = 1) -> Figure {
+            Figure(
+                family: name,
+                kind: .histogram,
+                help: "From commit until the answers were sent.",
+                sample: name + suffix,
+                divisor: divisor,
+                value: Int64(value)
+            )
         }
-        sample("\(name)_bucket{le=\"+Inf\"}", histogram.count)
-        sample("\(name)_sum", Double(histogram.sumMicroseconds) / 1e6)
-        sample("\(name)_count", histogram.count)
+        var total: UInt64 = 0
+        var figures: [Figure] = []
+        for (bound, count) in zip(Histogram.bounds, metrics.latency.counts) {
+            total += count
+            figures.append(figure("_bucket{le=\"\(Double(bound) / 1e6)\"}", total))
+        }
+        figures.append(figure("_bucket{le=\"+Inf\"}", metrics.latency.count))
+        figures.append(figure("_sum", metrics.latency.sumMicroseconds, divisor: 1_000_000))
+        figures.append(figure("_count", metrics.latency.count))
+        return figures
     }
 }

@@ -26,7 +26,7 @@ package import Reactor
     let codec: Codec
     var framing: FramingLimits
     private let signals: SignalDescriptor
-    private let mailbox: Mailbox<StampedEvent>
+    let mailbox: Mailbox<News>
     private let reload: () -> Settings?
 
     // Connections
@@ -52,8 +52,25 @@ package import Reactor
 
     // Held requests
     var held = HeldTable()
-    var audience = Audience<Subscription>()
+    var audience = Audience<Wanted>()
+    /// Streams that are not live, by connection; and those that go on in this turn.
+    var replays: [Int32: [Replay]] = [:]
+    var replaysDue: [Replay] = []
     var deadlines: DeadlineWheel
+
+    // The bus socket
+    var busInterface: BusInterface
+    var busPeers: [Int32: BusPeer] = [:]
+    /// Nil in a process that serves no bus.
+    let servesBus: Bool
+    var servingLock: ServingLock?
+    /// Which attempt to get the lock news is about.
+    var servingRound = 0
+    var isServing = false
+    var busListener: Listener?
+    var servingTrouble = ""
+    var lookAgainAt: Int64 = .max
+    var siblings: Siblings?
 
     // The log's side
     /// Nil until the log is open.
@@ -78,6 +95,7 @@ package import Reactor
 
     /// A web server's mistake shows in each of its requests; one line a minute is enough.
     var notesResumeAt: Int64 = 0
+    var waitingNoteAt: Int64 = 0
     var metrics = Metrics()
     let startedAt: Int64
     /// Monotonic milliseconds, read once a turn.
@@ -105,10 +123,12 @@ package import Reactor
         self.reload = reload
         connectionLimit = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64))
         interface = HTTPInterface(settings: settings)
+        busInterface = Self.busInterface(settings, logger)
+        servesBus = settings.bus.socket != nil
         codec = try Codec()
         framing = Self.framingLimits(settings)
         epoll = try Epoll()
-        let mailbox = try Mailbox<StampedEvent>()
+        let mailbox = try Mailbox<News>()
         self.mailbox = mailbox
         listener = try Listener(settings.fastcgi)
         now = MonotonicClock.milliseconds()
@@ -120,7 +140,7 @@ package import Reactor
             channelLimit: settings.limits.channels,
             retention: { [settings] in settings.retention(of: $0) },
             deliver: { event in
-                mailbox.post(StampedEvent(event: event, nanoseconds: MonotonicClock.nanoseconds()))
+                mailbox.post(.log(event, nanoseconds: MonotonicClock.nanoseconds()))
             }
         )
         try epoll.add(mailbox.descriptor, .read)
@@ -144,7 +164,9 @@ package import Reactor
             for index in 0..<count { dispatch(epoll.event(index)) }
             readUnread()
             takeUpQueued()
+            advanceReplays()
             expireHolds()
+            if now >= lookAgainAt { lookAtBus() }
             if now >= housekeepingAt {
                 housekeepingAt = now + 250
                 keepHouse()
@@ -164,15 +186,17 @@ package import Reactor
     private func dispatch(_ readiness: Readiness) {
         switch readiness.descriptor {
         case listener.descriptor: acceptConnections()
-        case mailbox.descriptor: for event in mailbox.takeAll() { receive(event) }
+        case mailbox.descriptor: for news in mailbox.takeAll() { receive(news) }
+        case busListener?.descriptor: acceptBusPeers()
+        case siblings?.descriptor: readSiblings()
         case signals.number: while let signal = signals.next() { handle(signal) }
         default: connectionReady(readiness)
         }
     }
 
     private var waitingTime: Int32 {
-        if !unread.isEmpty || !turnsDue.isEmpty { return 0 }
-        var wait = deadlines.millisecondsToNext(now: now) ?? 60_000
+        if !unread.isEmpty || !turnsDue.isEmpty || !replaysDue.isEmpty { return 0 }
+        var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, max(1, lookAgainAt - now))
         if isStopping || !isAccepting || !pending.isEmpty || !unfinished.isEmpty {
             wait = min(wait, max(1, housekeepingAt - now))
         }
@@ -186,6 +210,28 @@ package import Reactor
         framing.maxConnections = settings.fastcgi.maxConnections
         framing.maxRequests = settings.limits.heldRequests
         return framing
+    }
+
+    /// Names of users and groups become numbers once, since looking them up may take its time.
+    private static func busInterface(_ settings: Settings, _ logger: Logger) -> BusInterface {
+        var numbers: [LocalPrincipal: UInt32] = [:]
+        for rule in settings.allow {
+            for case .local(let principals)? in [rule.read, rule.publish] {
+                for principal in principals where numbers[principal] == nil {
+                    numbers[principal] =
+                        switch principal {
+                        case .user(let name): SystemCalls.user(name)
+                        case .group(let name): SystemCalls.group(name)
+                        }
+                    if numbers[principal] == nil {
+                        logger.warning(
+                            "[allow \(rule.pattern)] names \(principal), who is not on this machine"
+                        )
+                    }
+                }
+            }
+        }
+        return BusInterface(settings: settings, numbers: numbers)
     }
 
     // MARK: Signals
@@ -206,6 +252,7 @@ package import Reactor
         // What needs a restart keeps its old value, so that status and checks say what is in force.
         settings = settings.reloaded(with: new)
         interface = HTTPInterface(settings: settings)
+        busInterface = Self.busInterface(settings, logger)
         framing = Self.framingLimits(settings)
         log.replaceRetention { [settings] in settings.retention(of: $0) }
         logger.notice(
@@ -223,6 +270,7 @@ package import Reactor
         while !acceptConnections() { closeDropped() }
         if isAccepting { epoll.remove(listener.descriptor) }
         listener.close()
+        stopServing()
         answerAllHolds(.shutdown)
         for descriptor in connections.indices where connections[descriptor].isOpen {
             // A request may be on its way already on a connection that looks idle.
@@ -257,8 +305,9 @@ struct LogUnavailable: Error, CustomStringConvertible {
     var description: String { "not started: the log cannot be used (see [bus] in the ini file)" }
 }
 
-/// A log event and the moment it was told, for the latency histogram.
-struct StampedEvent: Sendable {
-    let event: Bus.LogEvent
-    let nanoseconds: Int64
+/// What other threads have to say.
+enum News: Sendable {
+    /// With the moment it was told, for the latency histogram.
+    case log(Bus.LogEvent, nanoseconds: Int64)
+    case serving(round: Int, Result<Void, ServingProblem>)
 }

@@ -126,7 +126,7 @@ struct SettingsReadTests {
                 "f:15: unknown key 'max_wait' in [limits]; it belongs in [hold]",
                 "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes, batch_bytes, batch_messages,"
                     + " request_variable_bytes, channels_per_request, answer_messages,"
-                    + " answer_bytes, held_requests, channels, publish_queue_messages,"
+                    + " answer_bytes, held_requests, bus_clients, channels, publish_queue_messages,"
                     + " publish_queue_bytes, unsent_bytes, unsent_timeout and request_timeout",
                 "f:17: section [fastcgi] was already in line 2; write its keys in one place",
                 "f:18: base = /x does not begin and end with '/'; allowed: a path that begins and"
@@ -150,6 +150,13 @@ struct SettingsReadTests {
         ("[cors]\norigins", ["none", "*", "http://a", "https://a:80", "http://a:443", "app://x"]),
         ("[cors]\nmax_age", ["0", "1d", "24h", "1440m"]),
         ("[log]\nlevel", ["debug", "info", "notice", "warning", "error"]),
+        (
+            "[allow a]\nread",
+            ["everyone", "nobody", "user:www-data", "user:0, group:1000 group:_x"]
+        ),
+        ("[bus]\nsocket", ["none", "/run/x"]),
+        ("[quota alice@example.org]\nbytes", ["1", "1T", "any"]),
+        ("[quota *]\nmessages", ["1", "any"]),
     ])
     func `these values are allowed`(key: String, values: [String]) {
         for value in values { #expect(problems("\(key) = \(value)") == []) }
@@ -197,7 +204,17 @@ struct SettingsReadTests {
         ("[log]\nlevel", ["trace", "INFO", "3"]),
         ("[retain a]\ncount", ["0", "ten"]),
         ("[retain a]\nage", ["0s", "3651d"]),
-        ("[allow a]\nread", ["all", "on"]),
+        (
+            "[allow a]\nread",
+            [
+                "all", "on", "user:", "user:a:b", "user:-x", "user:1x", "uid:0", "everyone user:a",
+                "33",
+            ]
+        ),
+        ("[bus]\nsocket", ["bus.sock", "/run/", "/" + String(repeating: "x", count: 107)]),
+        ("[bus]\nsocket_mode", ["0666", "0770"]),
+        ("[quota a]\nmessages", ["0", "-1", "1000000001", "none"]),
+        ("[quota a]\nmessages = 1\nper", ["0s", "2d", "1s1"]),
         (
             "[endpoint /x]\naction = subscribe\nchannels",
             ["-/a", "~a", "a//b", "a/../b", "ä", ",", "a a"]

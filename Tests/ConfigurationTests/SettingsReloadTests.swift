@@ -70,6 +70,9 @@ struct SettingsReloadTests {
             [bus]
             directory = /d
             group = g
+            socket = none
+            socket_mode = 0600
+            socket_group = g
             durability = power
             max_bytes = 1M
             reserve_bytes = 64k
@@ -88,6 +91,7 @@ struct SettingsReloadTests {
             answer_messages = 1
             answer_bytes = 1k
             held_requests = 1
+            bus_clients = 1
             channels = 1
             publish_queue_messages = 1
             publish_queue_bytes = 1k

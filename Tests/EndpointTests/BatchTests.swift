@@ -69,10 +69,10 @@ import Testing
         let request = CGIRequest([
             ("REQUEST_METHOD", "DELETE"), ("REQUEST_URI", "/push/a,b?channel=c"),
         ])
-        let publication = try #require(http.publication(request))
-        #expect(publication.drafts.isEmpty)
-        #expect(publication.dropping.map(\.text) == ["a", "b", "c"])
-        let reply = try #require(Reply(publication.answer(ids: [])))
+        let publishing = try #require(http.publishing(request))
+        #expect(publishing.publication.drafts.isEmpty)
+        #expect(publishing.publication.dropping.map(\.text) == ["a", "b", "c"])
+        let reply = try #require(Reply(publishing.answer(.committed(ids: []))))
         #expect(reply.status == 204)
         #expect(reply.body == "")
     }
@@ -105,11 +105,11 @@ import Testing
     }
 
     @Test func `a used up quota is answered 429, with the time where waiting helps`() throws {
-        let publication = try #require(http.publication(.post("/push/a", body: "x")))
-        let wait = try #require(Reply(publication.overQuota(retrySeconds: 7)))
+        let publishing = try #require(http.publishing(.post("/push/a", body: "x")))
+        let wait = try #require(Reply(publishing.answer(.overQuota(retrySeconds: 7))))
         #expect(wait.status == 429)
         #expect(wait["Retry-After"] == "7")
-        let never = try #require(Reply(publication.overQuota(retrySeconds: nil)))
+        let never = try #require(Reply(publishing.answer(.overQuota(retrySeconds: nil))))
         #expect(never.status == 429)
         #expect(never["Retry-After"] == nil)
     }

@@ -67,13 +67,11 @@ extension HTTPInterface {
         if case .subscribe(let poll) = intent(of: request, random: random) { poll } else { nil }
     }
 
-    func publication(_ request: CGIRequest) -> Publication? {
-        if case .publish(let publication) = intent(of: request, random: 0) {
-            publication
-        } else {
-            nil
-        }
+    func publishing(_ request: CGIRequest) -> PublishRequest? {
+        if case .publish(let found) = intent(of: request, random: 0) { found } else { nil }
     }
+
+    func publication(_ request: CGIRequest) -> Publication? { publishing(request)?.publication }
 
     func answer(_ request: CGIRequest) -> Reply? {
         if case .answer(let answer) = intent(of: request, random: 0) { Reply(answer) } else { nil }

@@ -133,14 +133,15 @@ let classicEndpoints: [FixedEndpoint] = {
             ["CONTENT_TYPE": "application/x-www-form-urlencoded; charset=UTF-8"],
             body: "nick=Zo%C3%AB&message=hi+%22you%22"
         )
-        let publication = try #require(http.publication(request))
+        let publishing = try #require(http.publishing(request))
+        let publication = publishing.publication
         #expect(publication.drafts.count == 1)
         #expect(publication.drafts[0].channel == channel("chat"))
         #expect(
             String(decoding: publication.drafts[0].body, as: UTF8.self)
                 == "{\"nick\":\"Zoë\",\"message\":\"hi \\\"you\\\"\"}"
         )
-        let reply = try #require(Reply(publication.answer(ids: [cursor(16)])))
+        let reply = try #require(Reply(publishing.answer(.committed(ids: [cursor(16)]))))
         #expect(reply.status == 201)
         #expect(reply.body.hasPrefix("{\"status\":\"sent\","))
         #expect(reply["Location"] == "/push/-/messages/k7f2-10")

@@ -94,14 +94,18 @@ import Testing
                     let head = early.dropLast(2) + "Content-Length: \(body.count)\r\n\r\n".utf8
                     return Answer(head + body, .ok)
                 }
-        case .publish(let publication):
+        case .publish(let publishing):
+            let publication = publishing.publication
             let ids = publication.drafts.indices.map { cursor(Int64($0) + 1) }
             #expect(
                 publication.drafts.allSatisfy { draft in
                     draft.kind == .bytes || String(validating: draft.body, as: UTF8.self) != nil
                 }
             )
-            return [publication.answer(ids: ids), publication.conflict(), publication.busy()]
+            return [
+                publishing.answer(.committed(ids: ids)), publishing.answer(.conflict),
+                publishing.busy(),
+            ]
         case .message(let request):
             return [request.answer(nil), request.answer(bytes), request.unavailable()]
         case .channels(let request):

@@ -117,9 +117,11 @@ import Testing
     }
 
     @Test func `several channels get one message each in the order they were named`() throws {
-        let publication = try #require(http.publication(.post("/push/b,a,b", body: "x")))
-        #expect(publication.drafts.map(\.channel.text) == ["b", "a"])
-        let reply = try #require(Reply(publication.answer(ids: [cursor(20), cursor(21)])))
+        let publishing = try #require(http.publishing(.post("/push/b,a,b", body: "x")))
+        #expect(publishing.publication.drafts.map(\.channel.text) == ["b", "a"])
+        let reply = try #require(
+            Reply(publishing.answer(.committed(ids: [cursor(20), cursor(21)])))
+        )
         #expect(
             reply.body
                 == "{\"status\":\"sent\",\"id\":\"k7f2-14\",\"cursor\":\"k7f2-15\",\"ids\":[\"k7f2-14\",\"k7f2-15\"]}\n"
@@ -134,7 +136,7 @@ import Testing
             body: "x"
         )
         let reply = try #require(
-            http.publication(request).flatMap { Reply($0.answer(ids: [cursor(1)])) }
+            http.publishing(request).flatMap { Reply($0.answer(.committed(ids: [cursor(1)]))) }
         )
         #expect(reply["Location"] == "/h%c3%bcb%20%3cx%3e/-/messages/k7f2-1")
     }
@@ -195,13 +197,13 @@ import Testing
     }
 
     @Test func `each outcome has its status`() throws {
-        let publication = try #require(http.publication(.post("/push/a", body: "x")))
+        let publishing = try #require(http.publishing(.post("/push/a", body: "x")))
         for (answer, status, code, comesBack) in [
-            (publication.conflict(), 422, "idempotency_conflict", false),
-            (publication.full(), 507, "log_full", true),
-            (publication.unavailable(), 503, "log_unavailable", true),
-            (publication.outcomeUnknown(), 503, "outcome_unknown", true),
-            (publication.busy(), 503, "busy", true),
+            (publishing.answer(.conflict), 422, "idempotency_conflict", false),
+            (publishing.answer(.full), 507, "log_full", true),
+            (publishing.answer(.unavailable), 503, "log_unavailable", true),
+            (publishing.outcomeUnknown(), 503, "outcome_unknown", true),
+            (publishing.busy(), 503, "busy", true),
         ] {
             let reply = try #require(Reply(answer))
             #expect(reply.status == status)

@@ -24,6 +24,8 @@ package final class HoldfastServer {
     package let directory: TestDirectory
     package let address: Address
     package let iniFile: String
+    /// Where its bus socket is, unless the settings say otherwise.
+    package var busSocket: String { directory.file("bus.sock") }
     package private(set) var process: ChildProcess?
     /// A test that provokes errors says so.
     package var expectsErrors = false
@@ -74,6 +76,7 @@ package final class HoldfastServer {
         var text = Files.text("\(Place.root)/conf/chat.ini")
         for (from, to) in [
             ("/run/holdfast/holdfast.sock", server.address.description),
+            ("/run/holdfast/bus.sock", server.busSocket),
             ("/var/lib/holdfast", server.directory.file("bus")),
             (":8081", ":\(ports.second)"), (":8080", ":\(ports.first)"),
         ] {
@@ -110,6 +113,7 @@ package final class HoldfastServer {
         if !bus.contains(where: { $0.hasPrefix("directory") }) {
             text += "directory = \(try directory.makeDirectory("bus", mode: 0o770))\n"
         }
+        if !bus.contains(where: { $0.hasPrefix("socket =") }) { text += "socket = \(busSocket)\n" }
         text += bus.map { "\($0)\n" }.joined() + settings
         try directory.write(text, to: "holdfast.ini")
     }
@@ -251,6 +255,11 @@ package final class HoldfastServer {
         try peer.send(FastCGIRequest("GET", target), id: id, keep: keep)
         try waitUntil("the poll is held") { try metrics()["holdfast_holds_total"] > before }
         return peer
+    }
+
+    /// A client of the bus socket, once that is there.
+    package func busClient() throws -> LineClient {
+        try waitFor("the bus socket") { try? LineClient(busSocket) }
     }
 
     package func metrics() throws -> Metrics {

@@ -9,7 +9,7 @@ import Testing
             connection: connection,
             requestID: RequestID(id)!,
             keepConnection: true,
-            startedEarly: false,
+            kind: .poll,
             interest: interest
         )
     }

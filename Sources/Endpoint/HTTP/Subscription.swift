@@ -53,14 +53,6 @@ package struct Subscription: Hashable, Sendable {
     }
 }
 
-/// Where a subscriber begins.
-package enum PollStart: Equatable, Sendable {
-    case cursor(Cursor)
-    case history(HistoryStart)
-    /// With what comes from now on.
-    case now
-}
-
 /// A subscribe request.
 package struct Poll: Sendable {
     package private(set) var subscription: Subscription

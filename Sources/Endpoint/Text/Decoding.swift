@@ -28,14 +28,18 @@ enum Decoding {
     }
 
     /// A form's name or value (WHATWG URL §5.1): `+` is a space, and an escape that is none stands for itself.
-    static func form(_ source: Span<UInt8>, _ range: Range<Int>) -> [UInt8] {
+    static func form(
+        _ source: Span<UInt8>,
+        _ range: Range<Int>,
+        plusIsSpace: Bool = true
+    ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count)
         var at = range.lowerBound
         while at < range.upperBound {
             let byte = source[at]
             at += 1
-            if byte == UInt8(ascii: "+") {
+            if plusIsSpace, byte == UInt8(ascii: "+") {
                 bytes.append(UInt8(ascii: " "))
             } else if byte == UInt8(ascii: "%"), at + 1 < range.upperBound,
                 let high = hexadecimalValue(source[at]), let low = hexadecimalValue(source[at + 1])
@@ -47,6 +51,11 @@ enum Decoding {
             }
         }
         return bytes
+    }
+
+    /// `%20` and its like; an escape that is none stands for itself.
+    static func escapes(_ source: Span<UInt8>) -> [UInt8] {
+        form(source, 0..<source.count, plusIsSpace: false)
     }
 
     static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String {

@@ -18,7 +18,14 @@ package enum MessageEncoder {
     }
 
     static func append(_ message: Message, to bytes: inout [UInt8]) {
-        bytes.append("{\"id\":\"")
+        bytes.append(UInt8(ascii: "{"))
+        appendMembers(of: message, to: &bytes)
+        bytes.append(UInt8(ascii: "}"))
+    }
+
+    /// What stands between the braces.
+    static func appendMembers(of message: Message, to bytes: inout [UInt8]) {
+        bytes.append("\"id\":\"")
         bytes.append(message.id)
         bytes.append("\",\"channel\":\"")
         bytes.append(text: message.channel.text)
@@ -45,7 +52,6 @@ package enum MessageEncoder {
             bytes.append(base64: body.span)
             bytes.append(UInt8(ascii: "\""))
         }
-        bytes.append(UInt8(ascii: "}"))
     }
 }
 

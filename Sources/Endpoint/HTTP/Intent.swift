@@ -5,7 +5,7 @@ package enum Intent: Sendable {
     /// Decided here: errors, preflights.
     case answer(Answer)
     case subscribe(Poll)
-    case publish(Publication)
+    case publish(PublishRequest)
     case message(MessageRequest)
     case channels(ChannelsRequest)
     case page(PageRequest)

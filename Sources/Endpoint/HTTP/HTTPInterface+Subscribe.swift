@@ -164,47 +164,13 @@ extension HTTPInterface {
         _ request: borrowing CGIRequest,
         waits: Bool
     ) throws(Problem) -> PollStart {
-        if let since = query.since { return try Self.start(since: since, waits: waits) }
+        if let since = query.since { return try PollStart(since: since, waits: waits) }
         guard let endpoint, endpoint.settings.cursor == .cookie else {
             return waits ? .now : .history(.newest)
         }
         // An old page can't mend a broken cookie, so that is like none.
         return cookieValue(endpoint.cookieName, in: request.cookie).flatMap { Cursor($0) }
             .map { .cursor($0) } ?? .now
-    }
-
-    private static func start(since: String, waits: Bool) throws(Problem) -> PollStart {
-        if let cursor = Cursor(since) { return .cursor(cursor) }
-        switch since {
-        // Of these channels nothing is newer than their newest: as good as now, and unrelated traffic does not change it.
-        case "now": return waits ? .now : .history(.newest)
-        case "first": return .history(.first)
-        default: break
-        }
-        if since.hasPrefix("last:"), let count = String(since.dropFirst(5)).wholeNumber {
-            return .history(count == 0 ? .newest : .last(min(count, 1_000_000)))
-        }
-        if since.hasPrefix("age:"), let unit = since.utf8.last,
-            let number = String(since.dropFirst(4).dropLast()).wholeNumber,
-            let seconds = secondsPerUnit(unit)
-        {
-            return .history(.age(milliseconds: Int64(number) * seconds * 1000))
-        }
-        throw .badRequest(
-            "invalid_since",
-            "The parameter 'since' is a cursor from an earlier answer, 'now', 'first', 'last:N', or 'age:' with "
-                + "a number and s, m, h or d, as in 'age:10m'."
-        )
-    }
-
-    private static func secondsPerUnit(_ unit: UInt8) -> Int64? {
-        switch unit {
-        case UInt8(ascii: "s"): 1
-        case UInt8(ascii: "m"): 60
-        case UInt8(ascii: "h"): 3600
-        case UInt8(ascii: "d"): 86_400
-        default: nil
-        }
     }
 
     private static func cookie(

@@ -1,0 +1,86 @@
+import CLinux
+package import Configuration
+import Glibc
+import Synchronization
+
+/// The right to serve what only one process of a bus can serve: its socket and its pipes.
+///
+/// It is a flock on the file `serve` in the bus directory. Each process has a thread that waits for it in the kernel, so
+/// that when the one that has it dies, however it dies, another one has it at once. It is given back by closing.
+package final class ServingLock: Sendable {
+    private let path: String
+    private let descriptor = Mutex<Int32>(-1)
+
+    /// Begins to wait for it, in a thread of its own.
+    ///
+    /// - Parameters:
+    ///   - settings: its directory must exist.
+    ///   - told: called on that thread, at most once: that it is ours, or why it can't be had.
+    package init(
+        _ settings: BusSettings,
+        told: @escaping @Sendable (Result<Void, ServingProblem>) -> Void
+    ) {
+        path = settings.directory + "/serve"
+        // The thread has the object until it is done, so that nobody can close the descriptor under it.
+        _ = LogThread(name: "hf-serving") { told(self.acquire(settings)) }
+    }
+
+    deinit { release() }
+
+    /// Whether it is ours and the file is still the one that others wait on.
+    package var isHeld: Bool {
+        let held = descriptor.withLock { $0 }
+        return held >= 0 && FileIdentity(descriptor: held) == FileIdentity(path: path)
+    }
+
+    package func release() {
+        descriptor.withLock { descriptor in
+            if descriptor >= 0 { close(descriptor) }
+            descriptor = -1
+        }
+    }
+
+    private func acquire(_ settings: BusSettings) -> Result<Void, ServingProblem> {
+        while true {
+            do {
+                let directory = try BusDirectory(settings: settings)
+                try directory.makeFile(path)
+            } catch {
+                return .failure(ServingProblem(description: "\(error)"))
+            }
+            let opened = unsafe open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+            guard opened >= 0 else {
+                if errno == ENOENT { continue }
+                return .failure(
+                    ServingProblem(description: "\(BusDirectory.problem("open", path))")
+                )
+            }
+            while flock(opened, LOCK_EX) != 0 {
+                if errno == EINTR { continue }
+                let problem = BusDirectory.problem("lock", path)
+                close(opened)
+                return .failure(ServingProblem(description: "\(problem)"))
+            }
+            // The file may have been replaced, with the whole directory say, while we waited.
+            if FileIdentity(descriptor: opened) == FileIdentity(path: path) {
+                descriptor.withLock { $0 = opened }
+                return .success(())
+            }
+            close(opened)
+        }
+    }
+
+    /// Whether some process serves the bus of this directory now; nil where that can't be found out.
+    package static func isTaken(_ settings: BusSettings) -> Bool? {
+        let file = unsafe open(settings.directory + "/serve", O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard file >= 0 else { return errno == ENOENT ? false : nil }
+        defer { close(file) }
+        if flock(file, LOCK_SH | LOCK_NB) == 0 { return false }
+        return errno == EWOULDBLOCK ? true : nil
+    }
+}
+
+/// Why a process can't serve a bus, as a sentence for the operator.
+package struct ServingProblem: Error, Sendable, CustomStringConvertible {
+    package let description: String
+}

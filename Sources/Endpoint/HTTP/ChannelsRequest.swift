@@ -1,0 +1,30 @@
+package import Channels
+
+/// `GET …/-/channels` and `…/-/channels/{channel}`
+package struct ChannelsRequest: Sendable {
+    /// Where the listing begins.
+    package let from: ChannelName?
+    package let limit: Int
+    /// The one channel that was asked for.
+    let only: ChannelName?
+    let shape: Shape
+
+    /// - Parameter held: how many wait for a channel.
+    package func answer(_ listing: ChannelListing, held: (ChannelName) -> Int) -> Answer {
+        if let only {
+            guard let entry = listing.entries.first, entry.name == only else {
+                return shape.answer(.channelNotFound)
+            }
+            var body = ChannelEncoder.json(entry, held: held(only))
+            body.append(0x0A)
+            return shape.plain("application/json", body)
+        }
+        var body: [UInt8] = []
+        body.append(UInt8(ascii: "{"))
+        ChannelEncoder.appendMembers(of: listing, held: held, to: &body)
+        body.append("}\n")
+        return shape.plain("application/json", body)
+    }
+
+    package func unavailable() -> Answer { shape.answer(.unavailable) }
+}

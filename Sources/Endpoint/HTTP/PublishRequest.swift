@@ -1,0 +1,61 @@
+package import Channels
+
+/// A POST or DELETE that changes channels.
+package struct PublishRequest: Sendable {
+    package let publication: Publication
+    let shape: Shape
+    /// The path before `-/messages/`, as URL bytes.
+    let base: [UInt8]
+
+    package func answer(_ outcome: AppendOutcome) -> Answer {
+        switch outcome {
+        case .committed(let ids), .repeated(let ids): answer(ids: ids)
+        case .conflict: shape.answer(.idempotencyConflict)
+        case .overQuota(let seconds): shape.answer(.overQuota(retrySeconds: seconds))
+        case .full: shape.answer(.logFull)
+        case .unavailable: shape.answer(.unavailable)
+        }
+    }
+
+    /// The log did not answer in time.
+    package func outcomeUnknown() -> Answer { shape.answer(.outcomeUnknown) }
+
+    /// Too many publishers wait already.
+    package func busy() -> Answer { shape.answer(.busy) }
+
+    /// The messages were committed, now or when this key was used first; in the order of the drafts.
+    private func answer(ids: [Cursor]) -> Answer {
+        if publication.drafts.isEmpty {
+            var document = CGIDocument(.noContent, shape)
+            document.line("Cache-Control: no-store\r\n")
+            return document.answerWithoutBody()
+        }
+        guard let first = ids.first, let last = ids.max(by: { $0.offset < $1.offset }) else {
+            return shape.answer(.unavailable)
+        }
+        var body: [UInt8] = []
+        body.append("{\"status\":\"sent\",\"id\":\"")
+        body.append(first)
+        body.append("\",\"cursor\":\"")
+        body.append(last)
+        body.append(UInt8(ascii: "\""))
+        if publication.drafts.count > 1 {
+            body.append(",\"ids\":[")
+            for (index, id) in ids.enumerated() {
+                body.append(index == 0 ? "\"" : ",\"")
+                body.append(id)
+                body.append(UInt8(ascii: "\""))
+            }
+            body.append(UInt8(ascii: "]"))
+        }
+        body.append("}\n")
+        var document = CGIDocument(.created, shape)
+        document.line("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        document.field("Location: ") { bytes in
+            bytes.append(contentsOf: base)
+            bytes.append("-/messages/")
+            bytes.append(first)
+        }
+        return document.answer(body: body)
+    }
+}

@@ -1,0 +1,294 @@
+internal import Channels
+package import Configuration
+
+/// The line protocol of the bus socket: what a command wants, as far as command, peer and settings tell. Pure.
+///
+/// | command | answer |
+/// |---|---|
+/// | `publish CHANNEL TEXT` | `{"kind":"ok","id":…,"cursor":…}` |
+/// | `json CHANNEL VALUE` | likewise |
+/// | `put CHANNEL LENGTH [OPTION=VALUE …]`, then the bytes | likewise; `count` where it was split |
+/// | `delete CHANNEL …` | `{"kind":"ok"}` |
+/// | `subscribe CHANNEL … [since WHERE]` | `hello`, then a line for each `message`, `gap` and `ping`, at the end `bye` |
+/// | `channels [FROM]`, `status`, `ping`, `help` | one line of that kind |
+///
+/// Each command has one answer, in the order of the commands; one that is refused has
+/// `{"kind":"error","line":…,"code":…,"detail":…}` and changes nothing.
+package struct BusInterface: Sendable {
+    private let settings: Settings
+    private let rights: LocalRights
+
+    package init(settings: Settings, numbers: [LocalPrincipal: UInt32]) {
+        self.settings = settings
+        rights = LocalRights(rules: settings.allow, numbers: numbers)
+    }
+
+    /// Of a command's line: the text of a message, and what stands before it.
+    package var lineLimit: Int { settings.limits.messageBytes + 1024 }
+    package var bodyLimit: Int { max(settings.limits.messageBytes, settings.limits.batchBytes) }
+
+    package func request(_ piece: BusReader.Piece, from peer: LocalPeer) -> BusRequest {
+        switch piece {
+        case .command(let line, let text, let body):
+            do throws(Problem) {
+                return try request(text, body, BusCommand(line: line), peer)
+            } catch {
+                return .refused(BusCommand(line: line).error(error))
+            }
+        case .refused(let line, .lineTooLong):
+            return .refused(
+                BusCommand(line: line).error(
+                    Problem(
+                        .contentTooLarge,
+                        "line_too_long",
+                        "A line has at most \(lineLimit) bytes; send what is longer with 'put'."
+                    )
+                )
+            )
+        case .refused(let line, .bodyTooLarge):
+            return .refused(BusCommand(line: line).error(.batchTooLarge(settings.limits)))
+        case .lost(let line):
+            return .ended(BusCommand(line: line).error(Self.wrongPut))
+        }
+    }
+
+    /// A client beyond the bound.
+    package var tooManyClients: [UInt8] {
+        BusCommand(line: 0).error(
+            Problem(
+                .unavailable,
+                "too_many_clients",
+                "At most \(settings.limits.busClients) clients at a time; see bus_clients in the ini file."
+            )
+        )
+    }
+
+    private static let wrongPut = Problem.badRequest(
+        "invalid_length",
+        "Write put CHANNEL LENGTH, then options, and then as many bytes; the connection is closed, since nobody knows "
+            + "where the next command begins."
+    )
+
+    private func request(
+        _ text: [UInt8],
+        _ body: [UInt8]?,
+        _ command: BusCommand,
+        _ peer: LocalPeer
+    ) throws(Problem) -> BusRequest {
+        let (word, rest) = Self.firstWord(text[...])
+        switch String(decoding: word, as: UTF8.self) {
+        case "publish":
+            let (channel, text) = try channel(in: rest)
+            return try publish([try .text(text)], PublishOptions(), channel, command, peer)
+        case "json":
+            let (channel, value) = try channel(in: rest)
+            return try publish([try .json(value)], PublishOptions(), channel, command, peer)
+        case "put":
+            return try put(rest, body ?? [], command, peer)
+        case "delete":
+            let names = try channels(Self.words(rest))
+            try rights.check(names, .publish, peer)
+            return .publish(
+                BusPublish(
+                    publication: Publication(
+                        dropping: names,
+                        publisher: peer.publisher,
+                        quota: settings.quota(ofLocal: peer.publisher)
+                    ),
+                    command: command
+                )
+            )
+        case "subscribe": return try subscribe(Self.words(rest), command, peer)
+        case "channels": return try list(Self.words(rest), command, peer)
+        case "status":
+            try Self.expectNothing(rest)
+            return .status(command)
+        case "ping":
+            try Self.expectNothing(rest)
+            return .answer(command.line("pong"))
+        case "help":
+            try Self.expectNothing(rest)
+            return .answer(command.help)
+        default:
+            throw .badRequest(
+                "unknown_command",
+                "The commands are \(BusCommand.names.joined(separator: ", ")); 'help' shows their forms."
+            )
+        }
+    }
+
+    // MARK: Commands
+
+    private func put(
+        _ rest: ArraySlice<UInt8>,
+        _ body: [UInt8],
+        _ command: BusCommand,
+        _ peer: LocalPeer
+    ) throws(Problem) -> BusRequest {
+        let words = Self.words(rest)
+        // The reader saw to channel and length.
+        guard words.count >= 2 else { throw Self.wrongPut }
+        let channel = try Self.channel(words[0])
+        var options: [String: String] = [:]
+        for word in words.dropFirst(2) {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(parts[0])
+            guard parts.count == 2,
+                ["content-type", "type", "ttl", "topic", "key", "split"].contains(name),
+                options[name] == nil
+            else {
+                throw .badRequest(
+                    "invalid_option",
+                    "The options of 'put' are content-type=, type=, ttl=, topic=, key= and split=lines, each once; a "
+                        + "blank in a value is written %20."
+                )
+            }
+            let value = String(parts[1]).utf8Span.span
+            options[name] = String(decoding: Decoding.escapes(value), as: UTF8.self)
+        }
+        let content: [PublishedContent]
+        switch options["split"] {
+        case nil:
+            content = try PublishedContent.messages(
+                in: body,
+                contentType: options["content-type"],
+                contentEncoding: nil,
+                limits: settings.limits
+            )
+        case "lines":
+            guard options["content-type"] == nil else {
+                throw .badRequest(
+                    "invalid_option",
+                    "split=lines makes texts; leave content-type= out."
+                )
+            }
+            content = try PublishedContent.textLines(body, settings.limits)
+        default: throw .badRequest("invalid_option", "The option 'split' allows 'lines' only.")
+        }
+        return try publish(
+            content,
+            PublishOptions(
+                timeToLive: options["ttl"],
+                topic: options["topic"],
+                type: options["type"],
+                key: options["key"]
+            ),
+            channel,
+            command,
+            peer
+        )
+    }
+
+    private func publish(
+        _ content: [PublishedContent],
+        _ options: PublishOptions,
+        _ channel: ChannelName,
+        _ command: BusCommand,
+        _ peer: LocalPeer
+    ) throws(Problem) -> BusRequest {
+        try rights.check([channel], .publish, peer)
+        guard content.count > 1 || (content.first?.body.count ?? 0) <= settings.limits.messageBytes
+        else { throw .messageTooLarge(settings.limits) }
+        return .publish(
+            BusPublish(
+                publication: Publication(
+                    drafts: options.drafts(content, to: [channel]),
+                    publisher: peer.publisher,
+                    idempotencyKey: options.key,
+                    quota: settings.quota(ofLocal: peer.publisher)
+                ),
+                command: command
+            )
+        )
+    }
+
+    private func subscribe(
+        _ words: [String],
+        _ command: BusCommand,
+        _ peer: LocalPeer
+    ) throws(Problem) -> BusRequest {
+        var words = words
+        var start = PollStart.now
+        if words.count >= 3, words[words.count - 2] == "since" {
+            start = try PollStart(since: words[words.count - 1], waits: true)
+            words.removeLast(2)
+        }
+        let names = try channels(words)
+        try rights.check(names, .read, peer)
+        return .subscribe(
+            StreamSubscription(channels: names.sorted { $0.text < $1.text }, form: .lines),
+            start,
+            command
+        )
+    }
+
+    private func list(
+        _ words: [String],
+        _ command: BusCommand,
+        _ peer: LocalPeer
+    ) throws(Problem) -> BusRequest {
+        guard words.count <= 1 else {
+            throw .badRequest("invalid_channel", "Write channels, or channels FROM.")
+        }
+        let from = try words.first.map { text throws(Problem) in try Self.channel(text) }
+        return .channels(BusListing(from: from, command: command, rights: rights, peer: peer))
+    }
+
+    // MARK: Words
+
+    private static func firstWord(
+        _ text: ArraySlice<UInt8>
+    ) -> (word: ArraySlice<UInt8>, rest: ArraySlice<UInt8>) {
+        guard let blank = text.firstIndex(of: UInt8(ascii: " ")) else { return (text, []) }
+        return (text[..<blank], text[(blank + 1)...])
+    }
+
+    private static func words(_ text: ArraySlice<UInt8>) -> [String] {
+        text.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private static func expectNothing(_ rest: ArraySlice<UInt8>) throws(Problem) {
+        guard rest.allSatisfy(isBlank) else {
+            throw .badRequest("too_many_words", "This command stands alone on its line.")
+        }
+    }
+
+    /// The channel, and what follows the one blank behind it.
+    private func channel(
+        in rest: ArraySlice<UInt8>
+    ) throws(Problem) -> (ChannelName, ArraySlice<UInt8>) {
+        let (word, text) = Self.firstWord(rest)
+        return (try Self.channel(String(decoding: word, as: UTF8.self)), text)
+    }
+
+    private static func channel(_ text: String) throws(Problem) -> ChannelName {
+        do throws(ChannelNameError) {
+            return try ChannelName(text)
+        } catch {
+            throw .badRequest("invalid_channel", HTTPInterface.sentence(error.description))
+        }
+    }
+
+    private func channels(_ words: [String]) throws(Problem) -> [ChannelName] {
+        guard !words.isEmpty else {
+            throw .badRequest("no_channel", "Name a channel, or several with blanks between them.")
+        }
+        let limit = settings.limits.channelsPerRequest
+        guard words.count <= limit else {
+            throw .badRequest("too_many_channels", "A command names at most \(limit) channels.")
+        }
+        var names: [ChannelName] = []
+        for word in words {
+            let name = try Self.channel(word)
+            if !names.contains(name) { names.append(name) }
+        }
+        return names
+    }
+}
+
+extension Settings {
+    /// Of a publisher on the bus socket: only a section of its own counts there, for `*` is about the web.
+    fileprivate func quota(ofLocal publisher: String) -> QuotaLimits? {
+        quotas.first { $0.publisher == publisher }?.limits
+    }
+}

@@ -1,0 +1,132 @@
+/// Takes the bytes of a bus client apart, one command at a time: lines, and the bodies that `put` announces.
+///
+/// ```
+/// publish CHANNEL TEXT⏎      put CHANNEL LENGTH OPTION=VALUE …⏎ LENGTH bytes      subscribe CHANNEL …⏎
+/// ```
+/// Lines end with LF or CR LF and count from 1; bodies and what stands in them do not count. What is not needed for the
+/// command that comes next is not kept beyond the bounds given: a line that is too long and a body that is too large
+/// are dropped as they come, and the next line is read. Pure.
+package struct BusReader: Sendable {
+    /// What stands in front, complete.
+    package enum Piece: Equatable, Sendable {
+        /// A line without its end, not empty, and the body of a `put`.
+        case command(line: Int, [UInt8], body: [UInt8]?)
+        /// Something that could not be taken; the next line is read.
+        case refused(line: Int, Refusal)
+        /// A `put` whose length can't be read, so that nobody knows where the next line begins.
+        case lost(line: Int)
+    }
+
+    package enum Refusal: Equatable, Sendable {
+        case lineTooLong, bodyTooLarge
+    }
+
+    private enum State: Sendable {
+        case line
+        /// Up to the next line end.
+        case skippingLine
+        /// So many bytes belong to the line before.
+        case body(line: Int, [UInt8], count: Int)
+        case skippingBody(line: Int, left: Int)
+    }
+
+    private var state = State.line
+    private var buffer: [UInt8] = []
+    private var start = 0
+    /// Bytes from `start` on in which there is no line end.
+    private var looked = 0
+    private var line = 0
+
+    package init() {}
+
+    package mutating func receive(_ bytes: UnsafeRawBufferPointer) {
+        if start > 65_536, start * 2 > buffer.count {
+            buffer.removeFirst(start)
+            start = 0
+        }
+        unsafe buffer.append(contentsOf: bytes)
+    }
+
+    /// Bytes that are kept for a command that is not complete, or not asked for yet.
+    package var byteCount: Int { buffer.count - start }
+
+    /// The next command, nil while there is none.
+    package mutating func next(lineLimit: Int, bodyLimit: Int) -> Piece? {
+        while true {
+            switch state {
+            case .line:
+                guard let text = takeLine() else {
+                    guard byteCount > lineLimit else { return nil }
+                    line += 1
+                    drop(byteCount)
+                    state = .skippingLine
+                    return .refused(line: line, .lineTooLong)
+                }
+                line += 1
+                if text.isEmpty { continue }
+                guard text.count <= lineLimit else {
+                    return .refused(line: line, .lineTooLong)
+                }
+                guard text.starts(with: "put ".utf8) else {
+                    return .command(line: line, text, body: nil)
+                }
+                guard let count = Self.announcedLength(text) else { return .lost(line: line) }
+                state =
+                    count <= bodyLimit
+                    ? .body(line: line, text, count: count)
+                    : .skippingBody(line: line, left: count)
+            case .skippingLine:
+                guard takeLine() != nil else {
+                    drop(byteCount)
+                    return nil
+                }
+                state = .line
+            case .body(let line, let text, let count):
+                guard byteCount >= count else { return nil }
+                let body = Array(buffer[start..<start + count])
+                drop(count)
+                state = .line
+                return .command(line: line, text, body: body)
+            case .skippingBody(let line, let left):
+                let here = min(left, byteCount)
+                drop(here)
+                guard here == left else {
+                    state = .skippingBody(line: line, left: left - here)
+                    return nil
+                }
+                state = .line
+                return .refused(line: line, .bodyTooLarge)
+            }
+        }
+    }
+
+    /// The line in front without its end.
+    private mutating func takeLine() -> [UInt8]? {
+        guard let end = buffer[(start + looked)...].firstIndex(of: UInt8(ascii: "\n")) else {
+            looked = byteCount
+            return nil
+        }
+        var text = buffer[start..<end]
+        if text.last == UInt8(ascii: "\r") { text = text.dropLast() }
+        let taken = Array(text)
+        drop(end + 1 - start)
+        return taken
+    }
+
+    private mutating func drop(_ count: Int) {
+        start += count
+        looked = 0
+        if start == buffer.count {
+            buffer.removeAll(keepingCapacity: buffer.capacity <= 65_536)
+            start = 0
+        }
+    }
+
+    /// The third word of a `put` line; nil where it is no length, or one that no body could have.
+    private static func announcedLength(_ text: [UInt8]) -> Int? {
+        let words = text.split(separator: UInt8(ascii: " "))
+        guard words.count >= 3 else { return nil }
+        let length = String(decoding: words[2], as: UTF8.self).wholeNumber
+        return length.flatMap { $0 < 999_999_999 ? $0 : nil }
+    }
+}

@@ -1,0 +1,147 @@
+package import Channels
+
+/// What a command of a bus client wants, after everything it can be refused for.
+package enum BusRequest: Sendable {
+    case publish(BusPublish)
+    case subscribe(StreamSubscription, PollStart, BusCommand)
+    case channels(BusListing)
+    case status(BusCommand)
+    /// Decided here: the whole answer.
+    case answer([UInt8])
+    /// Decided here, and counted.
+    case refused([UInt8])
+    /// The last answer; then the connection is closed.
+    case ended([UInt8])
+}
+
+/// A command, for what is answered to it. All answers are lines with their end.
+package struct BusCommand: Sendable {
+    /// Where it stands, counted from 1; 0 for what concerns the connection.
+    let line: Int
+
+    static let names = [
+        "publish", "json", "put", "delete", "subscribe", "channels", "status", "ping", "help",
+    ]
+
+    package func error(_ problem: Problem) -> [UInt8] {
+        line("error") { bytes in
+            if line > 0 {
+                bytes.append(",\"line\":")
+                bytes.append(decimal: line)
+            }
+            bytes.append(",\"code\":\"")
+            bytes.append(problem.code)
+            bytes.append("\",\"detail\":")
+            bytes.append(jsonString: problem.detail)
+            if let seconds = problem.retryAfterSeconds {
+                bytes.append(",\"retry_after\":")
+                bytes.append(decimal: seconds)
+            }
+        }
+    }
+
+    package func unavailable() -> [UInt8] { error(.unavailable) }
+
+    package func busy() -> [UInt8] { error(.busy) }
+
+    package func alreadySubscribed() -> [UInt8] {
+        error(
+            .badRequest(
+                "already_subscribed",
+                "This connection has a subscription; name all channels in one command, or open another connection."
+            )
+        )
+    }
+
+    /// - Parameter members: of a JSON object, without its braces.
+    package func status(_ members: [UInt8]) -> [UInt8] {
+        line("status") { bytes in
+            bytes.append(UInt8(ascii: ","))
+            bytes += members
+        }
+    }
+
+    var help: [UInt8] {
+        line("help") { bytes in
+            bytes.append(",\"commands\":[")
+            let forms = [
+                "publish CHANNEL TEXT", "json CHANNEL VALUE",
+                "put CHANNEL LENGTH [content-type=TYPE] [type=EVENT] [ttl=SECONDS] [topic=TOPIC] [key=KEY] "
+                    + "[split=lines], then LENGTH bytes",
+                "delete CHANNEL …", "subscribe CHANNEL … [since CURSOR|now|first|last:N|age:10m]",
+                "channels [FROM]", "status", "ping", "help",
+            ]
+            for (index, form) in forms.enumerated() {
+                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+                bytes.append(jsonString: form)
+            }
+            bytes.append(UInt8(ascii: "]"))
+        }
+    }
+
+    func line(_ kind: StaticString, _ members: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append("{\"kind\":\"")
+        bytes.append(kind)
+        bytes.append(UInt8(ascii: "\""))
+        members(&bytes)
+        bytes.append("}\n")
+        return bytes
+    }
+}
+
+/// A command that changes channels.
+package struct BusPublish: Sendable {
+    package let publication: Publication
+    let command: BusCommand
+
+    package func reply(_ outcome: AppendOutcome) -> [UInt8] {
+        switch outcome {
+        case .committed(let ids), .repeated(let ids): ok(ids)
+        case .conflict: command.error(.idempotencyConflict)
+        case .overQuota(let seconds): command.error(.overQuota(retrySeconds: seconds))
+        case .full: command.error(.logFull)
+        case .unavailable: command.error(.unavailable)
+        }
+    }
+
+    /// The log did not answer in time.
+    package func outcomeUnknown() -> [UInt8] { command.error(.outcomeUnknown) }
+
+    /// Too many publishers wait already.
+    package func busy() -> [UInt8] { command.error(.busy) }
+
+    private func ok(_ ids: [Cursor]) -> [UInt8] {
+        command.line("ok") { bytes in
+            guard let first = ids.first, let last = ids.last else { return }
+            bytes.append(field: "id", first)
+            bytes.append(field: "cursor", last)
+            if ids.count > 1 {
+                bytes.append(",\"count\":")
+                bytes.append(decimal: ids.count)
+            }
+        }
+    }
+}
+
+/// `channels [FROM]`: those that the peer may read.
+package struct BusListing: Sendable {
+    package let from: ChannelName?
+    package let command: BusCommand
+    let rights: LocalRights
+    let peer: LocalPeer
+
+    /// How many are listed at once.
+    package static let limit = 1000
+
+    package func reply(_ listing: ChannelListing, held: (ChannelName) -> Int) -> [UInt8] {
+        let listing = ChannelListing(
+            entries: listing.entries.filter { rights.may(.read, $0.name, peer) },
+            next: listing.next
+        )
+        return command.line("channels") { bytes in
+            bytes.append(UInt8(ascii: ","))
+            ChannelEncoder.appendMembers(of: listing, held: held, to: &bytes)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+package import Channels
+
+/// What equal streams have in common: everything their bytes depend on but messages and cursors. Equal subscriptions get
+/// equal bytes, which are therefore made once.
+package struct StreamSubscription: Hashable, Sendable {
+    package enum Form: Hashable, Sendable {
+        /// A JSON object in each line, with its `kind`.
+        case lines
+    }
+
+    /// Ascending and distinct.
+    package let channels: [ChannelName]
+    package let form: Form
+}
+
+/// Why a stream ends.
+package enum StreamEnd: String, Sendable {
+    /// The process ends; another may go on.
+    case shutdown
+    /// The client did not read fast enough.
+    case slow
+    /// The log can't be read.
+    case unavailable
+}
+
+extension StreamSubscription {
+    /// The first word: where the stream begins.
+    package func hello(at cursor: Cursor) -> [UInt8] {
+        line("hello") { $0.append(field: "cursor", cursor) }
+    }
+
+    /// What was read, a gap before the messages. A message's id is the cursor behind it.
+    package func chunk(_ reading: HistoryReading, epoch: Epoch) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(reading.messages.reduce(64) { $0 + 32 + MessageEncoder.roomFor($1) })
+        if let gap = reading.gap {
+            let resumed = reading.messages.first?.offset.previous ?? reading.scanned
+            bytes += self.gap(gap, resumed: Cursor(epoch: epoch, offset: resumed))
+        }
+        for message in reading.messages {
+            bytes.append("{\"kind\":\"message\",")
+            MessageEncoder.appendMembers(of: message, to: &bytes)
+            bytes.append("}\n")
+        }
+        return bytes
+    }
+
+    /// Messages are missing; the stream goes on behind `resumed`.
+    package func gap(_ reason: GapReason, resumed: Cursor) -> [UInt8] {
+        line("gap") { bytes in
+            bytes.append(",\"reason\":\"")
+            bytes.append(text: reason.rawValue)
+            bytes.append(UInt8(ascii: "\""))
+            bytes.append(field: "cursor", resumed)
+        }
+    }
+
+    /// That the stream lives, and how far it has come.
+    package func ping(at cursor: Cursor) -> [UInt8] {
+        line("ping") { $0.append(field: "cursor", cursor) }
+    }
+
+    /// The last word: where to go on.
+    package func bye(_ reason: StreamEnd, at cursor: Cursor) -> [UInt8] {
+        line("bye") { bytes in
+            bytes.append(",\"reason\":\"")
+            bytes.append(text: reason.rawValue)
+            bytes.append(UInt8(ascii: "\""))
+            bytes.append(field: "cursor", cursor)
+        }
+    }
+
+    private func line(_ kind: StaticString, _ members: (inout [UInt8]) -> Void) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append("{\"kind\":\"")
+        bytes.append(kind)
+        bytes.append(UInt8(ascii: "\""))
+        members(&bytes)
+        bytes.append("}\n")
+        return bytes
+    }
+}
+
+extension [UInt8] {
+    /// `,"name":"cursor"`
+    mutating func append(field name: StaticString, _ cursor: Cursor) {
+        append(",\"")
+        append(name)
+        append("\":\"")
+        append(cursor)
+        append(UInt8(ascii: "\""))
+    }
+}

@@ -1,0 +1,59 @@
+package import Channels
+
+/// Where a subscriber begins.
+package enum PollStart: Equatable, Sendable {
+    case cursor(Cursor)
+    case history(HistoryStart)
+    /// With what comes from now on.
+    case now
+}
+
+extension PollStart {
+    /// Reads what a subscriber says of it.
+    ///
+    /// - Parameter waits: he waits for what comes.
+    init(since: String, waits: Bool) throws(Problem) {
+        if let cursor = Cursor(since) {
+            self = .cursor(cursor)
+            return
+        }
+        switch since {
+        // Of these channels nothing is newer than their newest: as good as now, and unrelated traffic does not change it.
+        case "now":
+            self = waits ? .now : .history(.newest)
+            return
+        case "first":
+            self = .history(.first)
+            return
+        default: break
+        }
+        if since.hasPrefix("last:"), let count = String(since.dropFirst(5)).wholeNumber {
+            self =
+                count > 0
+                ? .history(.last(min(count, 1_000_000))) : waits ? .now : .history(.newest)
+            return
+        }
+        if since.hasPrefix("age:"), let unit = since.utf8.last,
+            let number = String(since.dropFirst(4).dropLast()).wholeNumber,
+            let seconds = Self.secondsPerUnit(unit)
+        {
+            self = .history(.age(milliseconds: Int64(number) * seconds * 1000))
+            return
+        }
+        throw .badRequest(
+            "invalid_since",
+            "'since' is a cursor from an earlier answer, 'now', 'first', 'last:N', or 'age:' with a number and s, m, h "
+                + "or d, as in 'age:10m'."
+        )
+    }
+
+    private static func secondsPerUnit(_ unit: UInt8) -> Int64? {
+        switch unit {
+        case UInt8(ascii: "s"): 1
+        case UInt8(ascii: "m"): 60
+        case UInt8(ascii: "h"): 3600
+        case UInt8(ascii: "d"): 86_400
+        default: nil
+        }
+    }
+}

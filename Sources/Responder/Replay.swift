@@ -1,0 +1,44 @@
+internal import Channels
+internal import Endpoint
+
+/// A stream that is not live yet, or not any more: it reads the log forwards until it stands at its end.
+///
+/// It reads a bounded piece, sends it, and goes on when the peer has taken it. When a piece ends at the log's head, the
+/// stream joins those who wait for what is committed, in the same step, so that nothing comes between.
+final class Replay {
+    enum Position {
+        /// As the subscriber said it; not looked at yet.
+        case start(PollStart)
+        case cursor(Cursor)
+    }
+
+    let requester: Requester
+    /// Of the connection.
+    let generation: UInt32
+    let stream: StreamSubscription
+    var position: Position
+    /// Whether the `hello` went out.
+    var isGreeted: Bool
+    /// To be told before the next message.
+    var owedGap: GapReason?
+    /// Waits for the log's reader, or for the peer to take what was sent.
+    var isWaiting = false
+
+    init(
+        _ stream: StreamSubscription,
+        at position: Position,
+        _ requester: Requester,
+        generation: UInt32,
+        isGreeted: Bool
+    ) {
+        self.stream = stream
+        self.position = position
+        self.requester = requester
+        self.generation = generation
+        self.isGreeted = isGreeted
+    }
+
+    /// Bytes of bodies, and messages, in one piece.
+    static let pieceBytes = 131_072
+    static let pieceMessages = 256
+}

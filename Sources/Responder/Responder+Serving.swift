@@ -1,0 +1,100 @@
+internal import Bus
+internal import Configuration
+internal import Endpoint
+internal import Glibc
+internal import Logging
+internal import Reactor
+
+/// Serving the bus: its socket belongs to whichever process has the `ServingLock`.
+extension Responder {
+    /// Paths are looked at, and what failed is tried again, this often while this process serves.
+    static let lookMilliseconds: Int64 = 2000
+
+    /// The log is open, perhaps in a directory that took the old one's place: asks for the lock there.
+    func askToServe() {
+        guard servesBus, !isStopping else { return }
+        renewSiblings()
+        if isServing {
+            if servingLock?.isHeld == true { return }
+            logger.notice("the bus directory was replaced; serving its socket anew")
+            stopServing()
+        } else if servingLock != nil {
+            // It is waited for, and finds a new file by itself.
+            return
+        }
+        servingRound += 1
+        let (mailbox, round) = (mailbox, servingRound)
+        servingLock = ServingLock(settings.bus) { outcome in
+            mailbox.post(.serving(round: round, outcome))
+        }
+    }
+
+    /// The lock is ours, or can't be had.
+    func serve(round: Int, _ outcome: Result<Void, ServingProblem>) {
+        guard round == servingRound, !isStopping else { return }
+        switch outcome {
+        case .success:
+            isServing = true
+            lookAgainAt = now
+            lookAtBus()
+        case .failure(let problem):
+            logger.error("the bus is not served by this process: \(problem)")
+            servingLock = nil
+            lookAgainAt = now + Self.lookMilliseconds
+        }
+    }
+
+    /// Makes what is missing, and what somebody took away.
+    func lookAtBus() {
+        guard now >= lookAgainAt, servesBus, !isStopping else { return }
+        lookAgainAt = now + Self.lookMilliseconds
+        guard isServing else {
+            if tail != nil, servingLock == nil { askToServe() }
+            return
+        }
+        guard let path = settings.bus.socket else { return }
+        if let busListener {
+            if busListener.isInPlace { return }
+            logger.warning("somebody took \(path) away; making it again")
+            closeBusListener()
+        }
+        do {
+            let made = try Listener(busSocket: path, settings.bus)
+            try epoll.add(made.descriptor, [.read])
+            busListener = made
+            servingTrouble = ""
+            logger.notice("serving the bus", metadata: ["socket": "\(path)"])
+        } catch {
+            if servingTrouble != "\(error)" { logger.error("\(error)") }
+            servingTrouble = "\(error)"
+        }
+    }
+
+    /// Gives the socket and the lock to whoever waits for them.
+    func stopServing() {
+        closeBusListener()
+        isServing = false
+        servingLock?.release()
+        servingLock = nil
+    }
+
+    private func closeBusListener() {
+        guard let busListener else { return }
+        epoll.remove(busListener.descriptor)
+        busListener.removePath()
+        busListener.close()
+        self.busListener = nil
+    }
+
+    private func renewSiblings() {
+        if let siblings { epoll.remove(siblings.descriptor) }
+        siblings = nil
+        do {
+            let made = try Siblings(settings.bus)
+            try epoll.add(made.descriptor, [.read])
+            siblings = made
+        } catch {
+            logger.warning("the other processes of the bus are not seen: \(error)")
+        }
+    }
+}

@@ -1,0 +1,299 @@
+internal import Bus
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import FastCGI
+internal import Reactor
+
+/// Streams: held requests that a message does not end.
+///
+/// A live stream is in the table of held requests and has had everything up to the tail's head; what is committed goes
+/// to it in `extend`. Before that, and after more came than memory keeps, it is a `Replay`. A peer that does not read is
+/// waited for while it replays, and let go of when it is live: with its position, so that it can come back.
+extension Responder {
+    /// Every so often a live stream says how far it is, so that both sides notice when the other has gone.
+    static let heartbeatMilliseconds: Int64 = 15_000
+
+    // MARK: Replaying
+
+    func openStream(_ stream: StreamSubscription, _ start: PollStart, _ requester: Requester) {
+        let replay = Replay(
+            stream,
+            at: .start(start),
+            requester,
+            generation: connections[Int(requester.connection)].generation,
+            isGreeted: false
+        )
+        replays[requester.connection, default: []].append(replay)
+        metrics.holds += 1
+        advance(replay)
+    }
+
+    var replayCount: Int { replays.values.reduce(0) { $0 + $1.count } }
+
+    /// Whether some stream of this connection is not live.
+    func isReplaying(_ descriptor: Int32) -> Bool { replays[descriptor] != nil }
+
+    func endReplays(of descriptor: Int32) {
+        metrics[.closed] += UInt64(replays.removeValue(forKey: descriptor)?.count ?? 0)
+    }
+
+    private func remove(_ replay: Replay) {
+        let descriptor = replay.requester.connection
+        replays[descriptor]?.removeAll { $0 === replay }
+        if replays[descriptor]?.isEmpty == true { replays[descriptor] = nil }
+    }
+
+    /// The peer has taken what was sent.
+    func resumeReplays(of descriptor: Int32) {
+        replaysDue += (replays[descriptor] ?? []).filter { $0.isWaiting }
+    }
+
+    /// Goes on with those that have had their share of a turn, or whose peer has read.
+    func advanceReplays() {
+        let due = replaysDue
+        replaysDue = []
+        for replay in due where isCurrent(replay) { advance(replay) }
+    }
+
+    private func isCurrent(_ replay: Replay) -> Bool {
+        let descriptor = replay.requester.connection
+        return replays[descriptor]?.contains { $0 === replay } == true
+            && connections[Int(descriptor)].generation == replay.generation
+            && connections[Int(descriptor)].isOpen
+    }
+
+    /// Reads and sends until there is nothing more, or the peer has enough for now.
+    private func advance(_ replay: Replay) {
+        replay.isWaiting = false
+        for _ in 0..<4 {
+            guard isCurrent(replay), let tail else { return }
+            guard unsentBytes(replay.requester.connection) == 0 else {
+                replay.isWaiting = true
+                return
+            }
+            switch replay.position {
+            case .start(.now):
+                greet(replay, at: tail.head)
+                return goLive(replay)
+            case .start(.history(let start)):
+                return ask(replay, start, .reading(gap: nil))
+            case .start(.cursor(let cursor)):
+                switch tail.epochs.verdict(on: cursor, head: tail.head) {
+                case .valid: replay.position = .cursor(cursor)
+                // Another process may be ahead.
+                case .future, .restarted: return ask(replay, .newest, .lookAhead)
+                }
+            case .cursor(let cursor):
+                guard let offset = judge(cursor, replay) else { return }
+                let reading = tail.read(
+                    replay.stream.channels,
+                    after: offset,
+                    messageLimit: Replay.pieceMessages,
+                    byteLimit: Replay.pieceBytes,
+                    now: log.retentionMilliseconds()
+                )
+                guard let reading else { return ask(replay, .after(offset), .reading(gap: nil)) }
+                if !send(reading, after: offset, replay) { return }
+            }
+        }
+        replaysDue.append(replay)
+    }
+
+    /// Where a cursor that was known once stands in the log as it is now.
+    private func judge(_ cursor: Cursor, _ replay: Replay) -> Offset? {
+        guard let tail else { return nil }
+        switch tail.epochs.verdict(on: cursor, head: tail.head) {
+        case .valid(let offset): return offset
+        case .restarted(let resume):
+            replay.owedGap = .restarted
+            return resume
+        case .future:
+            replay.owedGap = .future
+            return tail.head
+        }
+    }
+
+    private func ask(_ replay: Replay, _ start: HistoryStart, _ question: Pending.Question) {
+        guard let tail else { return }
+        var start = start
+        if case .last(let count) = start {
+            start = .last(min(count, settings.limits.answerMessages))
+        }
+        let work = Pending.Work.replay(replay, question, tail.epochs.current)
+        let ticket = wait(replay.requester, work, seconds: 30)
+        read(
+            .history(
+                HistoryRequest(
+                    ticket: ticket,
+                    channels: replay.stream.channels,
+                    start: start,
+                    messageLimit: Replay.pieceMessages,
+                    byteLimit: Replay.pieceBytes
+                )
+            )
+        )
+    }
+
+    func replayRead(
+        _ replay: Replay,
+        _ question: Pending.Question,
+        _ epoch: Epoch,
+        _ outcome: Result<HistoryReading, LogFailure>
+    ) {
+        guard isCurrent(replay), let tail else { return }
+        // The log was replaced meanwhile: the position is judged anew, and what was read is of no use.
+        guard tail.epochs.current == epoch else { return advance(replay) }
+        guard case .success(let reading) = outcome else { return endReplay(replay, .unavailable) }
+        if case .lookAhead = question {
+            // What the log knows has been told by now: the verdict stands.
+            if case .start(.cursor(let cursor)) = replay.position {
+                replay.position = .cursor(cursor)
+            }
+            return advance(replay)
+        }
+        let begin = reading.messages.first?.offset.previous ?? reading.scanned
+        if send(reading, after: begin, replay) { advance(replay) }
+    }
+
+    /// Sends a piece. Whether there is more to read.
+    private func send(_ reading: HistoryReading, after offset: Offset, _ replay: Replay) -> Bool {
+        guard let tail else { return false }
+        greet(replay, at: offset)
+        let told = replay.owedGap.map(reading.told) ?? reading
+        replay.owedGap = nil
+        let bytes = replay.stream.chunk(told, epoch: tail.epochs.current)
+        replay.position = .cursor(Cursor(epoch: tail.epochs.current, offset: reading.scanned))
+        guard bytes.isEmpty || sendPart(bytes, to: replay.requester) else { return false }
+        guard reading.more || reading.scanned < tail.head else {
+            goLive(replay)
+            return false
+        }
+        return true
+    }
+
+    private func greet(_ replay: Replay, at offset: Offset) {
+        guard !replay.isGreeted, let tail else { return }
+        replay.isGreeted = true
+        let cursor = Cursor(epoch: tail.epochs.current, offset: offset)
+        _ = sendPart(replay.stream.hello(at: cursor), to: replay.requester)
+        greeted(replay.requester.connection)
+    }
+
+    /// The stream stands at the tail's head.
+    private func goLive(_ replay: Replay) {
+        let requester = replay.requester
+        remove(replay)
+        guard connections[Int(requester.connection)].isOpen else { return }
+        let interest = audience.join(.stream(replay.stream), channels: replay.stream.channels)
+        let slot = held.insert(
+            HeldTable.Held(
+                connection: requester.connection,
+                requestID: requester.id,
+                keepConnection: requester.keepConnection,
+                kind: .stream,
+                interest: interest
+            ),
+            firstOfConnection: &connections[Int(requester.connection)].firstHeld
+        )
+        deadlines.add(slot, deadline: now + Self.heartbeatMilliseconds)
+    }
+
+    // MARK: Live
+
+    /// Gives those who hold one interest what was committed; returns how many.
+    func extend(
+        _ interest: Int32,
+        _ stream: StreamSubscription,
+        _ reading: HistoryReading,
+        after previous: Offset
+    ) -> Int {
+        guard let tail else { return 0 }
+        let bytes = stream.chunk(reading, epoch: tail.epochs.current)
+        let before = Cursor(epoch: tail.epochs.current, offset: previous)
+        var count = 0
+        for slot in held.slots(ofInterest: interest) where held.isHeld(slot) {
+            let descriptor = held[slot].connection
+            let waiting = unsentBytes(descriptor)
+            // Its last word must fit as well.
+            if waiting > 0, waiting + bytes.count + 1024 > settings.limits.unsentBytes {
+                metrics[.unsentBytes] += 1
+                endStream(slot, .slow, .slow, at: before)
+            } else if sendPart(bytes, to: requester(of: slot)) {
+                count += 1
+            }
+        }
+        return count
+    }
+
+    /// Its time for a heartbeat has come.
+    func beat(_ slot: HeldTable.Slot, _ stream: StreamSubscription) {
+        guard let tail else { return }
+        // Who has not taken all yet knows that we live when he does.
+        if unsentBytes(held[slot].connection) == 0 {
+            let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
+            guard sendPart(stream.ping(at: cursor), to: requester(of: slot)) else { return }
+        }
+        deadlines.add(slot, deadline: now + Self.heartbeatMilliseconds)
+    }
+
+    /// A live stream goes back to reading the log, from this position in it on.
+    func replayAgain(_ slot: HeldTable.Slot, from cursor: Cursor, gap: GapReason?) {
+        guard case .stream(let stream) = audience[held[slot].interest] else { return }
+        let requester = requester(of: slot)
+        removeHeld(slot)
+        let replay = Replay(
+            stream,
+            at: .cursor(cursor),
+            requester,
+            generation: connections[Int(requester.connection)].generation,
+            isGreeted: true
+        )
+        replay.owedGap = gap
+        replays[requester.connection, default: []].append(replay)
+        replaysDue.append(replay)
+    }
+
+    // MARK: Ending
+
+    /// Ends a live stream with its last word.
+    func endStream(_ slot: HeldTable.Slot, _ ending: Ending, _ reason: StreamEnd, at cursor: Cursor)
+    {
+        guard case .stream(let stream) = audience[held[slot].interest] else { return }
+        let requester = takeOut(slot, ending)
+        finishStream(stream.bye(reason, at: cursor), requester)
+    }
+
+    func endReplay(_ replay: Replay, _ reason: StreamEnd) {
+        let requester = replay.requester
+        remove(replay)
+        metrics[reason == .shutdown ? .shutdown : .closed] += 1
+        guard let tail else { return finishStream([], requester) }
+        var cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
+        if case .cursor(let position) = replay.position { cursor = position }
+        finishStream(replay.stream.bye(reason, at: cursor), requester)
+    }
+
+    private func finishStream(_ bytes: [UInt8], _ requester: Requester) {
+        guard sendPart(bytes, to: requester) else { return }
+        greeted(requester.connection)
+        connections[Int(requester.connection)].flags.insert(.closesWhenIdle)
+        dropIfDone(requester.connection)
+    }
+
+    // MARK: Sending
+
+    func requester(of slot: HeldTable.Slot) -> Requester {
+        let request = held[slot]
+        return Requester(
+            connection: request.connection,
+            id: request.requestID,
+            keepConnection: request.keepConnection
+        )
+    }
+
+    /// Sends part of a stream, in the form of its connection.
+    private func sendPart(_ bytes: [UInt8], to requester: Requester) -> Bool {
+        send(requester.connection, bytes)
+    }
+}

@@ -1,0 +1,156 @@
+internal import CLinux
+internal import Configuration
+internal import Glibc
+internal import Reactor
+
+/// The other processes of the bus: each has a datagram socket in the directory `processes` of the bus directory, named
+/// by its process number and chance.
+///
+/// What goes this way may be lost without harm: questions that nobody answers are answered without them. Who may send
+/// is decided by the bus directory's mode. Reactor thread only.
+final class Siblings {
+    let descriptor: Int32
+    private let directory: OwnedDescriptor
+    private let name: String
+    /// The largest datagram that is taken.
+    static let datagramBytes = 65_536
+
+    init(_ settings: BusSettings) throws(SystemError) {
+        let path = settings.directory + "/processes"
+        if unsafe mkdir(path, 0o770) == 0 {
+            // The umask may have taken the group's part; the group itself comes from the bus directory.
+            _ = unsafe chmod(path, 0o2770)
+        }
+        let opened = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        directory = OwnedDescriptor(try SystemCalls.check(opened, "open", on: path))
+        name = "\(getpid())-" + String(UInt32.random(in: .min ... .max), radix: 16)
+        let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        descriptor = try SystemCalls.check(socket(AF_UNIX, type, 0), "make a socket in", on: path)
+        var address = Self.address(directory.number, name)
+        let bound = unsafe Self.withBytes(of: &address) { unsafe bind(descriptor, $0, $1) }
+        let code = errno
+        guard bound == 0 else {
+            close(descriptor)
+            throw SystemError("make a socket in", on: path, code: code)
+        }
+        unsafe fchmodat(directory.number, name, 0o660, 0)
+    }
+
+    deinit {
+        close(descriptor)
+        unsafe unlinkat(directory.number, name, 0)
+    }
+
+    /// Sends to each of the others; returns how many took it. The sockets of dead ones are removed.
+    func tell(_ bytes: [UInt8]) -> Int {
+        var count = 0
+        for name in names() where name != self.name {
+            var address = Self.address(directory.number, name)
+            let sent = unsafe Self.withBytes(of: &address) { address, length in
+                unsafe sendto(descriptor, bytes, bytes.count, Self.flags, address, length)
+            }
+            if sent == bytes.count {
+                count += 1
+            } else if errno == ECONNREFUSED {
+                unsafe unlinkat(directory.number, name, 0)
+            }
+        }
+        return count
+    }
+
+    /// The next datagram and a name to answer to, or nil.
+    func next() -> (bytes: [UInt8], sender: String)? {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        var bytes = [UInt8](repeating: 0, count: Self.datagramBytes)
+        let count = unsafe withUnsafeMutablePointer(to: &address) { address in
+            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                unsafe recvfrom(descriptor, &bytes, bytes.count, Self.flags, address, &length)
+            }
+        }
+        guard count >= 0 else { return nil }
+        bytes.removeLast(bytes.count - count)
+        let path = unsafe withUnsafeBytes(of: &address.sun_path) { bytes in
+            unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        // As the sender knows the directory; the last part is the same for all.
+        return (bytes, path.split(separator: "/").last.map(String.init) ?? "")
+    }
+
+    func answer(_ bytes: [UInt8], to name: String) {
+        guard !name.isEmpty, !name.contains("/"), name != ".." else { return }
+        var address = Self.address(directory.number, name)
+        _ = unsafe Self.withBytes(of: &address) { address, length in
+            unsafe sendto(descriptor, bytes, bytes.count, Self.flags, address, length)
+        }
+    }
+
+    private static let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+
+    private func names() -> [String] {
+        let copy = unsafe open(
+            "/proc/self/fd/\(directory.number)",
+            O_RDONLY | O_DIRECTORY | O_CLOEXEC
+        )
+        guard copy >= 0, let listing = unsafe fdopendir(copy) else { return [] }
+        defer { unsafe closedir(listing) }
+        var names: [String] = []
+        while let entry = unsafe readdir(listing) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name.utf8.first != UInt8(ascii: ".") { names.append(name) }
+        }
+        return names
+    }
+
+    /// By way of the descriptor, since the directory's own path may be longer than a socket's may be.
+    private static func address(_ directory: Int32, _ name: String) -> sockaddr_un {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array("/proc/self/fd/\(directory)/\(name)".utf8.prefix(107))
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+        return address
+    }
+
+    private static func withBytes<Result>(
+        of address: inout sockaddr_un,
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) -> Result {
+        unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+}
+
+/// What siblings say to each other: a kind, a number in eight bytes, and what follows.
+enum SiblingMessage: Equatable {
+    /// How are you? To be answered with the same number.
+    case question(UInt64)
+    case snapshot(UInt64, [UInt8])
+
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count >= 9 else { return nil }
+        let number = bytes[1..<9].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        switch bytes[0] {
+        case UInt8(ascii: "?"): self = .question(number)
+        case UInt8(ascii: "="): self = .snapshot(number, Array(bytes[9...]))
+        default: return nil
+        }
+    }
+
+    var bytes: [UInt8] {
+        func head(_ kind: UInt8, _ number: UInt64) -> [UInt8] {
+            [kind]
+                + stride(from: 56, through: 0, by: -8).map {
+                    UInt8(truncatingIfNeeded: number >> UInt64($0))
+                }
+        }
+        return switch self {
+        case .question(let number): head(UInt8(ascii: "?"), number)
+        case .snapshot(let number, let bytes): head(UInt8(ascii: "="), number) + bytes
+        }
+    }
+}

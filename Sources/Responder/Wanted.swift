@@ -1,0 +1,9 @@
+internal import Endpoint
+
+/// What a held request waits for; equal ones get the same bytes, which are made once.
+enum Wanted: Hashable {
+    /// An answer, which ends it.
+    case answer(Subscription)
+    /// Messages for as long as it lives.
+    case stream(StreamSubscription)
+}

@@ -1,0 +1,65 @@
+import Harness
+import Testing
+
+/// The worked examples of README, as people would run them.
+@Suite(.enabled(if: Tool.usable(.socat, .php, .python), "socat, php or python3 is not installed"))
+struct BusExampleTests {
+    @Test(arguments: ["sh", "php", "py"])
+    func `README shows the examples as they are`(ending: String) {
+        let text = Files.text("\(Place.root)/conf/bus/example.\(ending)")
+        #expect(!text.isEmpty)
+        #expect(Files.text("\(Place.root)/README.md").contains("\n\(text)```\n"))
+    }
+
+    private func run(
+        _ program: String,
+        _ ending: String,
+        _ body: (HoldfastServer, ChildProcess) throws -> Void
+    ) throws {
+        try HoldfastServer.with { server in
+            _ = try server.busClient()
+            let child = try ChildProcess(
+                program,
+                ["\(Place.root)/conf/bus/example.\(ending)", server.busSocket],
+                name: "example-\(ending)",
+                directory: server.directory,
+                output: .pipe,
+                ownGroup: true
+            )
+            try body(server, child)
+            #expect(try child.wait() == .exited(0))
+        }
+    }
+
+    @Test func `the shell's`() throws {
+        try run("/bin/sh", "sh") { server, child throws in
+            #expect(try child.readLine()?.contains(#""kind":"ok""#) == true)
+            #expect(try child.readLine()?.contains(#""kind":"hello""#) == true)
+            #expect(try child.readLine()?.contains("hello from the shell") == true)
+            try server.publish("news", "next")
+            #expect(try child.readLine()?.contains("next") == true)
+            // socat learns that nobody reads from it when it writes.
+            try server.publish("news", "and another")
+        }
+    }
+
+    @Test func `PHP's`() throws {
+        try run(try Tool.php.path, "php") { server, child throws in
+            #expect(try child.readLine()?.hasPrefix("published as ") == true)
+            #expect(try child.readLine() == #"news {"from":"PHP","n":1}"#)
+            try server.publish("news", "next")
+            #expect(try child.readLine() == #"news "next""#)
+        }
+    }
+
+    @Test func `Python's`() throws {
+        try run(try Tool.python.path, "py") { server, child throws in
+            #expect(try child.readLine()?.hasPrefix("published as ") == true)
+            #expect(try child.readLine() == #"news "hello from\nPython""#)
+            try server.publish("news", "next")
+            #expect(try child.readLine() == #"news "next""#)
+            let message = try server.get("/push/news?since=first").json["messages"][0]
+            #expect(message["type"] == "greeting")
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import Glibc
+import Harness
+import Testing
+
+/// Identical processes that share a bus.
+@Suite struct ManyRespondersTests {
+    @Test func `processes that start at once make one log, and all hear what one is told`() throws {
+        try HoldfastGroup.with(4) { group in
+            let waiting = try group.servers.map { try $0.hold("/push/news?wait=25") }
+            let id = try group[2].publish("news", "hello")
+            for peer in waiting {
+                let answer = try peer.answer().json
+                #expect(answer["messages"][0]["id"].string == id)
+                #expect(answer["cursor"].string == id)
+            }
+            let made = group.servers.filter { $0.log.contains("log open") }
+            #expect(made.count == 4)
+            let epochs = try Set(group.servers.map { try $0.cursor("news").prefix { $0 != "-" } })
+            #expect(epochs.count == 1)
+        }
+    }
+
+    @Test func `whoever was told 201 by one process finds the message at another at once`() throws {
+        try HoldfastGroup.with(2) { group in
+            var cursor = try group[1].cursor("news")
+            for number in 1...300 {
+                let id = try group[0].publish("news", "\(number)")
+                let answer = try group[1].get("/push/news?since=\(cursor)").json
+                #expect(answer["messages"].array.map { $0["id"].string } == [id])
+                #expect(answer["messages"][0]["data"].string == "\(number)")
+                cursor = answer["cursor"].string ?? ""
+            }
+        }
+    }
+
+    @Test func `the operator sees all processes, whichever is asked`() throws {
+        try HoldfastGroup.with(3) { group in
+            let holds = try group.servers.map { try $0.hold("/push/news?wait=25") }
+            for server in group.servers {
+                #expect(try server.metrics().held == 3)
+                #expect(try server.metrics()["holdfast_processes"] == 3)
+            }
+            let params = [("HOLDFAST_OPERATOR", "1")]
+            let status = try group[0].get("/push/-/status", params: params).json
+            #expect(status["held"] == 3)
+            #expect(status["processes"].array.map { $0["held"] } == [1, 1, 1])
+            // One that is stopped is missed, and keeps nobody waiting for long.
+            group[1].process?.signal(SIGSTOP)
+            let without = try group[0].get("/push/-/status", params: params).json
+            #expect(without["processes"].array.count == 2)
+            #expect(without["processes_missing"] == 1)
+            group[1].process?.signal(SIGCONT)
+            // One that is gone is forgotten.
+            try group[2].kill()
+            try waitUntil("two are left") {
+                let status = try group[0].get("/push/-/status", params: params).json
+                return status["processes_missing"] == 0 && status["processes"].array.count == 2
+            }
+            try group[0].publish("news", "end")
+            for peer in holds.prefix(2) { #expect(try peer.answer().status == 200) }
+        }
+    }
+
+    @Test(arguments: [SIGTERM, SIGKILL])
+    func `the bus socket is served by another when its process ends`(signal: Int32) throws {
+        try HoldfastGroup.with(3) { group in
+            for round in 0..<2 {
+                let server = try group.serving()
+                let subscriber = try group.busClient()
+                try subscriber.send("subscribe news\n")
+                var cursor = try subscriber.next("hello")["cursor"].string ?? ""
+                if signal == SIGKILL {
+                    try server.kill()
+                } else {
+                    try server.stop()
+                    cursor = try subscriber.next("bye")["cursor"].string ?? ""
+                }
+                #expect(try subscriber.next() == nil)
+                // At once: whoever waits for the lock gets it from the kernel.
+                let client = try group.busClient()
+                #expect(try client.ask("publish news \(round)")["kind"] == "ok")
+                try client.send("subscribe news since \(cursor)\n")
+                try client.next("hello")
+                #expect(try client.next("message")["data"].string == "\(round)")
+            }
+            #expect(try group.serving().process?.running == true)
+        }
+    }
+
+    @Test func `a process stopped inside the gate stops publishers, who are told, and nobody else`()
+        throws
+    {
+        try HoldfastGroup.with(2) { group in
+            let before = try group[1].publish("news", "before")
+            let gate = open(group.busDirectory, O_RDONLY | O_DIRECTORY)
+            defer { close(gate) }
+            // As a process that was stopped between taking the gate and leaving it.
+            #expect(flock(gate, LOCK_EX) == 0)
+            let answer = try group[0].post("/push/news", "stuck", fields: ["Idempotency-Key": "k"])
+            #expect(answer.status == 503)
+            #expect(try answer.json["code"] == "outcome_unknown")
+            #expect(try group[1].get("/push/news?since=first").json["cursor"].string == before)
+            let held = try group[0].hold("/push/news?wait=25")
+            flock(gate, LOCK_UN)
+            // What was queued is committed after all, and the same key finds it.
+            let message = try held.answer().json["messages"][0]
+            #expect(message["data"] == "stuck")
+            let again = try group[1].post("/push/news", "stuck", fields: ["Idempotency-Key": "k"])
+            #expect(again.status == 201)
+            #expect(try again.json["id"] == message["id"])
+            let log = group[0].log
+            #expect(log.contains("it waits for the gate"), "\(log)")
+            #expect(log.contains("process \(getpid())"), "\(log)")
+        }
+    }
+
+    @Test func `a process that is stopped delays nobody but those it holds`() throws {
+        try HoldfastGroup.with(3) { group in
+            let stopped = try group.serving()
+            let others = group.servers.filter { $0 !== stopped }
+            let frozen = try stopped.hold("/push/news?wait=25")
+            let held = try others[0].hold("/push/news?wait=25")
+            stopped.process?.signal(SIGSTOP)
+            let id = try others[1].publish("news", "hello")
+            #expect(try held.answer().json["messages"][0]["id"].string == id)
+            stopped.process?.signal(SIGCONT)
+            #expect(try frozen.answer().json["messages"][0]["id"].string == id)
+            #expect(try group.busClient().ask("ping")["kind"] == "pong")
+        }
+    }
+
+    @Test func `a log that is deleted under several processes is begun anew by all, once`() throws {
+        try HoldfastGroup.with(3) { group in
+            let old = try group[0].publish("news", "old")
+            let held = try group.servers.map { try $0.hold("/push/news?wait=25&since=\(old)") }
+            try Files.remove("\(group.busDirectory)/log.sqlite")
+            let new = try group[1].publish("news", "new")
+            #expect(new.prefix { $0 != "-" } != old.prefix { $0 != "-" })
+            for peer in held {
+                let answer = try peer.answer().json
+                #expect(answer["gap"]["reason"] == "restarted")
+            }
+            for server in group.servers {
+                let answer = try server.get("/push/news?since=\(old)").json
+                #expect(answer["messages"].array.map { $0["data"] } == ["new"])
+                #expect(
+                    server.log.contains("removed or replaced") || server.log.contains("log open")
+                )
+            }
+        }
+    }
+
+    @Test func `a bus socket that somebody takes away is made again`() throws {
+        try HoldfastGroup.with(2) { group in
+            _ = try group.busClient()
+            try Files.remove(group.busSocket)
+            #expect(try group.busClient().ask("ping")["kind"] == "pong")
+            #expect(try group.serving().log.contains("took"))
+        }
+    }
+
+    @Test func `a bus directory that is replaced is served too`() throws {
+        try HoldfastGroup.with(2) { group in
+            _ = try group.busClient()
+            try group[0].publish("news", "old")
+            #expect(rename(group.busDirectory, group.directory.file("away")) == 0)
+            try group.directory.makeDirectory("bus", mode: 0o770)
+            try waitUntil("the new log") {
+                (try? group[0].publish("news", "new")) != nil
+            }
+            try waitUntil("both serve the new bus") {
+                guard let status = try? group.busClient().ask("status") else { return false }
+                return status["processes"].array.count == 2
+                    && status["processes"].array.contains { $0["serves_bus"] == true }
+            }
+            #expect(try group.busClient().ask("publish news newer")["kind"] == "ok")
+            let messages = try group[1].get("/push/news?since=first").json["messages"].array
+            #expect(messages.map { $0["data"] } == ["new", "newer"])
+        }
+    }
+}

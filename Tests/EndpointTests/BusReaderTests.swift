@@ -1,0 +1,83 @@
+import Testing
+
+@testable import Endpoint
+
+/// Taking the bytes of a bus client apart.
+@Suite struct BusReaderTests {
+    private func pieces(
+        _ bytes: [UInt8],
+        lineLimit: Int = 60,
+        bodyLimit: Int = 30,
+        cutEvery size: Int? = nil
+    ) -> [BusReader.Piece] {
+        var reader = BusReader()
+        var found: [BusReader.Piece] = []
+        var at = 0
+        while at < bytes.count {
+            let end = min(bytes.count, at + (size ?? bytes.count))
+            bytes[at..<end].withUnsafeBytes { reader.receive($0) }
+            at = end
+            while let piece = reader.next(lineLimit: lineLimit, bodyLimit: bodyLimit) {
+                found.append(piece)
+                if case .lost = piece { return found }
+            }
+        }
+        return found
+    }
+
+    private func command(_ line: Int, _ text: String, _ body: String? = nil) -> BusReader.Piece {
+        .command(line: line, Array(text.utf8), body: body.map { Array($0.utf8) })
+    }
+
+    private let long = String(repeating: "x", count: 100)
+
+    @Test(arguments: [nil, 1, 2, 3, 7])
+    func `lines and bodies are told apart, however they are cut`(size: Int?) {
+        let text =
+            "publish a b\r\n\n\nput a 5 type=x\n1\n2\n3ping\nput a 0\n\nput b 3\n\u{0}\n\n\nhelp\n"
+        #expect(
+            pieces(Array(text.utf8), cutEvery: size) == [
+                command(1, "publish a b"), command(4, "put a 5 type=x", "1\n2\n3"),
+                command(5, "ping"), command(6, "put a 0", ""), command(8, "put b 3", "\u{0}\n\n"),
+                command(10, "help"),
+            ]
+        )
+    }
+
+    @Test(arguments: [nil, 1, 16])
+    func `what is too long is dropped, and the next line is read`(size: Int?) {
+        let text = "publish a \(long)\nping\nput a 100\n\(long)\nhelp\n"
+        #expect(
+            pieces(Array(text.utf8), cutEvery: size) == [
+                .refused(line: 1, .lineTooLong), command(2, "ping"),
+                .refused(line: 3, .bodyTooLarge), command(5, "help"),
+            ]
+        )
+    }
+
+    @Test(arguments: [
+        "put", "put ", "put a", "put a x", "put a -1", "put a 1.5", "put a 999999999999",
+    ])
+    func `a length that can't be read loses the thread`(line: String) {
+        let found = pieces(Array("ping\n\(line)\nhelp\n".utf8))
+        // Without a blank behind it, it is a command like any other that is wrong.
+        let expected: BusReader.Piece = line == "put" ? command(2, "put") : .lost(line: 2)
+        #expect(found.prefix(2) == [command(1, "ping"), expected])
+    }
+
+    @Test func `nothing is kept beyond the bounds`() {
+        var reader = BusReader()
+        for _ in 0..<100 {
+            Array(long.utf8).withUnsafeBytes { reader.receive($0) }
+            _ = reader.next(lineLimit: 60, bodyLimit: 30)
+            #expect(reader.byteCount <= 100)
+        }
+        let put = "\nput a 1000000\n"
+        Array(put.utf8).withUnsafeBytes { reader.receive($0) }
+        for _ in 0..<100 {
+            Array(long.utf8).withUnsafeBytes { reader.receive($0) }
+            #expect(reader.next(lineLimit: 60, bodyLimit: 30) == nil)
+            #expect(reader.byteCount == 0)
+        }
+    }
+}

@@ -33,6 +33,19 @@ package final class ServingLock: Sendable {
         return held >= 0 && FileIdentity(descriptor: held) == FileIdentity(path: path)
     }
 
+    /// A note that outlives the process, for the next one that serves; to be used while it is held.
+    package var note: String {
+        get { readText(path) }
+        set {
+            descriptor.withLock { descriptor in
+                guard descriptor >= 0 else { return }
+                // Shortened last: killed in between, it says more than is true, not less.
+                _ = unsafe pwrite(descriptor, newValue, newValue.utf8.count, 0)
+                _ = ftruncate(descriptor, newValue.utf8.count)
+            }
+        }
+    }
+
     package func release() {
         descriptor.withLock { descriptor in
             if descriptor >= 0 { close(descriptor) }

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -26,6 +27,15 @@ extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 extern int memfd_create(const char *name, unsigned int flags);
 extern long syscall(long number, ...);
 extern ssize_t tee(int from, int to, size_t length, unsigned int flags);
+
+/// Pipes: numbers and flags that are hidden as well. The calls return -1 with errno.
+static const unsigned int clinux_splice_nonblock = 2;
+extern int pipe2(int ends[2], int flags);
+static inline int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
+static inline int clinux_set_pipe_size(int fd, int bytes) { return fcntl(fd, 1031 /* F_SETPIPE_SZ */, bytes); }
+static inline int clinux_pipe_size(int fd) { return fcntl(fd, 1032 /* F_GETPIPE_SZ */); }
+/// Bytes that can be read.
+static inline int clinux_readable(int fd, int *count) { return ioctl(fd, FIONREAD, count); }
 
 /// Who is at the other end of a Unix stream socket, as it was when they connected; struct ucred is hidden too.
 typedef struct {

@@ -31,6 +31,14 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
+    /// `**`: every channel.
+    package static let any = ChannelPattern(text: "**", segments: [.any])
+
+    private init(text: String, segments: [Segment]) {
+        self.text = text
+        self.segments = segments
+    }
+
     /// Whether the pattern names the channel.
     ///
     /// Remembers only the last `**` to come back to, so the cost is at most pattern × name segments.

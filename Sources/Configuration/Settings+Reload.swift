@@ -7,6 +7,7 @@ extension Settings {
     package func reloaded(with new: Settings) -> Settings {
         var result = new
         for key in Self.keys where key.key.change == .restart { key.key.copy(self, &result) }
+        result.pipes = pipes
         for relation in SettingsRelation.all where !relation.holds(in: result) {
             for side in [relation.large, relation.small] {
                 let key = Self.keys.first { $0.section == side.section && $0.key.name == side.key }
@@ -44,6 +45,14 @@ extension Settings {
                     new.allow,
                     SettingsTable.allow,
                     \.pattern.text
+                )
+            case "pipe":
+                needsRestart += differences(
+                    section,
+                    old.pipes,
+                    new.pipes,
+                    SettingsTable.pipe,
+                    \.path
                 )
             case "quota":
                 applied += differences(

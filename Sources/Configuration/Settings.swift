@@ -4,6 +4,8 @@ package import Channels
 package struct Settings: Equatable, Sendable {
     package var fastcgi = FastCGISettings()
     package var bus = BusSettings()
+    /// By path, which are distinct.
+    package var pipes: [PipeSettings] = []
     /// In the file's order: for each key the first rule whose pattern matches and that sets it decides.
     package var retain: [RetainRule] = []
     /// In the file's order: for each key the first rule whose pattern matches and that sets it decides.
@@ -74,6 +76,26 @@ package struct BusSettings: Equatable, Sendable {
     package var memoryBytes = 16 * 1024 * 1024
 
     package init() {}
+}
+
+/// `[pipe PATH]`: a named pipe whose lines are published.
+package struct PipeSettings: Equatable, Sendable {
+    package enum Format: String, Equatable, Sendable, CaseIterable {
+        case text, json
+    }
+
+    package var path: String
+    /// Where all lines go; nil: each line names its own channel.
+    package var channel: ChannelName?
+    /// What a line is where all go to one channel.
+    package var format = Format.text
+    /// Which channels lines may name.
+    package var channels: [ChannelPattern] = [.any]
+    /// Permission bits, at most 0o660. Who reads from a pipe takes lines away, so the group may only write.
+    package var mode: UInt32 = 0o620
+    package var group: String?
+
+    package init(path: String) { self.path = path }
 }
 
 /// `[retain PATTERN]`: how much of a channel can be read again. Nil: not said by this rule.

@@ -56,6 +56,7 @@ struct SettingsReader {
         switch section.name {
         case "retain": readRetain(section)
         case "allow": readAllow(section)
+        case "pipe": readPipe(section)
         case "quota": readQuota(section)
         case "endpoint": readEndpoint(section)
         default: readFixed(section)
@@ -86,16 +87,47 @@ struct SettingsReader {
 
     private mutating func readRetain(_ section: IniFile.Section) {
         let pattern = pattern(of: section)
-        var rule = RetainRule(pattern: pattern ?? Self.anyChannel)
+        // A section whose pattern can't be read is read all the same, for the problems in it.
+        var rule = RetainRule(pattern: pattern ?? .any)
         _ = read(section, keys: SettingsTable.retain, into: &rule)
         if pattern != nil { settings.retain.append(rule) }
     }
 
     private mutating func readAllow(_ section: IniFile.Section) {
         let pattern = pattern(of: section)
-        var rule = AllowRule(pattern: pattern ?? Self.anyChannel)
+        var rule = AllowRule(pattern: pattern ?? .any)
         _ = read(section, keys: SettingsTable.allow, into: &rule)
         if pattern != nil { settings.allow.append(rule) }
+    }
+
+    private mutating func readPipe(_ section: IniFile.Section) {
+        var pipe = PipeSettings(path: section.argument ?? "")
+        do throws(ValueError) {
+            _ = try ValueForm<String>.directory.read(pipe.path)
+        } catch {
+            report(
+                section.line,
+                section.argument == nil
+                    ? "section [pipe] lacks its path; as in [pipe /run/holdfast/bus.pipe]"
+                    : "path '\(shown(pipe.path))' \(error.wrong); allowed: an absolute path of at most 1024 bytes"
+            )
+        }
+        let read = read(section, keys: SettingsTable.pipe, into: &pipe)
+        if let line = read.lines["format"], pipe.format != .text, pipe.channel == nil,
+            !read.failed.contains("channel")
+        {
+            report(
+                line,
+                "'format' means nothing where each line names its channel; allowed with channel = NAME"
+            )
+        }
+        if let line = read.lines["channels"], pipe.channels != [.any], pipe.channel != nil {
+            report(
+                line,
+                "'channels' means nothing with channel = \(pipe.channel?.text ?? ""); allowed with channel = by_line"
+            )
+        }
+        settings.pipes.append(pipe)
     }
 
     private mutating func readQuota(_ section: IniFile.Section) {
@@ -136,12 +168,6 @@ struct SettingsReader {
         }
         return pattern
     }
-
-    /// Stands in for a pattern that could not be read, so that the section's keys are still looked at.
-    private static let anyChannel: ChannelPattern = {
-        guard let pattern = ChannelPattern("**") else { preconditionFailure("** is a pattern") }
-        return pattern
-    }()
 
     private mutating func readEndpoint(_ section: IniFile.Section) {
         let path = section.argument ?? ""

@@ -12,7 +12,8 @@ package enum SettingsTable {
 
     /// The order in which a whole file is printed.
     package static let sectionNames = [
-        "fastcgi", "bus", "retain", "allow", "quota", "hold", "limits", "cors", "endpoint", "log",
+        "fastcgi", "bus", "pipe", "retain", "allow", "quota", "hold", "limits", "cors", "endpoint",
+        "log",
     ]
 
     private static let fastcgi = Section(
@@ -168,6 +169,25 @@ package enum SettingsTable {
         SettingsKey(saidBy: \.publish, "publish", .who, .reload),
     ]
 
+    /// `[pipe PATH]`: pipes are opened once.
+    package static let pipe: [SettingsKey<PipeSettings>] = [
+        SettingsKey(
+            "channel",
+            \.channel,
+            ValueForm<ChannelName>.channel.or("by_line", meaning: "the one that each line names"),
+            .restart
+        ),
+        SettingsKey("format", \.format, .choice, .restart),
+        SettingsKey("channels", \.channels, .patterns, .restart),
+        SettingsKey("mode", \.mode, .socketMode, .restart),
+        SettingsKey(
+            "group",
+            \.group,
+            ValueForm<String>.group.or("own", meaning: "the process's own"),
+            .restart
+        ),
+    ]
+
     /// `[quota PUBLISHER]`.
     package static let quota: [SettingsKey<QuotaRule>] = [
         SettingsKey(
@@ -217,6 +237,7 @@ package enum SettingsTable {
         case "retain": retain.map { $0.name }
         case "allow": allow.map { $0.name }
         case "quota": quota.map { $0.name }
+        case "pipe": pipe.map { $0.name }
         case "endpoint": endpoint.map { $0.name }
         default: sections.first { $0.name == section }?.keys.map { $0.name } ?? []
         }

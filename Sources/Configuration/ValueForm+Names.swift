@@ -85,6 +85,38 @@ private func isAccountName(_ text: String) -> Bool {
     return !(0x30...0x39).contains(first) || UInt32(text) != nil
 }
 
+extension ValueForm where Value == ChannelName {
+    static let channel = ValueForm(
+        allowed: "the name of a channel",
+        read: { text throws(ValueError) in
+            do throws(ChannelNameError) {
+                return try ChannelName(text)
+            } catch {
+                throw ValueError("is no channel: \(error)")
+            }
+        },
+        write: { $0.text }
+    )
+}
+
+extension ValueForm where Value == [ChannelPattern] {
+    static let patterns = ValueForm(
+        allowed: "patterns of channels such as news/** separated by commas or blanks",
+        read: { text throws(ValueError) in
+            var patterns: [ChannelPattern] = []
+            for item in separated(text) {
+                guard let pattern = ChannelPattern(item) else {
+                    throw ValueError("has '\(shown(item))', which is not a pattern of channels")
+                }
+                patterns.append(pattern)
+            }
+            if patterns.isEmpty { throw ValueError("has no pattern") }
+            return patterns
+        },
+        write: { $0.map(\.text).joined(separator: ", ") }
+    )
+}
+
 extension ValueForm where Value == [ChannelName] {
     static let channels = ValueForm(
         allowed: "names of channels separated by commas or blanks",

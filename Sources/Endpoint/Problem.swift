@@ -99,6 +99,21 @@ package struct Problem: Error, Sendable {
     }
 }
 
+extension ChannelName {
+    /// The channel that a request names.
+    init(requested text: String) throws(Problem) {
+        do throws(ChannelNameError) {
+            self = try ChannelName(text)
+        } catch {
+            let clause = error.description
+            throw .badRequest(
+                "invalid_channel",
+                clause.prefix(1).uppercased() + clause.dropFirst() + "."
+            )
+        }
+    }
+}
+
 extension Problem {
     static func badRequest(_ code: StaticString, _ detail: String) -> Problem {
         Problem(.badRequest, code, detail)

@@ -80,6 +80,9 @@ struct Metrics {
     /// Commands on the bus socket, and those of them that were refused.
     var busCommands: UInt64 = 0
     var busRefusals: UInt64 = 0
+    /// Lines of named pipes that were committed, and those that were refused.
+    var pipeLines: UInt64 = 0
+    var pipeRefusals: UInt64 = 0
     private(set) var ended = [UInt64](repeating: 0, count: Ending.allCases.count)
     private(set) var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
     var latency = Histogram()

@@ -316,6 +316,7 @@ extension Responder {
             queuedMessages -= charge.messages
             queuedBytes -= charge.bytes
         }
+        if pipeAppended(ticket, outcome) { return }
         guard let waiting = take(ticket) else { return }
         switch waiting.work {
         case .publish(let request): answer(waiting.requester, request.answer(outcome))

@@ -22,6 +22,8 @@ extension Responder {
             // It is waited for, and finds a new file by itself.
             return
         }
+        // Every process keeps its pipes the ones that writers open.
+        if !pipes.isEmpty { lookAgainAt = min(lookAgainAt, now + Self.lookMilliseconds) }
         servingRound += 1
         let (mailbox, round) = (mailbox, servingRound)
         servingLock = ServingLock(settings.bus) { outcome in
@@ -35,6 +37,7 @@ extension Responder {
         switch outcome {
         case .success:
             isServing = true
+            startPipes()
             lookAgainAt = now
             lookAtBus()
         case .failure(let problem):
@@ -48,6 +51,7 @@ extension Responder {
     func lookAtBus() {
         guard now >= lookAgainAt, servesBus, !isStopping else { return }
         lookAgainAt = now + Self.lookMilliseconds
+        lookAtPipes()
         guard isServing else {
             if tail != nil, servingLock == nil { askToServe() }
             return
@@ -72,13 +76,15 @@ extension Responder {
 
     /// Gives the socket and the lock to whoever waits for them.
     func stopServing() {
+        guard isServing else { return }
         closeBusListener()
+        stopPipes()
         isServing = false
         servingLock?.release()
         servingLock = nil
     }
 
-    private func closeBusListener() {
+    func closeBusListener() {
         guard let busListener else { return }
         epoll.remove(busListener.descriptor)
         busListener.removePath()

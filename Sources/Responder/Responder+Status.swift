@@ -148,6 +148,8 @@ extension Responder {
             "bus.refusals",
             metrics.busRefusals
         )
+        counter("pipe_lines", "Lines of named pipes published.", "pipes.lines", metrics.pipeLines)
+        counter("pipe_refusals", "Lines that were refused.", "pipes.refusals", metrics.pipeRefusals)
         gauge(
             "log_available",
             "1 while the log can be written.",

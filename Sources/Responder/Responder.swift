@@ -72,6 +72,14 @@ package import Reactor
     var lookAgainAt: Int64 = .max
     var siblings: Siblings?
 
+    // Named pipes
+    let pipes: [PipeReader]
+    var pipeTickets: [UInt64: PipeReader] = [:]
+    var pipeTrouble = ""
+    /// Refused since the last line in the log.
+    var refusedLines = 0
+    var refusalNoteAt: Int64 = 0
+
     // The log's side
     /// Nil until the log is open.
     var tail: Tail?
@@ -124,7 +132,8 @@ package import Reactor
         connectionLimit = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64))
         interface = HTTPInterface(settings: settings)
         busInterface = Self.busInterface(settings, logger)
-        servesBus = settings.bus.socket != nil
+        servesBus = settings.bus.socket != nil || !settings.pipes.isEmpty
+        pipes = try Self.openPipes(settings)
         codec = try Codec()
         framing = Self.framingLimits(settings)
         epoll = try Epoll()
@@ -167,6 +176,7 @@ package import Reactor
             advanceReplays()
             expireHolds()
             if now >= lookAgainAt { lookAtBus() }
+            lookAtDuePipes()
             if now >= housekeepingAt {
                 housekeepingAt = now + 250
                 keepHouse()
@@ -178,6 +188,7 @@ package import Reactor
             drop(Int32(descriptor), .shutdown)
         }
         closeDropped()
+        stopServing()
         // Nothing is queued any more, unless somebody else is stuck inside the gate.
         let left = (stopDeadline ?? now) - MonotonicClock.milliseconds()
         log.stop(patienceMilliseconds: max(500, left))
@@ -190,13 +201,14 @@ package import Reactor
         case busListener?.descriptor: acceptBusPeers()
         case siblings?.descriptor: readSiblings()
         case signals.number: while let signal = signals.next() { handle(signal) }
-        default: connectionReady(readiness)
+        default: if !pipeReady(readiness.descriptor) { connectionReady(readiness) }
         }
     }
 
     private var waitingTime: Int32 {
         if !unread.isEmpty || !turnsDue.isEmpty || !replaysDue.isEmpty { return 0 }
         var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, max(1, lookAgainAt - now))
+        if let look = nextPipeLook { wait = min(wait, max(0, look - now)) }
         if isStopping || !isAccepting || !pending.isEmpty || !unfinished.isEmpty {
             wait = min(wait, max(1, housekeepingAt - now))
         }
@@ -270,7 +282,7 @@ package import Reactor
         while !acceptConnections() { closeDropped() }
         if isAccepting { epoll.remove(listener.descriptor) }
         listener.close()
-        stopServing()
+        closeBusListener()
         answerAllHolds(.shutdown)
         for descriptor in connections.indices where connections[descriptor].isOpen {
             // A request may be on its way already on a connection that looks idle.
@@ -283,7 +295,7 @@ package import Reactor
 
     private var mayStop: Bool {
         guard let stopDeadline else { return false }
-        return openConnections == 0 || now >= stopDeadline
+        return openConnections == 0 && !isAppendingFromPipes || now >= stopDeadline
     }
 }
 

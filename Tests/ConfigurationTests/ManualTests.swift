@@ -88,6 +88,12 @@ struct ManualTests {
             manual
         )
         check(
+            SettingsTable.pipe,
+            "[pipe /run/holdfast/bus.pipe]",
+            defaults: PipeSettings(path: "/run/holdfast/bus.pipe"),
+            manual
+        )
+        check(
             SettingsTable.quota,
             "[quota *]",
             defaults: QuotaRule(publisher: "*"),

@@ -157,6 +157,8 @@ struct SettingsReadTests {
         ("[bus]\nsocket", ["none", "/run/x"]),
         ("[quota alice@example.org]\nbytes", ["1", "1T", "any"]),
         ("[quota *]\nmessages", ["1", "any"]),
+        ("[pipe /run/a]\nchannel", ["by_line", "news/sport"]),
+        ("[pipe /run/a]\nchannels", ["**", "news/*, jobs/**"]),
     ])
     func `these values are allowed`(key: String, values: [String]) {
         for value in values { #expect(problems("\(key) = \(value)") == []) }
@@ -213,6 +215,10 @@ struct SettingsReadTests {
         ),
         ("[bus]\nsocket", ["bus.sock", "/run/", "/" + String(repeating: "x", count: 107)]),
         ("[bus]\nsocket_mode", ["0666", "0770"]),
+        ("[pipe /p]\nchannel", ["-/a", "a b", "~x"]),
+        ("[pipe /p]\nmode", ["0622", "0666"]),
+        ("[pipe /p]\nchannels", ["a**", ","]),
+        ("[pipe /p]\nchannel = a\nformat", ["xml", "JSON"]),
         ("[quota a]\nmessages", ["0", "-1", "1000000001", "none"]),
         ("[quota a]\nmessages = 1\nper", ["0s", "2d", "1s1"]),
         (
@@ -237,6 +243,28 @@ struct SettingsReadTests {
     }
 
     @Test(arguments: [
+        ("[pipe]", "f:1: section [pipe] lacks its path; as in [pipe /run/holdfast/bus.pipe]"),
+        (
+            "[pipe bus.pipe]",
+            "f:1: path 'bus.pipe' is not an absolute path; allowed: an absolute path of at most 1024 bytes"
+        ),
+        (
+            "[pipe /p]\nformat = json",
+            "f:2: 'format' means nothing where each line names its channel; allowed with channel = NAME"
+        ),
+        (
+            "[pipe /p]\nchannel = a\nchannels = b",
+            "f:3: 'channels' means nothing with channel = a; allowed with channel = by_line"
+        ),
+        (
+            "[quota a]\nper = 1h",
+            "f:1: [quota a] bounds nothing; add messages = NUMBER or bytes = SIZE"
+        ),
+        (
+            "[quota]\nbytes = 1",
+            "f:1: section [quota] lacks its publisher; as in [quota alice], or [quota *] for each who has no"
+                + " section of his own"
+        ),
         (
             "[retain]\ncount = 1",
             "f:1: section [retain] lacks its pattern of channels; as in [retain news/**]"
@@ -268,7 +296,7 @@ struct SettingsReadTests {
         ("[Hold]", "f:1: unknown section [Hold]; did you mean [hold]?"),
         (
             "[websocket]",
-            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [retain], [allow], [quota],"
+            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [pipe], [retain], [allow], [quota],"
                 + " [hold], [limits], [cors], [endpoint] and [log]"
         ),
         (

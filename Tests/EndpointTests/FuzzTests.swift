@@ -6,18 +6,6 @@ import Testing
 
 /// Random requests made of pieces that mean something, with bytes that do not.
 @Suite struct FuzzTests {
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
-    }
-
     private static let names = [
         "REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "SCRIPT_NAME", "PATH_INFO", "CONTENT_TYPE",
         "HTTP_ACCEPT", "HTTP_PREFER", "HTTP_IF_NONE_MATCH", "HTTP_ORIGIN", "HTTP_HOST",

@@ -213,6 +213,16 @@ package final class ChildProcess {
     /// How many descriptors it has open.
     package var openDescriptors: Int { Files.names(in: "/proc/\(pid)/fd").count }
 
+    /// CPU time it has used, user and system.
+    package var processorSeconds: Double {
+        let fields =
+            Files.text("/proc/\(pid)/stat").split(separator: ")").last?
+            .split(separator: " ") ?? []
+        guard fields.count > 13, let user = Double(fields[11]), let system = Double(fields[12])
+        else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     /// What each of them is: a path, or the kind of a socket.
     package var descriptorTargets: [String] {
         Files.names(in: "/proc/\(pid)/fd").compactMap { name in

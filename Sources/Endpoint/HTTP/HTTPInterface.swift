@@ -192,14 +192,16 @@ package struct HTTPInterface: Sendable {
             let query = Self.query(of: request)
             intent = .channels(
                 ChannelsRequest(
-                    from: try query.from.map { text throws(Problem) in try Self.channel(text) },
+                    from: try query.from.map { text throws(Problem) in
+                        try ChannelName(requested: text)
+                    },
                     limit: try Self.listLimit(query.limit),
                     only: nil,
                     shape: shape
                 )
             )
         case _ where name.hasPrefix("channels/"):
-            let channel = try Self.channel(String(name.dropFirst("channels/".utf8.count)))
+            let channel = try ChannelName(requested: String(name.dropFirst("channels/".utf8.count)))
             intent = .channels(
                 ChannelsRequest(from: channel, limit: 1, only: channel, shape: shape)
             )
@@ -308,18 +310,10 @@ package struct HTTPInterface: Sendable {
         var names: [ChannelName] = []
         names.reserveCapacity(texts.count)
         for text in texts {
-            let name = try Self.channel(text)
+            let name = try ChannelName(requested: text)
             if !names.contains(name) { names.append(name) }
         }
         return names
-    }
-
-    private static func channel(_ text: String) throws(Problem) -> ChannelName {
-        do throws(ChannelNameError) {
-            return try ChannelName(text)
-        } catch {
-            throw .badRequest("invalid_channel", sentence(error.description))
-        }
     }
 
     private static func listLimit(_ limit: String?) throws(Problem) -> Int {
@@ -331,9 +325,5 @@ package struct HTTPInterface: Sendable {
             )
         }
         return min(number, 10_000)
-    }
-
-    static func sentence(_ clause: String) -> String {
-        clause.prefix(1).uppercased() + clause.dropFirst() + "."
     }
 }

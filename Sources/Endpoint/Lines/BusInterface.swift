@@ -128,7 +128,7 @@ package struct BusInterface: Sendable {
         let words = Self.words(rest)
         // The reader saw to channel and length.
         guard words.count >= 2 else { throw Self.wrongPut }
-        let channel = try Self.channel(words[0])
+        let channel = try ChannelName(requested: words[0])
         var options: [String: String] = [:]
         for word in words.dropFirst(2) {
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -230,7 +230,7 @@ package struct BusInterface: Sendable {
         guard words.count <= 1 else {
             throw .badRequest("invalid_channel", "Write channels, or channels FROM.")
         }
-        let from = try words.first.map { text throws(Problem) in try Self.channel(text) }
+        let from = try words.first.map { text throws(Problem) in try ChannelName(requested: text) }
         return .channels(BusListing(from: from, command: command, rights: rights, peer: peer))
     }
 
@@ -258,15 +258,7 @@ package struct BusInterface: Sendable {
         in rest: ArraySlice<UInt8>
     ) throws(Problem) -> (ChannelName, ArraySlice<UInt8>) {
         let (word, text) = Self.firstWord(rest)
-        return (try Self.channel(String(decoding: word, as: UTF8.self)), text)
-    }
-
-    private static func channel(_ text: String) throws(Problem) -> ChannelName {
-        do throws(ChannelNameError) {
-            return try ChannelName(text)
-        } catch {
-            throw .badRequest("invalid_channel", HTTPInterface.sentence(error.description))
-        }
+        return (try ChannelName(requested: String(decoding: word, as: UTF8.self)), text)
     }
 
     private func channels(_ words: [String]) throws(Problem) -> [ChannelName] {
@@ -279,7 +271,7 @@ package struct BusInterface: Sendable {
         }
         var names: [ChannelName] = []
         for word in words {
-            let name = try Self.channel(word)
+            let name = try ChannelName(requested: word)
             if !names.contains(name) { names.append(name) }
         }
         return names

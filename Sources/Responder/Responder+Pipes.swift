@@ -1,0 +1,223 @@
+internal import Bus
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import Logging
+internal import Reactor
+
+/// Publishing what writers put into named pipes, by the process that serves the bus.
+extension Responder {
+    /// Opens all pipes, made if need be; every process does, so that they keep what is in them.
+    static func openPipes(_ settings: Settings) throws -> [PipeReader] {
+        try settings.pipes.map { try PipeReader($0, settings.limits) }
+    }
+
+    // MARK: Serving
+
+    /// This process serves the bus now.
+    func startPipes() {
+        let skipped = servingLock?.note ?? ""
+        for reader in pipes {
+            reader.isSkipping = skipped.contains("skip \(reader.pipe.name)\n")
+            watch(reader)
+            pump(reader)
+        }
+    }
+
+    private func watch(_ reader: PipeReader) {
+        do {
+            // By edges: a line that has not come to its end must not keep the loop running.
+            try epoll.add(reader.pipe.descriptor, [.read, .edge])
+        } catch {
+            logger.error("\(error)")
+        }
+    }
+
+    /// Another process may read them from now on: what is on its way into the log stays in the pipe, and may come twice.
+    func stopPipes() {
+        pipeTickets = [:]
+        for reader in pipes {
+            epoll.remove(reader.pipe.descriptor)
+            (reader.state, reader.lookAt) = (.idle, nil)
+        }
+    }
+
+    /// Opens anew what somebody has put another pipe in the place of.
+    func lookAtPipes() {
+        for reader in pipes where !reader.pipe.isInPlace && !reader.isAppending {
+            do throws(ServingProblem) {
+                let anew = try PipeReader(reader.settings, settings.limits)
+                logger.warning("the pipe \(reader.settings.path) was replaced; using the new one")
+                if isServing { epoll.remove(reader.pipe.descriptor) }
+                (reader.pipe, reader.interface) = (anew.pipe, anew.interface)
+                (reader.isSkipping, reader.lookAt) = (false, nil)
+                if isServing {
+                    watch(reader)
+                    pump(reader)
+                }
+            } catch {
+                if pipeTrouble != error.description { logger.error("\(error)") }
+                pipeTrouble = error.description
+            }
+        }
+    }
+
+    /// Whether the descriptor is a pipe's, which has something new.
+    func pipeReady(_ descriptor: Int32) -> Bool {
+        guard let reader = pipes.first(where: { $0.pipe.descriptor == descriptor }) else {
+            return false
+        }
+        // Where a long line comes in small pieces, not each of them is looked at.
+        if reader.incompleteBytes > 4096, let lookAt = reader.lookAt, lookAt > now {
+            reader.lookAt = min(lookAt, now + 10)
+        } else {
+            pump(reader)
+        }
+        return true
+    }
+
+    /// Looks at those whose time has come.
+    func lookAtDuePipes() {
+        for reader in pipes {
+            if let lookAt = reader.lookAt, now >= lookAt { pump(reader) }
+        }
+    }
+
+    /// When a pipe is to be looked at without being told.
+    var nextPipeLook: Int64? { isServing ? pipes.compactMap(\.lookAt).min() : nil }
+
+    var isAppendingFromPipes: Bool { pipes.contains { $0.isAppending } }
+
+    // MARK: Lines
+
+    /// Does what is at the front of the pipe, until the log has to be waited for or nothing is left.
+    private func pump(_ reader: PipeReader) {
+        reader.lookAt = nil
+        guard isServing, !isStopping, !reader.isAppending, tail != nil else {
+            if isServing, !isStopping, !reader.isAppending { reader.lookAt = now + 1000 }
+            return
+        }
+        var rounds = 0
+        while true {
+            let (bytes, isFull) = reader.pipe.peek()
+            guard !bytes.isEmpty else {
+                reader.incompleteBytes = 0
+                return
+            }
+            var at = 0
+            while at < bytes.count {
+                let rest = bytes[at...]
+                if reader.isSkipping {
+                    let end = rest.firstIndex(of: UInt8(ascii: "\n"))
+                    let count = end.map { $0 + 1 - at } ?? rest.count
+                    reader.pipe.take(count)
+                    at += count
+                    if end != nil { skip(reader, false) }
+                    continue
+                }
+                switch reader.interface.portion(rest, isFull: at == 0 && isFull) {
+                case .lines(let publication, let count, let byteCount):
+                    return append(publication, count, byteCount, rest, reader)
+                case .bad(let sentence, let beginning, let byteCount):
+                    refuse(sentence, beginning, reader)
+                    reader.pipe.take(byteCount)
+                    at += byteCount
+                case .nothing(let byteCount):
+                    reader.pipe.take(byteCount)
+                    at += byteCount
+                case .overlong(let beginning, let byteCount, let isWhole):
+                    refuse(
+                        "A line has at most \(reader.interface.lineLimit) bytes.",
+                        beginning,
+                        reader
+                    )
+                    if !isWhole { skip(reader, true) }
+                    reader.pipe.take(byteCount)
+                    at += byteCount
+                case .incomplete:
+                    // A writer's next piece is told; should that ever not be so, it is found a second later.
+                    reader.incompleteBytes = rest.count
+                    reader.lookAt = now + 1000
+                    return
+                }
+            }
+            rounds += 1
+            if rounds == 4 {
+                // The others want their turn too.
+                reader.lookAt = now
+                return
+            }
+        }
+    }
+
+    /// Notes beyond the process's life that the rest of a line is to be passed over.
+    private func skip(_ reader: PipeReader, _ skips: Bool) {
+        reader.isSkipping = skips
+        servingLock?.note = pipes.filter(\.isSkipping).map { "skip \($0.pipe.name)\n" }.joined()
+    }
+
+    private func append(
+        _ publication: Publication,
+        _ count: Int,
+        _ byteCount: Int,
+        _ bytes: ArraySlice<UInt8>,
+        _ reader: PipeReader
+    ) {
+        guard mayQueue(publication) else {
+            reader.lookAt = now + 50
+            return
+        }
+        lastTicket += 1
+        pipeTickets[lastTicket] = reader
+        reader.state = .appending(
+            byteCount: byteCount,
+            count: count,
+            beginning: String(decoding: bytes.prefix(80), as: UTF8.self)
+        )
+        append(publication, ticket: lastTicket)
+    }
+
+    /// The log's answer to a portion. Whether it was about one.
+    func pipeAppended(_ ticket: UInt64, _ outcome: AppendOutcome) -> Bool {
+        guard let reader = pipeTickets.removeValue(forKey: ticket) else { return false }
+        guard case .appending(let byteCount, let count, let beginning) = reader.state else {
+            return true
+        }
+        reader.state = .idle
+        switch outcome {
+        case .committed, .repeated:
+            metrics.pipeLines += UInt64(count)
+            reader.pipe.take(byteCount)
+            reader.saidWaiting = false
+        case .conflict:
+            refuse("The key was used for another message.", beginning, reader)
+            reader.pipe.take(byteCount)
+        case .full, .unavailable, .overQuota:
+            if !reader.saidWaiting {
+                reader.saidWaiting = true
+                logger.warning(
+                    "lines wait in the pipe \(reader.settings.path): the log is \(outcome == .full ? "full" : "not available")"
+                )
+            }
+            reader.lookAt = now + 1000
+            return true
+        }
+        if isStopping { return true }
+        // Not in the midst of what the log tells.
+        reader.lookAt = now
+        return true
+    }
+
+    private func refuse(_ sentence: String, _ beginning: String, _ reader: PipeReader) {
+        metrics.pipeRefusals += 1
+        refusedLines += 1
+        // A writer's mistake shows in each of its lines; one line a second is enough.
+        guard now >= refusalNoteAt else { return }
+        var metadata: Logger.Metadata = [
+            "pipe": "\(reader.settings.path)", "line": "\(beginning)",
+        ]
+        if refusedLines > 1 { metadata["refused"] = "\(refusedLines)" }
+        logger.warning("a line of a pipe is not published: \(sentence)", metadata: metadata)
+        (refusedLines, refusalNoteAt) = (0, now + 1000)
+    }
+}

@@ -1,0 +1,213 @@
+import Glibc
+import Harness
+import Testing
+
+/// Publishing by writing to a named pipe, from real shells and programs.
+@Suite struct PipeTests {
+    private static let pipe = "bus.pipe"
+
+    private func with(
+        _ section: String = "",
+        _ settings: String = HoldfastServer.open,
+        _ body: (HoldfastServer, _ pipe: String) throws -> Void
+    ) throws {
+        let directory = try TestDirectory()
+        let path = directory.file(Self.pipe)
+        try HoldfastServer.with(settings + "[pipe \(path)]\n" + section) { server in
+            // Whoever reads has the lock before the socket is there.
+            _ = try server.busClient()
+            try body(server, path)
+        }
+    }
+
+    private func shell(_ command: String, _ server: HoldfastServer) throws {
+        let run = try ChildProcess.run("/bin/sh", ["-c", command], directory: server.directory)
+        guard run.exit == .exited(0) else { throw HarnessError(run.error) }
+    }
+
+    private func texts(_ channel: String, _ server: HoldfastServer, count: Int) throws -> [String] {
+        var found: [String] = []
+        try waitUntil("\(count) messages, \(found.count) are there") {
+            var cursor = "first"
+            found = []
+            while true {
+                let answer = try server.get("/push/\(channel)?since=\(cursor)").json
+                found += answer["messages"].array.map { $0["data"].string ?? "\($0["data"])" }
+                cursor = answer["cursor"].string ?? ""
+                if answer["more"] != true { return found.count >= count }
+            }
+        }
+        return found
+    }
+
+    @Test func `echo publishes, and a held poll gets it`() throws {
+        try with { server, pipe in
+            let held = try server.hold("/push/chat?wait=25")
+            try shell("printf 'chat\\thello\\n' > \(pipe)", server)
+            #expect(try held.answer().json["messages"][0]["data"] == "hello")
+            try shell(#"echo '{"channel":"chat","data":{"n":1}}' > \#(pipe)"#, server)
+            let messages = try server.get("/push/chat?since=first&wait=25&limit=2").json["messages"]
+            try waitUntil("the second") { try server.metrics()["holdfast_pipe_lines_total"] == 2 }
+            #expect(messages[0]["data"] == "hello")
+        }
+    }
+
+    @Test func `a pipe bound to a channel takes whole lines`() throws {
+        try with("channel = logs\n") { server, pipe in
+            try shell("seq -f 'line\t%g' 1 2000 > \(pipe)", server)
+            #expect(try texts("logs", server, count: 1000).last == "line\t2000")
+        }
+    }
+
+    @Test func `lines of many writers who come and go are neither lost nor mixed`() throws {
+        let retain = "[retain **]\ncount = 100000\n"
+        try with("", HoldfastServer.open + retain) { server, pipe in
+            let writers = try (0..<8).map { writer in
+                let text = String(repeating: "x", count: 100 * writer)
+                let loop =
+                    "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo 'c\(writer)\t'$i:\(text) > \(pipe); done"
+                return try ChildProcess(
+                    "/bin/bash",
+                    ["-c", loop.replacing("\\t", with: "\t")],
+                    name: "writer\(writer)",
+                    directory: server.directory
+                )
+            }
+            for writer in writers { #expect(try writer.wait() == .exited(0)) }
+            for writer in 0..<8 {
+                let text = String(repeating: "x", count: 100 * writer)
+                let expected = (1...200).map { "\($0):\(text)" }
+                #expect(try texts("c\(writer)", server, count: 200) == expected)
+            }
+            #expect(try server.metrics()["holdfast_pipe_refusals_total"] == 0)
+        }
+    }
+
+    @Test func `a bad line is counted and logged with its beginning, and the next is read`() throws
+    {
+        try with("channels = a\n") { server, pipe in
+            try shell("printf 'no tab here\\nb\\tnot allowed\\n{\\na\\tfine\\n' > \(pipe)", server)
+            #expect(try texts("a", server, count: 1) == ["fine"])
+            #expect(try server.metrics()["holdfast_pipe_refusals_total"] == 3)
+            #expect(server.log.contains("no tab here"))
+            #expect(server.log.contains(pipe))
+        }
+    }
+
+    @Test func `an overlong line is passed over to its end, however long`() throws {
+        let limits = "[limits]\nmessage_bytes = 4k\n"
+        try with("channel = a\n", HoldfastServer.open + limits) { server, pipe in
+            // Longer than the pipe holds, and one that is only longer than a line may be.
+            try shell(
+                "(head -c 3000000 /dev/zero | tr '\\0' y; echo; echo one;"
+                    + " head -c 6000 /dev/zero | tr '\\0' z; echo; echo two) > \(pipe)",
+                server
+            )
+            #expect(try texts("a", server, count: 2) == ["one", "two"])
+            #expect(try server.metrics()["holdfast_pipe_refusals_total"] == 2)
+            #expect(server.log.contains("yyyyyyyy"))
+        }
+    }
+
+    @Test func `a line without its end is waited for, without the loop running meanwhile`() throws {
+        try with { server, pipe in
+            let file = open(pipe, O_WRONLY)
+            defer { close(file) }
+            func put(_ text: String) { _ = write(file, text, text.utf8.count) }
+            put("a\thel")
+            try shell("printf 'lo\\n' > \(pipe)", server)
+            #expect(try texts("a", server, count: 1) == ["hello"])
+            put("a\t" + String(repeating: "x", count: 5000))
+            let process = try #require(server.process)
+            let before = process.processorSeconds
+            poll(nil, 0, 1000)
+            #expect(process.processorSeconds - before < 0.5)
+            put("\n")
+            #expect(try texts("a", server, count: 2)[1].utf8.count == 5000)
+        }
+    }
+
+    @Test func `what waits in the pipe while nobody serves is published afterwards`() throws {
+        try with { server, pipe in
+            try server.stop()
+            // Opened by nobody now: as a program that keeps it open.
+            let file = open(pipe, O_RDWR | O_NONBLOCK)
+            defer { close(file) }
+            _ = write(file, "a\twaited\n", 9)
+            try server.start()
+            #expect(try texts("a", server, count: 1) == ["waited"])
+        }
+    }
+
+    @Test func `another process goes on when the reader is killed, and loses nothing`() throws {
+        let directory = try TestDirectory()
+        let pipe = directory.file(Self.pipe)
+        let settings =
+            HoldfastServer.open + "[retain **]\ncount = 1000000\n[pipe \(pipe)]\nchannel = a\n"
+        try HoldfastGroup.with(2, settings) { group in
+            _ = try group.busClient()
+            let writer = try ChildProcess(
+                "/bin/bash",
+                ["-c", "for ((i = 1; i <= 20000; i++)); do echo $i; done > \(pipe)"],
+                name: "writer",
+                directory: group.directory
+            )
+            for round in 1...3 {
+                try waitUntil("some more lines") {
+                    let newest = try group[0].get("/push/a?since=last:1").json["messages"][0]
+                    return Int(newest["data"].string ?? "").map { $0 >= round * 4000 } ?? false
+                }
+                let server = try group.serving()
+                try server.kill()
+                try server.start()
+            }
+            #expect(try writer.wait() == .exited(0))
+            let found = try texts("a", group[0], count: 20000).compactMap { Int($0) }
+            // A portion that was committed and not taken out yet may have come twice, as a whole.
+            var next = 1
+            var repeats = 0
+            for number in found {
+                if number == next { next += 1 } else { repeats += 1 }
+                #expect(number <= next)
+            }
+            #expect(next == 20001)
+            #expect(repeats <= 3 * 64)
+        }
+    }
+
+    @Test func `a line with a key comes once, however often it is written`() throws {
+        try with { server, pipe in
+            let line = #"{"channel":"a","data":1,"key":"k"}"#
+            let other = #"{"channel":"a","data":2,"key":"k"}"#
+            try shell("printf '\(line)\\n\(line)\\n\(other)\\na\\tend\\n' > \(pipe)", server)
+            #expect(try texts("a", server, count: 2) == ["number(1.0)", "end"])
+            #expect(try server.metrics()["holdfast_pipe_refusals_total"] == 1)
+            #expect(server.log.contains("used for another message"))
+        }
+    }
+
+    @Test func `the pipe has the mode that keeps others from reading`() throws {
+        try with { server, pipe in
+            var info = stat()
+            #expect(stat(pipe, &info) == 0)
+            #expect(info.st_mode & S_IFMT == S_IFIFO)
+            #expect(info.st_mode & 0o7777 == 0o620)
+            try Files.remove(pipe)
+            try waitUntil("it is made again") { Files.exists(pipe) }
+            try shell("printf 'a\\tagain\\n' > \(pipe)", server)
+            #expect(try texts("a", server, count: 1) == ["again"])
+        }
+    }
+
+    @Test func `something else at its place is said in a sentence`() throws {
+        let server = try HoldfastServer(
+            HoldfastServer.open + "[pipe \(TestDirectory().path)]\n"
+        )
+        let path = server.directory.file("file")
+        try server.directory.write("", to: "file")
+        try server.writeSettings(HoldfastServer.open + "[pipe \(path)]\n")
+        try server.launch()
+        #expect(try server.process?.wait() == .exited(1))
+        #expect(server.log.contains("\(path) is not a named pipe"))
+    }
+}

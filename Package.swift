@@ -58,10 +58,16 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "BusClient",
+            dependencies: ["Bus", "Configuration", "Endpoint", "Reactor", "CLinux"],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "holdfast",
             dependencies: [
-                "Bus", "Configuration", "Responder", "CLinux", log,
+                "Bus", "BusClient", "Channels", "Configuration", "FastCGI", "Reactor", "Responder", "CLinux",
+                log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings

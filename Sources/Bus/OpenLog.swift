@@ -31,8 +31,14 @@ final class OpenLog {
 
     /// Opens the log, made if need be; under the gate, which it takes and leaves itself.
     ///
-    /// - Parameter suspect: read all of the file first, since something in it looked damaged.
-    static func open(_ shared: LogShared, suspect: Bool) throws -> OpenLog {
+    /// - Parameters:
+    ///   - suspect: read all of the file first, since something in it looked damaged.
+    ///   - newEpochBecause: begin a new epoch although nothing asks for it.
+    static func open(
+        _ shared: LogShared,
+        suspect: Bool,
+        newEpochBecause given: String? = nil
+    ) throws -> OpenLog {
         let directory = try BusDirectory(settings: shared.settings)
         try directory.enter()
         defer { directory.leave() }
@@ -46,7 +52,7 @@ final class OpenLog {
             if suspect, try !store.isSound() {
                 throw DatabaseError(resultCode: .SQLITE_CORRUPT)
             }
-            return try begin(directory, page, witness, store, shared)
+            return try begin(directory, page, witness, store, shared, given)
         } catch let error as DatabaseError where error.isDamage {
             let name = try setAside(directory, shared)
             shared.deliver(
@@ -91,7 +97,8 @@ final class OpenLog {
         _ page: WakePage,
         _ witness: Witness?,
         _ store: LogStore,
-        _ shared: LogShared
+        _ shared: LogShared,
+        _ given: String? = nil
     ) throws -> OpenLog {
         guard let identity = FileIdentity(path: directory.logPath) else {
             throw LogProblem("log.sqlite was taken away while it was being opened")
@@ -106,13 +113,14 @@ final class OpenLog {
         let time = shared.time().time
         let (state, stamp, reason) = try store.transaction(time) {
             () throws -> (LogState, Int64, String?) in
-            let reason = reasonForNewEpoch(
-                witness,
-                identity,
-                store.state,
-                epoch: try store.reading.epochs()?.current,
-                boot: shared.clocks.bootName
-            )
+            let reason =
+                reasonForNewEpoch(
+                    witness,
+                    identity,
+                    store.state,
+                    epoch: try store.reading.epochs()?.current,
+                    boot: shared.clocks.bootName
+                ) ?? given
             if reason != nil { try store.beginRandomEpoch() }
             store.state.boot = shared.clocks.bootName
             guard let epochs = try store.reading.epochs() else {

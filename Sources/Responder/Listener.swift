@@ -14,12 +14,21 @@ package final class Listener {
     /// The path to remove when the process ends, with the inode that is ours.
     private let path: (text: String, device: UInt64, inode: UInt64)?
 
+    package var isOpen: Bool { descriptor >= 0 }
+
     /// -1 once closed.
     package var descriptor: Int32 {
         switch socket {
         case .some(let socket): socket.number
         case .none: -1
         }
+    }
+
+    /// None: nobody connects.
+    package init() {
+        socket = nil
+        lock = nil
+        path = nil
     }
 
     /// Turns away who comes from now on. A socket that others share goes on in their hands.

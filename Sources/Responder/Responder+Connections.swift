@@ -55,7 +55,8 @@ extension Responder {
     }
 
     private func resumeAccepting() {
-        guard !isAccepting, !isStopping, openConnections < connectionLimit, now >= acceptAgainAt
+        guard listener.isOpen, !isAccepting, !isStopping, openConnections < connectionLimit,
+            now >= acceptAgainAt
         else {
             return
         }

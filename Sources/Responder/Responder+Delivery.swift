@@ -3,6 +3,7 @@ internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import Glibc
 internal import Logging
 internal import Reactor
 
@@ -21,6 +22,10 @@ extension Responder {
             opened(state)
             serveCaughtUp(all: true)
             askToServe()
+            if let client = waitingClient {
+                waitingClient = nil
+                addBusPeer(client, LocalPeer(user: geteuid(), groups: [getegid()], isOwner: true))
+            }
         case .committed(let batch):
             guard let news = tail?.receive(batch) else { return }
             deliver(news, committedAt: nanoseconds)

@@ -72,6 +72,10 @@ package import Reactor
     var lookAgainAt: Int64 = .max
     var siblings: Siblings?
 
+    /// Of a responder for one client alone: who waits until the log is open.
+    var waitingClient: Int32?
+    private let isForOneClient: Bool
+
     // Named pipes
     let pipes: [PipeReader]
     var pipeTickets: [UInt64: PipeReader] = [:]
@@ -114,12 +118,21 @@ package import Reactor
 
     var isStopping: Bool { stopDeadline != nil }
 
+    /// What a responder is there for.
+    package enum Role {
+        /// Web servers connect, and whoever has the lock serves the bus.
+        case service
+        /// One client of the bus has a connected socket, and nobody else comes: `run` returns when it is gone.
+        case oneClient(Int32)
+    }
+
     /// Opens the socket and starts the log; `run` does the rest.
     ///
     /// `signals` delivers SIGTERM, SIGINT and SIGHUP; `reload` reads the ini file anew at SIGHUP, or says
     /// in the log why it can't and returns nil.
     package init(
         settings: Settings,
+        role: Role = .service,
         descriptorLimit: Int,
         logger: Logger,
         signals: SignalDescriptor,
@@ -132,14 +145,21 @@ package import Reactor
         connectionLimit = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64))
         interface = HTTPInterface(settings: settings)
         busInterface = Self.busInterface(settings, logger)
-        servesBus = settings.bus.socket != nil || !settings.pipes.isEmpty
-        pipes = try Self.openPipes(settings)
+        switch role {
+        case .service:
+            servesBus = settings.bus.socket != nil || !settings.pipes.isEmpty
+            pipes = try Self.openPipes(settings)
+            listener = try Listener(settings.fastcgi)
+            isForOneClient = false
+        case .oneClient(let descriptor):
+            (servesBus, pipes, listener) = (false, [], Listener())
+            (waitingClient, isForOneClient) = (descriptor, true)
+        }
         codec = try Codec()
         framing = Self.framingLimits(settings)
         epoll = try Epoll()
         let mailbox = try Mailbox<News>()
         self.mailbox = mailbox
-        listener = try Listener(settings.fastcgi)
         now = MonotonicClock.milliseconds()
         startedAt = now
         deadlines = DeadlineWheel(now: now)
@@ -154,7 +174,11 @@ package import Reactor
         )
         try epoll.add(mailbox.descriptor, .read)
         try epoll.add(signals.number, .read)
-        try epoll.add(listener.descriptor, [.read, .exclusive])
+        if listener.isOpen {
+            try epoll.add(listener.descriptor, [.read, .exclusive])
+        } else {
+            isAccepting = false
+        }
     }
 
     deinit {
@@ -294,7 +318,9 @@ package import Reactor
     }
 
     private var mayStop: Bool {
-        guard let stopDeadline else { return false }
+        guard let stopDeadline else {
+            return isForOneClient && waitingClient == nil && openConnections == 0
+        }
         return openConnections == 0 && !isAppendingFromPipes || now >= stopDeadline
     }
 }

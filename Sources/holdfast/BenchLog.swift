@@ -14,7 +14,7 @@ struct BenchLog: ParsableCommand {
         name: .shortAndLong,
         help: "The ini file; its bus directory must be one for the measurement."
     )
-    var config = IniFileReader.standardPath
+    var config = IniFileReader.usualPath
 
     func run() throws {
         switch IniFileReader.read(config) {

@@ -9,8 +9,11 @@ struct Check: ParsableCommand {
         discussion: "Exits 0 if the file is right and 1 if it is not."
     )
 
-    @Option(name: .shortAndLong, help: "The ini file.")
-    var config = IniFileReader.standardPath
+    @Option(
+        name: .shortAndLong,
+        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini)."
+    )
+    var config = IniFileReader.usualPath
 
     @Flag(help: "Print the settings in force, with all defaults filled in.")
     var print = false

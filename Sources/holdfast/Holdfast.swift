@@ -12,7 +12,10 @@ struct Holdfast: ParsableCommand {
             request until a message comes, and answers it.
             """,
         version: Version.current,
-        subcommands: [Serve.self, Check.self, BenchLog.self],
+        subcommands: [
+            Serve.self, Check.self, Pub.self, Sub.self, StatusCommand.self, ChannelsCommand.self,
+            Top.self, LogCommand.self, BenchLog.self,
+        ],
         defaultSubcommand: Serve.self
     )
 }

@@ -3,7 +3,11 @@ internal import Glibc
 
 /// Where the ini file is, and what is in it.
 enum IniFileReader {
-    static let standardPath = "/etc/holdfast.ini"
+    /// Where it is where nobody says otherwise: HOLDFAST_INI in the environment, else the usual place.
+    static let usualPath: String = {
+        let named = unsafe getenv("HOLDFAST_INI").map { unsafe String(cString: $0) } ?? ""
+        return named.isEmpty ? "/etc/holdfast.ini" : named
+    }()
 
     /// The settings, or every problem as a line for people.
     static func read(_ path: String) -> Result<Settings, IniFileProblems> {

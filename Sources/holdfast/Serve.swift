@@ -15,8 +15,11 @@ struct Serve: ParsableCommand {
             """
     )
 
-    @Option(name: .shortAndLong, help: "The ini file.")
-    var config = IniFileReader.standardPath
+    @Option(
+        name: .shortAndLong,
+        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini)."
+    )
+    var config = IniFileReader.usualPath
 
     func run() throws {
         keepStandardDescriptorsOpen()

@@ -1,7 +1,7 @@
 /// The members of a JSON object that `JSONText` has let through: valid, and without white space between its parts.
-enum JSONMembers {
+package enum JSONMembers {
     /// Names, unescaped, and where their values stand; nil where the text is no object.
-    static func of(_ text: [UInt8]) -> [(name: String, value: Range<Int>)]? {
+    package static func of(_ text: [UInt8]) -> [(name: String, value: Range<Int>)]? {
         guard text.first == UInt8(ascii: "{") else { return nil }
         var members: [(name: String, value: Range<Int>)] = []
         var at = 1

@@ -1,0 +1,113 @@
+internal import CLinux
+internal import Glibc
+internal import Reactor
+
+/// A connection to the bus socket: bytes out, lines back; waits, but never longer than it is told.
+package final class LineConnection {
+    package enum Line: Equatable {
+        case line([UInt8])
+        /// Nothing came in time.
+        case nothing
+        /// The other side has closed; what had begun as a line is dropped.
+        case end
+    }
+
+    private let descriptor: OwnedDescriptor
+    private var unread: [UInt8] = []
+    private var looked = 0
+
+    /// Takes over a connected socket.
+    package init(_ descriptor: Int32) { self.descriptor = OwnedDescriptor(descriptor) }
+
+    /// Connects to a path; nil with errno where that fails.
+    package static func connect(_ path: String) -> LineConnection? {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(path.utf8)
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            errno = ENAMETOOLONG
+            return nil
+        }
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        let descriptor = socket(AF_UNIX, type, 0)
+        guard descriptor >= 0 else { return nil }
+        let outcome = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard outcome == 0 else {
+            let code = errno
+            close(descriptor)
+            errno = code
+            return nil
+        }
+        return LineConnection(descriptor)
+    }
+
+    package var number: Int32 { descriptor.number }
+
+    /// Sends all of it. False where the other side has closed, or takes nothing until the deadline.
+    package func send(_ bytes: [UInt8], until deadline: Int64) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let outcome = unsafe bytes.withUnsafeBytes { all in
+                unsafe SystemCalls.send(
+                    descriptor.number,
+                    UnsafeRawBufferPointer(rebasing: all[sent...])
+                )
+            }
+            switch outcome {
+            case .bytes(let count): sent += count
+            case .ended: return false
+            case .wouldBlock:
+                guard wait(for: POLLOUT, until: deadline) else { return false }
+            }
+        }
+        return true
+    }
+
+    /// The next line without its end.
+    package func next(until deadline: Int64) -> Line {
+        while true {
+            if let line = takeLine() { return .line(line) }
+            guard wait(for: POLLIN, until: deadline) else { return .nothing }
+            if !receive() { return .end }
+        }
+    }
+
+    /// A line that has come already, or nil.
+    package func takeLine() -> [UInt8]? {
+        guard let end = unread[looked...].firstIndex(of: UInt8(ascii: "\n")) else {
+            looked = unread.count
+            return nil
+        }
+        let line = Array(unread[..<end])
+        unread.removeFirst(end + 1)
+        looked = 0
+        return line
+    }
+
+    /// Takes in what has come, or waits for it; false at the end.
+    package func receive() -> Bool {
+        let count = SystemCalls.retrying {
+            unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
+                let count = unsafe recv(descriptor.number, buffer.baseAddress, buffer.count, 0)
+                if count > 0 { unsafe unread.append(contentsOf: buffer[..<count]) }
+                return count
+            }
+        }
+        return count > 0
+    }
+
+    private func wait(for event: Int32, until deadline: Int64) -> Bool {
+        while true {
+            let left = deadline - MonotonicClock.milliseconds()
+            if left <= 0 { return false }
+            var look = pollfd(fd: descriptor.number, events: Int16(event), revents: 0)
+            let ready = unsafe poll(&look, 1, Int32(clamping: left))
+            if ready > 0 { return true }
+        }
+    }
+}

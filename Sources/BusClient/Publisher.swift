@@ -1,0 +1,84 @@
+internal import Foundation
+internal import Reactor
+
+/// Publishes so that each message is committed once, also across the end of the process that serves the bus: every
+/// command has an idempotency key, and one whose answer does not come is repeated.
+package final class Publisher {
+    private let door: BusDoor
+    private let timeoutMilliseconds: Int64
+    private var connection: LineConnection?
+    private let keys = UUID().uuidString
+    private var sent = 0
+
+    package init(_ door: BusDoor, timeoutSeconds: Int) {
+        self.door = door
+        timeoutMilliseconds = Int64(timeoutSeconds) * 1000
+    }
+
+    /// Publishes a body with the options of `put`, and returns the answer; waits for it at most the time given.
+    ///
+    /// - Parameters:
+    ///   - options: as `put` has them, without `key`.
+    ///   - key: the caller's own, or nil.
+    package func put(
+        _ body: [UInt8],
+        to channel: String,
+        options: [String],
+        key: String? = nil
+    ) throws -> BusAnswer {
+        sent += 1
+        let words =
+            ["put", channel, "\(body.count)"] + options
+            + ["key=\(Self.escaped(key ?? "\(keys)-\(sent)"))"]
+        let command = Array((words.joined(separator: " ") + "\n").utf8) + body
+        let deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
+        var last: BusAnswer?
+        while true {
+            let now = MonotonicClock.milliseconds()
+            guard now < deadline else {
+                throw last?.refusal
+                    ?? BusClientError.late(
+                        "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been kept"
+                    )
+            }
+            if let answer = try ask(command, until: deadline) {
+                if !answer.isPassing {
+                    if let refusal = answer.refusal { throw refusal }
+                    return answer
+                }
+                last = answer
+            }
+            // A moment for another process to take over, or for the log to come back.
+            Thread.sleep(forTimeInterval: last == nil ? 0.01 : 0.25)
+        }
+    }
+
+    /// One command and its answer; nil where the connection ended before it.
+    private func ask(_ command: [UInt8], until deadline: Int64) throws -> BusAnswer? {
+        let connection = try connection ?? door.open(until: deadline)
+        self.connection = connection
+        guard connection.send(command, until: deadline) else {
+            self.connection = nil
+            return nil
+        }
+        switch connection.next(until: deadline) {
+        case .line(let line): return try BusAnswer(line)
+        case .nothing, .end:
+            self.connection = nil
+            return nil
+        }
+    }
+
+    /// A value of an option, whose blanks and percent signs must not be taken for something else.
+    package static func escaped(_ value: String) -> String {
+        var text = ""
+        for byte in value.utf8 {
+            if byte > 0x20, byte != 0x25, byte != 0x7F {
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+            }
+        }
+        return text
+    }
+}

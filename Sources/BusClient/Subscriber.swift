@@ -1,0 +1,85 @@
+internal import Glibc
+internal import Reactor
+
+/// Follows channels, and comes back with its cursor when the connection ends.
+package final class Subscriber {
+    package enum Event {
+        /// As the bus sent it: hello, message, gap, ping or bye.
+        case line(BusAnswer)
+        /// Nobody reads our output any more.
+        case outputClosed
+    }
+
+    private let door: BusDoor
+    private let channels: [String]
+    private var since: String
+    private var connection: LineConnection?
+    /// Twice the heartbeat and a bit: then the other side is gone without a word, or stopped.
+    private static let silenceMilliseconds: Int64 = 40_000
+
+    /// - Parameter since: a cursor, or what stands for one.
+    package init(_ door: BusDoor, channels: [String], since: String) {
+        self.door = door
+        self.channels = channels
+        self.since = since
+    }
+
+    /// Waits for the next line. A message is reported once: behind it goes on who reconnects.
+    package func next() throws -> Event {
+        var pause: Int64 = 20
+        while true {
+            if let connection {
+                switch try line(connection) {
+                case .some(let event): return event
+                case .none:
+                    self.connection = nil
+                    if isOutputClosed(waiting: 20) { return .outputClosed }
+                }
+            }
+            do {
+                let deadline = MonotonicClock.milliseconds() + 10_000
+                let opened = try door.open(until: deadline)
+                let command = "subscribe \(channels.joined(separator: " ")) since \(since)\n"
+                if opened.send(Array(command.utf8), until: deadline) { connection = opened }
+            } catch let error as BusClientError {
+                // Whoever was connected once waits for the service to come back.
+                guard hasBegun, error.exitCode != 1 else { throw error }
+                if isOutputClosed(waiting: pause) { return .outputClosed }
+                pause = min(2000, pause * 2)
+            }
+        }
+    }
+
+    private var hasBegun = false
+
+    /// The next event of a connection; nil where it has ended.
+    private func line(_ connection: LineConnection) throws -> Event? {
+        let deadline = MonotonicClock.milliseconds() + Self.silenceMilliseconds
+        while true {
+            if let line = connection.takeLine() { return try take(line) }
+            guard MonotonicClock.milliseconds() < deadline else { return nil }
+            var looks = [
+                pollfd(fd: connection.number, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: 1, events: 0, revents: 0),
+            ]
+            _ = unsafe poll(&looks, 2, 1000)
+            if looks[1].revents & Int16(POLLERR) != 0 { return .outputClosed }
+            if looks[0].revents != 0, !connection.receive() { return nil }
+        }
+    }
+
+    private func take(_ line: [UInt8]) throws -> Event? {
+        let answer = try BusAnswer(line)
+        if answer.isPassing { return nil }
+        if let refusal = answer.refusal { throw refusal }
+        hasBegun = true
+        if let cursor: String = answer["cursor"] ?? answer["id"] { since = cursor }
+        return .line(answer)
+    }
+
+    private func isOutputClosed(waiting milliseconds: Int64) -> Bool {
+        var look = pollfd(fd: 1, events: 0, revents: 0)
+        _ = unsafe poll(&look, 1, Int32(milliseconds))
+        return look.revents & Int16(POLLERR) != 0
+    }
+}

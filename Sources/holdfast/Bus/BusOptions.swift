@@ -1,0 +1,104 @@
+internal import ArgumentParser
+internal import BusClient
+internal import CLinux
+internal import Channels
+internal import Configuration
+internal import Foundation
+internal import Logging
+internal import Reactor
+internal import Responder
+
+/// How a command gets at the bus.
+struct BusOptions: ParsableArguments {
+    @Option(
+        name: .shortAndLong,
+        help:
+            "The ini file, which says where the bus is (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+        completion: .file(extensions: ["ini"])
+    )
+    var config = IniFileReader.usualPath
+
+    @Option(
+        help: "The bus socket, instead of what the ini file says.",
+        completion: .file()
+    )
+    var socket: String?
+
+    /// - Returns: the way to the bus; the process is prepared for pipelines.
+    func door() throws -> BusDoor {
+        if let socket {
+            return BusDoor(path: socket, settings: nil) {
+                throw BusClientError.absent("only the socket is known")
+            }
+        }
+        let settings: Settings
+        switch IniFileReader.read(config) {
+        case .success(let read): settings = read
+        case .failure(let problems):
+            for line in problems.lines { StandardError.write(line) }
+            StandardError.write(
+                "name the bus socket with --socket, or another ini file with --config"
+            )
+            throw ExitCode(EX_CONFIG)
+        }
+        guard let path = settings.bus.socket else {
+            throw BusClientError.absent("socket = none in \(config): there is no bus socket")
+        }
+        return BusDoor(path: path, settings: settings.bus) {
+            try DirectBus.connect(settings)
+        }
+    }
+
+    /// Runs a command's body and ends the process with the code its error asks for.
+    static func exiting(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as BusClientError {
+            StandardError.write("holdfast: \(error)")
+            throw ExitCode(error.exitCode)
+        }
+    }
+}
+
+/// A bus that no process serves: a responder inside this one, for this one alone.
+enum DirectBus {
+    /// Our end of a socket whose other end it serves, until we close ours.
+    static func connect(_ settings: Settings) throws -> Int32 {
+        var ends: [Int32] = [-1, -1]
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard unsafe socketpair(AF_UNIX, type, 0, &ends) == 0 else {
+            throw SystemError("make", on: "a pair of sockets", code: errno)
+        }
+        let theirs = ends[1]
+        _ = fcntl(theirs, F_SETFL, O_NONBLOCK)
+        let level = LogLevel(.warning)
+        LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
+        Thread.detachNewThread {
+            let logger = Logger(label: "holdfast")
+            do {
+                let responder = try Responder(
+                    settings: settings,
+                    role: .oneClient(theirs),
+                    descriptorLimit: 64,
+                    logger: logger,
+                    signals: SignalDescriptor([]),
+                    reload: { nil }
+                )
+                try responder.run()
+            } catch {
+                logger.critical("\(error)")
+                exit(BusClientError.absent("").exitCode)
+            }
+        }
+        return ends[0]
+    }
+}
+
+/// A channel's name as an argument, or why it is none.
+func channelArgument(_ text: String) throws -> ChannelName {
+    do {
+        return try ChannelName(text)
+    } catch {
+        throw ValidationError("\(error)")
+    }
+}

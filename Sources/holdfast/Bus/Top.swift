@@ -1,0 +1,92 @@
+internal import ArgumentParser
+internal import BusClient
+internal import Foundation
+internal import Reactor
+
+/// `holdfast top`: how it goes, again and again.
+struct Top: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows live what is held, rates, endings by reason and the busiest channels.",
+        discussion:
+            "In a terminal the screen is redrawn; else each turn is one plain line. Ctrl-C ends it."
+    )
+
+    @OptionGroup var bus: BusOptions
+
+    @Option(help: "Seconds between two looks.")
+    var interval = 1
+
+    @Option(help: "End after so many looks.")
+    var count: Int?
+
+    func validate() throws {
+        guard interval > 0 else { throw ValidationError("--interval is at least 1.") }
+    }
+
+    func run() throws {
+        try BusOptions.exiting {
+            let door = try bus.door()
+            let screen = isatty(1) == 1
+            var before: (status: Status, at: Int64)?
+            var looks = 0
+            while true {
+                let status = Status(try BusQuestion.ask("status", door))
+                let now = MonotonicClock.milliseconds()
+                let rates = Rates(status, since: before)
+                before = (status, now)
+                if screen {
+                    let answer = try BusQuestion.ask("channels", door)
+                    draw(status, rates, answer["channels"] ?? [])
+                } else {
+                    Output.write(Array(rates.line(status).utf8))
+                }
+                looks += 1
+                if looks == count { return }
+                Thread.sleep(forTimeInterval: Double(interval))
+            }
+        }
+    }
+
+    private func draw(_ status: Status, _ rates: Rates, _ channels: [[String: Any]]) {
+        var size = winsize()
+        let known = unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_row > 10
+        let (height, width) = known ? (Int(size.ws_row), Int(size.ws_col)) : (24, 80)
+        var lines = [rates.line(status), ""] + status.text
+        let busiest = channels.map(ChannelRow.init).sorted { $0.held > $1.held }
+        lines += [""] + Table.lines(ChannelRow.heading, busiest.map(\.cells))
+        // Home, each line with its rest cleared, then what was below.
+        let shown = lines.prefix(height - 1).map { $0.prefix(width) + "\u{1b}[K" }
+        Output.write(Array(("\u{1b}[H" + shown.joined(separator: "\n") + "\u{1b}[J").utf8))
+    }
+}
+
+/// What happened a second between two looks.
+private struct Rates {
+    private var deliveries = 0.0
+    private var messages = 0.0
+    private var requests = 0.0
+    private var endings: [(name: String, rate: Double)] = []
+
+    init(_ status: Status, since before: (status: Status, at: Int64)?) {
+        guard let before else { return }
+        let seconds = Double(max(1, MonotonicClock.milliseconds() - before.at)) / 1000
+        // A process that was started anew counts from zero.
+        func rate(_ now: Int, _ then: Int) -> Double { Double(max(0, now - then)) / seconds }
+        deliveries = rate(status.deliveries, before.status.deliveries)
+        messages = rate(status.messages, before.status.messages)
+        requests = rate(status.requests, before.status.requests)
+        endings = status.endings.map { ending in
+            let then = before.status.endings.first { $0.name == ending.name }?.count ?? 0
+            return (ending.name, rate(ending.count, then))
+        }.filter { $0.rate > 0 }
+    }
+
+    func line(_ status: Status) -> String {
+        func text(_ rate: Double) -> String { String(format: rate < 10 ? "%.1f" : "%.0f", rate) }
+        var line =
+            "held \(status.held)  published \(text(messages))/s  delivered \(text(deliveries))/s"
+        line += "  requests \(text(requests))/s"
+        for ending in endings { line += "  \(ending.name) \(text(ending.rate))/s" }
+        return line
+    }
+}

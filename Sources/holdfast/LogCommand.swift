@@ -1,0 +1,71 @@
+internal import ArgumentParser
+internal import Bus
+internal import Configuration
+internal import Foundation
+
+/// `holdfast log`: looking after the log's file.
+struct LogCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "log",
+        abstract: "Backs the log up, or says that it was restored.",
+        subcommands: [Backup.self, NewEpoch.self]
+    )
+
+    /// `holdfast log backup FILE`
+    struct Backup: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Writes a complete copy of the log while it is in use."
+        )
+
+        @OptionGroup var file: LogFile
+
+        @Argument(help: "Where the copy goes; there must be nothing yet.", completion: .file())
+        var copy: String
+
+        func run() throws {
+            try file.run { try LogFiles.backUp($0, to: copy) }
+        }
+    }
+
+    /// `holdfast log new-epoch`
+    struct NewEpoch: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "new-epoch",
+            abstract: "Says that the log is another than subscribers knew, as after a restore.",
+            discussion: """
+                Every cursor given out before is then answered with a gap ("restarted"). Processes that run go on with \
+                it at once.
+                """
+        )
+
+        @OptionGroup var file: LogFile
+
+        func run() throws {
+            try file.run { print("the log goes on under epoch \(try LogFiles.beginEpoch($0))") }
+        }
+    }
+}
+
+struct LogFile: ParsableArguments {
+    @Option(
+        name: .shortAndLong,
+        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+        completion: .file(extensions: ["ini"])
+    )
+    var config = IniFileReader.usualPath
+
+    func run(_ body: (BusSettings) throws -> Void) throws {
+        switch IniFileReader.read(config) {
+        case .success(let settings):
+            do {
+                try body(settings.bus)
+            } catch {
+                StandardError.write("holdfast: \(error)")
+                throw ExitCode(1)
+            }
+        case .failure(let problems):
+            for line in problems.lines { StandardError.write(line) }
+            throw ExitCode(EX_CONFIG)
+        }
+    }
+}

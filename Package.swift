@@ -66,7 +66,8 @@ let package = Package(
         .executableTarget(
             name: "holdfast",
             dependencies: [
-                "Bus", "BusClient", "Channels", "Configuration", "FastCGI", "Reactor", "Responder", "CLinux",
+                "Bus", "BusClient", "Channels", "Configuration", "FastCGI", "Reactor", "Responder",
+                "CLinux",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

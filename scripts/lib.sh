@@ -23,6 +23,13 @@
 #   /run/holdfast/bus.sock         ini                   the bus socket
 #   /var/lib/holdfast              ini                   where the log is
 #   group = www-data               ini                   group = own
+#   /usr/lib/cgi-bin/holdfast.cgi  cgi/*                 the binary, or a link to it
+#   /etc/holdfast.ini              cgi/*                 the ini file
+#   ServerRoot /etc/apache2        apache                ServerRoot DIRECTORY
+#   /var/run/apache2               apache                DIRECTORY/temp
+#   /run/apache2.pid               apache                DIRECTORY/apache2.pid
+#   /var/log/apache2/              apache                DIRECTORY/log/
+#   User www-data, Group www-data  apache                nothing, where it isn't started by root
 #   0.0.0.0:8082                   nginx                 127.0.0.1:PORT, cleartext HTTP/2
 #   0.0.0.0:8081                   nginx, lighttpd       127.0.0.1:PORT, the second one
 #   0.0.0.0:8080                   nginx                 127.0.0.1:PORT, the first one

@@ -21,29 +21,7 @@ package final class LineConnection {
 
     /// Connects to a path; nil with errno where that fails.
     package static func connect(_ path: String) -> LineConnection? {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            errno = ENAMETOOLONG
-            return nil
-        }
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-        let descriptor = socket(AF_UNIX, type, 0)
-        guard descriptor >= 0 else { return nil }
-        let outcome = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard outcome == 0 else {
-            let code = errno
-            close(descriptor)
-            errno = code
-            return nil
-        }
-        return LineConnection(descriptor)
+        Sockets.connect(unix: path).map(LineConnection.init)
     }
 
     package var number: Int32 { descriptor.number }

@@ -1,8 +1,16 @@
 internal import ArgumentParser
+internal import Glibc
 internal import Responder
 
-/// The command line. Each subcommand has a file of its own.
 @main
+enum Program {
+    static func main() {
+        if CGIInvocation.isThisProcess { exit(CGIBridge(iniFile: IniFileReader.usualPath).run()) }
+        Holdfast.main()
+    }
+}
+
+/// The command line. Each subcommand has a file of its own.
 struct Holdfast: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "holdfast",
@@ -14,7 +22,7 @@ struct Holdfast: ParsableCommand {
         version: Version.current,
         subcommands: [
             Serve.self, Check.self, Pub.self, Sub.self, StatusCommand.self, ChannelsCommand.self,
-            Top.self, LogCommand.self, BenchLog.self,
+            Top.self, LogCommand.self, CGICommand.self, BenchLog.self,
         ],
         defaultSubcommand: Serve.self
     )

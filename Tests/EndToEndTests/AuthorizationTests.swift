@@ -70,7 +70,7 @@ import Testing
 
     @Test(
         .enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"),
-        arguments: WebServer.Kind.allCases
+        arguments: WebServer.Kind.usual
     )
     func `no header of a client gets through as a right`(kind: WebServer.Kind) throws {
         try HoldfastServer.with(closed) { holdfast in

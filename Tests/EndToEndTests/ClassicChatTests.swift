@@ -15,7 +15,7 @@ struct ClassicChatTests {
 
     private let form = ["Content-Type": "application/x-www-form-urlencoded"]
 
-    @Test(arguments: WebServer.Kind.allCases)
+    @Test(arguments: WebServer.Kind.usual)
     func `a poll of sub gets the form that was posted to pub`(kind: WebServer.Kind) throws {
         try with(kind) { web, holdfast in
             let waiting = try WaitingClient(.http1, "/sub", through: web)
@@ -30,7 +30,7 @@ struct ClassicChatTests {
         }
     }
 
-    @Test(arguments: WebServer.Kind.allCases)
+    @Test(arguments: WebServer.Kind.usual)
     func `with its cookie a page loses nothing between two polls`(kind: WebServer.Kind) throws {
         try with(kind) { web, holdfast in
             let waiting = try WaitingClient(.http1, "/sub", through: web)
@@ -48,7 +48,7 @@ struct ClassicChatTests {
         }
     }
 
-    @Test(arguments: WebServer.Kind.allCases)
+    @Test(arguments: WebServer.Kind.usual)
     func `without a cookie a poll begins now`(kind: WebServer.Kind) throws {
         try with(kind) { web, holdfast in
             _ = try web.post("/pub", "nick=Ann&message=earlier", form)
@@ -59,7 +59,7 @@ struct ClassicChatTests {
         }
     }
 
-    @Test(arguments: WebServer.Kind.allCases)
+    @Test(arguments: WebServer.Kind.usual)
     func `debug tells how many poll`(kind: WebServer.Kind) throws {
         try with(kind) { web, holdfast in
             #expect(try web.get("/debug").text == "polling = 0")
@@ -72,7 +72,7 @@ struct ClassicChatTests {
         }
     }
 
-    @Test(arguments: WebServer.Kind.allCases)
+    @Test(arguments: WebServer.Kind.usual)
     func `a page from one port may poll the other`(kind: WebServer.Kind) throws {
         try with(kind) { web, holdfast in
             #expect(try web.get("/").text.contains("Classic chat"))

@@ -192,7 +192,7 @@ import Testing
 
     @Test(
         .enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"),
-        arguments: WebServer.Kind.allCases
+        arguments: WebServer.Kind.usual
     )
     func `while Holdfast is away a polling page gets a problem it understands`(
         kind: WebServer.Kind
@@ -216,7 +216,7 @@ import Testing
 
     @Test(
         .enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"),
-        arguments: WebServer.Kind.allCases
+        arguments: WebServer.Kind.usual
     )
     func `a kill while a request is held ends it as a problem`(kind: WebServer.Kind) throws {
         try HoldfastServer.with { holdfast in

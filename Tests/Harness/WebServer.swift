@@ -4,10 +4,6 @@ internal import Glibc
 ///
 /// Of that only the literals listed in scripts/lib.sh are replaced, so that what is tested is what is shipped.
 package final class WebServer {
-    package enum Kind: String, CaseIterable {
-        case nginx, lighttpd
-    }
-
     package let kind: Kind
     package let directory: TestDirectory
     package let configuration: String
@@ -39,19 +35,21 @@ package final class WebServer {
         secondPort = try ports?.second ?? Ports.free()
         http2Port = kind == .nginx ? try Ports.free() : port
         let name = kind.rawValue
-        // Written by a server that is another user by then.
-        try directory.makeDirectory("log", mode: Place.isRoot ? 0o777 : 0o755)
-        try directory.makeDirectory("temp", mode: Place.isRoot ? 0o777 : 0o755)
-
-        let limit = Place.raiseDescriptorLimit()
-        var text = Files.text("\(Place.root)/conf/\(name).conf")
-        var replacements = Self.replacements(
-            kind,
-            directory: directory.path,
+        let place = Place(
+            directory: directory,
             socket: holdfast.address.description,
-            descriptors: min(65_536, limit),
-            ports: (port, secondPort, http2Port)
+            iniFile: holdfast.iniFile,
+            ports: (port, secondPort, http2Port),
+            descriptors: min(65_536, Harness.Place.raiseDescriptorLimit())
         )
+        // Written by a server that is another user by then.
+        try directory.makeDirectory("log", mode: Harness.Place.isRoot ? 0o777 : 0o755)
+        try directory.makeDirectory("temp", mode: Harness.Place.isRoot ? 0o777 : 0o755)
+
+        if kind.isCGI { try Self.makeCGIProgram(place) }
+        let source = kind.configuration.map { "\(Harness.Place.root)/conf/\($0)" }
+        var text = source.map(Files.text) ?? ""
+        var replacements = kind.replacements(place)
         if kind == .nginx, !keepConnections {
             replacements.append(("fastcgi_keep_conn on;", "fastcgi_keep_conn off;"))
             text = text.replacing(/\n *keepalive [0-9]+;/, with: "")
@@ -67,23 +65,20 @@ package final class WebServer {
         }
         for (from, to) in replacements + edits {
             guard text.contains(from) else {
-                throw HarnessError("conf/\(name).conf has no '\(from)'")
+                throw HarnessError("\(source ?? name) has no '\(from)'")
             }
             text = text.replacing(from, with: to)
         }
         configuration = try directory.write(text, to: "\(name).conf")
-        let arguments =
-            kind == .nginx
-            ? [
-                "-c", configuration, "-p", directory.path, "-e", directory.file("log/error.log"),
-                "-g", "daemon off;",
-            ]
-            : ["-D", "-f", configuration]
         process = try ChildProcess(
-            try (kind == .nginx ? Tool.nginx : Tool.lighttpd).path,
-            arguments,
+            try kind.tool.path,
+            kind.arguments(place, configuration: configuration),
             name: name,
-            directory: directory
+            directory: directory,
+            environment: [
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOLDFAST_INI": holdfast.iniFile,
+                "HOLDFAST_EARLY_HEADERS": "on",
+            ]
         )
         try waitUntilReady()
     }
@@ -114,46 +109,16 @@ package final class WebServer {
         }
     }
 
-    /// The pairs of scripts/lib.sh, in its order.
-    private static func replacements(
-        _ kind: Kind,
-        directory: String,
-        socket: String,
-        descriptors: Int,
-        ports: (first: UInt16, second: UInt16, http2: UInt16)
-    ) -> [(String, String)] {
-        let pages = "\(Place.root)/conf/classic"
-        switch kind {
-        case .nginx:
-            return (Place.isRoot ? [] : [("user www-data;", "")]) + [
-                ("/run/nginx.pid", "\(directory)/nginx.pid"),
-                ("/var/log/nginx/", "\(directory)/log/"),
-                ("/var/lib/nginx/", "\(directory)/temp/"),
-                ("worker_rlimit_nofile 65536;", "worker_rlimit_nofile \(descriptors);"),
-                ("worker_connections 32768;", "worker_connections \(min(32_768, descriptors));"),
-                ("/usr/share/holdfast/www", pages),
-                ("/run/holdfast/holdfast.sock", socket),
-                ("0.0.0.0:8082", "127.0.0.1:\(ports.http2)"),
-                ("0.0.0.0:8081", "127.0.0.1:\(ports.second)"),
-                ("0.0.0.0:8080", "127.0.0.1:\(ports.first)"),
-            ]
-        case .lighttpd:
-            return
-                (Place.isRoot
-                ? []
-                : [("server.username = \"www-data\"", ""), ("server.groupname = \"www-data\"", "")])
-                + [
-                    ("/run/lighttpd.pid", "\(directory)/lighttpd.pid"),
-                    ("/var/log/lighttpd/", "\(directory)/log/"),
-                    ("/var/cache/lighttpd/uploads", "\(directory)/temp"),
-                    ("server.max-fds = 65536", "server.max-fds = \(descriptors)"),
-                    ("/usr/share/holdfast/www", pages),
-                    ("/run/holdfast/holdfast.sock", socket),
-                    ("0.0.0.0:8081", "127.0.0.1:\(ports.second)"),
-                    ("server.bind = \"0.0.0.0\"", "server.bind = \"127.0.0.1\""),
-                    ("server.port = 8080", "server.port = \(ports.first)"),
-                ]
-        }
+    /// The binary by another name, where the server's own user can get at it.
+    private static func makeCGIProgram(_ place: Place) throws {
+        try place.directory.makeDirectory("www")
+        try place.directory.makeDirectory("www/cgi-bin")
+        // By a process of its own: a file that another test's child has open for writing can't be run.
+        try ChildProcess.run(
+            "/bin/cp",
+            [try Harness.Place.holdfast, place.cgiProgram],
+            directory: place.directory
+        )
     }
 
     /// Answers at all, be it 503; Holdfast may be down or not there yet.
@@ -162,19 +127,18 @@ package final class WebServer {
             if let exit = process.exitNow() {
                 throw HarnessError("\(kind) \(exit): \(process.errorText)\(log)")
             }
-            return try? HTTPClient.exchange("GET", "/push/-/live", port: port)
+            return try? HTTPClient.exchange("GET", "\(kind.base)/-/live", port: port)
         }
     }
 
     /// Nginx begins new workers, and lets the old ones finish; lighttpd finishes, and begins anew.
-    package func reload() { process.signal(kind == .nginx ? SIGHUP : SIGUSR1) }
+    package func reload() { process.signal(kind.reloadSignal) }
 
     /// What every test ends with; `with` calls it.
     package func finish() throws {
         process.signal(SIGTERM)
         let exit = try process.wait()
-        // Lighttpd also exits with 1 where connections were open.
-        guard exit == .exited(0) || kind == .lighttpd && exit == .exited(1) else {
+        guard kind.mayExit(exit) else {
             throw HarnessError("\(kind) \(exit) after SIGTERM")
         }
         guard expectsFailures || complaints.isEmpty else {
@@ -184,14 +148,9 @@ package final class WebServer {
 
     package var log: String { Files.text(directory.file("log/error.log")) }
 
-    /// What says that server or responder did something wrong.
     private var complaints: [String] {
-        let words =
-            kind == .nginx
-            ? ["[error]", "[crit]", "[alert]", "[emerg]"]
-            : ["(error)", "(critical)", "fcgi-server", "unexpected", "connect"]
-        return log.split(separator: "\n").map(String.init).filter { line in
-            words.contains { line.contains($0) }
+        log.split(separator: "\n").map(String.init).filter { line in
+            kind.complaints.contains { line.contains($0) }
         }
     }
 

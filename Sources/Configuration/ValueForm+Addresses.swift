@@ -13,6 +13,27 @@ extension ValueForm where Value == FastCGISettings.Listen {
     )
 }
 
+extension FastCGISettings.Listen {
+    /// What `listen = text` in the ini file would mean, or why it is wrong.
+    package static func read(_ text: String) -> Result<FastCGISettings.Listen, ListenProblem> {
+        let form = ValueForm<FastCGISettings.Listen>.listen
+        do throws(ValueError) {
+            return .success(try form.read(text))
+        } catch {
+            return .failure(
+                ListenProblem(
+                    description: "\(shown(text)) \(error.wrong); allowed: \(form.allowed)"
+                )
+            )
+        }
+    }
+}
+
+/// Why a text is no place to listen on.
+package struct ListenProblem: Error, CustomStringConvertible {
+    package let description: String
+}
+
 extension FastCGISettings.Listen: CustomStringConvertible {
     /// As the ini file writes it.
     package var description: String {

@@ -21,6 +21,13 @@ struct Serve: ParsableCommand {
     )
     var config = IniFileReader.usualPath
 
+    @Option(
+        help:
+            "Listen here instead of where the ini file says, for several processes with one ini file.",
+        transform: { try FastCGISettings.Listen.read($0).get() }
+    )
+    var listen: FastCGISettings.Listen?
+
     func run() throws {
         keepStandardDescriptorsOpen()
         // Before any other thread: they inherit the mask.
@@ -29,7 +36,7 @@ struct Serve: ParsableCommand {
         let descriptors = raiseDescriptorLimit()
 
         let settings: Settings
-        switch IniFileReader.read(config) {
+        switch readSettings() {
         case .success(let read): settings = read
         case .failure(let problems):
             for line in problems.lines { StandardError.write(line) }
@@ -47,8 +54,7 @@ struct Serve: ParsableCommand {
                 logger: logger,
                 signals: signals
             ) {
-                [config] in
-                switch IniFileReader.read(config) {
+                switch readSettings() {
                 case .success(let new):
                     level.set(new.log.level)
                     return new
@@ -82,6 +88,14 @@ struct Serve: ParsableCommand {
             throw ExitCode(1)
         }
         logger.notice("stopped")
+    }
+
+    private func readSettings() -> Result<Settings, IniFileProblems> {
+        IniFileReader.read(config).map { read in
+            var settings = read
+            if let listen { settings.fastcgi.listen = listen }
+            return settings
+        }
     }
 
     /// A process manager may start us with 1 and 2 closed; the next descriptor would take their place and

@@ -20,6 +20,104 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Tool.usable(.spawnFCGI), "spawn-fcgi is not installed"))
+    func `spawn-fcgi starts four on one socket`() throws {
+        let server = try HoldfastServer(listen: .inherited)
+        let run = try ChildProcess.run(
+            try Tool.spawnFCGI.path,
+            [
+                "-F", "4", "-s", server.address.description, "--", try Place.holdfast, "serve",
+                "--config", server.iniFile,
+            ],
+            directory: server.directory
+        )
+        let said = String(decoding: run.output, as: UTF8.self)
+        let pids = said.matches(of: /PID: (\d+)/).compactMap { Int32($0.output.1) }
+        defer { for pid in pids { kill(pid, SIGKILL) } }
+        #expect(pids.count == 4, "\(said) \(run.error)")
+        try server.waitUntilReady()
+        try waitUntil("all four know each other") {
+            try server.metrics()["holdfast_processes"] == 4
+        }
+        // Whoever accepts them, all hear it.
+        let held = try (1...40).map { _ in try server.hold("/push/news?wait=25") }
+        #expect(try server.metrics().held == 40)
+        let id = try server.publish("news", "hello")
+        for peer in held { #expect(try peer.answer().json["messages"][0]["id"].string == id) }
+        kill(pids[0], SIGKILL)
+        try server.publish("news", "after")
+        for pid in pids.dropFirst() { kill(pid, SIGTERM) }
+        try waitUntil("all have ended") { pids.allSatisfy { kill($0, 0) != 0 } }
+    }
+
+    @Test(.enabled(if: Tool.usable(.lighttpd), "lighttpd is not installed"))
+    func `lighttpd starts four, each with a socket of its own`() throws {
+        let server = try HoldfastServer(listen: .inherited)
+        let socket = "\"socket\" => \"\(server.address)\","
+        let started = """
+            \(socket)
+            "bin-path" => "\(try Place.holdfast) serve --config \(server.iniFile)",
+            "max-procs" => 4,
+            """
+        var edits = [(socket, started)]
+        if Place.isRoot {
+            edits += [
+                ("server.username = \"www-data\"", ""), ("server.groupname = \"www-data\"", ""),
+            ]
+        }
+        try WebServer.with(.lighttpd, before: server, edits: edits) { web throws in
+            try waitUntil("it is ready") { try web.get("/push/-/ready").status == 200 }
+            let bus = try waitFor("the bus socket") { try? LineClient(server.busSocket) }
+            try waitUntil("all four know each other") {
+                try bus.ask("status")["processes"].array.count == 4
+            }
+            let clients = try (1...20).map { _ in
+                let client = try HTTPClient(port: web.port)
+                try client.send("GET", "/push/news?wait=25")
+                return client
+            }
+            try waitUntil("all are held") { try bus.ask("status")["held"] == 20 }
+            let shares = try bus.ask("status")["processes"].array.map { $0["held"].number ?? 0 }
+            #expect(shares.filter { $0 > 0 }.count > 1, "\(shares)")
+            #expect(try web.post("/push/news", "hello").status == 201)
+            for client in clients {
+                #expect(try client.answer().json["messages"][0]["data"] == "hello")
+            }
+        }
+    }
+
+    @Test func `one ini file serves several processes, each told where to listen`() throws {
+        try HoldfastServer.with { server in
+            let other = server.directory.file("second.sock")
+            let second = try ChildProcess(
+                try Place.holdfast,
+                ["serve", "--config", server.iniFile, "--listen", other],
+                name: "second",
+                directory: server.directory
+            )
+            try waitUntil("both know each other") {
+                try server.metrics()["holdfast_processes"] == 2
+            }
+            let peer = try FastCGIPeer(.unix(other))
+            try peer.send(FastCGIRequest("GET", "/push/news?wait=25"))
+            try waitUntil("held") { try server.metrics().held == 1 }
+            // A reload keeps the place.
+            second.signal(SIGHUP)
+            try server.publish("news", "hello")
+            #expect(try peer.answer().json["messages"][0]["data"] == "hello")
+            second.signal(SIGTERM)
+            #expect(try second.wait() == .exited(0))
+            #expect(!second.errorText.contains("needs a restart"))
+            let wrong = try ChildProcess.run(
+                try Place.holdfast,
+                ["serve", "--listen", "0.0.0.0:9000"],
+                directory: server.directory
+            )
+            #expect(wrong.exit == .exited(64))
+            #expect(wrong.error.contains("loopback"))
+        }
+    }
+
     @Test func `whoever was told 201 by one process finds the message at another at once`() throws {
         try HoldfastGroup.with(2) { group in
             var cursor = try group[1].cursor("news")

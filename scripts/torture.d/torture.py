@@ -1,0 +1,271 @@
+"""The work of scripts/torture, which says what it is about."""
+import argparse
+import asyncio
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import sqlite3
+import sys
+import tempfile
+from collections import Counter
+
+from publishers import ByBusSocket, ByCommandLine, ByHTTP, ByPipe, ByPipeWithKey
+from subscriber import Subscriber
+
+# Whoever is told nothing for so long after the end will not be told any more.
+DRAIN_SECONDS = 30
+
+
+class Place:
+    """The temporary directory with all configurations, and the processes in it."""
+
+    def __init__(self, options):
+        self.options = options
+        self.holdfast = options.holdfast
+        self.directory = tempfile.mkdtemp(prefix="holdfast-torture.")
+        os.chmod(self.directory, 0o755)
+        for name in ("log", "temp"):
+            os.mkdir(f"{self.directory}/{name}")
+            os.chmod(f"{self.directory}/{name}", 0o777)
+        self.ini = f"{self.directory}/holdfast.ini"
+        self.bus_socket = f"{self.directory}/bus.sock"
+        self.pipe = f"{self.directory}/bus.pipe"
+        self.responders = [None] * options.processes
+        self.nginx = None
+        self.port, self.second, self.third = self.free_ports(3)
+        self.write_ini()
+
+    @staticmethod
+    def free_ports(count):
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        ports = [opened.getsockname()[1] for opened in sockets]
+        for opened in sockets:
+            opened.close()
+        return ports
+
+    @property
+    def has_web_group(self):
+        return os.geteuid() == 0 and any(user.pw_name == "www-data" for user in pwd.getpwall())
+
+    def write_ini(self):
+        group = "group = www-data\n" if self.has_web_group else ""
+        with open(self.ini, "w", encoding="utf-8") as ini:
+            ini.write(
+                f"[fastcgi]\nlisten = {self.socket(0)}\n{group}"
+                f"[bus]\ndirectory = {self.directory}/bus\nsocket = {self.bus_socket}\n"
+                f"[pipe {self.pipe}]\nmode = 0660\n"
+                "[retain **]\ncount = 10000000\n"
+                "[allow **]\nread = everyone\npublish = everyone\n"
+            )
+
+    def socket(self, index):
+        return f"{self.directory}/{index}.sock"
+
+    async def start_responder(self, index):
+        log = open(f"{self.directory}/log/holdfast-{index}.log", "ab")
+        with log:
+            self.responders[index] = await asyncio.create_subprocess_exec(
+                self.holdfast, "serve", "--config", self.ini, "--listen", self.socket(index), stderr=log
+            )
+
+    async def kill_responder(self, index):
+        self.responders[index].send_signal(signal.SIGKILL)
+        await self.responders[index].wait()
+
+    async def start_nginx(self):
+        with open(f"{self.options.root}/conf/nginx.conf", encoding="utf-8") as file:
+            text = file.read()
+        # A killed responder is asked again at once, and another one in its place.
+        servers = " ".join(
+            f"server unix:{self.socket(index)} max_fails=0;" for index in range(len(self.responders))
+        )
+        for old, new in (
+            ("user www-data;", "user www-data;" if self.has_web_group else ""),
+            ("server unix:/run/holdfast/holdfast.sock;", servers),
+            ("/run/nginx.pid", f"{self.directory}/nginx.pid"),
+            ("/var/log/nginx/", f"{self.directory}/log/"),
+            ("/var/lib/nginx/", f"{self.directory}/temp/"),
+            ("worker_rlimit_nofile 65536;", ""),
+            ("worker_connections 32768;", "worker_connections 2048;"),
+            ("0.0.0.0:8082", f"127.0.0.1:{self.third}"),
+            ("0.0.0.0:8081", f"127.0.0.1:{self.second}"),
+            ("0.0.0.0:8080", f"127.0.0.1:{self.port}"),
+        ):
+            if old not in text:
+                raise SystemExit(f"conf/nginx.conf has no '{old}'")
+            text = text.replace(old, new)
+        with open(f"{self.directory}/nginx.conf", "w", encoding="utf-8") as file:
+            file.write(text)
+        self.nginx = await asyncio.create_subprocess_exec(
+            "nginx", "-p", self.directory, "-e", f"{self.directory}/log/error.log",
+            "-c", f"{self.directory}/nginx.conf", "-g", "daemon off;",
+        )
+
+    async def wait_until_ready(self):
+        for _ in range(600):
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.write(b"GET /push/-/ready HTTP/1.0\r\n\r\n")
+                answer = await reader.read()
+                writer.close()
+                if b" 200 " in answer.split(b"\r\n")[0] and os.path.exists(self.bus_socket):
+                    return
+            except OSError:
+                pass
+            await asyncio.sleep(0.05)
+        raise SystemExit("Holdfast does not become ready; see " + self.directory)
+
+    async def stop(self):
+        """SIGTERM; whether all ended as they should."""
+        orderly = True
+        for process in self.responders + [self.nginx]:
+            if process is None or process.returncode is not None:
+                continue
+            process.terminate()
+            try:
+                status = await asyncio.wait_for(process.wait(), 20)
+            except asyncio.TimeoutError:
+                process.kill()
+                status = await process.wait()
+            orderly = orderly and status == 0
+        return orderly
+
+
+async def kill_some(place, chance, ending, kills):
+    """Every second one process, which is started again at once."""
+    while not ending.is_set():
+        try:
+            await asyncio.wait_for(ending.wait(), 1)
+        except asyncio.TimeoutError:
+            index = chance.randrange(len(place.responders))
+            kills[index] += 1
+            await place.kill_responder(index)
+            await place.start_responder(index)
+
+
+def check(subscriber, publishers):
+    """What is wrong with what one subscriber had, as sentences, and how many lines of the pipe came twice."""
+    faults = [f"was told of a gap: {gap}" for gap in subscriber.gaps]
+    numbers = {name: [] for name in publishers}
+    for text in subscriber.seen:
+        name, number = text.split(" ")
+        numbers[name].append(int(number))
+    repeats = 0
+    for name, publisher in publishers.items():
+        found = numbers[name]
+        if type(publisher) is ByPipe:
+            # What came twice is left out; the rest must be complete and in order.
+            first = list(dict.fromkeys(found))
+            repeats += len(found) - len(first)
+            found = first
+        if found != list(range(1, publisher.acknowledged + 1)):
+            missing = set(range(1, publisher.acknowledged + 1)) - set(found)
+            twice = [number for number, count in Counter(found).items() if count > 1]
+            faults.append(
+                f"{name}: {len(found)} messages for {publisher.acknowledged} acknowledged; missing "
+                f"{sorted(missing)[:5]}, twice {twice[:5]}, in order: {found == sorted(found)}"
+            )
+    return faults, repeats
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
+
+
+async def run(options):
+    seed = options.seed if options.seed is not None else random.randrange(1_000_000)
+    chance = random.Random(seed)
+    place = Place(options)
+    ways = (ByHTTP, ByHTTP, ByHTTP, ByBusSocket, ByCommandLine, ByPipe, ByPipeWithKey)
+    publishers = {}
+    for number, way in enumerate(ways):
+        name = f"{way.__name__}{number}"
+        publishers[name] = way(name, place)
+    subscribers = [Subscriber(place, number) for number in range(options.subscribers)]
+    kills = Counter()
+    faults = []
+    try:
+        await asyncio.gather(*(place.start_responder(index) for index in range(options.processes)))
+        await place.start_nginx()
+        await place.wait_until_ready()
+        published, drained = asyncio.Event(), asyncio.Event()
+        reading = [asyncio.create_task(one.run(publishers, drained)) for one in subscribers]
+        interval = len(ways) / options.rate
+        writing = [asyncio.create_task(one.run(interval, published)) for one in publishers.values()]
+        killing = asyncio.create_task(kill_some(place, chance, published, kills))
+        # A task that fails ends the run.
+        await asyncio.wait(
+            [asyncio.create_task(asyncio.sleep(options.seconds)), *writing, *reading],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        published.set()
+        await killing
+        await asyncio.gather(*writing)
+        total = sum(one.acknowledged for one in publishers.values())
+        for _ in range(DRAIN_SECONDS * 10):
+            if all(len(set(one.seen)) >= total for one in subscribers):
+                break
+            await asyncio.sleep(0.1)
+        drained.set()
+        await asyncio.wait_for(asyncio.gather(*reading), 40)
+
+        repeats = 0
+        for one in subscribers:
+            wrong, repeats = check(one, publishers)
+            faults += [f"subscriber {one.number} {sentence}" for sentence in wrong]
+        orders = len({tuple(one.ids) for one in subscribers})
+        if orders != 1:
+            faults.append(f"{orders} different orders among {len(subscribers)} subscribers")
+        if not await place.stop():
+            faults.append("a process did not end with status 0 after SIGTERM")
+        log = sqlite3.connect(f"file:{place.directory}/bus/log.sqlite?mode=ro", uri=True)
+        integrity = log.execute("PRAGMA integrity_check").fetchone()[0]
+        kept = log.execute("SELECT count(*) FROM messages").fetchone()[0]
+        log.close()
+        if integrity != "ok":
+            faults.append(f"the log's integrity check says {integrity}")
+        latencies = [latency for one in subscribers for latency in one.latencies]
+        print(f"seed {seed}, {options.seconds} s, {options.processes} processes behind nginx")
+        print(f"kills with -9           {sum(kills.values())}, {dict(sorted(kills.items()))} by process")
+        for name, one in publishers.items():
+            print(f"acknowledged            {one.acknowledged:6} {name}, {one.retries} repeated requests")
+        print(f"messages in the log     {kept:6}, integrity {integrity}")
+        print(f"deliveries              {sum(len(one.seen) for one in subscribers):6} to {len(subscribers)} subscribers")
+        print(f"answers                 {sum(one.answers for one in subscribers):6}")
+        print(f"failed polls            {sum(one.failures for one in subscribers):6}, repeated with the same cursor")
+        print(f"repeated pipe lines     {repeats:6}, allowed where they have no key")
+        print(f"gaps                    {sum(len(one.gaps) for one in subscribers):6}")
+        print(
+            f"to delivery             {percentile(latencies, 0.5) * 1000:.1f} ms median, "
+            f"{percentile(latencies, 0.99) * 1000:.0f} ms 99th percentile, {max(latencies, default=0):.1f} s most"
+        )
+    finally:
+        await place.stop()
+        if options.keep or faults:
+            print(f"kept {place.directory}", file=sys.stderr)
+        else:
+            shutil.rmtree(place.directory)
+    for fault in faults[:20]:
+        print(f"WRONG: {fault}")
+    print(f"{len(faults)} faults")
+    return 1 if faults else 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--holdfast", required=True)
+    parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--subscribers", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=15)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--keep", action="store_true")
+    return asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

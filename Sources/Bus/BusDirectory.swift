@@ -45,6 +45,8 @@ struct FileIdentity: Equatable, Sendable {
 final class BusDirectory: Sendable {
     let path: String
     let identity: FileIdentity
+    /// Nothing in it survives a reboot.
+    let isInMemory: Bool
     /// Of the files made here; nil: the process's own.
     private let group: gid_t?
     private let descriptor: Int32
@@ -73,7 +75,9 @@ final class BusDirectory: Sendable {
             throw Self.problem("look at the directory", path)
         }
         identity = found
-        if let type = Self.fileSystemType(found), Self.isNetwork(type) {
+        let type = Self.fileSystemType(found)
+        isInMemory = type == "tmpfs" || type == "ramfs"
+        if let type, Self.isNetwork(type) {
             // No close here: every stored property is set, so deinit does it.
             throw LogProblem(
                 "\(path) is on a network file system (\(type)), where neither flock nor SQLite's log is safe; "

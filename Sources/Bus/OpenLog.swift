@@ -154,6 +154,14 @@ final class OpenLog {
         if let reason, state.epochs.stretches.count > 1 {
             shared.deliver(.notice("new epoch \(state.epochs.current): \(reason)"))
         }
+        if directory.isInMemory, shared.settings.durability != .memory {
+            shared.deliver(
+                .notice(
+                    "\(directory.path) is on tmpfs: nothing there survives a reboot, although [bus] durability = "
+                        + "\(shared.settings.durability.rawValue); say memory, or put it on a disk"
+                )
+            )
+        }
         shared.count { $0.openings += 1 }
         shared.tell(
             opened: state,

@@ -24,6 +24,8 @@ struct SeededGenerator: RandomNumberGenerator {
         var channel: String
         var text: String
         var expires: Int64?
+        /// That its channel was dropped, instead of a message.
+        var isDrop = false
     }
 
     private struct Reader {
@@ -97,7 +99,25 @@ struct SeededGenerator: RandomNumberGenerator {
                 check(reading, readers[index], all, now: clock.wall.load(ordering: .relaxed), limit)
                 gaps += reading.gap == nil ? 0 : 1
                 readers[index].cursor = reading.scanned.value
-            case 85..<92:
+            case 85..<88:
+                let channel = names.randomElement(using: &random)!
+                let outcome = probes[which].outcome(
+                    of: probes[which].send([], dropping: [channel])
+                )
+                #expect(outcome == .committed(ids: []))
+                // It takes a place of its own if there was anything, which retention decides.
+                if probes[which].now.head.value > Int64(all.count) {
+                    all.append(
+                        Published(
+                            offset: Int64(all.count + 1),
+                            channel: channel,
+                            text: "",
+                            isDrop: true
+                        )
+                    )
+                }
+                #expect(probes[which].read([channel], .first).messages.isEmpty)
+            case 88..<92:
                 clock.advance(seconds: Int64.random(in: 1...120, using: &random))
             case 92..<96:
                 rule = (
@@ -132,7 +152,7 @@ struct SeededGenerator: RandomNumberGenerator {
         for probe in probes {
             // Who waits gets everything, from the opening on, in order and once.
             let live = probe.now.live.map(\.offset.value)
-            if probe.now.missed.isEmpty, let first = live.first {
+            if probe.now.missed.isEmpty, !all.contains(where: \.isDrop), let first = live.first {
                 #expect(live == Array(first...first + Int64(live.count) - 1))
             }
             #expect(probe.now.epochs?.stretches.count == 1)
@@ -153,10 +173,17 @@ struct SeededGenerator: RandomNumberGenerator {
         #expect(reading.messages.count <= limit)
         #expect(scanned >= reader.cursor)
         let got = reading.messages.map(\.offset.value)
-        let wanted = all.filter {
-            $0.offset > reader.cursor && $0.offset <= scanned
-                && reader.channels.contains($0.channel)
-                && $0.expires ?? .max > now
+        let drops = all.filter { $0.isDrop && reader.channels.contains($0.channel) }
+        // Whoever was before a drop is told of it, and has nothing from before it.
+        let isDropped = drops.contains { $0.offset > reader.cursor }
+        if isDropped { #expect(reading.gap != nil) }
+        let wanted = all.filter { message in
+            message.offset > reader.cursor && message.offset <= scanned && !message.isDrop
+                && reader.channels.contains(message.channel)
+                && message.expires ?? .max > now
+                && !drops.contains {
+                    $0.channel == message.channel && $0.offset > message.offset
+                }
         }
         let texts = Dictionary(uniqueKeysWithValues: all.map { ($0.offset, $0) })
         for message in reading.messages {

@@ -9,8 +9,8 @@ import Testing
 final class TemporaryDirectory: Sendable {
     let path: String
 
-    init() {
-        var template = Array("/tmp/holdfast-bus-XXXXXX".utf8CString)
+    init(in parent: String = "/tmp") {
+        var template = Array("\(parent)/holdfast-bus-XXXXXX".utf8CString)
         path = String(cString: mkdtemp(&template))
     }
 

@@ -52,6 +52,14 @@ final class WriterProcess {
     }
 }
 
+extension Thread {
+    /// Starts it as a member of the group, which it leaves itself.
+    fileprivate func start(entering group: DispatchGroup) {
+        group.enter()
+        start()
+    }
+}
+
 @Suite struct ManyProcessesTests {
     @Test func `after kill -9 everything acknowledged is there, in the same epoch`() throws {
         let directory = TemporaryDirectory()
@@ -125,6 +133,68 @@ final class WriterProcess {
             #expect(ids.contains(String(line.split(separator: " ")[1])))
         }
         #expect(probe.now.opened.count == 1)
+        probe.stop()
+        #expect(try integrity(path) == "ok")
+        #expect(try countsAgree(path))
+    }
+
+    @Test
+    func `four writers are killed at random for ten seconds, and nothing acknowledged is missing`()
+        throws
+    {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/bus"
+        // They are told while they live: a reader for each, so that none stops because nobody reads.
+        let told = Mutex<[String: String]>([:])
+        let end = ContinuousClock.now + .seconds(10)
+        let done = DispatchGroup()
+        let kills = Atomic(0)
+        for index in 0..<4 {
+            Thread {
+                var next = 0
+                var random = SeededGenerator(state: UInt64(index))
+                while ContinuousClock.now < end {
+                    guard
+                        let writer = try? WriterProcess("append", path, "w\(index)", "\(next)", "0")
+                    else { break }
+                    var lines: [String] = []
+                    for _ in 0..<Int.random(in: 1...300, using: &random) {
+                        guard let line = writer.line() else { break }
+                        lines.append(line)
+                    }
+                    lines += writer.killAndDrain()
+                    kills.add(1, ordering: .relaxed)
+                    for line in lines {
+                        let words = line.split(separator: " ").map(String.init)
+                        guard words[0] == "ok" else { continue }
+                        told.withLock { $0[words[1]] = "w\(index) \(words[2])" }
+                        next = max(next, Int(words[2])! + 1)
+                    }
+                }
+                done.leave()
+            }.start(entering: done)
+        }
+        done.wait()
+        let acknowledged = told.withLock { $0 }
+        #expect(kills.load(ordering: .relaxed) > 20)
+        #expect(acknowledged.count > 1000)
+        let probe = LogProbe(settings(directory), retention: keep(count: 10_000_000))
+        #expect(probe.now.epochs?.stretches.count == 1)
+        var found: [String: String] = [:]
+        for index in 0..<4 {
+            let reading = probe.read(
+                ["w\(index)"],
+                .after(.start),
+                limit: 10_000_000,
+                bytes: 1 << 30
+            )
+            #expect(reading.gap == nil)
+            for message in reading.messages {
+                found[message.id.description] = "\(message.channel) \(message.text)"
+            }
+        }
+        let missing = acknowledged.filter { found[$0.key] != $0.value }
+        #expect(missing.isEmpty, "\(missing.prefix(5)) of \(acknowledged.count)")
         probe.stop()
         #expect(try integrity(path) == "ok")
         #expect(try countsAgree(path))

@@ -248,6 +248,89 @@ import Testing
         }
     }
 
+    @Test func `an older copy put in the log's place is told by all as a gap`() throws {
+        try HoldfastGroup.with(2) { group in
+            try group[0].publish("news", "1")
+            let log = "\(group.busDirectory)/log.sqlite"
+            let backup = try ChildProcess.run(
+                try Place.holdfast,
+                ["log", "backup", "\(log).copy", "--config", group[0].iniFile],
+                directory: group.directory
+            )
+            #expect(backup.exit == .exited(0), "\(backup.error)")
+            let cursor = try group[1].publish("news", "2")
+            let held = try group.servers.map { try $0.hold("/push/news?wait=25&since=\(cursor)") }
+            #expect(rename("\(log).copy", log) == 0)
+            try group[1].publish("news", "3")
+            for peer in held {
+                #expect(try peer.answer().json["gap"]["reason"] == "restarted")
+            }
+            for server in group.servers {
+                let answer = try server.get("/push/news?since=\(cursor)").json
+                #expect(answer["gap"]["reason"] == "restarted")
+                #expect(answer["messages"].array.map { $0["data"] } == ["3"])
+            }
+            #expect(group[0].log.contains("new epoch") || group[1].log.contains("new epoch"))
+        }
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a tmpfs needs root"))
+    func `on a full disk all processes refuse and none lies, and it goes on when there is room`()
+        throws
+    {
+        let directory = try TestDirectory()
+        let disk = try SmallDisk(directory, megabytes: 8)
+        try HoldfastGroup.with(3, disk: disk) { group in
+            for server in group.servers { server.expectsErrors = true }
+            let text = String(repeating: "x", count: 60_000)
+            try disk.fill()
+            var acknowledged: [String] = []
+            for number in 1...60 {
+                let answer = try group[number % 3].post("/push/news", "\(number) \(text)")
+                #expect([201, 503, 507].contains(answer.status))
+                if answer.status == 201 { acknowledged.append("\(number)") }
+            }
+            #expect(acknowledged.count < 60)
+            disk.empty()
+            for server in group.servers {
+                try waitUntil("there is room again") {
+                    try server.post("/push/news", "room").status == 201
+                }
+            }
+            var kept: [String] = []
+            var cursor = "first"
+            while true {
+                let answer = try group[1].get("/push/news?since=\(cursor)").json
+                kept += answer["messages"].array.map {
+                    String(($0["data"].string ?? "?").prefix { $0 != " " })
+                }
+                cursor = answer["cursor"].string ?? ""
+                if answer["more"] != true { break }
+            }
+            let numbers = kept.filter { $0 != "room" }
+            #expect(numbers == acknowledged.suffix(numbers.count))
+            #expect(group.servers.contains { $0.log.contains("is full") })
+        }
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "mounting a tmpfs needs root"))
+    func `on a read-only disk a process does not start, and says why`() throws {
+        let directory = try TestDirectory()
+        let disk = try SmallDisk(directory, megabytes: 8)
+        try HoldfastGroup.with(1, disk: disk) { group in
+            try group[0].publish("news", "1")
+            try group[0].stop()
+            try disk.makeReadOnly(true)
+            try group[0].launch()
+            #expect(try group[0].process?.wait() == .exited(1))
+            #expect(group[0].log.contains("Read-only file system"), "\(group[0].log)")
+            try disk.makeReadOnly(false)
+            try group[0].start()
+            #expect(try group[0].get("/push/news?since=first").json["messages"][0]["data"] == "1")
+            group[0].expectsErrors = true
+        }
+    }
+
     @Test func `a bus socket that somebody takes away is made again`() throws {
         try HoldfastGroup.with(2) { group in
             _ = try group.busClient()

@@ -112,6 +112,25 @@ import Testing
         }
     }
 
+    @Test func `the rest of an overlong line is passed over after a kill too`() throws {
+        try with("channel = a\n", HoldfastServer.open + "[limits]\nmessage_bytes = 4k\n") {
+            server,
+            pipe in
+            let file = open(pipe, O_RDWR)
+            defer { close(file) }
+            let long = String(repeating: "y", count: 20_000)
+            _ = write(file, long, long.utf8.count)
+            try waitUntil("refused") {
+                try server.metrics()["holdfast_pipe_refusals_total"] == 1
+            }
+            try server.kill()
+            try server.start()
+            let rest = "the rest of it\nfine\n"
+            _ = write(file, rest, rest.utf8.count)
+            #expect(try texts("a", server, count: 1) == ["fine"])
+        }
+    }
+
     @Test func `a line without its end is waited for, without the loop running meanwhile`() throws {
         try with { server, pipe in
             let file = open(pipe, O_WRONLY)

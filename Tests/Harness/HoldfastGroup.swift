@@ -4,13 +4,21 @@ package final class HoldfastGroup {
     package private(set) var servers: [HoldfastServer] = []
 
     package var busSocket: String { directory.file("bus.sock") }
-    package var busDirectory: String { directory.file("bus") }
+    package let busDirectory: String
 
     /// Starts none of them.
-    package init(_ count: Int, _ settings: String = HoldfastServer.open) throws {
+    ///
+    /// - Parameter disk: where the log is to be; nil: in the group's own directory.
+    package init(
+        _ count: Int,
+        _ settings: String = HoldfastServer.open,
+        disk: SmallDisk? = nil
+    ) throws {
         directory = try TestDirectory()
+        busDirectory = disk.map { "\($0.path)/bus" } ?? directory.file("bus")
         let bus = [
-            "directory = \(directory.file("bus"))", "socket = \(directory.file("bus.sock"))",
+            "directory = \(busDirectory)", "socket = \(directory.file("bus.sock"))",
+            "reserve_bytes = 1M",
         ]
         for _ in 0..<count {
             servers.append(try HoldfastServer(settings, bus: bus))
@@ -20,9 +28,10 @@ package final class HoldfastGroup {
     package static func with<Result>(
         _ count: Int,
         _ settings: String = HoldfastServer.open,
+        disk: SmallDisk? = nil,
         _ body: (HoldfastGroup) throws -> Result
     ) throws -> Result {
-        let group = try HoldfastGroup(count, settings)
+        let group = try HoldfastGroup(count, settings, disk: disk)
         do {
             // All at once, so that they race for what there is to be made.
             for server in group.servers { try server.launch() }

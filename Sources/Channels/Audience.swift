@@ -71,6 +71,11 @@ package struct Audience<Interest: Hashable> {
         (byChannel[channel] ?? []).reduce(0) { $0 + (entries[Int($1)]?.holders ?? 0) }
     }
 
+    /// Every channel that somebody holds something about, and how many.
+    package var holders: [(channel: ChannelName, count: Int)] {
+        byChannel.keys.map { ($0, holders(of: $0)) }
+    }
+
     /// Every interest somebody holds.
     package var all: [ID] { Array(ids.values) }
 

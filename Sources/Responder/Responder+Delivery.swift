@@ -60,12 +60,11 @@ extension Responder {
         guard let waiting = take(ticket) else { return }
         switch (waiting.work, outcome) {
         case (.channels(let request), .success(let listing)):
-            answer(waiting.requester, request.answer(listing, held: audience.holders(of:)))
+            survey(waiting.requester, .channels(request, listing))
         case (.channels(let request), .failure):
             answer(waiting.requester, request.unavailable())
         case (.listing(let request, let place), .success(let listing)):
-            let line = request.reply(listing, held: audience.holders(of:))
-            replyLater(waiting.requester, place, line)
+            survey(waiting.requester, .listing(request, place: place, listing))
         case (.listing(let request, let place), .failure):
             replyLater(waiting.requester, place, request.command.unavailable())
         case (_, _): break

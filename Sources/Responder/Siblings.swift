@@ -130,13 +130,25 @@ enum SiblingMessage: Equatable {
     /// How are you? To be answered with the same number.
     case question(UInt64)
     case snapshot(UInt64, [UInt8])
+    /// How many wait for each of these channels: the names from the first on and before the second (empty: all that
+    /// follow), a line each. To be answered with the same number.
+    case whoWaits(UInt64, from: String, before: String)
+    /// A line for each channel: count, blank, name.
+    case waiting(UInt64, [UInt8])
 
     init?(_ bytes: [UInt8]) {
         guard bytes.count >= 9 else { return nil }
         let number = bytes[1..<9].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let rest = bytes[9...]
         switch bytes[0] {
         case UInt8(ascii: "?"): self = .question(number)
-        case UInt8(ascii: "="): self = .snapshot(number, Array(bytes[9...]))
+        case UInt8(ascii: "="): self = .snapshot(number, Array(rest))
+        case UInt8(ascii: "w"):
+            let names = String(decoding: rest, as: UTF8.self)
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            guard names.count == 2 else { return nil }
+            self = .whoWaits(number, from: String(names[0]), before: String(names[1]))
+        case UInt8(ascii: "W"): self = .waiting(number, Array(rest))
         default: return nil
         }
     }
@@ -151,6 +163,9 @@ enum SiblingMessage: Equatable {
         return switch self {
         case .question(let number): head(UInt8(ascii: "?"), number)
         case .snapshot(let number, let bytes): head(UInt8(ascii: "="), number) + bytes
+        case .whoWaits(let number, let from, let before):
+            head(UInt8(ascii: "w"), number) + Array("\(from)\n\(before)".utf8)
+        case .waiting(let number, let bytes): head(UInt8(ascii: "W"), number) + bytes
         }
     }
 }

@@ -1,22 +1,27 @@
+internal import Channels
 internal import Endpoint
 internal import Glibc
 internal import Reactor
 
-/// A question to all processes of the bus how they are, and who asked it.
+/// A question to all processes of the bus, and who asked it.
 final class Survey {
     enum Asker {
         case status(Shape)
         case metrics(Shape)
         /// On the bus socket, with the place of its answer.
         case line(BusCommand, place: Int)
+        /// What the log keeps is known; how many wait is asked.
+        case channels(ChannelsRequest, ChannelListing)
+        case listing(BusListing, place: Int, ChannelListing)
     }
 
     let asker: Asker
-    /// How many were asked.
+    /// How many were asked, and how many of them have answered.
     var asked = 0
+    var answered = 0
     var snapshots: [Snapshot] = []
-    /// Answered, but count other things.
-    var missing = 0
+    /// Who waits in other processes.
+    var waiting: [ChannelName: Int] = [:]
 
     init(_ asker: Asker) { self.asker = asker }
 }
@@ -29,7 +34,17 @@ extension Responder {
     func survey(_ requester: Requester, _ asker: Survey.Asker) {
         let survey = Survey(asker)
         let ticket = lastTicket + 1
-        survey.asked = siblings?.tell(SiblingMessage.question(ticket).bytes) ?? 0
+        let question: SiblingMessage =
+            switch asker {
+            case .status, .metrics, .line: .question(ticket)
+            case .channels(_, let listing), .listing(_, _, let listing):
+                .whoWaits(
+                    ticket,
+                    from: listing.entries.first?.name.text ?? "",
+                    before: listing.next?.text ?? ""
+                )
+            }
+        survey.asked = siblings?.tell(question.bytes) ?? 0
         guard survey.asked > 0 else { return conclude(survey, requester) }
         _ = wait(requester, .survey(survey), milliseconds: Self.patienceMilliseconds)
     }
@@ -42,40 +57,76 @@ extension Responder {
                 let figures = figures
                 let own = snapshot(figures).encoded(Self.fingerprint(of: figures))
                 siblings?.answer(SiblingMessage.snapshot(number, own).bytes, to: sender)
-            case .snapshot(let ticket, let bytes): take(bytes, for: ticket)
+            case .whoWaits(let number, let from, let before):
+                let lines = waitingLines(from: from, before: before)
+                siblings?.answer(SiblingMessage.waiting(number, lines).bytes, to: sender)
+            case .snapshot(let ticket, let bytes):
+                answered(ticket) { survey in
+                    let figures = figures
+                    let fingerprint = Self.fingerprint(of: figures)
+                    // One of another release counts other things, and is missing.
+                    Snapshot(bytes, fingerprint: fingerprint, count: figures.count)
+                        .map { survey.snapshots.append($0) }
+                }
+            case .waiting(let ticket, let bytes):
+                answered(ticket) { survey in
+                    for line in bytes.split(separator: UInt8(ascii: "\n")) {
+                        let words = String(decoding: line, as: UTF8.self).split(separator: " ")
+                        guard words.count == 2, let count = Int(words[0]),
+                            let name = try? ChannelName(words[1])
+                        else { continue }
+                        survey.waiting[name, default: 0] += count
+                    }
+                }
             case nil: break
             }
         }
     }
 
-    private func take(_ bytes: [UInt8], for ticket: UInt64) {
-        guard case .survey(let survey) = pending[ticket]?.work else { return }
-        let figures = figures
-        let fingerprint = Self.fingerprint(of: figures)
-        if let snapshot = Snapshot(bytes, fingerprint: fingerprint, count: figures.count) {
-            survey.snapshots.append(snapshot)
-        } else {
-            survey.asked -= 1
-            survey.missing += 1
+    /// Who waits here for channels of a listing, as far as a datagram takes them.
+    private func waitingLines(from: String, before: String) -> [UInt8] {
+        var lines: [UInt8] = []
+        for (name, count) in audience.holders
+        where name.text >= from && (before.isEmpty || name.text < before) {
+            let line = Array("\(count) \(name)\n".utf8)
+            if lines.count + line.count > Siblings.datagramBytes - 64 { break }
+            lines += line
         }
-        guard survey.snapshots.count >= survey.asked, let waiting = take(ticket) else { return }
+        return lines
+    }
+
+    private func answered(_ ticket: UInt64, _ take: (Survey) -> Void) {
+        guard case .survey(let survey) = pending[ticket]?.work else { return }
+        take(survey)
+        survey.answered += 1
+        guard survey.answered >= survey.asked, let waiting = self.take(ticket) else { return }
         conclude(survey, waiting.requester)
     }
 
     /// Answers with what has come.
     func conclude(_ survey: Survey, _ requester: Requester) {
+        func held(_ channel: ChannelName) -> Int {
+            audience.holders(of: channel) + (survey.waiting[channel] ?? 0)
+        }
+        switch survey.asker {
+        case .status(let shape): answer(requester, statusPage(shape, overview(survey)))
+        case .metrics(let shape): answer(requester, metricsPage(shape, overview(survey)))
+        case .line(let command, let place):
+            replyLater(requester, place, command.status(statusMembers(overview(survey))))
+        case .channels(let request, let listing):
+            answer(requester, request.answer(listing, held: held))
+        case .listing(let request, let place, let listing):
+            replyLater(requester, place, request.reply(listing, held: held))
+        }
+    }
+
+    private func overview(_ survey: Survey) -> Overview {
         let figures = figures
-        let overview = Overview(
+        return Overview(
             figures: figures,
             snapshots: [snapshot(figures)] + survey.snapshots.sorted { $0.pid < $1.pid },
-            missing: survey.missing + max(0, survey.asked - survey.snapshots.count)
+            missing: survey.asked - survey.snapshots.count
         )
-        switch survey.asker {
-        case .status(let shape): answer(requester, statusPage(shape, overview))
-        case .metrics(let shape): answer(requester, metricsPage(shape, overview))
-        case .line(let command, let place):
-            replyLater(requester, place, command.status(statusMembers(overview)))
-        }
     }
 
     private func snapshot(_ figures: [Figure]) -> Snapshot {

@@ -63,6 +63,9 @@ import Testing
         _ = probe.outcome(of: probe.send([], dropping: ["a"]))
         #expect(probe.read(["a"], .first).messages.isEmpty)
         #expect(probe.read(["a"], .last(10)).messages.isEmpty)
+        let after = probe.read(["a"], .after(Offset(10)))
+        #expect(after.messages.isEmpty)
+        #expect(after.gap == .deleted)
         #expect(probe.read(["a"], .age(milliseconds: 60_000)).messages.isEmpty)
         probe.append(draft("a", "new"))
         try eventually("removed") { probe.channels()?.entries.map(\.messages) == [1] }

@@ -142,6 +142,17 @@ import Testing
             let status = try group[0].get("/push/-/status", params: params).json
             #expect(status["held"] == 3)
             #expect(status["processes"].array.map { $0["held"] } == [1, 1, 1])
+            // And all who wait for a channel.
+            try group[2].publish("other", "x")
+            let listed = try group[1].get("/push/-/channels", params: params).json["channels"]
+            #expect(listed.array.map { $0["held"] } == [0])
+            try group[0].publish("news", "released")
+            for peer in holds { _ = try peer.answer() }
+            let again = try group.servers.map { try $0.hold("/push/news,other?wait=25") }
+            let counted = try group[1].get("/push/-/channels", params: params).json["channels"]
+            #expect(counted.array.map { $0["held"] } == [3, 3])
+            let one = try group[1].get("/push/-/channels/news", params: params).json
+            #expect(one["held"] == 3)
             // One that is stopped is missed, and keeps nobody waiting for long.
             group[1].process?.signal(SIGSTOP)
             let without = try group[0].get("/push/-/status", params: params).json
@@ -155,7 +166,7 @@ import Testing
                 return status["processes_missing"] == 0 && status["processes"].array.count == 2
             }
             try group[0].publish("news", "end")
-            for peer in holds.prefix(2) { #expect(try peer.answer().status == 200) }
+            for peer in again.prefix(2) { #expect(try peer.answer().status == 200) }
         }
     }
 

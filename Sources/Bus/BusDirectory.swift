@@ -153,11 +153,16 @@ final class BusDirectory: Sendable {
 
     private static func groupID(_ name: String?) throws(LogProblem) -> gid_t? {
         guard let name else { return nil }
-        if let number = gid_t(name) { return number }
-        guard let entry = unsafe getgrnam(name) else {
+        guard let number = groupNumber(name) else {
             throw LogProblem("[bus] group = \(name): there is no such group on this machine")
         }
-        return unsafe entry.pointee.gr_gid
+        return number
+    }
+
+    /// Of a group by its name, or by its number itself; nil where there is none.
+    static func groupNumber(_ name: String) -> gid_t? {
+        if let number = gid_t(name) { return number }
+        return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
     }
 
     private static func isNetwork(_ type: String) -> Bool {

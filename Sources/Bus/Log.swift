@@ -50,17 +50,8 @@ package final class Log: Sendable {
 
     package func append(_ append: Append) { shared.writerBox.post(.append(append)) }
 
-    package func read(_ request: HistoryRequest) { shared.readerBox.post(.history(request)) }
-
-    /// Looks for one message by its id; `.message` follows, nil where it is not there (any more).
-    package func message(ticket: UInt64, id: Cursor) {
-        shared.readerBox.post(.message(ticket: ticket, id))
-    }
-
-    /// Lists channels by name, from this one on (nil: the first); `.channels` follows.
-    package func channels(ticket: UInt64, from name: ChannelName?, limit: Int) {
-        shared.readerBox.post(.channels(ticket: ticket, from: name, limit: limit))
-    }
+    /// The event of the same name and ticket follows.
+    package func read(_ question: LogRead) { shared.readerBox.post(.read(question)) }
 
     /// The newest offset that any process of the bus has committed and acknowledged, as far as the log is open: what
     /// is above the head that was told here is on its way. Any thread, no system call.

@@ -127,6 +127,9 @@ package struct LogStatistics: Equatable, Sendable {
     package var messagesExpired = 0
     package var checkpoints = 0
     package var walBytes = 0
+    /// Channels the log remembers and messages in it, as of the last look.
+    package var channels = 0
+    package var messagesKept = 0
     package var gateWaits = 0
     package var gateWaitMicroseconds: Int64 = 0
     package var longestGateWaitMicroseconds: Int64 = 0

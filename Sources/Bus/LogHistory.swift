@@ -11,7 +11,8 @@ struct LogHistory {
     private let newest: Query
     private let firstAfter: Query
     private let messageAt: Query
-    private let channelsFrom: Query
+    private let oneChannel: Query
+    private let channelsAfter: Query
 
     init(_ database: Database) throws {
         reading = try LogReading(database)
@@ -45,14 +46,12 @@ struct LogHistory {
             WHERE m.offset = ?
             """
         )
-        channelsFrom = try Query(
-            database,
-            """
+        let channels = """
             SELECT c.name, c.count, c.bytes, m.offset, m.time
             FROM channels c LEFT JOIN messages m ON m.offset = c.last_offset
-            WHERE c.name >= ? ORDER BY c.name LIMIT ?
             """
-        )
+        oneChannel = try Query(database, "\(channels) WHERE c.name = ? LIMIT ?")
+        channelsAfter = try Query(database, "\(channels) WHERE c.name > ? ORDER BY c.name LIMIT ?")
     }
 
     /// Reads within the running transaction, whose state is given.
@@ -137,6 +136,7 @@ struct LogHistory {
             scanned: scanned ?? Offset(state.head),
             more: more,
             gap: gap?.reason,
+            gapThrough: gap.map { Offset($0.through) },
             newest: Offset(newestOfAll)
         )
     }
@@ -164,24 +164,31 @@ struct LogHistory {
 
     /// Channels in the order of their names, from this one on.
     func channels(
-        from name: ChannelName?,
-        limit: Int,
+        _ selection: ChannelSelection,
         epochs: EpochHistory
     ) throws -> ChannelListing {
+        let (query, name, limit) =
+            switch selection {
+            case .only(let name): (oneChannel, name.text, 1)
+            case .after(let name, let limit): (channelsAfter, name?.text ?? "", limit)
+            }
         var entries: [ChannelListing.Entry] = []
-        try channelsFrom.bind(.text(name?.text ?? ""), .integer(limit + 1))
-        defer { channelsFrom.finish() }
-        while try channelsFrom.step() {
-            guard let name = try? ChannelName(channelsFrom.text(0)) else { continue }
-            if entries.count == limit { return ChannelListing(entries: entries, next: name) }
-            let newest = channelsFrom.optionalInteger(3).map { Offset($0) }
+        // One more tells whether there are more.
+        try query.bind(.text(name), .integer(limit + 1))
+        defer { query.finish() }
+        while try query.step() {
+            guard let name = try? ChannelName(query.text(0)) else { continue }
+            if entries.count == limit {
+                return ChannelListing(entries: entries, next: entries.last?.name)
+            }
+            let newest = query.optionalInteger(3).map { Offset($0) }
             entries.append(
                 ChannelListing.Entry(
                     name: name,
-                    messages: Int(channelsFrom.integer(1)),
-                    bytes: Int(channelsFrom.integer(2)),
+                    messages: Int(query.integer(1)),
+                    bytes: Int(query.integer(2)),
                     newest: newest.map { Channels.Cursor(epoch: epochs.epoch(of: $0), offset: $0) },
-                    newestMilliseconds: channelsFrom.optionalInteger(4)
+                    newestMilliseconds: query.optionalInteger(4)
                 )
             )
         }

@@ -13,7 +13,7 @@ final class LogReader {
     private var connection: LogConnection?
     private var history: LogHistory?
     private var generation = -1
-    private var requests: [LogShared.ReaderCommand] = []
+    private var requests: [LogRead] = []
     /// The generation about which the writer was asked to look, and when.
     private var asked: (generation: Int, at: Int64) = (-1, 0)
     private var nextLook: Int64 = 0
@@ -25,7 +25,7 @@ final class LogReader {
             var stop = false
             for command in shared.readerBox.take(waitingMilliseconds: 1000) {
                 switch command {
-                case .history, .message, .channels: requests.append(command)
+                case .read(let request): requests.append(request)
                 case .follow, .changed: break
                 case .stop: stop = true
                 }
@@ -89,7 +89,10 @@ final class LogReader {
             allTold = allTold && shared.tellFollowed(batch, generation: generation)
             if allTold { followed += batch.messages.count }
         }
-        if followed > 0 { shared.count { $0.messagesFollowed += followed } }
+        shared.count {
+            $0.messagesFollowed += followed
+            ($0.channels, $0.messagesKept) = (Int(state.channels), Int(state.messages))
+        }
         // Else the writer is about to tell, and calls again; the requests wait as long.
         guard allTold else { return }
         shared.noteStamp(state.trimStamp, generation: generation)
@@ -131,14 +134,11 @@ final class LogReader {
                 tellResult(result.mapError { _ in .unavailable }) {
                     .message(ticket: ticket, $0)
                 }
-            case .channels(let ticket, let name, let limit):
-                let result = Result {
-                    try history.channels(from: name, limit: limit, epochs: opened.epochs)
-                }
+            case .channels(let ticket, let selection):
+                let result = Result { try history.channels(selection, epochs: opened.epochs) }
                 tellResult(result.mapError { _ in .unavailable }) {
                     .channels(ticket: ticket, $0)
                 }
-            case .follow, .changed, .stop: break
             }
         }
     }
@@ -154,17 +154,7 @@ final class LogReader {
     private func failRequests() {
         let requests = self.requests
         self.requests = []
-        for request in requests {
-            switch request {
-            case .history(let request):
-                shared.deliver(.history(ticket: request.ticket, .failure(.unavailable)))
-            case .message(let ticket, _):
-                shared.deliver(.message(ticket: ticket, .failure(.unavailable)))
-            case .channels(let ticket, _, _):
-                shared.deliver(.channels(ticket: ticket, .failure(.unavailable)))
-            case .follow, .changed, .stop: break
-            }
-        }
+        for request in requests { shared.deliver(request.failed) }
     }
 
     /// At most once a second for one state of affairs.

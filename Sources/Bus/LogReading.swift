@@ -37,7 +37,11 @@ struct LogReading {
         )
         followQuery = try Query(
             database,
-            "\(messages) WHERE m.offset > ? AND m.offset <= ? ORDER BY m.offset"
+            // What lies below its channel's mark is gone, also where it has not been removed yet: the mark will tell.
+            """
+            \(messages) WHERE m.offset > ? AND m.offset <= ? AND m.offset > c.trimmed_through
+            ORDER BY m.offset
+            """
         )
         newestQuery = try Query(database, "\(messages) ORDER BY m.offset DESC LIMIT ?")
         marksAboveQuery = try Query(

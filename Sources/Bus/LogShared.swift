@@ -14,9 +14,7 @@ final class LogShared: Sendable {
     }
 
     enum ReaderCommand: Sendable {
-        case history(HistoryRequest)
-        case message(ticket: UInt64, Cursor)
-        case channels(ticket: UInt64, from: ChannelName?, limit: Int)
+        case read(LogRead)
         /// Other processes may have committed.
         case follow
         /// The log was opened, replaced or lost.

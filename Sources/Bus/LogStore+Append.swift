@@ -11,7 +11,7 @@ extension LogStore {
         case repeated(first: Int64, count: Int64)
         case conflict
         case overQuota(retrySeconds: Int?)
-        case full
+        case noMoreChannels
     }
 
     /// Drops what is to be dropped, gives the drafts their places and stores them; nothing is changed unless the answer
@@ -39,14 +39,22 @@ extension LogStore {
                 }
             }
         }
-        // Before anything else is written, so that this append alone can be refused.
-        if let refusal = try charge(append, time) { return refusal }
+        // Before anything is written, so that this append alone can be refused: first by its quota, so that nobody makes
+        // channels beyond it.
+        var quota = QuotaUse()
+        switch try charge(append, time, &quota) {
+        case .taken: break
+        case .wait(let microseconds):
+            return .overQuota(retrySeconds: Int(microseconds / 1_000_000) + 1)
+        case .never: return .overQuota(retrySeconds: nil)
+        }
         for draft in append.drafts where touched[draft.channel] == nil {
             guard let row = try reading.channel(draft.channel) ?? makeChannel(draft.channel) else {
-                return .full
+                return .noMoreChannels
             }
             touched[draft.channel] = row
         }
+        try write(quota, of: append)
         for name in append.dropping {
             if touched[name] == nil { touched[name] = try reading.channel(name) }
             try drop(name, time)
@@ -68,24 +76,29 @@ extension LogStore {
         return .committed(first: first, count: Int64(append.drafts.count))
     }
 
-    /// Takes the append from its publisher's quota; a refusal where that does not suffice.
-    private func charge(_ append: Append, _ time: LogTime) throws -> Written? {
-        guard let quota = append.quota else { return nil }
+    /// What the publisher's quota would be after this append.
+    private func charge(
+        _ append: Append,
+        _ time: LogTime,
+        _ used: inout QuotaUse
+    ) throws -> QuotaUse.Outcome {
+        guard let quota = append.quota else { return .taken }
         try writing.findQuota.bind(.text(quota.publisher))
-        var used = QuotaUse()
         if try writing.findQuota.step() {
             used.messagesFull = writing.findQuota.integer(0)
             used.bytesFull = writing.findQuota.integer(1)
         }
         writing.findQuota.finish()
-        let bytes = append.drafts.reduce(0) { $0 + $1.body.count }
-        let now = time.retention * 1000
-        switch used.take(max(1, append.drafts.count), bytes: bytes, of: quota.limits, now: now) {
-        case .taken: break
-        case .wait(let microseconds):
-            return .overQuota(retrySeconds: Int(microseconds / 1_000_000) + 1)
-        case .never: return .overQuota(retrySeconds: nil)
-        }
+        return used.take(
+            max(1, append.drafts.count),
+            bytes: append.drafts.reduce(0) { $0 + $1.body.count },
+            of: quota.limits,
+            now: time.retention * 1000
+        )
+    }
+
+    private func write(_ used: QuotaUse, of append: Append) throws {
+        guard let quota = append.quota else { return }
         try writing.insertQuota.bind(
             .text(quota.publisher),
             .integer(used.messagesFull),
@@ -93,7 +106,6 @@ extension LogStore {
             .integer(max(used.messagesFull, used.bytesFull) / 1000 + 1)
         )
         try writing.insertQuota.run()
-        return nil
     }
 
     private func store(_ draft: Draft, _ time: LogTime, _ epoch: Epoch) throws -> Message {

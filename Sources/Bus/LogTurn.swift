@@ -168,7 +168,7 @@ struct LogTurn {
         case .repeated(let first, let count): .repeated(ids: ids(first, count))
         case .conflict: .conflict
         case .overQuota(let seconds): .overQuota(retrySeconds: seconds)
-        case .full: .full
+        case .noMoreChannels: .noMoreChannels
         }
     }
 

@@ -33,7 +33,7 @@ import Glibc
         }
         if isNew {
             if let name = settings.group {
-                guard let group = gid_t(name) ?? Self.group(name) else {
+                guard let group = BusDirectory.groupNumber(name) else {
                     throw ServingProblem(
                         description: "[pipe \(path)] group = \(name): there is no such group"
                     )
@@ -114,10 +114,6 @@ import Glibc
             guard taken > 0 else { return }
             left -= taken
         }
-    }
-
-    private static func group(_ name: String) -> gid_t? {
-        unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
     }
 
     private static func problem(_ what: String, _ path: String) -> ServingProblem {

@@ -30,8 +30,8 @@ struct QuotaUse: Equatable {
             guard used <= most else { return .never }
             // A clock that was set back, or a quota that was made smaller, must not lock anybody out for longer.
             let begin = min(max(now, self[keyPath: full]), now + stretch)
-            // Below 2^63: a stretch is at most a day, and a request has at most 100 MB.
-            next[keyPath: full] = begin + stretch * Int64(used) / Int64(most)
+            // At most a stretch, but the product may be larger than 64 bits.
+            next[keyPath: full] = begin + Int64(Int128(stretch) * Int128(used) / Int128(most))
             wait = max(wait, next[keyPath: full] - stretch - now)
         }
         guard wait <= 0 else { return .wait(microseconds: wait) }

@@ -83,6 +83,11 @@ package final class ServingLock: Sendable {
         }
     }
 
+    /// The number of the process that serves the bus of this directory, as far as that can be told.
+    package static func holder(_ settings: BusSettings) -> Int32? {
+        FileIdentity(path: settings.directory + "/serve").flatMap(BusDirectory.holder)
+    }
+
     /// Whether some process serves the bus of this directory now; nil where that can't be found out.
     package static func isTaken(_ settings: BusSettings) -> Bool? {
         let file = unsafe open(settings.directory + "/serve", O_RDONLY | O_CLOEXEC | O_NOFOLLOW)

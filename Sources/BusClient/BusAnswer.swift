@@ -31,6 +31,9 @@ package struct BusAnswer {
             .contains(code)
     }
 
+    /// After how long this publisher's quota allows what it has refused; nil where it has not, or never will.
+    package var quotaSeconds: Int? { self["code"] == "quota_exceeded" ? self["retry_after"] : nil }
+
     /// The bytes that a message is, without its envelope: text and bytes as they were published, any other value as JSON.
     package var content: [UInt8] {
         if self["encoding"] == "base64", let text: String = self["data"] {

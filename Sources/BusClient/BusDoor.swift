@@ -36,28 +36,35 @@ package struct BusDoor {
                 )
             }
             let now = MonotonicClock.milliseconds()
-            switch settings.flatMap(ServingLock.isTaken) {
-            case false: return try openDirectly()
-            case true:
+            let isTaken = settings.flatMap(ServingLock.isTaken)
+            if isTaken == true {
                 guard now < deadline else {
-                    throw BusClientError.late(
-                        "a process serves the bus, but \(path) does not answer; is [bus] socket the same for all?"
+                    throw silent(
+                        "\(path) is not there although a process serves the bus; is [bus] socket the same for all?"
                     )
                 }
-            case nil:
+            } else if isTaken == false, ownsLog {
+                return LineConnection(try direct())
+            } else {
                 guard now < giveUp else { throw absent }
             }
             poll(nil, 0, 20)
         }
     }
 
-    private func openDirectly() throws -> LineConnection {
-        guard let directory = settings?.directory else { throw absent }
+    /// No answer came in time.
+    package func silent(_ sentence: String) -> BusClientError {
+        let holder = settings.flatMap(ServingLock.holder)
+        return .late(
+            sentence
+                + (holder.map { "; process \($0) serves the bus: is it stopped, or stuck?" } ?? "")
+        )
+    }
+
+    private var ownsLog: Bool {
         var info = stat()
-        guard unsafe stat(directory, &info) == 0, info.st_uid == geteuid() || geteuid() == 0 else {
-            throw absent
-        }
-        return LineConnection(try direct())
+        guard let settings, unsafe stat(settings.directory, &info) == 0 else { return false }
+        return info.st_uid == geteuid() || geteuid() == 0
     }
 
     private var absent: BusClientError {

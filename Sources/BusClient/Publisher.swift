@@ -20,28 +20,35 @@ package final class Publisher {
     /// - Parameters:
     ///   - options: as `put` has them, without `key`.
     ///   - key: the caller's own, or nil.
+    ///   - waitsForQuota: where this publisher has used its quota up, what it has to wait for is not counted.
     package func put(
         _ body: [UInt8],
         to channel: String,
         options: [String],
-        key: String? = nil
+        key: String? = nil,
+        waitsForQuota: Bool = false
     ) throws -> BusAnswer {
         sent += 1
         let words =
             ["put", channel, "\(body.count)"] + options
             + ["key=\(Self.escaped(key ?? "\(keys)-\(sent)"))"]
         let command = Array((words.joined(separator: " ") + "\n").utf8) + body
-        let deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
+        var deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
         var last: BusAnswer?
         while true {
             let now = MonotonicClock.milliseconds()
             guard now < deadline else {
                 throw last?.refusal
-                    ?? BusClientError.late(
+                    ?? door.silent(
                         "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been kept"
                     )
             }
             if let answer = try ask(command, until: deadline) {
+                if waitsForQuota, let seconds = answer.quotaSeconds {
+                    Thread.sleep(forTimeInterval: Double(seconds))
+                    deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
+                    continue
+                }
                 if !answer.isPassing {
                     if let refusal = answer.refusal { throw refusal }
                     return answer

@@ -6,6 +6,8 @@ package final class Subscriber {
     package enum Event {
         /// As the bus sent it: hello, message, gap, ping or bye.
         case line(BusAnswer)
+        /// It does not go on for now, and why; told once for each time.
+        case waiting(String)
         /// Nobody reads our output any more.
         case outputClosed
     }
@@ -14,6 +16,10 @@ package final class Subscriber {
     private let channels: [String]
     private var since: String
     private var connection: LineConnection?
+    private var hasBegun = false
+    /// Milliseconds before it is tried again, and whether that was told.
+    private var pause: Int64 = 0
+    private var saidWaiting = false
     /// Twice the heartbeat and a bit: then the other side is gone without a word, or stopped.
     private static let silenceMilliseconds: Int64 = 40_000
 
@@ -26,16 +32,15 @@ package final class Subscriber {
 
     /// Waits for the next line. A message is reported once: behind it goes on who reconnects.
     package func next() throws -> Event {
-        var pause: Int64 = 20
         while true {
             if let connection {
                 switch try line(connection) {
                 case .some(let event): return event
-                case .none:
-                    self.connection = nil
-                    if isOutputClosed(waiting: 20) { return .outputClosed }
+                case .none: self.connection = nil
                 }
             }
+            if isOutputClosed(waiting: pause) { return .outputClosed }
+            pause = min(2000, max(20, pause * 2))
             do {
                 let deadline = MonotonicClock.milliseconds() + 10_000
                 let opened = try door.open(until: deadline)
@@ -43,21 +48,27 @@ package final class Subscriber {
                 if opened.send(Array(command.utf8), until: deadline) { connection = opened }
             } catch let error as BusClientError {
                 // Whoever was connected once waits for the service to come back.
-                guard hasBegun, error.exitCode != 1 else { throw error }
-                if isOutputClosed(waiting: pause) { return .outputClosed }
-                pause = min(2000, pause * 2)
+                guard hasBegun else { throw error }
+                if let event = waiting(error) { return event }
             }
         }
     }
 
-    private var hasBegun = false
+    private func waiting(_ error: BusClientError) -> Event? {
+        if saidWaiting { return nil }
+        saidWaiting = true
+        return .waiting("\(error)")
+    }
 
     /// The next event of a connection; nil where it has ended.
     private func line(_ connection: LineConnection) throws -> Event? {
         let deadline = MonotonicClock.milliseconds() + Self.silenceMilliseconds
         while true {
             if let line = connection.takeLine() { return try take(line) }
-            guard MonotonicClock.milliseconds() < deadline else { return nil }
+            guard MonotonicClock.milliseconds() < deadline else {
+                self.connection = nil
+                return waiting(door.silent("nothing came for 40 s, not even a heartbeat"))
+            }
             var looks = [
                 pollfd(fd: connection.number, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: 1, events: 0, revents: 0),
@@ -70,9 +81,12 @@ package final class Subscriber {
 
     private func take(_ line: [UInt8]) throws -> Event? {
         let answer = try BusAnswer(line)
-        if answer.isPassing { return nil }
-        if let refusal = answer.refusal { throw refusal }
-        hasBegun = true
+        if let refusal = answer.refusal {
+            guard answer.isPassing else { throw refusal }
+            connection = nil
+            return waiting(refusal)
+        }
+        (hasBegun, pause, saidWaiting) = (true, 0, false)
         if let cursor: String = answer["cursor"] ?? answer["id"] { since = cursor }
         return .line(answer)
     }

@@ -7,6 +7,8 @@ package enum AppendOutcome: Equatable, Sendable {
     case conflict
     /// The publisher has used its quota up: nothing was written. Nil seconds: it is more than the whole quota.
     case overQuota(retrySeconds: Int?)
+    /// It names a new channel, and the log remembers as many as it may, all of them with messages.
+    case noMoreChannels
     /// There is no room, also after trimming.
     case full
     /// Not written, or not known to be written.

@@ -1,3 +1,10 @@
+/// Which channels are listed.
+package enum ChannelSelection: Equatable, Sendable {
+    case only(ChannelName)
+    /// Those behind a name (nil: from the first), in the order of their names.
+    case after(ChannelName?, limit: Int)
+}
+
 /// Some of the channels the log remembers, in the order of their names.
 package struct ChannelListing: Sendable {
     package struct Entry: Sendable {
@@ -26,7 +33,7 @@ package struct ChannelListing: Sendable {
     }
 
     package let entries: [Entry]
-    /// Where the next listing begins; nil at the end.
+    /// The last of them, where others come behind it.
     package let next: ChannelName?
 
     package init(entries: [Entry], next: ChannelName?) {

@@ -61,6 +61,8 @@ package struct HistoryReading: Sendable {
     /// Whether messages beyond `scanned` were already there.
     package let more: Bool
     package let gap: GapReason?
+    /// Up to where the gap goes at the most; nil without one that the log knows of.
+    package let gapThrough: Offset?
     /// The newest of last offset and trim mark of these channels (the floor of forgotten channels for a
     /// channel the log does not know): changes exactly when these channels do.
     package let newest: Offset
@@ -70,12 +72,14 @@ package struct HistoryReading: Sendable {
         scanned: Offset,
         more: Bool,
         gap: GapReason?,
+        gapThrough: Offset? = nil,
         newest: Offset
     ) {
         self.messages = messages
         self.scanned = scanned
         self.more = more
         self.gap = gap
+        self.gapThrough = gapThrough
         self.newest = newest
     }
 }

@@ -98,6 +98,7 @@ package struct Tail {
             scanned: more ? found[taken - 1].offset : head,
             more: more,
             gap: gap?.reason,
+            gapThrough: gap?.through,
             newest: newest
         )
     }

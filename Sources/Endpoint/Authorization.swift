@@ -99,6 +99,9 @@ extension CGIRequest {
         return ["1", "on", "yes", "true"].contains { value.equalsIgnoringCase($0) }
     }
 
-    /// Who publishes, as far as idempotency is concerned.
+    /// Who publishes, as [quota] names it.
     var publisherName: String { remoteUser ?? publisher ?? "" }
+
+    /// Whose keys and quota its messages use; nobody of this machine, who are `unix:` and `pipe:`.
+    var publisherScope: String { "web:\(publisherName)" }
 }

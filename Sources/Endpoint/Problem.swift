@@ -201,6 +201,13 @@ extension Problem {
         retryAfterSeconds: 60
     )
 
+    package static let noMoreChannels = Problem(
+        .insufficientStorage,
+        "no_more_channels",
+        "The log remembers as many channels as it may; publish to one that is there, or raise 'channels' in [limits].",
+        retryAfterSeconds: 60
+    )
+
     /// The publisher's quota is used up; nil: the request asks for more than all of it.
     static func overQuota(retrySeconds: Int?) -> Problem {
         Problem(

@@ -94,6 +94,34 @@ package enum SystemCalls {
         return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
     }
 
+    /// Writes all of it, however long that takes; false with errno where it fails.
+    package static func writeAll(_ descriptor: Int32, _ bytes: some Collection<UInt8>) -> Bool {
+        var rest = Array(bytes)[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBytes {
+                unsafe write(descriptor, $0.baseAddress, $0.count)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
+
+    /// Reads what is there, and waits for it; empty at the end, nil with errno where it fails.
+    package static func readSome(_ descriptor: Int32, atMost limit: Int = 65_536) -> [UInt8]? {
+        var failed = false
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            var got = unsafe read(descriptor, buffer.baseAddress, buffer.count)
+            while got < 0, errno == EINTR {
+                got = unsafe read(descriptor, buffer.baseAddress, buffer.count)
+            }
+            failed = got < 0
+            count = max(0, got)
+        }
+        return failed ? nil : bytes
+    }
+
     /// Sends what fits, without waiting and without SIGPIPE.
     package static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
         let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)

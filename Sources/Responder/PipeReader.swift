@@ -19,6 +19,8 @@ final class PipeReader {
     var state = State.idle
     /// What comes up to the next line end belongs to a line that is too long.
     var isSkipping = false
+    /// So many lines are appended one at a time, to find the one that the log refuses.
+    var singleLines = 0
     /// Monotonic milliseconds when it is looked at without being told; nil: it is told.
     var lookAt: Int64?
     /// What was there when a line was found incomplete.
@@ -33,6 +35,11 @@ final class PipeReader {
             settings,
             room: min(1 << 20, max(65_536, (limits.messageBytes + 1024) * 4))
         )
+        interface = PipeInterface(settings, limits: limits, capacity: pipe.capacity)
+    }
+
+    /// Bounds that have changed; the pipe's own size stays.
+    func apply(_ limits: LimitSettings) {
         interface = PipeInterface(settings, limits: limits, capacity: pipe.capacity)
     }
 

@@ -21,6 +21,8 @@ final class Replay {
     var isGreeted: Bool
     /// To be told before the next message.
     var owedGap: GapReason?
+    /// Up to where gaps have been told.
+    var toldThrough = Offset.start
     /// Waits for the log's reader, or for the peer to take what was sent.
     var isWaiting = false
 
@@ -36,6 +38,14 @@ final class Replay {
         self.requester = requester
         self.generation = generation
         self.isGreeted = isGreeted
+    }
+
+    /// As far as it has come; nil where it has not begun at a cursor.
+    var cursor: Cursor? {
+        switch position {
+        case .cursor(let cursor), .start(.cursor(let cursor)): cursor
+        case .start: nil
+        }
     }
 
     /// Bytes of bodies, and messages, in one piece.

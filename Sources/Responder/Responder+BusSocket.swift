@@ -21,6 +21,11 @@ extension Responder {
             )
             guard descriptor >= 0 else {
                 if errno == ECONNABORTED { continue }
+                if errno == EMFILE || errno == ENFILE {
+                    metrics[.descriptors] += 1
+                    // Made again when it is looked at next; who waits in its backlog is told to come back.
+                    closeBusListener()
+                }
                 return
             }
             guard busPeers.count < settings.limits.busClients,
@@ -124,8 +129,7 @@ extension Responder {
             guard tail != nil else {
                 return reply(descriptor, place, listing.command.unavailable())
             }
-            let ticket = wait(requester, .listing(listing, place: place), seconds: 10)
-            read(.channels(ticket: ticket, from: listing.from, limit: BusListing.limit))
+            list(listing, place, requester)
         case .status(let command):
             let place = peer.place()
             survey(requester, .line(command, place: place))
@@ -138,6 +142,7 @@ extension Responder {
             peer.isEnding = true
             connections[Int(descriptor)].flags.insert(.closesWhenIdle)
             reply(descriptor, peer.place(), line)
+            if connections[Int(descriptor)].isOpen { endStreams(of: descriptor, .error) }
         }
     }
 
@@ -171,6 +176,10 @@ extension Responder {
     func busPeerEnded(_ descriptor: Int32) {
         if SystemCalls.isGone(descriptor) { return drop(descriptor, .closed) }
         connections[Int(descriptor)].flags.formUnion([.closesWhenIdle, .peerEnded])
+        // Whatever was complete has been taken up before its end is read.
+        if let peer = busPeers[descriptor], let rest = peer.reader.end() {
+            act(on: busInterface.request(rest, from: peer.identity), peer, descriptor)
+        }
         dropIfDone(descriptor)
     }
 }

@@ -15,7 +15,7 @@ extension Responder {
     func acceptConnections() -> Bool {
         // A bounded share: what is to be delivered must not wait for a crowd of newcomers.
         for _ in 0..<256 {
-            guard openConnections < connectionLimit || isStopping else {
+            guard webConnections < connectionLimit || isStopping else {
                 metrics[.connections] += 1
                 pauseAccepting()
                 return true
@@ -48,6 +48,9 @@ extension Responder {
         return false
     }
 
+    /// Those of web servers.
+    var webConnections: Int { openConnections - busPeers.count }
+
     /// Newcomers wait in the socket's backlog until somebody leaves.
     private func pauseAccepting() {
         epoll.remove(listener.descriptor)
@@ -55,7 +58,7 @@ extension Responder {
     }
 
     private func resumeAccepting() {
-        guard listener.isOpen, !isAccepting, !isStopping, openConnections < connectionLimit,
+        guard listener.isOpen, !isAccepting, !isStopping, webConnections < connectionLimit,
             now >= acceptAgainAt
         else {
             return

@@ -21,6 +21,7 @@ extension Responder {
         case .opened(let state):
             opened(state)
             serveCaughtUp(all: true)
+            if !isForOneClient { renewSiblings() }
             askToServe()
             if let client = waitingClient {
                 waitingClient = nil
@@ -56,6 +57,11 @@ extension Responder {
         }
     }
 
+    func list(_ listing: BusListing, _ place: Int, _ requester: Requester) {
+        let ticket = wait(requester, .listing(listing, place: place), seconds: 10)
+        read(.channels(ticket: ticket, listing.selection))
+    }
+
     private func listed(_ ticket: UInt64, _ outcome: Result<ChannelListing, LogFailure>) {
         guard let waiting = take(ticket) else { return }
         switch (waiting.work, outcome) {
@@ -64,7 +70,11 @@ extension Responder {
         case (.channels(let request), .failure):
             answer(waiting.requester, request.unavailable())
         case (.listing(let request, let place), .success(let listing)):
-            survey(waiting.requester, .listing(request, place: place, listing))
+            switch request.readable(listing) {
+            case .listing(let readable):
+                survey(waiting.requester, .listing(request, place: place, readable))
+            case .goOn(let rest): list(rest, place, waiting.requester)
+            }
         case (.listing(let request, let place), .failure):
             replyLater(waiting.requester, place, request.command.unavailable())
         case (_, _): break

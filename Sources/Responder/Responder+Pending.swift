@@ -46,21 +46,6 @@ struct RequestKey: Hashable {
     let id: RequestID
 }
 
-/// A question to the log's reader.
-enum Read {
-    case history(HistoryRequest)
-    case message(ticket: UInt64, Cursor)
-    case channels(ticket: UInt64, from: ChannelName?, limit: Int)
-
-    var ticket: UInt64 {
-        switch self {
-        case .history(let request): request.ticket
-        case .message(let ticket, _): ticket
-        case .channels(let ticket, _, _): ticket
-        }
-    }
-}
-
 /// Requests that wait for the log: each is answered once, by the log or by the clock, if it is still there.
 extension Responder {
     func wait(_ requester: Requester, _ work: Pending.Work, seconds: Int64) -> UInt64 {
@@ -94,7 +79,7 @@ extension Responder {
     }
 
     /// Asks the log's reader, now or when it has answered others.
-    func read(_ question: Read) {
+    func read(_ question: LogRead) {
         readsWaiting.append(question)
         beginReads()
     }
@@ -111,12 +96,7 @@ extension Responder {
             readsBegun += 1
             guard let waiting = pending[next.ticket], isStillThere(waiting) else { continue }
             readsUnderWay += 1
-            switch next {
-            case .history(let request): log.read(request)
-            case .message(let ticket, let id): log.message(ticket: ticket, id: id)
-            case .channels(let ticket, let name, let limit):
-                log.channels(ticket: ticket, from: name, limit: limit)
-            }
+            log.read(next)
         }
         if readsBegun == readsWaiting.count || readsBegun > 1024 {
             readsWaiting.removeFirst(readsBegun)
@@ -146,8 +126,9 @@ extension Responder {
         return ticket
     }
 
-    /// Why publishers wait, once in a while.
+    /// Counts a publisher that has waited too long, and says why, once in a while.
     private func noteWaiting() {
+        metrics[.publishTime] += 1
         guard now >= waitingNoteAt else { return }
         waitingNoteAt = now + 10_000
         let why =
@@ -161,21 +142,18 @@ extension Responder {
 
     /// Ends the waiting of those whom the log keeps waiting too long.
     func expirePending() {
+        defer { behind.removeAll { pending[$0.ticket] == nil } }
         for (ticket, waiting) in pending where now >= waiting.deadline {
             guard take(ticket) != nil else { continue }
             switch waiting.work {
-            case .publish, .command: noteWaiting()
-            case .poll, .message, .channels, .listing, .replay, .survey: break
-            }
-            switch waiting.work {
             case .publish(let request):
-                metrics[.publishTime] += 1
+                noteWaiting()
                 answer(waiting.requester, request.outcomeUnknown())
             case .poll(let poll, _, _): answer(waiting.requester, poll.subscription.unavailable())
             case .message(let request): answer(waiting.requester, request.unavailable())
             case .channels(let request): answer(waiting.requester, request.unavailable())
             case .command(let publish, let place):
-                metrics[.publishTime] += 1
+                noteWaiting()
                 replyLater(waiting.requester, place, publish.outcomeUnknown())
             case .listing(let listing, let place):
                 replyLater(waiting.requester, place, listing.command.unavailable())

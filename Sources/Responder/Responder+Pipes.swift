@@ -19,6 +19,11 @@ extension Responder {
         let skipped = servingLock?.note ?? ""
         for reader in pipes {
             reader.isSkipping = skipped.contains("skip \(reader.pipe.name)\n")
+            if reader.isSkipping {
+                logger.warning(
+                    "\(reader.settings.path): the rest of a line that is too long is passed over"
+                )
+            }
             watch(reader)
             pump(reader)
         }
@@ -90,64 +95,51 @@ extension Responder {
 
     // MARK: Lines
 
-    /// Does what is at the front of the pipe, until the log has to be waited for or nothing is left.
+    /// Does what is at the front of the pipe, as far as one turn goes: until the log has to be waited for, nothing is left,
+    /// or the others want their turn too.
     private func pump(_ reader: PipeReader) {
         reader.lookAt = nil
-        guard isServing, !isStopping, !reader.isAppending, tail != nil else {
-            if isServing, !isStopping, !reader.isAppending { reader.lookAt = now + 1000 }
-            return
-        }
-        var rounds = 0
-        while true {
-            let (bytes, isFull) = reader.pipe.peek()
-            guard !bytes.isEmpty else {
-                reader.incompleteBytes = 0
-                return
+        guard isServing, !isStopping, !reader.isAppending else { return }
+        guard tail != nil else { return reader.lookAt = now + 1000 }
+        // Nobody reads a pipe that another process may read too.
+        guard servingLock?.isHeld == true else { return askToServe() }
+        let (bytes, isFull) = reader.pipe.peek()
+        var rest = bytes[...]
+        defer { reader.pipe.take(rest.startIndex) }
+        for _ in 0..<PipeInterface.lineCount {
+            guard !rest.isEmpty else { break }
+            if reader.isSkipping {
+                let end = rest.firstIndex(of: UInt8(ascii: "\n"))
+                rest = rest[(end.map { $0 + 1 } ?? rest.endIndex)...]
+                if end != nil { skip(reader, false) }
+                continue
             }
-            var at = 0
-            while at < bytes.count {
-                let rest = bytes[at...]
-                if reader.isSkipping {
-                    let end = rest.firstIndex(of: UInt8(ascii: "\n"))
-                    let count = end.map { $0 + 1 - at } ?? rest.count
-                    reader.pipe.take(count)
-                    at += count
-                    if end != nil { skip(reader, false) }
-                    continue
-                }
-                switch reader.interface.portion(rest, isFull: at == 0 && isFull) {
-                case .lines(let publication, let count, let byteCount):
-                    return append(publication, count, byteCount, rest, reader)
-                case .bad(let sentence, let beginning, let byteCount):
-                    refuse(sentence, beginning, reader)
-                    reader.pipe.take(byteCount)
-                    at += byteCount
-                case .nothing(let byteCount):
-                    reader.pipe.take(byteCount)
-                    at += byteCount
-                case .overlong(let beginning, let byteCount, let isWhole):
-                    refuse(
-                        "A line has at most \(reader.interface.lineLimit) bytes.",
-                        beginning,
-                        reader
-                    )
-                    if !isWhole { skip(reader, true) }
-                    reader.pipe.take(byteCount)
-                    at += byteCount
-                case .incomplete:
-                    // A writer's next piece is told; should that ever not be so, it is found a second later.
-                    reader.incompleteBytes = rest.count
-                    reader.lookAt = now + 1000
-                    return
-                }
-            }
-            rounds += 1
-            if rounds == 4 {
-                // The others want their turn too.
-                reader.lookAt = now
+            let portion = reader.interface.portion(
+                rest,
+                isFull: isFull && rest.startIndex == 0,
+                lineCount: reader.singleLines > 0 ? 1 : PipeInterface.lineCount
+            )
+            switch portion {
+            case .lines(let publication, let count, let byteCount):
+                return append(publication, count, byteCount, rest, reader)
+            case .bad(let sentence, let beginning, let byteCount):
+                refuse(sentence, beginning, reader)
+                rest = rest.dropFirst(byteCount)
+            case .nothing(let byteCount): rest = rest.dropFirst(byteCount)
+            case .overlong(let beginning, let byteCount, let isWhole):
+                let limit = reader.interface.lineLimit
+                refuse("A line has at most \(limit) bytes.", beginning, reader)
+                if !isWhole { skip(reader, true) }
+                rest = rest.dropFirst(byteCount)
+            case .incomplete:
+                // A writer's next piece is told; should that ever not be so, it is found a second later.
+                reader.incompleteBytes = rest.count
+                reader.lookAt = now + 1000
                 return
             }
         }
+        reader.incompleteBytes = 0
+        if !bytes.isEmpty { reader.lookAt = now }
     }
 
     /// Notes beyond the process's life that the rest of a line is to be passed over.
@@ -189,9 +181,16 @@ extension Responder {
             metrics.pipeLines += UInt64(count)
             reader.pipe.take(byteCount)
             reader.saidWaiting = false
+            reader.singleLines = max(0, reader.singleLines - count)
         case .conflict:
             refuse("The key was used for another message.", beginning, reader)
             reader.pipe.take(byteCount)
+        // One of these lines names a channel too many; the others do not wait for it.
+        case .noMoreChannels where count > 1: reader.singleLines = count
+        case .noMoreChannels:
+            refuse(Problem.noMoreChannels.detail, beginning, reader)
+            reader.pipe.take(byteCount)
+            reader.singleLines = max(0, reader.singleLines - 1)
         case .full, .unavailable, .overQuota:
             if !reader.saidWaiting {
                 reader.saidWaiting = true
@@ -199,10 +198,15 @@ extension Responder {
                     "lines wait in the pipe \(reader.settings.path): the log is \(outcome == .full ? "full" : "not available")"
                 )
             }
-            reader.lookAt = now + 1000
+            if !isStopping {
+                reader.lookAt = now + 1000
+                return true
+            }
+        }
+        guard !isStopping else {
+            if !isAppendingFromPipes { stopServing() }
             return true
         }
-        if isStopping { return true }
         // Not in the midst of what the log tells.
         reader.lookAt = now
         return true

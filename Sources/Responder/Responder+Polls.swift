@@ -22,6 +22,10 @@ extension Responder {
         guard let tail else { return answer(requester, poll.subscription.unavailable()) }
         // Who was told that his message is committed, by whatever process, finds it at this one too.
         if !isCurrent, !isFinal, let committed = log.committedHead, committed > tail.head {
+            guard pending.count < settings.limits.heldRequests else {
+                metrics[.heldRequests] += 1
+                return answer(requester, poll.subscription.busy())
+            }
             let ticket = wait(requester, .poll(poll, .head, tail.epochs.current), seconds: 10)
             behind.append((committed, ticket))
             return
@@ -210,5 +214,9 @@ extension HistoryReading {
     /// The same with a gap that the cursor itself tells of.
     func told(of gap: GapReason) -> HistoryReading {
         HistoryReading(messages: messages, scanned: scanned, more: more, gap: gap, newest: newest)
+    }
+
+    var withoutGap: HistoryReading {
+        HistoryReading(messages: messages, scanned: scanned, more: more, gap: nil, newest: newest)
     }
 }

@@ -179,7 +179,7 @@ extension Responder {
         case .channels(let request):
             guard tail != nil else { return answer(requester, request.unavailable()) }
             let ticket = wait(requester, .channels(request), seconds: 10)
-            read(.channels(ticket: ticket, from: request.from, limit: request.limit))
+            read(.channels(ticket: ticket, request.selection))
         case .page(let request): answer(requester, page(request))
         case .held(let shape):
             answer(requester, shape.plain("text/plain; charset=utf-8", "polling = \(held.count)"))

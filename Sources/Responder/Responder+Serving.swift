@@ -13,7 +13,6 @@ extension Responder {
     /// The log is open, perhaps in a directory that took the old one's place: asks for the lock there.
     func askToServe() {
         guard servesBus, !isStopping else { return }
-        renewSiblings()
         if isServing {
             if servingLock?.isHeld == true { return }
             logger.notice("the bus directory was replaced; serving its socket anew")
@@ -33,7 +32,13 @@ extension Responder {
 
     /// The lock is ours, or can't be had.
     func serve(round: Int, _ outcome: Result<Void, ServingProblem>) {
-        guard round == servingRound, !isStopping else { return }
+        guard round == servingRound else { return }
+        if isStopping {
+            // It came while the last answers are given: somebody else's turn.
+            servingLock?.release()
+            servingLock = nil
+            return
+        }
         switch outcome {
         case .success:
             isServing = true
@@ -56,6 +61,7 @@ extension Responder {
             if tail != nil, servingLock == nil { askToServe() }
             return
         }
+        guard servingLock?.isHeld == true else { return askToServe() }
         guard let path = settings.bus.socket else { return }
         if let busListener {
             if busListener.isInPlace { return }
@@ -90,17 +96,5 @@ extension Responder {
         busListener.removePath()
         busListener.close()
         self.busListener = nil
-    }
-
-    private func renewSiblings() {
-        if let siblings { epoll.remove(siblings.descriptor) }
-        siblings = nil
-        do {
-            let made = try Siblings(settings.bus)
-            try epoll.add(made.descriptor, [.read])
-            siblings = made
-        } catch {
-            logger.warning("the other processes of the bus are not seen: \(error)")
-        }
     }
 }

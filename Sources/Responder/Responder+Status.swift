@@ -99,7 +99,7 @@ extension Responder {
             "connections",
             "FastCGI connections open now.",
             "connections",
-            openConnections - busPeers.count
+            webConnections
         )
         gauge("bus_clients", "Clients of the bus socket.", "bus_clients", busPeers.count)
         counter("requests", "Requests decoded.", "requests", metrics.requests)
@@ -165,6 +165,8 @@ extension Responder {
             log.walBytes,
             .largest
         )
+        gauge("channels", "Channels remembered.", "log.channels", log.channels, .largest)
+        gauge("messages_kept", "Messages in the log.", "log.kept", log.messagesKept, .largest)
         counter("messages", "Messages committed.", "log.messages", log.messagesAppended)
         counter("message_bytes", "Bytes of their bodies.", "log.bytes", log.bytesAppended)
         counter("commits", "Commits.", "log.commits", log.commits)

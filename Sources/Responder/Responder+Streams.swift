@@ -26,7 +26,7 @@ extension Responder {
         )
         replays[requester.connection, default: []].append(replay)
         metrics.holds += 1
-        advance(replay)
+        if isStopping { endReplay(replay, .shutdown) } else { advance(replay) }
     }
 
     var replayCount: Int { replays.values.reduce(0) { $0 + $1.count } }
@@ -74,7 +74,7 @@ extension Responder {
             }
             switch replay.position {
             case .start(.now):
-                greet(replay, at: tail.head)
+                greet(replay, at: Cursor(epoch: tail.epochs.current, offset: tail.head))
                 return goLive(replay)
             case .start(.history(let start)):
                 return ask(replay, start, .reading(gap: nil))
@@ -94,7 +94,7 @@ extension Responder {
                     now: log.retentionMilliseconds()
                 )
                 guard let reading else { return ask(replay, .after(offset), .reading(gap: nil)) }
-                if !send(reading, after: offset, replay) { return }
+                if !send(reading, from: cursor, replay) { return }
             }
         }
         replaysDue.append(replay)
@@ -141,7 +141,10 @@ extension Responder {
         _ epoch: Epoch,
         _ outcome: Result<HistoryReading, LogFailure>
     ) {
-        guard isCurrent(replay), let tail else { return }
+        guard isCurrent(replay), let tail else {
+            // It ended while the log was asked; nothing else may keep its connection.
+            return dropIfDone(replay.requester.connection)
+        }
         // The log was replaced meanwhile: the position is judged anew, and what was read is of no use.
         guard tail.epochs.current == epoch else { return advance(replay) }
         guard case .success(let reading) = outcome else { return endReplay(replay, .unavailable) }
@@ -153,15 +156,26 @@ extension Responder {
             return advance(replay)
         }
         let begin = reading.messages.first?.offset.previous ?? reading.scanned
-        if send(reading, after: begin, replay) { advance(replay) }
+        let cursor = replay.cursor ?? Cursor(epoch: epoch, offset: begin)
+        if send(reading, from: cursor, replay) { advance(replay) }
     }
 
     /// Sends a piece. Whether there is more to read.
-    private func send(_ reading: HistoryReading, after offset: Offset, _ replay: Replay) -> Bool {
+    ///
+    /// - Parameter cursor: where it begins, before the gap that it may tell: whoever is cut off between the greeting and the
+    ///   gap comes back with it, and is told again.
+    private func send(_ reading: HistoryReading, from cursor: Cursor, _ replay: Replay) -> Bool {
         guard let tail else { return false }
-        greet(replay, at: offset)
-        let told = replay.owedGap.map(reading.told) ?? reading
-        replay.owedGap = nil
+        greet(replay, at: cursor)
+        var told = reading
+        if let owed = replay.owedGap {
+            told = reading.told(of: owed)
+            replay.owedGap = nil
+        } else if let through = reading.gapThrough, through <= replay.toldThrough {
+            // Told with an earlier piece: the mark lies beyond several.
+            told = reading.withoutGap
+        }
+        replay.toldThrough = max(replay.toldThrough, reading.gapThrough ?? .start)
         let bytes = replay.stream.chunk(told, epoch: tail.epochs.current)
         replay.position = .cursor(Cursor(epoch: tail.epochs.current, offset: reading.scanned))
         guard bytes.isEmpty || sendPart(bytes, to: replay.requester) else { return false }
@@ -172,10 +186,9 @@ extension Responder {
         return true
     }
 
-    private func greet(_ replay: Replay, at offset: Offset) {
-        guard !replay.isGreeted, let tail else { return }
+    private func greet(_ replay: Replay, at cursor: Cursor) {
+        guard !replay.isGreeted else { return }
         replay.isGreeted = true
-        let cursor = Cursor(epoch: tail.epochs.current, offset: offset)
         _ = sendPart(replay.stream.hello(at: cursor), to: replay.requester)
         greeted(replay.requester.connection)
     }
@@ -265,13 +278,20 @@ extension Responder {
     }
 
     func endReplay(_ replay: Replay, _ reason: StreamEnd) {
-        let requester = replay.requester
         remove(replay)
         metrics[reason == .shutdown ? .shutdown : .closed] += 1
-        guard let tail else { return finishStream([], requester) }
-        var cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
-        if case .cursor(let position) = replay.position { cursor = position }
-        finishStream(replay.stream.bye(reason, at: cursor), requester)
+        finishStream(replay.stream.bye(reason, at: replay.cursor), replay.requester)
+    }
+
+    /// Ends all streams of a connection with their last word.
+    func endStreams(of descriptor: Int32, _ reason: StreamEnd) {
+        for replay in replays[descriptor] ?? [] { endReplay(replay, reason) }
+        guard let tail else { return }
+        let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
+        for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
+        where held.isHeld(slot) && held[slot].kind == .stream {
+            endStream(slot, .closed, reason, at: cursor)
+        }
     }
 
     private func finishStream(_ bytes: [UInt8], _ requester: Requester) {
@@ -292,7 +312,6 @@ extension Responder {
         )
     }
 
-    /// Sends part of a stream, in the form of its connection.
     private func sendPart(_ bytes: [UInt8], to requester: Requester) -> Bool {
         send(requester.connection, bytes)
     }

@@ -71,10 +71,15 @@ package import Reactor
     var servingTrouble = ""
     var lookAgainAt: Int64 = .max
     var siblings: Siblings?
+    /// Monotonic milliseconds of the next look at them.
+    var siblingLookAt: Int64 = .max
+    /// Those that have not answered this look, and those that did not answer an earlier one.
+    var askedSiblings: Set<String> = []
+    var silentSiblings: Set<String> = []
 
     /// Of a responder for one client alone: who waits until the log is open.
     var waitingClient: Int32?
-    private let isForOneClient: Bool
+    let isForOneClient: Bool
 
     // Named pipes
     let pipes: [PipeReader]
@@ -95,7 +100,7 @@ package import Reactor
     var pendingTickets: [RequestKey: UInt64] = [:]
     /// Questions that the log's reader has not been asked yet, oldest first from `readsBegun` on, and how many it has
     /// been asked: few, so that answers in memory are bounded and a departed client's is never made.
-    var readsWaiting: [Read] = []
+    var readsWaiting: [LogRead] = []
     var readsBegun = 0
     var readsUnderWay = 0
     /// Polls that came before the news of something committed, by the offset they wait for.
@@ -142,7 +147,9 @@ package import Reactor
         self.logger = logger
         self.signals = signals
         self.reload = reload
-        connectionLimit = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64))
+        // The clients of the bus have theirs, but never take most of a small number.
+        let others = 64 + min(settings.limits.busClients, descriptorLimit / 4)
+        connectionLimit = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - others))
         interface = HTTPInterface(settings: settings)
         busInterface = Self.busInterface(settings, logger)
         switch role {
@@ -200,6 +207,7 @@ package import Reactor
             advanceReplays()
             expireHolds()
             if now >= lookAgainAt { lookAtBus() }
+            if now >= siblingLookAt { lookAtSiblings() }
             lookAtDuePipes()
             if now >= housekeepingAt {
                 housekeepingAt = now + 250
@@ -231,7 +239,8 @@ package import Reactor
 
     private var waitingTime: Int32 {
         if !unread.isEmpty || !turnsDue.isEmpty || !replaysDue.isEmpty { return 0 }
-        var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, max(1, lookAgainAt - now))
+        let look = max(1, min(lookAgainAt, siblingLookAt) - now)
+        var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, look)
         if let look = nextPipeLook { wait = min(wait, max(0, look - now)) }
         if isStopping || !isAccepting || !pending.isEmpty || !unfinished.isEmpty {
             wait = min(wait, max(1, housekeepingAt - now))
@@ -290,6 +299,7 @@ package import Reactor
         interface = HTTPInterface(settings: settings)
         busInterface = Self.busInterface(settings, logger)
         framing = Self.framingLimits(settings)
+        for reader in pipes { reader.apply(settings.limits) }
         log.replaceRetention { [settings] in settings.retention(of: $0) }
         logger.notice(
             "ini file read again",
@@ -307,6 +317,7 @@ package import Reactor
         if isAccepting { epoll.remove(listener.descriptor) }
         listener.close()
         closeBusListener()
+        if !isAppendingFromPipes { stopServing() }
         answerAllHolds(.shutdown)
         for descriptor in connections.indices where connections[descriptor].isOpen {
             // A request may be on its way already on a connection that looks idle.

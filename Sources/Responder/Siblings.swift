@@ -41,22 +41,25 @@ final class Siblings {
         unsafe unlinkat(directory.number, name, 0)
     }
 
-    /// Sends to each of the others; returns how many took it. The sockets of dead ones are removed.
-    func tell(_ bytes: [UInt8]) -> Int {
-        var count = 0
+    /// Sends to each of the others; returns their names. The sockets of dead ones are removed.
+    func tell(_ bytes: [UInt8]) -> [String] {
+        var told: [String] = []
         for name in names() where name != self.name {
             var address = Self.address(directory.number, name)
             let sent = unsafe Self.withBytes(of: &address) { address, length in
                 unsafe sendto(descriptor, bytes, bytes.count, Self.flags, address, length)
             }
-            if sent == bytes.count {
-                count += 1
+            // One whose queue is full has not ended, but is stopped perhaps: it is asked, and missed.
+            if sent == bytes.count || errno == EAGAIN {
+                told.append(name)
             } else if errno == ECONNREFUSED {
                 unsafe unlinkat(directory.number, name, 0)
             }
         }
-        return count
+        return told
     }
+
+    static func processNumber(of name: String) -> Substring { name.prefix { $0 != "-" } }
 
     /// The next datagram and a name to answer to, or nil.
     func next() -> (bytes: [UInt8], sender: String)? {
@@ -130,9 +133,8 @@ enum SiblingMessage: Equatable {
     /// How are you? To be answered with the same number.
     case question(UInt64)
     case snapshot(UInt64, [UInt8])
-    /// How many wait for each of these channels: the names from the first on and before the second (empty: all that
-    /// follow), a line each. To be answered with the same number.
-    case whoWaits(UInt64, from: String, before: String)
+    /// How many wait for each of the channels from one name to another? To be answered with the same number.
+    case whoWaits(UInt64, from: String, through: String)
     /// A line for each channel: count, blank, name.
     case waiting(UInt64, [UInt8])
 
@@ -147,7 +149,7 @@ enum SiblingMessage: Equatable {
             let names = String(decoding: rest, as: UTF8.self)
                 .split(separator: "\n", omittingEmptySubsequences: false)
             guard names.count == 2 else { return nil }
-            self = .whoWaits(number, from: String(names[0]), before: String(names[1]))
+            self = .whoWaits(number, from: String(names[0]), through: String(names[1]))
         case UInt8(ascii: "W"): self = .waiting(number, Array(rest))
         default: return nil
         }
@@ -163,8 +165,8 @@ enum SiblingMessage: Equatable {
         return switch self {
         case .question(let number): head(UInt8(ascii: "?"), number)
         case .snapshot(let number, let bytes): head(UInt8(ascii: "="), number) + bytes
-        case .whoWaits(let number, let from, let before):
-            head(UInt8(ascii: "w"), number) + Array("\(from)\n\(before)".utf8)
+        case .whoWaits(let number, let from, let through):
+            head(UInt8(ascii: "w"), number) + Array("\(from)\n\(through)".utf8)
         case .waiting(let number, let bytes): head(UInt8(ascii: "W"), number) + bytes
         }
     }

@@ -26,7 +26,7 @@ final class Survey {
     init(_ asker: Asker) { self.asker = asker }
 }
 
-/// Asking the other processes of the bus, and answering them.
+/// Asking the other processes of the bus.
 extension Responder {
     /// How long a process may take; one that is stopped must not keep the others waiting.
     private static let patienceMilliseconds: Int64 = 300
@@ -41,61 +41,15 @@ extension Responder {
                 .whoWaits(
                     ticket,
                     from: listing.entries.first?.name.text ?? "",
-                    before: listing.next?.text ?? ""
+                    through: listing.entries.last?.name.text ?? ""
                 )
             }
-        survey.asked = siblings?.tell(question.bytes) ?? 0
+        survey.asked = siblings?.tell(question.bytes).count ?? 0
         guard survey.asked > 0 else { return conclude(survey, requester) }
         _ = wait(requester, .survey(survey), milliseconds: Self.patienceMilliseconds)
     }
 
-    func readSiblings() {
-        for _ in 0..<64 {
-            guard let (bytes, sender) = siblings?.next() else { return }
-            switch SiblingMessage(bytes) {
-            case .question(let number):
-                let figures = figures
-                let own = snapshot(figures).encoded(Self.fingerprint(of: figures))
-                siblings?.answer(SiblingMessage.snapshot(number, own).bytes, to: sender)
-            case .whoWaits(let number, let from, let before):
-                let lines = waitingLines(from: from, before: before)
-                siblings?.answer(SiblingMessage.waiting(number, lines).bytes, to: sender)
-            case .snapshot(let ticket, let bytes):
-                answered(ticket) { survey in
-                    let figures = figures
-                    let fingerprint = Self.fingerprint(of: figures)
-                    // One of another release counts other things, and is missing.
-                    Snapshot(bytes, fingerprint: fingerprint, count: figures.count)
-                        .map { survey.snapshots.append($0) }
-                }
-            case .waiting(let ticket, let bytes):
-                answered(ticket) { survey in
-                    for line in bytes.split(separator: UInt8(ascii: "\n")) {
-                        let words = String(decoding: line, as: UTF8.self).split(separator: " ")
-                        guard words.count == 2, let count = Int(words[0]),
-                            let name = try? ChannelName(words[1])
-                        else { continue }
-                        survey.waiting[name, default: 0] += count
-                    }
-                }
-            case nil: break
-            }
-        }
-    }
-
-    /// Who waits here for channels of a listing, as far as a datagram takes them.
-    private func waitingLines(from: String, before: String) -> [UInt8] {
-        var lines: [UInt8] = []
-        for (name, count) in audience.holders
-        where name.text >= from && (before.isEmpty || name.text < before) {
-            let line = Array("\(count) \(name)\n".utf8)
-            if lines.count + line.count > Siblings.datagramBytes - 64 { break }
-            lines += line
-        }
-        return lines
-    }
-
-    private func answered(_ ticket: UInt64, _ take: (Survey) -> Void) {
+    func answered(_ ticket: UInt64, _ take: (Survey) -> Void) {
         guard case .survey(let survey) = pending[ticket]?.work else { return }
         take(survey)
         survey.answered += 1
@@ -129,7 +83,7 @@ extension Responder {
         )
     }
 
-    private func snapshot(_ figures: [Figure]) -> Snapshot {
+    func snapshot(_ figures: [Figure]) -> Snapshot {
         Snapshot(
             pid: Int64(getpid()),
             uptimeSeconds: (now - startedAt) / 1000,
@@ -140,7 +94,7 @@ extension Responder {
     }
 
     /// FNV-1a over the names, so that figures of another release are not taken for others.
-    private static func fingerprint(of figures: [Figure]) -> Int64 {
+    static func fingerprint(of figures: [Figure]) -> Int64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for figure in figures {
             for byte in (figure.sample ?? figure.family).utf8 {

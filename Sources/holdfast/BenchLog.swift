@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Bus
 internal import Configuration
-internal import Foundation
+internal import Glibc
 
 /// `holdfast bench-log`: how many commits a second the log makes, in a directory of its own. For scripts/bench.
 struct BenchLog: ParsableCommand {
@@ -17,12 +17,7 @@ struct BenchLog: ParsableCommand {
     var config = IniFileReader.usualPath
 
     func run() throws {
-        switch IniFileReader.read(config) {
-        case .success(let settings):
-            print(LogBench.run(settings: settings.bus))
-        case .failure(let problems):
-            for line in problems.lines { StandardError.write(line) }
-            throw ExitCode(1)
-        }
+        let settings = try IniFileReader.read(config, orExit: EX_CONFIG)
+        StandardOutput.writeLine(LogBench.run(settings: settings.bus))
     }
 }

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Configuration
-internal import Foundation
 
 /// `holdfast check`: reads the ini file, prints every problem, and exits.
 struct Check: ParsableCommand {
@@ -19,23 +18,7 @@ struct Check: ParsableCommand {
     var print = false
 
     func run() throws {
-        switch IniFileReader.read(config) {
-        case .success(let settings):
-            if self.print {
-                Swift.print(settings.render(), terminator: "")
-            } else {
-                Swift.print("\(config): no problems")
-            }
-        case .failure(let problems):
-            for line in problems.lines { StandardError.write(line) }
-            throw ExitCode(1)
-        }
-    }
-}
-
-/// Lines for people, beside the log.
-enum StandardError {
-    static func write(_ line: String) {
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        let settings = try IniFileReader.read(config, orExit: 1)
+        StandardOutput.write(self.print ? settings.render() : "\(config): no problems\n")
     }
 }

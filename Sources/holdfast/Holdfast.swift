@@ -5,8 +5,28 @@ internal import Responder
 @main
 enum Program {
     static func main() {
+        StandardStreams.keepOpen()
+        // The arguments of a CGI program are a client's.
         if CGIInvocation.isThisProcess { exit(CGIBridge(iniFile: IniFileReader.usualPath).run()) }
+        if let number = argumentThatIsNotText {
+            // It would be read as another text than was meant.
+            StandardError.write(
+                "holdfast: argument \(number) is not UTF-8; bytes that are no text go in by standard input, with "
+                    + "--content-type application/octet-stream"
+            )
+            exit(EX_USAGE)
+        }
         Holdfast.main()
+    }
+
+    private static var argumentThatIsNotText: Int? {
+        let arguments = unsafe UnsafeBufferPointer(
+            start: CommandLine.unsafeArgv,
+            count: Int(CommandLine.argc)
+        )
+        return unsafe arguments.firstIndex { argument in
+            unsafe argument.map { unsafe String(validatingCString: $0) == nil } ?? false
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import Configuration
 internal import Glibc
 
@@ -8,6 +9,16 @@ enum IniFileReader {
         let named = unsafe getenv("HOLDFAST_INI").map { unsafe String(cString: $0) } ?? ""
         return named.isEmpty ? "/etc/holdfast.ini" : named
     }()
+
+    /// The settings; where there are problems, says them all and ends the command with this code.
+    static func read(_ path: String, orExit code: Int32) throws(ExitCode) -> Settings {
+        switch read(path) {
+        case .success(let settings): return settings
+        case .failure(let problems):
+            for line in problems.lines { StandardError.write(line) }
+            throw ExitCode(code)
+        }
+    }
 
     /// The settings, or every problem as a line for people.
     static func read(_ path: String) -> Result<Settings, IniFileProblems> {

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Bus
 internal import Configuration
-internal import Foundation
+internal import Glibc
 
 /// `holdfast log`: looking after the log's file.
 struct LogCommand: ParsableCommand {
@@ -41,7 +41,10 @@ struct LogCommand: ParsableCommand {
         @OptionGroup var file: LogFile
 
         func run() throws {
-            try file.run { print("the log goes on under epoch \(try LogFiles.beginEpoch($0))") }
+            try file.run {
+                let epoch = try LogFiles.beginEpoch($0)
+                StandardOutput.writeLine("the log goes on under epoch \(epoch)")
+            }
         }
     }
 }
@@ -55,17 +58,12 @@ struct LogFile: ParsableArguments {
     var config = IniFileReader.usualPath
 
     func run(_ body: (BusSettings) throws -> Void) throws {
-        switch IniFileReader.read(config) {
-        case .success(let settings):
-            do {
-                try body(settings.bus)
-            } catch {
-                StandardError.write("holdfast: \(error)")
-                throw ExitCode(1)
-            }
-        case .failure(let problems):
-            for line in problems.lines { StandardError.write(line) }
-            throw ExitCode(EX_CONFIG)
+        let settings = try IniFileReader.read(config, orExit: EX_CONFIG)
+        do {
+            try body(settings.bus)
+        } catch {
+            StandardError.write("holdfast: \(error)")
+            throw ExitCode(1)
         }
     }
 }

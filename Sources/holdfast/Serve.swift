@@ -29,19 +29,12 @@ struct Serve: ParsableCommand {
     var listen: FastCGISettings.Listen?
 
     func run() throws {
-        keepStandardDescriptorsOpen()
         // Before any other thread: they inherit the mask.
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
         let descriptors = raiseDescriptorLimit()
 
-        let settings: Settings
-        switch readSettings() {
-        case .success(let read): settings = read
-        case .failure(let problems):
-            for line in problems.lines { StandardError.write(line) }
-            throw ExitCode(EX_CONFIG)
-        }
+        let settings = withListen(try IniFileReader.read(config, orExit: EX_CONFIG))
         let level = LogLevel(settings.log.level)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
         let logger = Logger(label: "holdfast")
@@ -54,8 +47,9 @@ struct Serve: ParsableCommand {
                 logger: logger,
                 signals: signals
             ) {
-                switch readSettings() {
-                case .success(let new):
+                switch IniFileReader.read(config) {
+                case .success(let read):
+                    let new = withListen(read)
                     level.set(new.log.level)
                     return new
                 case .failure(let problems):
@@ -90,24 +84,10 @@ struct Serve: ParsableCommand {
         logger.notice("stopped")
     }
 
-    private func readSettings() -> Result<Settings, IniFileProblems> {
-        IniFileReader.read(config).map { read in
-            var settings = read
-            if let listen { settings.fastcgi.listen = listen }
-            return settings
-        }
-    }
-
-    /// A process manager may start us with 1 and 2 closed; the next descriptor would take their place and
-    /// be written to by a log line.
-    private func keepStandardDescriptorsOpen() {
-        for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
-            let null = unsafe open("/dev/null", O_RDWR)
-            if null >= 0, null != descriptor {
-                dup2(null, descriptor)
-                close(null)
-            }
-        }
+    private func withListen(_ read: Settings) -> Settings {
+        var settings = read
+        if let listen { settings.fastcgi.listen = listen }
+        return settings
     }
 
     /// A held request costs a descriptor; what the administrator allows at most is what is wanted.

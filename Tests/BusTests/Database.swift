@@ -1,5 +1,8 @@
+import Channels
 import Foundation
 import GRDB
+
+@testable import Bus
 
 func makeForeignDatabase(_ path: String) throws {
     let queue = try DatabaseQueue(path: path)
@@ -25,6 +28,18 @@ func rowCount(_ table: String, _ directory: String) throws -> Int {
     configuration.readonly = true
     let queue = try DatabaseQueue(path: directory + "/log.sqlite", configuration: configuration)
     return try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1 }
+}
+
+/// All of the log, as another process is told it.
+func follow(_ directory: String, _ epochs: EpochHistory) throws -> [CommittedBatch] {
+    let queue = try DatabaseQueue(path: directory + "/log.sqlite")
+    return try queue.write { database in
+        let reading = try LogReading(database)
+        var batches: [CommittedBatch] = []
+        let state = try reading.state()
+        try reading.follow(after: 0, stamp: 0, upTo: state, epochs: epochs) { batches.append($0) }
+        return batches
+    }
 }
 
 /// Whether the counts that trimming goes by agree with the messages that are there.

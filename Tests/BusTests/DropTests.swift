@@ -75,6 +75,24 @@ import Testing
         #expect(try countsAgree(directory.path + "/bus"))
     }
 
+    @Test func `bug: who follows was told messages that were dropped and not removed yet`() throws {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory))
+        probe.append(draft("a", "1"), draft("a", "2"), draft("b", "3"), draft("a", "4"))
+        probe.stop()
+        // As a drop of more than a portion leaves it.
+        try execute(
+            """
+            UPDATE channels SET trimmed_through = 2, trim_stamp = 1 WHERE name = 'a';
+            UPDATE state SET trim_stamp = 1
+            """,
+            directory.path + "/bus"
+        )
+        let batches = try follow(directory.path + "/bus", try #require(probe.now.epochs))
+        #expect(batches.flatMap(\.messages).map(\.text) == ["3", "4"])
+        #expect(batches.flatMap(\.trims).map { "\($0.channel) \($0.through)" } == ["a 2"])
+    }
+
     @Test func `a repeated request drops once`() {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))

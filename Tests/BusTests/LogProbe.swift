@@ -218,12 +218,14 @@ final class LogProbe: Sendable {
     ) -> HistoryReading {
         let ticket = newTicket()
         log.read(
-            HistoryRequest(
-                ticket: ticket,
-                channels: channels.map(name),
-                start: start,
-                messageLimit: limit,
-                byteLimit: bytes
+            .history(
+                HistoryRequest(
+                    ticket: ticket,
+                    channels: channels.map(name),
+                    start: start,
+                    messageLimit: limit,
+                    byteLimit: bytes
+                )
             )
         )
         wait("history \(ticket)", location: location) { $0.histories[ticket] != nil }
@@ -233,16 +235,18 @@ final class LogProbe: Sendable {
         return HistoryReading(messages: [], scanned: .start, more: false, gap: nil, newest: .start)
     }
 
-    func channels(from channel: String? = nil, limit: Int = 1000) -> ChannelListing? {
+    func channels(
+        _ selection: ChannelSelection = .after(nil, limit: 1000)
+    ) -> ChannelListing? {
         let ticket = newTicket()
-        log.channels(ticket: ticket, from: channel.map(name), limit: limit)
+        log.read(.channels(ticket: ticket, selection))
         wait("channels \(ticket)") { $0.channels[ticket] != nil }
         return try? told.withLock { $0.channels[ticket] }?.get()
     }
 
     func message(_ id: Cursor) -> Message? {
         let ticket = newTicket()
-        log.message(ticket: ticket, id: id)
+        log.read(.message(ticket: ticket, id))
         wait("message \(ticket)") { $0.messages[ticket] != nil }
         return try? told.withLock { $0.messages[ticket] }?.get()
     }
@@ -306,7 +310,7 @@ extension AppendOutcome {
     var id: Cursor? {
         switch self {
         case .committed(let ids), .repeated(let ids): ids.first
-        case .conflict, .overQuota, .full, .unavailable: nil
+        case .conflict, .overQuota, .noMoreChannels, .full, .unavailable: nil
         }
     }
 }

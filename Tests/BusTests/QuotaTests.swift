@@ -39,6 +39,16 @@ import Testing
         #expect(use == before)
     }
 
+    @Test func `a quota of many bytes over a long time does not overflow`() {
+        var use = QuotaUse()
+        let limits = limits(nil, 1 << 40, seconds: 86_400)
+        #expect(use.take(1, bytes: 1 << 40, of: limits, now: 0) == .taken)
+        #expect(
+            use.take(1, bytes: 1 << 39, of: limits, now: 0)
+                == .wait(microseconds: 43_200 * second)
+        )
+    }
+
     @Test func `a clock set back locks nobody out for longer than the stretch`() {
         var use = QuotaUse()
         let limits = limits(1, seconds: 10)

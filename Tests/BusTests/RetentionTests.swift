@@ -161,7 +161,7 @@ import Testing
         probe.append(draft("a", "1"), draft("a", "2"))
         probe.append(draft("b", "3"))
         probe.append(draft("c", "4"))
-        #expect(probe.append(draft("d", "5")) == .full)
+        #expect(probe.append(draft("d", "5")) == .noMoreChannels)
         #expect(probe.append(draft("c", "5")).id?.offset == Offset(5))
         // Nothing is kept any more: all may be forgotten.
         probe.log.replaceRetention(keep(count: 0))

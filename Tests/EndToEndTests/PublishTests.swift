@@ -146,7 +146,10 @@ import Testing
             #expect(all["channels"][0]["held"] == 1)
             #expect(all["next"] == .null)
             let page = try server.get("/push/-/channels?limit=1", params: operates).json
-            #expect(page["next"] == "b/1")
+            #expect(page["channels"].array.map { $0["channel"] } == ["a"])
+            #expect(page["next"] == "a")
+            let rest = try server.get("/push/-/channels?after=a", params: operates).json
+            #expect(rest["channels"].array.map { $0["channel"] } == ["b/1"])
             let one = try server.get("/push/-/channels/b/1", params: operates).json
             #expect(one["messages"] == 1)
             #expect(try server.get("/push/-/channels/c", params: operates).status == 404)

@@ -115,13 +115,12 @@ import Testing
     }
 
     @Test func `a listing of channels pages by name`() throws {
-        let request = CGIRequest.get("/push/-/channels?from=b&limit=2", ["HOLDFAST_OPERATOR": "1"])
+        let request = CGIRequest.get("/push/-/channels?after=a&limit=2", ["HOLDFAST_OPERATOR": "1"])
         guard case .channels(let listing) = http.intent(of: request, random: 0) else {
             Issue.record("no listing")
             return
         }
-        #expect(listing.from == channel("b"))
-        #expect(listing.limit == 2)
+        #expect(listing.selection == .after(channel("a"), limit: 2))
         let found = ChannelListing(
             entries: [
                 .init(
@@ -139,7 +138,7 @@ import Testing
                     newestMilliseconds: nil
                 ),
             ],
-            next: channel("d")
+            next: channel("c")
         )
         let reply = try #require(Reply(listing.answer(found, held: { $0.text == "b" ? 4 : 0 })))
         #expect(
@@ -147,7 +146,7 @@ import Testing
                 == #"{"channels":[{"channel":"b","messages":2,"bytes":30,"newest":"k7f2-1f","#
                 + #""time":"1970-01-01T00:00:00.000Z","held":4},"#
                 + #"{"channel":"c","messages":0,"bytes":0,"newest":null,"time":null,"held":0}],"#
-                + "\"next\":\"d\"}\n"
+                + "\"next\":\"c\"}\n"
         )
     }
 

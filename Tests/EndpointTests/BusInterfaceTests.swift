@@ -209,6 +209,51 @@ import Testing
         #expect(text(publish.reply(.overQuota(retrySeconds: 9))).contains("\"retry_after\":9"))
         #expect(text(publish.outcomeUnknown()).contains("\"code\":\"outcome_unknown\""))
     }
+
+    @Test func `bug: a listing named a channel that the peer may not read`() {
+        let settings = interface { settings in
+            settings.allow = [
+                AllowRule(pattern: ChannelPattern("open/**")!, read: .everyone, publish: nil)
+            ]
+        }
+        guard case .channels(let listing) = ask("channels m", as: web, of: settings) else {
+            Issue.record("no listing")
+            return
+        }
+        #expect(listing.selection == .after(channel("m"), limit: 1000))
+        func found(_ names: [String], next: String?) -> ChannelListing {
+            ChannelListing(
+                entries: names.map {
+                    .init(
+                        name: channel($0),
+                        messages: 0,
+                        bytes: 0,
+                        newest: nil,
+                        newestMilliseconds: nil
+                    )
+                },
+                next: next.map(channel)
+            )
+        }
+        // It goes on behind what may be known, or further on where none of it may.
+        if case .listing(let some) = listing.readable(found(["n", "open/a", "p"], next: "p")) {
+            #expect(some.entries.map(\.name.text) == ["open/a"])
+            #expect(some.next == channel("open/a"))
+        } else {
+            Issue.record("not listed")
+        }
+        if case .goOn(let rest) = listing.readable(found(["n", "o"], next: "o")) {
+            #expect(rest.selection == .after(channel("o"), limit: 1000))
+        } else {
+            Issue.record("listed what may not be known")
+        }
+        if case .listing(let last) = listing.readable(found(["n"], next: nil)) {
+            #expect(last.entries.isEmpty)
+            #expect(last.next == nil)
+        } else {
+            Issue.record("no end")
+        }
+    }
 }
 
 extension Array {

@@ -60,9 +60,20 @@ import Testing
     ])
     func `a length that can't be read loses the thread`(line: String) {
         let found = pieces(Array("ping\n\(line)\nhelp\n".utf8))
-        // Without a blank behind it, it is a command like any other that is wrong.
-        let expected: BusReader.Piece = line == "put" ? command(2, "put") : .lost(line: 2)
-        #expect(found.prefix(2) == [command(1, "ping"), expected])
+        #expect(found.prefix(2) == [command(1, "ping"), .lost(line: 2)])
+    }
+
+    @Test(arguments: [
+        ("ping\npubl", BusReader.Refusal.unfinished), ("ping\nput a 5\nabcd", .unfinished),
+        ("ping\nput a 99999999\nabcd", .unfinished), ("ping\n", nil), ("ping\n\n\r\n", nil),
+    ])
+    func `what was not complete at the end is told`(text: String, refusal: BusReader.Refusal?) {
+        var reader = BusReader()
+        unsafe Array(text.utf8).withUnsafeBytes { unsafe reader.receive($0) }
+        #expect(reader.next(lineLimit: 100, bodyLimit: 100) == command(1, "ping"))
+        #expect(reader.next(lineLimit: 100, bodyLimit: 100) == nil)
+        #expect(reader.end() == refusal.map { .refused(line: 2, $0) })
+        #expect(reader.end() == nil)
     }
 
     @Test func `nothing is kept beyond the bounds`() {

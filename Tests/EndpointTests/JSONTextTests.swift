@@ -11,7 +11,7 @@ import Testing
     @Test(arguments: [
         "0", "-0", "10", "-1.5e+30", "1E2", "0.0", "true", "false", "null", "\"\"", "[]", "{}",
         "[[],{}]", "{\"a\":{\"\":[1,2]}}", "\"\\u00e9\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
-        "\"\u{7f}\u{2028}😀\"", "[1e400]", "{\"a\":1,\"a\":2}",
+        "\"\u{7f}\u{2028}😀\"", "[1e308,1e-400,0e400]", "{\"a\":1,\"a\":2}",
     ])
     func `what the grammar allows stays as it is`(text: String) {
         #expect(compacted(text) == text)
@@ -31,6 +31,13 @@ import Testing
     ])
     func `what it does not is refused`(text: String) {
         #expect(compacted(text) == nil)
+    }
+
+    /// JavaScript makes infinity of it, and Foundation an error.
+    @Test(arguments: ["1e309", "[-1.8e308]", "{\"a\":10000E999999999999999999}"])
+    func `a number that no double can be is refused`(text: String) throws {
+        let problem = #expect(throws: Problem.self) { try JSONText.compacted(Array(text.utf8)) }
+        #expect(problem?.detail.contains("send it as a string") == true)
     }
 
     @Test func `white space goes except in strings`() {

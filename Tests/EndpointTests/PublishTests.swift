@@ -155,12 +155,12 @@ import Testing
         #expect(publication.drafts[0].topic == "score")
         #expect(publication.drafts[0].type == "goal für uns")
         #expect(publication.idempotencyKey == "\"8e03\"")
-        #expect(publication.publisher == "cron")
+        #expect(publication.publisher == "web:cron")
     }
 
     @Test(arguments: [
-        (["REMOTE_USER": "anna", "HOLDFAST_PUBLISHER": "x"], "anna"),
-        (["REMOTE_USER": "", "HOLDFAST_PUBLISHER": "x"], "x"), ([:], ""),
+        (["REMOTE_USER": "anna", "HOLDFAST_PUBLISHER": "x"], "web:anna"),
+        (["REMOTE_USER": "", "HOLDFAST_PUBLISHER": "x"], "web:x"), ([:], "web:"),
     ])
     func `the publisher is the user, else what the web server says, else shared`(
         variables: [String: String],

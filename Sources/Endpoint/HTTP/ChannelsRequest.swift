@@ -2,16 +2,12 @@ package import Channels
 
 /// `GET …/-/channels` and `…/-/channels/{channel}`
 package struct ChannelsRequest: Sendable {
-    /// Where the listing begins.
-    package let from: ChannelName?
-    package let limit: Int
-    /// The one channel that was asked for.
-    let only: ChannelName?
+    package let selection: ChannelSelection
     let shape: Shape
 
     /// - Parameter held: how many wait for a channel.
     package func answer(_ listing: ChannelListing, held: (ChannelName) -> Int) -> Answer {
-        if let only {
+        if case .only(let only) = selection {
             guard let entry = listing.entries.first, entry.name == only else {
                 return shape.answer(.channelNotFound)
             }

@@ -36,7 +36,7 @@ extension HTTPInterface {
             PublishRequest(
                 publication: Publication(
                     drafts: options.drafts(messages, to: channels),
-                    publisher: request.publisherName,
+                    publisher: request.publisherScope,
                     idempotencyKey: options.key,
                     quota: settings.quota(of: request.publisherName)
                 ),
@@ -58,7 +58,7 @@ extension HTTPInterface {
             PublishRequest(
                 publication: Publication(
                     dropping: channels,
-                    publisher: request.publisherName,
+                    publisher: request.publisherScope,
                     idempotencyKey: try PublishOptions(key: request.idempotencyKey).key,
                     quota: settings.quota(of: request.publisherName)
                 ),

@@ -192,19 +192,18 @@ package struct HTTPInterface: Sendable {
             let query = Self.query(of: request)
             intent = .channels(
                 ChannelsRequest(
-                    from: try query.from.map { text throws(Problem) in
-                        try ChannelName(requested: text)
-                    },
-                    limit: try Self.listLimit(query.limit),
-                    only: nil,
+                    selection: .after(
+                        try query.after.map { text throws(Problem) in
+                            try ChannelName(requested: text)
+                        },
+                        limit: try Self.listLimit(query.limit)
+                    ),
                     shape: shape
                 )
             )
         case _ where name.hasPrefix("channels/"):
             let channel = try ChannelName(requested: String(name.dropFirst("channels/".utf8.count)))
-            intent = .channels(
-                ChannelsRequest(from: channel, limit: 1, only: channel, shape: shape)
-            )
+            intent = .channels(ChannelsRequest(selection: .only(channel), shape: shape))
         case _ where Self.isPageName(name):
             intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
         default:

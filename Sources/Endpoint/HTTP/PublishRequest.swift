@@ -12,6 +12,7 @@ package struct PublishRequest: Sendable {
         case .committed(let ids), .repeated(let ids): answer(ids: ids)
         case .conflict: shape.answer(.idempotencyConflict)
         case .overQuota(let seconds): shape.answer(.overQuota(retrySeconds: seconds))
+        case .noMoreChannels: shape.answer(.noMoreChannels)
         case .full: shape.answer(.logFull)
         case .unavailable: shape.answer(.unavailable)
         }

@@ -10,7 +10,7 @@ struct Query {
     var format: String?
     var stream: String?
     var operation: String?
-    var from: String?
+    var after: String?
     /// The query as it came, without `since`, `subscriber` and jQuery's `_`; each piece is followed by `&`.
     /// Safe in a header field.
     var link: [UInt8] = []
@@ -29,22 +29,19 @@ struct Query {
     }
 
     private mutating func take(_ source: Span<UInt8>) {
-        var start = 0
-        while start < source.count {
-            let end = source.first(UInt8(ascii: "&"), in: start..<source.count) ?? source.count
-            if end > start { take(source, start..<end) }
-            start = end + 1
-        }
+        Decoding.forEachField(source) { piece, name, value in take(source, piece, name, value) }
     }
 
     init() {}
 
-    private mutating func take(_ source: Span<UInt8>, _ piece: Range<Int>) {
-        let equals = source.first(UInt8(ascii: "="), in: piece)
-        let name = Decoding.formText(source, piece.lowerBound..<(equals ?? piece.upperBound))
-        let value = (equals.map { $0 + 1 } ?? piece.upperBound)..<piece.upperBound
+    private mutating func take(
+        _ source: Span<UInt8>,
+        _ piece: Range<Int>,
+        _ name: Range<Int>,
+        _ value: Range<Int>
+    ) {
         var isLinked = true
-        switch name {
+        switch Decoding.formText(source, name) {
         case "channel": channels.append(Decoding.formText(source, value))
         case "since":
             since = text(source, value)
@@ -58,7 +55,7 @@ struct Query {
         case "format": format = text(source, value)
         case "stream": stream = text(source, value)
         case "op": operation = text(source, value)
-        case "from": from = text(source, value)
+        case "after": after = text(source, value)
         case "_": isLinked = false
         default: break
         }

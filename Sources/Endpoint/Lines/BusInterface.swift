@@ -10,7 +10,7 @@ package import Configuration
 /// | `put CHANNEL LENGTH [OPTION=VALUE …]`, then the bytes | likewise; `count` where it was split |
 /// | `delete CHANNEL …` | `{"kind":"ok"}` |
 /// | `subscribe CHANNEL … [since WHERE]` | `hello`, then a line for each `message`, `gap` and `ping`, at the end `bye` |
-/// | `channels [FROM]`, `status`, `ping`, `help` | one line of that kind |
+/// | `channels [AFTER]`, `status`, `ping`, `help` | one line of that kind |
 ///
 /// Each command has one answer, in the order of the commands; one that is refused has
 /// `{"kind":"error","line":…,"code":…,"detail":…}` and changes nothing.
@@ -47,6 +47,8 @@ package struct BusInterface: Sendable {
             )
         case .refused(let line, .bodyTooLarge):
             return .refused(BusCommand(line: line).error(.batchTooLarge(settings.limits)))
+        case .refused(let line, .unfinished):
+            return .refused(BusCommand(line: line).error(Self.unfinished))
         case .lost(let line):
             return .ended(BusCommand(line: line).error(Self.wrongPut))
         }
@@ -62,6 +64,12 @@ package struct BusInterface: Sendable {
             )
         )
     }
+
+    private static let unfinished = Problem.badRequest(
+        "unfinished_command",
+        "The connection ended before this command did: a line lacks its end, or a body some of its bytes. It was not "
+            + "taken."
+    )
 
     private static let wrongPut = Problem.badRequest(
         "invalid_length",
@@ -105,7 +113,7 @@ package struct BusInterface: Sendable {
             return .status(command)
         case "ping":
             try Self.expectNothing(rest)
-            return .answer(command.line("pong"))
+            return .answer(jsonLine("pong"))
         case "help":
             try Self.expectNothing(rest)
             return .answer(command.help)
@@ -228,10 +236,10 @@ package struct BusInterface: Sendable {
         _ peer: LocalPeer
     ) throws(Problem) -> BusRequest {
         guard words.count <= 1 else {
-            throw .badRequest("invalid_channel", "Write channels, or channels FROM.")
+            throw .badRequest("invalid_channel", "Write channels, or channels AFTER.")
         }
-        let from = try words.first.map { text throws(Problem) in try ChannelName(requested: text) }
-        return .channels(BusListing(from: from, command: command, rights: rights, peer: peer))
+        let after = try words.first.map { text throws(Problem) in try ChannelName(requested: text) }
+        return .channels(BusListing(after, command, rights, peer))
     }
 
     // MARK: Words

@@ -19,6 +19,8 @@ package struct BusReader: Sendable {
 
     package enum Refusal: Equatable, Sendable {
         case lineTooLong, bodyTooLarge
+        /// The peer ended in the middle of it.
+        case unfinished
     }
 
     private enum State: Sendable {
@@ -67,7 +69,9 @@ package struct BusReader: Sendable {
                 guard text.count <= lineLimit else {
                     return .refused(line: line, .lineTooLong)
                 }
-                guard text.starts(with: "put ".utf8) else {
+                guard text.starts(with: "put".utf8),
+                    text.count == 3 || text[3] == UInt8(ascii: " ")
+                else {
                     return .command(line: line, text, body: nil)
                 }
                 guard let count = Self.announcedLength(text) else { return .lost(line: line) }
@@ -97,6 +101,19 @@ package struct BusReader: Sendable {
                 state = .line
                 return .refused(line: line, .bodyTooLarge)
             }
+        }
+    }
+
+    /// Nothing more comes, and what is complete has been asked for: what is left of a command, once.
+    package mutating func end() -> Piece? {
+        defer { drop(byteCount) }
+        let state = self.state
+        self.state = .skippingLine
+        switch state {
+        case .skippingLine: return nil
+        case .line: return byteCount > 0 ? .refused(line: line + 1, .unfinished) : nil
+        case .body(let line, _, _), .skippingBody(let line, _):
+            return .refused(line: line, .unfinished)
         }
     }
 

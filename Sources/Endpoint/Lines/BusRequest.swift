@@ -24,7 +24,7 @@ package struct BusCommand: Sendable {
     ]
 
     package func error(_ problem: Problem) -> [UInt8] {
-        line("error") { bytes in
+        jsonLine("error") { bytes in
             if line > 0 {
                 bytes.append(",\"line\":")
                 bytes.append(decimal: line)
@@ -55,21 +55,21 @@ package struct BusCommand: Sendable {
 
     /// - Parameter members: of a JSON object, without its braces.
     package func status(_ members: [UInt8]) -> [UInt8] {
-        line("status") { bytes in
+        jsonLine("status") { bytes in
             bytes.append(UInt8(ascii: ","))
             bytes += members
         }
     }
 
     var help: [UInt8] {
-        line("help") { bytes in
+        jsonLine("help") { bytes in
             bytes.append(",\"commands\":[")
             let forms = [
                 "publish CHANNEL TEXT", "json CHANNEL VALUE",
                 "put CHANNEL LENGTH [content-type=TYPE] [type=EVENT] [ttl=SECONDS] [topic=TOPIC] [key=KEY] "
                     + "[split=lines], then LENGTH bytes",
                 "delete CHANNEL …", "subscribe CHANNEL … [since CURSOR|now|first|last:N|age:10m]",
-                "channels [FROM]", "status", "ping", "help",
+                "channels [AFTER]", "status", "ping", "help",
             ]
             for (index, form) in forms.enumerated() {
                 if index > 0 { bytes.append(UInt8(ascii: ",")) }
@@ -77,16 +77,6 @@ package struct BusCommand: Sendable {
             }
             bytes.append(UInt8(ascii: "]"))
         }
-    }
-
-    func line(_ kind: StaticString, _ members: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.append("{\"kind\":\"")
-        bytes.append(kind)
-        bytes.append(UInt8(ascii: "\""))
-        members(&bytes)
-        bytes.append("}\n")
-        return bytes
     }
 }
 
@@ -100,6 +90,7 @@ package struct BusPublish: Sendable {
         case .committed(let ids), .repeated(let ids): ok(ids)
         case .conflict: command.error(.idempotencyConflict)
         case .overQuota(let seconds): command.error(.overQuota(retrySeconds: seconds))
+        case .noMoreChannels: command.error(.noMoreChannels)
         case .full: command.error(.logFull)
         case .unavailable: command.error(.unavailable)
         }
@@ -112,7 +103,7 @@ package struct BusPublish: Sendable {
     package func busy() -> [UInt8] { command.error(.busy) }
 
     private func ok(_ ids: [Cursor]) -> [UInt8] {
-        command.line("ok") { bytes in
+        jsonLine("ok") { bytes in
             guard let first = ids.first, let last = ids.last else { return }
             bytes.append(field: "id", first)
             bytes.append(field: "cursor", last)
@@ -124,22 +115,44 @@ package struct BusPublish: Sendable {
     }
 }
 
-/// `channels [FROM]`: those that the peer may read.
+/// `channels [AFTER]`: those that the peer may read.
 package struct BusListing: Sendable {
-    package let from: ChannelName?
     package let command: BusCommand
-    let rights: LocalRights
-    let peer: LocalPeer
+    private let after: ChannelName?
+    private let rights: LocalRights
+    private let peer: LocalPeer
+    /// How many the log is asked for at once.
+    private let limit = 1000
 
-    /// How many are listed at once.
-    package static let limit = 1000
+    init(_ after: ChannelName?, _ command: BusCommand, _ rights: LocalRights, _ peer: LocalPeer) {
+        self.after = after
+        self.command = command
+        self.rights = rights
+        self.peer = peer
+    }
+
+    package var selection: ChannelSelection { .after(after, limit: limit) }
+
+    package enum Outcome: Sendable {
+        case listing(ChannelListing)
+        /// None of them may be read; what comes behind them is to be looked at.
+        case goOn(BusListing)
+    }
+
+    /// What the peer may know of what the log has listed. It goes on behind a name that he may know, too.
+    package func readable(_ listing: ChannelListing) -> Outcome {
+        let entries = listing.entries.filter { rights.may(.read, $0.name, peer) }
+        guard let next = listing.next else {
+            return .listing(ChannelListing(entries: entries, next: nil))
+        }
+        guard let last = entries.last else {
+            return .goOn(BusListing(next, command, rights, peer))
+        }
+        return .listing(ChannelListing(entries: entries, next: last.name))
+    }
 
     package func reply(_ listing: ChannelListing, held: (ChannelName) -> Int) -> [UInt8] {
-        let listing = ChannelListing(
-            entries: listing.entries.filter { rights.may(.read, $0.name, peer) },
-            next: listing.next
-        )
-        return command.line("channels") { bytes in
+        jsonLine("channels") { bytes in
             bytes.append(UInt8(ascii: ","))
             ChannelEncoder.appendMembers(of: listing, held: held, to: &bytes)
         }

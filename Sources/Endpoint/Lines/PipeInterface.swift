@@ -36,13 +36,18 @@ package struct PipeInterface: Sendable {
         lineLimit = min(limits.messageBytes + 1024, capacity)
     }
 
-    /// Lines that are appended together.
+    /// Lines that are appended together at the most.
     package static let lineCount = 64
 
     /// - Parameters:
     ///   - bytes: from the front of the pipe on.
     ///   - isFull: the pipe takes no more, so that nothing can come behind them.
-    package func portion(_ bytes: ArraySlice<UInt8>, isFull: Bool) -> Portion {
+    ///   - lineCount: of lines at the most.
+    package func portion(
+        _ bytes: ArraySlice<UInt8>,
+        isFull: Bool,
+        lineCount: Int = lineCount
+    ) -> Portion {
         var publication = Publication(publisher: "pipe:\(pipe.path)")
         var at = bytes.startIndex
         var count = 0
@@ -52,7 +57,7 @@ package struct PipeInterface: Sendable {
                 ? .lines(publication, count: count, byteCount: byteCount)
                 : .nothing(byteCount: byteCount)
         }
-        while count < Self.lineCount {
+        while count < lineCount {
             guard let end = bytes[at...].firstIndex(of: UInt8(ascii: "\n")) else {
                 if at > bytes.startIndex { return lines() }
                 guard isFull || bytes.count > lineLimit else { return .incomplete }

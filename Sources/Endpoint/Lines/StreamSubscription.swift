@@ -17,6 +17,8 @@ package struct StreamSubscription: Hashable, Sendable {
 package enum StreamEnd: String, Sendable {
     /// The process ends; another may go on.
     case shutdown
+    /// The client sent what can't be understood.
+    case error
     /// The client did not read fast enough.
     case slow
     /// The log can't be read.
@@ -26,7 +28,7 @@ package enum StreamEnd: String, Sendable {
 extension StreamSubscription {
     /// The first word: where the stream begins.
     package func hello(at cursor: Cursor) -> [UInt8] {
-        line("hello") { $0.append(field: "cursor", cursor) }
+        jsonLine("hello") { $0.append(field: "cursor", cursor) }
     }
 
     /// What was read, a gap before the messages. A message's id is the cursor behind it.
@@ -47,7 +49,7 @@ extension StreamSubscription {
 
     /// Messages are missing; the stream goes on behind `resumed`.
     package func gap(_ reason: GapReason, resumed: Cursor) -> [UInt8] {
-        line("gap") { bytes in
+        jsonLine("gap") { bytes in
             bytes.append(",\"reason\":\"")
             bytes.append(text: reason.rawValue)
             bytes.append(UInt8(ascii: "\""))
@@ -57,28 +59,29 @@ extension StreamSubscription {
 
     /// That the stream lives, and how far it has come.
     package func ping(at cursor: Cursor) -> [UInt8] {
-        line("ping") { $0.append(field: "cursor", cursor) }
+        jsonLine("ping") { $0.append(field: "cursor", cursor) }
     }
 
-    /// The last word: where to go on.
-    package func bye(_ reason: StreamEnd, at cursor: Cursor) -> [UInt8] {
-        line("bye") { bytes in
+    /// The last word: where to go on; nil: where it was to begin.
+    package func bye(_ reason: StreamEnd, at cursor: Cursor?) -> [UInt8] {
+        jsonLine("bye") { bytes in
             bytes.append(",\"reason\":\"")
             bytes.append(text: reason.rawValue)
             bytes.append(UInt8(ascii: "\""))
-            bytes.append(field: "cursor", cursor)
+            if let cursor { bytes.append(field: "cursor", cursor) }
         }
     }
+}
 
-    private func line(_ kind: StaticString, _ members: (inout [UInt8]) -> Void) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.append("{\"kind\":\"")
-        bytes.append(kind)
-        bytes.append(UInt8(ascii: "\""))
-        members(&bytes)
-        bytes.append("}\n")
-        return bytes
-    }
+/// `{"kind":…}` with further members, which begin with their comma.
+func jsonLine(_ kind: StaticString, _ members: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.append("{\"kind\":\"")
+    bytes.append(kind)
+    bytes.append(UInt8(ascii: "\""))
+    members(&bytes)
+    bytes.append("}\n")
+    return bytes
 }
 
 extension [UInt8] {

@@ -183,7 +183,20 @@ private struct JSONWalk {
                 "The JSON has a number of more than \(JSONText.numberLimit) characters; send it as a string."
             return false
         }
+        // Without an exponent, so few digits are not.
+        if source[start..<at].contains(where: { $0 | 0x20 == UInt8(ascii: "e") }),
+            isBeyondDouble(source[start..<at])
+        {
+            complaint =
+                "The JSON has a number that is larger than a double can be (about 1e308); send it as a string."
+            return false
+        }
         return true
+    }
+
+    /// Some parsers make an error of it, others infinity.
+    private func isBeyondDouble(_ digits: ArraySlice<UInt8>) -> Bool {
+        Double(String(decoding: digits, as: UTF8.self))?.isFinite != true
     }
 
     /// RFC 8259 §6: `-`, digits without a zero in front, a fraction, an exponent.

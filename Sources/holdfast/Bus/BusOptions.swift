@@ -32,14 +32,13 @@ struct BusOptions: ParsableArguments {
             }
         }
         let settings: Settings
-        switch IniFileReader.read(config) {
-        case .success(let read): settings = read
-        case .failure(let problems):
-            for line in problems.lines { StandardError.write(line) }
+        do {
+            settings = try IniFileReader.read(config, orExit: EX_CONFIG)
+        } catch {
             StandardError.write(
                 "name the bus socket with --socket, or another ini file with --config"
             )
-            throw ExitCode(EX_CONFIG)
+            throw error
         }
         guard let path = settings.bus.socket else {
             throw BusClientError.absent("socket = none in \(config): there is no bus socket")
@@ -62,6 +61,12 @@ struct BusOptions: ParsableArguments {
 
 /// A bus that no process serves: a responder inside this one, for this one alone.
 enum DirectBus {
+    /// Once in a process, whatever it connects to how often.
+    private static let logsWarnings: Void = {
+        let level = LogLevel(.warning)
+        LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
+    }()
+
     /// Our end of a socket whose other end it serves, until we close ours.
     static func connect(_ settings: Settings) throws -> Int32 {
         var ends: [Int32] = [-1, -1]
@@ -71,8 +76,7 @@ enum DirectBus {
         }
         let theirs = ends[1]
         _ = fcntl(theirs, F_SETFL, O_NONBLOCK)
-        let level = LogLevel(.warning)
-        LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
+        logsWarnings
         Thread.detachNewThread {
             let logger = Logger(label: "holdfast")
             do {

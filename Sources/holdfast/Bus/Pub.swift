@@ -1,8 +1,6 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Channels
-internal import Foundation
-internal import Glibc
 
 /// `holdfast pub`: publishes from the command line.
 struct Pub: ParsableCommand {
@@ -15,6 +13,8 @@ struct Pub: ParsableCommand {
               holdfast pub news 'hello, world'
               date | holdfast pub news
               tail -F app.log | holdfast pub logs --lines
+
+            Where the ini file has a [quota] for this user, --lines waits as long as it asks for.
 
             Exits 0 when all is committed, 1 if something was refused, 64 on wrong usage, 69 if no holdfast can be \
             reached, 75 if no answer came in time (then it may or may not be committed), 78 if the ini file is wrong.
@@ -81,7 +81,7 @@ struct Pub: ParsableCommand {
             if let text, text != "-" {
                 body = Array(text.utf8)
             } else {
-                body = [UInt8](FileHandle.standardInput.readDataToEndOfFile())
+                body = try StandardInput.all()
                 // What a shell adds to the end of a text is not part of it.
                 if contentType == nil, body.last == 0x0A { body.removeLast() }
             }
@@ -105,7 +105,7 @@ struct Pub: ParsableCommand {
     }
 
     private func say(_ answer: BusAnswer) {
-        if id, let id: String = answer["cursor"] { print(id) }
+        if id, let id: String = answer["cursor"] { StandardOutput.writeLine(id) }
     }
 
     // MARK: Lines
@@ -114,7 +114,7 @@ struct Pub: ParsableCommand {
     private func publishLines(_ publisher: Publisher) throws {
         var input = LineInput()
         var refused = false
-        while let batch = input.next() {
+        while let batch = try input.next() {
             do {
                 say(try put(batch, publisher))
             } catch BusClientError.refused(let code, let detail) {
@@ -141,7 +141,12 @@ struct Pub: ParsableCommand {
     private func put(_ batch: LineInput.Batch, _ publisher: Publisher) throws -> BusAnswer {
         let body = batch.lines.reduce(into: [UInt8]()) { $0 += $1 + [0x0A] }
         let kind = json ? ["content-type=application/x-ndjson"] : ["split=lines"]
-        return try publisher.put(body, to: channel.text, options: kind + options())
+        return try publisher.put(
+            body,
+            to: channel.text,
+            options: kind + options(),
+            waitsForQuota: true
+        )
     }
 }
 
@@ -162,7 +167,7 @@ struct LineInput {
     private static let byteCount = 49_152
 
     /// At least one line, waited for; nil at the end.
-    mutating func next() -> Batch? {
+    mutating func next() throws -> Batch? {
         while true {
             let lines = takeLines()
             if !lines.isEmpty {
@@ -170,7 +175,9 @@ struct LineInput {
                 return Batch(first: taken + 1, lines: lines)
             }
             if hasEnded { return nil }
-            fill()
+            let bytes = try StandardInput.next()
+            unread += bytes
+            hasEnded = bytes.isEmpty
         }
     }
 
@@ -194,20 +201,5 @@ struct LineInput {
         }
         unread.removeFirst(at)
         return lines
-    }
-
-    private mutating func fill() {
-        unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
-            while true {
-                let count = unsafe read(0, buffer.baseAddress, buffer.count)
-                if count < 0, errno == EINTR { continue }
-                if count > 0 {
-                    unsafe unread.append(contentsOf: buffer[..<count])
-                } else {
-                    hasEnded = true
-                }
-                return
-            }
-        }
     }
 }

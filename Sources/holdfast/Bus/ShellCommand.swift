@@ -1,5 +1,6 @@
 internal import BusClient
 internal import CLinux
+internal import Foundation
 internal import Glibc
 internal import Reactor
 
@@ -25,29 +26,36 @@ struct ShellCommand {
                 on: "a file in memory"
             )
         )
-        guard unsafe write(file.number, input, input.count) == input.count else {
+        guard SystemCalls.writeAll(file.number, input) else {
             throw SystemError("write", on: "a file in memory", code: errno)
         }
         lseek(file.number, 0, SEEK_SET)
-        for (name, value) in variables {
-            // Ours is a command line's process, with one thread.
-            if let value { unsafe setenv(name, value, 1) } else { unsafe unsetenv(name) }
-        }
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         // Without the flag that would close it.
         unsafe posix_spawn_file_actions_adddup2(&actions, file.number, 0)
-        let words: [String] = ["/bin/sh", "-c", text]
-        var arguments: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) }
-        unsafe arguments.append(nil)
-        defer { unsafe arguments.forEach { unsafe free($0) } }
+        // Our own environment is left alone: another thread may look into it.
+        let kept = ProcessInfo.processInfo.environment.filter { own in
+            !variables.contains { $0.name == own.key }
+        }
+        let environment =
+            kept.map { "\($0.key)=\($0.value)" }
+            + variables.compactMap { variable in variable.value.map { "\(variable.name)=\($0)" } }
+        var words = unsafe Self.copies(["/bin/sh", "-c", text])
+        var settings = unsafe Self.copies(environment)
+        defer { unsafe (words + settings).forEach { unsafe free($0) } }
         var child: pid_t = 0
-        let code = unsafe posix_spawn(&child, "/bin/sh", &actions, nil, &arguments, environ)
+        let code = unsafe posix_spawn(&child, "/bin/sh", &actions, nil, &words, &settings)
         guard code == 0 else { throw SystemError("run", on: "/bin/sh", code: code) }
         var status: Int32 = 0
         while unsafe waitpid(child, &status, 0) < 0, errno == EINTR {}
         let signal = status & 0x7F
         return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal)
+    }
+
+    /// As execve(2) wants them.
+    private static func copies(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
+        unsafe texts.map { unsafe strdup($0) } + [nil]
     }
 }

@@ -43,6 +43,10 @@ struct Status {
             ("ended", list(endings)), ("bounds reached", list(bounds)),
             ("connections", "\(connections) FastCGI, \(clients) bus"),
             (
+                "channels",
+                "\(log["channels"] as? Int ?? 0) remembered, \(log["kept"] as? Int ?? 0) messages kept"
+            ),
+            (
                 "messages",
                 "\(messages) published, newest at \(epoch ?? "?")-\(String(log["head"] as? Int ?? 0, radix: 16))"
             ),

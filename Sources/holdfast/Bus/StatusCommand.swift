@@ -17,10 +17,10 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         try BusOptions.exiting {
-            let answer = try BusQuestion.ask("status", try bus.door())
-            if json { return Output.write(answer.bytes) }
+            let answer = try BusQuestions(try bus.door()).ask("status")
+            if json { return StandardOutput.writeLine(answer.bytes) }
             let status = Status(answer)
-            Output.write(Array(status.text.joined(separator: "\n").utf8))
+            StandardOutput.writeLine(status.text.joined(separator: "\n"))
         }
     }
 }
@@ -39,49 +39,23 @@ struct ChannelsCommand: ParsableCommand {
 
     func run() throws {
         try BusOptions.exiting {
-            let door = try bus.door()
+            let questions = BusQuestions(try bus.door())
             var rows: [[String]] = []
-            var from: String?
-            repeat {
-                let answer = try BusQuestion.ask(
-                    ["channels", from].compactMap(\.self).joined(separator: " "),
-                    door
-                )
-                let channels: [[String: Any]] = answer["channels"] ?? []
-                for channel in channels {
-                    if json {
-                        Output.write(
-                            [UInt8](
-                                try JSONSerialization.data(
-                                    withJSONObject: channel,
-                                    options: [.sortedKeys, .withoutEscapingSlashes]
-                                )
-                            )
+            try questions.channels { channel in
+                guard json else { return rows.append(ChannelRow(channel).cells) }
+                StandardOutput.writeLine(
+                    [UInt8](
+                        try JSONSerialization.data(
+                            withJSONObject: channel,
+                            options: [.sortedKeys, .withoutEscapingSlashes]
                         )
-                    } else {
-                        rows.append(ChannelRow(channel).cells)
-                    }
-                }
-                from = answer["next"]
-            } while from != nil
+                    )
+                )
+            }
             if json { return }
             let lines = Table.lines(ChannelRow.heading, rows)
-            Output.write(Array(lines.joined(separator: "\n").utf8))
+            StandardOutput.writeLine(lines.joined(separator: "\n"))
         }
-    }
-}
-
-/// One question on a connection of its own.
-enum BusQuestion {
-    static func ask(_ command: String, _ door: BusDoor) throws -> BusAnswer {
-        let deadline = MonotonicClock.milliseconds() + 10_000
-        let connection = try door.open(until: deadline)
-        guard connection.send(Array((command + "\n").utf8), until: deadline),
-            case .line(let line) = connection.next(until: deadline)
-        else { throw BusClientError.late("the service does not answer") }
-        let answer = try BusAnswer(line)
-        if let refusal = answer.refusal { throw refusal }
-        return answer
     }
 }
 
@@ -91,7 +65,7 @@ enum ChannelCompletion {
         -> [String]
     {
         guard let options = try? BusOptions.parse([]), let door = try? options.door(),
-            let answer = try? BusQuestion.ask("channels", door)
+            let answer = try? BusQuestions(door).ask("channels")
         else { return [] }
         let channels: [[String: Any]] = answer["channels"] ?? []
         return channels.compactMap { $0["channel"] as? String }.filter { $0.hasPrefix(prefix) }

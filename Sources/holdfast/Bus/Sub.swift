@@ -82,6 +82,7 @@ struct Sub: ParsableCommand {
                     signal(SIGPIPE, SIG_DFL)
                     raise(SIGPIPE)
                     throw ExitCode(1)
+                case .waiting(let why): StandardError.write("holdfast: \(why); trying again")
                 case .line(let line):
                     let isMessage = line.kind == "message"
                     if isMessage, let exec { failed = try !run(exec, line) || failed }
@@ -103,14 +104,14 @@ struct Sub: ParsableCommand {
 
     private func show(_ line: BusAnswer) {
         switch (format, line.kind) {
-        case (.ndjson, _): Output.write(line.bytes)
-        case (.raw, "message"): Output.write(line.content)
+        case (.ndjson, _): StandardOutput.writeLine(line.bytes)
+        case (.raw, "message"): StandardOutput.writeLine(line.content)
         case (.json, "message"):
             // Without its kind, as HTTP has it.
             let prefix = Array("{\"kind\":\"message\",".utf8)
             let bytes =
                 line.bytes.starts(with: prefix) ? [0x7B] + line.bytes[prefix.count...] : line.bytes
-            Output.write(bytes)
+            StandardOutput.writeLine(bytes)
         case (.raw, _), (.json, _): break
         }
     }
@@ -158,27 +159,5 @@ struct Sub: ParsableCommand {
         let id: String? = message["id"]
         StandardError.write("holdfast: the command \(how) for message \(id ?? "?")")
         return false
-    }
-}
-
-/// Standard output, a line at a time and at once.
-enum Output {
-    static func write(_ line: [UInt8]) {
-        var bytes = line
-        bytes.append(0x0A)
-        var sent = 0
-        while sent < bytes.count {
-            let count = unsafe bytes[sent...].withUnsafeBytes { part in
-                unsafe Glibc.write(1, part.baseAddress, part.count)
-            }
-            if count < 0 {
-                if errno == EINTR { continue }
-                StandardError.write(
-                    "holdfast: cannot write: \(unsafe String(cString: strerror(errno)))"
-                )
-                exit(74)
-            }
-            sent += count
-        }
     }
 }

@@ -19,26 +19,32 @@ struct Top: ParsableCommand {
     @Option(help: "End after so many looks.")
     var count: Int?
 
+    /// Among so many, by name, the busiest are looked for.
+    private static let channelLimit = 10_000
+
     func validate() throws {
         guard interval > 0 else { throw ValidationError("--interval is at least 1.") }
     }
 
     func run() throws {
         try BusOptions.exiting {
-            let door = try bus.door()
+            let questions = BusQuestions(try bus.door())
             let screen = isatty(1) == 1
             var before: (status: Status, at: Int64)?
             var looks = 0
             while true {
-                let status = Status(try BusQuestion.ask("status", door))
+                let status = Status(try questions.ask("status"))
                 let now = MonotonicClock.milliseconds()
                 let rates = Rates(status, since: before)
                 before = (status, now)
                 if screen {
-                    let answer = try BusQuestion.ask("channels", door)
-                    draw(status, rates, answer["channels"] ?? [])
+                    var channels: [ChannelRow] = []
+                    try questions.channels(atMost: Self.channelLimit) {
+                        channels.append(ChannelRow($0))
+                    }
+                    draw(status, rates, channels)
                 } else {
-                    Output.write(Array(rates.line(status).utf8))
+                    StandardOutput.writeLine(rates.line(status))
                 }
                 looks += 1
                 if looks == count { return }
@@ -47,16 +53,16 @@ struct Top: ParsableCommand {
         }
     }
 
-    private func draw(_ status: Status, _ rates: Rates, _ channels: [[String: Any]]) {
+    private func draw(_ status: Status, _ rates: Rates, _ channels: [ChannelRow]) {
         var size = winsize()
         let known = unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_row > 10
         let (height, width) = known ? (Int(size.ws_row), Int(size.ws_col)) : (24, 80)
         var lines = [rates.line(status), ""] + status.text
-        let busiest = channels.map(ChannelRow.init).sorted { $0.held > $1.held }
+        let busiest = channels.sorted { $0.held > $1.held }
         lines += [""] + Table.lines(ChannelRow.heading, busiest.map(\.cells))
         // Home, each line with its rest cleared, then what was below.
         let shown = lines.prefix(height - 1).map { $0.prefix(width) + "\u{1b}[K" }
-        Output.write(Array(("\u{1b}[H" + shown.joined(separator: "\n") + "\u{1b}[J").utf8))
+        StandardOutput.write("\u{1b}[H" + shown.joined(separator: "\n") + "\u{1b}[J\n")
     }
 }
 

@@ -32,8 +32,6 @@ struct CGIBridge {
             )
             return EX_UNAVAILABLE
         }
-        // Whatever the responder says of it, an answer is an answer.
-        _ = send(request, connection) && sendBody(connection)
         return passOn(connection, parent)
     }
 
@@ -68,77 +66,82 @@ struct CGIBridge {
         }
         // The program is the place where Holdfast is mounted, unless the server says otherwise or has another address
         // lead here.
-        if !hasBase, !script.isEmpty, target.isEmpty || target.starts(with: script + [0x2F]) {
+        let isMount =
+            target.isEmpty || target == script
+            || [UInt8(ascii: "/"), UInt8(ascii: "?")].contains {
+                target.starts(with: script + [$0])
+            }
+        if !hasBase, !script.isEmpty, isMount {
             NameValuePairs.append(Array("HOLDFAST_BASE".utf8), script + [0x2F], to: &pairs)
         }
         return Record.beginRequest(id: .first, keepConnection: false)
             + Record.stream(Record.params, id: 1, pairs) + Record.record(Record.params, id: 1, [])
     }
 
-    /// STDIN: as much as CONTENT_LENGTH says, or to the end where the server passes a chunked body on.
-    private func sendBody(_ connection: Int32) -> Bool {
+    /// Bytes of STDIN: as many as CONTENT_LENGTH says, or to the end where the server passes a chunked body on.
+    private var bodyLength: Int {
         let length = unsafe getenv("CONTENT_LENGTH").flatMap { unsafe Int(String(cString: $0)) }
         let isChunked = unsafe getenv("HTTP_TRANSFER_ENCODING") != nil
-        var left = length ?? (isChunked ? .max : 0)
-        var buffer = [UInt8](repeating: 0, count: 32_768)
-        while left > 0 {
-            let count = unsafe read(0, &buffer, min(left, buffer.count))
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
-            left -= count
-            let record = Record.record(Record.stdin, id: 1, buffer[..<count])
-            guard send(record, connection) else { return false }
-        }
-        return send(Record.record(Record.stdin, id: 1, []), connection)
+        return max(0, length ?? (isChunked ? .max : 0))
     }
 
-    private func send(_ bytes: [UInt8], _ connection: Int32) -> Bool {
-        var sent = 0
-        while sent < bytes.count {
-            let count = unsafe bytes[sent...].withUnsafeBytes { part in
-                unsafe Glibc.send(connection, part.baseAddress, part.count, Int32(MSG_NOSIGNAL))
-            }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return false }
-            sent += count
-        }
-        return true
-    }
-
-    // MARK: To the web server
+    // MARK: Both ways
 
     private func passOn(_ connection: Int32, _ parent: pid_t) -> Int32 {
         var stream = RecordStream()
         var hasAnswered = false
-        var buffer = [UInt8](repeating: 0, count: 65_536)
+        // What the responder has not taken yet, and how much of the body is still to be read; nil when it is complete.
+        var unsent = request[...]
+        var left: Int? = bodyLength
         while true {
+            if unsent.isEmpty, left == 0 {
+                unsent = Record.record(Record.stdin, id: 1, [])[...]
+                left = nil
+            }
             var looks = [
-                pollfd(fd: connection, events: Int16(POLLIN), revents: 0),
+                pollfd(
+                    fd: connection,
+                    events: Int16(unsent.isEmpty ? POLLIN : POLLIN | POLLOUT),
+                    revents: 0
+                ),
                 // Asks for nothing: errors and hang-ups are told unasked.
                 pollfd(fd: 1, events: 0, revents: 0),
+                pollfd(
+                    fd: unsent.isEmpty && left != nil ? 0 : -1,
+                    events: Int16(POLLIN),
+                    revents: 0
+                ),
             ]
-            _ = unsafe poll(&looks, 2, Self.lookMilliseconds)
+            _ = unsafe poll(&looks, nfds_t(looks.count), Self.lookMilliseconds)
             // Nobody reads the answer any more.
             if looks[1].revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 || getppid() != parent {
                 return 0
             }
-            guard looks[0].revents != 0 else { continue }
-            let count = unsafe recv(connection, &buffer, buffer.count, 0)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
+            if looks[2].revents != 0, let most = left {
+                let bytes = SystemCalls.readSome(0, atMost: min(most, 32_768)) ?? []
+                left = bytes.isEmpty ? 0 : most - bytes.count
+                if !bytes.isEmpty { unsent = Record.record(Record.stdin, id: 1, bytes[...])[...] }
+            }
+            if looks[0].revents & Int16(POLLOUT) != 0 {
+                switch unsafe unsent.withUnsafeBytes({ unsafe SystemCalls.send(connection, $0) }) {
+                case .bytes(let count): unsent = unsent.dropFirst(count)
+                case .wouldBlock: break
+                // Whatever the responder thinks of the request, what it has answered is an answer.
+                case .ended: (unsent, left) = ([], nil)
+                }
+            }
+            guard looks[0].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 else { continue }
+            guard receive(connection, &stream) else {
                 // The responder ended in the middle.
                 if !hasAnswered { refuse("The service ended before it answered; try again.") }
                 return EX_PROTOCOL
-            }
-            unsafe buffer.withUnsafeBytes {
-                unsafe stream.receive(UnsafeRawBufferPointer(rebasing: $0[..<count]))
             }
             while let piece = stream.next() {
                 switch piece {
                 case .output(let bytes):
                     hasAnswered = true
-                    guard write(bytes, to: 1) else { return 0 }
-                case .error(let bytes): _ = write(bytes, to: 2)
+                    guard SystemCalls.writeAll(1, bytes) else { return 0 }
+                case .error(let bytes): _ = SystemCalls.writeAll(2, bytes)
                 case .end(_, let status):
                     if status != 0, !hasAnswered { refuse("The service takes no more requests.") }
                     return 0
@@ -147,17 +150,17 @@ struct CGIBridge {
         }
     }
 
-    private func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-        var sent = 0
-        while sent < bytes.count {
-            let count = unsafe bytes[sent...].withUnsafeBytes { part in
-                unsafe Glibc.write(descriptor, part.baseAddress, part.count)
+    /// False at the end of the connection.
+    private func receive(_ connection: Int32, _ stream: inout RecordStream) -> Bool {
+        unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
+            switch unsafe SystemCalls.receive(connection, into: buffer) {
+            case .bytes(let count):
+                unsafe stream.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                return true
+            case .wouldBlock: return true
+            case .ended: return false
             }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return false }
-            sent += count
         }
-        return true
     }
 
     /// Answers 503 with a sentence, without quotation marks; the server's log is told more.
@@ -166,13 +169,9 @@ struct CGIBridge {
         let body =
             "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"away\","
             + "\"detail\":\"\(sentence)\"}\n"
-        _ = write(
-            Array(
-                ("Status: 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-                    + "Cache-Control: no-store\r\nRetry-After: 2\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
-                    + body).utf8
-            ),
-            to: 1
-        )
+        let head =
+            "Status: 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+            + "Cache-Control: no-store\r\nRetry-After: 2\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+        _ = SystemCalls.writeAll(1, Array((head + body).utf8))
     }
 }

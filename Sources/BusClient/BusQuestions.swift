@@ -1,0 +1,45 @@
+internal import Reactor
+
+/// Questions on one connection, one after the other.
+package final class BusQuestions {
+    private let door: BusDoor
+    private var connection: LineConnection?
+
+    package init(_ door: BusDoor) { self.door = door }
+
+    /// Asks, again on a new connection where the old one has ended, and waits for the answer.
+    package func ask(_ command: String) throws -> BusAnswer {
+        let deadline = MonotonicClock.milliseconds() + 10_000
+        while MonotonicClock.milliseconds() < deadline {
+            let connection = try connection ?? door.open(until: deadline)
+            self.connection = nil
+            guard connection.send(Array((command + "\n").utf8), until: deadline),
+                case .line(let line) = connection.next(until: deadline)
+            else { continue }
+            self.connection = connection
+            let answer = try BusAnswer(line)
+            if let refusal = answer.refusal { throw refusal }
+            return answer
+        }
+        throw door.silent("no answer within 10 s")
+    }
+
+    /// The channels that this user may read, as `channels` lists them: at most so many.
+    package func channels(
+        atMost limit: Int = .max,
+        _ body: ([String: Any]) throws -> Void
+    ) throws {
+        var count = 0
+        var after: String?
+        repeat {
+            let answer = try ask(after.map { "channels \($0)" } ?? "channels")
+            let channels: [[String: Any]] = answer["channels"] ?? []
+            for channel in channels {
+                guard count < limit else { return }
+                count += 1
+                try body(channel)
+            }
+            after = answer["next"]
+        } while after != nil
+    }
+}

@@ -19,7 +19,6 @@
 enum { EVENTS_PER_TURN = 512, INPUT_MAX = 16 << 20, RETRY_NS = 1000000 };
 
 ClientCounts client_counts;
-static Target target;
 static int epoll_fd = -1;
 static Connection **delayed;  // requests whose time has not come, in no order
 static size_t delayed_count, delayed_capacity;
@@ -29,18 +28,18 @@ static void fail(const char *what) {
     exit(1);
 }
 
-void client_start(const Target *where) {
-    target = *where;
+void client_start(void) {
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0) fail("epoll_create1");
 }
 
-Connection *client_connections(uint32_t count) {
+Connection *client_connections(uint32_t count, const Target *target) {
     Connection *connections = calloc(count, sizeof *connections);
     if (connections == NULL) fail("calloc");
     for (uint32_t i = 0; i < count; i++) {
         connections[i].fd = -1;
         connections[i].index = i;
+        connections[i].target = target;
     }
     return connections;
 }
@@ -53,18 +52,19 @@ void client_close(Connection *connection) {
 
 /// 0: connected or under way; otherwise an errno.
 static int open_connection(Connection *connection) {
-    int fd = socket(target.fastcgi ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const Target *target = connection->target;
+    int fd = socket(target->fastcgi ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) fail("socket");
     int result;
-    if (target.fastcgi) {
+    if (target->fastcgi) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        snprintf(address.sun_path, sizeof address.sun_path, "%s", target.path);
+        snprintf(address.sun_path, sizeof address.sun_path, "%s", target->path);
         result = connect(fd, (struct sockaddr *)&address, sizeof address);
     } else {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         struct sockaddr_in address = {
-            .sin_family = AF_INET, .sin_port = htons(target.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+            .sin_family = AF_INET, .sin_port = htons(target->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         result = connect(fd, (struct sockaddr *)&address, sizeof address);
     }
     if (result != 0 && errno != EINPROGRESS) {
@@ -179,7 +179,7 @@ static void encode_fastcgi(Connection *connection, const Request *request) {
 
     reserve_output(connection, 8192 + wire_stream_bound(request->body_length));
     uint8_t *start = (uint8_t *)connection->output, *to = wire_header(start, FCGI_BEGIN, 1, 8);
-    memcpy(to, (uint8_t[8]){0, 1, target.keep}, 8);
+    memcpy(to, (uint8_t[8]){0, 1, connection->target->keep}, 8);
     to = wire_stream(to + 8, FCGI_PARAMS, 1, params, (size_t)(pair - params));
     to = wire_header(to, FCGI_PARAMS, 1, 0);
     to = wire_stream(to, FCGI_STDIN, 1, request->body, request->body_length);
@@ -189,7 +189,7 @@ static void encode_fastcgi(Connection *connection, const Request *request) {
 
 void client_send(Connection *connection, const Request *request, uint64_t at_ns) {
     if (connection->busy) fail("request on a busy connection");
-    if (target.fastcgi) encode_fastcgi(connection, request);
+    if (connection->target->fastcgi) encode_fastcgi(connection, request);
     else encode_http(connection, request);
     connection->output_done = 0;
     connection->busy = true;
@@ -291,7 +291,7 @@ static int parse_fastcgi(Connection *connection, Answer *answer, size_t *used, b
     answer->body = end + 4;
     answer->body_length = content - (size_t)(end + 4 - connection->input);
     answer->status = answer_header(answer, "Status", status, sizeof status) ? atoi(status) : 200;
-    *last = !target.keep;
+    *last = !connection->target->keep;
     return 1;
 }
 
@@ -315,8 +315,8 @@ static void take_input(Connection *connection) {
         Answer answer = {0};
         size_t used = 0;
         bool last = false;
-        int complete = target.fastcgi ? parse_fastcgi(connection, &answer, &used, &last)
-                                      : parse_http(connection, &answer, &used, &last);
+        int complete = connection->target->fastcgi ? parse_fastcgi(connection, &answer, &used, &last)
+                                                   : parse_http(connection, &answer, &used, &last);
         if (complete < 0) return break_off(connection);
         if (complete > 0) {
             if (used < connection->input_length) client_counts.leftover++;

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Where requests go, the same for all connections of a run.
+/// Where requests go.
 typedef struct {
     bool fastcgi;
     char path[108];  // of the Unix socket
@@ -39,6 +39,7 @@ typedef void (*AnswerHandler)(Connection *connection, const Answer *answer);
 struct Connection {
     int fd;  // -1: closed
     uint32_t index;
+    const Target *target;
     AnswerHandler handler;
     bool busy;      // a request is under way
     bool arming;    // epoll is told of EPOLLOUT too
@@ -57,8 +58,9 @@ typedef struct {
 
 extern ClientCounts client_counts;
 
-void client_start(const Target *target);
-Connection *client_connections(uint32_t count);
+void client_start(void);
+/// The target must outlive them.
+Connection *client_connections(uint32_t count, const Target *target);
 
 /// Sends when `at_ns` has come (0: now). The connection must not be busy.
 void client_send(Connection *connection, const Request *request, uint64_t at_ns);

@@ -1,6 +1,7 @@
 // A yardstick: about the least that a FastCGI responder can do. One thread, epoll; it holds GETs that say `wait=` and
 // answers all of them when a POST comes, or at once from a ring of the newest messages. One channel, nothing kept on
-// disk, no limits, no deadlines, no checks: not a product. Speaks as much of the JSON interface as the bench needs.
+// disk, no limits, no deadlines, no checks: not a product. Speaks as much of the JSON interface as the bench needs, and,
+// on the same socket, of the bus socket's lines: `publish bench TEXT` and `status`.
 //
 //   floor SOCKET [FAULT:K]
 //
@@ -10,7 +11,8 @@
 //   swap      delivered after the message behind it (K must not divide the number of messages)
 //   diverge   delivered together with the message behind it; connections with an odd descriptor see the first two
 //             messages of an answer swapped
-//   skip      every K-th holder is not answered    early     every K-th poll is answered empty instead of held
+//   skip      every K-th holder or line is not     early     every K-th poll is answered empty instead of held
+//             answered                             refuse    every K-th line is refused
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,6 +26,7 @@
 #include "wire.h"
 
 enum { RING = 4096, ANSWER_MESSAGES = 1000, READ_MAX = 256 << 10, EVENTS = 512, MESSAGE_MAX = 32 << 10 };
+enum { LINE_ANSWERS_MAX = 64 << 10, LINE_ANSWER_MAX = 128 };
 
 typedef struct {
     uint64_t since;
@@ -298,6 +301,34 @@ static void serve(int fd, const Call *call) {
     }
 }
 
+/// Answers each of the lines, all answers together.
+static void serve_lines(int fd, const char *line, const char *end) {
+    static char answers[LINE_ANSWERS_MAX];
+    static const char publish_word[] = "publish bench ", status[] = "status\n";
+    char *to = answers;
+    for (const char *next; line < end; line = next) {
+        if (to + LINE_ANSWER_MAX > answers + sizeof answers) return drop_peer(fd);
+        next = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1;
+        const char *text = line + sizeof publish_word - 1;
+        if (next - line == sizeof status - 1 && memcmp(line, status, sizeof status - 1) == 0) {
+            to += sprintf(to, "{\"kind\":\"status\",\"log\":{\"messages\":%llu}}\n", (unsigned long long)newest);
+        } else if (text >= next || memcmp(line, publish_word, sizeof publish_word - 1) != 0) {
+            to += sprintf(to, "{\"kind\":\"error\"}\n");
+        } else if (faulty("refuse", posted + 1)) {
+            posted++;
+            to += sprintf(to, "{\"kind\":\"error\"}\n");
+        } else {
+            publish(text, (size_t)(next - 1 - text));
+            if (!faulty("skip", posted)) to += sprintf(to, "{\"kind\":\"ok\",\"id\":\"f-%llu\"}\n", (unsigned long long)newest);
+        }
+    }
+    answer_for.valid = false;
+    answer_length = (size_t)(to - answers);
+    memcpy(answer, answers, answer_length);
+    peers[fd].keep = true;
+    send_answer(fd);
+}
+
 static void read_peer(int fd) {
     static uint8_t input[READ_MAX];
     Peer *peer = &peers[fd];
@@ -308,7 +339,8 @@ static void read_peer(int fd) {
     if (got <= 0) return drop_peer(fd);
     length += (size_t)got;
     Call call = {.since = UINT64_MAX};
-    size_t used = read_call(input, length, &call);
+    bool lines = input[0] != 1;  // no version of FastCGI
+    size_t used = !lines ? read_call(input, length, &call) : input[length - 1] == '\n' ? length : 0;
     if (used == 0) {
         free(peer->rest);
         peer->rest = malloc(length);
@@ -320,7 +352,8 @@ static void read_peer(int fd) {
     peer->rest = NULL;
     peer->rest_length = 0;
     if (used != length || peer->generation != 0) return drop_peer(fd);  // pipelining, or an abort: not spoken here
-    serve(fd, &call);
+    if (lines) serve_lines(fd, (const char *)input, (const char *)input + length);
+    else serve(fd, &call);
     if (peers[fd].closing) drop_peer(fd);
 }
 

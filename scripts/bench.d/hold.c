@@ -78,12 +78,12 @@ static void release(Connection *publisher) {
 }
 
 int run_hold(void) {
-    hold.connections = client_connections(options.count);
+    hold.connections = client_connections(options.count, &options.target);
     hold.places = calloc(options.count, sizeof *hold.places);
     hold.right = calloc(options.count, 1);
     hold.latencies = histogram_new();
     for (uint32_t i = 0; i < options.count; i++) hold.connections[i].handler = subscriber_answered;
-    Connection *publisher = client_connections(1);
+    Connection *publisher = client_connections(1, &options.target);
     publisher->handler = publisher_answered;
 
     MemorySample small[GROUPS_MAX] = {0}, full[GROUPS_MAX] = {0};

@@ -1,15 +1,20 @@
 // The load generator: one thread, epoll, raw sockets, loopback only. scripts/bench drives it.
 //
-//   load MODE TARGET [OPTION…]
+//   load MODE [TARGET] [OPTION…]
 //   MODE    hold     hold subscribers, publish once, time the answers and see that each got exactly that message
 //           rate     immediate answers a second, closed loop
 //           publish  acknowledged publishes a second, closed loop
 //           repoll   re-polling subscribers at a rate of numbered messages: lost, duplicated, misordered
+//           bus      publishes a second by clients of the bus socket, each with --outstanding commands under way
+//           lines    lines a second that a named pipe takes, until the last is committed
 //           ready    exit 0 as soon as the target answers instant_path with anything
 //           port     print a free TCP port
-//   TARGET  --http PORT | --fcgi SOCKET [--keep]
-//   OPTION  --dialect push|nchan  --poll PATH  --instant PATH  --publish PATH  --no-cursor
-//           --count N  --grow-from N  --rounds N  --connections N  --publishers N  --rate N  --seconds S
+//   TARGET  --http PORT | --fcgi SOCKET [--keep]; of bus and lines --socket BUS-SOCKET; port has none
+//   OPTION  --publish-fcgi SOCKET     repoll: publish there, at another process on the same bus
+//           --to PIPE                 lines: write there
+//           --dialect push|nchan  --poll PATH  --instant PATH  --publish PATH  --no-cursor
+//           --count N  --grow-from N  --rounds N  --connections N  --outstanding N  --publishers N  --rate N
+//           --seconds S
 //           --group NAME=PID[,PID…]   whose CPU and memory to report; up to four
 //
 // Prints key=value lines. Exit status: 0 measured, 1 could not, 2 wrong usage. What was lost is no error here: it is
@@ -34,6 +39,7 @@ Options options = {.poll_path = "/push/bench",
                    .count = 1000,
                    .rounds = 3,
                    .connections = 16,
+                   .outstanding = 1,
                    .publishers = 4,
                    .rate = 100,
                    .seconds = 2};
@@ -108,7 +114,7 @@ static void first_answered(Connection *connection, const Answer *answer) {
 
 /// Publishes one message and takes a cursor, so that polls have something to be newer than.
 static int take_cursor(void) {
-    Connection *connection = client_connections(1);
+    Connection *connection = client_connections(1, &options.target);
     connection->handler = first_answered;
     options.no_cursor = true;
     client_send(connection, publish_request(&(Stamp){.sent_ns = now_ns()}), 0);
@@ -122,7 +128,7 @@ static int take_cursor(void) {
 }
 
 static int run_loop(void) {
-    loop.connections = client_connections(options.connections);
+    loop.connections = client_connections(options.connections, &options.target);
     loop.sent_ns = calloc(options.connections, sizeof *loop.sent_ns);
     loop.latencies = histogram_new();
     loop.done = loop.failed = 0;
@@ -171,7 +177,7 @@ static void ready_answered(Connection *connection, const Answer *answer) {
 }
 
 static int run_ready(void) {
-    Connection *connection = client_connections(1);
+    Connection *connection = client_connections(1, &options.target);
     connection->handler = ready_answered;
     Request request = {.method = "GET", .path = options.instant_path};
     uint64_t now, end = now_ns() + (uint64_t)(options.seconds * 1e9);
@@ -206,26 +212,47 @@ static uint32_t number(const char *text, uint32_t least, uint32_t most) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: load hold|rate|publish|repoll|ready|port --http PORT | --fcgi SOCKET [--keep] [option…]\n");
+    fprintf(stderr, "usage: load hold|rate|publish|repoll|ready --http PORT | --fcgi SOCKET [--keep] [option…]\n"
+                    "       load bus|lines --socket SOCKET [option…]\n"
+                    "       load port\n");
     return 2;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+    enum { NOWHERE, WEB, BUS } target;
+} modes[] = {{"hold", run_hold, WEB},     {"rate", run_rate, WEB},   {"publish", run_publish, WEB},
+             {"repoll", run_repoll, WEB}, {"ready", run_ready, WEB}, {"bus", run_bus, BUS},
+             {"lines", run_lines, BUS},   {"port", print_port, NOWHERE}};
+
+static bool take_fastcgi(Target *target, const char *path) {
+    target->fastcgi = true;
+    if (strlen(path) >= sizeof target->path) return false;
+    strcpy(target->path, path);
+    return true;
 }
 
 int main(int argc, char **argv) {
     static const struct option names[] = {
-        {"http", 1, NULL, 'h'},      {"fcgi", 1, NULL, 'f'},       {"keep", 0, NULL, 'k'},
-        {"dialect", 1, NULL, 'd'},   {"poll", 1, NULL, 'o'},       {"instant", 1, NULL, 'i'},
-        {"publish", 1, NULL, 'p'},   {"no-cursor", 0, NULL, 'n'},  {"count", 1, NULL, 'c'},
-        {"grow-from", 1, NULL, 'g'}, {"rounds", 1, NULL, 'r'},     {"connections", 1, NULL, 'x'},
-        {"rate", 1, NULL, 'R'},      {"publishers", 1, NULL, 'P'}, {"seconds", 1, NULL, 's'},
-        {"group", 1, NULL, 'G'},     {NULL, 0, NULL, 0}};
+        {"http", 1, NULL, 'h'},       {"fcgi", 1, NULL, 'f'},      {"keep", 0, NULL, 'k'},
+        {"dialect", 1, NULL, 'd'},    {"poll", 1, NULL, 'o'},      {"instant", 1, NULL, 'i'},
+        {"publish", 1, NULL, 'p'},    {"no-cursor", 0, NULL, 'n'}, {"count", 1, NULL, 'c'},
+        {"grow-from", 1, NULL, 'g'},  {"rounds", 1, NULL, 'r'},    {"connections", 1, NULL, 'x'},
+        {"rate", 1, NULL, 'R'},       {"publishers", 1, NULL, 'P'}, {"seconds", 1, NULL, 's'},
+        {"group", 1, NULL, 'G'},      {"publish-fcgi", 1, NULL, 'F'}, {"socket", 1, NULL, 'S'},
+        {"to", 1, NULL, 't'},         {"outstanding", 1, NULL, 'O'}, {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
         case 'h': options.target.port = (uint16_t)number(optarg, 1, 65535); break;
         case 'f':
-            options.target.fastcgi = true;
-            if (strlen(optarg) >= sizeof options.target.path) return usage();
-            strcpy(options.target.path, optarg);
+            if (!take_fastcgi(&options.target, optarg)) return usage();
             break;
+        case 'F':
+            if (!take_fastcgi(&options.publish_target, optarg)) return usage();
+            break;
+        case 'S': options.socket = optarg; break;
+        case 't': options.lines_path = optarg; break;
         case 'k': options.target.keep = true; break;
         case 'd': options.dialect = strcmp(optarg, "nchan") == 0 ? DIALECT_NCHAN : DIALECT_PUSH; break;
         case 'o': options.poll_path = optarg; break;
@@ -236,6 +263,7 @@ int main(int argc, char **argv) {
         case 'g': options.grow_from = number(optarg, 0, COUNT_MAX); break;
         case 'r': options.rounds = number(optarg, 1, 100); break;
         case 'x': options.connections = number(optarg, 1, 999); break;
+        case 'O': options.outstanding = number(optarg, 1, OUTSTANDING_MAX); break;
         case 'R': options.rate = number(optarg, 1, 20000); break;
         case 'P': options.publishers = number(optarg, 1, PUBLISHERS_MAX); break;
         case 's': options.seconds = number(optarg, 1, SECONDS_MAX); break;
@@ -245,25 +273,23 @@ int main(int argc, char **argv) {
         default: return usage();
         }
     }
-    const char *mode = optind == argc - 1 ? argv[optind] : "";
-    if (strcmp(mode, "port") == 0) return print_port();
-    if (options.target.fastcgi == (options.target.port != 0)) return usage();
+    size_t mode = 0, mode_count = sizeof modes / sizeof *modes;
+    while (mode < mode_count && (optind != argc - 1 || strcmp(argv[optind], modes[mode].name) != 0)) mode++;
+    if (mode == mode_count) return usage();
+    if (modes[mode].target == NOWHERE) return modes[mode].run();
+    if (modes[mode].target == BUS && options.socket == NULL) return usage();
+    if (modes[mode].target == WEB && options.target.fastcgi == (options.target.port != 0)) return usage();
+    options.publish_target.keep = options.target.keep;
+    if (!options.publish_target.fastcgi) options.publish_target = options.target;
     signal(SIGPIPE, SIG_IGN);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    client_start(&options.target);
-    int (*run)(void) = strcmp(mode, "hold") == 0      ? run_hold
-                       : strcmp(mode, "rate") == 0    ? run_rate
-                       : strcmp(mode, "publish") == 0 ? run_publish
-                       : strcmp(mode, "repoll") == 0  ? run_repoll
-                       : strcmp(mode, "ready") == 0   ? run_ready
-                                                      : NULL;
-    if (run == NULL) return usage();
-    int status = run();
-    if (run == run_ready) return status;
+    client_start();
+    int status = modes[mode].run();
+    if (modes[mode].run == run_ready) return status;
     printf("broken=%llu\nleftover=%llu\nstderr_records=%llu\n", (unsigned long long)client_counts.broken,
            (unsigned long long)client_counts.leftover, (unsigned long long)client_counts.stderr_records);
     return status;

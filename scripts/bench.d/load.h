@@ -11,12 +11,15 @@ typedef enum { DIALECT_PUSH, DIALECT_NCHAN } Dialect;
 
 typedef struct {
     Target target;
+    Target publish_target;  // of the repoll mode, where it is another process on the same bus
+    const char *socket;     // the bus socket
+    const char *lines_path;  // the named pipe that the lines mode writes into
     Dialect dialect;
     const char *poll_path;     // held until there is a message
     const char *instant_path;  // answered at once
     const char *publish_path;
     bool no_cursor;  // the rate mode asks instant_path as it is
-    uint32_t count, grow_from, rounds, connections, publishers, rate;
+    uint32_t count, grow_from, rounds, connections, outstanding, publishers, rate;
     double seconds;
 } Options;
 
@@ -33,7 +36,7 @@ const Request *poll_request(const Place *place, bool hold);
 /// False if the answer carries no cursor.
 bool place_advance(Place *place, const Answer *answer);
 
-enum { MESSAGE_BYTES = 100, PUBLISHERS_MAX = 64 };
+enum { MESSAGE_BYTES = 100, PUBLISHERS_MAX = 64, OUTSTANDING_MAX = 256 };
 
 /// Which message it is: counted from 0 for each publisher, and when it was sent.
 typedef struct {
@@ -59,5 +62,7 @@ int run_hold(void);
 int run_rate(void);
 int run_publish(void);
 int run_repoll(void);
+int run_bus(void);
+int run_lines(void);
 
 #endif

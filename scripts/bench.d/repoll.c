@@ -144,8 +144,8 @@ static void prepare(void) {
     run.acknowledged_at = calloc(places, sizeof *run.acknowledged_at);
     run.sent = calloc(options.publishers, sizeof *run.sent);
     run.subscribers = calloc(options.count, sizeof *run.subscribers);
-    run.subscriber_connections = client_connections(options.count);
-    run.publisher_connections = client_connections(options.publishers);
+    run.subscriber_connections = client_connections(options.count, &options.target);
+    run.publisher_connections = client_connections(options.publishers, &options.publish_target);
     run.latencies = histogram_new();
     run.publish_latencies = histogram_new();
     for (uint32_t i = 0; i < options.count; i++) {
@@ -203,7 +203,7 @@ int run_repoll(void) {
            (unsigned long long)count_lost(), (unsigned long long)run.duplicated, (unsigned long long)run.misordered,
            (unsigned long long)run.damaged, (unsigned long long)run.gaps, count_orders(),
            (unsigned long long)run.errors);
-    printf("p50_ms=%.2f\np99_ms=%.2f\nmax_ms=%.2f\npublish_p50_ms=%.2f\npublish_p99_ms=%.2f\n",
+    printf("p50_ms=%.3f\np99_ms=%.3f\nmax_ms=%.3f\npublish_p50_ms=%.3f\npublish_p99_ms=%.3f\n",
            histogram_ms(&run.latencies, 0.5), histogram_ms(&run.latencies, 0.99), histogram_ms(&run.latencies, 1),
            histogram_ms(&run.publish_latencies, 0.5), histogram_ms(&run.publish_latencies, 0.99));
     print_cpu(&from, &to, (double)received);

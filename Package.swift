@@ -29,10 +29,15 @@ let package = Package(
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
 
         .target(name: "Channels", swiftSettings: settings),
-        .target(name: "Configuration", dependencies: ["Channels"], swiftSettings: settings),
+        .target(name: "Liveness", dependencies: ["Channels"], swiftSettings: settings),
+        .target(
+            name: "Configuration",
+            dependencies: ["Channels", "Liveness"],
+            swiftSettings: settings
+        ),
         .target(
             name: "Endpoint",
-            dependencies: ["Channels", "Configuration"],
+            dependencies: ["Channels", "Configuration", "Liveness"],
             swiftSettings: settings
         ),
         .target(name: "FastCGI", dependencies: ["CLibFCGI", "CLinux"], swiftSettings: settings),
@@ -54,7 +59,7 @@ let package = Package(
             name: "Responder",
             dependencies: [
                 "BrowserClient", "Bus", "Channels", "Configuration", "Endpoint", "FastCGI",
-                "Reactor", "CLinux", log,
+                "Liveness", "Reactor", "CLinux", log,
             ],
             swiftSettings: settings
         ),
@@ -76,13 +81,18 @@ let package = Package(
 
         .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: common),
         .testTarget(
+            name: "LivenessTests",
+            dependencies: ["Channels", "Liveness"],
+            swiftSettings: common
+        ),
+        .testTarget(
             name: "ConfigurationTests",
             dependencies: ["Channels", "Configuration"],
             swiftSettings: common
         ),
         .testTarget(
             name: "EndpointTests",
-            dependencies: ["Channels", "Configuration", "Endpoint"],
+            dependencies: ["Channels", "Configuration", "Endpoint", "Liveness"],
             swiftSettings: common
         ),
         .testTarget(

@@ -1,9 +1,11 @@
 /// The name of a channel: 1 to 128 ASCII bytes, segments of `A-Z a-z 0-9 . _ - ~` separated by `/`.
 ///
-/// No segment is empty, `.` or `..`; the first is not `-` (the service's own paths) and does not
-/// begin with `~` (reserved for channels that Holdfast writes itself).
+/// No segment is empty, `.` or `..`; the first is not `-` (the service's own paths) and does not begin with `~`: such
+/// channels Holdfast writes itself, of which `~presence/NAME` is there so far, for who comes to NAME and leaves it.
 package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
     package static let byteLimit = 128
+
+    package static let presencePrefix = "~presence/"
 
     package let text: String
 
@@ -16,8 +18,33 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
-    /// One walk over the bytes, since every request names channels.
+    /// The channel that tells of the presence on this one; nil for one that is such a channel itself.
+    package var presence: ChannelName? {
+        isOwn ? nil : ChannelName(unchecked: Self.presencePrefix + text)
+    }
+
+    /// Holdfast alone publishes here.
+    package var isOwn: Bool { text.utf8.first == UInt8(ascii: "~") }
+
+    /// The channel whose rules hold for this one: itself, but for one that tells of another.
+    package var subject: ChannelName {
+        isOwn ? ChannelName(unchecked: String(text.dropFirst(Self.presencePrefix.count))) : self
+    }
+
+    private init(unchecked text: String) { self.text = text }
+
     private static func problem(in bytes: Span<UInt8>) -> ChannelNameError? {
+        let prefix = presencePrefix.utf8.count
+        if bytes.count > prefix, bytes[0] == UInt8(ascii: "~"),
+            presencePrefix.utf8.enumerated().allSatisfy({ bytes[$0] == $1 })
+        {
+            return problem(ofPlain: bytes.extracting(prefix..<bytes.count))
+        }
+        return problem(ofPlain: bytes)
+    }
+
+    /// One walk over the bytes, since every request names channels.
+    private static func problem(ofPlain bytes: Span<UInt8>) -> ChannelNameError? {
         if bytes.isEmpty { return .empty }
         if bytes.count > byteLimit { return .tooLong }
         for at in bytes.indices where !isNameByte(bytes[at]) && bytes[at] != UInt8(ascii: "/") {

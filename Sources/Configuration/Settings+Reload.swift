@@ -46,6 +46,14 @@ extension Settings {
                     SettingsTable.allow,
                     \.pattern.text
                 )
+            case "presence":
+                applied += differences(
+                    section,
+                    old.presence,
+                    new.presence,
+                    SettingsTable.presence,
+                    \.pattern.text
+                )
             case "pipe":
                 needsRestart += differences(
                     section,

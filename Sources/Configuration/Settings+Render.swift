@@ -10,6 +10,8 @@ extension Settings {
             retain.map { block("retain \($0.pattern)", SettingsTable.retain, $0) }
         case "allow":
             allow.map { block("allow \($0.pattern)", SettingsTable.allow, $0) }
+        case "presence":
+            presence.map { block("presence \($0.pattern)", SettingsTable.presence, $0) }
         case "pipe":
             pipes.map { block("pipe \($0.path)", SettingsTable.pipe, $0) }
         case "quota":

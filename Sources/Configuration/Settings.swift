@@ -1,4 +1,5 @@
 package import Channels
+package import Liveness
 
 /// Everything the ini file can say, with its defaults. conf/holdfast.ini is the manual of each key.
 package struct Settings: Equatable, Sendable {
@@ -13,6 +14,9 @@ package struct Settings: Equatable, Sendable {
     /// By publisher, who are distinct; `*` is each that has no rule of its own.
     package var quotas: [QuotaRule] = []
     package var hold = HoldSettings()
+    /// In the file's order: for each key the first rule whose pattern matches and that sets it decides; presence is told
+    /// of on the channels that some rule matches.
+    package var presence: [PresenceRule] = []
     package var limits = LimitSettings()
     package var cors = CORSSettings()
     /// By path; paths are distinct.
@@ -125,6 +129,14 @@ package struct Retention: Equatable, Sendable {
     package var bytes = 16 * 1024 * 1024
 
     package init() {}
+
+    /// Of `~presence/…`: the last word on each member is kept for as long as he is there.
+    static var ofOwnChannels: Retention {
+        var retention = Retention()
+        (retention.count, retention.bytes) = (100_000, 64 << 20)
+        retention.ageSeconds = 3650 * 86_400
+        return retention
+    }
 }
 
 /// `[allow PATTERN]`: who may read and publish without a word from the web server. Nil: not said by this rule.
@@ -185,8 +197,26 @@ package struct HoldSettings: Equatable, Sendable {
     package var jitterPercent = 10
     /// A JSON long-poll sends its headers at once.
     package var earlyHeaders = false
+    /// Which JSON long-polls are sent a blank now and then.
+    package var probe = ProbePolicy.Mode.auto
+    package var probeSeconds = 10
+    /// How many blanks at a time.
+    package var probeBytes = 1
 
     package init() {}
+}
+
+/// `[presence PATTERN]`: whether it is told who is on a channel. Nil: not said by this rule.
+package struct PresenceRule: Equatable, Sendable {
+    package var pattern: ChannelPattern
+    package var graceSeconds: Int?
+    package var members: Int?
+
+    package init(pattern: ChannelPattern, graceSeconds: Int? = nil, members: Int? = nil) {
+        self.pattern = pattern
+        self.graceSeconds = graceSeconds
+        self.members = members
+    }
 }
 
 /// `[limits]`
@@ -204,6 +234,10 @@ package struct LimitSettings: Equatable, Sendable {
     /// Bytes of bodies in one answer; at least one message always goes.
     package var answerBytes = 1024 * 1024
     package var heldRequests = 20_000
+    /// With one subscriber id.
+    package var heldPerSubscriber = 1
+    /// From one address, as the web server tells it; nil: any number.
+    package var heldPerAddress: Int?
     /// Clients of the bus socket.
     package var busClients = 256
     /// Channels the log remembers.
@@ -285,12 +319,26 @@ package struct LogSettings: Equatable, Sendable {
 extension Settings {
     /// What the `[retain]` rules say about a channel.
     package func retention(of channel: ChannelName) -> Retention {
+        if channel.isOwn { return .ofOwnChannels }
         let rules = retain.filter { $0.pattern.matches(channel) }
         var outcome = Retention()
         if let count = rules.lazy.compactMap(\.count).first { outcome.count = count }
         if let age = rules.lazy.compactMap(\.ageSeconds).first { outcome.ageSeconds = age }
         if let bytes = rules.lazy.compactMap(\.bytes).first { outcome.bytes = bytes }
         return outcome
+    }
+
+    /// What the `[presence]` rules say about a channel; nil: nothing is told of who is there.
+    package func presence(on channel: ChannelName) -> PresenceLimits? {
+        guard !presence.isEmpty, !channel.isOwn else { return nil }
+        let rules = presence.filter { $0.pattern.matches(channel) }
+        guard !rules.isEmpty else { return nil }
+        var limits = PresenceLimits()
+        if let grace = rules.lazy.compactMap(\.graceSeconds).first {
+            limits.graceMilliseconds = Int64(grace) * 1000
+        }
+        if let members = rules.lazy.compactMap(\.members).first { limits.members = members }
+        return limits
     }
 
     /// The bounds on what this publisher may append, or nil where there are none.

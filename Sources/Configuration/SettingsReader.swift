@@ -56,6 +56,7 @@ struct SettingsReader {
         switch section.name {
         case "retain": readRetain(section)
         case "allow": readAllow(section)
+        case "presence": readPresence(section)
         case "pipe": readPipe(section)
         case "quota": readQuota(section)
         case "endpoint": readEndpoint(section)
@@ -98,6 +99,13 @@ struct SettingsReader {
         var rule = AllowRule(pattern: pattern ?? .any)
         _ = read(section, keys: SettingsTable.allow, into: &rule)
         if pattern != nil { settings.allow.append(rule) }
+    }
+
+    private mutating func readPresence(_ section: IniFile.Section) {
+        let pattern = pattern(of: section)
+        var rule = PresenceRule(pattern: pattern ?? .any)
+        _ = read(section, keys: SettingsTable.presence, into: &rule)
+        if pattern != nil { settings.presence.append(rule) }
     }
 
     private mutating func readPipe(_ section: IniFile.Section) {

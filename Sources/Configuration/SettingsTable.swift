@@ -12,8 +12,8 @@ package enum SettingsTable {
 
     /// The order in which a whole file is printed.
     package static let sectionNames = [
-        "fastcgi", "bus", "pipe", "retain", "allow", "quota", "hold", "limits", "cors", "endpoint",
-        "log",
+        "fastcgi", "bus", "pipe", "retain", "allow", "quota", "hold", "presence", "limits", "cors",
+        "endpoint", "log",
     ]
 
     private static let fastcgi = Section(
@@ -88,6 +88,9 @@ package enum SettingsTable {
             SettingsKey("max_wait", \.hold.maxWaitSeconds, .duration(1...55), .reload),
             SettingsKey("jitter", \.hold.jitterPercent, .percent(0...50), .reload),
             SettingsKey("early_headers", \.hold.earlyHeaders, .onOff, .reload),
+            SettingsKey("probe", \.hold.probe, .choice, .reload),
+            SettingsKey("probe_interval", \.hold.probeSeconds, .duration(1...60), .reload),
+            SettingsKey("probe_bytes", \.hold.probeBytes, .size(1...(32 << 10)), .reload),
         ]
     )
 
@@ -117,6 +120,18 @@ package enum SettingsTable {
                 .reload
             ),
             SettingsKey("held_requests", \.limits.heldRequests, .count(1...1_000_000), .reload),
+            SettingsKey(
+                "held_per_subscriber",
+                \.limits.heldPerSubscriber,
+                .count(1...1000),
+                .reload
+            ),
+            SettingsKey(
+                "held_per_address",
+                \.limits.heldPerAddress,
+                ValueForm<Int>.count(1...1_000_000).or("any", meaning: "any number"),
+                .reload
+            ),
             SettingsKey("bus_clients", \.limits.busClients, .count(1...100_000), .reload),
             // The log is opened with it.
             SettingsKey("channels", \.limits.channels, .count(1...10_000_000), .restart),
@@ -167,6 +182,12 @@ package enum SettingsTable {
     package static let allow: [SettingsKey<AllowRule>] = [
         SettingsKey(saidBy: \.read, "read", .who, .reload),
         SettingsKey(saidBy: \.publish, "publish", .who, .reload),
+    ]
+
+    /// `[presence PATTERN]`.
+    package static let presence: [SettingsKey<PresenceRule>] = [
+        SettingsKey(saidBy: \.graceSeconds, "grace", .duration(1...600), .reload),
+        SettingsKey(saidBy: \.members, "members", .count(1...50_000), .reload),
     ]
 
     /// `[pipe PATH]`: pipes are opened once.
@@ -238,6 +259,7 @@ package enum SettingsTable {
         case "allow": allow.map { $0.name }
         case "quota": quota.map { $0.name }
         case "pipe": pipe.map { $0.name }
+        case "presence": presence.map { $0.name }
         case "endpoint": endpoint.map { $0.name }
         default: sections.first { $0.name == section }?.keys.map { $0.name } ?? []
         }

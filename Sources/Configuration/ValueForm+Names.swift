@@ -90,7 +90,9 @@ extension ValueForm where Value == ChannelName {
         allowed: "the name of a channel",
         read: { text throws(ValueError) in
             do throws(ChannelNameError) {
-                return try ChannelName(text)
+                let name = try ChannelName(text)
+                guard !name.isOwn else { throw ChannelNameError.reserved }
+                return name
             } catch {
                 throw ValueError("is no channel: \(error)")
             }

@@ -14,6 +14,7 @@ enum ChannelAction: Sendable {
 extension [AllowRule] {
     /// The first rule that matches and says anything about the action decides; nobody where there is none.
     func who(may action: ChannelAction, _ channel: ChannelName) -> AllowRule.Who {
+        let channel = channel.subject
         for rule in self {
             if let who = action == .read ? rule.read : rule.publish, rule.pattern.matches(channel) {
                 return who
@@ -39,14 +40,17 @@ package struct ChannelRights: Sendable {
     }
 
     package func cover(_ channel: ChannelName) -> Bool {
-        isOpenToEveryone(channel) || grants.contains { $0.matches(channel) }
+        isOpenToEveryone(channel) || grants.contains { $0.matches(channel.subject) }
     }
 
     func check(_ channels: [ChannelName]) throws(Problem) {
+        if action == .publish { try refuseOwn(channels) }
         if channels.allSatisfy(isOpenToEveryone) { return }
         let grants = grants
         for channel in channels where !isOpenToEveryone(channel) {
-            if !grants.contains(where: { $0.matches(channel) }) { throw refusal(channel) }
+            if !grants.contains(where: { $0.matches(channel.subject) }) {
+                throw refusal(channel)
+            }
         }
     }
 
@@ -80,6 +84,16 @@ package struct ChannelRights: Sendable {
         }
         return problem
     }
+}
+
+/// Nobody publishes on the channels that Holdfast writes itself, whatever he may do elsewhere.
+func refuseOwn(_ channels: [ChannelName]) throws(Problem) {
+    guard let channel = channels.first(where: \.isOwn) else { return }
+    throw Problem(
+        .forbidden,
+        "reserved_channel",
+        "On the channel '\(channel)' Holdfast alone publishes; it may be read."
+    )
 }
 
 extension Problem {

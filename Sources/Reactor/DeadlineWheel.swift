@@ -51,6 +51,12 @@ package struct DeadlineWheel {
         count += 1
     }
 
+    /// The deadline of an entry, to the tick; nil without one.
+    package func deadline(of entry: Int32) -> Int64? {
+        guard Int(entry) < links.count, links[Int(entry)].previous != -1 else { return nil }
+        return start + Int64(links[Int(entry)].due) * Self.tickMilliseconds
+    }
+
     /// Nothing happens if the entry has no deadline.
     package mutating func remove(_ entry: Int32) {
         guard Int(entry) < links.count, links[Int(entry)].previous != -1 else { return }

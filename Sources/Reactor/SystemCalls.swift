@@ -73,6 +73,14 @@ package enum SystemCalls {
         return look.revents & Int16(POLLHUP | POLLERR) != 0
     }
 
+    /// Whether the peer has closed its sending side, or all of it.
+    package static func hasEnded(_ descriptor: Int32) -> Bool {
+        let readEnd: Int16 = 0x2000  // POLLRDHUP, which Glibc hides
+        var look = pollfd(fd: descriptor, events: readEnd, revents: 0)
+        _ = unsafe poll(&look, 1, 0)
+        return look.revents & (Int16(POLLHUP | POLLERR) | readEnd) != 0
+    }
+
     /// Who is at the other end of a Unix stream socket: user and all groups. Nil where the kernel does not say.
     package static func credentials(of descriptor: Int32) -> (user: UInt32, groups: [UInt32])? {
         var peer = clinux_peer()

@@ -1,4 +1,5 @@
 internal import FastCGI
+internal import Liveness
 
 /// All held requests of the process, in one flat table.
 ///
@@ -17,6 +18,8 @@ struct HeldTable {
         case poll
         /// The same, whose headers went out when the hold began; only the rest is left to send.
         case begunPoll
+        /// The same, with blanks since then.
+        case probedPoll
         /// Goes on after a message.
         case stream
     }
@@ -25,8 +28,9 @@ struct HeldTable {
         /// The connection's descriptor.
         var connection: Int32
         var requestID: RequestID
-        var keepConnection: Bool
-        var kind: Kind
+        /// The kind, and in the lowest bit whether the connection is kept.
+        private var marks: UInt8
+        let frontEnd: ProbePolicy.Place
         /// In the audience.
         var interest: Int32
         fileprivate var nextOfInterest: Slot = -1
@@ -38,14 +42,19 @@ struct HeldTable {
             requestID: RequestID,
             keepConnection: Bool,
             kind: Kind,
+            frontEnd: ProbePolicy.Place = 0,
             interest: Int32
         ) {
             self.connection = connection
             self.requestID = requestID
-            self.keepConnection = keepConnection
-            self.kind = kind
+            marks = kind.rawValue << 1 | (keepConnection ? 1 : 0)
+            self.frontEnd = frontEnd
             self.interest = interest
         }
+
+        var keepConnection: Bool { marks & 1 == 1 }
+        /// The initializer wrote one of its values.
+        var kind: Kind { Kind(rawValue: marks >> 1) ?? .poll }
     }
 
     private var slots: ContiguousArray<Held> = []

@@ -6,10 +6,18 @@ enum Ending: Int, CaseIterable {
     case deadline
     /// The peer closed, half-closed or reset the connection.
     case closed
+    /// The same, right after a probe: without it nobody would have known.
+    case probe
     /// FCGI_ABORT_REQUEST.
     case aborted
     /// A newer request on the connection of a peer that does not multiplex: answered empty.
     case newerRequest
+    /// A newer request of the same subscriber: answered empty.
+    case superseded
+    /// The client said that it leaves: answered empty.
+    case left
+    /// A newer request took its place when a bound was reached: answered empty, with `Retry-After`.
+    case limit
     /// Answered with a gap: the channel was emptied, or the log is another.
     case gap
     /// SIGTERM: answered empty.
@@ -22,8 +30,12 @@ enum Ending: Int, CaseIterable {
         case .released: "released"
         case .deadline: "deadline"
         case .closed: "closed"
+        case .probe: "probe"
         case .aborted: "aborted"
         case .newerRequest: "newer_request"
+        case .superseded: "superseded"
+        case .left: "left"
+        case .limit: "limit"
         case .gap: "gap"
         case .shutdown: "shutdown"
         case .slow: "slow"
@@ -37,8 +49,12 @@ enum Bound: Int, CaseIterable {
     case connections
     /// The process or the system has no descriptor left: a connection was closed as soon as it was accepted.
     case descriptors
-    /// A poll was answered 503 instead of held.
+    /// The oldest hold was ended for a newer one, or a poll was answered 503.
     case heldRequests
+    case heldPerSubscriber
+    case heldPerAddress
+    /// Somebody was not told of on a channel whose number of members is reached.
+    case members
     /// A client of the bus socket was turned away.
     case busClients
     /// A publisher was answered 503.
@@ -58,6 +74,9 @@ enum Bound: Int, CaseIterable {
         case .connections: "connections"
         case .descriptors: "descriptors"
         case .heldRequests: "held_requests"
+        case .heldPerSubscriber: "held_per_subscriber"
+        case .heldPerAddress: "held_per_address"
+        case .members: "members"
         case .busClients: "bus_clients"
         case .publishQueue: "publish_queue"
         case .publishTime: "publish_time"

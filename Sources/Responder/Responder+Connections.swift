@@ -215,8 +215,10 @@ extension Responder {
         // only closed his sending side reads on.
         if connections[Int(descriptor)].extra?.unsent.isEmpty ?? true {
             for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
-            where held.isHeld(slot) && held[slot].kind == .begunPoll {
-                answerEmpty(slot, .closed)
+            where held.isHeld(slot)
+                && (held[slot].kind == .begunPoll || held[slot].kind == .probedPoll)
+            {
+                answerEmpty(slot, departed(slot))
             }
         }
         endHolds(of: descriptor, .closed)

@@ -21,7 +21,10 @@ extension Responder {
         case .opened(let state):
             opened(state)
             serveCaughtUp(all: true)
-            if !isForOneClient { renewSiblings() }
+            if !isForOneClient {
+                renewSiblings()
+                loadPresence()
+            }
             askToServe()
             if let client = waitingClient {
                 waitingClient = nil
@@ -29,11 +32,12 @@ extension Responder {
             }
         case .committed(let batch):
             guard let news = tail?.receive(batch) else { return }
+            takeInPresence(news.messages)
             deliver(news, committedAt: nanoseconds)
             serveCaughtUp()
         case .appended(let ticket, let outcome): appended(ticket, outcome)
         case .history(let ticket, let outcome):
-            historyRead(ticket, outcome)
+            if !ownHistory(ticket, outcome) { historyRead(ticket, outcome) }
             readEnded()
         case .message(let ticket, let outcome):
             defer { readEnded() }
@@ -45,7 +49,7 @@ extension Responder {
             case .failure: answer(waiting.requester, request.unavailable())
             }
         case .channels(let ticket, let outcome):
-            listed(ticket, outcome)
+            if !ownListing(ticket, outcome) { listed(ticket, outcome) }
             readEnded()
         case .unavailable(let sentence):
             if logTrouble != sentence { logger.error("\(sentence)") }
@@ -186,22 +190,34 @@ extension Responder {
         let request = held[slot]
         held.remove(slot, firstOfConnection: &connections[Int(request.connection)].firstHeld)
         deadlines.remove(slot)
+        probes.remove(slot)
+        arrivals.remove(slot)
+        endStay(slot)
         audience.leave(request.interest)
     }
 
     /// Ends what a connection holds without a word: nobody is there to hear it.
     func endHolds(of descriptor: Int32, _ ending: Ending) {
         while connections[Int(descriptor)].firstHeld >= 0 {
-            takeOut(connections[Int(descriptor)].firstHeld, ending)
+            let slot = connections[Int(descriptor)].firstHeld
+            takeOut(slot, ending == .closed ? departed(slot) : ending)
         }
     }
 
     /// Answers a held request with an empty batch and its cursor; a stream says its last word.
-    func answerEmpty(_ slot: HeldTable.Slot, _ ending: Ending) {
+    func answerEmpty(
+        _ slot: HeldTable.Slot,
+        _ ending: Ending,
+        retryAfterSeconds: Int? = nil
+    ) {
         guard let tail else { return }
         switch audience[held[slot].interest] {
         case .answer(let subscription):
-            let answer = nothing(for: subscription, tail)
+            let answer = subscription.answer(
+                tail.nothingNew(newest: tail.head),
+                epoch: tail.epochs.current,
+                retryAfterSeconds: retryAfterSeconds
+            )
             end(slot, ending, answer, codec.encode(answer.document))
         case .stream:
             let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)

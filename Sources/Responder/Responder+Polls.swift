@@ -3,6 +3,7 @@ internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import Liveness
 internal import Reactor
 
 /// What becomes of a poll: answered from memory or from the log's history, or held.
@@ -171,30 +172,45 @@ extension Responder {
             guard let tail else { return }
             return answer(requester, poll, tail.nothingNew(newest: tail.head))
         }
+        makeRoom(for: poll.origin)
         guard held.count < settings.limits.heldRequests else {
             metrics[.heldRequests] += 1
             return answer(requester, poll.subscription.busy())
         }
-        let early = poll.subscription.earlyHeaders
-        if let early, !send(requester.connection, codec.encodePart(early).bytes(for: requester.id))
-        {
-            return
+        let (opening, frontEnd) = opening(poll.origin)
+        var subscription = poll.subscription
+        var kind = HeldTable.Kind.poll
+        if opening != .silent, let early = subscription.startingEarly() {
+            (subscription, kind) = (early, opening == .probed ? .probedPoll : .begunPoll)
+            let beginning = early.earlyHeaders + (kind == .probedPoll ? blanks : [])
+            let bytes = codec.encodePart(beginning).bytes(for: requester.id)
+            guard send(requester.connection, bytes) else { return }
         }
-        let interest = audience.join(
-            .answer(poll.subscription),
-            channels: poll.subscription.channels
-        )
+        let interest = audience.join(.answer(subscription), channels: subscription.channels)
         let slot = held.insert(
             HeldTable.Held(
                 connection: requester.connection,
                 requestID: requester.id,
                 keepConnection: requester.keepConnection,
-                kind: early == nil ? .poll : .begunPoll,
+                kind: kind,
+                frontEnd: frontEnd,
                 interest: interest
             ),
             firstOfConnection: &connections[Int(requester.connection)].firstHeld
         )
-        deadlines.add(slot, deadline: now + Int64(poll.waitMilliseconds))
+        let wait = HoldBudget.waitMilliseconds(
+            asked: poll.waitMilliseconds,
+            held: held.count,
+            limit: settings.limits.heldRequests
+        )
+        deadlines.add(slot, deadline: now + Int64(wait))
+        if kind == .probedPoll { probeLater(slot) }
+        arrivals.add(
+            slot,
+            poll.origin,
+            boundsAddresses: settings.limits.heldPerAddress != nil
+        )
+        stay(slot, poll.origin, subscription.channels)
         metrics.holds += 1
     }
 }

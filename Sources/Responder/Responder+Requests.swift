@@ -171,7 +171,15 @@ extension Responder {
     private func act(on intent: Intent, _ requester: Requester) {
         switch intent {
         case .answer(let ready): answer(requester, ready)
-        case .subscribe(let poll): serve(poll, requester)
+        case .subscribe(var poll):
+            poll.origin.arrivedAt = now
+            arrived(poll.origin)
+            attend(poll)
+            serve(poll, requester)
+        case .leave(let subscriber, let shape):
+            leave(subscriber)
+            answer(requester, shape.noContent())
+        case .presence(let request): answer(request, requester)
         case .publish(let request): publish(request, requester)
         case .message(let request):
             guard tail != nil else { return answer(requester, request.unavailable()) }

@@ -32,11 +32,12 @@ extension Responder {
                 + "it serves nobody else can take over before it ends"
             logger.warning("\(sentence)")
         }
-        askedSiblings = Set(siblings?.tell(SiblingMessage.question(0).bytes) ?? [])
+        askedSiblings = siblings?.tell(SiblingMessage.question(0).bytes) ?? []
         silentSiblings.formIntersection(askedSiblings)
     }
 
     private func heardFrom(_ name: String) {
+        siblings?.heard(from: name)
         askedSiblings.remove(name)
         if silentSiblings.remove(name) != nil {
             logger.notice("process \(Siblings.processNumber(of: name)) of this bus answers again")
@@ -73,6 +74,10 @@ extension Responder {
                         survey.waiting[name, default: 0] += count
                     }
                 }
+            case .cameAgain(let time, let subscriber):
+                supersede(subscriber, before: time, .superseded)
+            case .left(let time, let subscriber): leave(subscriber, at: time)
+            case .here(let lines): heardOfMembers(lines)
             case nil: break
             }
         }

@@ -5,6 +5,7 @@ internal import Configuration
 internal import Endpoint
 internal import FastCGI
 internal import Glibc
+internal import Liveness
 internal import Reactor
 
 /// What the responder says about itself: `-/ready`, `-/metrics`, `-/status`, and the pages it carries.
@@ -34,8 +35,36 @@ extension Responder {
     func statusMembers(_ overview: Overview) -> [UInt8] {
         let epoch = tail.map { "\"\($0.epochs.current)\"" } ?? "null"
         return Array(
-            "\"version\":\"\(Version.current)\",\"epoch\":\(epoch),\(overview.members)".utf8
-        )
+            "\"version\":\"\(Version.current)\",\"epoch\":\(epoch),\(overview.members),\"limits\":\(limits)"
+                .utf8
+        ) + frontEnds
+    }
+
+    /// What some of the figures may come to: in this process, but for the log, which is everybody's.
+    private var limits: String {
+        "{\"held\":\(settings.limits.heldRequests),\"connections\":\(connectionLimit)"
+            + ",\"bus_clients\":\(settings.limits.busClients),\"channels\":\(settings.limits.channels)"
+            + ",\"log_bytes\":\(settings.bus.maxBytes)}"
+    }
+
+    /// What this process thinks of the servers before it, and why.
+    private var frontEnds: [UInt8] {
+        var parts: [String] = []
+        for (place, entry) in policy.entries.enumerated().dropFirst() {
+            let opening = policy.opening(
+                UInt8(place),
+                settings.hold.probe,
+                headers: settings.hold.earlyHeaders,
+                ProbePolicy.Wish()
+            )
+            parts.append(
+                "{\"server\":\(MessageEncoder.jsonString(entry.frontEnd.software))"
+                    + ",\"forwarded\":\(entry.frontEnd.isForwarded),\"probed\":\(opening == .probed)"
+                    + ",\"why\":\(MessageEncoder.jsonString(entry.why)),\"shown\":\(entry.shown)"
+                    + ",\"revealed\":\(entry.revealed),\"overtaken\":\(entry.overtaken)}"
+            )
+        }
+        return Array(",\"front_ends\":[\(parts.joined(separator: ","))]".utf8)
     }
 
     /// All that this process counts, in a fixed order.

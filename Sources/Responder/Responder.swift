@@ -5,6 +5,7 @@ package import Configuration
 internal import Endpoint
 internal import FastCGI
 internal import Glibc
+internal import Liveness
 package import Logging
 package import Reactor
 
@@ -57,6 +58,21 @@ package import Reactor
     var replays: [Int32: [Replay]] = [:]
     var replaysDue: [Replay] = []
     var deadlines: DeadlineWheel
+    /// When the next blank of a probed one is due.
+    var probes: DeadlineWheel
+    var policy = ProbePolicy()
+    var arrivals = Arrivals()
+
+    // Presence
+    var presence = Presence()
+    /// Of held requests that have a member.
+    var attendances: [HeldTable.Slot: Attendance] = [:]
+    /// Monotonic milliseconds of the next look at it, of the next word to the other processes, and of the next attempt to
+    /// read what the log knows, where one has failed.
+    var presenceLookAt: Int64 = .max
+    var presenceTellAt: Int64 = 0
+    var presenceLoadAt: Int64 = .max
+    var ownReads: [UInt64: OwnRead] = [:]
 
     // The bus socket
     var busInterface: BusInterface
@@ -170,6 +186,7 @@ package import Reactor
         now = MonotonicClock.milliseconds()
         startedAt = now
         deadlines = DeadlineWheel(now: now)
+        probes = DeadlineWheel(now: now)
         spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
         log = Log(
             settings: settings.bus,
@@ -206,6 +223,12 @@ package import Reactor
             takeUpQueued()
             advanceReplays()
             expireHolds()
+            probeDue()
+            if now >= presenceLookAt { lookAtPresence() }
+            if now >= presenceLoadAt {
+                presenceLoadAt = .max
+                loadPresence()
+            }
             if now >= lookAgainAt { lookAtBus() }
             if now >= siblingLookAt { lookAtSiblings() }
             lookAtDuePipes()
@@ -239,8 +262,9 @@ package import Reactor
 
     private var waitingTime: Int32 {
         if !unread.isEmpty || !turnsDue.isEmpty || !replaysDue.isEmpty { return 0 }
-        let look = max(1, min(lookAgainAt, siblingLookAt) - now)
-        var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, look)
+        let look = min(lookAgainAt, siblingLookAt, presenceLookAt, presenceLoadAt)
+        var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, max(1, look - now))
+        if let probe = probes.millisecondsToNext(now: now) { wait = min(wait, probe) }
         if let look = nextPipeLook { wait = min(wait, max(0, look - now)) }
         if isStopping || !isAccepting || !pending.isEmpty || !unfinished.isEmpty {
             wait = min(wait, max(1, housekeepingAt - now))
@@ -301,6 +325,7 @@ package import Reactor
         framing = Self.framingLimits(settings)
         for reader in pipes { reader.apply(settings.limits) }
         log.replaceRetention { [settings] in settings.retention(of: $0) }
+        if !presence.isLoaded, ownReads.isEmpty { loadPresence() }
         logger.notice(
             "ini file read again",
             metadata: ["changed": "\(differences.applied.joined(separator: ", "))"]

@@ -12,6 +12,8 @@ final class Siblings {
     let descriptor: Int32
     private let directory: OwnedDescriptor
     private let name: String
+    /// Who was there when the directory was last looked at, and who was heard of since.
+    private var known: Set<String> = []
     /// The largest datagram that is taken.
     static let datagramBytes = 65_536
 
@@ -42,21 +44,27 @@ final class Siblings {
     }
 
     /// Sends to each of the others; returns their names. The sockets of dead ones are removed.
-    func tell(_ bytes: [UInt8]) -> [String] {
-        var told: [String] = []
-        for name in names() where name != self.name {
-            var address = Self.address(directory.number, name)
-            let sent = unsafe Self.withBytes(of: &address) { address, length in
-                unsafe sendto(descriptor, bytes, bytes.count, Self.flags, address, length)
-            }
-            // One whose queue is full has not ended, but is stopped perhaps: it is asked, and missed.
-            if sent == bytes.count || errno == EAGAIN {
-                told.append(name)
-            } else if errno == ECONNREFUSED {
-                unsafe unlinkat(directory.number, name, 0)
-            }
+    func tell(_ bytes: [UInt8]) -> Set<String> {
+        known = Set(names()).subtracting([name])
+        return known.filter { send(bytes, to: $0) }
+    }
+
+    /// The same without a look at the directory, for what is said often and may be lost.
+    func tellKnown(_ bytes: [UInt8]) {
+        for name in known where !send(bytes, to: name) { known.remove(name) }
+    }
+
+    func heard(from name: String) { known.insert(name) }
+
+    /// Whether it is there. One whose queue is full has not ended, but is stopped perhaps: it is asked, and missed.
+    private func send(_ bytes: [UInt8], to name: String) -> Bool {
+        var address = Self.address(directory.number, name)
+        let sent = unsafe Self.withBytes(of: &address) { address, length in
+            unsafe sendto(descriptor, bytes, bytes.count, Self.flags, address, length)
         }
-        return told
+        if sent == bytes.count || errno == EAGAIN { return true }
+        if errno == ECONNREFUSED { unsafe unlinkat(directory.number, name, 0) }
+        return false
     }
 
     static func processNumber(of name: String) -> Substring { name.prefix { $0 != "-" } }
@@ -137,6 +145,12 @@ enum SiblingMessage: Equatable {
     case whoWaits(UInt64, from: String, through: String)
     /// A line for each channel: count, blank, name.
     case waiting(UInt64, [UInt8])
+    /// A subscriber has asked again at this time (monotonic milliseconds): what he asked before ends.
+    case cameAgain(at: Int64, subscriber: UInt64)
+    /// He said that he leaves.
+    case left(at: Int64, subscriber: UInt64)
+    /// Who is on which channels in the sender's process: a line for each, a name of a channel, a blank, a member's topic.
+    case here([UInt8])
 
     init?(_ bytes: [UInt8]) {
         guard bytes.count >= 9 else { return nil }
@@ -151,16 +165,27 @@ enum SiblingMessage: Equatable {
             guard names.count == 2 else { return nil }
             self = .whoWaits(number, from: String(names[0]), through: String(names[1]))
         case UInt8(ascii: "W"): self = .waiting(number, Array(rest))
+        case UInt8(ascii: "c"), UInt8(ascii: "l"):
+            guard rest.count == 8 else { return nil }
+            let subscriber = rest.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            let time = Int64(bitPattern: number)
+            self =
+                bytes[0] == UInt8(ascii: "c")
+                ? .cameAgain(at: time, subscriber: subscriber)
+                : .left(at: time, subscriber: subscriber)
+        case UInt8(ascii: "h"): self = .here(Array(rest))
         default: return nil
         }
     }
 
     var bytes: [UInt8] {
         func head(_ kind: UInt8, _ number: UInt64) -> [UInt8] {
-            [kind]
-                + stride(from: 56, through: 0, by: -8).map {
-                    UInt8(truncatingIfNeeded: number >> UInt64($0))
-                }
+            [kind] + eight(number)
+        }
+        func eight(_ number: UInt64) -> [UInt8] {
+            stride(from: 56, through: 0, by: -8).map {
+                UInt8(truncatingIfNeeded: number >> UInt64($0))
+            }
         }
         return switch self {
         case .question(let number): head(UInt8(ascii: "?"), number)
@@ -168,6 +193,11 @@ enum SiblingMessage: Equatable {
         case .whoWaits(let number, let from, let through):
             head(UInt8(ascii: "w"), number) + Array("\(from)\n\(through)".utf8)
         case .waiting(let number, let bytes): head(UInt8(ascii: "W"), number) + bytes
+        case .cameAgain(let time, let subscriber):
+            head(UInt8(ascii: "c"), UInt64(bitPattern: time)) + eight(subscriber)
+        case .left(let time, let subscriber):
+            head(UInt8(ascii: "l"), UInt64(bitPattern: time)) + eight(subscriber)
+        case .here(let bytes): head(UInt8(ascii: "h"), 0) + bytes
         }
     }
 }

@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct `Channel names and patterns` {
     @Test(arguments: [
-        "a", "chat", "news/sport", "A.b_c-d~e/9", "a/-", "a/~b", "...",
+        "a", "chat", "news/sport", "A.b_c-d~e/9", "a/-", "a/~b", "~presence/a", "~presence/a/b",
+        "...",
         String(repeating: "x", count: 128),
     ])
     func `a name of the permitted form is taken`(text: String) throws {
@@ -14,7 +15,8 @@ import Testing
         ("", ChannelNameError.empty), ("a b", .forbiddenCharacter), ("a,b", .forbiddenCharacter),
         ("ä", .forbiddenCharacter), ("a\u{0}", .forbiddenCharacter), ("/a", .emptySegment),
         ("a/", .emptySegment), ("a//b", .emptySegment), (".", .dotSegment), ("a/../b", .dotSegment),
-        ("-", .reserved), ("-/live", .reserved), ("~presence/a", .reserved),
+        ("-", .reserved), ("-/live", .reserved), ("~presence", .reserved),
+        ("~presence/~presence/a", .reserved), ("~presence/-", .reserved), ("~other/a", .reserved),
         (String(repeating: "x", count: 129), .tooLong),
     ])
     func `any other name is refused with its reason`(text: String, reason: ChannelNameError) {

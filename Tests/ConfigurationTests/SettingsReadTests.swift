@@ -126,7 +126,7 @@ struct SettingsReadTests {
                 "f:15: unknown key 'max_wait' in [limits]; it belongs in [hold]",
                 "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes, batch_bytes, batch_messages,"
                     + " request_variable_bytes, channels_per_request, answer_messages,"
-                    + " answer_bytes, held_requests, bus_clients, channels, publish_queue_messages,"
+                    + " answer_bytes, held_requests, held_per_subscriber, held_per_address, bus_clients, channels, publish_queue_messages,"
                     + " publish_queue_bytes, unsent_bytes, unsent_timeout and request_timeout",
                 "f:17: section [fastcgi] was already in line 2; write its keys in one place",
                 "f:18: base = /x does not begin and end with '/'; allowed: a path that begins and"
@@ -297,7 +297,7 @@ struct SettingsReadTests {
         (
             "[websocket]",
             "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [pipe], [retain], [allow], [quota],"
-                + " [hold], [limits], [cors], [endpoint] and [log]"
+                + " [hold], [presence], [limits], [cors], [endpoint] and [log]"
         ),
         (
             "[endpoint /p]\naction = publish\nchannels = a\ncursor = cookie",

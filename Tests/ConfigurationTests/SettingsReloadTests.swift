@@ -82,6 +82,9 @@ struct SettingsReloadTests {
             max_wait = 1
             jitter = 1
             early_headers = on
+            probe = off
+            probe_interval = 5s
+            probe_bytes = 9k
             [limits]
             message_bytes = 1
             batch_bytes = 1k
@@ -91,6 +94,8 @@ struct SettingsReloadTests {
             answer_messages = 1
             answer_bytes = 1k
             held_requests = 1
+            held_per_subscriber = 2
+            held_per_address = 3
             bus_clients = 1
             channels = 1
             publish_queue_messages = 1

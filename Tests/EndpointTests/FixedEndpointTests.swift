@@ -113,12 +113,9 @@ let classicEndpoints: [FixedEndpoint] = {
         var endpoint = FixedEndpoint(path: "/json", action: .subscribe)
         endpoint.channels = [channel("chat")]
         endpoint.onTimeout = .noContent
-        let http = HTTPInterface.open {
-            $0.endpoints = [endpoint]
-            $0.hold.earlyHeaders = true
-        }
+        let http = HTTPInterface.open { $0.endpoints = [endpoint] }
         let poll = try #require(http.poll(.get("/json?wait=5")))
-        #expect(poll.subscription.earlyHeaders == nil)
+        #expect(poll.subscription.startingEarly() == nil)
         #expect(Reply(poll.answer(reading(), epoch: epoch))?.status == 204)
         #expect(
             Reply(poll.answer(reading([message(3, "1")]), epoch: epoch))?.status == 200

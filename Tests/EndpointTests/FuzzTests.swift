@@ -1,5 +1,6 @@
 import Channels
 import Configuration
+import Liveness
 import Testing
 
 @testable import Endpoint
@@ -73,13 +74,16 @@ import Testing
             #expect(poll.waitMilliseconds >= 0 && poll.waitMilliseconds <= 55_000)
             #expect(!poll.subscription.channels.isEmpty)
             let whole = readings.map { poll.answer($0, epoch: epoch) }
-            guard let early = poll.subscription.earlyHeaders else {
-                return whole + readings.map { poll.subscription.answer($0, epoch: epoch) }
+            let held = readings.map {
+                poll.subscription.answer($0, epoch: epoch, retryAfterSeconds: 3)
             }
-            return whole
+            guard let early = poll.subscription.startingEarly() else { return whole + held }
+            return whole + held
                 + readings.map { reading in
-                    let body = poll.subscription.answer(reading, epoch: epoch).document
-                    let head = early.dropLast(2) + "Content-Length: \(body.count)\r\n\r\n".utf8
+                    let body = early.answer(reading, epoch: epoch).document
+                    let head =
+                        early.earlyHeaders.dropLast(2)
+                        + "Content-Length: \(body.count)\r\n\r\n".utf8
                     return Answer(head + body, .ok)
                 }
         case .publish(let publishing):
@@ -110,6 +114,13 @@ import Testing
                 next: channel("b")
             )
             return [request.answer(listing, held: { _ in 1 }), request.unavailable()]
+        case .presence(let request):
+            let member = Member(
+                name: String(decoding: text(&generator), as: UTF8.self),
+                isVerified: true
+            )
+            return [request.answer([(member, 1)], at: cursor(3)), request.unavailable()]
+        case .leave(_, let shape): return [shape.noContent()]
         case .page(let page):
             return [page.answer(body: [1], contentType: "text/html", etag: "x"), page.notFound()]
         case .held(let shape), .live(let shape), .ready(let shape), .metrics(let shape),
@@ -124,7 +135,7 @@ import Testing
         let http = HTTPInterface.open {
             $0.endpoints = classicEndpoints
             $0.cors.origins = seed % 2 == 0 ? .any : .listed(["https://a.test"])
-            $0.hold.earlyHeaders = true
+            $0.presence = [PresenceRule(pattern: .any)]
             $0.limits.messageBytes = 40
             if seed > 4 { $0.allow = [] }
         }

@@ -113,8 +113,8 @@ import Testing
         let two = try #require(http.poll(.get("/push/a,b?x=1&_=18&wait=20&since=k7f2-2")))
         #expect(one.subscription == two.subscription)
         #expect(one.subscription.hashValue == two.subscription.hashValue)
-        #expect(one.subscriberHash != nil)
-        #expect(two.subscriberHash == nil)
+        #expect(one.origin.subscriber != nil)
+        #expect(two.origin.subscriber == nil)
         let other = try #require(http.poll(.get("/push/a,b?x=2&wait=20")))
         #expect(one.subscription != other.subscription)
     }
@@ -133,27 +133,25 @@ import Testing
         )
     }
 
-    @Test func `early headers go out for JSON holds only`() throws {
-        let http = HTTPInterface.open { $0.hold.earlyHeaders = true }
+    @Test func `JSON holds alone can begin with their headers`() throws {
+        let http = HTTPInterface.open()
         let poll = try #require(
             http.poll(.get("/push/a", ["HTTP_PREFER": "wait=9", "SERVER_SOFTWARE": "lighttpd"]))
         )
-        let early = String(decoding: try #require(poll.subscription.earlyHeaders), as: UTF8.self)
+        let begun = try #require(poll.subscription.startingEarly())
+        let early = String(decoding: begun.earlyHeaders, as: UTF8.self)
         #expect(early.hasPrefix("Status: 200 OK\r\n"))
         #expect(early.hasSuffix("\r\n\r\n"))
         #expect(!early.contains("Content-Length"))
         #expect(!early.contains("Link: "))
         #expect(early.contains("Preference-Applied: wait=9\r\n"))
-        let rest = poll.subscription.answer(reading(), epoch: epoch).document
+        let rest = begun.answer(reading(), epoch: epoch).document
         #expect(rest.first == UInt8(ascii: "{"))
         #expect(Reply(poll.answer(reading(), epoch: epoch))?.status == 200)
-        for uri in ["/push/a", "/push/a?wait=0", "/push/a?wait=9&format=bare"] {
-            #expect(http.poll(.get(uri))?.subscription.earlyHeaders == nil)
+        for query in ["format=bare", "on_gap=fail"] {
+            let poll = try #require(http.poll(.get("/push/a?wait=9&" + query)))
+            #expect(poll.subscription.startingEarly() == nil)
         }
-        let off = CGIRequest.get("/push/a?wait=9", ["HOLDFAST_EARLY_HEADERS": "off"])
-        #expect(http.poll(off)?.subscription.earlyHeaders == nil)
-        let on = CGIRequest.get("/push/a?wait=9", ["HOLDFAST_EARLY_HEADERS": "on"])
-        #expect(HTTPInterface.open().poll(on)?.subscription.earlyHeaders != nil)
     }
 
     @Test func `a number that is larger than any bound is that bound, not an error`() {

@@ -9,17 +9,13 @@ import Testing
     private func poll(
         _ onTimeout: FixedEndpoint.OnTimeout,
         _ format: FixedEndpoint.Format = .json,
-        query: String = "wait=5",
-        earlyHeaders: Bool = false
+        query: String = "wait=5"
     ) throws -> Poll {
         var endpoint = FixedEndpoint(path: "/x", action: .subscribe)
         endpoint.channels = [channel("news")]
         endpoint.format = format
         endpoint.onTimeout = onTimeout
-        let http = HTTPInterface.open {
-            $0.endpoints = [endpoint]
-            $0.hold.earlyHeaders = earlyHeaders
-        }
+        let http = HTTPInterface.open { $0.endpoints = [endpoint] }
         return try #require(http.poll(.get("/x?" + query)))
     }
 
@@ -64,12 +60,14 @@ import Testing
 
     @Test(arguments: [false, true])
     func `a gap known before a hold is told when the hold ends`(earlyHeaders: Bool) throws {
-        let poll = try poll(.answer, earlyHeaders: earlyHeaders).owing(.restarted)
-        #expect((poll.subscription.earlyHeaders != nil) == earlyHeaders)
+        let poll = try poll(.answer).owing(.restarted)
+        let subscription =
+            earlyHeaders
+            ? try #require(poll.subscription.startingEarly()) : poll.subscription
         for messages in [[], [message(9, "1")]] {
             let reading = reading(messages, scanned: 9)
             let text = String(
-                decoding: poll.subscription.answer(reading, epoch: epoch).document,
+                decoding: subscription.answer(reading, epoch: epoch).document,
                 as: UTF8.self
             )
             #expect(text.contains("\"gap\":{\"reason\":\"restarted\""))
@@ -108,8 +106,8 @@ import Testing
     }
 
     @Test func `on_gap=fail keeps its status open, so that 410 stays possible`() throws {
-        let poll = try poll(.answer, query: "wait=5&on_gap=fail", earlyHeaders: true)
-        #expect(poll.subscription.earlyHeaders == nil)
+        let poll = try poll(.answer, query: "wait=5&on_gap=fail")
+        #expect(poll.subscription.startingEarly() == nil)
         let reply = Reply(poll.subscription.answer(reading(gap: .deleted), epoch: epoch))
         #expect(reply?.status == 410)
     }

@@ -69,13 +69,16 @@ package final class FastCGIPeer {
         return try response.answer
     }
 
-    /// The document as far as it came for a request that is not ended; waits for at least its head.
-    package func partialAnswer(_ id: UInt16 = 1) throws -> HTTPAnswer {
-        while HTTPHead(open[id]?.stdout ?? []) == nil {
+    /// The document as far as it came for a request that is not ended; waits for its head, and for so much of its body.
+    package func partialAnswer(_ id: UInt16 = 1, atLeast count: Int = 0) throws -> HTTPAnswer {
+        while true {
+            if HTTPHead(open[id]?.stdout ?? []) != nil {
+                let answer = try HTTPAnswer(document: open[id]?.stdout ?? [])
+                if answer.body.count >= count { return answer }
+            }
             guard let record = try record() else { throw HarnessError("the connection ended") }
             try take(record)
         }
-        return try HTTPAnswer(document: open[id]?.stdout ?? [])
     }
 
     /// Reads to the end of the connection; there must be no more records.

@@ -268,6 +268,13 @@ package final class HoldfastServer {
         return Metrics(answer.text)
     }
 
+    /// `-/status`, of all processes of the bus.
+    package func status() throws -> JSON {
+        let answer = try get("/push/-/status", params: [("HOLDFAST_OPERATOR", "1")])
+        guard answer.status == 200 else { throw HarnessError("status: \(answer.status)") }
+        return try answer.json
+    }
+
     package func waitForHeld(_ count: Int) throws {
         var last = -1
         try waitUntil("\(count) held requests; the last count was \(last)") {

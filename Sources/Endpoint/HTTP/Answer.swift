@@ -64,6 +64,13 @@ package struct Shape: Hashable, Sendable {
         )
     }
 
+    /// It is done, and there is nothing to say.
+    package func noContent() -> Answer {
+        var document = CGIDocument(.noContent, self)
+        document.line("Cache-Control: no-store\r\n")
+        return document.answerWithoutBody()
+    }
+
     /// That `-/ready` says no, and why.
     package func notReady(_ why: String) -> Answer {
         plain(

@@ -40,6 +40,11 @@ package struct CGIRequest: Sendable {
     package private(set) var publisher: String?
     /// `HOLDFAST_EARLY_HEADERS`
     package private(set) var earlyHeaders: String?
+    /// `HOLDFAST_PROBE`
+    package private(set) var probe: String?
+    package private(set) var remoteAddress: String?
+    /// A proxy has passed the request on, by one of the fields that tell of it.
+    package private(set) var isForwarded = false
     /// The path or the query was not UTF-8.
     package private(set) var hasMalformedTarget = false
 
@@ -56,7 +61,11 @@ package struct CGIRequest: Sendable {
         case 5:
             if unsafe name.spells("HTTPS") { unsafe https = text(value) }
         case 8:
-            if unsafe name.spells("HTTP_TTL") { unsafe timeToLive = text(value) }
+            if unsafe name.spells("HTTP_TTL") {
+                unsafe timeToLive = text(value)
+            } else if unsafe name.spells("HTTP_VIA") {
+                unsafe isForwarded = isForwarded || !value.isEmpty
+            }
         case 9:
             if unsafe name.spells("HTTP_HOST") {
                 unsafe host = text(value)
@@ -85,6 +94,10 @@ package struct CGIRequest: Sendable {
                 unsafe scheme = text(value)
             } else if unsafe name.spells("HOLDFAST_WRITE") {
                 unsafe write = text(value)
+            } else if unsafe name.spells("HOLDFAST_PROBE") {
+                unsafe probe = text(value)
+            } else if unsafe name.spells("HTTP_FORWARDED") {
+                unsafe isForwarded = isForwarded || !value.isEmpty
             }
         case 15:
             if unsafe name.spells("SERVER_SOFTWARE") { unsafe serverSoftware = text(value) }
@@ -110,6 +123,8 @@ package struct CGIRequest: Sendable {
             unsafe prefer = text(value)
         } else if unsafe name.spells("REMOTE_USER") {
             unsafe remoteUser = text(value)
+        } else if unsafe name.spells("REMOTE_ADDR") {
+            unsafe remoteAddress = text(value)
         }
     }
 
@@ -133,7 +148,11 @@ package struct CGIRequest: Sendable {
         case 19:
             if unsafe name.spells("HTTP_SEC_FETCH_SITE") { unsafe secFetchSite = text(value) }
         case 20:
-            if unsafe name.spells("HTTP_IDEMPOTENCY_KEY") { unsafe idempotencyKey = text(value) }
+            if unsafe name.spells("HTTP_IDEMPOTENCY_KEY") {
+                unsafe idempotencyKey = text(value)
+            } else if unsafe name.spells("HTTP_X_FORWARDED_FOR") {
+                unsafe isForwarded = isForwarded || !value.isEmpty
+            }
         case 21:
             if unsafe name.spells("HTTP_CONTENT_ENCODING") { unsafe contentEncoding = text(value) }
         case 22:

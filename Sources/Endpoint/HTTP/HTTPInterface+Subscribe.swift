@@ -1,5 +1,6 @@
 internal import Channels
 internal import Configuration
+internal import Liveness
 
 /// GET on channels, or on a fixed endpoint that subscribes.
 extension HTTPInterface {
@@ -16,7 +17,7 @@ extension HTTPInterface {
         let form = try Self.form(query.format) ?? (fixed?.format == .bare ? .bare : .json)
         let limit = try messageLimit(query.limit)
         let onGap = try Self.onGap(query.onGap)
-        let subscriber = try Self.subscriberHash(query.subscriber)
+        let origin = try origin(query, channels, request)
         let wait = try waitSeconds(query.wait, request.prefer, fixed)
         let start = try start(query, endpoint, request, waits: wait.seconds > 0)
         try ChannelRights(rules: settings.allow, action: .read, granted: request.read)
@@ -38,9 +39,7 @@ extension HTTPInterface {
             link: query.isInBody || query.link.count > Subscription.linkLimitBytes
                 ? nil : query.link,
             preferredWaitSeconds: wait.isPreference ? wait.seconds : nil,
-            cookie: cookie,
-            startsEarly: waits && form == .json && cookie == nil && onTimeout == .answer
-                && onGap == .report && startsEarly(request)
+            cookie: cookie
         )
         return .subscribe(
             Poll(
@@ -48,7 +47,7 @@ extension HTTPInterface {
                 start: start,
                 waitMilliseconds: waits ? holdMilliseconds(wait.seconds, random) : 0,
                 ifNoneMatch: request.ifNoneMatch,
-                subscriberHash: subscriber,
+                origin: origin,
                 isRevalidating: wait.seconds == 0 && cookie == nil && start.isHistory
                     && !query.isInBody
             )
@@ -84,10 +83,55 @@ extension HTTPInterface {
         )
     }
 
-    private func startsEarly(_ request: borrowing CGIRequest) -> Bool {
-        guard let said = request.earlyHeaders else { return settings.hold.earlyHeaders }
-        return said != "0" && !said.equalsIgnoringCase("off") && !said.equalsIgnoringCase("no")
-            && !said.equalsIgnoringCase("false")
+    // MARK: Where it comes from
+
+    private func origin(
+        _ query: Query,
+        _ channels: [ChannelName],
+        _ request: borrowing CGIRequest
+    ) throws(Problem) -> Poll.Origin {
+        var origin = Poll.Origin()
+        origin.subscriber = try Self.subscriberHash(query.subscriber)
+        origin.address = request.remoteAddress.map { StableHash.of($0.utf8) }
+        origin.frontEnd = FrontEnd(
+            software: request.serverSoftware ?? "",
+            isForwarded: request.isForwarded
+        )
+        origin.wish = ProbePolicy.Wish(
+            probe: request.probe.map(Self.isYes),
+            headers: request.earlyHeaders.map(Self.isYes)
+        )
+        if channels.contains(where: { settings.presence(on: $0) != nil }) {
+            origin.member = try member(query.name, request)
+        }
+        return origin
+    }
+
+    /// The web server's word wins.
+    private func member(
+        _ name: String?,
+        _ request: borrowing CGIRequest
+    ) throws(Problem) -> Member? {
+        let limit = Member.nameByteLimit
+        if let user = request.remoteUser {
+            let shown = String(String.UnicodeScalarView(user.unicodeScalars.filter(\.isShown)))
+            return Member(name: shown.prefix(utf8Bytes: limit), isVerified: true)
+        }
+        guard let name else { return nil }
+        guard name.utf8.count <= limit, name.unicodeScalars.allSatisfy(\.isShown),
+            name.unicodeScalars.contains(where: { !$0.properties.isWhitespace })
+        else {
+            throw .badRequest(
+                "invalid_name",
+                "The parameter 'name' is at most \(limit) bytes of text without control characters."
+            )
+        }
+        return Member(name: name, isVerified: false)
+    }
+
+    /// A parameter of the web server's that switches something.
+    private static func isYes(_ said: String) -> Bool {
+        !["0", "off", "no", "false"].contains { said.equalsIgnoringCase($0) }
     }
 
     // MARK: Parameters
@@ -116,7 +160,7 @@ extension HTTPInterface {
         }
     }
 
-    private static func subscriberHash(_ subscriber: String?) throws(Problem) -> UInt64? {
+    static func subscriberHash(_ subscriber: String?) throws(Problem) -> UInt64? {
         guard let subscriber else { return nil }
         guard (16...64).contains(subscriber.utf8.count),
             subscriber.utf8.allSatisfy(isVisibleASCII)
@@ -184,6 +228,28 @@ extension HTTPInterface {
             path: path,
             secure: request.isSecure == true
         )
+    }
+}
+
+extension Unicode.Scalar {
+    /// Neither a control character nor one that turns the direction of the text around it.
+    fileprivate var isShown: Bool {
+        switch properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: false
+        default: !(0x202A...0x202E).contains(value) && !(0x2066...0x2069).contains(value)
+        }
+    }
+}
+
+extension String {
+    /// As many whole characters as fit.
+    fileprivate func prefix(utf8Bytes limit: Int) -> String {
+        var text = ""
+        for character in self {
+            guard text.utf8.count + character.utf8.count <= limit else { break }
+            text.append(character)
+        }
+        return text
     }
 }
 

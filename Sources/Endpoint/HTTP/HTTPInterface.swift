@@ -186,8 +186,13 @@ package struct HTTPInterface: Sendable {
         case "ready": intent = .ready(shape)
         case "metrics": intent = .metrics(shape)
         case "status": intent = .status(shape)
+        case "leave": return try leave(request, shape)
         // Not pages, whatever pages there are.
-        case "leave", "messages", "presence": throw .notFound
+        case "messages", "presence": throw .notFound
+        case _ where name.hasPrefix("presence/"):
+            intent = .presence(
+                try presence(String(name.dropFirst("presence/".utf8.count)), request, shape)
+            )
         case "channels":
             let query = Self.query(of: request)
             intent = .channels(
@@ -257,7 +262,7 @@ package struct HTTPInterface: Sendable {
 
     /// OPTIONS, and a browser's question before a request that is not simple. Answered without authentication, for
     /// preflights carry none.
-    private func options(
+    func options(
         _ methods: StaticString,
         _ request: borrowing CGIRequest,
         _ shape: Shape

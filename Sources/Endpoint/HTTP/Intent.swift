@@ -8,6 +8,9 @@ package enum Intent: Sendable {
     case publish(PublishRequest)
     case message(MessageRequest)
     case channels(ChannelsRequest)
+    case presence(PresenceRequest)
+    /// Whoever has this id goes.
+    case leave(subscriber: UInt64, Shape)
     case page(PageRequest)
     /// How many are held, for old clients: `polling = N`.
     case held(Shape)
@@ -20,7 +23,9 @@ package enum Intent: Sendable {
     var isForOperators: Bool {
         switch self {
         case .metrics, .status, .channels: true
-        case .answer, .subscribe, .publish, .message, .page, .held, .live, .ready: false
+        case .answer, .subscribe, .publish, .message, .presence, .leave, .page, .held, .live,
+            .ready:
+            false
         }
     }
 }

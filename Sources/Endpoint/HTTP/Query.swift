@@ -6,12 +6,14 @@ struct Query {
     var wait: String?
     var limit: String?
     var subscriber: String?
+    /// By which others see the subscriber.
+    var name: String?
     var onGap: String?
     var format: String?
     var stream: String?
     var operation: String?
     var after: String?
-    /// The query as it came, without `since`, `subscriber` and jQuery's `_`; each piece is followed by `&`.
+    /// The query as it came, without `since`, `subscriber`, `name` and jQuery's `_`; each piece is followed by `&`.
     /// Safe in a header field.
     var link: [UInt8] = []
     /// Some of it stands in the body, so that no link repeats it.
@@ -50,6 +52,9 @@ struct Query {
         case "limit": limit = text(source, value)
         case "subscriber":
             subscriber = text(source, value)
+            isLinked = false
+        case "name":
+            self.name = text(source, value)
             isLinked = false
         case "on_gap": onGap = text(source, value)
         case "format": format = text(source, value)

@@ -2,12 +2,10 @@ package import Channels
 internal import Configuration
 
 extension Subscription {
-    /// The header block a hold begins with, or nil where the status stays open until the answer.
+    /// The header block that a hold begins with which starts early.
     ///
-    /// Bare answers and those that fail on a gap know their status only in the end, and a cookie its cursor. Without Content-Length and Link;
-    /// white space may follow before the body.
-    package var earlyHeaders: [UInt8]? {
-        guard startsEarly else { return nil }
+    /// Without Content-Length and Link; white space may follow before the body.
+    package var earlyHeaders: [UInt8] {
         var document = CGIDocument(.ok, shape)
         document.line("Content-Type: application/json\r\nCache-Control: no-store\r\n")
         // nginx keeps a buffered answer's headers back until it ends.
@@ -17,14 +15,25 @@ extension Subscription {
     }
 
     /// The answer to those who are held: the body alone if they had `earlyHeaders`.
-    package func answer(_ reading: HistoryReading, epoch: Epoch) -> Answer {
+    ///
+    /// - Parameter retryAfterSeconds: told to a client that is sent away before its time.
+    package func answer(
+        _ reading: HistoryReading,
+        epoch: Epoch,
+        retryAfterSeconds: Int? = nil
+    ) -> Answer {
         if closes(on: reading) { return .closing }
         let reading = reading.telling(owedGap)
         if startsEarly {
             let cursor = Cursor(epoch: epoch, offset: reading.scanned)
             return Answer(json(reading, cursor), .ok)
         }
-        return complete(reading, epoch: epoch, revalidating: nil)
+        return complete(
+            reading,
+            epoch: epoch,
+            revalidating: nil,
+            retryAfterSeconds: retryAfterSeconds
+        )
     }
 
     /// Only for those who were held: an immediate answer that closes would make its client come back at once, for
@@ -46,7 +55,8 @@ extension Subscription {
     fileprivate func complete(
         _ reading: HistoryReading,
         epoch: Epoch,
-        revalidating: Revalidation?
+        revalidating: Revalidation?,
+        retryAfterSeconds: Int? = nil
     ) -> Answer {
         if let gap = reading.gap, onGap == .fail {
             // Not `scanned`: the cursor must lie beyond every trim mark of these channels, or it would fail again.
@@ -59,7 +69,7 @@ extension Subscription {
         if reading.messages.isEmpty,
             form == .bare || (onTimeout == .noContent && reading.gap == nil)
         {
-            return nothing(reading, Cursor(epoch: epoch, offset: position))
+            return nothing(reading, Cursor(epoch: epoch, offset: position), retryAfterSeconds)
         }
         if form == .bare, let message = reading.messages.first {
             if reading.messages.count > 1 { position = message.offset }
@@ -73,11 +83,17 @@ extension Subscription {
         let cursor = Cursor(epoch: epoch, offset: position)
         var document = CGIDocument(.ok, shape)
         document.line("Content-Type: application/json\r\n")
+        if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
         return finish(&document, json(reading, cursor), cursor, revalidating)
     }
 
-    private func nothing(_ reading: HistoryReading, _ cursor: Cursor) -> Answer {
+    private func nothing(
+        _ reading: HistoryReading,
+        _ cursor: Cursor,
+        _ retryAfterSeconds: Int?
+    ) -> Answer {
         var document = CGIDocument(.noContent, shape)
+        if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
         document.line("Cache-Control: no-store\r\n")
         bareFields(reading, cursor, &document)
         position(cursor, &document)

@@ -1,8 +1,9 @@
 package import Channels
 package import Configuration
+package import Liveness
 
 /// Everything the bytes of a subscriber's answer depend on except messages, cursor and gap: equal subscriptions
-/// get equal bytes, which are therefore made once. Later forms (SSE, NDJSON) join `Form`.
+/// get equal bytes, which are therefore made once.
 package struct Subscription: Hashable, Sendable {
     package enum Form: Hashable, Sendable {
         case json
@@ -30,20 +31,31 @@ package struct Subscription: Hashable, Sendable {
     package let onGap: OnGap
     package let onTimeout: FixedEndpoint.OnTimeout
     package let shape: Shape
-    /// The request's own query without `since`, `subscriber` and `_`; each piece is followed by `&`.
+    /// The request's own query without `since`, `subscriber`, `name` and `_`; each piece is followed by `&`.
     /// Nil where it is too long.
     let link: [UInt8]?
     /// The `wait` preference (RFC 7240) that was followed.
     let preferredWaitSeconds: Int?
     let cookie: CursorCookie?
-    /// The headers of a hold go out at once.
-    let startsEarly: Bool
+    /// The headers of a hold have gone out at once.
+    package private(set) var startsEarly = false
     /// A gap that was known before the hold and is told when it ends.
     package private(set) var owedGap: GapReason?
 
     /// Web servers keep an answer's header in a buffer of 4 kB (nginx: `fastcgi_buffer_size`) and make an error of
     /// what is longer; the rest of it needs less than half.
     static let linkLimitBytes = 2048
+
+    /// The same for a hold that begins with its headers; nil where the status is known only in the end (bare answers, and
+    /// those that fail on a gap), or the cursor goes into a cookie.
+    package func startingEarly() -> Subscription? {
+        guard form == .json, cookie == nil, onTimeout == .answer, onGap == .report else {
+            return nil
+        }
+        var copy = self
+        copy.startsEarly = true
+        return copy
+    }
 
     /// The same, which tells this gap when the hold ends.
     package func owing(_ gap: GapReason) -> Subscription {
@@ -60,11 +72,26 @@ package struct Poll: Sendable {
     /// How long to hold while there is nothing, after clamp and jitter; 0: answer at once.
     package let waitMilliseconds: Int
     package let ifNoneMatch: String?
-    /// Of the client's secret id, the same in every process; nil without one.
-    package let subscriberHash: UInt64?
+    package var origin: Origin
     /// An immediate poll without a cursor of its own: the same request may come again, and asks whether
     /// anything changed (ETag).
     package let isRevalidating: Bool
+
+    /// Where it comes from: what bounds, liveness and presence go by, and no answer depends on.
+    package struct Origin: Sendable {
+        /// Of the client's secret id, the same in every process; nil without one.
+        package var subscriber: UInt64?
+        /// Of REMOTE_ADDR; nil without it.
+        package var address: UInt64?
+        package var frontEnd = FrontEnd(software: "", isForwarded: false)
+        package var wish = ProbePolicy.Wish()
+        /// Who is there by this request.
+        package var member: Member?
+        /// Monotonic milliseconds of its arrival, as the caller fills in.
+        package var arrivedAt: Int64 = 0
+
+        package init() {}
+    }
 
     /// The same, whose held answer tells this gap.
     package func owing(_ gap: GapReason) -> Poll {

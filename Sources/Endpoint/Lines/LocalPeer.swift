@@ -35,6 +35,7 @@ package struct LocalRights: Sendable {
         _ action: ChannelAction,
         _ peer: LocalPeer
     ) throws(Problem) {
+        if action == .publish { try refuseOwn(channels) }
         for channel in channels where !may(action, channel, peer) {
             throw .forbidden(
                 action,

@@ -164,6 +164,7 @@ package struct PipeInterface: Sendable {
 
     private func channel(_ text: String) throws(Problem) -> ChannelName {
         let channel = try ChannelName(requested: text)
+        try refuseOwn([channel])
         guard pipe.channels.contains(where: { $0.matches(channel) }) else {
             throw .forbidden(
                 .publish,

@@ -10,6 +10,13 @@ package enum MessageEncoder {
         return bytes
     }
 
+    /// Quoted and escaped.
+    package static func jsonString(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        bytes.append(jsonString: text)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     /// Enough for most messages; text with many escapes needs more.
     static func roomFor(_ message: Message) -> Int {
         let body = message.body.count

@@ -1,0 +1,104 @@
+package import Channels
+internal import Configuration
+package import Liveness
+
+/// `GET …/-/presence/{channel}`: who is there, with the cursor from which on `~presence/{channel}` tells of changes.
+package struct PresenceRequest: Sendable {
+    package let channel: ChannelName
+    package let shape: Shape
+
+    /// - Parameter members: with the milliseconds since 1970 when each came.
+    package func answer(
+        _ members: [(member: Member, sinceMilliseconds: Int64)],
+        at cursor: Cursor
+    ) -> Answer {
+        var body: [UInt8] = []
+        body.reserveCapacity(128 + members.count * 96)
+        body.append("{\"channel\":")
+        body.append(jsonString: channel.text)
+        body.append(field: "cursor", cursor)
+        body.append(",\"members\":[")
+        for (index, (member, since)) in members.enumerated() {
+            if index > 0 { body.append(UInt8(ascii: ",")) }
+            body.append("{")
+            body.append(membersOf: member)
+            body.append(",\"since\":\"")
+            body.append(timeMilliseconds: since)
+            body.append("\"}")
+        }
+        body.append("]}\n")
+        return shape.plain("application/json", body)
+    }
+
+    package func unavailable() -> Answer { shape.answer(.unavailable) }
+}
+
+extension PresenceEvent {
+    /// How long a leave is kept for those who were away; the last join of a member who is there is kept as long.
+    private static let leaveSeconds = 600
+
+    /// The message that tells of it.
+    package var draft: Draft? {
+        guard let channel = channel.presence else { return nil }
+        var body: [UInt8] = []
+        body.append("{")
+        body.append(membersOf: member)
+        body.append("}")
+        return Draft(
+            channel: channel,
+            kind: .json,
+            contentType: "application/json",
+            body: body,
+            type: isJoin ? "join" : "leave",
+            timeToLiveSeconds: isJoin ? nil : Self.leaveSeconds,
+            topic: member.topic
+        )
+    }
+}
+
+extension [UInt8] {
+    /// `"name":…,"verified":…`
+    fileprivate mutating func append(membersOf member: Member) {
+        append("\"name\":")
+        append(jsonString: member.name)
+        append(",\"verified\":")
+        append(member.isVerified ? "true" : "false")
+    }
+}
+
+extension HTTPInterface {
+    func presence(
+        _ name: String,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape
+    ) throws(Problem) -> PresenceRequest {
+        let channel = try ChannelName(requested: name)
+        try ChannelRights(rules: settings.allow, action: .read, granted: request.read)
+            .check([channel])
+        guard settings.presence(on: channel) != nil else {
+            throw Problem(
+                .notFound,
+                "presence_off",
+                "Who is on '\(channel)' is not told: that needs a [presence] section of the ini file."
+            )
+        }
+        return PresenceRequest(channel: channel, shape: shape)
+    }
+
+    /// `POST …/-/leave` with `subscriber=ID`, made for `navigator.sendBeacon`, which sends a text as text/plain.
+    func leave(_ request: borrowing CGIRequest, _ shape: Shape) throws(Problem) -> Intent {
+        switch request.method ?? "GET" {
+        case "POST": break
+        case "OPTIONS": return options("POST, OPTIONS", request, shape)
+        default: throw .methodNotAllowed("POST, OPTIONS")
+        }
+        try crossOrigin.checkWrite(request)
+        var query = Self.query(of: request)
+        let body = request.body
+        query.take(body: body.span)
+        guard let subscriber = try Self.subscriberHash(query.subscriber) else {
+            throw .badRequest("no_subscriber", "Send subscriber=ID, as the subscriptions had it.")
+        }
+        return .leave(subscriber: subscriber, shape)
+    }
+}

@@ -1,0 +1,241 @@
+internal import Bus
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import Liveness
+internal import Reactor
+
+/// Who somebody is on which channels, for as long as one request of his is held.
+struct Attendance {
+    let member: Member
+    let channels: [ChannelName]
+    let subscriber: UInt64?
+}
+
+/// A question that the responder asks the log for itself.
+enum OwnRead {
+    /// Which channels tell of presence.
+    case presenceChannels
+    /// What these have told; further ones are read after them.
+    case presence([ChannelName], further: [ChannelName], Epoch)
+}
+
+/// Presence between the requests, the log and the other processes; what it means is in `Liveness.Presence`.
+extension Responder {
+    private static let presenceLookMilliseconds: Int64 = 1000
+
+    // MARK: Requests
+
+    /// Somebody asks for channels on which it is told who is there.
+    func attend(_ poll: Poll) {
+        guard let member = poll.origin.member else { return }
+        var news: [ChannelName] = []
+        for channel in poll.subscription.channels {
+            guard let limits = settings.presence(on: channel) else { continue }
+            let isNews = presence.isNews(member, on: channel, now: now)
+            let subscriber = poll.origin.subscriber
+            guard presence.came(member, to: channel, subscriber: subscriber, limits, now: now)
+            else {
+                metrics[.members] += 1
+                continue
+            }
+            if isNews { news.append(channel) }
+        }
+        guard !news.isEmpty else { return }
+        tellSiblings(of: news.map { ($0, member) })
+        tellPresence()
+    }
+
+    /// The request is held now.
+    func stay(_ slot: HeldTable.Slot, _ origin: Poll.Origin, _ channels: [ChannelName]) {
+        guard let member = origin.member else { return }
+        let attended = channels.filter { settings.presence(on: $0) != nil }
+        attendances[slot] = Attendance(
+            member: member,
+            channels: attended,
+            subscriber: origin.subscriber
+        )
+        for channel in attended {
+            presence.held(member, on: channel, subscriber: origin.subscriber)
+        }
+    }
+
+    /// The held request has ended.
+    func endStay(_ slot: HeldTable.Slot) {
+        guard !attendances.isEmpty, let attendance = attendances.removeValue(forKey: slot) else {
+            return
+        }
+        for channel in attendance.channels {
+            presence.released(
+                attendance.member,
+                on: channel,
+                subscriber: attendance.subscriber,
+                settings.presence(on: channel),
+                now: now
+            )
+        }
+    }
+
+    func answer(_ request: PresenceRequest, _ requester: Requester) {
+        guard let tail, presence.isLoaded else { return answer(requester, request.unavailable()) }
+        let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
+        answer(requester, request.answer(presence.members(of: request.channel), at: cursor))
+    }
+
+    // MARK: From time to time
+
+    func lookAtPresence() {
+        presenceLookAt = presence.isEmpty ? .max : now + Self.presenceLookMilliseconds
+        tellPresence()
+        guard now >= presenceTellAt else { return }
+        presenceTellAt = now + Presence.tellMilliseconds
+        tellSiblings(of: presence.leased(now: now))
+    }
+
+    /// Gives the log what has changed.
+    func tellPresence() {
+        presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
+        guard !isStopping else { return }
+        for event in presence.due(now: now) {
+            guard let draft = event.draft else { continue }
+            lastTicket += 1
+            log.append(
+                Append(
+                    ticket: lastTicket,
+                    drafts: [draft],
+                    idempotency: IdempotencyKey(publisher: "presence", key: event.key)
+                )
+            )
+        }
+    }
+
+    // MARK: The other processes
+
+    private func tellSiblings(of members: [(channel: ChannelName, member: Member)]) {
+        guard let siblings else { return }
+        var lines: [UInt8] = []
+        for (channel, member) in members {
+            let line = Array("\(channel) \(member.topic)\n".utf8)
+            if lines.count + line.count > Siblings.datagramBytes - 64 {
+                siblings.tellKnown(SiblingMessage.here(lines).bytes)
+                lines = []
+            }
+            lines += line
+        }
+        if !lines.isEmpty { siblings.tellKnown(SiblingMessage.here(lines).bytes) }
+    }
+
+    func heardOfMembers(_ lines: [UInt8]) {
+        for line in lines.split(separator: UInt8(ascii: "\n")) {
+            let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 1)
+            guard parts.count == 2,
+                let channel = try? ChannelName(String(decoding: parts[0], as: UTF8.self)),
+                let member = Member(topic: String(decoding: parts[1], as: UTF8.self)),
+                let limits = settings.presence(on: channel)
+            else { continue }
+            presence.heard(member, on: channel, limits, now: now)
+        }
+        presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
+    }
+
+    // MARK: The log
+
+    /// Takes joins and leaves in that the log tells.
+    func takeInPresence(_ messages: [Message]) {
+        guard !settings.presence.isEmpty else { return }
+        for message in messages where message.channel.isOwn {
+            guard let member = message.topic.flatMap({ Member(topic: $0) }) else { continue }
+            let channel = message.channel.subject
+            presence.told(
+                member,
+                on: channel,
+                isJoin: message.type == "join",
+                id: message.id,
+                timeMilliseconds: message.timeMilliseconds,
+                settings.presence(on: channel),
+                now: now
+            )
+            presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
+        }
+    }
+
+    /// Reads what the log knows of who is there. Until then nothing is told.
+    func loadPresence() {
+        guard !settings.presence.isEmpty, tail != nil else { return }
+        presence.forgetEvents()
+        // The greatest name that is no own channel's: those come behind it.
+        let last = try? ChannelName("z" + String(repeating: "~", count: ChannelName.byteLimit - 1))
+        ask(.presenceChannels) { .channels(ticket: $0, .after(last, limit: 10_000)) }
+    }
+
+    private func ask(_ read: OwnRead, _ question: (UInt64) -> LogRead) {
+        lastTicket += 1
+        ownReads[lastTicket] = read
+        readsUnderWay += 1
+        log.read(question(lastTicket))
+    }
+
+    private func readPresence(
+        _ channels: [ChannelName],
+        further: [ChannelName],
+        from start: HistoryStart
+    ) {
+        guard let tail else { return }
+        ask(.presence(channels, further: further, tail.epochs.current)) { ticket in
+            .history(
+                HistoryRequest(
+                    ticket: ticket,
+                    channels: channels,
+                    start: start,
+                    messageLimit: 1000,
+                    byteLimit: 1 << 20
+                )
+            )
+        }
+    }
+
+    private func readFurther(_ channels: [ChannelName]) {
+        guard !channels.isEmpty else {
+            presence.loaded()
+            return tellPresence()
+        }
+        let most = 64
+        readPresence(
+            Array(channels.prefix(most)),
+            further: Array(channels.dropFirst(most)),
+            from: .first
+        )
+    }
+
+    /// - Returns: false if the responder has not asked this itself.
+    func ownListing(_ ticket: UInt64, _ outcome: Result<ChannelListing, LogFailure>) -> Bool {
+        guard case .presenceChannels? = ownReads.removeValue(forKey: ticket) else { return false }
+        guard case .success(let listing) = outcome else {
+            presenceLoadAt = now + 5000
+            return true
+        }
+        readFurther(listing.entries.map(\.name).filter(\.isOwn))
+        return true
+    }
+
+    /// - Returns: false if the responder has not asked this itself.
+    func ownHistory(_ ticket: UInt64, _ outcome: Result<HistoryReading, LogFailure>) -> Bool {
+        guard case .presence(let channels, let further, let epoch)? = ownReads[ticket] else {
+            return false
+        }
+        ownReads[ticket] = nil
+        // Another log has taken its place, and is read from the beginning.
+        guard tail?.epochs.current == epoch else { return true }
+        guard case .success(let reading) = outcome else {
+            presenceLoadAt = now + 5000
+            return true
+        }
+        takeInPresence(reading.messages)
+        if reading.more {
+            readPresence(channels, further: further, from: .after(reading.scanned))
+        } else {
+            readFurther(further)
+        }
+        return true
+    }
+}

@@ -1,0 +1,249 @@
+import Harness
+import Testing
+
+/// Liveness beyond the closed connection: probes, newer requests of a subscriber, leaving, and bounds.
+@Suite struct LadderTests {
+    private static let id = "3f0c2d9e-7c1b-4a5e"
+    private static let probing =
+        HoldfastServer.open + "probe = always\nprobe_interval = 1s\n"
+
+    private func request(_ target: String, _ params: [(String, String)] = []) -> FastCGIRequest {
+        FastCGIRequest("GET", target, params: params)
+    }
+
+    // MARK: Probes
+
+    @Test
+    func `a probed long-poll is sent headers and a blank at once, then a blank at each interval`()
+        throws
+    {
+        try HoldfastServer.with(Self.probing) { server in
+            let peer = try server.hold("/push/news?wait=25")
+            let head = try peer.partialAnswer()
+            #expect(head.status == 200)
+            #expect(head["Content-Length"] == nil)
+            #expect(try peer.partialAnswer(atLeast: 3).text == "   ")
+            try server.publish("news", "hello")
+            let answer = try peer.answer()
+            #expect(answer.text.hasPrefix("   "))
+            #expect(try answer.json["messages"][0]["data"] == "hello")
+        }
+    }
+
+    @Test func `as many blanks as the ini file says`() throws {
+        try HoldfastServer.with(HoldfastServer.open + "probe = always\nprobe_bytes = 9k\n") {
+            server in
+            let peer = try server.hold("/push/news?wait=25")
+            #expect(try peer.partialAnswer(atLeast: 9216).text.utf8.count == 9216)
+        }
+    }
+
+    @Test func `what cannot be probed keeps its status open`() throws {
+        try HoldfastServer.with(Self.probing) { server in
+            for query in ["format=bare", "on_gap=fail"] {
+                let peer = try server.hold("/push/news?wait=1&\(query)")
+                let answer = try peer.answer()
+                #expect(answer["Content-Length"] != nil || answer.status == 204)
+            }
+        }
+    }
+
+    @Test func `a probe that meets a closed connection ends the hold, and is counted as a probe`()
+        throws
+    {
+        try HoldfastServer.with(Self.probing) { server in
+            let peer = try server.hold("/push/news?wait=25")
+            // Right behind a probe, as a web server closes that has learned of it by that.
+            _ = try peer.partialAnswer(atLeast: 2)
+            peer.socket.close()
+            try server.waitForHeld(0)
+            #expect(try server.metrics().ended("probe") == 1)
+            #expect(try server.metrics().endedInAll == 1)
+        }
+    }
+
+    @Test func `servers known to hide departures are probed, and the status says why`() throws {
+        try HoldfastServer.with { server in
+            let peer = try server.peer()
+            try peer.send(
+                request("/push/news?wait=25", [("SERVER_SOFTWARE", "Apache/2.4.62 (Debian)")])
+            )
+            #expect(try peer.partialAnswer().status == 200)
+            let other = try server.peer()
+            try other.send(request("/push/news?wait=25", [("SERVER_SOFTWARE", "nginx/1.22.1")]))
+            try server.waitForHeld(2)
+            let status = try server.status()
+            let apache = status["front_ends"].array.first {
+                $0["server"] == "Apache/2.4.62 (Debian)"
+            }
+            #expect(apache?["probed"] == true)
+            #expect(apache?["why"].string?.contains("hide departures") == true)
+            let nginx = status["front_ends"].array.first { $0["server"] == "nginx/1.22.1" }
+            #expect(nginx?["probed"] == false)
+            #expect(
+                server.log.contains("long-polls of Apache/2.4.62 (Debian) are probed every 10 s")
+            )
+        }
+    }
+
+    @Test
+    func
+        `a front end whose clients come back while their older request is open is probed from then on`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            let params = [("SERVER_SOFTWARE", "nginx/1.22.1"), ("HTTP_VIA", "1.1 hidden")]
+            for turn in 1...3 {
+                let id = "subscriber-number-\(turn)"
+                let ghost = try server.peer()
+                try ghost.send(request("/push/news?wait=25&subscriber=\(id)", params))
+                try server.waitForHeld(1)
+                // Who comes back at once may just have been faster than the news of his leaving.
+                #expect(try server.get("/push/other?wait=1").status == 200)
+                let again = try server.peer()
+                try again.send(request("/push/news?wait=25&subscriber=\(id)", params))
+                #expect(try ghost.answer().json["messages"] == [])
+                again.socket.close()
+                try server.waitForHeld(0)
+            }
+            let next = try server.peer()
+            try next.send(request("/push/news?wait=25", params))
+            #expect(try next.partialAnswer().status == 200)
+            let frontEnd = try server.status()["front_ends"][0]
+            #expect(frontEnd["forwarded"] == true)
+            #expect(frontEnd["probed"] == true)
+            #expect(frontEnd["overtaken"] == 3)
+            #expect(
+                server.log.contains(
+                    "nginx/1.22.1 behind a proxy are probed every 10 s: clients came back 3"
+                )
+            )
+        }
+    }
+
+    @Test func `the web server can say for a location whether it is probed`() throws {
+        try HoldfastServer.with { server in
+            let peer = try server.peer()
+            try peer.send(request("/push/news?wait=25", [("HOLDFAST_PROBE", "on")]))
+            #expect(try peer.partialAnswer(atLeast: 1).text == " ")
+            let silent = try server.peer()
+            try silent.send(
+                request(
+                    "/push/news?wait=1",
+                    [("HOLDFAST_PROBE", "off"), ("SERVER_SOFTWARE", "Caddy/v2.6.2")]
+                )
+            )
+            #expect(try silent.answer()["Content-Length"] != nil)
+        }
+    }
+
+    // MARK: Superseding and leaving
+
+    @Test func `a newer request of a subscriber ends the older one with its cursor`() throws {
+        try HoldfastServer.with { server in
+            let cursor = try server.cursor("news")
+            let older = try server.hold("/push/news?wait=25&subscriber=\(Self.id)")
+            let newer = try server.hold("/push/news?wait=25&subscriber=\(Self.id)")
+            let answer = try older.answer()
+            #expect(answer.status == 200)
+            #expect(try answer.json["cursor"].string == cursor)
+            #expect(try server.metrics().held == 1)
+            try server.publish("news", "hello")
+            #expect(try newer.answer().json["messages"].array.count == 1)
+            #expect(try server.metrics().ended("superseded") == 1)
+            #expect(!answer.text.contains(Self.id))
+        }
+    }
+
+    @Test func `an immediate poll of a subscriber ends his older request, too`() throws {
+        try HoldfastServer.with { server in
+            let older = try server.hold("/push/news?wait=25&subscriber=\(Self.id)")
+            #expect(try server.get("/push/news?subscriber=\(Self.id)").status == 200)
+            #expect(try older.answer().status == 200)
+            #expect(try server.metrics().held == 0)
+        }
+    }
+
+    @Test func `a newer request at another process ends the older one`() throws {
+        try HoldfastGroup.with(2) { group in
+            // They know of each other once they have answered each other.
+            _ = try group[0].status()
+            _ = try group[1].status()
+            let older = try group[0].hold("/push/news?wait=25&subscriber=\(Self.id)")
+            let newer = try group[1].hold("/push/news?wait=25&subscriber=\(Self.id)")
+            #expect(try older.answer().json["messages"] == [])
+            #expect(try group[1].publish("news", "hello").isEmpty == false)
+            #expect(try newer.answer().json["messages"].array.count == 1)
+        }
+    }
+
+    @Test func `as many requests of a subscriber are held as the ini file says`() throws {
+        try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_per_subscriber = 2\n") {
+            server in
+            let target = "/push/news?wait=25&subscriber=\(Self.id)"
+            let first = try server.hold(target)
+            let second = try server.hold(target)
+            #expect(try server.metrics().held == 2)
+            let third = try server.hold(target)
+            #expect(try first.answer().status == 200)
+            #expect(try server.metrics().held == 2)
+            #expect(try server.metrics().bound("held_per_subscriber") == 1)
+            for peer in [second, third] { peer.socket.close() }
+        }
+    }
+
+    @Test func `who says that he leaves is let go at once, at whichever process`() throws {
+        try HoldfastGroup.with(2) { group in
+            _ = try group[0].status()
+            _ = try group[1].status()
+            let peer = try group[0].hold("/push/news?wait=25&subscriber=\(Self.id)")
+            let other = try group[0].hold("/push/news?wait=25&subscriber=another-subscriber")
+            let answer = try group[1].post("/push/-/leave", "subscriber=\(Self.id)")
+            #expect(answer.status == 204)
+            #expect(try peer.answer().json["messages"] == [])
+            #expect(try group[0].metrics().ended("left") == 1)
+            #expect(try group[0].metrics().held == 1)
+            other.socket.close()
+        }
+    }
+
+    // MARK: Bounds
+
+    @Test func `at the bound the oldest gives way, and is told when to come back`() throws {
+        try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_requests = 3\n") { server in
+            let peers = try (0..<3).map { _ in try server.hold("/push/news?wait=25") }
+            let newest = try server.hold("/push/news?wait=25")
+            let answer = try peers[0].answer()
+            #expect(answer.status == 200)
+            #expect(try answer.json["messages"] == [])
+            #expect(answer["Retry-After"].flatMap { Int($0) }.map { (2...10).contains($0) } == true)
+            #expect(try server.metrics().held == 3)
+            #expect(try server.metrics().ended("limit") == 1)
+            #expect(try server.metrics().bound("held_requests") == 1)
+            try server.publish("news", "hello")
+            for peer in peers.dropFirst() + [newest] {
+                #expect(try peer.answer().json["messages"].array.count == 1)
+            }
+        }
+    }
+
+    @Test func `the bound of an address is its own`() throws {
+        try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_per_address = 1\n") {
+            server in
+            func hold(_ address: String) throws -> FastCGIPeer {
+                let before = try server.metrics()["holdfast_holds_total"]
+                let peer = try server.peer()
+                try peer.send(request("/push/news?wait=25", [("REMOTE_ADDR", address)]))
+                try waitUntil("held") { try server.metrics()["holdfast_holds_total"] > before }
+                return peer
+            }
+            let first = try hold("192.0.2.1")
+            let other = try hold("192.0.2.2")
+            let newer = try hold("192.0.2.1")
+            #expect(try first.answer().json["messages"] == [])
+            #expect(try server.metrics().held == 2)
+            #expect(try server.metrics().bound("held_per_address") == 1)
+            for peer in [other, newer] { peer.socket.close() }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import Harness
+import Testing
+
+/// Who is on a channel, told to those who may read it.
+@Suite struct PresenceEndTests {
+    private static let settings = HoldfastServer.open + "[presence chat]\ngrace = 1s\n"
+    private static let id = "3f0c2d9e-7c1b-4a5e"
+
+    private func names(_ server: HoldfastServer, _ channel: String = "chat") throws -> [String] {
+        let answer = try server.get("/push/-/presence/\(channel)")
+        return try answer.json["members"].array.compactMap { $0["name"].string }
+    }
+
+    /// Joins and leaves since a cursor, as in `join Ada`.
+    private func events(_ server: HoldfastServer, since cursor: String) throws -> [String] {
+        let answer = try server.get("/push/~presence/chat?since=\(cursor)")
+        return try answer.json["messages"].array.map {
+            "\($0["type"].string ?? "") \($0["data"]["name"].string ?? "")"
+        }
+    }
+
+    @Test
+    func
+        `who subscribes with a name is there, and who has gone is not when the grace period is over`()
+        throws
+    {
+        try HoldfastServer.with(Self.settings) { server in
+            let snapshot = try waitFor("the log has been read") {
+                let answer = try server.get("/push/-/presence/chat")
+                return answer.status == 200 ? try answer.json : nil
+            }
+            #expect(snapshot["members"] == [])
+            let cursor = try #require(snapshot["cursor"].string)
+            let peer = try server.hold("/push/chat?wait=25&name=Ada")
+            try waitUntil("Ada is there") { try names(server) == ["Ada"] }
+            let messages = try server.get("/push/~presence/chat?since=\(cursor)").json["messages"]
+            #expect(messages[0]["type"] == "join")
+            #expect(messages[0]["data"] == ["name": "Ada", "verified": false])
+            peer.socket.close()
+            try waitUntil("Ada has left") { try names(server) == [] }
+            #expect(try events(server, since: cursor) == ["leave Ada"])
+        }
+    }
+
+    @Test func `who waits for joins and leaves is told of them as of any message`() throws {
+        try HoldfastServer.with(Self.settings) { server in
+            let watcher = try server.hold("/push/~presence/chat?wait=25")
+            let peer = try server.hold("/push/chat?wait=25&name=Ada")
+            let answer = try watcher.answer()
+            #expect(try answer.json["messages"][0]["channel"] == "~presence/chat")
+            #expect(try answer.json["messages"][0]["data"]["name"] == "Ada")
+            peer.socket.close()
+        }
+    }
+
+    @Test func `a subscriber who polls again and again neither comes nor goes`() throws {
+        try HoldfastServer.with(Self.settings) { server in
+            let cursor = try server.cursor("~presence/chat")
+            for number in 1...10 {
+                let peer = try server.hold("/push/chat?wait=25&name=Ada&subscriber=\(Self.id)")
+                try server.publish("chat", "\(number)")
+                #expect(try peer.answer().status == 200)
+            }
+            try waitUntil("Ada is there") { try names(server) == ["Ada"] }
+            #expect(try events(server, since: cursor) == ["join Ada"])
+        }
+    }
+
+    @Test func `who says that he leaves has left at once`() throws {
+        let settings = HoldfastServer.open + "[presence chat]\ngrace = 10m\n"
+        try HoldfastServer.with(settings) { server in
+            let peer = try server.hold("/push/chat?wait=25&name=Ada&subscriber=\(Self.id)")
+            try waitUntil("Ada is there") { try names(server) == ["Ada"] }
+            #expect(try server.post("/push/-/leave", "subscriber=\(Self.id)").status == 204)
+            #expect(try peer.answer().status == 200)
+            try waitUntil("Ada has left") { try names(server) == [] }
+        }
+    }
+
+    @Test func `the web server's user is told as verified`() throws {
+        try HoldfastServer.with(Self.settings) { server in
+            let peer = try server.peer()
+            try peer.send(
+                FastCGIRequest(
+                    "GET",
+                    "/push/chat?wait=25&name=root",
+                    params: [("REMOTE_USER", "ada")]
+                )
+            )
+            try waitUntil("ada is there") { try names(server) == ["ada"] }
+            let member = try server.get("/push/-/presence/chat").json["members"][0]
+            #expect(member["verified"] == true)
+            #expect(member["since"].string?.hasSuffix("Z") == true)
+        }
+    }
+
+    @Test func `where no section speaks of it nothing is told`() throws {
+        try HoldfastServer.with(Self.settings) { server in
+            let cursor = try server.cursor("~presence/news")
+            let peer = try server.hold("/push/news?wait=25&name=Ada")
+            let answer = try server.get("/push/-/presence/news")
+            #expect(answer.status == 404)
+            #expect(try answer.json["code"] == "presence_off")
+            #expect(try server.get("/push/~presence/news?since=\(cursor)").json["messages"] == [])
+            peer.socket.close()
+        }
+    }
+
+    @Test func `a member who goes from one process to another, killed with -9, stays`() throws {
+        let settings = HoldfastServer.open + "[presence chat]\ngrace = 5s\n"
+        try HoldfastGroup.with(2, settings) { group in
+            let cursor = try group[0].cursor("~presence/chat")
+            let first = try group[0].hold("/push/chat?wait=25&name=Ada&subscriber=\(Self.id)")
+            try waitUntil("both know it") {
+                try group.servers.allSatisfy { try names($0) == ["Ada"] }
+            }
+            try group[0].kill()
+            first.socket.close()
+            let second = try group[1].hold("/push/chat?wait=1&name=Ada&subscriber=\(Self.id)")
+            #expect(try second.answer().status == 200)
+            #expect(try names(group[1]) == ["Ada"])
+            #expect(try events(group[1], since: cursor) == ["join Ada"])
+            // Nobody has her any more, and one process alone knows it.
+            try waitUntil("Ada has left", seconds: 60) { try names(group[1]) == [] }
+            #expect(try events(group[1], since: cursor) == ["leave Ada"])
+        }
+    }
+
+    @Test func `who was there when all processes were killed leaves when one comes back`() throws {
+        try HoldfastServer.with(Self.settings) { server in
+            let peer = try server.hold("/push/chat?wait=25&name=Ada")
+            try waitUntil("Ada is there") { try names(server) == ["Ada"] }
+            try server.kill()
+            peer.socket.close()
+            try server.start()
+            try waitUntil("it knows what the log has told") { try names(server) == ["Ada"] }
+            try waitUntil("Ada has left", seconds: 60) { try names(server) == [] }
+        }
+    }
+
+    @Test func `what the log has told of a hundred members is known to a process that comes later`()
+        throws
+    {
+        let settings = HoldfastServer.open + "[presence chat]\ngrace = 10m\n"
+        try HoldfastGroup.with(2, settings) { group in
+            try group[1].stop()
+            let peers = try (0..<100).map { number in
+                let peer = try group[0].peer()
+                try peer.send(FastCGIRequest("GET", "/push/chat?wait=25&name=member\(number)"))
+                return peer
+            }
+            try waitUntil("they are there") { try names(group[0]).count == 100 }
+            try group[1].start()
+            try waitUntil("the other knows it") { try names(group[1]).count == 100 }
+            for peer in peers { peer.socket.close() }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import Channels
+import Configuration
+import Liveness
+import Testing
+
+@testable import Endpoint
+
+/// What bounds, probes, presence and leaving go by.
+@Suite struct OriginTests {
+    @Test func `where a poll comes from is read from what the web server says`() throws {
+        let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
+        let poll = try #require(
+            http.poll(
+                .get(
+                    "/push/a?wait=9&name=Ada+L.",
+                    [
+                        "SERVER_SOFTWARE": "nginx/1.22.1", "HTTP_X_FORWARDED_FOR": "192.0.2.7",
+                        "REMOTE_ADDR": "127.0.0.1", "HOLDFAST_PROBE": "on",
+                        "HOLDFAST_EARLY_HEADERS": "off",
+                    ]
+                )
+            )
+        )
+        let origin = poll.origin
+        #expect(origin.frontEnd == FrontEnd(software: "nginx/1.22.1", isForwarded: true))
+        #expect(origin.wish == ProbePolicy.Wish(probe: true, headers: false))
+        #expect(origin.member == Member(name: "Ada L.", isVerified: false))
+        #expect(origin.address != nil)
+        let plain = try #require(http.poll(.get("/push/a?wait=9"))).origin
+        #expect(plain.frontEnd == FrontEnd(software: "", isForwarded: false))
+        #expect(plain.wish == ProbePolicy.Wish())
+        #expect(plain.member == nil && plain.address == nil)
+    }
+
+    @Test func `the web server's user wins over the name that a client gives itself`() throws {
+        let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
+        let poll = try #require(http.poll(.get("/push/a?name=root", ["REMOTE_USER": "ada"])))
+        #expect(poll.origin.member == Member(name: "ada", isVerified: true))
+        let elsewhere = try #require(HTTPInterface.open().poll(.get("/push/a?name=root")))
+        #expect(elsewhere.origin.member == nil)
+    }
+
+    @Test(arguments: [
+        "%0A", "a%07", "%20", "%E2%80%AEreversed", String(repeating: "a", count: 129), "%C2%A0",
+    ])
+    func `a name that others could not read is refused`(name: String) {
+        let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
+        #expect(http.refusal(.get("/push/a?name=\(name)")) == "invalid_name")
+    }
+
+    @Test func `leaving takes the subscriber's id as a form, as a text and in the query`() throws {
+        let http = HTTPInterface.open()
+        let id = "0123456789abcdef"
+        let asked = try #require(http.poll(.get("/push/a?subscriber=\(id)"))).origin.subscriber
+        for (uri, type, body) in [
+            ("/push/-/leave", "application/x-www-form-urlencoded", "subscriber=\(id)"),
+            ("/push/-/leave", "text/plain;charset=UTF-8", "subscriber=\(id)"),
+            ("/push/-/leave?subscriber=\(id)", "text/plain", ""),
+        ] {
+            let intent = http.intent(of: .post(uri, ["CONTENT_TYPE": type], body: body), random: 0)
+            guard case .leave(let subscriber, _) = intent else {
+                Issue.record("\(intent)")
+                continue
+            }
+            #expect(subscriber == asked)
+        }
+        #expect(http.refusal(.post("/push/-/leave", body: "")) == "no_subscriber")
+        #expect(http.refusal(.get("/push/-/leave")) == "method_not_allowed")
+        let other = CGIRequest.post(
+            "/push/-/leave",
+            ["HTTP_ORIGIN": "https://other.test", "HTTP_HOST": "here.test"],
+            body: "subscriber=\(id)"
+        )
+        #expect(http.refusal(other) == "cross_site_write")
+    }
+
+    @Test
+    func `a channel of Holdfast's own is read by the rules of what it tells of, and never written`()
+    {
+        let http = HTTPInterface(
+            settings: {
+                var settings = Settings()
+                settings.allow = [
+                    AllowRule(pattern: ChannelPattern("open")!, read: .everyone, publish: .everyone)
+                ]
+                settings.presence = [PresenceRule(pattern: .any)]
+                return settings
+            }()
+        )
+        #expect(http.poll(.get("/push/~presence/open")) != nil)
+        #expect(http.refusal(.get("/push/~presence/closed")) == "read_forbidden")
+        #expect(http.refusal(.get("/push/-/presence/closed")) == "read_forbidden")
+        #expect(http.refusal(.get("/push/~presence/~presence/open")) == "invalid_channel")
+        #expect(http.refusal(.get("/push/~other")) == "invalid_channel")
+        for request in [
+            CGIRequest.post("/push/~presence/open", ["HOLDFAST_WRITE": "**"], body: "x"),
+            CGIRequest(
+                [("REQUEST_METHOD", "DELETE"), ("REQUEST_URI", "/push/~presence/open")],
+                body: []
+            ),
+        ] {
+            #expect(http.refusal(request) == "reserved_channel")
+        }
+        let off = HTTPInterface.open()
+        #expect(off.refusal(.get("/push/-/presence/open")) == "presence_off")
+    }
+}

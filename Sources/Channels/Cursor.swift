@@ -32,6 +32,9 @@ package struct Epoch: Hashable, Sendable, CustomStringConvertible {
         return Epoch(validated: String(decoding: name, as: UTF8.self))
     }
 
+    /// One that no log begins, being too short.
+    package static let ofNoLog = Epoch(validated: "0")
+
     package var description: String { name }
 
     private init(validated name: String) { self.name = name }

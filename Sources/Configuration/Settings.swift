@@ -202,6 +202,9 @@ package struct HoldSettings: Equatable, Sendable {
     package var probeSeconds = 10
     /// How many blanks at a time.
     package var probeBytes = 1
+    /// How often a stream says that it lives, and how long it does.
+    package var heartbeatSeconds = 15
+    package var streamSeconds = 1800
 
     package init() {}
 }

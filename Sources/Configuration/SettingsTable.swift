@@ -91,6 +91,8 @@ package enum SettingsTable {
             SettingsKey("probe", \.hold.probe, .choice, .reload),
             SettingsKey("probe_interval", \.hold.probeSeconds, .duration(1...60), .reload),
             SettingsKey("probe_bytes", \.hold.probeBytes, .size(1...(32 << 10)), .reload),
+            SettingsKey("heartbeat", \.hold.heartbeatSeconds, .duration(1...60), .reload),
+            SettingsKey("stream_life", \.hold.streamSeconds, .duration(1...86_400), .reload),
         ]
     )
 

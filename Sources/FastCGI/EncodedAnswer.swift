@@ -2,6 +2,8 @@
 package struct EncodedAnswer: Equatable, Sendable {
     package let bytes: [UInt8]
 
+    package init(bytes: [UInt8]) { self.bytes = bytes }
+
     /// The records with another id in every header; for id 1 `bytes` itself, shared.
     package func bytes(for id: RequestID) -> [UInt8] {
         guard id != .first else { return bytes }

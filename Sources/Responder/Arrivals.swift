@@ -24,6 +24,15 @@ struct Arrivals {
         addresses.remove(slot)
     }
 
+    /// What is known of where a held request comes from, but for its front end.
+    func origin(of slot: HeldTable.Slot) -> Poll.Origin {
+        var origin = Poll.Origin()
+        origin.subscriber = subscribers.owner(of: slot)
+        origin.address = addresses.owner(of: slot)
+        if origin.subscriber != nil { origin.arrivedAt = times[Int(slot)] }
+        return origin
+    }
+
     /// When the request of a subscriber came.
     func time(of slot: HeldTable.Slot) -> Int64 { times[Int(slot)] }
 }

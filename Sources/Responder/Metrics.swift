@@ -1,3 +1,5 @@
+internal import Endpoint
+
 /// How a held request ended. Each ends in exactly one of these ways.
 enum Ending: Int, CaseIterable {
     /// Answered with a message.
@@ -24,6 +26,8 @@ enum Ending: Int, CaseIterable {
     case shutdown
     /// A stream whose client did not read.
     case slow
+    /// A stream that has lived as long as streams do.
+    case lifetime
 
     var label: String {
         switch self {
@@ -39,6 +43,21 @@ enum Ending: Int, CaseIterable {
         case .gap: "gap"
         case .shutdown: "shutdown"
         case .slow: "slow"
+        case .lifetime: "lifetime"
+        }
+    }
+}
+
+extension Ending {
+    /// What a stream is told that ends so.
+    var ofStream: StreamEnd {
+        switch self {
+        case .superseded, .newerRequest: .superseded
+        case .left: .left
+        case .limit: .limit
+        case .lifetime, .deadline: .lifetime
+        case .slow: .slow
+        case .shutdown, .released, .closed, .probe, .aborted, .gap: .shutdown
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import Channels
 internal import Endpoint
+internal import Liveness
 
 /// A stream that is not live yet, or not any more: it reads the log forwards until it stands at its end.
 ///
@@ -12,10 +13,21 @@ final class Replay {
         case cursor(Cursor)
     }
 
+    /// What streams over HTTP have besides.
+    struct Web {
+        let origin: Poll.Origin
+        let frontEnd: ProbePolicy.Place
+        /// Monotonic milliseconds of its end.
+        let endsAt: Int64
+    }
+
     let requester: Requester
     /// Of the connection.
     let generation: UInt32
     let stream: StreamSubscription
+    let web: Web?
+    /// What goes out before the greeting.
+    let head: [UInt8]
     var position: Position
     /// Whether the `hello` went out.
     var isGreeted: Bool
@@ -26,18 +38,22 @@ final class Replay {
     /// Waits for the log's reader, or for the peer to take what was sent.
     var isWaiting = false
 
+    /// - Parameter head: of a stream that has not been greeted yet; nil for one that goes on.
     init(
         _ stream: StreamSubscription,
         at position: Position,
         _ requester: Requester,
         generation: UInt32,
-        isGreeted: Bool
+        web: Web?,
+        head: [UInt8]?
     ) {
         self.stream = stream
+        self.web = web
+        self.head = head ?? []
         self.position = position
         self.requester = requester
         self.generation = generation
-        self.isGreeted = isGreeted
+        isGreeted = head == nil
     }
 
     /// As far as it has come; nil where it has not begun at a cursor.

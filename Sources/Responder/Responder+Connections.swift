@@ -222,6 +222,7 @@ extension Responder {
             }
         }
         endHolds(of: descriptor, .closed)
+        endReplays(of: descriptor)
         connections[Int(descriptor)].extra?.assembler = nil
         connections[Int(descriptor)].flags.formUnion([.closesWhenIdle, .peerEnded])
         dropIfDone(descriptor)

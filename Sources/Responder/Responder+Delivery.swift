@@ -220,8 +220,13 @@ extension Responder {
             )
             end(slot, ending, answer, codec.encode(answer.document))
         case .stream:
-            let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
-            endStream(slot, ending, .shutdown, at: cursor)
+            endStream(
+                slot,
+                ending,
+                ending.ofStream,
+                at: Cursor(epoch: tail.epochs.current, offset: tail.head),
+                retryAfterSeconds: retryAfterSeconds
+            )
         }
     }
 
@@ -236,7 +241,7 @@ extension Responder {
             guard let tail else { return }
             let interest = held[slot].interest
             switch audience[interest] {
-            case .stream(let stream): beat(slot, stream)
+            case .stream: answerEmpty(slot, .lifetime)
             case .answer(let subscription):
                 let ready =
                     answers[interest]

@@ -1,3 +1,4 @@
+internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
@@ -40,6 +41,10 @@ extension Responder {
         guard !due.isEmpty else { return }
         let blank = codec.encodePart(blanks)
         for slot in due where held.isHeld(slot) {
+            if case .stream(let stream) = audience[held[slot].interest] {
+                beat(slot, stream)
+                continue
+            }
             // Who has not taken the last one yet is no better known by another one.
             if unsentBytes(held[slot].connection) == 0 {
                 send(held[slot].connection, blank.bytes(for: held[slot].requestID))
@@ -54,18 +59,19 @@ extension Responder {
     /// What a hold that the peer's end of stream ended says of the front end, and how that is counted.
     func departed(_ slot: HeldTable.Slot) -> Ending {
         let request = held[slot]
-        guard !connections[Int(request.connection)].flags.contains(.busSocket) else {
-            return .closed
+        var isEcho = false
+        if request.kind == .probedPoll || request.kind == .stream {
+            let interval = request.kind == .stream ? heartbeatMilliseconds : probeMilliseconds
+            let next = probes.deadline(of: slot) ?? now + interval
+            isEcho = next >= now + interval - Self.echoMilliseconds
         }
-        guard request.kind == .probedPoll,
-            (probes.deadline(of: slot) ?? now + probeMilliseconds)
-                >= now + probeMilliseconds - Self.echoMilliseconds
-        else {
-            saw(.shown, request.frontEnd)
-            return .closed
-        }
-        saw(.revealed, request.frontEnd)
-        return .probe
+        // Messages go out on streams all the time, so that nothing is learned from them.
+        if request.kind != .stream { saw(isEcho ? .revealed : .shown, request.frontEnd) }
+        return isEcho && !isBusSocket(request.connection) ? .probe : .closed
+    }
+
+    private func isBusSocket(_ descriptor: Int32) -> Bool {
+        connections[Int(descriptor)].flags.contains(.busSocket)
     }
 
     private func saw(_ sign: ProbePolicy.Sign, _ place: ProbePolicy.Place) {
@@ -115,7 +121,9 @@ extension Responder {
             return answerEmpty(slot, departed(slot))
         }
         // Not long ago: its departure may be on its way.
-        if request.kind != .probedPoll, now - arrivals.time(of: slot) >= 1000 {
+        if request.kind == .poll || request.kind == .begunPoll,
+            now - arrivals.time(of: slot) >= 1000
+        {
             saw(.overtaken, request.frontEnd)
         }
         answerEmpty(slot, ending)

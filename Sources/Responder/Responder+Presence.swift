@@ -27,13 +27,13 @@ extension Responder {
     // MARK: Requests
 
     /// Somebody asks for channels on which it is told who is there.
-    func attend(_ poll: Poll) {
-        guard let member = poll.origin.member else { return }
+    func attend(_ origin: Poll.Origin, _ channels: [ChannelName]) {
+        guard let member = origin.member else { return }
         var news: [ChannelName] = []
-        for channel in poll.subscription.channels {
+        for channel in channels {
             guard let limits = settings.presence(on: channel) else { continue }
             let isNews = presence.isNews(member, on: channel, now: now)
-            let subscriber = poll.origin.subscriber
+            let subscriber = origin.subscriber
             guard presence.came(member, to: channel, subscriber: subscriber, limits, now: now)
             else {
                 metrics[.members] += 1

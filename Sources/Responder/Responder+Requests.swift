@@ -134,12 +134,15 @@ extension Responder {
     /// use an id twice.
     private func endOlderHolds(_ descriptor: Int32, newer id: RequestID) {
         let connection = connections[Int(descriptor)]
-        guard connection.firstHeld >= 0 else { return }
         for slot in held.slots(from: connection.firstHeld)
         where held.isHeld(slot)
             && (!connection.flags.contains(.mayMultiplex) || held[slot].requestID == id)
         {
             answerEmpty(slot, .newerRequest)
+        }
+        for replay in replays[descriptor] ?? []
+        where !connection.flags.contains(.mayMultiplex) || replay.requester.id == id {
+            endReplay(replay, .superseded)
         }
     }
 
@@ -153,6 +156,9 @@ extension Responder {
                 Record.endRequest(id: id, appStatus: 0, protocolStatus: .requestComplete)
             )
             return
+        }
+        if let replay = replays[descriptor]?.first(where: { $0.requester.id == id }) {
+            return abortReplay(replay)
         }
         if let extra = connections[Int(descriptor)].extra {
             // Only those that wait behind this id's own; they are not begun.
@@ -174,8 +180,13 @@ extension Responder {
         case .subscribe(var poll):
             poll.origin.arrivedAt = now
             arrived(poll.origin)
-            attend(poll)
+            attend(poll.origin, poll.subscription.channels)
             serve(poll, requester)
+        case .stream(var request):
+            request.origin.arrivedAt = now
+            arrived(request.origin)
+            attend(request.origin, request.stream.channels)
+            serve(request, requester)
         case .leave(let subscriber, let shape):
             leave(subscriber)
             answer(requester, shape.noContent())

@@ -3,6 +3,7 @@ internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import Liveness
 internal import Reactor
 
 /// Streams: held requests that a message does not end.
@@ -12,17 +13,44 @@ internal import Reactor
 /// waited for while it replays, and let go of when it is live: with its position, so that it can come back.
 extension Responder {
     /// Every so often a live stream says how far it is, so that both sides notice when the other has gone.
-    static let heartbeatMilliseconds: Int64 = 15_000
+    var heartbeatMilliseconds: Int64 { Int64(settings.hold.heartbeatSeconds) * 1000 }
 
     // MARK: Replaying
 
-    func openStream(_ stream: StreamSubscription, _ start: PollStart, _ requester: Requester) {
+    /// A stream over HTTP.
+    func serve(_ request: StreamRequest, _ requester: Requester) {
+        if let head = request.headOnly { return answer(requester, head) }
+        let retry = HoldBudget.retrySeconds(random: jitter.next())
+        guard tail != nil, !isStopping else {
+            return answer(requester, request.notNow(.unavailable, retryAfterSeconds: retry))
+        }
+        makeRoom(for: request.origin)
+        guard held.count + replayCount < settings.limits.heldRequests else {
+            metrics[.heldRequests] += 1
+            return answer(requester, request.notNow(.limit, retryAfterSeconds: retry))
+        }
+        let web = Replay.Web(
+            origin: request.origin,
+            frontEnd: policy.place(of: request.origin.frontEnd).place,
+            endsAt: now + Int64(request.lifeMilliseconds)
+        )
+        openStream(request.stream, request.start, requester, web, head: request.head)
+    }
+
+    func openStream(
+        _ stream: StreamSubscription,
+        _ start: PollStart,
+        _ requester: Requester,
+        _ web: Replay.Web? = nil,
+        head: [UInt8] = []
+    ) {
         let replay = Replay(
             stream,
             at: .start(start),
             requester,
             generation: connections[Int(requester.connection)].generation,
-            isGreeted: false
+            web: web,
+            head: head
         )
         replays[requester.connection, default: []].append(replay)
         metrics.holds += 1
@@ -178,7 +206,9 @@ extension Responder {
         replay.toldThrough = max(replay.toldThrough, reading.gapThrough ?? .start)
         let bytes = replay.stream.chunk(told, epoch: tail.epochs.current)
         replay.position = .cursor(Cursor(epoch: tail.epochs.current, offset: reading.scanned))
-        guard bytes.isEmpty || sendPart(bytes, to: replay.requester) else { return false }
+        guard bytes.isEmpty || sendPart(bytes, replay.stream, to: replay.requester) else {
+            return false
+        }
         guard reading.more || reading.scanned < tail.head else {
             goLive(replay)
             return false
@@ -189,7 +219,8 @@ extension Responder {
     private func greet(_ replay: Replay, at cursor: Cursor) {
         guard !replay.isGreeted else { return }
         replay.isGreeted = true
-        _ = sendPart(replay.stream.hello(at: cursor), to: replay.requester)
+        let bytes = replay.head + replay.stream.hello(at: cursor)
+        _ = sendPart(bytes, replay.stream, to: replay.requester)
         greeted(replay.requester.connection)
     }
 
@@ -205,11 +236,17 @@ extension Responder {
                 requestID: requester.id,
                 keepConnection: requester.keepConnection,
                 kind: .stream,
+                frontEnd: replay.web?.frontEnd ?? 0,
                 interest: interest
             ),
             firstOfConnection: &connections[Int(requester.connection)].firstHeld
         )
-        deadlines.add(slot, deadline: now + Self.heartbeatMilliseconds)
+        probes.add(slot, deadline: now + heartbeatMilliseconds)
+        guard let web = replay.web else { return }
+        deadlines.add(slot, deadline: web.endsAt)
+        let boundsAddresses = settings.limits.heldPerAddress != nil
+        arrivals.add(slot, web.origin, boundsAddresses: boundsAddresses)
+        stay(slot, web.origin, replay.stream.channels)
     }
 
     // MARK: Live
@@ -222,17 +259,17 @@ extension Responder {
         after previous: Offset
     ) -> Int {
         guard let tail else { return 0 }
-        let bytes = stream.chunk(reading, epoch: tail.epochs.current)
+        let chunk = encode(stream.chunk(reading, epoch: tail.epochs.current), stream)
         let before = Cursor(epoch: tail.epochs.current, offset: previous)
         var count = 0
         for slot in held.slots(ofInterest: interest) where held.isHeld(slot) {
             let descriptor = held[slot].connection
             let waiting = unsentBytes(descriptor)
             // Its last word must fit as well.
-            if waiting > 0, waiting + bytes.count + 1024 > settings.limits.unsentBytes {
+            if waiting > 0, waiting + chunk.bytes.count + 1024 > settings.limits.unsentBytes {
                 metrics[.unsentBytes] += 1
                 endStream(slot, .slow, .slow, at: before)
-            } else if sendPart(bytes, to: requester(of: slot)) {
+            } else if send(descriptor, chunk.bytes(for: held[slot].requestID)) {
                 count += 1
             }
         }
@@ -245,22 +282,29 @@ extension Responder {
         // Who has not taken all yet knows that we live when he does.
         if unsentBytes(held[slot].connection) == 0 {
             let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
-            guard sendPart(stream.ping(at: cursor), to: requester(of: slot)) else { return }
+            guard sendPart(stream.ping(at: cursor), stream, to: requester(of: slot)) else { return }
         }
-        deadlines.add(slot, deadline: now + Self.heartbeatMilliseconds)
+        probes.add(slot, deadline: now + heartbeatMilliseconds)
     }
 
     /// A live stream goes back to reading the log, from this position in it on.
     func replayAgain(_ slot: HeldTable.Slot, from cursor: Cursor, gap: GapReason?) {
         guard case .stream(let stream) = audience[held[slot].interest] else { return }
         let requester = requester(of: slot)
+        var web: Replay.Web?
+        if let endsAt = deadlines.deadline(of: slot) {
+            var origin = arrivals.origin(of: slot)
+            origin.member = attendances[slot]?.member
+            web = Replay.Web(origin: origin, frontEnd: held[slot].frontEnd, endsAt: endsAt)
+        }
         removeHeld(slot)
         let replay = Replay(
             stream,
             at: .cursor(cursor),
             requester,
             generation: connections[Int(requester.connection)].generation,
-            isGreeted: true
+            web: web,
+            head: nil
         )
         replay.owedGap = gap
         replays[requester.connection, default: []].append(replay)
@@ -270,17 +314,39 @@ extension Responder {
     // MARK: Ending
 
     /// Ends a live stream with its last word.
-    func endStream(_ slot: HeldTable.Slot, _ ending: Ending, _ reason: StreamEnd, at cursor: Cursor)
-    {
+    func endStream(
+        _ slot: HeldTable.Slot,
+        _ ending: Ending,
+        _ reason: StreamEnd,
+        at cursor: Cursor,
+        retryAfterSeconds: Int? = nil
+    ) {
         guard case .stream(let stream) = audience[held[slot].interest] else { return }
         let requester = takeOut(slot, ending)
-        finishStream(stream.bye(reason, at: cursor), requester)
+        let bye = stream.bye(reason, at: cursor, retryAfterSeconds: retryAfterSeconds)
+        finishStream(bye, stream, requester)
     }
 
     func endReplay(_ replay: Replay, _ reason: StreamEnd) {
         remove(replay)
         metrics[reason == .shutdown ? .shutdown : .closed] += 1
-        finishStream(replay.stream.bye(reason, at: replay.cursor), replay.requester)
+        let bye = replay.stream.bye(reason, at: replay.cursor)
+        finishStream(
+            replay.isGreeted ? bye : replay.head + bye,
+            replay.stream,
+            replay.requester
+        )
+    }
+
+    /// FCGI_ABORT_REQUEST: nobody hears a last word.
+    func abortReplay(_ replay: Replay) {
+        remove(replay)
+        metrics[.aborted] += 1
+        let id = replay.requester.id
+        finish(
+            replay.requester,
+            Record.endRequest(id: id, appStatus: 0, protocolStatus: .requestComplete)
+        )
     }
 
     /// Ends all streams of a connection with their last word.
@@ -294,8 +360,15 @@ extension Responder {
         }
     }
 
-    private func finishStream(_ bytes: [UInt8], _ requester: Requester) {
-        guard sendPart(bytes, to: requester) else { return }
+    private func finishStream(
+        _ bytes: [UInt8],
+        _ stream: StreamSubscription,
+        _ requester: Requester
+    ) {
+        guard !stream.form.isFramed else {
+            return finish(requester, codec.encode(bytes).bytes(for: requester.id))
+        }
+        guard send(requester.connection, bytes) else { return }
         greeted(requester.connection)
         connections[Int(requester.connection)].flags.insert(.closesWhenIdle)
         dropIfDone(requester.connection)
@@ -312,7 +385,16 @@ extension Responder {
         )
     }
 
-    private func sendPart(_ bytes: [UInt8], to requester: Requester) -> Bool {
-        send(requester.connection, bytes)
+    /// Streams over HTTP travel in records, those of the bus socket as they are.
+    private func encode(_ bytes: [UInt8], _ stream: StreamSubscription) -> EncodedAnswer {
+        stream.form.isFramed ? codec.encodePart(bytes) : EncodedAnswer(bytes: bytes)
+    }
+
+    private func sendPart(
+        _ bytes: [UInt8],
+        _ stream: StreamSubscription,
+        to requester: Requester
+    ) -> Bool {
+        send(requester.connection, encode(bytes, stream).bytes(for: requester.id))
     }
 }

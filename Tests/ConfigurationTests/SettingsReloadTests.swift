@@ -85,6 +85,8 @@ struct SettingsReloadTests {
             probe = off
             probe_interval = 5s
             probe_bytes = 9k
+            heartbeat = 5s
+            stream_life = 1h
             [limits]
             message_bytes = 1
             batch_bytes = 1k

@@ -67,6 +67,10 @@ extension HTTPInterface {
         if case .subscribe(let poll) = intent(of: request, random: random) { poll } else { nil }
     }
 
+    func stream(_ request: CGIRequest) -> StreamRequest? {
+        if case .stream(let stream) = intent(of: request, random: 0) { stream } else { nil }
+    }
+
     func publishing(_ request: CGIRequest) -> PublishRequest? {
         if case .publish(let found) = intent(of: request, random: 0) { found } else { nil }
     }
@@ -124,6 +128,9 @@ struct Reply {
         body = String(decoding: bytes, as: UTF8.self)
         if status == 204 || status == 304 {
             guard self["Content-Length"] == nil, bytes.isEmpty else { return nil }
+        } else if ["text/event-stream", "application/x-ndjson"].contains(self["Content-Type"]) {
+            // A stream is as long as it is.
+            guard self["Content-Length"] == nil else { return nil }
         } else {
             guard let length = Int(self["Content-Length"] ?? "") else { return nil }
             guard bytes.count == length || (headOnly && bytes.isEmpty) else { return nil }

@@ -86,6 +86,11 @@ import Testing
                         + "Content-Length: \(body.count)\r\n\r\n".utf8
                     return Answer(head + body, .ok)
                 }
+        case .stream(let request):
+            return [
+                Answer(request.head + request.stream.hello(at: cursor(1)), .ok),
+                request.notNow(.unavailable, retryAfterSeconds: 1),
+            ]
         case .publish(let publishing):
             let publication = publishing.publication
             let ids = publication.drafts.indices.map { cursor(Int64($0) + 1) }

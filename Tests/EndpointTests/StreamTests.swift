@@ -33,4 +33,185 @@ import Testing
     @Test func `nothing read is nothing said`() {
         #expect(stream.chunk(reading(), epoch: epoch).isEmpty)
     }
+
+    // MARK: Server-sent events
+
+    private let events = StreamSubscription(channels: [channel("a")], form: .events(bare: false))
+
+    private func said(_ body: String, type: String? = nil) -> Message {
+        message(5, body, kind: .text, contentType: "text/plain", type: type)
+    }
+
+    @Test func `an event stream begins with its cursor and how soon to come back`() {
+        #expect(
+            text(events.hello(at: cursor(10)))
+                == "retry: 2000\nid: k7f2-a\nevent: hello\ndata: {\"cursor\":\"k7f2-a\"}\n\n"
+        )
+    }
+
+    @Test func `a heartbeat moves the cursor and is no event`() {
+        let parsed = EventParser.parse(events.ping(at: cursor(11)))
+        #expect(parsed.events.isEmpty)
+        #expect(parsed.lastID == "k7f2-b")
+    }
+
+    @Test func `the last word says why, where to go on, and when`() {
+        let bytes = events.bye(.limit, at: cursor(12), retryAfterSeconds: 7)
+        let parsed = EventParser.parse(bytes)
+        #expect(parsed.retry == 7000)
+        #expect(parsed.events.map(\.type) == ["bye"])
+        #expect(parsed.events.first?.data == #"{"reason":"limit","cursor":"k7f2-c"}"#)
+        #expect(EventParser.parse(events.bye(.shutdown, at: nil)).lastID == "")
+    }
+
+    @Test func `a message is one event, of its type, behind the gap`() throws {
+        let chunk = events.chunk(
+            reading([said("knock\nknock", type: "joke")], gap: .deleted),
+            epoch: epoch
+        )
+        let parsed = EventParser.parse(chunk)
+        #expect(parsed.events.map(\.type) == ["gap", "joke"])
+        #expect(parsed.events[0].data == #"{"reason":"deleted","cursor":"k7f2-4"}"#)
+        #expect(parsed.events[1].id == "k7f2-5")
+        #expect(
+            parsed.events[1].data
+                == text(MessageEncoder.json(said("knock\nknock", type: "joke")))
+        )
+    }
+
+    @Test(arguments: [
+        "", "a", "a\nb", "a\r\nb", "a\rb", "\n", "\r", "\n\n", "a\n", " leading", ":colon",
+        "data: x", "\u{FEFF}mark",
+        "ä\u{2028}b", "\u{0}",
+    ])
+    func `a bare event's data is the text, line by line`(body: String) {
+        let stream = StreamSubscription(channels: [channel("a")], form: .events(bare: true))
+        let chunk = stream.chunk(reading([said(body)]), epoch: epoch)
+        // To a browser all line breaks are one.
+        let expected = body.replacing("\r\n", with: "\n").replacing("\r", with: "\n")
+        #expect(EventParser.parse(chunk).events.map(\.data) == [expected])
+    }
+
+    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    func `whatever is published is read back from the stream`(seed: UInt64) throws {
+        var generator = Generator(state: seed)
+        let letters = Array("ab:\r\n \u{FEFF}ä\u{0}\"\\{}".unicodeScalars)
+        for _ in 0..<200 {
+            var body = String.UnicodeScalarView()
+            for _ in 0..<Int.random(in: 0..<12, using: &generator) {
+                body.append(letters.randomElement(using: &generator)!)
+            }
+            let sent = said(String(body))
+            let parsed = EventParser.parse(events.chunk(reading([sent]), epoch: epoch))
+            #expect(parsed.events.map(\.data) == [text(MessageEncoder.json(sent))])
+            let lines = text(
+                StreamSubscription(channels: [channel("a")], form: .ndjson)
+                    .chunk(reading([sent]), epoch: epoch)
+            )
+            #expect(lines.utf8.count { $0 == 0x0A } == 1)
+        }
+    }
+
+    // MARK: What asks for a stream
+
+    private let http = HTTPInterface.open()
+
+    private func form(_ uri: String, _ fields: KeyValuePairs<String, String> = [:])
+        -> StreamSubscription.Form?
+    {
+        http.stream(.get(uri, fields))?.stream.form
+    }
+
+    @Test func `a stream is asked for by Accept or where headers can't be set by a parameter`() {
+        #expect(form("/push/a", ["HTTP_ACCEPT": "text/event-stream"]) == .events(bare: false))
+        #expect(form("/push/a?stream=sse") == .events(bare: false))
+        #expect(form("/push/a?stream=sse&format=bare") == .events(bare: true))
+        #expect(form("/push/a", ["HTTP_ACCEPT": "application/x-ndjson"]) == .ndjson)
+        #expect(form("/push/a?stream=ndjson", ["HTTP_ACCEPT": "*/*"]) == .ndjson)
+        #expect(form("/push/a", ["HTTP_ACCEPT": "text/html, */*"]) == nil)
+        #expect(form("/push/a?wait=25") == nil)
+        #expect(http.refusal(.get("/push/a?stream=websocket")) == "invalid_stream")
+    }
+
+    @Test func `Last-Event-ID beats since, and one that is not ours is a log that is not here`()
+        throws
+    {
+        let request = CGIRequest.get(
+            "/push/a?stream=sse&since=k7f2-1",
+            ["HTTP_LAST_EVENT_ID": "k7f2-2"]
+        )
+        #expect(http.stream(request)?.start == .cursor(cursor(2)))
+        let foreign = CGIRequest.get("/push/a?stream=sse", ["HTTP_LAST_EVENT_ID": "1700000000:0"])
+        let start = try #require(http.stream(foreign)?.start)
+        #expect(start == .cursor(Cursor(epoch: .ofNoLog, offset: .start)))
+        #expect(http.stream(.get("/push/a?stream=sse"))?.start == .now)
+        #expect(http.refusal(.get("/push/a?stream=sse&since=x")) == "invalid_since")
+    }
+
+    @Test func `a browser that should come back is never told by a status`() throws {
+        let request = try #require(http.stream(.get("/push/a?stream=sse&since=k7f2-1")))
+        let reply = try #require(Reply(request.notNow(.unavailable, retryAfterSeconds: 5)))
+        #expect(reply.status == 200)
+        #expect(reply["Content-Type"] == "text/event-stream")
+        #expect(reply.body.contains("retry: 5000\n"))
+        let lines = try #require(http.stream(.get("/push/a?stream=ndjson")))
+        #expect(Reply(lines.notNow(.unavailable, retryAfterSeconds: 5))?.status == 503)
+    }
+
+    @Test func `nothing on the way may keep, change or gather a stream`() throws {
+        let request = try #require(http.stream(.get("/push/a?stream=sse")))
+        let reply = try #require(Reply(Answer(request.head, .ok)))
+        #expect(reply["Cache-Control"] == "no-store, no-transform")
+        #expect(reply["X-Accel-Buffering"] == "no")
+        #expect(reply["Content-Length"] == nil)
+        #expect(reply["Vary"] == "Accept, Origin")
+    }
+}
+
+/// An event stream taken apart as the WHATWG standard says, by a reader of our own.
+struct EventParser {
+    struct Event: Equatable {
+        var type: String
+        var data: String
+        var id: String
+    }
+
+    var events: [Event] = []
+    var lastID = ""
+    var retry: Int?
+
+    static func parse(_ bytes: [UInt8]) -> EventParser {
+        var parser = EventParser()
+        var (data, type, id) = ("", "", "")
+        // Swift takes a carriage return and a line feed for one character, which suits here.
+        var text = String(decoding: bytes, as: UTF8.self)
+        if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
+        let lines = text.split(omittingEmptySubsequences: false) {
+            ["\n", "\r", "\r\n"].contains($0)
+        }
+        for line in lines.dropLast() {
+            if line.isEmpty {
+                parser.lastID = id
+                if !data.isEmpty {
+                    data.removeLast()
+                    parser.events.append(
+                        Event(type: type.isEmpty ? "message" : type, data: data, id: id)
+                    )
+                }
+                (data, type) = ("", "")
+                continue
+            }
+            let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            var value = parts.count > 1 ? String(parts[1]) : ""
+            if value.unicodeScalars.first == " " { value.unicodeScalars.removeFirst() }
+            switch parts[0] {
+            case "data": data += value + "\n"
+            case "event": type = value
+            case "id": if !value.unicodeScalars.contains("\u{0}") { id = value }
+            case "retry": parser.retry = Int(value)
+            default: break
+            }
+        }
+        return parser
+    }
 }

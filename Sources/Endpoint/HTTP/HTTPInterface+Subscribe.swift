@@ -13,7 +13,16 @@ extension HTTPInterface {
         _ random: UInt32
     ) throws(Problem) -> Intent {
         let fixed = endpoint?.settings
-        try checkForm(query, fixed, request)
+        if let wish = try StreamWish(query, fixed?.format == .bare ? nil : request.accept) {
+            guard fixed?.cursor != .cookie else {
+                throw Problem(
+                    .notAcceptable,
+                    "no_stream_here",
+                    "This endpoint keeps the cursor in a cookie, which a stream can't change; poll it."
+                )
+            }
+            return try stream(wish, channels, query, request, shape, random)
+        }
         let form = try Self.form(query.format) ?? (fixed?.format == .bare ? .bare : .json)
         let limit = try messageLimit(query.limit)
         let onGap = try Self.onGap(query.onGap)
@@ -66,26 +75,9 @@ extension HTTPInterface {
         }
     }
 
-    /// Streams come in a later version; what asks for one must not be given something else.
-    private func checkForm(
-        _ query: Query,
-        _ fixed: FixedEndpoint?,
-        _ request: borrowing CGIRequest
-    ) throws(Problem) {
-        if query.stream == nil {
-            if fixed != nil || query.format != nil { return }
-            guard case .streamOnly = Acceptance(request.accept) else { return }
-        }
-        throw Problem(
-            .notAcceptable,
-            "streams_not_implemented",
-            "This version answers application/json only; use long-polling (wait=25&since=CURSOR)."
-        )
-    }
-
     // MARK: Where it comes from
 
-    private func origin(
+    func origin(
         _ query: Query,
         _ channels: [ChannelName],
         _ request: borrowing CGIRequest
@@ -194,7 +186,7 @@ extension HTTPInterface {
     }
 
     /// Ends by chance up to `jitterPercent` earlier, so that those who began together do not come back together.
-    private func holdMilliseconds(_ seconds: Int, _ random: UInt32) -> Int {
+    func holdMilliseconds(_ seconds: Int, _ random: UInt32) -> Int {
         let most = seconds * 1000
         let jitter = most * settings.hold.jitterPercent / 100
         return max(1, most - Int((UInt64(jitter) * UInt64(random)) >> 32))

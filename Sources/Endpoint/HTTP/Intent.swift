@@ -5,6 +5,7 @@ package enum Intent: Sendable {
     /// Decided here: errors, preflights.
     case answer(Answer)
     case subscribe(Poll)
+    case stream(StreamRequest)
     case publish(PublishRequest)
     case message(MessageRequest)
     case channels(ChannelsRequest)
@@ -23,7 +24,8 @@ package enum Intent: Sendable {
     var isForOperators: Bool {
         switch self {
         case .metrics, .status, .channels: true
-        case .answer, .subscribe, .publish, .message, .presence, .leave, .page, .held, .live,
+        case .answer, .subscribe, .stream, .publish, .message, .presence, .leave, .page, .held,
+            .live,
             .ready:
             false
         }

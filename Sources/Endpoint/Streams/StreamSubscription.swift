@@ -4,8 +4,15 @@ package import Channels
 /// equal bytes, which are therefore made once.
 package struct StreamSubscription: Hashable, Sendable {
     package enum Form: Hashable, Sendable {
-        /// A JSON object in each line, with its `kind`.
+        /// On the bus socket: a JSON object in each line, with its `kind`.
         case lines
+        /// The same over HTTP.
+        case ndjson
+        /// EventSource; bare: an event's data is the message's body alone, not the object that other answers have.
+        case events(bare: Bool)
+
+        /// Over HTTP, in FastCGI records.
+        package var isFramed: Bool { self != .lines }
     }
 
     /// Ascending and distinct.
@@ -17,6 +24,14 @@ package struct StreamSubscription: Hashable, Sendable {
 package enum StreamEnd: String, Sendable {
     /// The process ends; another may go on.
     case shutdown
+    /// It has lived as long as streams do; the client goes on with a new one.
+    case lifetime
+    /// A newer request of the same subscriber. He does not come back.
+    case superseded
+    /// The client said that it leaves.
+    case left
+    /// A newer request took its place when a bound was reached.
+    case limit
     /// The client sent what can't be understood.
     case error
     /// The client did not read fast enough.
@@ -28,7 +43,8 @@ package enum StreamEnd: String, Sendable {
 extension StreamSubscription {
     /// The first word: where the stream begins.
     package func hello(at cursor: Cursor) -> [UInt8] {
-        jsonLine("hello") { $0.append(field: "cursor", cursor) }
+        if case .events = form { return EventStream.hello(at: cursor) }
+        return jsonLine("hello") { $0.append(field: "cursor", cursor) }
     }
 
     /// What was read, a gap before the messages. A message's id is the cursor behind it.
@@ -40,6 +56,10 @@ extension StreamSubscription {
             bytes += self.gap(gap, resumed: Cursor(epoch: epoch, offset: resumed))
         }
         for message in reading.messages {
+            if case .events(let bare) = form {
+                EventStream.append(message, bare: bare, to: &bytes)
+                continue
+            }
             bytes.append("{\"kind\":\"message\",")
             MessageEncoder.appendMembers(of: message, to: &bytes)
             bytes.append("}\n")
@@ -49,7 +69,8 @@ extension StreamSubscription {
 
     /// Messages are missing; the stream goes on behind `resumed`.
     package func gap(_ reason: GapReason, resumed: Cursor) -> [UInt8] {
-        jsonLine("gap") { bytes in
+        if case .events = form { return EventStream.gap(reason, resumed: resumed) }
+        return jsonLine("gap") { bytes in
             bytes.append(",\"reason\":\"")
             bytes.append(text: reason.rawValue)
             bytes.append(UInt8(ascii: "\""))
@@ -59,16 +80,30 @@ extension StreamSubscription {
 
     /// That the stream lives, and how far it has come.
     package func ping(at cursor: Cursor) -> [UInt8] {
-        jsonLine("ping") { $0.append(field: "cursor", cursor) }
+        if case .events = form { return EventStream.ping(at: cursor) }
+        return jsonLine("ping") { $0.append(field: "cursor", cursor) }
     }
 
     /// The last word: where to go on; nil: where it was to begin.
-    package func bye(_ reason: StreamEnd, at cursor: Cursor?) -> [UInt8] {
-        jsonLine("bye") { bytes in
+    ///
+    /// - Parameter retryAfterSeconds: a client that comes back should wait so long.
+    package func bye(
+        _ reason: StreamEnd,
+        at cursor: Cursor?,
+        retryAfterSeconds: Int? = nil
+    ) -> [UInt8] {
+        if case .events = form {
+            return EventStream.bye(reason, at: cursor, retryAfterSeconds: retryAfterSeconds)
+        }
+        return jsonLine("bye") { bytes in
             bytes.append(",\"reason\":\"")
             bytes.append(text: reason.rawValue)
             bytes.append(UInt8(ascii: "\""))
             if let cursor { bytes.append(field: "cursor", cursor) }
+            if let retryAfterSeconds {
+                bytes.append(",\"retry_after\":")
+                bytes.append(decimal: retryAfterSeconds)
+            }
         }
     }
 }

@@ -1,0 +1,131 @@
+internal import Channels
+
+/// Server-sent events, as the EventSource section of the WHATWG HTML standard has them parsed.
+///
+/// Every event carries the cursor behind it as its id, so that a browser comes back with it by itself
+/// (`Last-Event-ID`). Ids, names and reasons are ours and have no line breaks; a type is one word of the publisher's,
+/// without control characters.
+enum EventStream {
+    /// How long a browser waits before it comes back by itself.
+    private static let retryMilliseconds = 2000
+
+    static func hello(at cursor: Cursor) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append("retry: ")
+        bytes.append(decimal: retryMilliseconds)
+        bytes.append("\n")
+        append("hello", at: cursor, to: &bytes) { $0.append(member: "cursor", cursor) }
+        return bytes
+    }
+
+    static func append(_ message: Message, bare: Bool, to bytes: inout [UInt8]) {
+        bytes.append("id: ")
+        bytes.append(message.id)
+        bytes.append("\n")
+        if let type = message.type {
+            bytes.append("event: ")
+            bytes.append(text: type)
+            bytes.append("\n")
+        }
+        if bare {
+            appendBody(of: message, to: &bytes)
+        } else {
+            // One line: JSON bodies are kept compact, and all else is escaped.
+            bytes.append("data: ")
+            MessageEncoder.append(message, to: &bytes)
+            bytes.append("\n")
+        }
+        bytes.append("\n")
+    }
+
+    /// A `data` line for each line of the body; what is no text is base64.
+    private static func appendBody(of message: Message, to bytes: inout [UInt8]) {
+        let body = message.body
+        bytes.append("data: ")
+        guard message.kind != .bytes else {
+            bytes.append(base64: body.span)
+            bytes.append("\n")
+            return
+        }
+        var at = 0
+        while at < body.count {
+            switch body[at] {
+            case 0x0D, 0x0A:
+                bytes.append("\ndata: ")
+                if body[at] == 0x0D, at + 1 < body.count, body[at + 1] == 0x0A { at += 1 }
+            default: bytes.append(body[at])
+            }
+            at += 1
+        }
+        bytes.append("\n")
+    }
+
+    static func gap(_ reason: GapReason, resumed: Cursor) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append("gap", at: resumed, to: &bytes) { bytes in
+            bytes.append("\"reason\":\"")
+            bytes.append(text: reason.rawValue)
+            bytes.append("\",")
+            bytes.append(member: "cursor", resumed)
+        }
+        return bytes
+    }
+
+    /// A comment, and an id without data: no event for the page, but the browser remembers how far it is.
+    static func ping(at cursor: Cursor) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(":\nid: ")
+        bytes.append(cursor)
+        bytes.append("\n\n")
+        return bytes
+    }
+
+    static func bye(_ reason: StreamEnd, at cursor: Cursor?, retryAfterSeconds: Int?) -> [UInt8] {
+        var bytes: [UInt8] = []
+        if let retryAfterSeconds {
+            bytes.append("retry: ")
+            bytes.append(decimal: retryAfterSeconds * 1000)
+            bytes.append("\n")
+        }
+        append("bye", at: cursor, to: &bytes) { bytes in
+            bytes.append("\"reason\":\"")
+            bytes.append(text: reason.rawValue)
+            bytes.append("\"")
+            if let cursor {
+                bytes.append(",")
+                bytes.append(member: "cursor", cursor)
+            }
+        }
+        return bytes
+    }
+
+    /// An event of our own, whose data is an object.
+    private static func append(
+        _ name: StaticString,
+        at cursor: Cursor?,
+        to bytes: inout [UInt8],
+        _ members: (inout [UInt8]) -> Void
+    ) {
+        if let cursor {
+            bytes.append("id: ")
+            bytes.append(cursor)
+            bytes.append("\n")
+        }
+        bytes.append("event: ")
+        bytes.append(name)
+        bytes.append("\ndata: {")
+        members(&bytes)
+        bytes.append("}\n\n")
+    }
+}
+
+extension [UInt8] {
+    /// `"name":"cursor"`
+    fileprivate mutating func append(member name: StaticString, _ cursor: Cursor) {
+        append("\"")
+        append(name)
+        append("\":\"")
+        append(cursor)
+        append("\"")
+    }
+}

@@ -71,6 +71,9 @@ package struct Audience<Interest: Hashable> {
         (byChannel[channel] ?? []).reduce(0) { $0 + (entries[Int($1)]?.holders ?? 0) }
     }
 
+    /// The interests that name this channel.
+    package func interests(in channel: ChannelName) -> [ID] { Array(byChannel[channel] ?? []) }
+
     /// Every channel that somebody holds something about, and how many.
     package var holders: [(channel: ChannelName, count: Int)] {
         byChannel.keys.map { ($0, holders(of: $0)) }

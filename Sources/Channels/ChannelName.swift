@@ -28,8 +28,12 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
 
     /// The channel whose rules hold for this one: itself, but for one that tells of another.
     package var subject: ChannelName {
-        isOwn ? ChannelName(unchecked: String(text.dropFirst(Self.presencePrefix.count))) : self
+        guard text.hasPrefix(Self.presencePrefix) else { return self }
+        return ChannelName(unchecked: String(text.dropFirst(Self.presencePrefix.count)))
     }
+
+    /// What streams of the service's own figures wait for. No request can name it, and nothing is kept of it.
+    package static let status = ChannelName(unchecked: "~status")
 
     private init(unchecked text: String) { self.text = text }
 

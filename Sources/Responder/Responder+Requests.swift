@@ -206,6 +206,9 @@ extension Responder {
         case .ready(let shape): answer(requester, readiness(shape))
         case .metrics(let shape): survey(requester, .metrics(shape))
         case .status(let shape): survey(requester, .status(shape))
+        case .statusStream(let request):
+            serve(request, requester)
+            statusLookAt = min(statusLookAt, now)
         }
     }
 

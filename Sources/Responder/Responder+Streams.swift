@@ -276,6 +276,15 @@ extension Responder {
         return count
     }
 
+    /// Sends what is no message to those who hold one interest and have taken what came before.
+    func sendToAll(_ interest: Int32, _ stream: StreamSubscription, _ bytes: [UInt8]) {
+        let part = encode(bytes, stream)
+        for slot in held.slots(ofInterest: interest)
+        where held.isHeld(slot) && unsentBytes(held[slot].connection) == 0 {
+            send(held[slot].connection, part.bytes(for: held[slot].requestID))
+        }
+    }
+
     /// Its time for a heartbeat has come.
     func beat(_ slot: HeldTable.Slot, _ stream: StreamSubscription) {
         guard let tail else { return }

@@ -89,6 +89,10 @@ package import Reactor
     var siblings: Siblings?
     /// Monotonic milliseconds of the next look at them.
     var siblingLookAt: Int64 = .max
+    /// Monotonic milliseconds of the next word to those who watch the service's figures; and what the other processes have
+    /// said of theirs since the last one.
+    var statusLookAt: Int64 = .max
+    var statusSurvey: (ticket: UInt64, survey: Survey)?
     /// Those that have not answered this look, and those that did not answer an earlier one.
     var askedSiblings: Set<String> = []
     var silentSiblings: Set<String> = []
@@ -231,6 +235,7 @@ package import Reactor
             }
             if now >= lookAgainAt { lookAtBus() }
             if now >= siblingLookAt { lookAtSiblings() }
+            if now >= statusLookAt { tellStatus() }
             lookAtDuePipes()
             if now >= housekeepingAt {
                 housekeepingAt = now + 250
@@ -262,7 +267,10 @@ package import Reactor
 
     private var waitingTime: Int32 {
         if !unread.isEmpty || !turnsDue.isEmpty || !replaysDue.isEmpty { return 0 }
-        let look = min(lookAgainAt, siblingLookAt, presenceLookAt, presenceLoadAt)
+        let look = min(
+            min(lookAgainAt, siblingLookAt, statusLookAt),
+            min(presenceLookAt, presenceLoadAt)
+        )
         var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, max(1, look - now))
         if let probe = probes.millisecondsToNext(now: now) { wait = min(wait, probe) }
         if let look = nextPipeLook { wait = min(wait, max(0, look - now)) }

@@ -10,6 +10,8 @@ final class Survey {
         case metrics(Shape)
         /// On the bus socket, with the place of its answer.
         case line(BusCommand, place: Int)
+        /// Those who watch the figures.
+        case watchers
         /// What the log keeps is known; how many wait is asked.
         case channels(ChannelsRequest, ChannelListing)
         case listing(BusListing, place: Int, ChannelListing)
@@ -36,7 +38,7 @@ extension Responder {
         let ticket = lastTicket + 1
         let question: SiblingMessage =
             switch asker {
-            case .status, .metrics, .line: .question(ticket)
+            case .status, .metrics, .line, .watchers: .question(ticket)
             case .channels(_, let listing), .listing(_, _, let listing):
                 .whoWaits(
                     ticket,
@@ -50,6 +52,7 @@ extension Responder {
     }
 
     func answered(_ ticket: UInt64, _ take: (Survey) -> Void) {
+        if let (own, survey) = statusSurvey, own == ticket { return take(survey) }
         guard case .survey(let survey) = pending[ticket]?.work else { return }
         take(survey)
         survey.answered += 1
@@ -65,6 +68,7 @@ extension Responder {
         switch survey.asker {
         case .status(let shape): answer(requester, statusPage(shape, overview(survey)))
         case .metrics(let shape): answer(requester, metricsPage(shape, overview(survey)))
+        case .watchers: preconditionFailure("they have no requester")
         case .line(let command, let place):
             replyLater(requester, place, command.status(statusMembers(overview(survey))))
         case .channels(let request, let listing):
@@ -72,6 +76,27 @@ extension Responder {
         case .listing(let request, let place, let listing):
             replyLater(requester, place, request.reply(listing, held: held))
         }
+    }
+
+    /// Tells those who watch the figures what has come of them in the last second, and asks the other processes anew.
+    func tellStatus() {
+        statusLookAt = .max
+        let watchers = audience.interests(in: .status)
+        guard !watchers.isEmpty else {
+            statusSurvey = nil
+            return
+        }
+        statusLookAt = now + 1000
+        let survey = statusSurvey?.survey ?? Survey(.watchers)
+        let members = statusMembers(overview(survey))
+        for interest in watchers {
+            guard case .stream(let stream) = audience[interest] else { continue }
+            sendToAll(interest, stream, stream.status(members))
+        }
+        lastTicket += 1
+        let next = Survey(.watchers)
+        statusSurvey = (lastTicket, next)
+        next.asked = siblings?.tell(SiblingMessage.question(lastTicket).bytes).count ?? 0
     }
 
     private func overview(_ survey: Survey) -> Overview {

@@ -276,6 +276,25 @@ import Testing
         }
     }
 
+    @Test func `an operator watches the figures of all processes, and nobody else`() throws {
+        try HoldfastGroup.with(2) { group in
+            let held = try group[1].hold("/push/news?wait=25")
+            let peer = try group[0].peer()
+            try peer.send(
+                FastCGIRequest(
+                    "GET",
+                    "/push/-/status?stream=ndjson",
+                    params: [("HOLDFAST_OPERATOR", "1")]
+                )
+            )
+            try wait(peer, for: #""processes_missing":0"#)
+            let text = try wait(peer, for: #""held":2"#)
+            #expect(text.hasPrefix(#"{"kind":"hello""#))
+            #expect(try group[0].get("/push/-/status?stream=sse").status == 403)
+            held.socket.close()
+        }
+    }
+
     @Test func `who may not read gets a status, and HEAD the headers`() throws {
         try HoldfastServer.with("[allow open]\nread = everyone\n") { server in
             let refused = try server.get("/push/closed", ["Accept": "text/event-stream"])

@@ -86,7 +86,7 @@ import Testing
                         + "Content-Length: \(body.count)\r\n\r\n".utf8
                     return Answer(head + body, .ok)
                 }
-        case .stream(let request):
+        case .stream(let request), .statusStream(let request):
             return [
                 Answer(request.head + request.stream.hello(at: cursor(1)), .ok),
                 request.notNow(.unavailable, retryAfterSeconds: 1),

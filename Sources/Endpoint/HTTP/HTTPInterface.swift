@@ -77,7 +77,8 @@ package struct HTTPInterface: Sendable {
             return try service(
                 String(decoding: rest.dropFirst(2), as: UTF8.self),
                 request,
-                shape
+                shape,
+                random
             )
         }
         return try channels(rest, request, shape, random, base: mounted)
@@ -178,14 +179,20 @@ package struct HTTPInterface: Sendable {
     private func service(
         _ name: String,
         _ request: borrowing CGIRequest,
-        _ shape: Shape
+        _ shape: Shape,
+        _ random: UInt32
     ) throws(Problem) -> Intent {
         let intent: Intent
         switch name {
         case "live": intent = .live(shape)
         case "ready": intent = .ready(shape)
         case "metrics": intent = .metrics(shape)
-        case "status": intent = .status(shape)
+        case "status":
+            if let wish = try StreamWish(Self.query(of: request), request.accept) {
+                intent = .statusStream(statusStream(wish, shape, random))
+            } else {
+                intent = .status(shape)
+            }
         case "leave": return try leave(request, shape)
         // Not pages, whatever pages there are.
         case "messages", "presence": throw .notFound

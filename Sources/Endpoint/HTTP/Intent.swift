@@ -19,11 +19,13 @@ package enum Intent: Sendable {
     case ready(Shape)
     case metrics(Shape)
     case status(Shape)
+    /// The same, each second anew.
+    case statusStream(StreamRequest)
 
     /// Whether it needs HOLDFAST_OPERATOR.
     var isForOperators: Bool {
         switch self {
-        case .metrics, .status, .channels: true
+        case .metrics, .status, .statusStream, .channels: true
         case .answer, .subscribe, .stream, .publish, .message, .presence, .leave, .page, .held,
             .live,
             .ready:

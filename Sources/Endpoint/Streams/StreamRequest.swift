@@ -68,6 +68,17 @@ enum StreamWish: Sendable {
 }
 
 extension HTTPInterface {
+    /// Of the service's own figures.
+    func statusStream(_ wish: StreamWish, _ shape: Shape, _ random: UInt32) -> StreamRequest {
+        StreamRequest(
+            stream: StreamSubscription(channels: [.status], form: wish.form(bare: false)),
+            start: .now,
+            origin: Poll.Origin(),
+            lifeMilliseconds: holdMilliseconds(settings.hold.streamSeconds, random),
+            shape: shape
+        )
+    }
+
     func stream(
         _ wish: StreamWish,
         _ channels: [ChannelName],

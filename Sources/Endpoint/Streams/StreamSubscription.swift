@@ -78,6 +78,21 @@ extension StreamSubscription {
         }
     }
 
+    /// The service's own figures; `members` are those of a JSON object without its braces.
+    package func status(_ members: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        if case .events = form {
+            bytes.append("event: status\ndata: {")
+            bytes += members
+            bytes.append("}\n\n")
+        } else {
+            bytes.append("{\"kind\":\"status\",")
+            bytes += members
+            bytes.append("}\n")
+        }
+        return bytes
+    }
+
     /// That the stream lives, and how far it has come.
     package func ping(at cursor: Cursor) -> [UInt8] {
         if case .events = form { return EventStream.ping(at: cursor) }

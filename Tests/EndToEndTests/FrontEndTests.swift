@@ -53,6 +53,26 @@ struct FrontEndTests {
         }
     }
 
+    /// At once where the server shows it, else by probes.
+    @Test(arguments: WebServer.Kind.fastCGI)
+    func `a client that leaves is let go, at once or by probes`(kind: WebServer.Kind) throws {
+        let often = HoldfastServer.open + "probe_interval = 1s\n"
+        try HoldfastServer.with(often) { holdfast in
+            try WebServer.with(kind, before: holdfast) { web throws in
+                let client = try HTTPClient(port: web.port)
+                try client.send("GET", "/push/news?wait=25")
+                try holdfast.waitForHeld(1)
+                // What hides departures has begun its answer; lighttpd watches from then on.
+                if kind != .nginx, kind != .haproxy { #expect(try client.head().status == 200) }
+                client.socket.close()
+                try holdfast.waitForHeld(0)
+                let metrics = try holdfast.metrics()
+                #expect(metrics.ended("closed") + metrics.ended("probe") == 1)
+                #expect(metrics.endedInAll == 1)
+            }
+        }
+    }
+
     // MARK: One check each
 
     private func publishesAndPolls(_ web: WebServer) throws {

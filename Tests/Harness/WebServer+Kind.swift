@@ -67,6 +67,9 @@ extension WebServer {
             }
         }
 
+        /// What it says though nothing is wrong, of clients that left in the middle of an answer.
+        var tolerated: [String] { self == .caddy ? ["aborting with incomplete response"] : [] }
+
         /// How it may exit after SIGTERM.
         func mayExit(_ exit: ChildProcess.Exit) -> Bool {
             switch tool {

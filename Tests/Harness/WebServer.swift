@@ -186,6 +186,7 @@ package final class WebServer {
     private var complaints: [String] {
         log.split(separator: "\n").map(String.init).filter { line in
             kind.complaints.contains { line.contains($0) }
+                && !kind.tolerated.contains { line.contains($0) }
         }
     }
 

@@ -141,6 +141,20 @@ import Testing
         #expect(reply["Location"] == "/h%c3%bcb%20%3cx%3e/-/messages/k7f2-1")
     }
 
+    @Test(arguments: [("HAProxy 2.6.12", "Location: "), ("nginx", "Status: "), ("", "Status: ")])
+    func `HAProxy gets Location before Status, or it would make a redirection of it`(
+        server: String,
+        first: String
+    ) throws {
+        let request = CGIRequest.post("/push/a", ["SERVER_SOFTWARE": server], body: "x")
+        let publishing = try #require(http.publishing(request))
+        let document = publishing.answer(.committed(ids: [cursor(1)])).document
+        let text = String(decoding: document, as: UTF8.self)
+        #expect(text.hasPrefix(first))
+        #expect(text.contains("Status: 201 Created\r\n"))
+        #expect(text.contains("Location: /push/-/messages/k7f2-1\r\n"))
+    }
+
     @Test func `fields for the message are taken over`() throws {
         let request = CGIRequest.post(
             "/push/a",

@@ -17,11 +17,11 @@ package final class WebServer {
     package var expectsFailures = false
 
     /// - Parameters:
-    ///   - keepConnections: nginx only; lighttpd never keeps one.
+    ///   - keepConnections: nginx only; the others never keep one.
     ///   - ports: where something else has to know them before; nil for free ones.
     ///   - edits: further replacements in its configuration; each must occur.
     ///   - addition: what is included at the end, with nginx of its http block.
-    package init(
+    package convenience init(
         _ kind: Kind,
         before holdfast: HoldfastServer,
         keepConnections: Bool = true,
@@ -29,29 +29,18 @@ package final class WebServer {
         edits: [(String, String)] = [],
         addition: String = ""
     ) throws {
-        self.kind = kind
-        directory = holdfast.directory
-        port = try ports?.first ?? Ports.free()
-        secondPort = try ports?.second ?? Ports.free()
-        http2Port = kind == .nginx ? try Ports.free() : port
-        let name = kind.rawValue
+        let ports = try ports ?? (Ports.free(), Ports.free())
         let place = Place(
-            directory: directory,
+            directory: holdfast.directory,
             socket: holdfast.address.description,
             iniFile: holdfast.iniFile,
-            ports: (port, secondPort, http2Port),
-            descriptors: min(65_536, Harness.Place.raiseDescriptorLimit())
+            ports: (ports.first, ports.second, kind == .nginx ? try Ports.free() : ports.first)
         )
-        // Written by a server that is another user by then.
-        try directory.makeDirectory("log", mode: Harness.Place.isRoot ? 0o777 : 0o755)
-        try directory.makeDirectory("temp", mode: Harness.Place.isRoot ? 0o777 : 0o755)
-
         if kind.isCGI { try Self.makeCGIProgram(place) }
-        let source = kind.configuration.map { "\(Harness.Place.root)/conf/\($0)" }
-        var text = source.map(Files.text) ?? ""
-        var replacements = kind.replacements(place)
+        var text = kind.text
+        var edits = edits
         if kind == .nginx, !keepConnections {
-            replacements.append(("fastcgi_keep_conn on;", "fastcgi_keep_conn off;"))
+            edits.append(("fastcgi_keep_conn on;", "fastcgi_keep_conn off;"))
             text = text.replacing(/\n *keepalive [0-9]+;/, with: "")
         }
         if case .unix = holdfast.address {
@@ -63,21 +52,50 @@ package final class WebServer {
         } else {
             text += addition
         }
-        for (from, to) in replacements + edits {
+        try self.init(kind, text, place, edits: edits)
+    }
+
+    /// A routing layer in front of a web server.
+    package convenience init(
+        _ kind: Kind,
+        before inner: WebServer,
+        edits: [(String, String)] = []
+    ) throws {
+        let port = try Ports.free()
+        let place = Place(
+            directory: try TestDirectory(),
+            inner: inner.port,
+            ports: (port, port, port)
+        )
+        try self.init(kind, kind.text, place, edits: edits)
+    }
+
+    private init(_ kind: Kind, _ text: String, _ place: Place, edits: [(String, String)]) throws {
+        self.kind = kind
+        directory = place.directory
+        (port, secondPort, http2Port) = place.ports
+        // Written by a server that is another user by then.
+        try directory.makeDirectory("log", mode: Harness.Place.isRoot ? 0o777 : 0o755)
+        try directory.makeDirectory("temp", mode: Harness.Place.isRoot ? 0o777 : 0o755)
+        var text = text
+        for (from, to) in kind.replacements(place) + edits {
             guard text.contains(from) else {
-                throw HarnessError("\(source ?? name) has no '\(from)'")
+                throw HarnessError("the configuration of \(kind) has no '\(from)'")
             }
             text = text.replacing(from, with: to)
         }
-        configuration = try directory.write(text, to: "\(name).conf")
+        configuration = try directory.write(text, to: "\(kind).conf")
         process = try ChildProcess(
             try kind.tool.path,
             kind.arguments(place, configuration: configuration),
-            name: name,
+            name: kind.rawValue,
             directory: directory,
             environment: [
-                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOLDFAST_INI": holdfast.iniFile,
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOLDFAST_INI": place.iniFile,
                 "HOLDFAST_EARLY_HEADERS": "on",
+                // Caddy keeps what it was last told, and certificates.
+                "HOME": "\(place.path)/temp", "XDG_DATA_HOME": "\(place.path)/temp",
+                "XDG_CONFIG_HOME": "\(place.path)/temp",
             ]
         )
         try waitUntilReady()
@@ -92,20 +110,32 @@ package final class WebServer {
         addition: String = "",
         _ body: (WebServer) throws -> Result
     ) throws -> Result {
-        let server = try WebServer(
+        try WebServer(
             kind,
             before: holdfast,
             keepConnections: keepConnections,
             ports: ports,
             edits: edits,
             addition: addition
-        )
+        ).run(body)
+    }
+
+    package static func with<Result>(
+        _ kind: Kind,
+        before inner: WebServer,
+        edits: [(String, String)] = [],
+        _ body: (WebServer) throws -> Result
+    ) throws -> Result {
+        try WebServer(kind, before: inner, edits: edits).run(body)
+    }
+
+    private func run<Result>(_ body: (WebServer) throws -> Result) throws -> Result {
         do {
-            let result = try body(server)
-            try server.finish()
+            let result = try body(self)
+            try finish()
             return result
         } catch {
-            throw HarnessError("\(error)\nlog of \(kind):\n\(server.log.suffix(2000))")
+            throw HarnessError("\(error)\nlog of \(kind):\n\(log.suffix(2000))")
         }
     }
 
@@ -146,11 +176,17 @@ package final class WebServer {
         }
     }
 
-    package var log: String { Files.text(directory.file("log/error.log")) }
+    package var log: String {
+        switch kind.tool {
+        case .haproxy, .caddy: Files.text(process.errorFile) + Files.text(process.outputFile)
+        default: Files.text(directory.file("log/error.log"))
+        }
+    }
 
     private var complaints: [String] {
         log.split(separator: "\n").map(String.init).filter { line in
             kind.complaints.contains { line.contains($0) }
+                && !kind.tolerated.contains { line.contains($0) }
         }
     }
 

@@ -99,10 +99,17 @@ struct CGIDocument {
     private let headOnly: Bool
 
     /// Begins with what every answer carries: the status, `Vary`, CORS.
-    init(_ status: HTTPStatus, _ shape: Shape) {
+    ///
+    /// - Parameter location: goes before the status.
+    init(_ status: HTTPStatus, _ shape: Shape, location: [UInt8]? = nil) {
         self.status = status
         headOnly = shape.headOnly
         bytes.reserveCapacity(640)
+        if let location {
+            bytes.append("Location: ")
+            bytes.append(contentsOf: location)
+            bytes.append("\r\n")
+        }
         bytes.append("Status: ")
         bytes.append(decimal: status.rawValue)
         bytes.append(UInt8(ascii: " "))

@@ -41,7 +41,8 @@ extension HTTPInterface {
                     quota: settings.quota(of: request.publisherName)
                 ),
                 shape: shape,
-                base: mounted
+                base: mounted,
+                locationIsFirst: request.serverSoftware?.hasPrefix("HAProxy") == true
             )
         )
     }

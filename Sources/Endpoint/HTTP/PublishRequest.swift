@@ -6,6 +6,9 @@ package struct PublishRequest: Sendable {
     let shape: Shape
     /// The path before `-/messages/`, as URL bytes.
     let base: [UInt8]
+    /// HAProxy makes a 302 of any answer whose Location comes after its Status; CGI servers look for Status in the first
+    /// line alone.
+    var locationIsFirst = false
 
     package func answer(_ outcome: AppendOutcome) -> Answer {
         switch outcome {
@@ -50,12 +53,13 @@ package struct PublishRequest: Sendable {
             body.append(UInt8(ascii: "]"))
         }
         body.append("}\n")
-        var document = CGIDocument(.created, shape)
+        var location = base
+        location.append("-/messages/")
+        location.append(first)
+        var document = CGIDocument(.created, shape, location: locationIsFirst ? location : nil)
         document.line("Content-Type: application/json\r\nCache-Control: no-store\r\n")
-        document.field("Location: ") { bytes in
-            bytes.append(contentsOf: base)
-            bytes.append("-/messages/")
-            bytes.append(first)
+        if !locationIsFirst {
+            document.field("Location: ") { $0.append(contentsOf: location) }
         }
         return document.answer(body: body)
     }

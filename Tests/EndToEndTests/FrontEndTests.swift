@@ -1,0 +1,293 @@
+import Harness
+import Testing
+
+/// What a page or a program does, through every web server that speaks FastCGI, as conf/ sets them up.
+@Suite(
+    .enabled(
+        if: Tool.usable(.nginx, .lighttpd, .apache, .haproxy, .caddy, .curl),
+        "a web server or curl is not installed"
+    )
+)
+struct FrontEndTests {
+    private let settings = HoldfastServer.open + "[cors]\norigins = https://www.example.org\n"
+
+    /// The servers take seconds to start and to stop, so all that leaves no trace in them shares one start of each;
+    /// each check has channels of its own.
+    @Test(arguments: WebServer.Kind.fastCGI)
+    func `publishing, polling and holding work`(kind: WebServer.Kind) throws {
+        try HoldfastServer.with(settings) { holdfast in
+            try WebServer.with(kind, before: holdfast) { web throws in
+                let running = try LongPolls(web)
+                // Not how many are held: the shortest may be over by then.
+                try waitUntil("all have been held") {
+                    try holdfast.metrics()["holdfast_holds_total"] == LongPolls.count
+                }
+                try publishesAndPolls(web)
+                try takesChunkedUpload(web)
+                try passesPathsAsTheyAre(web)
+                try passesStatusAndFields(web)
+                try tellsOwnPagesFromOthers(web)
+                try running.finish(holdfast)
+            }
+        }
+    }
+
+    @Test(arguments: WebServer.Kind.fastCGI)
+    func `when Holdfast is away a page is told so in JSON, and when it is back it is served`(
+        kind: WebServer.Kind
+    ) throws {
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(kind, before: holdfast) { web throws in
+                web.expectsFailures = true
+                #expect(try web.get("/push/news").status == 200)
+                try holdfast.stop()
+                let answer = try web.get("/push/news?wait=25")
+                #expect(answer.status == 503)
+                #expect(answer["Content-Type"] == "application/problem+json")
+                #expect(try answer.json["code"] == "away")
+                // Lighttpd can't.
+                if kind != .lighttpd { #expect(answer["Retry-After"] == "2") }
+                try holdfast.start()
+                // Lighttpd asks again after a while only.
+                try waitUntil("\(kind) finds it again") {
+                    try web.post("/push/news", "back").status == 201
+                }
+            }
+        }
+    }
+
+    /// At once where the server shows it, else by probes.
+    @Test(arguments: WebServer.Kind.fastCGI)
+    func `a client that leaves is let go, at once or by probes`(kind: WebServer.Kind) throws {
+        let often = HoldfastServer.open + "probe_interval = 1s\n"
+        try HoldfastServer.with(often) { holdfast in
+            try WebServer.with(kind, before: holdfast) { web throws in
+                let client = try HTTPClient(port: web.port)
+                try client.send("GET", "/push/news?wait=25")
+                try holdfast.waitForHeld(1)
+                // What hides departures has begun its answer; lighttpd watches from then on.
+                if kind != .nginx, kind != .haproxy { #expect(try client.head().status == 200) }
+                client.socket.close()
+                try holdfast.waitForHeld(0)
+                let metrics = try holdfast.metrics()
+                #expect(metrics.ended("closed") + metrics.ended("probe") == 1)
+                #expect(metrics.endedInAll == 1)
+            }
+        }
+    }
+
+    // MARK: One check each
+
+    private func publishesAndPolls(_ web: WebServer) throws {
+        let sent = try web.post("/push/plain", "hello & goodbye")
+        #expect(sent.status == 201)
+        #expect(sent["Location"]?.hasPrefix("/push/-/messages/") == true)
+        let answer = try web.get("/push/plain?since=first")
+        #expect(answer.status == 200)
+        #expect(try answer.json["messages"][0]["data"] == "hello & goodbye")
+        let json = try web.post("/push/json", #"{"n":1}"#, ["Content-Type": "application/json"])
+        #expect(json.status == 201)
+        #expect(try web.get("/push/json?since=first").json["messages"][0]["data"]["n"] == 1)
+    }
+
+    private func takesChunkedUpload(_ web: WebServer) throws {
+        let text = String(repeating: "0123456789abcde\n", count: 3_750)
+        var body = ""
+        var rest = text[...]
+        while !rest.isEmpty {
+            let chunk = rest.prefix(7_001)
+            body += "\(String(chunk.utf8.count, radix: 16))\r\n\(chunk)\r\n"
+            rest = rest.dropFirst(7_001)
+        }
+        let fields = ["Transfer-Encoding": "chunked"]
+        #expect(try web.post("/push/chunked", body + "0\r\n\r\n", fields).status == 201)
+        #expect(try web.get("/push/chunked?since=first&format=bare").text == text)
+    }
+
+    private func passesPathsAsTheyAre(_ web: WebServer) throws {
+        #expect(try web.post("/push/paths/a", "1").status == 201)
+        #expect(try web.post("/push/paths%2Fb", "2").status == 201)
+        #expect(try web.post("/push/paths//c", "3").status == 201)
+        let answer = try web.get("/push/paths//a,paths%2Fb%2Cpaths/c?since=first")
+        #expect(answer.status == 200)
+        #expect(try answer.json["messages"].array.map { $0["data"] } == ["1", "2", "3"])
+        #expect(
+            try answer.json["messages"].array.map { $0["channel"] } == [
+                "paths/a", "paths/b", "paths/c",
+            ]
+        )
+    }
+
+    private func passesStatusAndFields(_ web: WebServer) throws {
+        #expect(try web.post("/push/tagged", "1").status == 201)
+        let target = "/push/tagged?since=first"
+        let first = try web.get(target)
+        let tag = try #require(first["ETag"])
+        let same = try web.get(target, ["If-None-Match": tag])
+        #expect(same.status == 304)
+        #expect(same["ETag"] == tag)
+
+        // The next answer on the connection shows that nothing came after the head.
+        let client = try HTTPClient(port: web.port)
+        try client.send("HEAD", target)
+        let head = try client.answer(hasBody: false)
+        #expect(head.status == 200)
+        #expect(head["ETag"] == tag)
+        #expect(try client.get(target).body == first.body)
+
+        let problem = try web.get("/push/tagged?since=x")
+        #expect(problem.status == 400)
+        #expect(problem["Content-Type"] == "application/problem+json")
+        #expect(try problem.json["status"] == 400)
+        #expect(try problem.json["code"].string?.isEmpty == false)
+        let large = try web.post("/push/tagged", String(repeating: "x", count: 70_000))
+        #expect(large.status == 413)
+        #expect(try large.json["status"] == 413)
+        #expect(try web.get("/push/-/status").status == 403)
+    }
+
+    /// By Host with its port, and the scheme where the server tells it.
+    private func tellsOwnPagesFromOthers(_ web: WebServer) throws {
+        let own = ["Origin": "http://127.0.0.1:\(web.port)"]
+        #expect(try web.post("/push/origin", "x", own).status == 201)
+        let fields = own.merging(["Content-Type": "text/plain"]) { $1 }
+        let other = try HTTPClient.exchange(
+            "POST",
+            "/push/origin",
+            fields,
+            body: "x",
+            port: web.secondPort
+        )
+        #expect(other.status == 403)
+        let listed = try web.get("/push/origin", ["Origin": "https://www.example.org"])
+        #expect(listed["Access-Control-Allow-Origin"] == "https://www.example.org")
+    }
+
+    /// Requests that are held while all else goes on.
+    private struct LongPolls {
+        static let count = 4
+
+        private let released: [WaitingClient]
+        private let long: HTTPClient
+        private let expiring: HTTPClient
+        /// 4 kB, and what counts comes behind it.
+        private let padding = String(repeating: "0123456789abcdef", count: 256)
+
+        init(_ web: WebServer) throws {
+            released = try WaitingClient.Version.allCases.map {
+                try WaitingClient($0, "/push/held?wait=55", through: web)
+            }
+            long = try HTTPClient(port: web.port)
+            try long.send("GET", "/push/held?padding=\(padding)&wait=55")
+            expiring = try HTTPClient(port: web.port)
+            try expiring.send("GET", "/push/expiring?padding=\(padding)&wait=3")
+        }
+
+        func finish(_ holdfast: HoldfastServer) throws {
+            let expired = try expiring.answer()
+            #expect(expired.status == 200)
+            #expect(try expired.json["messages"] == [])
+            #expect(try expired.json["cursor"].string?.isEmpty == false)
+
+            try holdfast.publish("held", "now")
+            for client in released {
+                let answer = try client.answer()
+                #expect(answer.status == 200)
+                #expect(try answer.json["messages"][0]["data"] == "now")
+            }
+            #expect(try long.answer().json["messages"][0]["data"] == "now")
+            try holdfast.waitForHeld(0)
+            let metrics = try holdfast.metrics()
+            #expect(metrics.ended("deadline") == 1)
+            #expect(metrics.ended("released") == 3)
+            #expect(metrics.endedInAll == 4)
+        }
+    }
+
+    // MARK: Routing layers
+
+    /// Before nginx with what conf/routing-layer/inner.conf says.
+    private func withRouting(
+        _ kind: WebServer.Kind,
+        _ settings: String = HoldfastServer.open,
+        _ body: (WebServer, HoldfastServer) throws -> Void
+    ) throws {
+        let inner = "\(Place.root)/conf/routing-layer/inner.conf"
+        let place = "root \(Place.root)/conf/classic;"
+        try HoldfastServer.with(settings) { holdfast in
+            try WebServer.with(
+                .nginx,
+                before: holdfast,
+                edits: [(place, "\(place)\n        include \(inner);")]
+            ) { web in
+                try WebServer.with(kind, before: web) { try body($0, holdfast) }
+            }
+        }
+    }
+
+    @Test(arguments: WebServer.Kind.routing)
+    func `through a routing layer publishing, polling and holding work`(kind: WebServer.Kind) throws
+    {
+        try withRouting(kind) { web, holdfast in
+            try publishesAndPolls(web)
+            try takesChunkedUpload(web)
+            try passesPathsAsTheyAre(web)
+            try passesStatusAndFields(web)
+            let own = ["Origin": "http://127.0.0.1:\(web.port)"]
+            #expect(try web.post("/push/origin", "x", own).status == 201)
+            let client = try HTTPClient(port: web.port)
+            try client.send("GET", "/push/held?wait=55")
+            try holdfast.waitForHeld(1)
+            try holdfast.publish("held", "now")
+            #expect(try client.answer().json["messages"][0]["data"] == "now")
+        }
+    }
+
+    @Test(arguments: WebServer.Kind.routing)
+    func `a routing layer passes on at once what must not wait`(kind: WebServer.Kind) throws {
+        try withRouting(kind) { web, holdfast in
+            let client = try HTTPClient(port: web.port)
+            try client.send("GET", "/push/held?wait=25")
+            let head = try client.head()
+            #expect(head.status == 200)
+            try holdfast.waitForHeld(1)
+            try holdfast.publish("held", "now")
+            #expect(try JSON(client.body(after: head))["messages"][0]["data"] == "now")
+        }
+    }
+
+    @Test(arguments: WebServer.Kind.routing)
+    func `behind a routing layer probes show that a client has left`(kind: WebServer.Kind) throws {
+        let often = HoldfastServer.open + "probe_interval = 1s\n"
+        try withRouting(kind, often) { web, holdfast in
+            let client = try HTTPClient(port: web.port)
+            try client.send("GET", "/push/news?wait=25")
+            _ = try client.head()
+            client.socket.close()
+            try holdfast.waitForHeld(0)
+            let metrics = try holdfast.metrics()
+            #expect(metrics.ended("closed") + metrics.ended("probe") == 1)
+            #expect(metrics.endedInAll == 1)
+        }
+    }
+
+    @Test(arguments: WebServer.Kind.routing)
+    func `behind a routing layer nobody sees that a client has left, and its hold runs out`(
+        kind: WebServer.Kind
+    ) throws {
+        try HoldfastServer.with(HoldfastServer.open + "probe = off\n") { holdfast in
+            try WebServer.with(.nginx, before: holdfast) { inner in
+                try WebServer.with(kind, before: inner) { web in
+                    let client = try HTTPClient(port: web.port)
+                    try client.send("GET", "/push/news?wait=2")
+                    try waitUntil("the request has been held") {
+                        try holdfast.metrics()["holdfast_holds_total"] == 1
+                    }
+                    client.socket.close()
+                    try holdfast.waitForHeld(0)
+                    #expect(try holdfast.metrics().ended("deadline") == 1)
+                }
+            }
+        }
+    }
+}

@@ -1,3 +1,4 @@
+import Glibc
 import Harness
 import Testing
 
@@ -89,6 +90,47 @@ struct DepartureTests {
             }
             let metrics = try holdfast.metrics()
             #expect(metrics["holdfast_holds_total"] == metrics.endedInAll)
+        }
+    }
+
+    @Test(.enabled(if: Tool.usable(.python), "python3 is not installed"))
+    func `ten thousand clients leave at once, and the others get their messages meanwhile`() throws
+    {
+        let count = min(10_000, Place.raiseDescriptorLimit() / 2 / 500 * 500)
+        try Front.nginx.with { web, holdfast in
+            let crowd = try ChildProcess(
+                try Tool.python.path,
+                [
+                    "\(Place.root)/Tests/EndToEndTests/Support/crowd.py", "\(web.port)", "\(count)",
+                    "/push/news?wait=55",
+                ],
+                name: "crowd",
+                directory: holdfast.directory,
+                input: .pipe
+            )
+            for batch in stride(from: 500, through: count, by: 500) {
+                #expect(write(crowd.input, "\n", 1) == 1)
+                try holdfast.waitForHeld(batch)
+            }
+            var cursor = try holdfast.cursor("others")
+            crowd.signal(SIGKILL)
+            let began = ContinuousClock.now
+            var rounds = 0
+            repeat {
+                rounds += 1
+                let client = try HTTPClient(port: web.port)
+                try client.send("GET", "/push/others?wait=25&since=\(cursor)")
+                try holdfast.publish("others", "m\(rounds)")
+                let answer = try client.answer().json
+                #expect(answer["messages"].array.map { $0["data"] } == [.string("m\(rounds)")])
+                cursor = try #require(answer["cursor"].string)
+            } while try holdfast.metrics().held > 0
+            let took = ContinuousClock.now - began
+            print(
+                "\(count) clients left at once: all let go \(took) later, \(rounds) messages to others meanwhile"
+            )
+            #expect(try holdfast.metrics().ended("closed") == count)
+            try waitUntil("their connections are gone") { try holdfast.metrics().connections < 20 }
         }
     }
 

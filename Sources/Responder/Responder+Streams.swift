@@ -15,7 +15,7 @@ extension Responder {
     /// Every so often a live stream says how far it is, so that both sides notice when the other has gone.
     var heartbeatMilliseconds: Int64 { Int64(settings.hold.heartbeatSeconds) * 1000 }
 
-    // MARK: Replaying
+    // MARK: Opening
 
     /// A stream over HTTP.
     func serve(_ request: StreamRequest, _ requester: Requester) {
@@ -57,175 +57,8 @@ extension Responder {
         if isStopping { endReplay(replay, .shutdown) } else { advance(replay) }
     }
 
-    var replayCount: Int { replays.values.reduce(0) { $0 + $1.count } }
-
-    /// Whether some stream of this connection is not live.
-    func isReplaying(_ descriptor: Int32) -> Bool { replays[descriptor] != nil }
-
-    func endReplays(of descriptor: Int32) {
-        metrics[.closed] += UInt64(replays.removeValue(forKey: descriptor)?.count ?? 0)
-    }
-
-    private func remove(_ replay: Replay) {
-        let descriptor = replay.requester.connection
-        replays[descriptor]?.removeAll { $0 === replay }
-        if replays[descriptor]?.isEmpty == true { replays[descriptor] = nil }
-    }
-
-    /// The peer has taken what was sent.
-    func resumeReplays(of descriptor: Int32) {
-        replaysDue += (replays[descriptor] ?? []).filter { $0.isWaiting }
-    }
-
-    /// Goes on with those that have had their share of a turn, or whose peer has read.
-    func advanceReplays() {
-        let due = replaysDue
-        replaysDue = []
-        for replay in due where isCurrent(replay) { advance(replay) }
-    }
-
-    private func isCurrent(_ replay: Replay) -> Bool {
-        let descriptor = replay.requester.connection
-        return replays[descriptor]?.contains { $0 === replay } == true
-            && connections[Int(descriptor)].generation == replay.generation
-            && connections[Int(descriptor)].isOpen
-    }
-
-    /// Reads and sends until there is nothing more, or the peer has enough for now.
-    private func advance(_ replay: Replay) {
-        replay.isWaiting = false
-        for _ in 0..<4 {
-            guard isCurrent(replay), let tail else { return }
-            guard unsentBytes(replay.requester.connection) == 0 else {
-                replay.isWaiting = true
-                return
-            }
-            switch replay.position {
-            case .start(.now):
-                greet(replay, at: Cursor(epoch: tail.epochs.current, offset: tail.head))
-                return goLive(replay)
-            case .start(.history(let start)):
-                return ask(replay, start, .reading(gap: nil))
-            case .start(.cursor(let cursor)):
-                switch tail.epochs.verdict(on: cursor, head: tail.head) {
-                case .valid: replay.position = .cursor(cursor)
-                // Another process may be ahead.
-                case .future, .restarted: return ask(replay, .newest, .lookAhead)
-                }
-            case .cursor(let cursor):
-                guard let offset = judge(cursor, replay) else { return }
-                let reading = tail.read(
-                    replay.stream.channels,
-                    after: offset,
-                    messageLimit: Replay.pieceMessages,
-                    byteLimit: Replay.pieceBytes,
-                    now: log.retentionMilliseconds()
-                )
-                guard let reading else { return ask(replay, .after(offset), .reading(gap: nil)) }
-                if !send(reading, from: cursor, replay) { return }
-            }
-        }
-        replaysDue.append(replay)
-    }
-
-    /// Where a cursor that was known once stands in the log as it is now.
-    private func judge(_ cursor: Cursor, _ replay: Replay) -> Offset? {
-        guard let tail else { return nil }
-        switch tail.epochs.verdict(on: cursor, head: tail.head) {
-        case .valid(let offset): return offset
-        case .restarted(let resume):
-            replay.owedGap = .restarted
-            return resume
-        case .future:
-            replay.owedGap = .future
-            return tail.head
-        }
-    }
-
-    private func ask(_ replay: Replay, _ start: HistoryStart, _ question: Pending.Question) {
-        guard let tail else { return }
-        var start = start
-        if case .last(let count) = start {
-            start = .last(min(count, settings.limits.answerMessages))
-        }
-        let work = Pending.Work.replay(replay, question, tail.epochs.current)
-        let ticket = wait(replay.requester, work, seconds: 30)
-        read(
-            .history(
-                HistoryRequest(
-                    ticket: ticket,
-                    channels: replay.stream.channels,
-                    start: start,
-                    messageLimit: Replay.pieceMessages,
-                    byteLimit: Replay.pieceBytes
-                )
-            )
-        )
-    }
-
-    func replayRead(
-        _ replay: Replay,
-        _ question: Pending.Question,
-        _ epoch: Epoch,
-        _ outcome: Result<HistoryReading, LogFailure>
-    ) {
-        guard isCurrent(replay), let tail else {
-            // It ended while the log was asked; nothing else may keep its connection.
-            return dropIfDone(replay.requester.connection)
-        }
-        // The log was replaced meanwhile: the position is judged anew, and what was read is of no use.
-        guard tail.epochs.current == epoch else { return advance(replay) }
-        guard case .success(let reading) = outcome else { return endReplay(replay, .unavailable) }
-        if case .lookAhead = question {
-            // What the log knows has been told by now: the verdict stands.
-            if case .start(.cursor(let cursor)) = replay.position {
-                replay.position = .cursor(cursor)
-            }
-            return advance(replay)
-        }
-        let begin = reading.messages.first?.offset.previous ?? reading.scanned
-        let cursor = replay.cursor ?? Cursor(epoch: epoch, offset: begin)
-        if send(reading, from: cursor, replay) { advance(replay) }
-    }
-
-    /// Sends a piece. Whether there is more to read.
-    ///
-    /// - Parameter cursor: where it begins, before the gap that it may tell: whoever is cut off between the greeting and the
-    ///   gap comes back with it, and is told again.
-    private func send(_ reading: HistoryReading, from cursor: Cursor, _ replay: Replay) -> Bool {
-        guard let tail else { return false }
-        greet(replay, at: cursor)
-        var told = reading
-        if let owed = replay.owedGap {
-            told = reading.told(of: owed)
-            replay.owedGap = nil
-        } else if let through = reading.gapThrough, through <= replay.toldThrough {
-            // Told with an earlier piece: the mark lies beyond several.
-            told = reading.withoutGap
-        }
-        replay.toldThrough = max(replay.toldThrough, reading.gapThrough ?? .start)
-        let bytes = replay.stream.chunk(told, epoch: tail.epochs.current)
-        replay.position = .cursor(Cursor(epoch: tail.epochs.current, offset: reading.scanned))
-        guard bytes.isEmpty || sendPart(bytes, replay.stream, to: replay.requester) else {
-            return false
-        }
-        guard reading.more || reading.scanned < tail.head else {
-            goLive(replay)
-            return false
-        }
-        return true
-    }
-
-    private func greet(_ replay: Replay, at cursor: Cursor) {
-        guard !replay.isGreeted else { return }
-        replay.isGreeted = true
-        let bytes = replay.head + replay.stream.hello(at: cursor)
-        _ = sendPart(bytes, replay.stream, to: replay.requester)
-        greeted(replay.requester.connection)
-    }
-
     /// The stream stands at the tail's head.
-    private func goLive(_ replay: Replay) {
+    func goLive(_ replay: Replay) {
         let requester = replay.requester
         remove(replay)
         guard connections[Int(requester.connection)].isOpen else { return }
@@ -395,11 +228,11 @@ extension Responder {
     }
 
     /// Streams over HTTP travel in records, those of the bus socket as they are.
-    private func encode(_ bytes: [UInt8], _ stream: StreamSubscription) -> EncodedAnswer {
+    func encode(_ bytes: [UInt8], _ stream: StreamSubscription) -> EncodedAnswer {
         stream.form.isFramed ? codec.encodePart(bytes) : EncodedAnswer(bytes: bytes)
     }
 
-    private func sendPart(
+    func sendPart(
         _ bytes: [UInt8],
         _ stream: StreamSubscription,
         to requester: Requester

@@ -56,14 +56,14 @@ extension Responder {
                 logger.warning("the pipe \(reader.settings.path) was replaced; using the new one")
                 if isServing { epoll.remove(reader.pipe.descriptor) }
                 (reader.pipe, reader.interface) = (anew.pipe, anew.interface)
-                (reader.isSkipping, reader.lookAt) = (false, nil)
+                (reader.isSkipping, reader.lookAt, reader.trouble) = (false, nil, "")
                 if isServing {
                     watch(reader)
                     pump(reader)
                 }
             } catch {
-                if pipeTrouble != error.description { logger.error("\(error)") }
-                pipeTrouble = error.description
+                if reader.trouble != error.description { logger.error("\(error)") }
+                reader.trouble = error.description
             }
         }
     }

@@ -104,7 +104,6 @@ package import Reactor
     // Named pipes
     let pipes: [PipeReader]
     var pipeTickets: [UInt64: PipeReader] = [:]
-    var pipeTrouble = ""
 
     // The log's side
     /// Nil until the log is open.

@@ -253,4 +253,26 @@ import Testing
             try server.start()
         }
     }
+
+    @Test func `the trouble of two pipes was told again every second`() throws {
+        let directory = try TestDirectory()
+        let pipes = ["one", "two"].map { directory.file("\($0).pipe") }
+        let sections = pipes.map { "[pipe \($0)]\n" }.joined()
+        try HoldfastServer.with(HoldfastServer.open + sections) { server in
+            server.expectsErrors = true
+            _ = try server.busClient()
+            func errors(_ pipe: String) -> Int {
+                server.errorLines.filter { $0.contains(pipe) }.count
+            }
+            for pipe in pipes { try shell("rm \(pipe) && touch \(pipe)", server) }
+            try waitUntil("both are told") { pipes.allSatisfy { errors($0) > 0 } }
+            try shell("rm \(pipes[1])", server)
+            // By a later look, which also met the first.
+            try waitUntil("the second is back") {
+                server.log.contains("\(pipes[1]) was replaced; using the new one")
+            }
+            #expect(errors(pipes[0]) == 1)
+            try shell("rm \(pipes[0])", server)
+        }
+    }
 }

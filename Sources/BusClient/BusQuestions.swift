@@ -1,15 +1,22 @@
+internal import Glibc
 internal import Reactor
 
 /// Questions on one connection, one after the other.
 package final class BusQuestions {
     private let door: BusDoor
+    private let patienceSeconds: Int
     private var connection: LineConnection?
 
-    package init(_ door: BusDoor) { self.door = door }
+    package init(_ door: BusDoor, patienceSeconds: Int = 10) {
+        self.door = door
+        self.patienceSeconds = patienceSeconds
+    }
 
-    /// Asks, again on a new connection where the old one has ended, and waits for the answer.
+    /// Asks and waits for the answer: again on a new connection where the old one has ended, and again where it is refused
+    /// for now only.
     package func ask(_ command: String) throws -> BusAnswer {
-        let deadline = MonotonicClock.milliseconds() + 10_000
+        let deadline = MonotonicClock.milliseconds() + Int64(patienceSeconds) * 1000
+        var last: BusAnswer?
         while MonotonicClock.milliseconds() < deadline {
             let connection = try connection ?? door.open(until: deadline)
             self.connection = nil
@@ -18,10 +25,14 @@ package final class BusQuestions {
             else { continue }
             self.connection = connection
             let answer = try BusAnswer(line)
-            if let refusal = answer.refusal { throw refusal }
-            return answer
+            guard answer.isPassing else {
+                if let refusal = answer.refusal { throw refusal }
+                return answer
+            }
+            last = answer
+            poll(nil, 0, 250)
         }
-        throw door.silent("no answer within 10 s")
+        throw last?.refusal ?? door.silent("no answer within \(patienceSeconds) s")
     }
 
     /// The channels that this user may read, as `channels` lists them: at most so many.

@@ -76,11 +76,11 @@ package final class Publisher {
         }
     }
 
-    /// A value of an option, whose blanks and percent signs must not be taken for something else.
+    /// A value of an option, in ASCII: its blanks and percent signs must not be taken for something else.
     package static func escaped(_ value: String) -> String {
         var text = ""
         for byte in value.utf8 {
-            if byte > 0x20, byte != 0x25, byte != 0x7F {
+            if (0x21...0x7E).contains(byte), byte != 0x25 {
                 text.unicodeScalars.append(Unicode.Scalar(byte))
             } else {
                 text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)

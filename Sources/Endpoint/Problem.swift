@@ -162,6 +162,12 @@ extension Problem {
         "The path and the query must be valid percent-encoded UTF-8 without NUL."
     )
 
+    /// What came of the body is less than was announced.
+    static let incompleteBody = badRequest(
+        "incomplete_body",
+        "The body ended before as many bytes had come as Content-Length says; nothing of it was taken."
+    )
+
     /// Too many variables or too long ones.
     static let headersTooLarge = Problem(
         .headersTooLarge,

@@ -102,32 +102,45 @@ package enum SystemCalls {
         return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
     }
 
-    /// Writes all of it, however long that takes; false with errno where it fails.
+    /// Writes all of it, however long that takes, also where whoever gave us the descriptor made it non-blocking; false
+    /// with errno where it fails.
     package static func writeAll(_ descriptor: Int32, _ bytes: some Collection<UInt8>) -> Bool {
         var rest = Array(bytes)[...]
         while !rest.isEmpty {
             let count = unsafe rest.withUnsafeBytes {
                 unsafe write(descriptor, $0.baseAddress, $0.count)
             }
-            if count < 0, errno == EINTR { continue }
+            if count < 0, mayTryAgain(descriptor, POLLOUT) { continue }
             guard count > 0 else { return false }
             rest = rest.dropFirst(count)
         }
         return true
     }
 
-    /// Reads what is there, and waits for it; empty at the end, nil with errno where it fails.
+    /// Reads what is there, and waits for it, likewise; empty at the end, nil with errno where it fails.
     package static func readSome(_ descriptor: Int32, atMost limit: Int = 65_536) -> [UInt8]? {
         var failed = false
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
             var got = unsafe read(descriptor, buffer.baseAddress, buffer.count)
-            while got < 0, errno == EINTR {
+            while got < 0, mayTryAgain(descriptor, POLLIN) {
                 got = unsafe read(descriptor, buffer.baseAddress, buffer.count)
             }
             failed = got < 0
             count = max(0, got)
         }
         return failed ? nil : bytes
+    }
+
+    /// Whether the call that just failed was only interrupted, or would have had to wait: what it waits for is there then.
+    private static func mayTryAgain(_ descriptor: Int32, _ event: Int32) -> Bool {
+        switch errno {
+        case EINTR: return true
+        case EAGAIN:
+            var look = pollfd(fd: descriptor, events: Int16(event), revents: 0)
+            _ = unsafe poll(&look, 1, -1)
+            return true
+        default: return false
+        }
     }
 
     /// Sends what fits, without waiting and without SIGPIPE.

@@ -15,6 +15,10 @@ final class BusPeer {
     var deferred: BusRequest?
     /// Nothing more is read: the next answer is the last.
     var isEnding = false
+    /// Something has come that was not looked at to its end: commands may stand there complete.
+    var hasUnlooked = false
+    /// Its sending side is closed: what has come is all there is.
+    var hasEnded = false
     /// Whether it has, or is about to have, a subscription.
     var isSubscribed = false
     /// Between the command and the `hello` of its subscription, commands wait.
@@ -33,7 +37,10 @@ final class BusPeer {
         !isEnding && !isGreeting && deferred == nil && outstanding < Self.outstandingLimit
     }
 
-    var isIdle: Bool { answers.isEmpty && deferred == nil && !isGreeting }
+    /// Whether it is owed nothing.
+    var isIdle: Bool {
+        answers.isEmpty && deferred == nil && !isGreeting && (isEnding || !hasUnlooked)
+    }
 
     /// A place for the answer to the next command.
     func place() -> Int {

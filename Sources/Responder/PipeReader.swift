@@ -27,6 +27,11 @@ final class PipeReader {
     var incompleteBytes = 0
     /// That the log takes nothing was said.
     var saidWaiting = false
+    /// Why it can't be opened anew, as it was said last.
+    var trouble = ""
+    /// Lines refused since the last note in the log of one, the newest of them, and when the next note may come.
+    var refused: (count: Int, sentence: String, beginning: String) = (0, "", "")
+    var refusalNoteAt: Int64 = 0
 
     init(_ settings: PipeSettings, _ limits: LimitSettings) throws(ServingProblem) {
         self.settings = settings

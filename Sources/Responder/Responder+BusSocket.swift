@@ -74,7 +74,9 @@ extension Responder {
     }
 
     func receiveCommands(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) {
-        busPeers[descriptor].map { unsafe $0.reader.receive(bytes) }
+        guard let peer = busPeers[descriptor] else { return }
+        unsafe peer.reader.receive(bytes)
+        peer.hasUnlooked = true
         obey(descriptor)
     }
 
@@ -85,14 +87,21 @@ extension Responder {
             peer.deferred = nil
             act(on: deferred, peer, descriptor)
         }
-        while connections[Int(descriptor)].isOpen, mayGoOn(peer, descriptor),
+        while peer.hasUnlooked, connections[Int(descriptor)].isOpen, mayGoOn(peer, descriptor) {
             let piece = peer.reader.next(
                 lineLimit: busInterface.lineLimit,
                 bodyLimit: busInterface.bodyLimit
             )
-        {
-            metrics.busCommands += 1
-            act(on: busInterface.request(piece, from: peer.identity), peer, descriptor)
+            if let piece {
+                metrics.busCommands += 1
+                act(on: busInterface.request(piece, from: peer.identity), peer, descriptor)
+                continue
+            }
+            peer.hasUnlooked = false
+            // Nothing complete is left; what had begun will not come to its end any more.
+            if peer.hasEnded, let rest = peer.reader.end() {
+                act(on: busInterface.request(rest, from: peer.identity), peer, descriptor)
+            }
         }
         guard connections[Int(descriptor)].isOpen else { return }
         if peer.isPaused, mayGoOn(peer, descriptor) { readLater(descriptor) }
@@ -176,10 +185,9 @@ extension Responder {
     func busPeerEnded(_ descriptor: Int32) {
         if SystemCalls.isGone(descriptor) { return drop(descriptor, .closed) }
         connections[Int(descriptor)].flags.formUnion([.closesWhenIdle, .peerEnded])
-        // Whatever was complete has been taken up before its end is read.
-        if let peer = busPeers[descriptor], let rest = peer.reader.end() {
-            act(on: busInterface.request(rest, from: peer.identity), peer, descriptor)
-        }
-        dropIfDone(descriptor)
+        guard let peer = busPeers[descriptor] else { return }
+        // What has come is done first, now or when the peer may go on: only then is it known what is not complete.
+        (peer.hasEnded, peer.hasUnlooked) = (true, true)
+        obey(descriptor)
     }
 }

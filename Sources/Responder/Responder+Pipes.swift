@@ -42,6 +42,7 @@ extension Responder {
     func stopPipes() {
         pipeTickets = [:]
         for reader in pipes {
+            if reader.refused.count > 0 { noteRefusals(reader) }
             epoll.remove(reader.pipe.descriptor)
             (reader.state, reader.lookAt) = (.idle, nil)
         }
@@ -55,14 +56,14 @@ extension Responder {
                 logger.warning("the pipe \(reader.settings.path) was replaced; using the new one")
                 if isServing { epoll.remove(reader.pipe.descriptor) }
                 (reader.pipe, reader.interface) = (anew.pipe, anew.interface)
-                (reader.isSkipping, reader.lookAt) = (false, nil)
+                (reader.isSkipping, reader.lookAt, reader.trouble) = (false, nil, "")
                 if isServing {
                     watch(reader)
                     pump(reader)
                 }
             } catch {
-                if pipeTrouble != error.description { logger.error("\(error)") }
-                pipeTrouble = error.description
+                if reader.trouble != error.description { logger.error("\(error)") }
+                reader.trouble = error.description
             }
         }
     }
@@ -85,11 +86,16 @@ extension Responder {
     func lookAtDuePipes() {
         for reader in pipes {
             if let lookAt = reader.lookAt, now >= lookAt { pump(reader) }
+            if reader.refused.count > 0, now >= reader.refusalNoteAt { noteRefusals(reader) }
         }
     }
 
     /// When a pipe is to be looked at without being told.
-    var nextPipeLook: Int64? { isServing ? pipes.compactMap(\.lookAt).min() : nil }
+    var nextPipeLook: Int64? {
+        guard isServing else { return nil }
+        return pipes.flatMap { [$0.lookAt, $0.refused.count > 0 ? $0.refusalNoteAt : nil] }
+            .compactMap(\.self).min()
+    }
 
     var isAppendingFromPipes: Bool { pipes.contains { $0.isAppending } }
 
@@ -214,14 +220,19 @@ extension Responder {
 
     private func refuse(_ sentence: String, _ beginning: String, _ reader: PipeReader) {
         metrics.pipeRefusals += 1
-        refusedLines += 1
-        // A writer's mistake shows in each of its lines; one line a second is enough.
-        guard now >= refusalNoteAt else { return }
+        reader.refused = (reader.refused.count + 1, sentence, beginning)
+        // A writer's mistake shows in each of its lines; one note a second is enough.
+        if now >= reader.refusalNoteAt { noteRefusals(reader) }
+    }
+
+    /// Says which line was refused, and how many since the last note.
+    private func noteRefusals(_ reader: PipeReader) {
+        let (count, sentence, beginning) = reader.refused
         var metadata: Logger.Metadata = [
             "pipe": "\(reader.settings.path)", "line": "\(beginning)",
         ]
-        if refusedLines > 1 { metadata["refused"] = "\(refusedLines)" }
+        if count > 1 { metadata["refused"] = "\(count)" }
         logger.warning("a line of a pipe is not published: \(sentence)", metadata: metadata)
-        (refusedLines, refusalNoteAt) = (0, now + 1000)
+        (reader.refused.count, reader.refusalNoteAt) = (0, now + 1000)
     }
 }

@@ -104,10 +104,6 @@ package import Reactor
     // Named pipes
     let pipes: [PipeReader]
     var pipeTickets: [UInt64: PipeReader] = [:]
-    var pipeTrouble = ""
-    /// Refused since the last line in the log.
-    var refusedLines = 0
-    var refusalNoteAt: Int64 = 0
 
     // The log's side
     /// Nil until the log is open.

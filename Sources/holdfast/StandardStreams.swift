@@ -53,12 +53,14 @@ enum StandardInput {
         return bytes
     }
 
-    static func all() throws -> [UInt8] {
+    /// All of it; nil as soon as there is more than the limit.
+    static func all(atMost limit: Int) throws -> [UInt8]? {
         var bytes: [UInt8] = []
-        while true {
+        while bytes.count <= limit {
             let next = try next()
             if next.isEmpty { return bytes }
             bytes += next
         }
+        return nil
     }
 }

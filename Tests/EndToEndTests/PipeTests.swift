@@ -232,4 +232,47 @@ import Testing
         #expect(try server.process?.wait() == .exited(1))
         #expect(server.log.contains("\(path) is not a named pipe"))
     }
+
+    @Test func `one pipe's refused lines kept those of another out of the log`() throws {
+        let directory = try TestDirectory()
+        let pipes = ["one", "two"].map { directory.file("\($0).pipe") }
+        let sections = pipes.map { "[pipe \($0)]\n" }.joined()
+        try HoldfastServer.with(HoldfastServer.open + sections) { server in
+            _ = try server.busClient()
+            try shell("printf 'bad 1\nbad 2\nbad 3\n' > \(pipes[0])", server)
+            try shell("printf 'bad 4\n' > \(pipes[1])", server)
+            // Nothing follows.
+            try waitUntil("all are told") {
+                server.log.contains("line=bad 4 pipe=\(pipes[1])")
+                    && server.log.contains("line=bad 3 pipe=\(pipes[0]) refused=2")
+            }
+            try shell("printf 'bad 5\nbad 6\n' > \(pipes[0])", server)
+            try waitUntil("refused") { try server.metrics()["holdfast_pipe_refusals_total"] == 6 }
+            _ = try server.stop()
+            #expect(server.log.contains("line=bad 6"))
+            try server.start()
+        }
+    }
+
+    @Test func `the trouble of two pipes was told again every second`() throws {
+        let directory = try TestDirectory()
+        let pipes = ["one", "two"].map { directory.file("\($0).pipe") }
+        let sections = pipes.map { "[pipe \($0)]\n" }.joined()
+        try HoldfastServer.with(HoldfastServer.open + sections) { server in
+            server.expectsErrors = true
+            _ = try server.busClient()
+            func errors(_ pipe: String) -> Int {
+                server.errorLines.filter { $0.contains(pipe) }.count
+            }
+            for pipe in pipes { try shell("rm \(pipe) && touch \(pipe)", server) }
+            try waitUntil("both are told") { pipes.allSatisfy { errors($0) > 0 } }
+            try shell("rm \(pipes[1])", server)
+            // By a later look, which also met the first.
+            try waitUntil("the second is back") {
+                server.log.contains("\(pipes[1]) was replaced; using the new one")
+            }
+            #expect(errors(pipes[0]) == 1)
+            try shell("rm \(pipes[0])", server)
+        }
+    }
 }

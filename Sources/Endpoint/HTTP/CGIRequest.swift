@@ -10,6 +10,7 @@ package struct CGIRequest: Sendable {
     package private(set) var scriptName: String?
     package private(set) var pathInfo: String?
     package private(set) var contentType: String?
+    package private(set) var contentLength: String?
     package private(set) var contentEncoding: String?
     package private(set) var accept: String?
     package private(set) var prefer: String?
@@ -52,6 +53,10 @@ package struct CGIRequest: Sendable {
     /// The body was over the framing's limit and was not kept.
     package var bodyDropped = false
 
+    /// Fewer bytes came than CONTENT_LENGTH says, so that the upload was cut off on its way. Where it is no number, as the
+    /// -1 with which some servers pass a chunked body on, the end of STDIN is the truth.
+    var isCutOff: Bool { !bodyDropped && (contentLength?.wholeNumber ?? 0) > body.count }
+
     package init() {}
 
     /// Takes one variable in; the last one of a name counts. What is not UTF-8 is repaired, and in path and
@@ -92,6 +97,8 @@ package struct CGIRequest: Sendable {
                 unsafe method = text(value)
             } else if unsafe name.spells("REQUEST_SCHEME") {
                 unsafe scheme = text(value)
+            } else if unsafe name.spells("CONTENT_LENGTH") {
+                unsafe contentLength = text(value)
             } else if unsafe name.spells("HOLDFAST_WRITE") {
                 unsafe write = text(value)
             } else if unsafe name.spells("HOLDFAST_PROBE") {

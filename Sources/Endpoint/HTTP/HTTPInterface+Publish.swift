@@ -15,6 +15,7 @@ extension HTTPInterface {
             let isBatch = request.contentType.flatMap { MediaType($0) }?.essence == MediaType.lines
             throw isBatch ? .batchTooLarge(settings.limits) : .messageTooLarge(settings.limits)
         }
+        if request.isCutOff { throw .incompleteBody }
         let options = try PublishOptions(
             timeToLive: request.timeToLive,
             topic: request.topic,

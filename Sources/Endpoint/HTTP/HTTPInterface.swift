@@ -169,6 +169,7 @@ package struct HTTPInterface: Sendable {
             )
         }
         if request.bodyDropped { throw .batchTooLarge(settings.limits) }
+        if request.isCutOff { throw .incompleteBody }
         var query = query
         let body = request.body
         query.take(body: body.span)

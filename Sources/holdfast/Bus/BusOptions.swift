@@ -24,12 +24,16 @@ struct BusOptions: ParsableArguments {
     )
     var socket: String?
 
-    /// - Returns: the way to the bus; the process is prepared for pipelines.
-    func door() throws -> BusDoor {
+    /// The way to the bus.
+    func door() throws -> BusDoor { try doorAndLimit().door }
+
+    /// The way to the bus, and how many bytes it takes at once: what any ini file may allow where ours is not known.
+    func doorAndLimit() throws -> (door: BusDoor, bodyLimit: Int) {
         if let socket {
-            return BusDoor(path: socket, settings: nil) {
+            let door = BusDoor(path: socket, settings: nil) {
                 throw BusClientError.absent("only the socket is known")
             }
+            return (door, 64 << 20)
         }
         let settings: Settings
         do {
@@ -43,9 +47,10 @@ struct BusOptions: ParsableArguments {
         guard let path = settings.bus.socket else {
             throw BusClientError.absent("socket = none in \(config): there is no bus socket")
         }
-        return BusDoor(path: path, settings: settings.bus) {
+        let door = BusDoor(path: path, settings: settings.bus) {
             try DirectBus.connect(settings)
         }
+        return (door, max(settings.limits.messageBytes, settings.limits.batchBytes))
     }
 
     /// Runs a command's body and ends the process with the code its error asks for.

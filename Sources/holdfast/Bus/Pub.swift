@@ -70,18 +70,24 @@ struct Pub: ParsableCommand {
         guard contentType == nil || !json && !lines else {
             throw ValidationError("--content-type is for one message that is not --json.")
         }
-        guard timeout > 0 else { throw ValidationError("--timeout is at least 1.") }
+        guard (1...86_400).contains(timeout) else {
+            throw ValidationError("--timeout is 1 to 86400.")
+        }
     }
 
     func run() throws {
         try BusOptions.exiting {
-            let publisher = Publisher(try bus.door(), timeoutSeconds: timeout)
-            if lines { return try publishLines(publisher) }
+            let (door, bodyLimit) = try bus.doorAndLimit()
+            let publisher = Publisher(door, timeoutSeconds: timeout)
+            if lines { return try publishLines(publisher, bodyLimit) }
             var body: [UInt8]
             if let text, text != "-" {
                 body = Array(text.utf8)
             } else {
-                body = try StandardInput.all()
+                guard let input = try StandardInput.all(atMost: bodyLimit + 1) else {
+                    throw Self.tooLarge(bodyLimit)
+                }
+                body = input
                 // What a shell adds to the end of a text is not part of it.
                 if contentType == nil, body.last == 0x0A { body.removeLast() }
             }
@@ -95,6 +101,13 @@ struct Pub: ParsableCommand {
                 )
             )
         }
+    }
+
+    private static func tooLarge(_ limit: Int) -> BusClientError {
+        .refused(
+            code: "message_too_large",
+            detail: "The bus takes at most \(limit) bytes at once; see [limits] in the ini file."
+        )
     }
 
     private func options(contentType: String? = nil) -> [String] {
@@ -111,35 +124,37 @@ struct Pub: ParsableCommand {
     // MARK: Lines
 
     /// As many lines as have come go together, so that a slow writer's are on their way at once and a fast one's are many.
-    private func publishLines(_ publisher: Publisher) throws {
-        var input = LineInput()
+    private func publishLines(_ publisher: Publisher, _ lineLimit: Int) throws {
+        // In a batch of JSON the bus passes empty lines over; one alone would be refused, so they do not go there.
+        var input = LineInput(lineLimit: lineLimit, skipsEmptyLines: json)
         var refused = false
-        while let batch = try input.next() {
+        func publish(_ lines: [LineInput.Line]) throws {
             do {
-                say(try put(batch, publisher))
-            } catch BusClientError.refused(let code, let detail) {
+                say(try put(lines, publisher))
+            } catch let error as BusClientError {
+                guard case .refused = error else { throw error }
                 // One bad line has refused them all: each for itself.
-                guard batch.lines.count > 1 else {
-                    StandardError.write("holdfast: line \(batch.first): \(detail) (\(code))")
+                guard lines.count > 1 else {
+                    StandardError.write("holdfast: line \(lines[0].number): \(error)")
                     refused = true
-                    continue
+                    return
                 }
-                for (index, line) in batch.lines.enumerated() {
-                    let one = LineInput.Batch(first: batch.first + index, lines: [line])
-                    do {
-                        say(try put(one, publisher))
-                    } catch BusClientError.refused(let code, let detail) {
-                        StandardError.write("holdfast: line \(one.first): \(detail) (\(code))")
-                        refused = true
-                    }
-                }
+                for line in lines { try publish([line]) }
+            }
+        }
+        while let piece = try input.next() {
+            switch piece {
+            case .lines(let lines): try publish(lines)
+            case .tooLong(let number):
+                StandardError.write("holdfast: line \(number): \(Self.tooLarge(lineLimit))")
+                refused = true
             }
         }
         if refused { throw ExitCode(1) }
     }
 
-    private func put(_ batch: LineInput.Batch, _ publisher: Publisher) throws -> BusAnswer {
-        let body = batch.lines.reduce(into: [UInt8]()) { $0 += $1 + [0x0A] }
+    private func put(_ lines: [LineInput.Line], _ publisher: Publisher) throws -> BusAnswer {
+        let body = lines.reduce(into: [UInt8]()) { $0 += $1.text + [0x0A] }
         let kind = json ? ["content-type=application/x-ndjson"] : ["split=lines"]
         return try publisher.put(
             body,
@@ -147,59 +162,5 @@ struct Pub: ParsableCommand {
             options: kind + options(),
             waitsForQuota: true
         )
-    }
-}
-
-/// Standard input, line by line, as many at a time as are there.
-struct LineInput {
-    struct Batch {
-        /// The number of the first line, counted from 1.
-        let first: Int
-        let lines: [[UInt8]]
-    }
-
-    private var unread: [UInt8] = []
-    private var hasEnded = false
-    private var taken = 0
-
-    /// Bounds of a batch; a longer line goes alone.
-    private static let lineCount = 64
-    private static let byteCount = 49_152
-
-    /// At least one line, waited for; nil at the end.
-    mutating func next() throws -> Batch? {
-        while true {
-            let lines = takeLines()
-            if !lines.isEmpty {
-                defer { taken += lines.count }
-                return Batch(first: taken + 1, lines: lines)
-            }
-            if hasEnded { return nil }
-            let bytes = try StandardInput.next()
-            unread += bytes
-            hasEnded = bytes.isEmpty
-        }
-    }
-
-    private mutating func takeLines() -> [[UInt8]] {
-        var lines: [[UInt8]] = []
-        var at = 0
-        var bytes = 0
-        while lines.count < Self.lineCount {
-            guard let end = unread[at...].firstIndex(of: 0x0A) else {
-                // The last line may lack its end.
-                if hasEnded, at < unread.count {
-                    lines.append(Array(unread[at...]))
-                    at = unread.count
-                }
-                break
-            }
-            bytes += end - at + 1
-            if bytes > Self.byteCount, !lines.isEmpty { break }
-            lines.append(Array(unread[at..<end]))
-            at = end + 1
-        }
-        unread.removeFirst(at)
-        return lines
     }
 }

@@ -54,6 +54,18 @@ struct Status {
         ]
     }
 
+    /// Whether the same processes are counted as in an earlier status, each of them alive since.
+    func counts(theSameAs earlier: Status) -> Bool {
+        func uptimes(_ status: Status) -> [Int: Int] {
+            status.processes.reduce(into: [:]) {
+                $0[$1["pid"] as? Int ?? 0] = $1["uptime_seconds"] as? Int ?? 0
+            }
+        }
+        let (now, then) = (uptimes(self), uptimes(earlier))
+        return now.count == then.count
+            && now.allSatisfy { pid, seconds in then[pid].map { $0 <= seconds } ?? false }
+    }
+
     var text: [String] {
         let width = lines.map(\.0.count).max() ?? 0
         let facts = lines.map { name, value in

@@ -65,7 +65,7 @@ enum ChannelCompletion {
         -> [String]
     {
         guard let options = try? BusOptions.parse([]), let door = try? options.door(),
-            let answer = try? BusQuestions(door).ask("channels")
+            let answer = try? BusQuestions(door, patienceSeconds: 1).ask("channels")
         else { return [] }
         let channels: [[String: Any]] = answer["channels"] ?? []
         return channels.compactMap { $0["channel"] as? String }.filter { $0.hasPrefix(prefix) }

@@ -61,7 +61,7 @@ struct Sub: ParsableCommand {
 
     func validate() throws {
         if let count, count < 1 { throw ValidationError("--count is at least 1.") }
-        guard since.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        guard !since.isEmpty, since.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw ValidationError("--since is a cursor, now, first, last:N, or age:10m.")
         }
     }
@@ -118,13 +118,22 @@ struct Sub: ParsableCommand {
 
     // MARK: Cursor file
 
+    /// Where the last run ended; `--since` for a first one, which finds no file, or an empty one that somebody made.
     private func start() throws -> String {
-        guard let cursorFile, let data = FileManager.default.contents(atPath: cursorFile) else {
+        guard let cursorFile, FileManager.default.fileExists(atPath: cursorFile) else {
             return since
         }
-        let kept = String(decoding: data, as: UTF8.self).trimmingCharacters(
-            in: .whitespacesAndNewlines
-        )
+        // Anything but a cursor would become other words of the command.
+        let data = FileManager.default.contents(atPath: cursorFile)
+        let kept = data.flatMap { String(validating: $0, as: UTF8.self) }?
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        guard let kept, kept.isEmpty || Cursor(kept) != nil else {
+            StandardError.write(
+                "holdfast: \(cursorFile) \(data == nil ? "cannot be read" : "does not hold a cursor"); remove it to begin "
+                    + "with --since, or name another --cursor-file"
+            )
+            throw ExitCode(EX_CONFIG)
+        }
         return kept.isEmpty ? since : kept
     }
 

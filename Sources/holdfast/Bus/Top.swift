@@ -23,7 +23,10 @@ struct Top: ParsableCommand {
     private static let channelLimit = 10_000
 
     func validate() throws {
-        guard interval > 0 else { throw ValidationError("--interval is at least 1.") }
+        guard (1...86_400).contains(interval) else {
+            throw ValidationError("--interval is 1 to 86400.")
+        }
+        if let count, count < 1 { throw ValidationError("--count is at least 1.") }
     }
 
     func run() throws {
@@ -66,17 +69,17 @@ struct Top: ParsableCommand {
     }
 }
 
-/// What happened a second between two looks.
+/// What happened a second between two looks; nothing is known where the processes that were counted are not the same, for
+/// one that comes brings all it has counted in its life, and one that goes takes it away.
 private struct Rates {
-    private var deliveries = 0.0
-    private var messages = 0.0
-    private var requests = 0.0
+    private var deliveries: Double?
+    private var messages: Double?
+    private var requests: Double?
     private var endings: [(name: String, rate: Double)] = []
 
     init(_ status: Status, since before: (status: Status, at: Int64)?) {
-        guard let before else { return }
+        guard let before, status.counts(theSameAs: before.status) else { return }
         let seconds = Double(max(1, MonotonicClock.milliseconds() - before.at)) / 1000
-        // A process that was started anew counts from zero.
         func rate(_ now: Int, _ then: Int) -> Double { Double(max(0, now - then)) / seconds }
         deliveries = rate(status.deliveries, before.status.deliveries)
         messages = rate(status.messages, before.status.messages)
@@ -88,7 +91,9 @@ private struct Rates {
     }
 
     func line(_ status: Status) -> String {
-        func text(_ rate: Double) -> String { String(format: rate < 10 ? "%.1f" : "%.0f", rate) }
+        func text(_ rate: Double?) -> String {
+            rate.map { String(format: $0 < 10 ? "%.1f" : "%.0f", $0) } ?? "-"
+        }
         var line =
             "held \(status.held)  published \(text(messages))/s  delivered \(text(deliveries))/s"
         line += "  requests \(text(requests))/s"

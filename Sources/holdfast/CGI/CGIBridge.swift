@@ -32,7 +32,11 @@ struct CGIBridge {
             )
             return EX_UNAVAILABLE
         }
-        return passOn(connection, parent)
+        guard let bodyLength else {
+            refuseBody("CONTENT_LENGTH is no number.")
+            return EX_DATAERR
+        }
+        return passOn(connection, bodyLength, parent)
     }
 
     // MARK: To the responder
@@ -78,21 +82,39 @@ struct CGIBridge {
             + Record.stream(Record.params, id: 1, pairs) + Record.record(Record.params, id: 1, [])
     }
 
-    /// Bytes of STDIN: as many as CONTENT_LENGTH says, or to the end where the server passes a chunked body on.
-    private var bodyLength: Int {
-        let length = unsafe getenv("CONTENT_LENGTH").flatMap { unsafe Int(String(cString: $0)) }
-        let isChunked = unsafe getenv("HTTP_TRANSFER_ENCODING") != nil
-        return max(0, length ?? (isChunked ? .max : 0))
+    /// How much of standard input is the body.
+    private enum BodyLength {
+        case bytes(Int)
+        /// A chunked body that the server passes on.
+        case toTheEnd
+    }
+
+    /// As CONTENT_LENGTH says; nil where that is no number. Empty and -1 are as good as none.
+    private var bodyLength: BodyLength? {
+        let text = unsafe getenv("CONTENT_LENGTH").map { unsafe String(cString: $0) } ?? ""
+        if text.isEmpty || text == "-1" {
+            return unsafe getenv("HTTP_TRANSFER_ENCODING") != nil ? .toTheEnd : .bytes(0)
+        }
+        guard let number = Int(text), number >= 0 else { return nil }
+        return .bytes(number)
     }
 
     // MARK: Both ways
 
-    private func passOn(_ connection: Int32, _ parent: pid_t) -> Int32 {
+    private func passOn(
+        _ connection: Int32,
+        _ bodyLength: BodyLength,
+        _ parent: pid_t
+    ) -> Int32 {
         var stream = RecordStream()
         var hasAnswered = false
         // What the responder has not taken yet, and how much of the body is still to be read; nil when it is complete.
         var unsent = request[...]
-        var left: Int? = bodyLength
+        var left: Int?
+        switch bodyLength {
+        case .bytes(let count): left = count
+        case .toTheEnd: left = .max
+        }
         while true {
             if unsent.isEmpty, left == 0 {
                 unsent = Record.record(Record.stdin, id: 1, [])[...]
@@ -119,8 +141,20 @@ struct CGIBridge {
             }
             if looks[2].revents != 0, let most = left {
                 let bytes = SystemCalls.readSome(0, atMost: min(most, 32_768)) ?? []
-                left = bytes.isEmpty ? 0 : most - bytes.count
-                if !bytes.isEmpty { unsent = Record.record(Record.stdin, id: 1, bytes[...])[...] }
+                if !bytes.isEmpty {
+                    unsent = Record.record(Record.stdin, id: 1, bytes[...])[...]
+                    left = most - bytes.count
+                } else if case .toTheEnd = bodyLength {
+                    left = 0
+                } else {
+                    // Without the end of STDIN, which never goes out, it is no request.
+                    if !hasAnswered {
+                        refuseBody(
+                            "The body ended before as many bytes had come as Content-Length says; nothing of it was taken."
+                        )
+                    }
+                    return EX_DATAERR
+                }
             }
             if looks[0].revents & Int16(POLLOUT) != 0 {
                 switch unsafe unsent.withUnsafeBytes({ unsafe SystemCalls.send(connection, $0) }) {
@@ -140,7 +174,12 @@ struct CGIBridge {
                 switch piece {
                 case .output(let bytes):
                     hasAnswered = true
-                    guard SystemCalls.writeAll(1, bytes) else { return 0 }
+                    guard SystemCalls.writeAll(1, bytes) else {
+                        StandardError.write(
+                            "holdfast cgi: cannot write: \(SystemError.sentence(of: errno))"
+                        )
+                        return EX_IOERR
+                    }
                 case .error(let bytes): _ = SystemCalls.writeAll(2, bytes)
                 case .end(_, let status):
                     if status != 0, !hasAnswered { refuse("The service takes no more requests.") }
@@ -165,13 +204,28 @@ struct CGIBridge {
 
     /// Answers 503 with a sentence, without quotation marks; the server's log is told more.
     private func refuse(_ sentence: String, _ more: String = "") {
+        refuse("503 Service Unavailable", "away", sentence, more, fields: "Retry-After: 2\r\n")
+    }
+
+    /// The body is not what the request said of it.
+    private func refuseBody(_ sentence: String) {
+        refuse("400 Bad Request", "incomplete_body", sentence)
+    }
+
+    private func refuse(
+        _ status: String,
+        _ code: String,
+        _ sentence: String,
+        _ more: String = "",
+        fields: String = ""
+    ) {
         StandardError.write("holdfast cgi: \(sentence) \(more)")
         let body =
-            "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"away\","
-            + "\"detail\":\"\(sentence)\"}\n"
+            "{\"type\":\"about:blank\",\"title\":\"\(status.dropFirst(4))\",\"status\":\(status.prefix(3)),"
+            + "\"code\":\"\(code)\",\"detail\":\"\(sentence)\"}\n"
         let head =
-            "Status: 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-            + "Cache-Control: no-store\r\nRetry-After: 2\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+            "Status: \(status)\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\(fields)"
+            + "Content-Length: \(body.utf8.count)\r\n\r\n"
         _ = SystemCalls.writeAll(1, Array((head + body).utf8))
     }
 }

@@ -68,11 +68,13 @@ let package = Package(
             dependencies: ["Bus", "Configuration", "Endpoint", "Reactor", "CLinux"],
             swiftSettings: settings
         ),
+        // What `holdfast doctor` has seen of a site → what is wrong there. Pure.
+        .target(name: "Diagnosis", swiftSettings: settings),
         .executableTarget(
             name: "holdfast",
             dependencies: [
-                "Bus", "BusClient", "Channels", "Configuration", "FastCGI", "Reactor", "Responder",
-                "CLinux",
+                "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "FastCGI", "Reactor",
+                "Responder", "CLinux",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -100,6 +102,7 @@ let package = Package(
             dependencies: ["FastCGI", "CLibFCGI", "CLinux"],
             swiftSettings: common
         ),
+        .testTarget(name: "DiagnosisTests", dependencies: ["Diagnosis"], swiftSettings: common),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: common),
         .testTarget(
             name: "BusTests",

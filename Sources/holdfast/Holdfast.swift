@@ -42,7 +42,7 @@ struct Holdfast: ParsableCommand {
         version: Version.current,
         subcommands: [
             Serve.self, Check.self, Pub.self, Sub.self, StatusCommand.self, ChannelsCommand.self,
-            Top.self, LogCommand.self, CGICommand.self, BenchLog.self,
+            Top.self, LogCommand.self, Doctor.self, CGICommand.self, BenchLog.self,
         ],
         defaultSubcommand: Serve.self
     )

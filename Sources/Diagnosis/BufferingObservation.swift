@@ -1,0 +1,61 @@
+/// Whether a part of an answer reaches the client before its end.
+package struct BufferingObservation: Sendable {
+    /// What of an answer came while it was not complete.
+    package enum Part: Equatable, Sendable {
+        case body, headAlone
+        case nothing(seconds: Int)
+        /// There was no such answer: streams may be unknown, the channel closed.
+        case refused(status: Int)
+    }
+
+    package var stream: Part
+    package var hold: Part?
+    /// The ini file has every hold begin with its head.
+    package var beginsEarly = false
+
+    package init(stream: Part, hold: Part?, beginsEarly: Bool = false) {
+        self.stream = stream
+        self.hold = hold
+        self.beginsEarly = beginsEarly
+    }
+
+    package func finding(behind server: FrontEnd) -> Finding {
+        switch stream {
+        case .body: return Finding(.buffering, .ok, "The first event of a stream comes at once.")
+        case .headAlone:
+            return problem("of a stream only the head reaches the client before its end", server)
+        case .nothing(let seconds):
+            return problem("nothing of a stream reaches the client within \(seconds) s", server)
+        case .refused: break
+        }
+        switch hold {
+        case .body:
+            return Finding(.buffering, .ok, "The first byte of a held answer comes before its end.")
+        case .headAlone:
+            return Finding(.buffering, .ok, "The head of a held answer comes before its end.")
+        case .nothing(let seconds) where beginsEarly:
+            return problem(
+                "the head of a held answer is sent early, but does not reach the client within \(seconds) s",
+                server
+            )
+        case .nothing:
+            return Finding(
+                .buffering,
+                .unknown,
+                "This front end is not probed: nothing of a held answer is sent before its end."
+            )
+        case .refused(let status):
+            return Finding(.buffering, .unknown, "No request is held (\(status)).")
+        case nil: return Finding(.buffering, .unknown, "No channel is open to this request.")
+        }
+    }
+
+    private func problem(_ sentence: String, _ server: FrontEnd) -> Finding {
+        Finding(
+            .buffering,
+            .problem,
+            "Answers are kept back on the way: \(sentence).",
+            Remedy.buffers.advice(for: server)
+        )
+    }
+}

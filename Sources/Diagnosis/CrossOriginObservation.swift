@@ -1,0 +1,68 @@
+/// What a page of another origin may do.
+package struct CrossOriginObservation: Sendable {
+    package let origin: String
+    /// Of a read with that origin.
+    package let answer: AnswerHead?
+    /// Of a browser's question before a publish, without credentials as browsers ask it.
+    package let preflight: AnswerHead?
+
+    package init(origin: String, answer: AnswerHead?, preflight: AnswerHead?) {
+        self.origin = origin
+        self.answer = answer
+        self.preflight = preflight
+    }
+
+    package func finding(behind server: FrontEnd) -> Finding {
+        guard let answer, let preflight else {
+            return Finding(.crossOrigin, .unknown, "No answer to a request with an Origin.")
+        }
+        let allowed = answer.all("access-control-allow-origin")
+        if allowed.count > 1 || preflight.all("access-control-allow-origin").count > 1 {
+            return problem(
+                "Access-Control-Allow-Origin comes more than once, which browsers refuse",
+                Remedy.ownCrossOriginFields.advice(for: server)
+            )
+        }
+        guard let value = allowed.first else {
+            return problem(
+                "pages of \(origin) may not read answers",
+                ["origins = \(origin)   (in [cors] of holdfast.ini)"]
+            )
+        }
+        guard value == origin || value == "*" else {
+            return problem(
+                "pages of \(origin) may not read answers, which are for \(value)",
+                Remedy.ownCrossOriginFields.advice(for: server)
+            )
+        }
+        guard (200..<300).contains(preflight.status) else {
+            return problem(
+                "the preflight of a publish is answered \(preflight.status)",
+                Remedy.refusesPreflight.advice(for: server)
+            )
+        }
+        guard preflight["access-control-allow-methods"]?.contains("POST") == true,
+            preflight["access-control-allow-headers"] != nil
+        else {
+            return problem(
+                "the preflight of a publish is not answered by Holdfast",
+                Remedy.ownCrossOriginFields.advice(for: server)
+            )
+        }
+        let credentials = value == "*" ? ", without credentials" : ""
+        return Finding(
+            .crossOrigin,
+            .ok,
+            "Pages of \(origin) may read and ask to publish\(credentials)."
+        )
+    }
+
+    private func problem(_ sentence: String, _ advice: [String]) -> Finding {
+        Finding(
+            .crossOrigin,
+            .problem,
+            sentence.prefix(1).uppercased() + sentence.dropFirst() + ".",
+            advice
+        )
+    }
+}

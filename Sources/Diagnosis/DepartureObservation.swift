@@ -1,0 +1,111 @@
+/// Whether the responder lets go of those who leave.
+package struct DepartureObservation: Sendable {
+    package enum Outcome: Equatable, Sendable {
+        /// Nobody could be asked how many are held.
+        case nobodyAsked
+        /// So many of the requests were seen to be held by the responder that was asked.
+        case notShown(Int)
+        case watched(Watch)
+    }
+
+    /// What was seen after all had left.
+    package struct Watch: Equatable, Sendable {
+        /// How many were let go.
+        package var gone: Int
+        /// Until the last of them.
+        package var milliseconds: Int
+        /// How endings were counted meanwhile, those of other clients too.
+        package var endings: [String: Int]
+
+        package init(gone: Int, milliseconds: Int, endings: [String: Int]) {
+            self.gone = gone
+            self.milliseconds = milliseconds
+            self.endings = endings
+        }
+    }
+
+    /// `1.1`, `2`
+    package let version: String
+    package let count: Int
+    package let patienceSeconds: Int
+    /// The longest hold, where that is known.
+    package let grantedSeconds: Int?
+    package let outcome: Outcome
+
+    package init(
+        version: String,
+        count: Int,
+        patienceSeconds: Int,
+        grantedSeconds: Int?,
+        outcome: Outcome
+    ) {
+        self.version = version
+        self.count = count
+        self.patienceSeconds = patienceSeconds
+        self.grantedSeconds = grantedSeconds
+        self.outcome = outcome
+    }
+
+    package func finding(behind server: FrontEnd) -> Finding {
+        switch outcome {
+        case .nobodyAsked:
+            return unknown(
+                "nobody says how many are held; run this where the bus socket is, or give --header for -/status."
+            )
+        case .notShown(let shown):
+            return unknown(
+                "\(shown) of \(count) held requests show at the responder that was asked; is it the one behind this URL?"
+            )
+        case .watched(let watch): return finding(watch, server)
+        }
+    }
+
+    private func finding(_ watch: Watch, _ server: FrontEnd) -> Finding {
+        let seconds = "\(watch.milliseconds / 1000).\(watch.milliseconds / 100 % 10) s"
+        guard watch.gone >= count else {
+            return problem(
+                "of \(count) that left, \(count - max(0, watch.gone)) are still held after \(patienceSeconds) s",
+                server
+            )
+        }
+        if endedByThemselves(watch) {
+            return problem(
+                "the \(count) that left were held to the end of their time, \(seconds)",
+                server
+            )
+        }
+        let how =
+            watch.endings["probe", default: 0] > 0
+            ? "after a probe"
+            : watch.milliseconds < 1000 ? "at once" : "after a while"
+        return Finding(
+            .departures,
+            .ok,
+            "HTTP/\(version): the \(count) that left were let go \(how), within \(seconds)."
+        )
+    }
+
+    /// By their deadlines. The endings of other clients are counted with ours, so that what is clear by the time alone
+    /// is decided by that: a hold ends at most half of its time early (`jitter`).
+    private func endedByThemselves(_ watch: Watch) -> Bool {
+        if let grantedSeconds, watch.milliseconds < grantedSeconds * 500 { return false }
+        let deadlines = watch.endings["deadline", default: 0]
+        let departures = Self.departures.reduce(0) { $0 + watch.endings[$1, default: 0] }
+        return deadlines >= count || departures < count && deadlines > 0
+    }
+
+    private static let departures = ["closed", "aborted", "probe", "newer_request", "superseded"]
+
+    private func problem(_ sentence: String, _ server: FrontEnd) -> Finding {
+        Finding(
+            .departures,
+            .problem,
+            "HTTP/\(version): \(sentence).",
+            Remedy.hidesDepartures.advice(for: server)
+        )
+    }
+
+    private func unknown(_ sentence: String) -> Finding {
+        Finding(.departures, .unknown, "HTTP/\(version): \(sentence)")
+    }
+}

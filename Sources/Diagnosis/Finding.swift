@@ -1,0 +1,54 @@
+/// What `holdfast doctor` looks at.
+package enum Subject: String, CaseIterable, Sendable {
+    case service
+    case versions = "HTTP versions"
+    case operators = "operator pages"
+    case parameters
+    case delivery
+    case buffering
+    case departures
+    case holdTime = "hold time"
+    case compression
+    case urlLength = "URL length"
+    case crossOrigin = "CORS"
+}
+
+package enum Verdict: String, Sendable {
+    case ok, problem
+    case unknown = "cannot tell"
+}
+
+/// What was found about one subject, and for problems what to change.
+package struct Finding: Equatable, Sendable {
+    package let subject: Subject
+    package let verdict: Verdict
+    package let sentence: String
+    /// Lines of configuration, each with where it goes.
+    package let advice: [String]
+
+    package init(
+        _ subject: Subject,
+        _ verdict: Verdict,
+        _ sentence: String,
+        _ advice: [String] = []
+    ) {
+        self.subject = subject
+        self.verdict = verdict
+        self.sentence = sentence
+        self.advice = advice
+    }
+
+    /// For people: the verdict, the subject and the sentence, and below it what to change.
+    package var lines: [String] {
+        func padded(_ text: String, _ width: Int) -> String {
+            text + String(repeating: " ", count: max(0, width - text.count))
+        }
+        return [padded(verdict.rawValue, 13) + padded(subject.rawValue, 16) + sentence]
+            + advice.map { String(repeating: " ", count: 29) + $0 }
+    }
+}
+
+extension [Finding] {
+    /// 1 where anything is a problem; what can't be told is none.
+    package var exitCode: Int32 { contains { $0.verdict == .problem } ? 1 : 0 }
+}

@@ -1,0 +1,31 @@
+/// The web server that answers for the site, as far as it says so. A proxy before it hides it.
+package enum FrontEnd: String, CaseIterable, Sendable {
+    case nginx, lighttpd, apache, haproxy, caddy, unknown
+
+    /// - Parameter software: the header field `Server`, or SERVER_SOFTWARE.
+    package init(software: String?) {
+        let text = (software ?? "").lowercased()
+        // OpenResty is nginx with its configuration.
+        let words: [(String, FrontEnd)] = [
+            ("nginx", .nginx), ("openresty", .nginx), ("lighttpd", .lighttpd), ("apache", .apache),
+            ("haproxy", .haproxy), ("caddy", .caddy),
+        ]
+        self = words.first { text.hasPrefix($0.0) }?.1 ?? .unknown
+    }
+
+    /// The first of these texts that names one.
+    package init(anyOf software: [String?]) {
+        self = software.lazy.map(FrontEnd.init(software:)).first { $0 != .unknown } ?? .unknown
+    }
+
+    package var name: String {
+        switch self {
+        case .nginx: "nginx"
+        case .lighttpd: "lighttpd"
+        case .apache: "Apache"
+        case .haproxy: "HAProxy"
+        case .caddy: "Caddy"
+        case .unknown: "a server that does not say its name"
+        }
+    }
+}

@@ -1,0 +1,178 @@
+internal import CLinux
+internal import Diagnosis
+internal import Foundation
+internal import Glibc
+internal import Reactor
+
+/// A request, for curl to make.
+struct WebRequest {
+    enum Version: String {
+        case http1 = "http1.1"
+        /// Over TLS as the server and curl agree.
+        case http2
+        case http2PriorKnowledge = "http2-prior-knowledge"
+    }
+
+    var url: String
+    var method = "GET"
+    /// Whole lines, as in `Accept: text/html`.
+    var headers: [String] = []
+    var version: Version?
+
+    /// As curl's --config has it. Credentials are in it, which a list of arguments would show to everyone.
+    func options(maxSeconds: Int) -> String {
+        var lines = ["silent", "show-error", "include", "no-buffer", "globoff", "path-as-is"]
+        if let version { lines.append(version.rawValue) }
+        lines.append("max-time = \(maxSeconds)")
+        lines.append("request = \(Self.quoted(method))")
+        lines.append("url = \(Self.quoted(url))")
+        lines += headers.map { "header = \(Self.quoted($0))" }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        return "\"\(escaped.replacing("\n", with: " ").replacing("\r", with: " "))\""
+    }
+}
+
+/// A request under way: curl as a child process, whose end is the client's departure.
+///
+/// Curl instead of a library of HTTP in this binary, which every deployment would carry for this command alone.
+final class Visit {
+    private(set) var answer = AnswerBytes()
+    /// Curl's own exit code, once it has ended by itself.
+    private(set) var exitCode: Int32?
+    private(set) var endedAt: Int64?
+    let startedAt = MonotonicClock.milliseconds()
+    private let process: pid_t
+    private let output: OwnedDescriptor
+    private let complaints: OwnedDescriptor
+    private var isReaped = false
+
+    /// - Parameter maxSeconds: bounds it, should this process end without its child.
+    init(_ request: WebRequest, maxSeconds: Int) throws {
+        let options = try Self.memoryFile("options")
+        guard
+            SystemCalls.writeAll(
+                options.number,
+                Array(request.options(maxSeconds: maxSeconds).utf8)
+            )
+        else { throw SystemError("write", on: "a file in memory", code: errno) }
+        lseek(options.number, 0, SEEK_SET)
+        complaints = try Self.memoryFile("complaints")
+        var ends: [Int32] = [-1, -1]
+        try SystemCalls.check(unsafe pipe2(&ends, O_CLOEXEC), "make", on: "a pipe")
+        output = OwnedDescriptor(ends[0])
+        let input = OwnedDescriptor(ends[1])
+        _ = fcntl(output.number, F_SETFL, O_NONBLOCK)
+        process = try Self.spawn([
+            (options.number, 0), (input.number, 1), (complaints.number, 2),
+        ])
+    }
+
+    deinit { leave() }
+
+    /// Whether curl has ended by itself, and all it said was read.
+    var hasEnded: Bool { exitCode != nil }
+
+    /// What curl complained of.
+    var complaint: String {
+        var bytes = [UInt8](repeating: 0, count: 1000)
+        let count = unsafe pread(complaints.number, &bytes, bytes.count, 0)
+        let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        return text.split(whereSeparator: \.isNewline).first.map(String.init) ?? "no answer"
+    }
+
+    var descriptor: Int32 { hasEnded || isReaped ? -1 : output.number }
+
+    /// Takes in what has come.
+    func look() {
+        while !hasEnded, !isReaped {
+            var bytes = [UInt8](repeating: 0, count: 16_384)
+            let count = SystemCalls.retrying {
+                unsafe read(output.number, &bytes, bytes.count)
+            }
+            if count < 0 { return }
+            if count > 0 {
+                answer.take(bytes.prefix(count))
+                continue
+            }
+            endedAt = MonotonicClock.milliseconds()
+            let status = reap()
+            exitCode = status & 0x7F == 0 ? (status >> 8) & 0xFF : 2
+        }
+    }
+
+    /// Abruptly, as a browser that is closed.
+    func leave() {
+        guard !isReaped else { return }
+        kill(process, SIGKILL)
+        _ = reap()
+    }
+
+    private func reap() -> Int32 {
+        var status: Int32 = 0
+        while unsafe waitpid(process, &status, 0) < 0, errno == EINTR {}
+        isReaped = true
+        return status
+    }
+
+    /// Reads from all of them until the condition holds, all have ended, or the time is over.
+    ///
+    /// - Returns: whether the condition holds.
+    @discardableResult
+    static func follow(
+        _ visits: [Visit],
+        until deadline: Int64,
+        _ condition: () throws -> Bool
+    ) rethrows -> Bool {
+        while true {
+            for visit in visits { visit.look() }
+            if try condition() { return true }
+            let now = MonotonicClock.milliseconds()
+            if now >= deadline || visits.allSatisfy(\.hasEnded) { return false }
+            var looks = visits.map {
+                pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0)
+            }
+            // Conditions of the responder's are asked about now and then.
+            _ = unsafe poll(&looks, nfds_t(looks.count), Int32(min(50, deadline - now)))
+        }
+    }
+
+    // MARK: The process
+
+    private static func memoryFile(_ name: String) throws -> OwnedDescriptor {
+        OwnedDescriptor(
+            try SystemCalls.check(
+                unsafe memfd_create(name, 1 /* MFD_CLOEXEC */),
+                "make",
+                on: "a file in memory"
+            )
+        )
+    }
+
+    private static func spawn(_ descriptors: [(ours: Int32, theirs: Int32)]) throws -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        for (ours, theirs) in descriptors {
+            unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
+        }
+        // The first argument: no .curlrc of this user's.
+        let arguments = ["curl", "--disable", "--config", "-"]
+        var words = unsafe arguments.map { unsafe strdup($0) } + [nil]
+        defer { unsafe words.forEach { unsafe free($0) } }
+        var child: pid_t = 0
+        let code = unsafe posix_spawnp(&child, "curl", &actions, nil, &words, environ)
+        guard code == 0 else {
+            if code == ENOENT { throw CurlIsMissing() }
+            throw SystemError("run", on: "curl", code: code)
+        }
+        return child
+    }
+}
+
+struct CurlIsMissing: Error, CustomStringConvertible {
+    let description = "curl is needed and not installed: apt install curl"
+}

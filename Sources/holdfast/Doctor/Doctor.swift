@@ -1,0 +1,161 @@
+internal import ArgumentParser
+internal import BusClient
+internal import Channels
+internal import Configuration
+internal import Diagnosis
+internal import Foundation
+internal import Reactor
+
+/// `holdfast doctor`: asks a site, as its clients would, what web servers and proxies on the way do to Holdfast.
+struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract:
+            "Examines a site by its public URL: buffering, time-outs, departures, compression and more.",
+        discussion: """
+            Opens and leaves some requests, compares with what the responder sees, and prints what was found, with the \
+            lines to change. The responder is asked by the bus socket, else by the URL's -/status with the credentials \
+            given. Exit code: 0 no problem, 1 problems, 64 wrong usage, 69 the site cannot be reached.
+            """
+    )
+
+    @Argument(help: "Where Holdfast is mounted, as in https://example.org/push/.")
+    var url: String
+
+    @Option(
+        help: ArgumentHelp(
+            "A channel that may be read there; one whose last segment begins with doctor- is also published to, and its "
+                + "messages are deleted (default: one of its own that is open).",
+            valueName: "name"
+        )
+    )
+    var channel: String?
+
+    @Option(help: "Seconds that any one thing is waited for.")
+    var patience = 30
+
+    @Option(help: "An origin whose pages should be able to read, as in https://www.example.org.")
+    var origin: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A header field for requests that may have credentials, as in 'Authorization: …'.",
+            valueName: "field"
+        )
+    )
+    var header: [String] = []
+
+    @Option(help: "The ini file of the responder (default: $HOLDFAST_INI, else /etc/holdfast.ini).")
+    var config: String?
+
+    @Option(help: "The bus socket, instead of what the ini file says.", completion: .file())
+    var socket: String?
+
+    @Flag(help: "As JSON.")
+    var json = false
+
+    func validate() throws {
+        guard let parts = URLComponents(string: url), parts.host?.isEmpty == false,
+            ["http", "https"].contains(parts.scheme?.lowercased())
+        else { throw ValidationError("The URL begins with http:// or https:// and a host.") }
+        guard parts.query == nil, parts.fragment == nil else {
+            throw ValidationError("The URL has no '?' and no '#': it is where Holdfast is mounted.")
+        }
+        guard (1...3600).contains(patience) else {
+            throw ValidationError("--patience is 1 to 3600 seconds.")
+        }
+        if let channel { _ = try channelArgument(channel) }
+        for field in header where !field.contains(":") || field.contains(where: \.isNewline) {
+            throw ValidationError("--header is a line such as 'Authorization: Basic …'.")
+        }
+    }
+
+    func run() throws {
+        var findings: [Finding] = []
+        do {
+            try examine { finding in
+                findings.append(finding)
+                if !json { StandardOutput.writeLine(finding.lines.joined(separator: "\n")) }
+            }
+        } catch let error as Unreachable {
+            StandardError.write("holdfast: \(error)")
+            throw ExitCode(EX_UNAVAILABLE)
+        } catch let error as CurlIsMissing {
+            StandardError.write("holdfast: \(error)")
+            throw ExitCode(EX_UNAVAILABLE)
+        }
+        if json { StandardOutput.writeLine(try document(findings)) }
+        if findings.exitCode != 0 { throw ExitCode(findings.exitCode) }
+    }
+
+    private func examine(_ report: (Finding) -> Void) throws {
+        let site = Site(
+            base: url.hasSuffix("/") ? url : url + "/",
+            headers: header,
+            patienceSeconds: patience
+        )
+        let visit = try site.visit("-/ready")
+        Visit.follow([visit], until: site.deadline) { visit.hasEnded }
+        guard let head = visit.answer.head else {
+            throw Unreachable(description: "\(url) cannot be reached: \(visit.complaint)")
+        }
+        let server = FrontEnd(software: head["server"])
+        let service = ServiceObservation(
+            status: head.status,
+            location: head["location"],
+            isHoldfast: visit.answer.body.starts(with: "ready\n".utf8)
+                || head["content-type"] == "application/problem+json"
+        )
+        report(service.finding(behind: server))
+        guard head.status == 200, service.isHoldfast else { return }
+        let settings = try settings()
+        try Examination(
+            site: site,
+            witness: try Witness(door(settings), site),
+            settings: settings,
+            channel: channel,
+            origin: origin,
+            server: server
+        ).run(report)
+    }
+
+    // MARK: The responder
+
+    /// Only a file that was named must be there.
+    private func settings() throws -> Settings? {
+        if let config { return try IniFileReader.read(config, orExit: EX_CONFIG) }
+        if socket != nil { return nil }
+        return try? IniFileReader.read(IniFileReader.usualPath).get()
+    }
+
+    /// Never a responder inside this process, which would know nothing of the site.
+    private func door(_ settings: Settings?) -> BusDoor? {
+        guard let path = socket ?? settings?.bus.socket else { return nil }
+        return BusDoor(path: path, settings: nil) {
+            throw BusClientError.absent("nobody serves \(path)")
+        }
+    }
+
+    // MARK: Output
+
+    private func document(_ findings: [Finding]) throws -> [UInt8] {
+        let members: [String: Any] = [
+            "url": url,
+            "findings": findings.map { finding -> [String: Any] in
+                [
+                    "subject": finding.subject.rawValue, "verdict": finding.verdict.rawValue,
+                    "sentence": finding.sentence, "advice": finding.advice,
+                ]
+            },
+        ]
+        return Array(
+            try JSONSerialization.data(
+                withJSONObject: members,
+                options: [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+            )
+        )
+    }
+}
+
+private struct Unreachable: Error, CustomStringConvertible {
+    let description: String
+}

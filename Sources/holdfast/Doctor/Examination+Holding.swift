@@ -1,0 +1,177 @@
+internal import BusClient
+internal import Configuration
+internal import Diagnosis
+internal import Glibc
+internal import Reactor
+
+/// What is seen with requests that are held.
+extension Examination {
+    // MARK: Delivery
+
+    func delivery(_ ward: Ward) throws -> DeliveryObservation {
+        if let silence = ward.silence { return .notPublished(silence) }
+        let visit = try hold(ward)
+        defer { visit.leave() }
+        if let refusal = try awaitHeld(visit, ward) { return .notHeld(status: refusal) }
+        do {
+            try witness.publish("holdfast doctor", to: ward.channel)
+        } catch let error as BusClientError {
+            return .notPublished("\(error)")
+        }
+        let mark = Array("\"holdfast doctor\"".utf8)
+        let arrived = Visit.follow([visit], until: site.deadline) {
+            visit.hasEnded && visit.answer.body.contains(mark)
+        }
+        if arrived { return .arrived }
+        // Compressed in spite of what it asked for, or another answer.
+        return .missing(seconds: site.patienceSeconds)
+    }
+
+    // MARK: Buffering
+
+    func buffering(_ ward: Ward) throws -> BufferingObservation {
+        let stream = try site.visit(
+            ward.channel,
+            headers: ["Accept: text/event-stream"]
+        )
+        defer { stream.leave() }
+        let part = earlyPart(of: stream) {
+            $0.contains(Array("event:".utf8)) || $0.contains(Array("\n\n".utf8))
+        }
+        guard case .refused = part else { return BufferingObservation(stream: part, hold: nil) }
+        let visit = try hold(ward)
+        defer { visit.leave() }
+        return BufferingObservation(
+            stream: part,
+            hold: earlyPart(of: visit) { !$0.isEmpty },
+            beginsEarly: settings?.hold.earlyHeaders ?? false
+        )
+    }
+
+    /// What comes before the end, which is awaited for a part of the shortest hold there is, so that the end is not
+    /// taken for the beginning.
+    private func earlyPart(
+        of visit: Visit,
+        _ isEnough: ([UInt8]) -> Bool
+    ) -> BufferingObservation.Part {
+        let seconds = min(site.patienceSeconds, 5)
+        let begun = Visit.follow(
+            [visit],
+            until: MonotonicClock.milliseconds() + Int64(seconds) * 1000
+        ) { visit.answer.head != nil && isEnough(visit.answer.body) }
+        visit.look()
+        guard let head = visit.answer.head else { return .nothing(seconds: seconds) }
+        if head.status != 200 { return .refused(status: head.status) }
+        // A whole answer tells nothing of its parts.
+        if visit.hasEnded { return .nothing(seconds: seconds) }
+        return begun ? .body : .headAlone
+    }
+
+    // MARK: Departures
+
+    func departures(
+        _ ward: Ward,
+        _ version: (curl: WebRequest.Version, name: String)
+    ) throws -> DepartureObservation {
+        DepartureObservation(
+            version: version.name,
+            count: Self.departing,
+            patienceSeconds: site.patienceSeconds,
+            grantedSeconds: ward.grantedSeconds,
+            outcome: try departureOutcome(ward, version.curl)
+        )
+    }
+
+    private func departureOutcome(
+        _ ward: Ward,
+        _ version: WebRequest.Version
+    ) throws -> DepartureObservation.Outcome {
+        guard witness.isThere, let idle = try settled(ward) else { return .nobodyAsked }
+        let visits = try (0..<Self.departing).map { _ in try hold(ward, version: version) }
+        defer { visits.forEach { $0.leave() } }
+        var shown = 0
+        let allShow = try Visit.follow(visits, until: site.deadline) {
+            shown = max(shown, (try held(ward) ?? 0) - idle)
+            return shown >= visits.count
+        }
+        guard allShow, let before = try witness.figures() else { return .notShown(shown) }
+        // Some servers watch a client from the first byte they have sent it on, which comes in a moment or not at all.
+        Visit.follow(visits, until: MonotonicClock.milliseconds() + 300) {
+            visits.allSatisfy { $0.answer.head != nil }
+        }
+        let leaving = MonotonicClock.milliseconds()
+        visits.forEach { $0.leave() }
+        let deadline = site.deadline
+        var left = shown
+        while true {
+            left = max(0, (try held(ward) ?? 0) - idle)
+            if left == 0 || MonotonicClock.milliseconds() >= deadline { break }
+            Pause.briefly()
+        }
+        return .watched(
+            DepartureObservation.Watch(
+                gone: visits.count - left,
+                milliseconds: Int(MonotonicClock.milliseconds() - leaving),
+                endings: try witness.figures()?.endings(since: before) ?? [:]
+            )
+        )
+    }
+
+    /// How many wait here without us. A message lets go of those of earlier checks, whose departures may not have shown.
+    private func settled(_ ward: Ward) throws -> Int? {
+        guard var last = try held(ward) else { return nil }
+        guard ward.silence == nil else { return last }
+        if last > 0 { try witness.publish("holdfast doctor goes on", to: ward.channel) }
+        let deadline = site.deadline
+        while last > 0, MonotonicClock.milliseconds() < deadline {
+            Pause.briefly()
+            last = try held(ward) ?? 0
+        }
+        return last
+    }
+
+    /// On the channel; in all where it is not remembered.
+    private func held(_ ward: Ward) throws -> Int? {
+        try witness.held(on: ward.channel) ?? witness.figures()?.held
+    }
+
+    /// Until the responder says that it is held, or as long as such a thing takes where nobody says it.
+    ///
+    /// - Returns: the status where it was answered instead.
+    private func awaitHeld(_ visit: Visit, _ ward: Ward) throws -> Int? {
+        let before = try held(ward) ?? 0
+        let deadline = witness.isThere ? site.deadline : MonotonicClock.milliseconds() + 1000
+        try Visit.follow([visit], until: deadline) { try held(ward) ?? 0 > before }
+        return visit.hasEnded ? visit.answer.head?.status ?? 0 : nil
+    }
+
+    // MARK: Hold time
+
+    func holdTime(_ ward: Ward) throws -> HoldObservation {
+        let visit = try hold(ward)
+        defer { visit.leave() }
+        Visit.follow([visit], until: site.deadline) { visit.hasEnded }
+        let end = visit.endedAt ?? MonotonicClock.milliseconds()
+        return HoldObservation(
+            outcome: Self.outcome(of: visit),
+            milliseconds: Int(end - visit.startedAt),
+            grantedSeconds: ward.grantedSeconds
+        )
+    }
+
+    private static func outcome(of visit: Visit) -> HoldObservation.Outcome {
+        guard let code = visit.exitCode else { return .stillHeld }
+        guard let head = visit.answer.head, code == 0 else { return .cut(visit.complaint) }
+        switch head.status {
+        case 200:
+            let isWhole = visit.answer.body.contains(Array("\"cursor\":".utf8))
+            return isWhole ? .whole : .cut("the answer is not Holdfast's")
+        case 408, 500...599: return .cut("status \(head.status)")
+        default: return .refused(status: head.status)
+        }
+    }
+}
+
+enum Pause {
+    static func briefly() { _ = poll(nil, 0, 50) }
+}

@@ -1,0 +1,128 @@
+internal import BusClient
+internal import Diagnosis
+internal import Foundation
+
+/// The responder's own word, on the bus socket or by the operator's pages of the site.
+final class Witness {
+    /// What all its processes count.
+    struct Figures {
+        var held: Int
+        var endings: [String: Int]
+
+        init?(_ status: [String: Any]) {
+            guard let held = status["held"] as? Int else { return nil }
+            self.held = held
+            endings = status["ended"] as? [String: Int] ?? [:]
+        }
+
+        /// How often each ending came since.
+        func endings(since before: Figures) -> [String: Int] {
+            endings.merging(before.endings) { $0 - $1 }.filter { $0.value > 0 }
+        }
+    }
+
+    private enum Source {
+        case bus(BusQuestions, Publisher)
+        case pages(Site)
+        case nobody
+    }
+
+    private let source: Source
+
+    /// - Parameter door: to the bus, where it may be there.
+    init(_ door: BusDoor?, _ site: Site) throws {
+        if let door {
+            let questions = BusQuestions(door)
+            if (try? questions.ask("ping")) != nil {
+                source = .bus(questions, Publisher(door, timeoutSeconds: 5))
+                return
+            }
+        }
+        source = try site.status("-/status") == 200 ? .pages(site) : .nobody
+    }
+
+    var isThere: Bool {
+        if case .nobody = source { false } else { true }
+    }
+
+    /// Where it was asked, for people.
+    var name: String {
+        switch source {
+        case .bus: "the bus socket"
+        case .pages: "-/status"
+        case .nobody: "nobody"
+        }
+    }
+
+    func figures() throws -> Figures? {
+        switch source {
+        case .bus(let questions, _):
+            let answer = try questions.ask("status")
+            return Figures(["held": answer["held"] ?? 0, "ended": answer["ended"] ?? [:]])
+        case .pages(let site): return try page("-/status", of: site).flatMap(Figures.init)
+        case .nobody: return nil
+        }
+    }
+
+    /// How many wait for a channel, in all processes; nil where it is not among those that are remembered.
+    func held(on channel: String) throws -> Int? {
+        switch source {
+        case .bus(let questions, _): return try listed(channel, questions)
+        case .pages(let site):
+            return try page("-/channels/\(channel)", of: site)?["held"] as? Int
+        case .nobody: return nil
+        }
+    }
+
+    /// Names of channels that are remembered, some of them.
+    func channels(atMost limit: Int) throws -> [String] {
+        guard case .bus(let questions, _) = source else { return [] }
+        var names: [String] = []
+        try questions.channels(atMost: limit) { channel in
+            if let name = channel["channel"] as? String { names.append(name) }
+        }
+        return names
+    }
+
+    // MARK: Publishing
+
+    /// A message that goes by itself, should nobody remove it; throws where this user may not publish.
+    func publish(_ text: String, to channel: String) throws {
+        guard case .bus(_, let publisher) = source else {
+            throw BusClientError.absent("the bus socket is not there, or not for this user.")
+        }
+        _ = try publisher.put(Array(text.utf8), to: channel, options: ["ttl=600"])
+    }
+
+    /// Nothing depends on it.
+    func delete(_ channel: String) {
+        guard case .bus(let questions, _) = source else { return }
+        _ = try? questions.ask("delete \(channel)")
+    }
+
+    // MARK: Asking
+
+    /// The listing begins behind a name: from the longest beginning of this one that is a name too.
+    private func listed(_ channel: String, _ questions: BusQuestions) throws -> Int? {
+        var after = String(channel.dropLast())
+        while after.hasSuffix("/") || after.hasSuffix(".") || after.hasSuffix("-") {
+            after.removeLast()
+        }
+        while true {
+            let answer = try questions.ask(after.isEmpty ? "channels" : "channels \(after)")
+            let channels: [[String: Any]] = answer["channels"] ?? []
+            for entry in channels {
+                guard let name = entry["channel"] as? String else { continue }
+                if name == channel { return entry["held"] as? Int }
+                if name.utf8.lexicographicallyPrecedes(channel.utf8) == false { return nil }
+            }
+            guard let next: String = answer["next"] else { return nil }
+            after = next
+        }
+    }
+
+    private func page(_ target: String, of site: Site) throws -> [String: Any]? {
+        guard let answer = try site.answer(target), answer.head?.status == 200 else { return nil }
+        return try? JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
+    }
+}

@@ -1,0 +1,2 @@
+import Diagnosis
+import Testing

@@ -88,13 +88,17 @@ struct Doctor: ParsableCommand {
     }
 
     private func examine(_ report: (Finding) -> Void) throws {
-        let site = Site(
+        var site = Site(
             base: url.hasSuffix("/") ? url : url + "/",
             headers: header,
             patienceSeconds: patience
         )
-        let visit = try site.visit("-/ready")
-        Visit.follow([visit], until: site.deadline) { visit.hasEnded }
+        var visit = try ready(site)
+        if visit.answer.head == nil, !site.isSecure {
+            site.version = .http2PriorKnowledge
+            let other = try ready(site)
+            if other.answer.head != nil { visit = other }
+        }
         guard let head = visit.answer.head else {
             throw Unreachable(description: "\(url) cannot be reached: \(visit.complaint)")
         }
@@ -116,6 +120,12 @@ struct Doctor: ParsableCommand {
             origin: origin,
             server: server
         ).run(report)
+    }
+
+    private func ready(_ site: Site) throws -> Visit {
+        let visit = try site.visit("-/ready")
+        Visit.follow([visit], until: site.deadline) { visit.hasEnded }
+        return visit
     }
 
     // MARK: The responder

@@ -8,6 +8,8 @@ struct Site {
     /// Credentials, as whole header lines.
     let headers: [String]
     let patienceSeconds: Int
+    /// Where the usual one is not understood.
+    var version: WebRequest.Version?
 
     var isSecure: Bool { base.lowercased().hasPrefix("https:") }
 
@@ -32,7 +34,7 @@ struct Site {
                 url: base + target,
                 method: method,
                 headers: (credentials ? self.headers : []) + headers,
-                version: version
+                version: version ?? self.version
             ),
             maxSeconds: patienceSeconds * 2 + 30
         )

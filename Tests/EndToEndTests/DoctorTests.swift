@@ -1,0 +1,299 @@
+import Harness
+import Testing
+
+/// `holdfast doctor` at real sites, sound and broken.
+@Suite(.enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"))
+struct DoctorTests {
+    /// What is open, and holds short enough to be waited for.
+    private static let quick = """
+        [allow news/**]
+        read = everyone
+        publish = everyone
+        [hold]
+        max_wait = 1s
+
+        """
+
+    /// What is open, and holds that outlast every patience.
+    private static let long = """
+        [allow news/**]
+        read = everyone
+        [hold]
+        max_wait = 55s
+        jitter = 0%
+        early_headers = on
+
+        """
+
+    private struct Visit {
+        let exit: ChildProcess.Exit
+        let report: JSON
+        let error: String
+
+        /// All findings about a subject.
+        func findings(_ subject: String) -> [JSON] {
+            report["findings"].array.filter { $0["subject"].string == subject }
+        }
+
+        func verdicts(_ subject: String) -> [String] {
+            findings(subject).map { $0["verdict"].string ?? "?" }
+        }
+
+        func advice(_ subject: String) -> String {
+            findings(subject).flatMap { $0["advice"].array }.compactMap(\.string)
+                .joined(separator: "\n")
+        }
+
+        var problems: [String] {
+            report["findings"].array.filter { $0["verdict"] == "problem" }
+                .map { "\($0["subject"].string ?? "?"): \($0["sentence"].string ?? "?")" }
+        }
+    }
+
+    private func run(
+        _ holdfast: HoldfastServer,
+        _ url: String,
+        _ arguments: [String] = [],
+        patience: Int = 10,
+        knowsBus: Bool = true
+    ) throws -> (exit: ChildProcess.Exit, output: [UInt8], error: String) {
+        try ChildProcess.run(
+            try Place.holdfast,
+            ["doctor", url, "--patience", "\(patience)"] + arguments,
+            directory: holdfast.directory,
+            environment: [
+                "HOLDFAST_INI": knowsBus ? holdfast.iniFile : "/nonexistent",
+                "PATH": "/usr/bin:/bin",
+            ]
+        )
+    }
+
+    private func examine(
+        _ holdfast: HoldfastServer,
+        port: UInt16,
+        _ arguments: [String] = [],
+        patience: Int = 10,
+        knowsBus: Bool = true
+    ) throws -> Visit {
+        let run = try run(
+            holdfast,
+            "http://127.0.0.1:\(port)/push/",
+            arguments + ["--json"],
+            patience: patience,
+            knowsBus: knowsBus
+        )
+        return Visit(exit: run.exit, report: try JSON(run.output), error: run.error)
+    }
+
+    // MARK: Sound
+
+    @Test(arguments: [Front.nginx, .nginxHTTP2, .lighttpd])
+    func `nothing is wrong behind the configurations that are shipped`(front: Front) throws {
+        try front.with(Self.quick + "[cors]\norigins = https://a.example\n") { web, holdfast in
+            let port = front.version == .http2 ? web.http2Port : web.port
+            let visit = try examine(holdfast, port: port, ["--origin", "https://a.example"])
+            #expect(visit.problems == [])
+            #expect(visit.exit == .exited(0), "\(visit.error)")
+            // Lighttpd has both versions on one port.
+            let versions = front == .lighttpd ? 2 : 1
+            #expect(visit.verdicts("departures") == Array(repeating: "ok", count: versions))
+            for subject in [
+                "service", "HTTP versions", "operator pages", "parameters", "delivery", "hold time",
+                "compression", "URL length", "CORS",
+            ] { #expect(visit.verdicts(subject) == ["ok"], "\(subject)") }
+            // Lighttpd is configured for early headers.
+            #expect(visit.verdicts("buffering") == [front == .lighttpd ? "ok" : "cannot tell"])
+            try holdfast.waitForHeld(0)
+        }
+    }
+
+    @Test func `it leaves no message behind`() throws {
+        try Front.nginx.with(Self.quick) { web, holdfast in
+            _ = try examine(holdfast, port: web.port)
+            let answer = try holdfast.get("/push/-/channels", params: [("HOLDFAST_OPERATOR", "1")])
+            for channel in try answer.json["channels"].array { #expect(channel["messages"] == 0) }
+        }
+    }
+
+    @Test func `the traffic of others does not spoil what it finds`() throws {
+        try Front.nginx.with(Self.quick) { web, holdfast in
+            // They are released and come back all the time, and some leave.
+            let others = try (0..<20).map { _ in try HTTPClient(port: web.port) }
+            for other in others { try other.send("GET", "/push/news/others?wait=1") }
+            let visit = try examine(holdfast, port: web.port)
+            #expect(visit.problems == [])
+            #expect(visit.verdicts("departures") == ["ok"])
+            for other in others { #expect(try other.answer().status == 200) }
+        }
+    }
+
+    @Test func `without the bus it asks the operator's page, with the credentials given`() throws {
+        let operators = (
+            "fastcgi_param REQUEST_METHOD $request_method;",
+            """
+            fastcgi_param REQUEST_METHOD $request_method;
+            fastcgi_param HOLDFAST_OPERATOR $operator if_not_empty;
+            """
+        )
+        let map = (
+            "http {", "http {\nmap $http_authorization $operator { default \"\"; \"let me\" 1; }"
+        )
+        try Front.nginx.with(Self.quick, edits: [operators, map]) { web, holdfast in
+            let known = try examine(
+                holdfast,
+                port: web.port,
+                ["--header", "Authorization: let me"],
+                knowsBus: false
+            )
+            #expect(known.problems == [])
+            // Without the bus it finds no channel by itself.
+            #expect(known.verdicts("departures") == ["cannot tell"])
+            let named = try examine(
+                holdfast,
+                port: web.port,
+                ["--header", "Authorization: let me", "--channel", "news/doctor-1"],
+                knowsBus: false
+            )
+            #expect(named.problems == [])
+            #expect(named.verdicts("departures") == ["ok"])
+            #expect(named.verdicts("delivery") == ["cannot tell"])
+            #expect(named.verdicts("operator pages") == ["ok"])
+            let unknown = try examine(
+                holdfast,
+                port: web.port,
+                ["--channel", "news/doctor-1"],
+                knowsBus: false
+            )
+            #expect(unknown.verdicts("departures") == ["cannot tell"])
+            #expect(unknown.verdicts("hold time") == ["ok"])
+            #expect(unknown.exit == .exited(0))
+        }
+    }
+
+    // MARK: Broken
+
+    @Test func `nginx that ignores departures`() throws {
+        let edits = [
+            ("fastcgi_keep_conn on;", "fastcgi_keep_conn on;\nfastcgi_ignore_client_abort on;")
+        ]
+        try Front.nginx.with(Self.long, edits: edits) { web, holdfast in
+            let visit = try examine(holdfast, port: web.port, patience: 2)
+            #expect(visit.exit == .exited(1))
+            #expect(visit.verdicts("departures") == ["problem"])
+            #expect(visit.advice("departures").contains("fastcgi_ignore_client_abort off;"))
+            #expect(visit.problems.count == 1)
+        }
+    }
+
+    @Test func `lighttpd that does not pass departures on`() throws {
+        let edits = [("\"tcp-fin-propagate\" => \"enable\",", "")]
+        try Front.lighttpd.with(Self.long, edits: edits) { web, holdfast in
+            let visit = try examine(holdfast, port: web.port, patience: 2)
+            #expect(visit.exit == .exited(1))
+            // HTTP/2 shows them nevertheless.
+            #expect(visit.verdicts("departures") == ["problem", "ok"])
+            #expect(visit.advice("departures").contains("\"tcp-fin-propagate\" => \"enable\""))
+        }
+    }
+
+    @Test func `nginx that compresses and keeps answers back`() throws {
+        let edits = [
+            (
+                "fastcgi_buffering off;",
+                """
+                fastcgi_buffering on;
+                fastcgi_ignore_headers X-Accel-Buffering;
+                gzip on;
+                gzip_types application/json;
+                """
+            )
+        ]
+        try Front.nginx.with(Self.long, edits: edits) { web, holdfast in
+            let visit = try examine(holdfast, port: web.port, patience: 2)
+            #expect(visit.exit == .exited(1))
+            #expect(visit.verdicts("buffering") == ["problem"])
+            #expect(visit.advice("buffering").contains("fastcgi_buffering off;"))
+            #expect(visit.verdicts("compression") == ["problem"])
+            #expect(visit.advice("compression").contains("gzip off;"))
+        }
+    }
+
+    @Test func `nginx that takes short URLs only and cuts holds`() throws {
+        let edits = [
+            ("large_client_header_buffers 4 8k;", "large_client_header_buffers 4 3k;"),
+            ("fastcgi_read_timeout 75s;", "fastcgi_read_timeout 1s;"),
+        ]
+        // Nothing of a hold comes before nginx loses its patience.
+        let settings = Self.long.replacing("early_headers = on", with: "early_headers = off")
+        try Front.nginx.with(settings, edits: edits) { web, holdfast in
+            web.expectsFailures = true
+            let visit = try examine(holdfast, port: web.port)
+            #expect(visit.exit == .exited(1))
+            #expect(visit.verdicts("URL length") == ["problem"])
+            #expect(visit.advice("URL length").contains("large_client_header_buffers 4 8k;"))
+            #expect(visit.verdicts("hold time") == ["problem"])
+            #expect(visit.advice("hold time").contains("fastcgi_read_timeout 75s;"))
+        }
+    }
+
+    @Test func `nginx that opens the operator's pages to all, or to those who claim to be one`()
+        throws
+    {
+        func edits(_ value: String) -> [(String, String)] {
+            let param = "fastcgi_param REQUEST_METHOD $request_method;"
+            return [(param, "\(param)\nfastcgi_param HOLDFAST_OPERATOR \(value) if_not_empty;")]
+        }
+        try HoldfastServer.with(Self.quick) { holdfast in
+            try WebServer.with(.nginx, before: holdfast, edits: edits("1")) { web in
+                let visit = try examine(holdfast, port: web.port)
+                #expect(visit.verdicts("operator pages") == ["problem"])
+                #expect(visit.advice("operator pages").contains("HOLDFAST_OPERATOR"))
+            }
+            for source in ["$arg_HOLDFAST_OPERATOR", "$http_holdfast_operator"] {
+                try WebServer.with(.nginx, before: holdfast, edits: edits(source)) { web in
+                    let visit = try examine(holdfast, port: web.port)
+                    #expect(visit.verdicts("operator pages") == ["ok"])
+                    #expect(visit.verdicts("parameters") == ["problem"])
+                }
+            }
+        }
+    }
+
+    // MARK: Nobody there
+
+    @Test func `who is not there, or asked wrongly, is told by the exit code`() throws {
+        try HoldfastServer.with(Self.quick) { holdfast in
+            let nobody = try run(holdfast, "http://127.0.0.1:\(try Ports.free())/push/")
+            #expect(nobody.exit == .exited(69))
+            #expect(nobody.error.contains("cannot be reached"))
+            for url in ["example.org", "ftp://example.org/", "http://127.0.0.1/push/?a=b"] {
+                #expect(try run(holdfast, url).exit == .exited(64))
+            }
+            #expect(
+                try run(holdfast, "http://127.0.0.1/push/", ["--patience", "0"]).exit == .exited(64)
+            )
+        }
+    }
+
+    @Test func `without curl it says how to get it`() throws {
+        try HoldfastServer.with(Self.quick) { holdfast in
+            let run = try ChildProcess.run(
+                try Place.holdfast,
+                ["doctor", "http://127.0.0.1/push/"],
+                directory: holdfast.directory,
+                environment: ["PATH": holdfast.directory.path]
+            )
+            #expect(run.exit == .exited(69))
+            #expect(run.error.contains("apt install curl"))
+        }
+    }
+
+    @Test func `a path without Holdfast is a problem`() throws {
+        try Front.nginx.with(Self.quick) { web, holdfast in
+            let run = try run(holdfast, "http://127.0.0.1:\(web.port)/elsewhere/")
+            #expect(run.exit == .exited(1))
+            let output = String(decoding: run.output, as: UTF8.self)
+            #expect(output.contains("No Holdfast answers below this URL"))
+        }
+    }
+}

@@ -40,7 +40,7 @@ package struct AnswerHead: Equatable, Sendable {
     }
 }
 
-/// The bytes that curl prints with --include, taken apart: interim heads (1xx) are passed over.
+/// Heads and body as curl prints them one after the other, taken apart: interim heads (1xx) are passed over.
 package struct AnswerBytes: Sendable {
     package private(set) var head: AnswerHead?
     package private(set) var body: [UInt8] = []

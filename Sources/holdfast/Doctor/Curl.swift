@@ -21,7 +21,10 @@ struct WebRequest {
 
     /// As curl's --config has it. Credentials are in it, which a list of arguments would show to everyone.
     func options(maxSeconds: Int) -> String {
-        var lines = ["silent", "show-error", "include", "no-buffer", "globoff", "path-as-is"]
+        // Heads by --dump-header, since those by --include wait for the first byte of the body.
+        var lines = [
+            "silent", "show-error", "no-buffer", "globoff", "path-as-is", "dump-header = -",
+        ]
         if let version { lines.append(version.rawValue) }
         lines.append("max-time = \(maxSeconds)")
         lines.append("request = \(Self.quoted(method))")

@@ -30,41 +30,40 @@ extension Examination {
     // MARK: Buffering
 
     func buffering(_ ward: Ward) throws -> BufferingObservation {
-        let stream = try site.visit(
-            ward.channel,
-            headers: ["Accept: text/event-stream"]
-        )
+        // Holds end at most half of their time early (`jitter`), so that one's end is not taken for its beginning.
+        let half = ward.grantedSeconds.map { $0 * 500 } ?? .max
+        let milliseconds = min(site.patienceSeconds * 1000, 5000, half)
+        let stream = try site.visit(ward.channel, headers: ["Accept: text/event-stream"])
         defer { stream.leave() }
-        let part = earlyPart(of: stream) {
-            $0.contains(Array("event:".utf8)) || $0.contains(Array("\n\n".utf8))
-        }
+        let part = Self.earlyPart(of: stream, within: milliseconds) { !$0.isEmpty }
         guard case .refused = part else { return BufferingObservation(stream: part, hold: nil) }
         let visit = try hold(ward)
         defer { visit.leave() }
         return BufferingObservation(
             stream: part,
-            hold: earlyPart(of: visit) { !$0.isEmpty },
+            hold: Self.earlyPart(of: visit, within: milliseconds) { body in
+                // White space, which may stand before JSON.
+                !body.isEmpty && body.allSatisfy { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D }
+            },
             beginsEarly: settings?.hold.earlyHeaders ?? false
         )
     }
 
-    /// What comes before the end, which is awaited for a part of the shortest hold there is, so that the end is not
-    /// taken for the beginning.
-    private func earlyPart(
+    /// What of an answer comes well before its end.
+    private static func earlyPart(
         of visit: Visit,
-        _ isEnough: ([UInt8]) -> Bool
+        within milliseconds: Int,
+        _ isBeginning: ([UInt8]) -> Bool
     ) -> BufferingObservation.Part {
-        let seconds = min(site.patienceSeconds, 5)
-        let begun = Visit.follow(
+        let nothing = BufferingObservation.Part.nothing(seconds: max(1, milliseconds / 1000))
+        let hasBegun = Visit.follow(
             [visit],
-            until: MonotonicClock.milliseconds() + Int64(seconds) * 1000
-        ) { visit.answer.head != nil && isEnough(visit.answer.body) }
-        visit.look()
-        guard let head = visit.answer.head else { return .nothing(seconds: seconds) }
+            until: MonotonicClock.milliseconds() + Int64(milliseconds)
+        ) { visit.answer.head != nil && isBeginning(visit.answer.body) }
+        guard let head = visit.answer.head else { return nothing }
         if head.status != 200 { return .refused(status: head.status) }
-        // A whole answer tells nothing of its parts.
-        if visit.hasEnded { return .nothing(seconds: seconds) }
-        return begun ? .body : .headAlone
+        if hasBegun { return .body }
+        return visit.hasEnded || !visit.answer.body.isEmpty ? nothing : .headAlone
     }
 
     // MARK: Departures

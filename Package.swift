@@ -73,7 +73,8 @@ let package = Package(
         .executableTarget(
             name: "holdfast",
             dependencies: [
-                "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "FastCGI", "Reactor",
+                "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "FastCGI", "Liveness",
+                "Reactor",
                 "Responder", "CLinux",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

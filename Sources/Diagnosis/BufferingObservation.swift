@@ -10,13 +10,13 @@ package struct BufferingObservation: Sendable {
 
     package var stream: Part
     package var hold: Part?
-    /// The ini file has every hold begin with its head.
-    package var beginsEarly = false
+    /// Holds begin with their head and a blank.
+    package var isProbed = false
 
-    package init(stream: Part, hold: Part?, beginsEarly: Bool = false) {
+    package init(stream: Part, hold: Part?, isProbed: Bool = false) {
         self.stream = stream
         self.hold = hold
-        self.beginsEarly = beginsEarly
+        self.isProbed = isProbed
     }
 
     package func finding(behind server: FrontEnd) -> Finding {
@@ -31,11 +31,13 @@ package struct BufferingObservation: Sendable {
         switch hold {
         case .body:
             return Finding(.buffering, .ok, "The first byte of a held answer comes before its end.")
+        case .headAlone where isProbed:
+            return problem("of a probed answer only the head reaches the client", server)
         case .headAlone:
             return Finding(.buffering, .ok, "The head of a held answer comes before its end.")
-        case .nothing(let seconds) where beginsEarly:
+        case .nothing(let seconds) where isProbed:
             return problem(
-                "the head of a held answer is sent early, but does not reach the client within \(seconds) s",
+                "nothing of a held answer reaches the client within \(seconds) s, although it is probed",
                 server
             )
         case .nothing:

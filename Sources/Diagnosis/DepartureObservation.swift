@@ -30,6 +30,8 @@ package struct DepartureObservation: Sendable {
     package let patienceSeconds: Int
     /// The longest hold, where that is known.
     package let grantedSeconds: Int?
+    /// Between two probes, where it is known that there are any.
+    package let probeSeconds: Int?
     package let outcome: Outcome
 
     package init(
@@ -37,12 +39,14 @@ package struct DepartureObservation: Sendable {
         count: Int,
         patienceSeconds: Int,
         grantedSeconds: Int?,
+        probeSeconds: Int? = nil,
         outcome: Outcome
     ) {
         self.version = version
         self.count = count
         self.patienceSeconds = patienceSeconds
         self.grantedSeconds = grantedSeconds
+        self.probeSeconds = probeSeconds
         self.outcome = outcome
     }
 
@@ -63,6 +67,11 @@ package struct DepartureObservation: Sendable {
     private func finding(_ watch: Watch, _ server: FrontEnd) -> Finding {
         let seconds = "\(watch.milliseconds / 1000).\(watch.milliseconds / 100 % 10) s"
         guard watch.gone >= count else {
+            if let probeSeconds, patienceSeconds < 2 * probeSeconds {
+                return unknown(
+                    "probes tell after \(2 * probeSeconds) s; --patience \(2 * probeSeconds + 5) waits for them."
+                )
+            }
             return problem(
                 "of \(count) that left, \(count - max(0, watch.gone)) are still held after \(patienceSeconds) s",
                 server

@@ -13,11 +13,6 @@ package enum FrontEnd: String, CaseIterable, Sendable {
         self = words.first { text.hasPrefix($0.0) }?.1 ?? .unknown
     }
 
-    /// The first of these texts that names one.
-    package init(anyOf software: [String?]) {
-        self = software.lazy.map(FrontEnd.init(software:)).first { $0 != .unknown } ?? .unknown
-    }
-
     package var name: String {
         switch self {
         case .nginx: "nginx"

@@ -11,12 +11,6 @@ import Testing
         #expect(FrontEnd(software: software) == server)
     }
 
-    @Test func `a server that does not say its name is unknown, and another text may name it`() {
-        #expect(FrontEnd(software: nil) == .unknown)
-        #expect(FrontEnd(anyOf: [nil, "cloudflare", "lighttpd"]) == .lighttpd)
-        #expect(FrontEnd(anyOf: []) == .unknown)
-    }
-
     @Test(arguments: Remedy.allCases, FrontEnd.allCases)
     func `there is something to change for every problem at every server`(
         remedy: Remedy,

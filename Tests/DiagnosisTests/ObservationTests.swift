@@ -18,18 +18,19 @@ import Testing
 
     @Test(arguments: [
         (BufferingObservation.Part.body, false, Verdict.ok), (.headAlone, false, .ok),
+        (.headAlone, true, .problem),
         (.nothing(seconds: 3), false, .unknown), (.nothing(seconds: 3), true, .problem),
         (.refused(status: 503), true, .unknown),
     ])
-    func `without streams a hold decides, if it is known to begin early`(
+    func `without streams a hold decides, if it is known to be probed`(
         part: BufferingObservation.Part,
-        early: Bool,
+        probed: Bool,
         verdict: Verdict
     ) {
         let seen = BufferingObservation(
             stream: .refused(status: 406),
             hold: part,
-            beginsEarly: early
+            isProbed: probed
         )
         #expect(seen.finding(behind: .lighttpd).verdict == verdict)
     }
@@ -78,6 +79,21 @@ import Testing
         #expect(departures(after: 12_000, ["deadline": 900, "closed": 2]).verdict == .ok)
         #expect(departures(after: 14_000, ["closed": 50]).verdict == .ok)
         #expect(departures(after: 24_000, ["closed": 50, "deadline": 5]).verdict == .problem)
+    }
+
+    @Test func `less patience than probes need tells nothing`() {
+        func verdict(patience: Int) -> Verdict {
+            DepartureObservation(
+                version: "1.1",
+                count: 5,
+                patienceSeconds: patience,
+                grantedSeconds: 25,
+                probeSeconds: 10,
+                outcome: .watched(.init(gone: 0, milliseconds: patience * 1000, endings: [:]))
+            ).finding(behind: .apache).verdict
+        }
+        #expect(verdict(patience: 19) == .unknown)
+        #expect(verdict(patience: 20) == .problem)
     }
 
     @Test(arguments: [DepartureObservation.Outcome.nobodyAsked, .notShown(0), .notShown(4)])

@@ -21,7 +21,6 @@ struct DoctorTests {
         [hold]
         max_wait = 55s
         jitter = 0%
-        early_headers = on
 
         """
 
@@ -208,7 +207,7 @@ struct DoctorTests {
                 """
             )
         ]
-        try Front.nginx.with(Self.long, edits: edits) { web, holdfast in
+        try Front.nginx.with(Self.long + "probe = always\n", edits: edits) { web, holdfast in
             let visit = try examine(holdfast, port: web.port, patience: 2)
             #expect(visit.exit == .exited(1))
             #expect(visit.verdicts("buffering") == ["problem"])
@@ -223,9 +222,7 @@ struct DoctorTests {
             ("large_client_header_buffers 4 8k;", "large_client_header_buffers 4 3k;"),
             ("fastcgi_read_timeout 75s;", "fastcgi_read_timeout 1s;"),
         ]
-        // Nothing of a hold comes before nginx loses its patience.
-        let settings = Self.long.replacing("early_headers = on", with: "early_headers = off")
-        try Front.nginx.with(settings, edits: edits) { web, holdfast in
+        try Front.nginx.with(Self.long, edits: edits) { web, holdfast in
             web.expectsFailures = true
             let visit = try examine(holdfast, port: web.port)
             #expect(visit.exit == .exited(1))

@@ -112,13 +112,14 @@ struct Doctor: ParsableCommand {
         report(service.finding(behind: server))
         guard head.status == 200, service.isHoldfast else { return }
         let settings = try settings()
+        let witness = try Witness(door(settings), site)
         try Examination(
             site: site,
-            witness: try Witness(door(settings), site),
+            witness: witness,
             settings: settings,
             channel: channel,
             origin: origin,
-            server: server
+            server: server == .unknown ? try witness.figures()?.server ?? .unknown : server
         ).run(report)
     }
 

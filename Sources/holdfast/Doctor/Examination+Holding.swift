@@ -2,6 +2,7 @@ internal import BusClient
 internal import Configuration
 internal import Diagnosis
 internal import Glibc
+internal import Liveness
 internal import Reactor
 
 /// What is seen with requests that are held.
@@ -45,8 +46,14 @@ extension Examination {
                 // White space, which may stand before JSON.
                 !body.isEmpty && body.allSatisfy { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D }
             },
-            beginsEarly: settings?.hold.earlyHeaders ?? false
+            isProbed: try isProbed()
         )
+    }
+
+    /// Whether holds begin with a blank here: headers alone are kept back by some servers.
+    private func isProbed() throws -> Bool {
+        if settings?.hold.probe == .always { return true }
+        return try witness.figures()?.probes(server) ?? false
     }
 
     /// What of an answer comes well before its end.
@@ -77,6 +84,7 @@ extension Examination {
             count: Self.departing,
             patienceSeconds: site.patienceSeconds,
             grantedSeconds: ward.grantedSeconds,
+            probeSeconds: try isProbed() ? settings?.hold.probeSeconds : nil,
             outcome: try departureOutcome(ward, version.curl)
         )
     }

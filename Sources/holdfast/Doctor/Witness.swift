@@ -8,11 +8,30 @@ final class Witness {
     struct Figures {
         var held: Int
         var endings: [String: Int]
+        /// The web servers before it, and whether it probes their clients: as the process that was asked sees them.
+        var servers: [(software: String, isProbed: Bool)]
 
         init?(_ status: [String: Any]) {
             guard let held = status["held"] as? Int else { return nil }
             self.held = held
             endings = status["ended"] as? [String: Int] ?? [:]
+            servers = (status["front_ends"] as? [[String: Any]] ?? []).map { server in
+                (server["server"] as? String ?? "", server["probed"] as? Bool ?? false)
+            }
+        }
+
+        /// The one before it, if there is one only.
+        var server: FrontEnd {
+            let all = Set(servers.map { FrontEnd(software: $0.software) })
+            return all.count == 1 ? all.first ?? .unknown : .unknown
+        }
+
+        /// Whether all that may be this one are probed.
+        func probes(_ server: FrontEnd) -> Bool {
+            let these = servers.filter {
+                server == .unknown || FrontEnd(software: $0.software) == server
+            }
+            return !these.isEmpty && these.allSatisfy(\.isProbed)
         }
 
         /// How often each ending came since.
@@ -58,7 +77,11 @@ final class Witness {
         switch source {
         case .bus(let questions, _):
             let answer = try questions.ask("status")
-            return Figures(["held": answer["held"] ?? 0, "ended": answer["ended"] ?? [:]])
+            let endings: [String: Int] = answer["ended"] ?? [:]
+            let servers: [[String: Any]] = answer["front_ends"] ?? []
+            return Figures([
+                "held": answer["held"] ?? 0, "ended": endings, "front_ends": servers,
+            ])
         case .pages(let site): return try page("-/status", of: site).flatMap(Figures.init)
         case .nobody: return nil
         }

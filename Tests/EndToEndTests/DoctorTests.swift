@@ -56,7 +56,8 @@ struct DoctorTests {
         patience: Int = 10,
         knowsBus: Bool = true
     ) throws -> (exit: ChildProcess.Exit, output: [UInt8], error: String) {
-        try ChildProcess.run(
+        if knowsBus { _ = try holdfast.busClient() }
+        return try ChildProcess.run(
             try Place.holdfast,
             ["doctor", url, "--patience", "\(patience)"] + arguments,
             directory: holdfast.directory,
@@ -166,6 +167,18 @@ struct DoctorTests {
             #expect(unknown.verdicts("departures") == ["cannot tell"])
             #expect(unknown.verdicts("hold time") == ["ok"])
             #expect(unknown.exit == .exited(0))
+        }
+    }
+
+    @Test func `the bus of another Holdfast says nothing about the site`() throws {
+        try Front.nginx.with(Self.quick) { web, _ in
+            try HoldfastServer.with(Self.quick) { other in
+                let visit = try examine(other, port: web.port)
+                #expect(visit.problems == [])
+                #expect(visit.exit == .exited(0))
+                #expect(visit.verdicts("delivery") == ["cannot tell"])
+                #expect(visit.verdicts("departures") == ["cannot tell"])
+            }
         }
     }
 

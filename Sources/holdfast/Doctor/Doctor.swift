@@ -76,10 +76,10 @@ struct Doctor: ParsableCommand {
                 findings.append(finding)
                 if !json { StandardOutput.writeLine(finding.lines.joined(separator: "\n")) }
             }
-        } catch let error as Unreachable {
-            StandardError.write("holdfast: \(error)")
-            throw ExitCode(EX_UNAVAILABLE)
-        } catch let error as CurlIsMissing {
+        } catch let code as ExitCode {
+            throw code
+        } catch {
+            // The site, curl, or the responder in the middle of it; 1 would say that problems were found.
             StandardError.write("holdfast: \(error)")
             throw ExitCode(EX_UNAVAILABLE)
         }

@@ -38,17 +38,26 @@ struct Ward {
             silence = "others may use the channel \(channel)."
             return
         }
+        let text = "holdfast doctor \(UUID().uuidString)"
         do {
-            try witness.publish("holdfast doctor was here", to: channel)
+            try witness.publish(text, to: channel)
         } catch let error as BusClientError {
             silence = "\(error)"
             return
         }
-        // There is something to answer at once, whatever is to be waited.
-        grantedSeconds = try site.answer(
-            "\(channel)?since=first&limit=1",
-            headers: ["Prefer: wait=86400"]
-        )?.head?.grantedWaitSeconds
+        let target = "\(channel)?since=last:1"
+        let answer = try site.answer(target, headers: ["Accept-Encoding: identity"])
+        let hasCome =
+            answer.map { String(decoding: $0.body, as: UTF8.self).contains(text) } ?? false
+        guard hasCome else {
+            witness.delete(channel)
+            try witness.turnsAway(to: site)
+            silence = "the bus that was asked is not the one behind this URL."
+            return
+        }
+        // Answered at once, for there is something, whatever is to be waited.
+        grantedSeconds = try site.answer(target, headers: ["Prefer: wait=86400"])?
+            .head?.grantedWaitSeconds
     }
 
     private static func candidates(

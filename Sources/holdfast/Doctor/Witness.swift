@@ -46,7 +46,7 @@ final class Witness {
         case nobody
     }
 
-    private let source: Source
+    private var source: Source
 
     /// - Parameter door: to the bus, where it may be there.
     init(_ door: BusDoor?, _ site: Site) throws {
@@ -64,13 +64,9 @@ final class Witness {
         if case .nobody = source { false } else { true }
     }
 
-    /// Where it was asked, for people.
-    var name: String {
-        switch source {
-        case .bus: "the bus socket"
-        case .pages: "-/status"
-        case .nobody: "nobody"
-        }
+    /// The bus turned out to be another one than this site's.
+    func turnsAway(to site: Site) throws {
+        source = try site.status("-/status") == 200 ? .pages(site) : .nobody
     }
 
     func figures() throws -> Figures? {

@@ -84,9 +84,8 @@ package struct DepartureObservation: Sendable {
             )
         }
         let how =
-            watch.endings["probe", default: 0] > 0
-            ? "after a probe"
-            : watch.milliseconds < 1000 ? "at once" : "after a while"
+            watch.milliseconds < 1000
+            ? "at once" : watch.endings["probe", default: 0] > 0 ? "after a probe" : "after a while"
         return Finding(
             .departures,
             .ok,
@@ -106,11 +105,13 @@ package struct DepartureObservation: Sendable {
     private static let departures = ["closed", "aborted", "probe", "newer_request", "superseded"]
 
     private func problem(_ sentence: String, _ server: FrontEnd) -> Finding {
-        Finding(
+        let probing =
+            "where that does not help: probe = always   (in [hold] of holdfast.ini)"
+        return Finding(
             .departures,
             .problem,
             "HTTP/\(version): \(sentence).",
-            Remedy.hidesDepartures.advice(for: server)
+            Remedy.hidesDepartures.advice(for: server) + (probeSeconds == nil ? [probing] : [])
         )
     }
 

@@ -50,27 +50,23 @@ extension Remedy {
             [
                 "fastcgi_ignore_client_abort off;   (before another server proxy_ignore_client_abort off;)",
                 "and neither fastcgi_cache nor fastcgi_store for this location",
-            ] + probing
+            ]
         case .lighttpd:
             [
                 "\"tcp-fin-propagate\" => \"enable\",   (in fastcgi.server)",
                 "server.stream-response-body = 2",
                 "setenv.add-environment = ( \"HOLDFAST_EARLY_HEADERS\" => \"on\" )",
-            ] + probing
-        case .apache: ["ProxyPass … flushpackets=on"] + probing
+            ]
+        case .apache: ["ProxyPass … flushpackets=on"]
         case .haproxy:
             [
                 "option abortonclose   (in defaults or listen; in backend alone it does nothing)",
                 "no option keep-conn   (in fcgi-app)",
-            ] + probing
-        case .caddy: ["flush_interval -1   (in reverse_proxy)"] + probing
+            ]
+        case .caddy: ["flush_interval -1   (in reverse_proxy)"]
         case .unknown:
-            ["no server on the way may ignore that a client aborts"] + probing
+            ["no server on the way may ignore that a client aborts"]
         }
-    }
-
-    private var probing: [String] {
-        ["where that does not help: probe = always   (in [hold] of holdfast.ini)"]
     }
 
     private func timeouts(_ server: FrontEnd) -> [String] {

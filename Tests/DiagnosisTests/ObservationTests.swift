@@ -81,6 +81,21 @@ import Testing
         #expect(departures(after: 24_000, ["closed": 50, "deadline": 5]).verdict == .problem)
     }
 
+    @Test func `probing is advised where there is none`() {
+        func advice(probe: Int?) -> [String] {
+            DepartureObservation(
+                version: "2",
+                count: 1,
+                patienceSeconds: 30,
+                grantedSeconds: 55,
+                probeSeconds: probe,
+                outcome: .watched(.init(gone: 0, milliseconds: 30_000, endings: [:]))
+            ).finding(behind: .unknown).advice
+        }
+        #expect(advice(probe: nil).contains { $0.contains("probe = always") })
+        #expect(!advice(probe: 10).contains { $0.contains("probe = always") })
+    }
+
     @Test func `less patience than probes need tells nothing`() {
         func verdict(patience: Int) -> Verdict {
             DepartureObservation(

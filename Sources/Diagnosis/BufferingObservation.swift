@@ -3,6 +3,8 @@ package struct BufferingObservation: Sendable {
     /// What of an answer came while it was not complete.
     package enum Part: Equatable, Sendable {
         case body, headAlone
+        /// Of a stream the beginning, and no message that was published after it.
+        case beginningAlone(seconds: Int)
         case nothing(seconds: Int)
         /// There was no such answer: streams may be unknown, the channel closed.
         case refused(status: Int)
@@ -21,7 +23,12 @@ package struct BufferingObservation: Sendable {
 
     package func finding(behind server: FrontEnd) -> Finding {
         switch stream {
-        case .body: return Finding(.buffering, .ok, "The first event of a stream comes at once.")
+        case .body: return Finding(.buffering, .ok, "The events of a stream come at once.")
+        case .beginningAlone(let seconds):
+            return problem(
+                "of a stream only the beginning reaches the client, and no message within \(seconds) s",
+                server
+            )
         case .headAlone:
             return problem("of a stream only the head reaches the client before its end", server)
         case .nothing(let seconds):
@@ -31,7 +38,7 @@ package struct BufferingObservation: Sendable {
         switch hold {
         case .body:
             return Finding(.buffering, .ok, "The first byte of a held answer comes before its end.")
-        case .headAlone where isProbed:
+        case .headAlone where isProbed, .beginningAlone:
             return problem("of a probed answer only the head reaches the client", server)
         case .headAlone:
             return Finding(.buffering, .ok, "The head of a held answer comes before its end.")

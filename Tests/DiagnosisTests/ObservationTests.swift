@@ -9,7 +9,9 @@ import Testing
         #expect(seen.finding(behind: .nginx).verdict == .ok)
     }
 
-    @Test(arguments: [BufferingObservation.Part.headAlone, .nothing(seconds: 3)])
+    @Test(arguments: [
+        BufferingObservation.Part.headAlone, .nothing(seconds: 3), .beginningAlone(seconds: 3),
+    ])
     func `a stream whose beginning does not come is kept back`(part: BufferingObservation.Part) {
         let finding = BufferingObservation(stream: part, hold: .body).finding(behind: .nginx)
         #expect(finding.verdict == .problem)

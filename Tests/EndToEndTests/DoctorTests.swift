@@ -90,6 +90,8 @@ struct DoctorTests {
     @Test(arguments: [Front.nginx, .nginxHTTP2, .lighttpd])
     func `nothing is wrong behind the configurations that are shipped`(front: Front) throws {
         try front.with(Self.quick + "[cors]\norigins = https://a.example\n") { web, holdfast in
+            // Lighttpd takes the end of a stream whose client has left for a mistake.
+            web.expectsFailures = front == .lighttpd
             let port = front.version == .http2 ? web.http2Port : web.port
             let visit = try examine(holdfast, port: port, ["--origin", "https://a.example"])
             #expect(visit.problems == [])
@@ -98,11 +100,9 @@ struct DoctorTests {
             let versions = front == .lighttpd ? 2 : 1
             #expect(visit.verdicts("departures") == Array(repeating: "ok", count: versions))
             for subject in [
-                "service", "HTTP versions", "operator pages", "parameters", "delivery", "hold time",
-                "compression", "URL length", "CORS",
+                "service", "HTTP versions", "operator pages", "parameters", "delivery", "buffering",
+                "hold time", "compression", "URL length", "CORS",
             ] { #expect(visit.verdicts(subject) == ["ok"], "\(subject)") }
-            // Lighttpd is configured for early headers.
-            #expect(visit.verdicts("buffering") == [front == .lighttpd ? "ok" : "cannot tell"])
             try holdfast.waitForHeld(0)
         }
     }
@@ -200,6 +200,7 @@ struct DoctorTests {
     @Test func `lighttpd that does not pass departures on`() throws {
         let edits = [("\"tcp-fin-propagate\" => \"enable\",", "")]
         try Front.lighttpd.with(Self.long, edits: edits) { web, holdfast in
+            web.expectsFailures = true
             let visit = try examine(holdfast, port: web.port, patience: 2)
             #expect(visit.exit == .exited(1))
             // HTTP/2 shows them nevertheless.
@@ -220,7 +221,8 @@ struct DoctorTests {
                 """
             )
         ]
-        try Front.nginx.with(Self.long + "probe = always\n", edits: edits) { web, holdfast in
+        // On kept connections nginx passes small records on all the same.
+        try Front.nginxUnkept.with(Self.long + "probe = always\n", edits: edits) { web, holdfast in
             let visit = try examine(holdfast, port: web.port, patience: 2)
             #expect(visit.exit == .exited(1))
             #expect(visit.verdicts("buffering") == ["problem"])

@@ -36,7 +36,10 @@ extension Examination {
         let milliseconds = min(site.patienceSeconds * 1000, 5000, half)
         let stream = try site.visit(ward.channel, headers: ["Accept: text/event-stream"])
         defer { stream.leave() }
-        let part = Self.earlyPart(of: stream, within: milliseconds) { !$0.isEmpty }
+        var part = Self.earlyPart(of: stream, within: milliseconds) { !$0.isEmpty }
+        if part == .body, ward.silence == nil, try !arrives(stream, ward) {
+            part = .beginningAlone(seconds: site.patienceSeconds)
+        }
         guard case .refused = part else { return BufferingObservation(stream: part, hold: nil) }
         let visit = try hold(ward)
         defer { visit.leave() }
@@ -48,6 +51,15 @@ extension Examination {
             },
             isProbed: try isProbed()
         )
+    }
+
+    /// Whether a message published now comes by a stream while that goes on.
+    private func arrives(_ stream: Visit, _ ward: Ward) throws -> Bool {
+        let mark = "holdfast doctor streams"
+        try witness.publish(mark, to: ward.channel)
+        return Visit.follow([stream], until: site.deadline) {
+            stream.answer.body.contains(Array(mark.utf8))
+        }
     }
 
     /// Whether holds begin with a blank here: headers alone are kept back by some servers.

@@ -107,6 +107,29 @@ struct DoctorTests {
         }
     }
 
+    @Test(
+        .enabled(
+            if: Tool.usable(.apache, .haproxy, .caddy, .curl),
+            "apache2, haproxy or caddy is not installed"
+        ),
+        arguments: [WebServer.Kind.apache, .haproxy, .caddy]
+    )
+    func `nothing is wrong behind those that are probed, and HAProxy`(kind: WebServer.Kind) throws {
+        let settings = Self.long + "probe_interval = 1s\n"
+        try HoldfastServer.with(settings) { holdfast in
+            try WebServer.with(kind, before: holdfast) { web in
+                let visit = try examine(holdfast, port: web.port, patience: 6)
+                #expect(visit.problems == [])
+                #expect(visit.exit == .exited(0), "\(visit.error)")
+                #expect(!visit.verdicts("departures").isEmpty)
+                #expect(visit.verdicts("departures").allSatisfy { $0 == "ok" })
+                #expect(visit.verdicts("buffering") == ["ok"])
+                let said = visit.findings("service").first?["sentence"].string ?? ""
+                #expect(kind == .haproxy || said.lowercased().contains(kind.rawValue), "\(said)")
+            }
+        }
+    }
+
     @Test func `it leaves no message behind`() throws {
         try Front.nginx.with(Self.quick) { web, holdfast in
             _ = try examine(holdfast, port: web.port)

@@ -34,10 +34,17 @@ extension Examination {
         // Holds end at most half of their time early (`jitter`), so that one's end is not taken for its beginning.
         let half = ward.grantedSeconds.map { $0 * 500 } ?? .max
         let milliseconds = min(site.patienceSeconds * 1000, 5000, half)
-        let stream = try site.visit(ward.channel, headers: ["Accept: text/event-stream"])
-        defer { stream.leave() }
+        // Of a channel beside, where it is open too: no message ends a stream whose departure does not show.
+        let beside = ward.channel + "-stream"
+        let isBeside = try ward.silence == nil && site.status(beside) == 200
+        let channel = isBeside ? beside : ward.channel
+        let stream = try site.visit(channel, headers: ["Accept: text/event-stream"])
+        defer {
+            stream.leave()
+            if isBeside { witness.delete(beside) }
+        }
         var part = Self.earlyPart(of: stream, within: milliseconds) { !$0.isEmpty }
-        if part == .body, ward.silence == nil, try !arrives(stream, ward) {
+        if part == .body, ward.silence == nil, try !arrives(stream, channel) {
             part = .beginningAlone(seconds: site.patienceSeconds)
         }
         guard case .refused = part else { return BufferingObservation(stream: part, hold: nil) }
@@ -54,9 +61,9 @@ extension Examination {
     }
 
     /// Whether a message published now comes by a stream while that goes on.
-    private func arrives(_ stream: Visit, _ ward: Ward) throws -> Bool {
+    private func arrives(_ stream: Visit, _ channel: String) throws -> Bool {
         let mark = "holdfast doctor streams"
-        try witness.publish(mark, to: ward.channel)
+        try witness.publish(mark, to: channel)
         return Visit.follow([stream], until: site.deadline) {
             stream.answer.body.contains(Array(mark.utf8))
         }

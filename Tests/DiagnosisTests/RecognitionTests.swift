@@ -1,7 +1,7 @@
 import Diagnosis
 import Testing
 
-@Suite struct FrontEndTests {
+@Suite struct RecognitionTests {
     @Test(arguments: [
         ("nginx/1.22.1", FrontEnd.nginx), ("nginx", .nginx), ("openresty/1.21", .nginx),
         ("lighttpd/1.4.69", .lighttpd), ("Apache/2.4.62 (Debian)", .apache), ("Caddy", .caddy),

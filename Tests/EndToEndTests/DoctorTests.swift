@@ -115,7 +115,7 @@ struct DoctorTests {
         arguments: [WebServer.Kind.apache, .haproxy, .caddy]
     )
     func `nothing is wrong behind those that are probed, and HAProxy`(kind: WebServer.Kind) throws {
-        let settings = Self.long + "probe_interval = 1s\n"
+        let settings = Self.long + "probe_interval = 1s\nheartbeat = 1s\n"
         try HoldfastServer.with(settings) { holdfast in
             try WebServer.with(kind, before: holdfast) { web in
                 let visit = try examine(holdfast, port: web.port, patience: 6)

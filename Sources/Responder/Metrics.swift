@@ -53,11 +53,11 @@ extension Ending {
     var ofStream: StreamEnd {
         switch self {
         case .superseded, .newerRequest: .superseded
-        case .left: .left
+        case .left, .closed, .probe: .left
         case .limit: .limit
         case .lifetime, .deadline: .lifetime
         case .slow: .slow
-        case .shutdown, .released, .closed, .probe, .aborted, .gap: .shutdown
+        case .shutdown, .released, .aborted, .gap: .shutdown
         }
     }
 }

@@ -215,11 +215,10 @@ extension Responder {
         // only closed his sending side reads on.
         if connections[Int(descriptor)].extra?.unsent.isEmpty ?? true {
             for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
-            where held.isHeld(slot)
-                && (held[slot].kind == .begunPoll || held[slot].kind == .probedPoll)
-            {
+            where held.isHeld(slot) && held[slot].kind != .poll {
                 answerEmpty(slot, departed(slot))
             }
+            for replay in replays[descriptor] ?? [] { endReplay(replay, .left) }
         }
         endHolds(of: descriptor, .closed)
         endReplays(of: descriptor)

@@ -90,8 +90,6 @@ struct DoctorTests {
     @Test(arguments: [Front.nginx, .nginxHTTP2, .lighttpd])
     func `nothing is wrong behind the configurations that are shipped`(front: Front) throws {
         try front.with(Self.quick + "[cors]\norigins = https://a.example\n") { web, holdfast in
-            // Lighttpd takes the end of a stream whose client has left for a mistake.
-            web.expectsFailures = front == .lighttpd
             let port = front.version == .http2 ? web.http2Port : web.port
             let visit = try examine(holdfast, port: port, ["--origin", "https://a.example"])
             #expect(visit.problems == [])

@@ -199,7 +199,6 @@ import Testing
             let put = try server.exchange(FastCGIRequest("PUT", "/push/news"))
             #expect(put.status == 405)
             #expect(put["Allow"]?.contains("POST") == true)
-            #expect(try server.get("/push/news", ["Accept": "text/event-stream"]).status == 406)
         }
     }
 }

@@ -15,20 +15,32 @@ package enum Pages {
     }
 
     /// The page at `-/NAME`, or nil where there is none.
-    package static func page(named name: String) -> Page? {
-        switch name {
-        case "chat": chat
-        case "chat.js": chatScript
-        case "chat.css": chatStyle
-        case "chat.svg": chatMark
-        default: nil
-        }
-    }
+    package static func page(named name: String) -> Page? { pages[name] }
 
-    private static let chat = Page(PackageResources.chat_html, "text/html; charset=utf-8")
-    private static let chatScript = Page(PackageResources.chat_js, "text/javascript; charset=utf-8")
-    private static let chatMark = Page(PackageResources.chat_svg, "image/svg+xml")
-    private static let chatStyle = Page(PackageResources.chat_css, "text/css; charset=utf-8")
+    private static let html = "text/html; charset=utf-8"
+    private static let style = "text/css; charset=utf-8"
+    private static let script = "text/javascript; charset=utf-8"
+
+    private static let pages: [String: Page] = [
+        "holdfast.js": Page(client.module, script),
+        "holdfast.classic.js": Page(client.classic, script),
+        "holdfast.d.ts": Page(PackageResources.holdfast_d_ts, "text/plain; charset=utf-8"),
+        "chat": Page(PackageResources.chat_html, html),
+        "chat.js": Page(PackageResources.chat_js, script),
+        "chat.css": Page(PackageResources.chat_css, style),
+        // Where a page is asked for; else `-/status` is JSON.
+        "status": Page(PackageResources.status_html, html),
+        "status.js": Page(PackageResources.status_js, script),
+        "status.css": Page(PackageResources.status_css, style),
+        "console": Page(PackageResources.console_html, html),
+        "console.js": Page(PackageResources.console_js, script),
+        "console.css": Page(PackageResources.console_css, style),
+        "page.css": Page(PackageResources.page_css, style),
+        "page.js": Page(PackageResources.page_js, script),
+        "mark.svg": Page(PackageResources.mark_svg, "image/svg+xml"),
+    ]
+
+    private static let client = ClientScript(PackageResources.holdfast_js)
 }
 
 extension Pages.Page {

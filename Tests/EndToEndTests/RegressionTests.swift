@@ -245,7 +245,7 @@ import Testing
 
     @Test func `the chat page's picture was not there`() throws {
         try HoldfastServer.with { server in
-            let answer = try server.get("/push/-/chat.svg")
+            let answer = try server.get("/push/-/mark.svg")
             #expect(answer.status == 200)
             #expect(answer["Content-Type"] == "image/svg+xml")
         }

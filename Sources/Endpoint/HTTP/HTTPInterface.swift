@@ -188,6 +188,9 @@ package struct HTTPInterface: Sendable {
         case "live": intent = .live(shape)
         case "ready": intent = .ready(shape)
         case "metrics": intent = .metrics(shape)
+        // The page is public: what it shows it asks for itself.
+        case "status" where asksForPage(request.accept):
+            intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
         case "status":
             if let wish = try StreamWish(Self.query(of: request), request.accept) {
                 intent = .statusStream(statusStream(wish, shape, random))

@@ -115,6 +115,23 @@ enum Acceptance {
     }
 }
 
+/// Whether an `Accept` field asks for a page to look at, as a browser's address line does, and not for JSON.
+func asksForPage(_ accept: String?) -> Bool {
+    guard let accept else { return false }
+    let source = accept.utf8Span.span
+    var isPage = false
+    var start = 0
+    while start < source.count {
+        let end = source.first(UInt8(ascii: ","), in: start..<source.count) ?? source.count
+        let cut = source.first(UInt8(ascii: ";"), in: start..<end) ?? end
+        let range = source.trimmed(start..<cut)
+        if source.equals("application/json", in: range) { return false }
+        if source.equals("text/html", in: range) { isPage = true }
+        start = end + 1
+    }
+    return isPage
+}
+
 /// The `wait` of a `Prefer` field (RFC 7240 §4.3) in seconds; what is malformed is ignored, as the RFC asks.
 func preferredWait(_ prefer: String?) -> Int? {
     guard let prefer else { return nil }

@@ -1,0 +1,544 @@
+// Holdfast's client for browsers and Node 18. holdfast.d.ts says what everything means; comments stay here when it is served.
+//
+// A subscription first asks for itself until it has everything up to now: that gives it history, a cursor, and the
+// news that it may read at all. Then it joins the link, the one connection of all tabs of this origin. The tab that
+// holds the Web Lock has the connection and passes on by a BroadcastChannel what comes, in batches: "these are all
+// messages of these channels between the cursors FROM and TO". A subscription takes of a batch what lies beyond its
+// own cursor; when the batch begins beyond that, something was missed, and it asks for itself again. So nothing is
+// lost or repeated, whoever has the connection and whenever it passes to another tab.
+//
+// Streams are read with fetch, not with EventSource, which tells no status, problem, Retry-After or heartbeat, wants
+// to know the types of events beforehand, and is missing in Node.
+
+const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30; // seconds
+const page = globalThis.document;
+const links = new Map(); // by all that must be the same to share a connection
+const silent = new Set(); // bases behind which streams do not come through
+const sleepers = new Set();
+
+const now = () => Date.now() / 1000;
+const random = () => crypto.getRandomValues(new Uint32Array(5)).join("");
+const some = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value));
+const wake = () => sleepers.forEach((done) => done());
+const pause = (seconds) =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      sleepers.delete(done);
+      resolve();
+    };
+    const timer = setTimeout(done, seconds * 1000);
+    sleepers.add(done);
+  });
+
+const call = (handler, ...values) => {
+  try {
+    handler?.(...values);
+  } catch (error) {
+    console.error(error);
+  }
+};
+
+// Whether cursor a is beyond b: they count all messages of a log. Of another log, it may be.
+const beyond = (a, b = "") => {
+  const [log, place] = a.split("-"), [other, there] = b.split("-");
+  return log !== other || parseInt(place, 16) > parseInt(there, 16);
+};
+
+const ask = async (url, credentials, init) => {
+  const response = await fetch(url, { cache: "no-store", credentials, ...init });
+  const { ok, status, headers } = response;
+  if (ok && status !== 204) return response;
+  const { code, detail = `the server answered ${status}` } = await response.json().catch(() => ({}));
+  const value = headers.get("Retry-After");
+  throw Object.assign(new Error(detail), {
+    status, code,
+    retryAfter: value > 0 ? +value : Math.max(Date.parse(value) / 1000 - now(), 0),
+    refused: status < 500 && status !== 408 && status !== 429,
+  });
+};
+
+// Doubles from one second, and is spread: pages that lost the server together must not come back together.
+const backOff = (attempt, { retryAfter }) => (retryAfter || Math.min(2 ** attempt, LONGEST) / 2) * (1 + Math.random());
+
+const insist = async (act, retries) => {
+  for (let attempt = 0; ; ) {
+    try {
+      return await act();
+    } catch (error) {
+      if (error.refused || error.name === "AbortError" || attempt >= retries) throw error;
+      await pause(backOff(attempt++, error));
+    }
+  }
+};
+
+const settle = ({ base = new URL("../", import.meta.url).href, ...rest } = {}) => ({
+  ...rest,
+  base: new URL(base.replace(/\/*$/, "/"), globalThis.location?.href).href,
+});
+
+const listed = (channels) => {
+  const list = [...new Set([channels].flat())].sort();
+  for (const name of list) {
+    if (!/^(?!-(\/|$))(?!(.*\/)?\.{0,2}(\/|$))[\w.~/-]+$/.test(name)) throw new TypeError(`no channel can be called '${name}'`);
+  }
+  return list;
+};
+
+const read = (accept, { base, credentials }, channels, parameters, signal) =>
+  ask(`${base}${channels}?${new URLSearchParams(some(parameters))}`, credentials, { headers: { Accept: accept }, signal });
+
+const poll = async (...request) => (await read("application/json", ...request)).json();
+
+// Text of an event stream in, events out, by the HTML standard (TextDecoderStream takes the byte order mark away).
+export const eventParser = (emit) => {
+  let rest = "", type = "", data = "", id = "";
+  return (text) => {
+    const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+      if (!line) {
+        if (data) emit(type || "message", data.slice(0, -1), id);
+        type = data = "";
+      } else if (field === "data") data += value + "\n";
+      else if (field === "event") type = value;
+      else if (field === "id" && !value.includes("\0")) id = value;
+      else if (field === "retry" && /^\d+$/.test(value)) emit(field, value, id);
+    }
+  };
+};
+
+const makeLink = (key, options) => {
+  const { base, name, transport, wait: longest = 25 } = options;
+  const tab = random(), readers = new Set(), wants = new Map();
+  let share = options.share !== false && page && globalThis.BroadcastChannel && navigator.locks;
+  let subscriber = random();
+  let bus, queued, release, term; // between tabs; term: there while this one leads
+  let abort, again, channels, cursor, retry = 0; // the connection
+  let silence, timer, closed = true;
+  let last = 0, quick = true;
+
+  // ---- Between tabs
+
+  const say = (message) => bus?.postMessage(term ? { ...message, lead: [subscriber, link.news] } : message);
+
+  const hear = ({ data: { want, prod, who, recheck, batch, lead: leader } }) => {
+    if (want) {
+      wants.delete(want.tab);
+      if (want.channels.length) wants.set(want.tab, want);
+    }
+    if (term) {
+      if (want || prod) say();
+      if (want) changed();
+      if (prod > 1) link.wake();
+    }
+    if (!leader || term) return;
+    listen(4 * BEAT, () => rouse(1));
+    subscriber = leader[0]; // to the server, whoever leads next is the same
+    if (leader[1][1]?.transport === "poll") silent.add(base); // as it found out
+    tell(...leader[1]);
+    if (who) link.want();
+    if (recheck) recheckAll();
+    if (batch) take(batch);
+  };
+
+  const listen = (seconds, act) => {
+    clearTimeout(silence);
+    silence = setTimeout(act, seconds * 1000);
+  };
+
+  // Asks the leading tab for a sign of life; where none comes, this one leads.
+  const rouse = (prod) => {
+    say({ prod });
+    listen(HELLO + Math.random(), () => queue(true));
+  };
+
+  // Leads as soon as the lock is free; or takes it from a tab that is silent.
+  const queue = (steal) => {
+    let mine;
+    queued?.abort();
+    queued = new AbortController();
+    navigator.locks
+      .request(key, steal ? { steal } : { signal: queued.signal }, () => closed || new Promise((resolve) => {
+        release = resolve;
+        lead();
+        mine = term;
+      }))
+      .catch(({ name: problem }) => {
+        if (closed) return;
+        if (problem !== "AbortError") {
+          share = null; // not allowed here
+          lead();
+        } else if (mine && mine === term) {
+          resign(); // another tab took it
+          queue();
+        }
+      });
+  };
+
+  const resign = () => {
+    term = null;
+    clearTimeout(timer);
+    abort?.abort();
+    wake();
+    release?.();
+  };
+
+  const joined = () => [...readers].filter((reader) => reader.joined);
+  const union = () => listed([...joined(), ...wants.values()].flatMap((one) => one.channels));
+
+  // No timer, however short: in a tab that nobody looks at they may take a minute.
+  const changed = () => {
+    wake();
+    if (union().some((one) => !channels?.includes(one))) restart();
+  };
+
+  const take = (batch) => {
+    cursor = batch.to;
+    readers.forEach((reader) => reader.take(batch));
+  };
+
+  const deliver = (to, messages = []) => {
+    const batch = { from: cursor, to, channels, messages };
+    say({ batch });
+    take(batch);
+  };
+
+  // Something is the matter with one of the channels: everybody asks for their own.
+  const recheckAll = (position = cursor) => {
+    cursor = position;
+    if (term) say({ recheck: 1 });
+    readers.forEach((reader) => reader.catchUp());
+  };
+
+  const tell = (...news) => {
+    link.news = news;
+    if (term) say();
+    readers.forEach((reader) => reader.tell());
+  };
+
+  // ---- The connection
+
+  const restart = () => {
+    again = true;
+    abort?.abort();
+  };
+
+  const watch = (seconds) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => abort.abort(), seconds * 1000);
+  };
+
+  const lead = async () => {
+    const mine = (term = {});
+    let attempt = 0;
+    clearTimeout(silence);
+    quick = true;
+    say({ who: 1 });
+    while (term === mine) {
+      channels = union();
+      cursor ??= joined()[0]?.cursor;
+      if (!channels.length || !cursor) {
+        await pause(LONGEST);
+        continue;
+      }
+      abort = new AbortController();
+      again = false;
+      const began = (last = now());
+      deliver(cursor); // nothing yet, but everybody sees whether they are in
+      const streams = transport !== "poll" && !silent.has(base);
+      let wait = 0;
+      try {
+        wait = await (streams ? stream : hold)(abort.signal);
+        attempt = 0;
+      } catch (error) {
+        if (term !== mine) return;
+        if (!again) {
+          if (streams && transport !== "sse" && (error.status === 406 || (quick && abort.signal.aborted))) {
+            silent.add(base); // no hello came: polls from now on
+          } else {
+            if (error.refused) {
+              // A channel may not be read any more, of a tab that crashed, say; or there are too many for one request.
+              wants.clear();
+              recheckAll();
+            }
+            if (last - began > LONGEST) attempt = 0;
+            wait = Math.max(retry, backOff(attempt++, error));
+            tell("waiting", { until: Date.now() + wait * 1000, problem: error.message });
+          }
+          quick = true;
+        }
+      }
+      clearTimeout(timer);
+      abort.abort();
+      if (wait) await pause(wait);
+      if (term === mine && link.news[0] === "waiting") tell("connecting");
+    }
+  };
+
+  // The first poll is not held, and shows that the server is there.
+  const hold = async (signal) => {
+    const wait = quick ? 0 : longest;
+    if (wait) tell("live", { transport: "poll" });
+    watch(wait + SLACK);
+    const answer = await poll(options, channels, { since: cursor, wait, subscriber, name }, signal);
+    quick = false;
+    if (answer.gap) recheckAll(answer.cursor);
+    else deliver(answer.cursor, answer.messages);
+    // A server that is ending, or full, answers at once with nothing.
+    return wait && !answer.messages.length && now() - last < 1 ? 1 + Math.random() : 0;
+  };
+
+  const stream = async (signal) => {
+    let messages = [], to, farewell;
+    quick = true; // until the hello
+    retry = 0;
+    watch(HELLO);
+    const response = await read("text/event-stream", options, channels, { since: cursor, subscriber, name }, signal);
+    if (!/^text\/event-stream/.test(response.headers.get("Content-Type"))) throw { status: 406 };
+    const parse = eventParser((type, data, id) => {
+      if (type === "retry") return (retry = data / 1000);
+      data = JSON.parse(data);
+      if (type === "hello") {
+        quick = false;
+        tell("live", { transport: "sse" });
+      } else if (type === "gap") {
+        messages = [];
+        recheckAll((to = data.resumed ?? data.cursor));
+      } else if (type === "bye") {
+        farewell = data;
+        to = data.cursor ?? to;
+      } else {
+        messages.push(data);
+        to = id;
+      }
+    });
+    for (const body = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
+      const { done, value } = await body.read();
+      if (done) throw new Error("the connection was cut");
+      last = now();
+      parse(value);
+      if (!quick) watch(2.5 * BEAT);
+      if (to) deliver(to, messages);
+      else say(); // other tabs need to hear the heart beat, too
+      if (farewell) return Math.random() * (/left|superseded/.test(farewell.reason) ? LONGEST : 1);
+      messages = [];
+      to = null;
+    }
+  };
+
+  const link = {
+    readers,
+    news: ["connecting", {}],
+
+    open() {
+      if (!closed) return;
+      closed = false;
+      readers.forEach((reader) => reader.catchUp());
+      if (!share) return lead();
+      bus = new BroadcastChannel(key);
+      bus.onmessage = hear;
+      queue();
+    },
+
+    // kept: the page may come back.
+    close(kept) {
+      if (closed) return;
+      closed = true;
+      if (term && !kept && !wants.size) globalThis.navigator?.sendBeacon?.(base + "-/leave", new URLSearchParams({ subscriber }));
+      resign();
+      queued?.abort();
+      clearTimeout(silence);
+      say({ want: { tab, channels: [] } });
+      bus?.close();
+      bus = null;
+      if (!kept) links.delete(key);
+    },
+
+    // What this tab waits for is another now.
+    want() {
+      if (term) changed();
+      else say({ want: { tab, channels: joined().flatMap((one) => one.channels) } });
+    },
+
+    // The network is back, or somebody looks at the page, or at another tab.
+    wake(online) {
+      wake();
+      if (!term) rouse(2);
+      else if (online || now() - last > BEAT + SLACK) restart();
+    },
+  };
+  links.set(key, link);
+  link.open();
+  return link;
+};
+
+export const subscribe = (names, handlers, given) => {
+  const options = settle(given);
+  const { since, persist, ...shared } = options;
+  const channels = listed(names);
+  const { message: give, gap, state: show } = typeof handlers === "function" ? { message: handlers } : handlers;
+  const key = "holdfast " + JSON.stringify(shared);
+  const place = `holdfast ${options.base}${channels}`;
+  let cursor = since, kept = null, more, own, told, closed;
+
+  // Storage may be missing, full or forbidden.
+  const stored = (value) => {
+    try {
+      const storage = globalThis[persist + "Storage"];
+      return value ? storage.setItem(place, value) : storage.getItem(place);
+    } catch {}
+  };
+  const news = () => (closed ? ["closed", {}] : own ?? link.news);
+  const move = (to) => stored((cursor = to));
+  cursor = stored() ?? since;
+
+  const receive = (message) => {
+    if (closed || !channels.includes(message.channel) || !beyond(message.id, cursor)) return;
+    move(message.id);
+    call(give, message);
+  };
+
+  const reader = {
+    channels,
+    joined: false,
+    get cursor() {
+      return cursor;
+    },
+    get state() {
+      return news()[0];
+    },
+
+    tell() {
+      if (told !== (told = JSON.stringify(news()))) call(show, ...news());
+    },
+
+    // Asks until nothing is left; batches that come meanwhile are kept.
+    async catchUp() {
+      more = true;
+      if (kept) return;
+      kept = [];
+      for (let attempt = 0; more && !closed; ) {
+        more = false;
+        try {
+          const answer = await poll(options, channels, { since: cursor }, AbortSignal.timeout?.(SLACK * 1000));
+          attempt = 0;
+          own = null;
+          if (answer.gap) call(gap, answer.gap);
+          answer.messages.forEach(receive);
+          if (!closed) move(answer.cursor);
+          more ||= answer.more;
+        } catch (error) {
+          more = true;
+          if (error.status === 400 && cursor !== since) {
+            call(gap, { reason: "future" }); // a cursor that this server never gave out
+            cursor = since;
+            continue;
+          }
+          const wait = backOff(error.refused ? 9 : attempt++, error);
+          if (error.refused && reader.joined) reader.joined = false, link.want();
+          own = [error.refused ? "refused" : "waiting", { until: Date.now() + wait * 1000, problem: error.message }];
+          reader.tell();
+          await pause(wait);
+        }
+      }
+      if (closed) return;
+      reader.joined = true;
+      link.want();
+      reader.tell();
+      const batches = kept;
+      kept = null;
+      batches.forEach(reader.take);
+    },
+
+    take(batch) {
+      if (kept) {
+        if (kept.push(batch) > 1000) kept.shift();
+      } else if (!channels.every((one) => batch.channels.includes(one))) link.want();
+      else if (beyond(batch.from, cursor)) reader.catchUp();
+      else {
+        batch.messages.forEach(receive);
+        if (beyond(batch.to, cursor)) move(batch.to);
+      }
+    },
+
+    close() {
+      if (closed) return;
+      closed = true;
+      link.readers.delete(reader);
+      if (link.readers.size) link.want();
+      else link.close();
+      reader.tell();
+      wake();
+    },
+  };
+
+  const link = links.get(key) ?? makeLink(key, options);
+  link.readers.add(reader);
+  reader.catchUp();
+  return reader;
+};
+
+export const leave = () => links.forEach((link) => link.readers.forEach((reader) => reader.close()));
+
+export const publish = (channels, data, options) => {
+  const { type, ttl, topic, contentType, key = random(), retries = 5, signal, base, credentials } = settle(options);
+  const raw = contentType || typeof data === "string";
+  const headers = some({
+    "Content-Type": raw ? contentType : "application/json",
+    "Idempotency-Key": key, "Holdfast-Type": type, TTL: ttl, Topic: topic,
+  });
+  const init = { method: "POST", headers, signal, body: raw ? data : JSON.stringify(data) };
+  const url = base + listed(channels);
+  return insist(async () => (await ask(url, credentials, init)).json(), retries);
+};
+
+export const presence = (channel, handler, options) => {
+  const { base, credentials } = settle(options);
+  const [name] = listed(channel);
+  const load = () => insist(async () => (await ask(`${base}-/presence/${name}`, credentials)).json());
+  if (!handler) return load();
+  let members, changes, closed;
+
+  const message = ({ type, data, time }) => {
+    const at = members.findIndex((one) => one.name + one.verified === data.name + data.verified);
+    members = type === "join" ? [...members, { ...data, since: time }] : members.filter((_, index) => index !== at);
+    call(handler, members, { type, ...data });
+  };
+
+  const begin = async () => {
+    changes?.close();
+    try {
+      const { cursor: since, members: all } = await load();
+      if (closed) return;
+      call(handler, (members = all));
+      changes = subscribe(`~presence/${name}`, { message, gap: begin }, { ...options, since });
+    } catch (error) {
+      if (!closed) call(handler, null, error);
+    }
+  };
+
+  begin();
+  return {
+    close() {
+      closed = true;
+      changes?.close();
+    },
+  };
+};
+
+if (page) {
+  addEventListener("online", () => {
+    silent.clear(); // it may be another network
+    links.forEach((link) => link.wake(true));
+  });
+  addEventListener("visibilitychange", () => page.hidden || links.forEach((link) => link.wake()));
+  // A page that is put aside, frozen or for the Back button, gives the connection away.
+  const close = ({ type, persisted = type === "freeze" }) => links.forEach((link) => link.close(persisted));
+  const open = () => links.forEach((link) => link.open());
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  page.addEventListener("freeze", close);
+  page.addEventListener("resume", open);
+}

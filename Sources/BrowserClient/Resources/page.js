@@ -1,0 +1,49 @@
+// What the pages share.
+
+export const $ = (id) => document.getElementById(id);
+
+/** Text goes in as text, whatever is in it. */
+export const element = (tag, className, text) => {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+
+const words = { connecting: "Connecting", live: "Live", waiting: "Reconnecting", refused: "Not allowed", closed: "Closed" };
+let countdown;
+
+/** Shows a subscription's state in the header. The count is not read out, once a second, by screen readers. */
+export const showState = (state, { until, transport } = {}) => {
+  clearInterval(countdown);
+  const [text, count] = $("state").children;
+  const shown = state === "waiting" && navigator.onLine === false ? "Offline" : words[state];
+  $("state").dataset.state = state;
+  $("state").title = transport ? { sse: "by a stream", poll: "by long-poll" }[transport] : "";
+  if (text.textContent !== shown) text.textContent = shown;
+  const tick = () => {
+    const seconds = Math.ceil((until - Date.now()) / 1000);
+    count.textContent = state === "waiting" && seconds > 0 ? `in ${seconds} s` : "";
+  };
+  tick();
+  if (state === "waiting") countdown = setInterval(tick, 500);
+};
+
+// Storage may be forbidden or full: pages work without it.
+export const stored = (kind, key, value) => {
+  try {
+    const storage = kind === "session" ? sessionStorage : localStorage;
+    if (value === undefined) return storage.getItem(key);
+    storage.setItem(key, value);
+  } catch {
+    // as if nothing had been kept
+  }
+  return null;
+};
+
+/** What the server takes for a name of a channel. */
+export const isChannel = (name) =>
+  name.length <= 128 && /^[A-Za-z0-9._~/-]+$/.test(name) && !/^(~|-(\/|$))|(^|\/)\.{0,2}(\/|$)/.test(name);
+
+/** Where Holdfast is mounted: these pages are below "-/". */
+export const base = new URL("../", import.meta.url).href;

@@ -31,6 +31,7 @@ package enum Pages {
         // Where a page is asked for; else `-/status` is JSON.
         "status": Page(PackageResources.status_html, html),
         "status.js": Page(PackageResources.status_js, script),
+        "chart.js": Page(PackageResources.chart_js, script),
         "status.css": Page(PackageResources.status_css, style),
         "console": Page(PackageResources.console_html, html),
         "console.js": Page(PackageResources.console_js, script),

@@ -16,6 +16,7 @@ const storageKey = `holdfast-chat ${base}${channel}`;
 let cursor;
 let messages = [];
 let unread = 0;
+let stuck = true; // the newest message is in sight, and stays so
 let last = null; // the message shown last, for grouping
 const shown = new Set(); // ids on the page
 const outgoing = new Map(); // id → element in the outbox
@@ -232,11 +233,11 @@ $("nick").addEventListener("change", () => {
 });
 $("newest").addEventListener("click", toEnd);
 $("scroll").addEventListener("scroll", () => {
-  if (isAtEnd()) $("newest").hidden = true;
+  stuck = isAtEnd();
+  if (stuck) $("newest").hidden = true;
 });
-addEventListener("resize", () => {
-  if ($("newest").hidden) toEnd();
-});
+// A window, a keyboard on the screen, or who is here takes room away: the newest message stays in sight.
+new ResizeObserver(() => stuck && toEnd()).observe($("scroll"));
 document.addEventListener("visibilitychange", () => document.hidden || countUnread(0));
 
 try {

@@ -1,1 +1,148 @@
+// The console: one request at a time, with what goes out and what comes back. It uses fetch alone, so that nothing
+// stands between the reader and the bytes.
 
+import { $, base, element } from "./page.js";
+
+const KEEP = 30; // exchanges on the page
+const SHOWN = 256 * 1024; // characters of one answer that are shown
+
+let current = null; // the AbortController of the subscription under way
+
+/** Shows an exchange as it goes on. Returns the functions that add to it. */
+const exchange = (method, url, headers, body) => {
+  const item = element("li", "card");
+  const what = element("p", "what");
+  const status = element("span", "", "waiting …");
+  const count = element("span");
+  what.append(element("code", "", `${method} ${url.pathname}${url.search}`), status, count);
+  const sent = [`${method} ${url.pathname}${url.search} HTTP/1.1`, `Host: ${url.host}`, ...Object.entries(headers).map((one) => one.join(": "))];
+  item.append(what, element("pre", "sent", sent.join("\n") + (body ? `\n\n${body}` : "")));
+  const answer = element("pre");
+  answer.tabIndex = 0;
+  answer.setAttribute("aria-label", "Answer");
+  $("nothing").hidden = true;
+  $("exchanges").prepend(item);
+  while ($("exchanges").childElementCount > KEEP) $("exchanges").lastElementChild.remove();
+
+  const began = performance.now();
+  let bytes = 0, shown = 0;
+  const seconds = () => `${((performance.now() - began) / 1000).toFixed(3)} s`;
+  return {
+    head(response) {
+      status.textContent = `${response.status} ${response.statusText}`.trim();
+      status.className = response.ok ? "good" : "bad";
+      // Browsers tell header fields in lower case, and not all of them.
+      const fields = [...response.headers].map((one) => one.join(": "));
+      const head = element("span", "chunk", [`HTTP ${status.textContent}`, ...fields].join("\n") + "\n\n");
+      head.dataset.at = seconds();
+      answer.append(head);
+      item.append(answer);
+    },
+    chunk(length, text) {
+      bytes += length;
+      count.textContent = `${bytes.toLocaleString()} bytes`;
+      if (shown > SHOWN) return;
+      shown += text.length;
+      const atEnd = answer.scrollHeight - answer.scrollTop - answer.clientHeight < 40;
+      const part = element("span", "chunk", text + (shown > SHOWN ? "\n… the rest is not shown" : ""));
+      part.dataset.at = seconds();
+      answer.append(part);
+      if (atEnd) answer.scrollTop = answer.scrollHeight;
+    },
+    end(text, isBad) {
+      count.textContent = `${bytes.toLocaleString()} bytes, ${text} after ${seconds()}`;
+      if (status.textContent === "waiting …") status.textContent = text;
+      if (isBad) status.className = "bad";
+      $("summary").textContent = `${method} ${url.pathname}: ${status.textContent}, ${count.textContent}`;
+    },
+  };
+};
+
+/** One request; resolves to the text of its answer, or null. */
+const ask = async (method, url, headers, body, signal) => {
+  const view = exchange(method, url, headers, body);
+  try {
+    const response = await fetch(url, { method, headers, body, signal, cache: "no-store" });
+    view.head(response);
+    const decoder = new TextDecoder();
+    let text = "";
+    for (const reader = response.body?.getReader(); reader; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const part = decoder.decode(value, { stream: true });
+      if (text.length < SHOWN) text += part;
+      view.chunk(value.length, part);
+    }
+    view.end("ended", false);
+    return { response, text };
+  } catch (error) {
+    view.end(signal?.aborted ? "stopped" : `failed: ${error.message}`, !signal?.aborted);
+    return null;
+  }
+};
+
+const pathOf = (channels) => channels.split(/[\s,]+/).filter(Boolean).map(encodeURIComponent).join(",").replaceAll("%2F", "/");
+
+/** Where the next request goes on, whatever the form of the answer. */
+const cursorIn = ({ response, text }, form) => {
+  if (form === "application/json") return JSON.parse(text).cursor;
+  if (form === "text/event-stream") return [...text.matchAll(/^id: ?(.+)$/gm)].at(-1)?.[1];
+  if (form === "application/x-ndjson") return [...text.matchAll(/"cursor":"([^"]+)"/g)].at(-1)?.[1];
+  return response.headers.get("Holdfast-Cursor");
+};
+
+const pause = (seconds, signal) =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, seconds * 1000);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()));
+  });
+
+$("subscribe").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  current?.abort();
+  const abort = (current = new AbortController());
+  $("stop").disabled = false;
+  const form = $("form").value;
+  const isStream = form !== "application/json" && form !== "bare";
+  let since = $("since").value.trim();
+  for (;;) {
+    const url = new URL(pathOf($("channels").value), base);
+    if (since) url.searchParams.set("since", since);
+    if (!isStream && $("wait").value) url.searchParams.set("wait", $("wait").value);
+    if (form === "bare") url.searchParams.set("format", "bare");
+    const began = performance.now();
+    const outcome = await ask("GET", url, form === "bare" ? {} : { Accept: form }, undefined, abort.signal);
+    if (abort.signal.aborted || !outcome?.response.ok || !$("follow").checked) break;
+    const cursor = cursorIn(outcome, form);
+    if (!cursor) break;
+    since = $("since").value = cursor;
+    // With no time to wait, or a server that is ending, this would ask without a rest.
+    if (performance.now() - began < 1000) await pause(1, abort.signal);
+    if (abort.signal.aborted) break;
+  }
+  if (current === abort) {
+    current = null;
+    $("stop").disabled = true;
+  }
+});
+
+$("stop").addEventListener("click", () => current?.abort());
+
+$("publish").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const headers = { "Content-Type": $("type").value.trim() || "text/plain" };
+  for (const [name, id] of [["Holdfast-Type", "event"], ["TTL", "ttl"], ["Topic", "topic"], ["Idempotency-Key", "key"]]) {
+    const value = $(id).value.trim();
+    if (value) headers[name] = value;
+  }
+  ask("POST", new URL(pathOf($("to").value), base), headers, $("body").value);
+});
+
+$("form").addEventListener("change", () => {
+  $("wait").disabled = $("form").value.includes("stream") || $("form").value.includes("ndjson");
+});
+
+$("clear").addEventListener("click", () => {
+  $("exchanges").replaceChildren();
+  $("nothing").hidden = false;
+});

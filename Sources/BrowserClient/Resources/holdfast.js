@@ -502,8 +502,8 @@ export const presence = (channel, handler, options) => {
   let members, changes, closed;
 
   const message = ({ type, data, time }) => {
-    const at = members.findIndex((one) => one.name + one.verified === data.name + data.verified);
-    members = type === "join" ? [...members, { ...data, since: time }] : members.filter((_, index) => index !== at);
+    members = members.filter((one) => one.name + one.verified !== data.name + data.verified);
+    if (type === "join") members.push({ ...data, since: time });
     call(handler, members, { type, ...data });
   };
 

@@ -66,6 +66,39 @@ struct BrowserTests {
         }
     }
 
+    @Test func `two tabs of one person chat over one connection, behind lighttpd too`() throws {
+        try HoldfastServer.withChat { holdfast, ports in
+            try WebServer.with(.lighttpd, before: holdfast, ports: ports) { web throws in
+                let browser = try Browser(directory: holdfast.directory)
+                let url = "http://127.0.0.1:\(web.port)/push/-/chat"
+                let first = try browser.open(url)
+                try first.type("Ann", into: "nick")
+                try first.type("hello from the first tab", into: "message")
+                try first.pressEnter()
+                let second = try browser.open(url, beside: first)
+                try second.waitForText("hello from the first tab")
+                try second.type("hello from the second tab", into: "message")
+                try second.pressEnter()
+                for page in [first, second] {
+                    try page.waitForText("hello from the second tab")
+                    try page.waitForText("Live")
+                }
+                try holdfast.waitForHeld(1)
+            }
+        }
+    }
+
+    @Test func `the chat says that messages are missing`() throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open("http://127.0.0.1:\(web.port)/push/-/chat")
+            try holdfast.publish("chat", "soon gone")
+            try page.waitForText("soon gone")
+            try page.waitForText("Live")
+            #expect(try holdfast.exchange(FastCGIRequest("DELETE", "/push/chat")).status == 204)
+            try page.waitForText("Messages were deleted from this channel.")
+        }
+    }
+
     @Test func `the classic page chats, from its own port and across ports`() throws {
         try with { browser, web, holdfast in
             let home = "http://127.0.0.1:\(web.port)/"

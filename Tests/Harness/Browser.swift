@@ -39,25 +39,29 @@ package final class Browser {
         if (try? process.wait(seconds: 5)) == nil { process.signal(SIGKILL) }
     }
 
-    /// A new page in a profile of its own (cookies, storage), as another person's browser.
-    package func open(_ url: String) throws -> Page {
-        let context = try call("Target.createBrowserContext")["browserContextId"]
+    /// A new page in a profile of its own (cookies, storage), as another person's browser; or as another tab beside
+    /// a page, with the same profile.
+    package func open(_ url: String, beside: Page? = nil) throws -> Page {
+        let context =
+            try beside?.context
+            ?? call("Target.createBrowserContext")["browserContextId"].string ?? ""
         let target = try call(
             "Target.createTarget",
-            ["url": "about:blank", "browserContextId": context.string ?? ""]
+            ["url": "about:blank", "browserContextId": context]
         )["targetId"]
         let session = try call(
             "Target.attachToTarget",
             ["targetId": target.string ?? "", "flatten": true]
         )["sessionId"]
         guard let session = session.string else { throw HarnessError("chromium gave no session") }
-        let page = Page(browser: self, session: session)
+        let page = Page(
+            browser: self,
+            session: session,
+            target: target.string ?? "",
+            context: context
+        )
         _ = try call("Page.enable", session: session)
-        _ = try call("Page.navigate", ["url": url], session: session)
-        try waitUntil("\(url) is loaded") {
-            try page.evaluate("document.readyState + ' ' + location.href").string
-                == "complete \(url)"
-        }
+        try page.navigate(to: url)
         return page
     }
 
@@ -104,13 +108,44 @@ package final class Browser {
     package final class Page {
         private let browser: Browser
         private let session: String
+        private let target: String
+        fileprivate let context: String
 
-        fileprivate init(browser: Browser, session: String) {
+        fileprivate init(browser: Browser, session: String, target: String, context: String) {
             self.browser = browser
             self.session = session
+            self.target = target
+            self.context = context
         }
 
-        /// The value of a JavaScript expression.
+        package func navigate(to url: String) throws {
+            _ = try browser.call("Page.navigate", ["url": url], session: session)
+            try waitUntil("\(url) is loaded") {
+                try evaluate("document.readyState + ' ' + location.href").string
+                    == "complete \(url)"
+            }
+        }
+
+        /// As a person closes a tab.
+        package func close() throws {
+            _ = try browser.call("Target.closeTarget", ["targetId": target])
+        }
+
+        /// The browser's own emulation of a network that is gone, or back.
+        package func setOffline(_ isOffline: Bool) throws {
+            _ = try browser.call("Network.enable", session: session)
+            _ = try browser.call(
+                "Network.emulateNetworkConditions",
+                [
+                    "offline": isOffline, "latency": 0, "downloadThroughput": -1,
+                    "uploadThroughput": -1,
+                ],
+                session: session
+            )
+        }
+
+        /// The value of a JavaScript expression, or of what its promise comes to.
+        @discardableResult
         package func evaluate(_ expression: String) throws -> JSON {
             let result = try browser.call(
                 "Runtime.evaluate",

@@ -151,5 +151,5 @@ export function presence(
 /** Closes all subscriptions of this page, and tells the server, unless other tabs go on. */
 export function leave(): void;
 
-/** Reads an event stream as the HTML standard says: gets text in any pieces, emits each event. */
-export function eventParser(emit: (type: string, data: string, id: string) => void): (text: string) => void;
+/** Reads an event stream as the HTML standard says: gets text in any pieces, emits each event, returns the last event id. */
+export function eventParser(emit: (type: string, data: string, id: string) => void): (text: string) => string;

@@ -59,7 +59,8 @@ const ask = async (url, credentials, init) => {
 };
 
 // Doubles from one second, and is spread: pages that lost the server together must not come back together.
-const backOff = (attempt, { retryAfter }) => (retryAfter || Math.min(2 ** attempt, LONGEST) / 2) * (1 + Math.random());
+const backOff = (attempt, { retryAfter }, least = 0) =>
+  (retryAfter || Math.max(Math.min(2 ** attempt, LONGEST), least) / 2) * (1 + Math.random());
 
 const insist = async (act, retries) => {
   for (let attempt = 0; ; ) {
@@ -92,7 +93,7 @@ const poll = async (...request) => (await read("application/json", ...request)).
 
 // Text of an event stream in, events out, by the HTML standard (TextDecoderStream takes the byte order mark away).
 export const eventParser = (emit) => {
-  let rest = "", type = "", data = "", id = "";
+  let rest = "", type = "", data = "", id = "", last = "";
   return (text) => {
     const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop();
@@ -101,11 +102,13 @@ export const eventParser = (emit) => {
       if (!line) {
         if (data) emit(type || "message", data.slice(0, -1), id);
         type = data = "";
+        last = id;
       } else if (field === "data") data += value + "\n";
       else if (field === "event") type = value;
       else if (field === "id" && !value.includes("\0")) id = value;
       else if (field === "retry" && /^\d+$/.test(value)) emit(field, value, id);
     }
+    return last;
   };
 };
 
@@ -264,7 +267,7 @@ const makeLink = (key, options) => {
               recheckAll();
             }
             if (last - began > LONGEST) attempt = 0;
-            wait = Math.max(retry, backOff(attempt++, error));
+            wait = backOff(attempt++, error, retry);
             tell("waiting", { until: Date.now() + wait * 1000, problem: error.message });
           }
           quick = true;
@@ -291,13 +294,13 @@ const makeLink = (key, options) => {
   };
 
   const stream = async (signal) => {
-    let messages = [], to, farewell;
+    let messages = [], farewell;
     quick = true; // until the hello
     retry = 0;
     watch(HELLO);
     const response = await read("text/event-stream", options, channels, { since: cursor, subscriber, name }, signal);
     if (!/^text\/event-stream/.test(response.headers.get("Content-Type"))) throw { status: 406 };
-    const parse = eventParser((type, data, id) => {
+    const parse = eventParser((type, data) => {
       if (type === "retry") return (retry = data / 1000);
       data = JSON.parse(data);
       if (type === "hello") {
@@ -305,26 +308,19 @@ const makeLink = (key, options) => {
         tell("live", { transport: "sse" });
       } else if (type === "gap") {
         messages = [];
-        recheckAll((to = data.resumed ?? data.cursor));
-      } else if (type === "bye") {
-        farewell = data;
-        to = data.cursor ?? to;
-      } else {
-        messages.push(data);
-        to = id;
-      }
+        recheckAll(data.resumed ?? data.cursor);
+      } else if (type === "bye") farewell = data.reason;
+      else messages.push(data);
     });
     for (const body = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
       const { done, value } = await body.read();
       if (done) throw new Error("the connection was cut");
       last = now();
-      parse(value);
+      const to = parse(value) || cursor;
       if (!quick) watch(2.5 * BEAT);
-      if (to) deliver(to, messages);
-      else say(); // other tabs need to hear the heart beat, too
-      if (farewell) return Math.random() * (/left|superseded/.test(farewell.reason) ? LONGEST : 1);
+      deliver(to, messages); // or nothing: other tabs need to hear the heart beat, too
+      if (farewell) return /lifetime|shutdown/.test(farewell) ? Math.random() : backOff(0, {}, 2 * retry);
       messages = [];
-      to = null;
     }
   };
 
@@ -482,7 +478,7 @@ export const subscribe = (names, handlers, given) => {
 
 export const leave = () => links.forEach((link) => link.readers.forEach((reader) => reader.close()));
 
-export const publish = (channels, data, options) => {
+export const publish = async (channels, data, options) => {
   const { type, ttl, topic, contentType, key = random(), retries = 5, signal, base, credentials } = settle(options);
   const raw = contentType || typeof data === "string";
   const headers = some({

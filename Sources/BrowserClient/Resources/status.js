@@ -1,10 +1,11 @@
 // The status page: what all processes of the bus hold, have done, and may do.
 
 import { chart, short } from "./chart.js";
+import { eventParser } from "./holdfast.js";
 import { $, base, element, showState } from "./page.js";
 
 const SPAN = 300; // seconds in the charts
-const EVERY = 2; // seconds between looks
+const EVERY = 2; // seconds between looks at what no stream tells
 
 const reasons = {
   released: ["answered with messages", "--one"],
@@ -35,25 +36,50 @@ const get = async (name) => {
   throw new (response.status === 403 ? Refusal : Error)(detail ?? `the server answered ${response.status}`);
 };
 
-/** Calls `show` with { status, channels } again and again, and `fail` with why there is nothing. */
-const watch = (show, fail) => {
-  let timer;
-  const look = async () => {
-    clearTimeout(timer);
-    let pause = EVERY;
-    try {
-      const [status, channels] = await Promise.all([get("status"), get("channels?limit=1000")]);
-      show({ status, channels });
-    } catch (error) {
-      fail(error);
-      pause = error instanceof Refusal ? 15 : 3;
-    }
-    // Nobody looks: it can wait until somebody does.
-    if (!document.hidden) timer = setTimeout(look, pause * 1000);
+/** Calls `show` with the status each second, from Holdfast's own stream, until that ends. */
+const follow = async (show, signal) => {
+  const response = await fetch(base + "-/status?stream=sse", { cache: "no-store", signal });
+  if (!/^text\/event-stream/.test(response.headers.get("Content-Type"))) throw new Error("no stream");
+  const parse = eventParser((type, data) => type === "status" && show(JSON.parse(data)));
+  for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    parse(value);
+  }
+};
+
+/** Calls `show` with { status, channels } again and again while somebody looks, and `fail` with why there is nothing. */
+const watch = async (show, fail) => {
+  let channels, isRefused, came = 0, abort;
+  const shown = (status) => {
+    came = Date.now();
+    show({ status, channels });
   };
-  document.addEventListener("visibilitychange", () => document.hidden || look());
+  const look = async () => {
+    if (document.hidden) return;
+    try {
+      channels = await get("channels?limit=1000");
+      // Where no stream comes through, each look brings the status, too.
+      if (Date.now() - came > 1.5 * EVERY * 1000) shown(await get("status"));
+      isRefused = false;
+    } catch (error) {
+      isRefused = error instanceof Refusal;
+      fail(error);
+    }
+  };
+  const stream = async () => {
+    if (document.hidden || isRefused || abort) return;
+    abort = new AbortController();
+    await follow(shown, abort.signal).catch(() => {});
+    abort = null;
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? abort?.abort() : (look(), stream())));
   addEventListener("online", look);
-  look();
+  for (;;) {
+    await look();
+    stream();
+    await new Promise((resolve) => setTimeout(resolve, (isRefused ? 15 : EVERY) * 1000));
+  }
 };
 
 // ---- The last minutes

@@ -1,0 +1,98 @@
+import Harness
+import Testing
+
+/// The status page and the console, as a browser shows them.
+@Suite(
+    .enabled(if: Tool.usable(.chromium, .nginx), "chromium or nginx is not installed"),
+    .serialized
+)
+struct PagesTests {
+    private func with(
+        operator isOperator: Bool = false,
+        _ body: (Browser, WebServer, HoldfastServer) throws -> Void
+    ) throws {
+        let software = "fastcgi_param SERVER_SOFTWARE nginx;"
+        let edits = isOperator ? [(software, "\(software) fastcgi_param HOLDFAST_OPERATOR 1;")] : []
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+                try body(Browser(directory: holdfast.directory), web, holdfast)
+            }
+        }
+    }
+
+    private func page(_ name: String, _ web: WebServer) -> String {
+        "http://127.0.0.1:\(web.port)/push/-/\(name)"
+    }
+
+    private func number(_ id: String, _ page: Browser.Page) throws -> Double? {
+        try page.evaluate("Number(document.getElementById('\(id)').textContent)").number
+    }
+
+    @Test func `the status page shows what is held, and the channels`() throws {
+        try with(operator: true) { browser, web, holdfast in
+            let waiting = try (0..<3).map { _ in try holdfast.hold("/push/news/sport?wait=25") }
+            let page = try browser.open(page("status", web))
+            // Three polls, and the page's own stream.
+            try waitUntil("they are shown") { try number("held", page) == 4 }
+            try holdfast.publish("news/sport", "released")
+            try waitUntil("they have ended") { try number("held", page) == 1 }
+            try page.waitForText("news/sport")
+            try page.waitForText("answered with messages 3")
+            #expect(try page.evaluate("document.querySelectorAll('svg').length") == 3)
+            // What is known of the server in front is learned from what it has held.
+            try page.evaluate("void fetch('/push/news/sport?wait=25')")
+            try page.waitForText("it shows departures")
+            _ = waiting
+        }
+    }
+
+    @Test func `the status page says who may see it`() throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open(page("status", web))
+            try page.waitForText("This is for the operator")
+            #expect(try web.get("/push/-/status").status == 403)
+        }
+    }
+
+    @Test(arguments: [
+        ("application/json", #""messages":["#), ("text/event-stream", "event: hello"),
+        ("application/x-ndjson", #""kind":"hello""#),
+    ])
+    func `the console shows an exchange as it comes`(form: String, expected: String) throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open(page("console", web))
+            try page.evaluate("document.getElementById('form').value = '\(form)'")
+            try page.type("news", into: "channels")
+            try page.evaluate("document.querySelector('#subscribe [type=submit]').click()")
+            try holdfast.waitForHeld(1)
+            try page.type("news", into: "to")
+            try page.type("text/plain", into: "type")
+            try page.type("<b id=bold>text</b>", into: "body")
+            try page.evaluate("document.querySelector('#publish [type=submit]').click()")
+            try page.waitForText("201 Created")
+            try page.waitForText(expected)
+            try page.waitForText(#""data":"<b id=bold>text</b>""#)
+            try page.waitForText("GET /push/news")
+            #expect(try page.evaluate("document.getElementById('bold')") == .null)
+            try page.evaluate("document.getElementById('stop').click()")
+            try holdfast.waitForHeld(0)
+        }
+    }
+
+    @Test func `pages load nothing from elsewhere and run no inline script`() throws {
+        try HoldfastServer.with { holdfast in
+            for name in ["chat", "status", "console"] {
+                let answer = try holdfast.get("/push/-/\(name)", ["Accept": "text/html"])
+                #expect(answer.status == 200)
+                #expect(answer["Content-Security-Policy"]?.contains("default-src 'self'") == true)
+                #expect(!answer.text.contains("://"))
+                #expect(!answer.text.contains("<style"))
+                #expect(answer.text.matches(of: /<script(?! src=)/).isEmpty)
+                for match in answer.text.matches(of: /(?:src|href)="([a-z.]+)"/) {
+                    let part = try holdfast.get("/push/-/\(match.1)", ["Accept": "text/html"])
+                    #expect(part.status == 200, "\(match.1)")
+                }
+            }
+        }
+    }
+}

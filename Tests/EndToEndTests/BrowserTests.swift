@@ -82,6 +82,7 @@ struct BrowserTests {
                 for page in [first, second] {
                     try page.waitForText("hello from the second tab")
                     try page.waitForText("Live")
+                    try page.waitForText("1 here")
                 }
                 try holdfast.waitForHeld(1)
             }

@@ -202,6 +202,28 @@ struct ClientScriptTests {
         }
     }
 
+    @Test func `a page that comes back by the Back button goes on`() throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open(url(web))
+            try page.subscribe("news")
+            try holdfast.publish("news", "n1")
+            try page.waitForMessages(1...1, "n")
+            try page.navigate(to: "http://127.0.0.1:\(web.port)/push/-/mark.svg")
+            // Put aside, it holds nothing.
+            try holdfast.waitForHeld(0)
+            try holdfast.publish("news", "n2")
+            try page.evaluate("history.back()")
+            try waitUntil("it is back") {
+                try page.evaluate("document.readyState + location.pathname").string
+                    == "complete\(Self.bare)"
+            }
+            // Else the browser did not keep it but loaded it anew, which is another matter.
+            guard try page.evaluate("typeof subscription") == "object" else { return }
+            try page.waitForMessages(1...2, "n")
+            try holdfast.waitForHeld(1)
+        }
+    }
+
     // MARK: Cursors and gaps
 
     @Test func `a reload goes on where the tab was`() throws {

@@ -250,7 +250,7 @@ const makeLink = (key, options) => {
       again = false;
       const began = (last = now());
       deliver(cursor); // nothing yet, but everybody sees whether they are in
-      const streams = transport !== "poll" && !silent.has(base);
+      const streams = transport !== "poll" && globalThis.TextDecoderStream && !silent.has(base);
       let wait = 0;
       try {
         wait = await (streams ? stream : hold)(abort.signal);
@@ -259,7 +259,7 @@ const makeLink = (key, options) => {
         if (term !== mine) return;
         if (!again) {
           if (streams && transport !== "sse" && (error.status === 406 || (quick && abort.signal.aborted))) {
-            silent.add(base); // no hello came: polls from now on
+            silent.add(base); // no hello: polls from now on
           } else {
             if (error.refused) {
               // A channel may not be read any more, of a tab that crashed, say; or there are too many for one request.
@@ -314,7 +314,7 @@ const makeLink = (key, options) => {
     });
     for (const body = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
       const { done, value } = await body.read();
-      if (done) throw new Error("the connection was cut");
+      if (done) throw quick ? { status: 406 } : new Error("the connection was cut");
       last = now();
       const to = parse(value) || cursor;
       if (!quick) watch(2.5 * BEAT);

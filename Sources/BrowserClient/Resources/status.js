@@ -129,6 +129,9 @@ const duration = (seconds) => {
   return `${Math.floor(seconds)} s`;
 };
 
+const moment = (date) =>
+  date.toDateString() === new Date().toDateString() ? date.toLocaleTimeString() : date.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+
 const setText = (id, text) => {
   if ($(id).textContent !== text) $(id).textContent = text;
 };
@@ -215,9 +218,9 @@ const showBounds = ({ limits = {}, processes, connections, bus_clients, held, lo
 const showTables = ({ status, channels }) => {
   fill(
     "fronts",
-    (status.front_ends ?? []).map((one) => [
+    (status.front_ends ?? []).filter((one) => one.server || one.shown + one.revealed + one.overtaken).map((one) => [
       (one.server || "unnamed") + (one.forwarded ? ", behind a proxy" : ""),
-      one.why,
+      [one.why, "why"],
       one.probed ? "yes" : "no",
       [number(one.shown), "number"],
       [number(one.revealed), "number"],
@@ -233,7 +236,7 @@ const showTables = ({ status, channels }) => {
       [number(one.held), "number"],
       [number(one.messages), "number"],
       [size(one.bytes), "number"],
-      one.time ? new Date(one.time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" }) : "–",
+      one.time ? moment(new Date(one.time)) : "–",
     ]),
     "Nothing has been published yet.",
   );

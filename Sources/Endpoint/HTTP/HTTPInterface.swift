@@ -189,7 +189,8 @@ package struct HTTPInterface: Sendable {
         case "ready": intent = .ready(shape)
         case "metrics": intent = .metrics(shape)
         // The page is public: what it shows it asks for itself.
-        case "status" where asksForPage(request.accept):
+        case "status"
+        where asksForPage(request.accept) && Self.query(of: request).stream == nil:
             intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
         case "status":
             if let wish = try StreamWish(Self.query(of: request), request.accept) {

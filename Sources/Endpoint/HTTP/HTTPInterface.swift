@@ -194,7 +194,7 @@ package struct HTTPInterface: Sendable {
             intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
         case "status":
             if let wish = try StreamWish(Self.query(of: request), request.accept) {
-                intent = .statusStream(statusStream(wish, shape, random))
+                intent = .statusStream(try statusStream(wish, request, shape, random))
             } else {
                 intent = .status(shape)
             }

@@ -69,11 +69,16 @@ enum StreamWish: Sendable {
 
 extension HTTPInterface {
     /// Of the service's own figures.
-    func statusStream(_ wish: StreamWish, _ shape: Shape, _ random: UInt32) -> StreamRequest {
+    func statusStream(
+        _ wish: StreamWish,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        _ random: UInt32
+    ) throws(Problem) -> StreamRequest {
         StreamRequest(
             stream: StreamSubscription(channels: [.status], form: wish.form(bare: false)),
             start: .now,
-            origin: Poll.Origin(),
+            origin: try origin(Query(), [], request),
             lifeMilliseconds: holdMilliseconds(settings.hold.streamSeconds, random),
             shape: shape
         )

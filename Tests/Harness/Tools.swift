@@ -29,6 +29,10 @@ package enum Tool: String, CaseIterable {
         isCI || tools.allSatisfy { $0.installed != nil }
     }
 
+    package static func isExecutable(_ path: String) -> Bool {
+        FileManager.default.isExecutableFile(atPath: path)
+    }
+
     package static var isCI: Bool { ProcessInfo.processInfo.environment["CI"] == "true" }
 }
 

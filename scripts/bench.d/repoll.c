@@ -9,52 +9,24 @@
 //   orders      different orders of all messages among the subscribers that got everything once; 1 is right
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "load.h"
+#include "tally.h"
 
 enum { RETRY_NS = 100000000, MESSAGES_MAX = 1000000, IDLE_SECONDS = 3, DRAIN_SECONDS = 10 };
 
 typedef struct {
     Place place;
-    uint64_t received, order;  // `order`: a hash of the messages in the order they came
-    uint32_t next[PUBLISHERS_MAX];  // one more than the greatest number seen
-    uint8_t *seen;  // a bit for each publisher and number
+    Receipts receipts;
 } Subscriber;
 
 static struct {
     Connection *subscriber_connections, *publisher_connections;
     Subscriber *subscribers;
-    uint64_t *sent_ns;  // by place(); 0: not published
-    bool *acknowledged_at;  // by place()
-    uint32_t per_publisher, *sent;
-    uint64_t acknowledged, refused;
-    uint64_t duplicated, misordered, damaged, gaps, errors, answers;
+    Tally tally;
+    uint64_t gaps, errors, answers;
     bool ending;
-    Histogram latencies, publish_latencies;
 } run;
-
-static size_t place(uint32_t publisher, uint32_t number) { return (size_t)publisher * run.per_publisher + number; }
-
-static void take_message(Subscriber *subscriber, const Stamp *stamp, uint64_t now) {
-    // A message that nobody sent, or another time than it was sent with.
-    if (stamp->publisher >= options.publishers || stamp->number >= run.per_publisher ||
-        run.sent_ns[place(stamp->publisher, stamp->number)] != stamp->sent_ns || stamp->sent_ns == 0) {
-        run.damaged++;
-        return;
-    }
-    size_t at = place(stamp->publisher, stamp->number);
-    if (subscriber->seen[at / 8] & 1 << at % 8) {
-        run.duplicated++;
-        return;
-    }
-    subscriber->seen[at / 8] |= (uint8_t)(1 << at % 8);
-    if (stamp->number < subscriber->next[stamp->publisher]) run.misordered++;
-    else subscriber->next[stamp->publisher] = stamp->number + 1;
-    subscriber->order = (subscriber->order ^ at) * 0x9E3779B97F4A7C15u + 1;
-    subscriber->received++;
-    histogram_add(&run.latencies, now - stamp->sent_ns);
-}
 
 static void subscriber_answered(Connection *connection, const Answer *answer) {
     uint64_t now = now_ns();
@@ -68,54 +40,31 @@ static void subscriber_answered(Connection *connection, const Answer *answer) {
     const char *at = answer->body;
     Stamp stamp;
     for (int found; (found = next_stamp(&at, answer->body + answer->body_length, &stamp)) != 0;) {
-        if (found > 0) take_message(subscriber, &stamp, now);
-        else run.damaged++;
+        if (found > 0) tally_receive(&run.tally, &subscriber->receipts, &stamp, now);
+        else run.tally.damaged++;
     }
     run.gaps += answer_has_gap(answer);
     if (!run.ending) client_send(connection, poll_request(&subscriber->place, true), 0);
 }
 
 static void publisher_answered(Connection *connection, const Answer *answer) {
-    uint32_t publisher = connection->index;
-    size_t at = place(publisher, run.sent[publisher] - 1);
-    if (answer->status / 100 == 2) {
-        run.acknowledged_at[at] = true;
-        run.acknowledged++;
-        histogram_add(&run.publish_latencies, now_ns() - run.sent_ns[at]);
-    } else {
-        run.refused++;
-    }
-}
-
-/// Sends what is due by the clock, round robin over the publishers that have nothing under way.
-static void publish_due(uint64_t due, uint64_t *published) {
-    static uint32_t turn;
-    for (uint32_t tried = 0; *published < due && tried < options.publishers; turn = (turn + 1) % options.publishers) {
-        Connection *connection = &run.publisher_connections[turn];
-        if (connection->busy || run.sent[turn] == run.per_publisher) {
-            tried++;
-            continue;
-        }
-        tried = 0;
-        Stamp stamp = {.publisher = turn, .number = run.sent[turn]++, .sent_ns = now_ns()};
-        run.sent_ns[place(stamp.publisher, stamp.number)] = stamp.sent_ns;
-        (*published)++;
-        client_send(connection, publish_request(&stamp), 0);
-    }
+    tally_answered(&run.tally, connection->index, answer);
 }
 
 static bool everybody_has_all(void) {
     for (uint32_t i = 0; i < options.count; i++) {
-        if (run.subscribers[i].received < run.acknowledged) return false;
+        if (run.subscribers[i].receipts.received < run.tally.acknowledged) return false;
     }
     return true;
 }
 
 static uint64_t count_lost(void) {
     uint64_t lost = 0;
-    for (size_t at = 0; at < (size_t)options.publishers * run.per_publisher; at++) {
-        if (!run.acknowledged_at[at]) continue;
-        for (uint32_t i = 0; i < options.count; i++) lost += !(run.subscribers[i].seen[at / 8] & 1 << at % 8);
+    for (uint32_t i = 0; i < options.count; i++) {
+        const Receipts *receipts = &run.subscribers[i].receipts;
+        for (uint32_t sender = 0; sender < options.publishers; sender++) {
+            lost += tally_lost(&run.tally, receipts, sender, 0);
+        }
     }
     return lost;
 }
@@ -130,7 +79,8 @@ static uint32_t count_orders(void) {
     uint64_t *orders = calloc(options.count, sizeof *orders);
     uint32_t complete = 0, different = 0;
     for (uint32_t i = 0; i < options.count; i++) {
-        if (run.subscribers[i].received >= run.acknowledged) orders[complete++] = run.subscribers[i].order;
+        const Receipts *receipts = &run.subscribers[i].receipts;
+        if (receipts->received >= run.tally.acknowledged) orders[complete++] = receipts->order;
     }
     qsort(orders, complete, sizeof *orders, compare_orders);
     for (uint32_t i = 0; i < complete; i++) different += i == 0 || orders[i] != orders[i - 1];
@@ -138,19 +88,14 @@ static uint32_t count_orders(void) {
     return different;
 }
 
-static void prepare(void) {
-    size_t places = (size_t)options.publishers * run.per_publisher;
-    run.sent_ns = calloc(places, sizeof *run.sent_ns);
-    run.acknowledged_at = calloc(places, sizeof *run.acknowledged_at);
-    run.sent = calloc(options.publishers, sizeof *run.sent);
+static void prepare(uint32_t per_publisher) {
+    tally_start(&run.tally, options.publishers, per_publisher);
     run.subscribers = calloc(options.count, sizeof *run.subscribers);
     run.subscriber_connections = client_connections(options.count, &options.target);
     run.publisher_connections = client_connections(options.publishers, &options.publish_target);
-    run.latencies = histogram_new();
-    run.publish_latencies = histogram_new();
     for (uint32_t i = 0; i < options.count; i++) {
         run.subscriber_connections[i].handler = subscriber_answered;
-        run.subscribers[i].seen = calloc(1, places / 8 + 1);
+        run.subscribers[i].receipts = receipts_new(&run.tally);
     }
     for (uint32_t i = 0; i < options.publishers; i++) run.publisher_connections[i].handler = publisher_answered;
 }
@@ -162,8 +107,7 @@ int run_repoll(void) {
         return 2;
     }
     // Publishers take turns, but a slow answer may shift some of one's share to the others.
-    run.per_publisher = (uint32_t)wanted;
-    prepare();
+    prepare((uint32_t)wanted);
     for (uint32_t i = 0; i < options.count; i++) {
         client_send(&run.subscriber_connections[i], poll_request(&run.subscribers[i].place, true), 0);
         if (i % 100 == 99) client_turn(1);
@@ -173,13 +117,14 @@ int run_repoll(void) {
     uint64_t published = 0, start = now_ns(), end = start + (uint64_t)(options.seconds * 1e9);
     CpuSample from = cpu_sample();
     for (uint64_t now = start; now < end && published < wanted; now = now_ns()) {
-        publish_due((uint64_t)((double)(now - start) / 1e9 * options.rate), &published);
+        uint64_t due = (uint64_t)((double)(now - start) / 1e9 * options.rate);
+        publish_due(&run.tally, run.publisher_connections, due, &published);
         client_turn(1);
     }
     double seconds = (double)(now_ns() - start) / 1e9;
     // A slow server may still be delivering: that is latency, not loss.
     uint64_t drain_end = now_ns() + DRAIN_SECONDS * 1000000000ull, idle_end = 0, answers = 0;
-    while (run.acknowledged + run.refused < published || !everybody_has_all()) {
+    while (run.tally.acknowledged + run.tally.refused < published || !everybody_has_all()) {
         uint64_t now = now_ns();
         if (idle_end == 0 || run.answers != answers) idle_end = now + IDLE_SECONDS * 1000000000ull;
         answers = run.answers;
@@ -192,20 +137,15 @@ int run_repoll(void) {
     run.ending = true;
 
     uint64_t received = 0;
-    for (uint32_t i = 0; i < options.count; i++) received += run.subscribers[i].received;
-    printf("subscribers=%u\npublishers=%u\npublished=%llu\nacknowledged=%llu\nrefused=%llu\n", options.count,
-           options.publishers, (unsigned long long)published, (unsigned long long)run.acknowledged,
-           (unsigned long long)run.refused);
-    printf("published_per_second=%.0f\nexpected=%llu\nreceived=%llu\nanswers=%llu\n", (double)published / seconds,
-           (unsigned long long)run.acknowledged * options.count, (unsigned long long)received,
-           (unsigned long long)run.answers);
-    printf("lost=%llu\nduplicated=%llu\nmisordered=%llu\ndamaged=%llu\ngaps=%llu\norders=%u\nerrors=%llu\n",
-           (unsigned long long)count_lost(), (unsigned long long)run.duplicated, (unsigned long long)run.misordered,
-           (unsigned long long)run.damaged, (unsigned long long)run.gaps, count_orders(),
+    for (uint32_t i = 0; i < options.count; i++) received += run.subscribers[i].receipts.received;
+    printf("subscribers=%u\npublishers=%u\npublished=%llu\npublished_per_second=%.0f\n", options.count,
+           options.publishers, (unsigned long long)published, (double)published / seconds);
+    printf("expected=%llu\nreceived=%llu\nanswers=%llu\ngaps=%llu\norders=%u\nerrors=%llu\n",
+           (unsigned long long)run.tally.acknowledged * options.count, (unsigned long long)received,
+           (unsigned long long)run.answers, (unsigned long long)run.gaps, count_orders(),
            (unsigned long long)run.errors);
-    printf("p50_ms=%.3f\np99_ms=%.3f\nmax_ms=%.3f\npublish_p50_ms=%.3f\npublish_p99_ms=%.3f\n",
-           histogram_ms(&run.latencies, 0.5), histogram_ms(&run.latencies, 0.99), histogram_ms(&run.latencies, 1),
-           histogram_ms(&run.publish_latencies, 0.5), histogram_ms(&run.publish_latencies, 0.99));
+    tally_print_counts(&run.tally, count_lost());
+    tally_print_latencies(&run.tally);
     print_cpu(&from, &to, (double)received);
-    return run.acknowledged == 0;
+    return run.tally.acknowledged == 0;
 }

@@ -93,7 +93,7 @@ static void delay(Connection *connection, uint64_t at_ns) {
 
 static void finish(Connection *connection, const Answer *answer) {
     connection->busy = false;
-    if (answer->status == 0) client_counts.broken++;
+    if (answer->status == 0 && connection->taker == NULL) client_counts.broken++;
     connection->handler(connection, answer);
 }
 
@@ -148,6 +148,7 @@ static void encode_http(Connection *connection, const Request *request) {
     char *to = connection->output;
     to += sprintf(to, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s", request->method, request->path,
                   request->extra_headers != NULL ? request->extra_headers : "");
+    if (request->accept != NULL) to += sprintf(to, "Accept: %s\r\n", request->accept);
     if (request->content_type != NULL) {
         to += sprintf(to, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n", request->content_type, request->body_length);
         memcpy(to, request->body, request->body_length);
@@ -176,6 +177,7 @@ static void encode_fastcgi(Connection *connection, const Request *request) {
     pair = wire_pair(pair, "SERVER_SOFTWARE", "bench/1");
     pair = wire_pair(pair, "REMOTE_ADDR", "127.0.0.1");
     pair = wire_pair(pair, "HTTP_HOST", "127.0.0.1");
+    if (request->accept != NULL) pair = wire_pair(pair, "HTTP_ACCEPT", request->accept);
 
     reserve_output(connection, 8192 + wire_stream_bound(request->body_length));
     uint8_t *start = (uint8_t *)connection->output, *to = wire_header(start, FCGI_BEGIN, 1, 8);
@@ -307,11 +309,12 @@ static void take_input(Connection *connection) {
         size_t room = connection->input_capacity - connection->input_length;
         ssize_t got = recv(connection->fd, connection->input + connection->input_length, room, 0);
         if (got > 0) connection->input_length += (size_t)got;
+        if (got > 0 && connection->taker != NULL && !connection->taker(connection)) return break_off(connection);
         if (got == (ssize_t)room) continue;
         ended = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
         break;
     }
-    if (connection->input_length > 0 && connection->busy) {
+    if (connection->input_length > 0 && connection->busy && connection->taker == NULL) {
         Answer answer = {0};
         size_t used = 0;
         bool last = false;

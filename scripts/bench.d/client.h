@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
     const char *method;
     const char *path;  // with the query
+    const char *accept;         // NULL: none
     const char *extra_headers;  // HTTP lines, each ended by CRLF; ignored by FastCGI
     const char *content_type;   // NULL: no body
     const char *body;
@@ -35,12 +36,16 @@ typedef struct {
 
 typedef struct Connection Connection;
 typedef void (*AnswerHandler)(Connection *connection, const Answer *answer);
+/// Takes what it can of the input, which has just grown; false where the answer is over or makes no sense.
+typedef bool (*InputTaker)(Connection *connection);
 
 struct Connection {
     int fd;  // -1: closed
     uint32_t index;
     const Target *target;
     AnswerHandler handler;
+    InputTaker taker;  // of an answer without end; the handler is then told of its end, by status 0
+    void *context;     // the taker's
     bool busy;      // a request is under way
     bool arming;    // epoll is told of EPOLLOUT too
     bool waiting;   // its request goes out at `send_at`

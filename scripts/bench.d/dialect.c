@@ -24,6 +24,19 @@ const Request *poll_request(const Place *place, bool hold) {
     return &request;
 }
 
+/// Where there are several channels, each has a path of its own.
+static const char *channel_path(const char *base, uint32_t channel) {
+    if (options.channels == 1) return base;
+    snprintf(path, sizeof path, "%s%03u", base, channel);
+    return path;
+}
+
+const Request *stream_request(uint32_t channel) {
+    request = (Request){
+        .method = "GET", .path = channel_path(options.poll_path, channel), .accept = "text/event-stream"};
+    return &request;
+}
+
 bool place_advance(Place *place, const Answer *answer) {
     if (options.dialect == DIALECT_NCHAN) {
         return answer_header(answer, "Etag", place->cursor, sizeof place->cursor) &&
@@ -51,7 +64,7 @@ const Request *publish_request(const Stamp *stamp) {
     body[length] = 'x';
     memcpy(body + MESSAGE_BYTES - 2, "\"}", 3);
     request = (Request){.method = "POST",
-                        .path = options.publish_path,
+                        .path = channel_path(options.publish_path, stamp->publisher),
                         .content_type = "application/json",
                         .body = body,
                         .body_length = MESSAGE_BYTES};

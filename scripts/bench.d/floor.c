@@ -1,7 +1,8 @@
 // A yardstick: about the least that a FastCGI responder can do. One thread, epoll; it holds GETs that say `wait=` and
 // answers all of them when a POST comes, or at once from a ring of the newest messages. One channel, nothing kept on
-// disk, no limits, no deadlines, no checks: not a product. Speaks as much of the JSON interface as the bench needs, and,
-// on the same socket, of the bus socket's lines: `publish bench TEXT` and `status`.
+// disk, no limits, no deadlines, no checks: not a product. Speaks as much of the JSON interface as the bench needs, of
+// server-sent events (for `Accept: text/event-stream`, from now on), and, on the same socket, of the bus socket's lines:
+// `publish bench TEXT` and `status`.
 //
 //   floor SOCKET [FAULT:K]
 //
@@ -11,8 +12,9 @@
 //   swap      delivered after the message behind it (K must not divide the number of messages)
 //   diverge   delivered together with the message behind it; connections with an odd descriptor see the first two
 //             messages of an answer swapped
-//   skip      every K-th holder or line is not     early     every K-th poll is answered empty instead of held
-//             answered                             refuse    every K-th line is refused
+//   skip      every K-th holder or line is not     early     every K-th poll is answered empty instead of held; every
+//             answered; every K-th stream gets               K-th stream ends after its first event
+//             nothing                              refuse    every K-th line is refused
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "wire.h"
 
 enum { RING = 4096, ANSWER_MESSAGES = 1000, READ_MAX = 256 << 10, EVENTS = 512, MESSAGE_MAX = 32 << 10 };
@@ -33,6 +36,7 @@ typedef struct {
     uint32_t generation;  // 0: not held
     uint16_t id;
     bool open, keep, closing;
+    bool streaming;  // stays held; `since` is the last message it was sent
     char *rest;  // an incomplete request, or with `sending` an answer the peer has not taken
     uint32_t rest_length;
     bool sending;
@@ -62,7 +66,7 @@ static size_t answer_length;
 static struct {
     uint64_t since, newest;
     uint16_t id;
-    bool odd, valid;
+    bool odd, events, valid;
 } answer_for;
 
 static void encode_answer(const char *head, const char *content, size_t length, uint16_t id) {
@@ -76,11 +80,33 @@ static void encode_answer(const char *head, const char *content, size_t length, 
     answer_length = (size_t)(to + 8 - answer);
 }
 
+static bool is_encoded(uint64_t since, uint16_t id, bool odd, bool events) {
+    return answer_for.valid && answer_for.since == since && answer_for.newest == newest && answer_for.id == id &&
+           answer_for.odd == odd && answer_for.events == events;
+}
+
+static void encoded(uint64_t since, uint16_t id, bool odd, bool events) {
+    answer_for.since = since;
+    answer_for.newest = newest;
+    answer_for.id = id;
+    answer_for.odd = odd;
+    answer_for.events = events;
+    answer_for.valid = true;
+}
+
+static char *write_message(char *at, uint64_t n) {
+    at += sprintf(at, "{\"id\":\"f-%llu\",\"channel\":\"bench\",\"time\":\"2026-01-31T12:00:00.123Z\",\"data\":",
+                  (unsigned long long)n);
+    memcpy(at, ring[n % RING].text, ring[n % RING].length);
+    at += ring[n % RING].length;
+    *at++ = '}';
+    return at;
+}
+
 static void encode_batch(uint64_t since, uint16_t id, bool odd) {
     static char *content;
     if (content == NULL) content = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
-    if (answer_for.valid && answer_for.since == since && answer_for.newest == newest && answer_for.id == id &&
-        answer_for.odd == odd) return;
+    if (is_encoded(since, id, odd, false)) return;
     uint64_t oldest = newest > RING ? newest - RING : 0, from = since < oldest ? oldest : since;
     uint64_t to = newest - from > ANSWER_MESSAGES ? from + ANSWER_MESSAGES : newest;
     bool gap = since < oldest;
@@ -88,22 +114,37 @@ static void encode_batch(uint64_t since, uint16_t id, bool odd) {
     for (uint64_t i = from + 1; i <= to; i++) {
         uint64_t n = i;
         if (odd && strcmp(fault, "diverge") == 0 && to - from >= 2 && i <= from + 2) n = from + from + 3 - i;
-        at += sprintf(at, "%s{\"id\":\"f-%llu\",\"channel\":\"bench\",\"time\":\"2026-01-31T12:00:00.123Z\",\"data\":",
-                      i == from + 1 ? "" : ",", (unsigned long long)n);
-        memcpy(at, ring[n % RING].text, ring[n % RING].length);
-        at += ring[n % RING].length;
-        *at++ = '}';
+        if (i > from + 1) *at++ = ',';
+        at = write_message(at, n);
         gap = gap || faulty("gap", n);
     }
     at += sprintf(at, "],\"more\":%s,\"gap\":%s}", to < newest ? "true" : "false",
                   gap ? "{\"reason\":\"trimmed\",\"resumed\":\"f-0\"}" : "null");
     encode_answer("Status: 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", content,
                   (size_t)(at - content), id);
-    answer_for.since = since;
-    answer_for.newest = newest;
-    answer_for.id = id;
-    answer_for.odd = odd;
-    answer_for.valid = true;
+    encoded(since, id, odd, false);
+}
+
+/// What is newer than `since`, in one record; with `first` the header and the first event before it.
+static void encode_events(uint64_t since, uint16_t id, bool first) {
+    static char *content;
+    if (content == NULL) content = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
+    if (!first && is_encoded(since, id, false, true)) return;
+    char *at = content;
+    if (first) {
+        at += sprintf(at, "Status: 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n"
+                          "id: f-%llu\nevent: hello\ndata: {}\n\n", (unsigned long long)since);
+    }
+    for (uint64_t n = since + 1; n <= newest; n++) {
+        if (faulty("gap", n)) at += sprintf(at, "event: gap\ndata: {\"reason\":\"trimmed\"}\n\n");
+        at += sprintf(at, "id: f-%llu\ndata: ", (unsigned long long)n);
+        at = write_message(at, n);
+        *at++ = '\n';
+        *at++ = '\n';
+    }
+    answer_length = (size_t)(wire_stream(answer, FCGI_STDOUT, id, content, (size_t)(at - content)) - answer);
+    encoded(since, id, false, true);
+    answer_for.valid = !first;
 }
 
 static void drop_peer(int fd) {
@@ -120,7 +161,7 @@ static void interest(int fd, uint32_t events) {
 /// Sends the encoded answer; what the peer does not take at once is copied and sent later.
 static void send_answer(int fd) {
     Peer *peer = &peers[fd];
-    peer->generation = 0;
+    if (!peer->streaming) peer->generation = 0;
     ssize_t sent = send(fd, answer, answer_length, MSG_NOSIGNAL);
     if (sent < 0 && errno == EAGAIN) sent = 0;
     if (sent < 0) {
@@ -132,9 +173,22 @@ static void send_answer(int fd) {
         memcpy(peer->rest, answer + sent, peer->rest_length);
         peer->sending = true;
         interest(fd, EPOLLOUT);
-    } else if (!peer->keep) {
+    } else if (!peer->keep && !peer->streaming) {
         peer->closing = true;
     }
+}
+
+/// Sends a stream what it has not had, unless it has not taken what it had; more than an answer's worth ends it.
+static void send_events(int fd) {
+    Peer *peer = &peers[fd];
+    if (peer->sending || peer->since == newest) return;
+    if (newest - peer->since > ANSWER_MESSAGES) {
+        peer->closing = true;
+        return;
+    }
+    encode_events(peer->since, peer->id, false);
+    peer->since = newest;
+    send_answer(fd);
 }
 
 static void send_rest(int fd) {
@@ -147,9 +201,11 @@ static void send_rest(int fd) {
     peer->rest_length -= (uint32_t)sent;
     memmove(peer->rest, peer->rest + sent, peer->rest_length);
     if (peer->rest_length > 0) return;
-    if (!peer->keep) return drop_peer(fd);
+    if (!peer->keep && !peer->streaming) return drop_peer(fd);
     peer->sending = false;
     interest(fd, EPOLLIN | EPOLLRDHUP);
+    if (peer->streaming) send_events(fd);
+    if (peer->closing) drop_peer(fd);
 }
 
 // MARK: publishing
@@ -162,14 +218,38 @@ static void append(const char *text, size_t length) {
     ring[newest % RING].length = (uint32_t)length;
 }
 
-/// Everybody held is answered first; connections that are not kept are closed in a second pass.
+/// Forgets the entries of those who were answered or have left.
+static void forget_holders(void) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < holder_count; i++) {
+        if (peers[holders[i]].generation != holder_generations[i]) continue;
+        holders[left] = holders[i];
+        holder_generations[left++] = holder_generations[i];
+    }
+    holder_count = left;
+}
+
+static void hold(int fd, uint64_t since) {
+    Peer *peer = &peers[fd];
+    peer->since = since;
+    peer->generation = ++generations;
+    holders[holder_count] = (uint32_t)fd;
+    holder_generations[holder_count++] = peer->generation;
+    if (holder_count == 2 * peer_limit) forget_holders();
+}
+
+/// Everybody held is answered first; connections that are not kept are closed in a second pass. Streams stay.
 static void release_holders(void) {
     uint32_t count = holder_count;
     for (uint32_t i = 0; i < count; i++) {
         int fd = (int)holders[i];
         if (peers[fd].generation != holder_generations[i]) continue;
         if (faulty("skip", i + 1)) {
-            peers[fd].generation = 0;
+            if (!peers[fd].streaming) peers[fd].generation = 0;
+            continue;
+        }
+        if (peers[fd].streaming) {
+            send_events(fd);
             continue;
         }
         encode_batch(peers[fd].since, peers[fd].id, fd % 2 == 1);
@@ -178,7 +258,7 @@ static void release_holders(void) {
     for (uint32_t i = 0; i < count; i++) {
         if (peers[holders[i]].closing) drop_peer((int)holders[i]);
     }
-    holder_count = 0;
+    forget_holders();
 }
 
 static void publish(const char *body, size_t length) {
@@ -206,70 +286,6 @@ static void publish(const char *body, size_t length) {
 
 // MARK: requests
 
-typedef struct {
-    uint16_t id;
-    bool keep, post, wait;
-    uint64_t since;
-    const char *body;
-    size_t body_length;
-} Call;
-
-static uint32_t pair_length(const uint8_t **at) {
-    const uint8_t *b = *at;
-    *at += b[0] < 128 ? 1 : 4;
-    return b[0] < 128 ? b[0] : (uint32_t)(b[0] & 0x7F) << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
-static void read_params(const uint8_t *at, size_t length, Call *call) {
-    const uint8_t *end = at + length;
-    while (at + 8 < end) {
-        uint32_t name_length = pair_length(&at), value_length = pair_length(&at);
-        const char *name = (const char *)at, *value = name + name_length;
-        if (value_length > (size_t)(end - at) || name_length > (size_t)(end - at) - value_length) return;
-        at += name_length + value_length;
-        if (name_length == 14 && memcmp(name, "REQUEST_METHOD", 14) == 0) {
-            call->post = value_length == 4 && memcmp(value, "POST", 4) == 0;
-        } else if (name_length == 11 && memcmp(name, "REQUEST_URI", 11) == 0) {
-            const char *since = memmem(value, value_length, "since=f-", 8);
-            if (since != NULL) call->since = strtoull(since + 8, NULL, 10);
-            call->wait = memmem(value, value_length, "wait=", 5) != NULL;
-        }
-    }
-}
-
-/// Bytes of a complete request at the start, or 0. PARAMS and STDIN are joined in place.
-static size_t read_call(uint8_t *input, size_t length, Call *call) {
-    size_t at = 0, params_length = 0, body_length = 0;
-    uint8_t *params = NULL, *body = NULL;
-    for (;; at += wire_record(input + at)) {
-        if (length - at < WIRE_HEADER || length - at < wire_record(input + at)) return 0;
-        if (input[at + 1] == FCGI_STDIN && wire_length(input + at) == 0) break;
-    }
-    size_t end = at + wire_record(input + at), next;
-    for (size_t from = 0; from < at; from = next) {
-        uint8_t *content = input + from + WIRE_HEADER;
-        size_t content_length = wire_length(input + from);
-        int type = input[from + 1];
-        next = from + wire_record(input + from);
-        if (type == FCGI_BEGIN) {
-            call->id = (uint16_t)wire_id(input + from);
-            call->keep = content[2] & 1;
-        } else if (type == FCGI_PARAMS) {
-            if (params == NULL) params = content;
-            memmove(params + params_length, content, content_length);
-            params_length += content_length;
-        } else if (type == FCGI_STDIN) {
-            if (body == NULL) body = content;
-            memmove(body + body_length, content, content_length);
-            body_length += content_length;
-        }
-    }
-    if (params != NULL) read_params(params, params_length, call);
-    call->body = (const char *)body;
-    call->body_length = body_length;
-    return end;
-}
-
 static void serve(int fd, const Call *call) {
     Peer *peer = &peers[fd];
     peer->keep = call->keep;
@@ -282,19 +298,14 @@ static void serve(int fd, const Call *call) {
         encode_answer("Status: 201 Created\r\nContent-Type: application/json\r\n", content, (size_t)length, call->id);
         answer_for.valid = false;
         send_answer(fd);
+    } else if (call->stream) {
+        peer->streaming = true;
+        hold(fd, newest);
+        encode_events(newest, call->id, true);
+        send_answer(fd);
+        peer->closing = peer->closing || faulty("early", ++polls);
     } else if (call->wait && call->since >= newest && !faulty("early", ++polls)) {
-        peer->since = call->since == UINT64_MAX ? newest : call->since;
-        peer->generation = ++generations;
-        holders[holder_count] = (uint32_t)fd;
-        holder_generations[holder_count++] = peer->generation;
-        if (holder_count < 2 * peer_limit) return;
-        uint32_t left = 0;  // forget entries of those who have left
-        for (uint32_t i = 0; i < holder_count; i++) {
-            if (peers[holders[i]].generation != holder_generations[i]) continue;
-            holders[left] = holders[i];
-            holder_generations[left++] = holder_generations[i];
-        }
-        holder_count = left;
+        hold(fd, call->since == UINT64_MAX ? newest : call->since);
     } else {
         encode_batch(call->since > newest ? newest : call->since, call->id, fd % 2 == 1);
         send_answer(fd);

@@ -137,15 +137,7 @@ int run_hold(void) {
            median(most, rounds), median(last, rounds));
     for (int i = 0; i < group_count; i++) printf("cpu_us_%s=%.2f\n", groups[i].name, median(cpu[i], rounds));
     double grown = (double)options.count - options.grow_from;
-    for (int i = 0; i < group_count && grown > 0; i++) {
-        const char *name = groups[i].name;
-        printf("user_bytes_%s=%.0f\n", name, ((double)full[i].user_bytes - (double)small[i].user_bytes) / grown);
-        printf("shared_bytes_%s=%.0f\n", name, ((double)full[i].shared_bytes - (double)small[i].shared_bytes) / grown);
-        printf("pss_bytes_%s=%.0f\n", name, ((double)full[i].pss_bytes - (double)small[i].pss_bytes) / grown);
-        printf("descriptors_%s=%.2f\n", name, (full[i].descriptors - small[i].descriptors) / grown);
-        printf("setup_us_%s=%.1f\n", name, (double)(setup_to.group_ns[i] - setup_from.group_ns[i]) / 1000 / grown);
-        printf("resident_%s=%llu\n", name, (unsigned long long)full[i].user_bytes);
-    }
+    print_growth(small, full, &setup_from, &setup_to, grown);
     printf("foreign_percent=%.0f\n", foreign);
     return 0;
 }

@@ -5,6 +5,9 @@
 //           rate     immediate answers a second, closed loop
 //           publish  acknowledged publishes a second, closed loop
 //           repoll   re-polling subscribers at a rate of numbered messages: lost, duplicated, misordered
+//           streams  hold event streams, publish once a second to all, time it and see that each got each message once
+//           flow     event streams on several channels at a rate of numbered messages; --search: up to the highest rate
+//                    that they keep up with
 //           bus      publishes a second by clients of the bus socket, each with --outstanding commands under way
 //           lines    lines a second that a named pipe takes, until the last is committed
 //           ready    exit 0 as soon as the target answers instant_path with anything
@@ -14,7 +17,7 @@
 //           --to PIPE                 lines: write there
 //           --dialect push|nchan  --poll PATH  --instant PATH  --publish PATH  --no-cursor
 //           --count N  --grow-from N  --rounds N  --connections N  --outstanding N  --publishers N  --rate N
-//           --seconds S
+//           --channels N  --search  --seconds S
 //           --group NAME=PID[,PID…]   whose CPU and memory to report; up to four
 //
 // Prints key=value lines. Exit status: 0 measured, 1 could not, 2 wrong usage. What was lost is no error here: it is
@@ -42,6 +45,7 @@ Options options = {.poll_path = "/push/bench",
                    .outstanding = 1,
                    .publishers = 4,
                    .rate = 100,
+                   .channels = 1,
                    .seconds = 2};
 
 // MARK: shared by the modes
@@ -66,6 +70,19 @@ void print_cpu(const CpuSample *from, const CpuSample *to, double operations) {
         printf("cpu_us_%s=%.2f\n", groups[i].name, operations > 0 ? used / operations : 0);
     }
     printf("foreign_percent=%.0f\n", foreign_percent(from, to));
+}
+
+void print_growth(const MemorySample small[], const MemorySample full[], const CpuSample *from, const CpuSample *to,
+                  double grown) {
+    for (int i = 0; i < group_count && grown > 0; i++) {
+        const char *name = groups[i].name;
+        printf("user_bytes_%s=%.0f\n", name, ((double)full[i].user_bytes - (double)small[i].user_bytes) / grown);
+        printf("shared_bytes_%s=%.0f\n", name, ((double)full[i].shared_bytes - (double)small[i].shared_bytes) / grown);
+        printf("pss_bytes_%s=%.0f\n", name, ((double)full[i].pss_bytes - (double)small[i].pss_bytes) / grown);
+        printf("descriptors_%s=%.2f\n", name, (full[i].descriptors - small[i].descriptors) / grown);
+        printf("setup_us_%s=%.1f\n", name, (double)(to->group_ns[i] - from->group_ns[i]) / 1000 / grown);
+        printf("resident_%s=%llu\n", name, (unsigned long long)full[i].user_bytes);
+    }
 }
 
 // MARK: rate and publish: closed loops over a number of connections
@@ -212,7 +229,7 @@ static uint32_t number(const char *text, uint32_t least, uint32_t most) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: load hold|rate|publish|repoll|ready --http PORT | --fcgi SOCKET [--keep] [option…]\n"
+    fprintf(stderr, "usage: load hold|rate|publish|repoll|streams|flow|ready --http PORT | --fcgi SOCKET [--keep] [option…]\n"
                     "       load bus|lines --socket SOCKET [option…]\n"
                     "       load port\n");
     return 2;
@@ -222,9 +239,9 @@ static const struct {
     const char *name;
     int (*run)(void);
     enum { NOWHERE, WEB, BUS } target;
-} modes[] = {{"hold", run_hold, WEB},     {"rate", run_rate, WEB},   {"publish", run_publish, WEB},
-             {"repoll", run_repoll, WEB}, {"ready", run_ready, WEB}, {"bus", run_bus, BUS},
-             {"lines", run_lines, BUS},   {"port", print_port, NOWHERE}};
+} modes[] = {{"hold", run_hold, WEB},   {"rate", run_rate, WEB},       {"publish", run_publish, WEB}, {"repoll", run_repoll, WEB},
+             {"flow", run_flow, WEB},   {"streams", run_streams, WEB}, {"ready", run_ready, WEB},     {"bus", run_bus, BUS},
+             {"lines", run_lines, BUS}, {"port", print_port, NOWHERE}};
 
 static bool take_fastcgi(Target *target, const char *path) {
     target->fastcgi = true;
@@ -241,7 +258,8 @@ int main(int argc, char **argv) {
         {"grow-from", 1, NULL, 'g'},  {"rounds", 1, NULL, 'r'},    {"connections", 1, NULL, 'x'},
         {"rate", 1, NULL, 'R'},       {"publishers", 1, NULL, 'P'}, {"seconds", 1, NULL, 's'},
         {"group", 1, NULL, 'G'},      {"publish-fcgi", 1, NULL, 'F'}, {"socket", 1, NULL, 'S'},
-        {"to", 1, NULL, 't'},         {"outstanding", 1, NULL, 'O'}, {NULL, 0, NULL, 0}};
+        {"to", 1, NULL, 't'},         {"outstanding", 1, NULL, 'O'},
+        {"channels", 1, NULL, 'C'},   {"search", 0, NULL, 'e'},    {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
         case 'h': options.target.port = (uint16_t)number(optarg, 1, 65535); break;
@@ -264,6 +282,8 @@ int main(int argc, char **argv) {
         case 'r': options.rounds = number(optarg, 1, 100); break;
         case 'x': options.connections = number(optarg, 1, 999); break;
         case 'O': options.outstanding = number(optarg, 1, OUTSTANDING_MAX); break;
+        case 'C': options.channels = number(optarg, 1, CHANNELS_MAX); break;
+        case 'e': options.search = true; break;
         case 'R': options.rate = number(optarg, 1, 20000); break;
         case 'P': options.publishers = number(optarg, 1, PUBLISHERS_MAX); break;
         case 's': options.seconds = number(optarg, 1, SECONDS_MAX); break;

@@ -6,7 +6,8 @@
 #include "meter.h"
 
 /// How subscribers poll. push: since=CURSOR, JSON answers with any number of messages. nchan: If-Modified-Since and
-/// If-None-Match, an answer is one message's bare body.
+/// If-None-Match, an answer is one message's bare body. Streams are server-sent events in both; the data of push is an
+/// object with the message in it, and the first event a hello.
 typedef enum { DIALECT_PUSH, DIALECT_NCHAN } Dialect;
 
 typedef struct {
@@ -19,7 +20,8 @@ typedef struct {
     const char *instant_path;  // answered at once
     const char *publish_path;
     bool no_cursor;  // the rate mode asks instant_path as it is
-    uint32_t count, grow_from, rounds, connections, outstanding, publishers, rate;
+    uint32_t count, grow_from, rounds, connections, outstanding, publishers, rate, channels;
+    bool search;  // of the flow mode: go on to the highest rate
     double seconds;
 } Options;
 
@@ -33,12 +35,15 @@ typedef struct {
 
 /// A request built into buffers of its own; valid until the next one is built.
 const Request *poll_request(const Place *place, bool hold);
+/// Opens a stream of messages from now on.
+const Request *stream_request(uint32_t channel);
 /// False if the answer carries no cursor.
 bool place_advance(Place *place, const Answer *answer);
 
-enum { MESSAGE_BYTES = 100, PUBLISHERS_MAX = 64, OUTSTANDING_MAX = 256 };
+enum { MESSAGE_BYTES = 100, PUBLISHERS_MAX = 64, CHANNELS_MAX = 999, OUTSTANDING_MAX = 256 };
 
-/// Which message it is: counted from 0 for each publisher, and when it was sent.
+/// Which message it is: counted from 0 for each publisher, and when it was sent. With several channels each has a
+/// publisher of its own, of the same number.
 typedef struct {
     uint32_t publisher, number;
     uint64_t sent_ns;
@@ -58,10 +63,16 @@ bool wait_quiet(double seconds);
 /// `KEY=value` lines with each group's CPU between two samples, divided by `operations`.
 void print_cpu(const CpuSample *from, const CpuSample *to, double operations);
 
+/// The same with what each of `grown` more subscribers took of memory, and of CPU to begin with.
+void print_growth(const MemorySample small[], const MemorySample full[], const CpuSample *from, const CpuSample *to,
+                  double grown);
+
 int run_hold(void);
 int run_rate(void);
 int run_publish(void);
 int run_repoll(void);
+int run_streams(void);
+int run_flow(void);
 int run_bus(void);
 int run_lines(void);
 

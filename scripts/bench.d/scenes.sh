@@ -21,8 +21,9 @@ measure() {
     while IFS='=' read -r key value; do result[$name.$label.$key]=$value; done <"$output"
     # Where not everybody was held and answered, the figures are of some other job.
     local none=$((${result[$name.$label.missing]:-0} + ${result[$name.$label.early]:-0}))
-    if [[ $mode == hold ]] && ((none > 0)); then
-        progress "$name $label: $none polls not held or not answered; its figures are left out"
+    [[ $mode == streams ]] && none=$((${result[$name.$label.lost]:-0} + ${result[$name.$label.ended]:-0}))
+    if [[ $mode == hold || $mode == streams ]] && ((none > 0)); then
+        progress "$name $label: $none not held or not answered; its figures are left out"
         for key in "${!result[@]}"; do
             case $key in
                 "$name.$label".*_ms | "$name.$label".*_app | "$name.$label".*_nginx) unset -v 'result[$key]' ;;
@@ -63,6 +64,26 @@ measure_behind_nginx() {
         measure "$scene+slow" repoll "${way[@]}" "${repoll_slowly[@]}"
     fi
     stop_all
+}
+
+# measure_streams NAME: event streams. The floor has one channel.
+measure_streams() {
+    local held=(--count "$count" --grow-from "$grow_from" --rounds "$rounds")
+    start_app "$1"
+    measure "$1.direct-kept" streams --fcgi "$socket" --keep --group "app=$app" "${held[@]}"
+    stop_all
+    start_app "$1"
+    start_nginx_before kept
+    local way=(--http "$port" --group "app=$app" --group "nginx=$nginx")
+    measure "$1.nginx-kept" streams "${way[@]}" "${held[@]}"
+    stop_all
+    if [[ $1 == holdfast ]]; then
+        start_app "$1"
+        start_nginx_before kept
+        way=(--http "$port" --group "app=$app" --group "nginx=$nginx")
+        measure "$1.nginx-kept" flow "${way[@]}" "${flow[@]}"
+        stop_all
+    fi
 }
 
 # measure_bus NAME: publishing on the bus socket.
@@ -138,11 +159,14 @@ nchan_module=/usr/lib/nginx/modules/ngx_nchan_module.so
 
 # One worker: with more, the one that publishes hands over to the channel's owner, which costs more (on two cores).
 start_nchan() {
-    local channel='nchan_channel_id bench; nchan_message_buffer_length 4096; nchan_message_timeout 10m;'
+    local kept='nchan_message_buffer_length 4096; nchan_message_timeout 10m;'
+    local channel="nchan_channel_id bench; $kept" named="nchan_channel_id \$1; $kept"
     start_nginx 1 "load_module $nchan_module;" 'nchan_shared_memory_size 256M;' \
         "location = /publish { nchan_publisher http; $channel }
         location = /poll { nchan_subscriber longpoll; nchan_subscriber_first_message newest; $channel }
-        location = /instant { nchan_subscriber intervalpoll; nchan_subscriber_first_message oldest; $channel }" \
+        location = /instant { nchan_subscriber intervalpoll; nchan_subscriber_first_message oldest; $channel }
+        location ~ ^/publish/(.+)\$ { nchan_publisher http; $named }
+        location ~ ^/stream/(.+)\$ { nchan_subscriber eventsource; nchan_subscriber_first_message newest; $named }" \
         /instant
 }
 
@@ -168,6 +192,22 @@ measure_nchan() {
                 # More than it can deliver here, which takes its time.
                 [[ $quick == yes ]] || measure nchan.nginx-kept repoll "${way[@]}" "${repoll[@]}"
                 ;;
+        esac
+        stop_all
+    done
+}
+
+measure_nchan_streams() {
+    [[ -e $nchan_module ]] || return 0
+    local mode
+    for mode in streams flow; do
+        start_nchan
+        local way=(--http "$port" --dialect nchan --poll /stream/bench --publish /publish/bench --group "nginx=$nginx")
+        case $mode in
+            streams)
+                measure nchan.nginx-kept streams "${way[@]}" --count "$count" --grow-from "$grow_from" --rounds "$rounds"
+                ;;
+            flow) measure nchan.nginx-kept flow "${way[@]}" "${flow[@]}" ;;
         esac
         stop_all
     done

@@ -46,6 +46,33 @@ check_hold() {
     done
 }
 
+# check_flow FAULT LOST DUPLICATED MISORDERED DAMAGED GAPS ENDED [CHANNELS]: 20 streams. The floor sends every message to
+# all of them, whatever its channel.
+check_flow() {
+    local name=check-flow.${1%%:*} each=0 messages key wanted values=("${@:2:6}") place=0
+    start_app floor "$([[ $1 == none || $1 == mixed ]] || echo "$1")"
+    measure "$name" flow --fcgi "$socket" --keep --count 20 --channels "${8:-1}" --rate 1010 --seconds 1
+    stop_all
+    messages=${result[$name.flow.published]:-0}
+    # shellcheck disable=SC2017 # whole steps, each seen by 20
+    [[ $1 == *:* ]] && each=$((messages / ${1#*:} * 20))
+    for key in lost duplicated misordered damaged gaps ended; do
+        wanted=${values[place]}
+        expect "flow, $1: $key" "$name.flow.$key" "$((wanted))"
+        place=$((place + 1))
+    done
+}
+
+# check_streams FAULT LOST DUPLICATED: 500 streams, two messages.
+check_streams() {
+    local name=check-streams.${1%%:*}
+    start_app floor "$([[ $1 == none ]] || echo "$1")"
+    measure "$name" streams --fcgi "$socket" --keep --count 500 --grow-from 100 --rounds 2
+    stop_all
+    expect "streams, $1: lost" "$name.streams.lost" "$2"
+    expect "streams, $1: duplicated" "$name.streams.duplicated" "$3"
+}
+
 # check_bus FAULT MISSING FAILED LOST DUPLICATED: 16 clients, one command at a time each.
 check_bus() {
     local name=check-bus.${1%%:*} each=0 key values=("${@:2}") place=0
@@ -89,6 +116,20 @@ check_counting() {
     check_hold repeat:1     0  1000    0     0
     check_hold skip:100     10    0    0     0
     check_hold early:100    10    0    0    10
+    #                   lost    dup  mis  dam  gaps ended
+    check_flow none        0      0    0    0    0    0
+    check_flow drop:100    each   0    0    0    0    0
+    check_flow repeat:100  0      each 0    0    0    0
+    check_flow swap:100    0      0    each 0    0    0
+    check_flow corrupt:100 each   0    0    each 0    0
+    check_flow gap:100     0      0    0    0    each 0
+    check_flow skip:10  'messages * 2' 0 0  0    0    0
+    check_flow early:10 'messages * 2' 0 0  0    0    2
+    check_flow mixed       0      0    0 'messages * 10' 0 0 2
+    #                      lost dup
+    check_streams none     0    0
+    check_streams drop:2   500  0
+    check_streams repeat:2 0    500
     #                  missing failed lost dup
     check_bus none         0      0     0   0
     check_bus drop:100     0      0    each 0

@@ -46,8 +46,8 @@ wanted() { [[ ,$only, == *,$1,* ]]; }
 build() {
     local source=$HOLDFAST_ROOT/scripts/bench.d flags=(-std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra)
     command -v gcc >/dev/null || fail "gcc is missing; scripts/install --for bench installs what is needed"
-    gcc "${flags[@]}" -o "$directory/load" "$source"/{load,hold,repoll,tally,bus,dialect,client,meter}.c
-    gcc "${flags[@]}" -o "$directory/floor" "$source/floor.c"
+    gcc "${flags[@]}" -o "$directory/load" "$source"/{load,hold,repoll,streams,tally,events,bus,dialect,client,meter}.c
+    gcc "${flags[@]}" -o "$directory/floor" "$source"/{floor,call}.c
     if [[ -e /usr/include/fcgiapp.h ]]; then
         gcc "${flags[@]}" -o "$directory/threads" "$source/threads.c" -lfcgi -lpthread
     fi

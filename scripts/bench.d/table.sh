@@ -53,7 +53,62 @@ repoll_rows() {
     row 'whole chain CPU µs a delivery' "$2.cpu_us_app+$2.cpu_us_nginx"
 }
 
+# What a measurement of streams must not have.
+stream_faults=(lost duplicated misordered damaged gaps ended refused)
+
+# sum_of SCENE.LABEL KEY…: the keys of one measurement, as row adds them up.
+sum_of() {
+    local place=$1 sum
+    shift
+    printf -v sum "+$place.%s" "$@"
+    echo "${sum:1}"
+}
+
+stream_rows() {
+    heading "$count event streams, a message a second to all"
+    row 'responder, user bytes a stream, direct' direct-kept.streams.user_bytes_app
+    row 'responder, user bytes a stream, behind nginx' nginx-kept.streams.user_bytes_app
+    row 'nginx, user bytes a stream' nginx-kept.streams.user_bytes_nginx
+    row 'nginx, shared memory a stream' nginx-kept.streams.shared_bytes_nginx
+    row 'responder CPU µs a delivery, direct' direct-kept.streams.cpu_us_app
+    row 'responder CPU µs a delivery, behind nginx' nginx-kept.streams.cpu_us_app
+    row 'nginx CPU µs a delivery' nginx-kept.streams.cpu_us_nginx
+    row 'whole chain CPU µs a delivery' nginx-kept.streams.cpu_us_app+nginx-kept.streams.cpu_us_nginx 'as floor'
+    row 'whole chain CPU µs to open a stream' nginx-kept.streams.setup_us_app+nginx-kept.streams.setup_us_nginx
+    row 'ms to the first, direct' direct-kept.streams.first_ms
+    row 'ms to the last, direct' direct-kept.streams.last_ms
+    row 'ms to the first, behind nginx' nginx-kept.streams.first_ms
+    row 'ms to the median, behind nginx' nginx-kept.streams.median_ms
+    row 'ms to the 99th percentile, behind nginx' nginx-kept.streams.p99_ms
+    row 'ms to the last, behind nginx' nginx-kept.streams.last_ms 'as floor'
+    row 'deliveries, behind nginx' nginx-kept.streams.received
+    row 'lost, duplicated, misordered, damaged, gaps, ended; direct' "$(sum_of direct-kept.streams "${stream_faults[@]}")" 0
+    row 'the same, behind nginx' "$(sum_of nginx-kept.streams "${stream_faults[@]}")" 0
+
+    heading '1,000 event streams on 100 channels, 1,000 messages/s, nginx'
+    row 'messages published in a second' nginx-kept.flow.published_per_second
+    row 'deliveries' nginx-kept.flow.received
+    row 'lost, duplicated, misordered, damaged, gaps, ended' "$(sum_of nginx-kept.flow "${stream_faults[@]}")" 0
+    row 'latency, median ms' nginx-kept.flow.p50_ms
+    row 'latency, 99th percentile ms' nginx-kept.flow.p99_ms
+    row 'responder CPU µs a delivery' nginx-kept.flow.cpu_us_app
+    row 'nginx CPU µs a delivery' nginx-kept.flow.cpu_us_nginx
+    row 'whole chain CPU µs a delivery' nginx-kept.flow.cpu_us_app+nginx-kept.flow.cpu_us_nginx
+    row 'highest rate without loss or growing delay, messages/s' nginx-kept.flow.highest_per_second
+    row 'latency at that rate, median ms' nginx-kept.flow.highest_p50_ms
+    row 'latency at that rate, 99th percentile ms' nginx-kept.flow.highest_p99_ms
+    row 'whole chain CPU µs a delivery at that rate' nginx-kept.flow.highest_cpu_us_app+nginx-kept.flow.highest_cpu_us_nginx
+    row 'duplicated, misordered, damaged at any rate' \
+        "$(sum_of nginx-kept.flow beyond_duplicated beyond_misordered beyond_damaged)" 0
+    row 'streams ended at rates beyond' nginx-kept.flow.beyond_ended
+}
+
 print_table() {
+    if [[ $streams_only == yes ]]; then
+        stream_rows
+        print_notes
+        return
+    fi
     heading "Memory of a held request, user bytes ($count against $grow_from held)"
     row 'responder, FastCGI direct, kept' direct-kept.hold.user_bytes_app '< 100'
     row 'responder, behind nginx, kept' nginx-kept.hold.user_bytes_app '< 100'
@@ -116,6 +171,8 @@ print_table() {
     repoll_rows '200 re-polling subscribers, 1,000 messages/s, nginx' nginx-kept.repoll
     repoll_rows '200 re-polling subscribers, 100 messages/s, nginx' nginx-kept.slow
 
+    stream_rows
+
     heading 'From publish to delivery, ms (idle machine)'
     row 'at one process, 1 subscriber, median' within-1.latency.p50_ms
     row 'at one process, 1 subscriber, 99th percentile' within-1.latency.p99_ms
@@ -130,7 +187,7 @@ print_table() {
     local name key
     for name in "${names[@]}"; do
         for key in "${!result[@]}"; do
-            [[ $key == *.repoll.* || $key == *.slow.* || $key != "$name".* ]] && continue
+            [[ $key == *.@(repoll|slow|streams|flow).* || $key != "$name".* ]] && continue
             case ${key##*.} in
                 missing | lost | duplicated | misordered | damaged | wrong | early | refused | errors | gaps | failed | \
                     broken | leftover | stderr_records)
@@ -141,7 +198,10 @@ print_table() {
         done
     done
     row 'missing, lost, duplicated, misordered, wrong, failed, broken' wrong 0
+    print_notes
+}
 
+print_notes() {
     cat <<-TEXT
 
 		floor: bare C epoll responder, messages in memory only. threads: C, libfcgi, 64 threads. nginx: return 200. nchan: nginx
@@ -149,6 +209,9 @@ print_table() {
 		TCP, plain HTTP/1.1, kept client connections; "kept" is between nginx and responder. CPU: process clocks (user and system).
 		Memory: resident without shared memory. Messages of 100 bytes. Times of a release are medians of $rounds. From publish to
 		delivery: from sending the POST until the answer to the poll is there, both FastCGI direct and kept, 100 messages/s.
+		Streams: server-sent events, CPU of whole seconds with the publishing in it; each channel has a publisher who waits for its
+		acknowledgement. The highest rate: steps of $flow_seconds s, to an eighth; the delay grows where the median of the last third is
+		over 5 ms beyond twice that of the first, or publishers fall 2 % behind.
 		One generator thread on the same cores. Other work on the machine used up to $most_foreign % of the CPUs$( ((most_foreign > 10)) && echo ': too much for trust in times').
 		$(uname -sr), $(nproc) CPUs, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $files descriptors a process;
 		nginx $(version_of nginx), nchan $(version_of libnginx-mod-nchan), libfcgi $(version_of libfcgi-dev), gcc $(gcc -dumpfullversion);

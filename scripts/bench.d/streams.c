@@ -262,14 +262,14 @@ static Step flow_at(uint32_t rate) {
 }
 
 /// Doubles the rate as long as it holds, then halves what is between the highest that held and the lowest that did not.
-/// One that does not hold gets a second chance, for other work on the machine may be the cause.
+/// The first that does not hold gets a second chance, for other work on the machine may be the cause.
 static void search(const Step *first) {
     uint32_t rate = first->held ? 2 * first->rate : first->rate, failed = RATE_MOST + 1, steps = 0;
     Step best = {0};
     if (first->held) best = *first;
     while (steps < STEPS_MAX && rate >= RATE_LEAST && rate <= RATE_MOST) {
         Step step = flow_at(rate);
-        if (++steps < STEPS_MAX && !step.held) {
+        if (++steps < STEPS_MAX && !step.held && failed > RATE_MOST) {
             step = flow_at(rate);
             steps++;
         }
@@ -280,6 +280,8 @@ static void search(const Step *first) {
     }
     printf("steps=%u\nhighest_per_second=%u\nhighest_p50_ms=%.3f\nhighest_p99_ms=%.3f\n", steps, best.rate, best.p50_ms,
            best.p99_ms);
+    uint64_t elapsed_ns = best.to.at_ns - best.from.at_ns;
+    if (elapsed_ns > 0) printf("highest_own_percent=%.0f\n", 100.0 * (best.to.own_ns - best.from.own_ns) / elapsed_ns);
     for (int i = 0; i < group_count && best.received > 0; i++) {
         double used = (double)(best.to.group_ns[i] - best.from.group_ns[i]) / 1000;
         printf("highest_cpu_us_%s=%.2f\n", groups[i].name, used / (double)best.received);

@@ -98,6 +98,7 @@ stream_rows() {
     row 'latency at that rate, median ms' nginx-kept.flow.highest_p50_ms
     row 'latency at that rate, 99th percentile ms' nginx-kept.flow.highest_p99_ms
     row 'whole chain CPU µs a delivery at that rate' nginx-kept.flow.highest_cpu_us_app+nginx-kept.flow.highest_cpu_us_nginx
+    row "the generator's own share of one CPU at that rate, %" nginx-kept.flow.highest_own_percent
     row 'duplicated, misordered, damaged at any rate' \
         "$(sum_of nginx-kept.flow beyond_duplicated beyond_misordered beyond_damaged)" 0
     row 'streams ended at rates beyond' nginx-kept.flow.beyond_ended

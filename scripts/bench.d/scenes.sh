@@ -76,14 +76,8 @@ measure_streams() {
     start_nginx_before kept
     local way=(--http "$port" --group "app=$app" --group "nginx=$nginx")
     measure "$1.nginx-kept" streams "${way[@]}" "${held[@]}"
+    if [[ $1 == holdfast ]]; then measure "$1.nginx-kept" flow "${way[@]}" "${flow[@]}"; fi
     stop_all
-    if [[ $1 == holdfast ]]; then
-        start_app "$1"
-        start_nginx_before kept
-        way=(--http "$port" --group "app=$app" --group "nginx=$nginx")
-        measure "$1.nginx-kept" flow "${way[@]}" "${flow[@]}"
-        stop_all
-    fi
 }
 
 # measure_bus NAME: publishing on the bus socket.

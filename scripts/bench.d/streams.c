@@ -291,6 +291,10 @@ static void search(const Step *first) {
 int run_flow(void) {
     // Room for all steps of the search, at the highest rate.
     uint64_t most = (uint64_t)((options.search ? (double)RATE_MOST * STEPS_MAX : options.rate) * options.seconds);
+    if (most * options.count > 8000000000u) {
+        fprintf(stderr, "load: too many messages for one run\n");
+        return 2;
+    }
     prepare((uint32_t)(most / options.channels) + 1);
     Step step = flow_at(options.rate);
     printf("published=%llu\npublished_per_second=%.0f\nreceived=%llu\n", (unsigned long long)step.published,

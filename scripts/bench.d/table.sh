@@ -82,13 +82,13 @@ stream_rows() {
     row 'ms to the 99th percentile, behind nginx' nginx-kept.streams.p99_ms
     row 'ms to the last, behind nginx' nginx-kept.streams.last_ms 'as floor'
     row 'deliveries, behind nginx' nginx-kept.streams.received
-    row 'lost, duplicated, misordered, damaged, gaps, ended; direct' "$(sum_of direct-kept.streams "${stream_faults[@]}")" 0
-    row 'the same, behind nginx' "$(sum_of nginx-kept.streams "${stream_faults[@]}")" 0
+    row 'lost, duplicated, misordered, damaged, gaps, ended, refused' "$(sum_of nginx-kept.streams "${stream_faults[@]}")" 0
+    row 'the same, direct' "$(sum_of direct-kept.streams "${stream_faults[@]}")" 0
 
     heading '1,000 event streams on 100 channels, 1,000 messages/s, nginx'
     row 'messages published in a second' nginx-kept.flow.published_per_second
     row 'deliveries' nginx-kept.flow.received
-    row 'lost, duplicated, misordered, damaged, gaps, ended' "$(sum_of nginx-kept.flow "${stream_faults[@]}")" 0
+    row 'lost, duplicated, misordered, damaged, gaps, ended, refused' "$(sum_of nginx-kept.flow "${stream_faults[@]}")" 0
     row 'latency, median ms' nginx-kept.flow.p50_ms
     row 'latency, 99th percentile ms' nginx-kept.flow.p99_ms
     row 'responder CPU µs a delivery' nginx-kept.flow.cpu_us_app

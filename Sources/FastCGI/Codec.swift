@@ -31,12 +31,13 @@ package struct CodecError: Error, CustomStringConvertible {
     private var input: Int32
     private let output: Int32
     private let template: [UInt8]
-    /// Small documents written lately. Those who poll an unchanged channel all get the same one, and libfcgi takes
-    /// eight system calls to write it.
+    /// Small documents, and parts of some, written lately. Those who poll an unchanged channel all get the same one, as
+    /// all streams get the same heartbeat, and libfcgi takes eight system calls to write it.
     private var recent: [Document: EncodedAnswer] = [:]
     /// Hashed in one go, where an array is hashed byte by byte.
     private struct Document: Hashable {
         let bytes: [UInt8]
+        let isPart: Bool
 
         func hash(into hasher: inout Hasher) {
             unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
@@ -85,11 +86,19 @@ package struct CodecError: Error, CustomStringConvertible {
 
     /// One CGI document (headers, blank line, body) as a whole answer: STDOUT …, empty STDOUT, END_REQUEST.
     package func encode(_ document: [UInt8]) -> EncodedAnswer {
-        guard document.count <= Codec.recentBytes else { return encodeAnew(document) }
-        let key = Document(bytes: document)
+        remembered(document, isPart: false, encodeAnew)
+    }
+
+    private func remembered(
+        _ bytes: [UInt8],
+        isPart: Bool,
+        _ encode: ([UInt8]) -> EncodedAnswer
+    ) -> EncodedAnswer {
+        guard bytes.count <= Codec.recentBytes else { return encode(bytes) }
+        let key = Document(bytes: bytes, isPart: isPart)
         if let known = recent[key] { return known }
         if recent.count >= Codec.recentLimit { recent.removeAll(keepingCapacity: true) }
-        let encoded = encodeAnew(document)
+        let encoded = encode(bytes)
         recent[key] = encoded
         return encoded
     }
@@ -105,9 +114,11 @@ package struct CodecError: Error, CustomStringConvertible {
     /// Part of an answer that goes on: STDOUT records only, none for no bytes (an empty one ends the stream).
     package func encodePart(_ bytes: [UInt8]) -> EncodedAnswer {
         guard !bytes.isEmpty else { return EncodedAnswer(bytes: []) }
-        let written = write(bytes) { unsafe FCGX_FFlush(request.pointee.out) == 0 }
-        let first = RequestID.first.value
-        return EncodedAnswer(bytes: written ?? Record.stream(Record.stdout, id: first, bytes))
+        return remembered(bytes, isPart: true) { bytes in
+            let written = write(bytes) { unsafe FCGX_FFlush(request.pointee.out) == 0 }
+            let first = RequestID.first.value
+            return EncodedAnswer(bytes: written ?? Record.stream(Record.stdout, id: first, bytes))
+        }
     }
 
     // MARK: libfcgi

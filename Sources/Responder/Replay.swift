@@ -68,3 +68,28 @@ final class Replay {
     static let pieceBytes = 131_072
     static let pieceMessages = 256
 }
+
+/// Streams that are not live, by connection. Reactor thread only.
+struct ReplayTable {
+    private var byConnection: [Int32: [Replay]] = [:]
+    private(set) var count = 0
+
+    func of(_ connection: Int32) -> [Replay] { byConnection[connection] ?? [] }
+
+    var all: [Replay] { byConnection.values.flatMap { $0 } }
+
+    mutating func add(_ replay: Replay) {
+        byConnection[replay.requester.connection, default: []].append(replay)
+        count += 1
+    }
+
+    mutating func remove(_ replay: Replay) {
+        let connection = replay.requester.connection
+        guard let at = byConnection[connection]?.firstIndex(where: { $0 === replay }) else {
+            return
+        }
+        byConnection[connection]?.remove(at: at)
+        count -= 1
+        if byConnection[connection]?.isEmpty == true { byConnection[connection] = nil }
+    }
+}

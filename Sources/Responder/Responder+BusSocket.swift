@@ -126,7 +126,7 @@ extension Responder {
             guard !peer.isSubscribed else {
                 return reply(descriptor, peer.place(), command.alreadySubscribed())
             }
-            guard tail != nil, held.count + replayCount < settings.limits.heldRequests else {
+            guard tail != nil, held.count + replays.count < settings.limits.heldRequests else {
                 if tail != nil { metrics[.heldRequests] += 1 }
                 let line = tail == nil ? command.unavailable() : command.busy()
                 return reply(descriptor, peer.place(), line)

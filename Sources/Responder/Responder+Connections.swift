@@ -218,7 +218,7 @@ extension Responder {
             where held.isHeld(slot) && held[slot].kind != .poll {
                 answerEmpty(slot, departed(slot))
             }
-            for replay in replays[descriptor] ?? [] { endReplay(replay, .left) }
+            for replay in replays.of(descriptor) { endReplay(replay, .left) }
         }
         endHolds(of: descriptor, .closed)
         endReplays(of: descriptor)

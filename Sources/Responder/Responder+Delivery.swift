@@ -256,7 +256,7 @@ extension Responder {
     }
 
     func answerAllHolds(_ ending: Ending) {
-        for replay in replays.values.flatMap({ $0 }) { endReplay(replay, .shutdown) }
+        for replay in replays.all { endReplay(replay, .shutdown) }
         for descriptor in connections.indices where connections[descriptor].isOpen {
             for slot in held.slots(from: connections[descriptor].firstHeld) where held.isHeld(slot)
             {

@@ -8,24 +8,19 @@ internal import Reactor
 
 /// Streams that are not live: each reads the log forwards, piece by piece, until it stands at its end.
 extension Responder {
-    var replayCount: Int { replays.values.reduce(0) { $0 + $1.count } }
-
     /// Whether some stream of this connection is not live.
-    func isReplaying(_ descriptor: Int32) -> Bool { replays[descriptor] != nil }
+    func isReplaying(_ descriptor: Int32) -> Bool { !replays.of(descriptor).isEmpty }
 
     func endReplays(of descriptor: Int32) {
-        metrics[.closed] += UInt64(replays.removeValue(forKey: descriptor)?.count ?? 0)
-    }
-
-    func remove(_ replay: Replay) {
-        let descriptor = replay.requester.connection
-        replays[descriptor]?.removeAll { $0 === replay }
-        if replays[descriptor]?.isEmpty == true { replays[descriptor] = nil }
+        for replay in replays.of(descriptor) {
+            replays.remove(replay)
+            metrics[.closed] += 1
+        }
     }
 
     /// The peer has taken what was sent.
     func resumeReplays(of descriptor: Int32) {
-        replaysDue += (replays[descriptor] ?? []).filter { $0.isWaiting }
+        replaysDue += replays.of(descriptor).filter { $0.isWaiting }
     }
 
     /// Goes on with those that have had their share of a turn, or whose peer has read.
@@ -37,7 +32,7 @@ extension Responder {
 
     private func isCurrent(_ replay: Replay) -> Bool {
         let descriptor = replay.requester.connection
-        return replays[descriptor]?.contains { $0 === replay } == true
+        return replays.of(descriptor).contains { $0 === replay }
             && connections[Int(descriptor)].generation == replay.generation
             && connections[Int(descriptor)].isOpen
     }

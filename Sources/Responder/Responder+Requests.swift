@@ -140,7 +140,7 @@ extension Responder {
         {
             answerEmpty(slot, .newerRequest)
         }
-        for replay in replays[descriptor] ?? []
+        for replay in replays.of(descriptor)
         where !connection.flags.contains(.mayMultiplex) || replay.requester.id == id {
             endReplay(replay, .superseded)
         }
@@ -157,7 +157,7 @@ extension Responder {
             )
             return
         }
-        if let replay = replays[descriptor]?.first(where: { $0.requester.id == id }) {
+        if let replay = replays.of(descriptor).first(where: { $0.requester.id == id }) {
             return abortReplay(replay)
         }
         if let extra = connections[Int(descriptor)].extra {

@@ -121,7 +121,7 @@ extension Responder {
             )
         }
 
-        gauge("held_requests", "Requests held now.", "held", held.count + replayCount)
+        gauge("held_requests", "Requests held now.", "held", held.count + replays.count)
         gauge("interests", "Distinct things held requests wait for.", "interests", audience.count)
         gauge("pending_requests", "Requests that wait for the log.", "pending", pending.count)
         gauge(

@@ -25,7 +25,7 @@ extension Responder {
             return answer(requester, request.notNow(.unavailable, retryAfterSeconds: retry))
         }
         makeRoom(for: request.origin)
-        guard held.count + replayCount < settings.limits.heldRequests else {
+        guard held.count + replays.count < settings.limits.heldRequests else {
             metrics[.heldRequests] += 1
             return answer(requester, request.notNow(.limit, retryAfterSeconds: retry))
         }
@@ -52,7 +52,7 @@ extension Responder {
             web: web,
             head: head
         )
-        replays[requester.connection, default: []].append(replay)
+        replays.add(replay)
         metrics.holds += 1
         if isStopping { endReplay(replay, .shutdown) } else { advance(replay) }
     }
@@ -60,7 +60,7 @@ extension Responder {
     /// The stream stands at the tail's head.
     func goLive(_ replay: Replay) {
         let requester = replay.requester
-        remove(replay)
+        replays.remove(replay)
         guard connections[Int(requester.connection)].isOpen else { return }
         let interest = audience.join(.stream(replay.stream), channels: replay.stream.channels)
         let slot = held.insert(
@@ -149,7 +149,7 @@ extension Responder {
             head: nil
         )
         replay.owedGap = gap
-        replays[requester.connection, default: []].append(replay)
+        replays.add(replay)
         replaysDue.append(replay)
     }
 
@@ -170,7 +170,7 @@ extension Responder {
     }
 
     func endReplay(_ replay: Replay, _ reason: StreamEnd) {
-        remove(replay)
+        replays.remove(replay)
         metrics[reason == .shutdown ? .shutdown : .closed] += 1
         let bye = replay.stream.bye(reason, at: replay.cursor)
         finishStream(
@@ -182,7 +182,7 @@ extension Responder {
 
     /// FCGI_ABORT_REQUEST: nobody hears a last word.
     func abortReplay(_ replay: Replay) {
-        remove(replay)
+        replays.remove(replay)
         metrics[.aborted] += 1
         let id = replay.requester.id
         finish(
@@ -193,7 +193,7 @@ extension Responder {
 
     /// Ends all streams of a connection with their last word.
     func endStreams(of descriptor: Int32, _ reason: StreamEnd) {
-        for replay in replays[descriptor] ?? [] { endReplay(replay, reason) }
+        for replay in replays.of(descriptor) { endReplay(replay, reason) }
         guard let tail else { return }
         let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
         for slot in held.slots(from: connections[Int(descriptor)].firstHeld)

@@ -55,7 +55,7 @@ package import Reactor
     var held = HeldTable()
     var audience = Audience<Wanted>()
     /// Streams that are not live, by connection; and those that go on in this turn.
-    var replays: [Int32: [Replay]] = [:]
+    var replays = ReplayTable()
     var replaysDue: [Replay] = []
     var deadlines: DeadlineWheel
     /// When the next blank of a probed one is due.

@@ -75,8 +75,14 @@ extension Responder {
             servingTrouble = ""
             logger.notice("serving the bus", metadata: ["socket": "\(path)"])
         } catch {
-            if servingTrouble != "\(error)" { logger.error("\(error)") }
-            servingTrouble = "\(error)"
+            // Whoever served the bus before may still be giving its socket up.
+            if servingTrouble != "\(error)" {
+                (servingTrouble, isTroubleTold) = ("\(error)", false)
+                logger.notice("\(error); trying again")
+            } else if !isTroubleTold {
+                isTroubleTold = true
+                logger.error("\(error)")
+            }
         }
     }
 

@@ -85,6 +85,7 @@ package import Reactor
     var isServing = false
     var busListener: Listener?
     var servingTrouble = ""
+    var isTroubleTold = false
     var lookAgainAt: Int64 = .max
     var siblings: Siblings?
     /// Monotonic milliseconds of the next look at them.

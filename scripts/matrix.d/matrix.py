@@ -91,7 +91,7 @@ def main():
     parser.add_argument("--servers")
     parser.add_argument("--probe", choices=("off", "auto", "always"), default="auto")
     parser.add_argument("--interval", type=int, choices=range(1, 11), default=1)
-    parser.add_argument("--memory", type=int, default=4096)
+    parser.add_argument("--memory", type=int, default=8192)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--keep", action="store_true")

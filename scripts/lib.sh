@@ -3,9 +3,9 @@
 #
 # The web servers' configurations in conf/ and conf/chat.ini are complete as they are. Copies for trying and testing,
 # which listen on 127.0.0.1 alone and live in one directory, are made from them by replacing these literals, and nothing
-# else; whoever changes a configuration keeps them, once or more often each. The tests do the same. Where a name stands
-# for several files, nginx is conf/nginx.conf and routing-layer/nginx.conf, apache is conf/apache.conf, cgi/apache.conf
-# and routing-layer/apache.conf.
+# else; whoever changes a configuration keeps them, once or more often each. The tests and scripts/pylib/ do the same.
+# Where a name stands for several files, nginx is conf/nginx.conf and routing-layer/nginx.conf, apache is
+# conf/apache.conf, cgi/apache.conf and routing-layer/apache.conf.
 #
 #   literal                        in                    becomes
 #   user www-data;                 nginx                 nothing, where nginx isn't started by root

@@ -46,6 +46,12 @@ final class LogShared: Sendable {
         var opened: Opened?
     }
 
+    /// A function stored in a generic type is wrapped once more by each access to it, so that it would grow for ever and be
+    /// called ever more deeply; as the member of a struct it is not.
+    private struct RetentionRules: Sendable {
+        var retention: @Sendable (ChannelName) -> Retention
+    }
+
     let settings: BusSettings
     let channelLimit: Int
     let clocks: LogClocks
@@ -55,7 +61,7 @@ final class LogShared: Sendable {
     let wakerBell = FutexWord()
     let stopping = Atomic(false)
     private let deliverEvent: @Sendable (LogEvent) -> Void
-    private let retentionRules: Mutex<@Sendable (ChannelName) -> Retention>
+    private let retentionRules: Mutex<RetentionRules>
     private let clock = Mutex<RetentionClock?>(nil)
     private let positionNow = Mutex(Position())
     private let counters = Mutex(LogStatistics())
@@ -70,15 +76,15 @@ final class LogShared: Sendable {
         self.settings = settings
         self.channelLimit = channelLimit
         self.clocks = clocks
-        retentionRules = Mutex(retention)
+        retentionRules = Mutex(RetentionRules(retention: retention))
         deliverEvent = deliver
     }
 
     var position: Position { positionNow.withLock { $0 } }
 
     var retention: @Sendable (ChannelName) -> Retention {
-        get { retentionRules.withLock { $0 } }
-        set { retentionRules.withLock { $0 = newValue } }
+        get { retentionRules.withLock { $0.retention } }
+        set { retentionRules.withLock { $0.retention = newValue } }
     }
 
     var statistics: LogStatistics { counters.withLock { $0 } }

@@ -2,16 +2,13 @@
 import argparse
 import asyncio
 import os
-import pwd
 import random
-import shutil
 import signal
-import socket
 import sqlite3
 import sys
-import tempfile
 from collections import Counter
 
+from place import Place, free_ports, has_web_group
 from publishers import ByBusSocket, ByCommandLine, ByHTTP, ByPipe, ByPipeWithKey
 from subscriber import Subscriber
 
@@ -19,89 +16,66 @@ from subscriber import Subscriber
 DRAIN_SECONDS = 30
 
 
-class Place:
-    """The temporary directory with all configurations, and the processes in it."""
+class Site(Place):
+    """Several Holdfasts that share a bus, behind nginx."""
 
     def __init__(self, options):
-        self.options = options
-        self.holdfast = options.holdfast
-        self.directory = tempfile.mkdtemp(prefix="holdfast-torture.")
-        os.chmod(self.directory, 0o755)
-        for name in ("log", "temp"):
-            os.mkdir(f"{self.directory}/{name}")
-            os.chmod(f"{self.directory}/{name}", 0o777)
+        super().__init__(options.root, options.holdfast, "torture")
         self.ini = f"{self.directory}/holdfast.ini"
         self.bus_socket = f"{self.directory}/bus.sock"
         self.pipe = f"{self.directory}/bus.pipe"
         self.responders = [None] * options.processes
         self.nginx = None
-        self.port, self.second, self.third = self.free_ports(3)
+        self.port, self.second, self.third = free_ports(3)
         self.write_ini()
 
-    @staticmethod
-    def free_ports(count):
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        ports = [opened.getsockname()[1] for opened in sockets]
-        for opened in sockets:
-            opened.close()
-        return ports
-
-    @property
-    def has_web_group(self):
-        return os.geteuid() == 0 and any(user.pw_name == "www-data" for user in pwd.getpwall())
-
     def write_ini(self):
-        group = "group = www-data\n" if self.has_web_group else ""
-        with open(self.ini, "w", encoding="utf-8") as ini:
-            ini.write(
-                f"[fastcgi]\nlisten = {self.socket(0)}\n{group}"
-                f"[bus]\ndirectory = {self.directory}/bus\nsocket = {self.bus_socket}\n"
-                f"[pipe {self.pipe}]\nmode = 0660\n"
-                "[retain **]\ncount = 10000000\n"
-                "[allow **]\nread = everyone\npublish = everyone\n"
-            )
+        group = "group = www-data\n" if has_web_group() else ""
+        self.write(
+            "holdfast.ini",
+            f"[fastcgi]\nlisten = {self.socket(0)}\n{group}"
+            f"[bus]\ndirectory = {self.directory}/bus\nsocket = {self.bus_socket}\n"
+            f"[pipe {self.pipe}]\nmode = 0660\n"
+            "[retain **]\ncount = 10000000\n"
+            "[allow **]\nread = everyone\npublish = everyone\n",
+        )
 
     def socket(self, index):
         return f"{self.directory}/{index}.sock"
 
     async def start_responder(self, index):
-        log = open(f"{self.directory}/log/holdfast-{index}.log", "ab")
-        with log:
-            self.responders[index] = await asyncio.create_subprocess_exec(
-                self.holdfast, "serve", "--config", self.ini, "--listen", self.socket(index), stderr=log
-            )
+        self.responders[index] = await self.start(
+            f"holdfast-{index}", self.holdfast, "serve", "--config", self.ini, "--listen", self.socket(index)
+        )
 
     async def kill_responder(self, index):
         self.responders[index].send_signal(signal.SIGKILL)
         await self.responders[index].wait()
 
     async def start_nginx(self):
-        with open(f"{self.options.root}/conf/nginx.conf", encoding="utf-8") as file:
-            text = file.read()
         # A killed responder is asked again at once, and another one in its place.
         servers = " ".join(
             f"server unix:{self.socket(index)} max_fails=0;" for index in range(len(self.responders))
         )
-        for old, new in (
-            ("user www-data;", "user www-data;" if self.has_web_group else ""),
-            ("server unix:/run/holdfast/holdfast.sock;", servers),
-            ("/run/nginx.pid", f"{self.directory}/nginx.pid"),
-            ("/var/log/nginx/", f"{self.directory}/log/"),
-            ("/var/lib/nginx/", f"{self.directory}/temp/"),
-            ("worker_rlimit_nofile 65536;", ""),
-            ("worker_connections 32768;", "worker_connections 2048;"),
-            ("0.0.0.0:8082", f"127.0.0.1:{self.third}"),
-            ("0.0.0.0:8081", f"127.0.0.1:{self.second}"),
-            ("0.0.0.0:8080", f"127.0.0.1:{self.port}"),
-        ):
-            if old not in text:
-                raise SystemExit(f"conf/nginx.conf has no '{old}'")
-            text = text.replace(old, new)
-        with open(f"{self.directory}/nginx.conf", "w", encoding="utf-8") as file:
-            file.write(text)
-        self.nginx = await asyncio.create_subprocess_exec(
-            "nginx", "-p", self.directory, "-e", f"{self.directory}/log/error.log",
-            "-c", f"{self.directory}/nginx.conf", "-g", "daemon off;",
+        text = self.shipped(
+            "nginx.conf",
+            [
+                ("user www-data;", "user www-data;" if has_web_group() else ""),
+                ("server unix:/run/holdfast/holdfast.sock;", servers),
+                ("/run/nginx.pid", f"{self.directory}/nginx.pid"),
+                ("/var/log/nginx/", f"{self.directory}/log/"),
+                ("/var/lib/nginx/", f"{self.directory}/temp/"),
+                ("worker_rlimit_nofile 65536;", ""),
+                ("worker_connections 32768;", "worker_connections 2048;"),
+                ("0.0.0.0:8082", f"127.0.0.1:{self.third}"),
+                ("0.0.0.0:8081", f"127.0.0.1:{self.second}"),
+                ("0.0.0.0:8080", f"127.0.0.1:{self.port}"),
+            ],
+        )
+        path = self.write("nginx.conf", text)
+        self.nginx = await self.start(
+            "nginx", "nginx", "-p", self.directory, "-e", f"{self.directory}/log/error.log",
+            "-c", path, "-g", "daemon off;",
         )
 
     async def wait_until_ready(self):
@@ -120,18 +94,8 @@ class Place:
 
     async def stop(self):
         """SIGTERM; whether all ended as they should."""
-        orderly = True
-        for process in self.responders + [self.nginx]:
-            if process is None or process.returncode is not None:
-                continue
-            process.terminate()
-            try:
-                status = await asyncio.wait_for(process.wait(), 20)
-            except asyncio.TimeoutError:
-                process.kill()
-                status = await process.wait()
-            orderly = orderly and status == 0
-        return orderly
+        statuses = [await self.end(process) for process in self.responders + [self.nginx] if process is not None]
+        return all(status == 0 for status in statuses)
 
 
 async def kill_some(place, chance, ending, kills):
@@ -178,7 +142,7 @@ def percentile(values, share):
 async def run(options):
     seed = options.seed if options.seed is not None else random.randrange(1_000_000)
     chance = random.Random(seed)
-    place = Place(options)
+    place = Site(options)
     ways = (ByHTTP, ByHTTP, ByHTTP, ByBusSocket, ByCommandLine, ByPipe, ByPipeWithKey)
     publishers = {}
     for number, way in enumerate(ways):
@@ -243,11 +207,7 @@ async def run(options):
             f"{percentile(latencies, 0.99) * 1000:.0f} ms 99th percentile, {max(latencies, default=0):.1f} s most"
         )
     finally:
-        await place.stop()
-        if options.keep or faults:
-            print(f"kept {place.directory}", file=sys.stderr)
-        else:
-            shutil.rmtree(place.directory)
+        await place.close(options.keep or bool(faults))
     for fault in faults[:20]:
         print(f"WRONG: {fault}")
     print(f"{len(faults)} faults")

@@ -1,0 +1,105 @@
+"""A temporary directory for the processes that a script starts, and those processes."""
+import asyncio
+import os
+import pwd
+import shutil
+import socket
+import sys
+import tempfile
+
+# For what is waited for: long enough for a machine that is busy with something else.
+PATIENCE_SECONDS = 30
+
+
+class Failed(Exception):
+    """Something went wrong that says nothing about what is tested."""
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def has_web_group():
+    """Whether web servers run as www-data, and Holdfast's socket can be theirs."""
+    return is_root() and any(user.pw_name == "www-data" for user in pwd.getpwall())
+
+
+class Place:
+    def __init__(self, root, holdfast, purpose):
+        self.root = root
+        self.holdfast = holdfast
+        self.directory = tempfile.mkdtemp(prefix=f"holdfast-{purpose}.")
+        os.chmod(self.directory, 0o755)
+        self.processes = []
+        self.make_directory("log")
+        self.make_directory("temp")
+
+    def make_directory(self, name):
+        """That a web server can write to which is another user by then."""
+        path = f"{self.directory}/{name}"
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, 0o777 if is_root() else 0o755)
+        return path
+
+    def write(self, name, text):
+        path = f"{self.directory}/{name}"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def shipped(self, name, replacements):
+        """A copy of the file in conf/ with literals replaced, each of which must be there; see scripts/lib.sh."""
+        with open(f"{self.root}/conf/{name}", encoding="utf-8") as file:
+            text = file.read()
+        for old, new in replacements:
+            if old not in text:
+                raise Failed(f"conf/{name} has no '{old}'")
+            text = text.replace(old, new)
+        return text
+
+    async def start(self, name, *command, environment=None):
+        """Starts a process; what it says goes to log/NAME.log."""
+        with open(f"{self.directory}/log/{name}.log", "ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **(environment or {})},
+            )
+        self.processes = [one for one in self.processes if one.returncode is None] + [process]
+        return process
+
+    async def end(self, process):
+        """SIGTERM, and SIGKILL where that does not help; the exit status."""
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
+            except asyncio.TimeoutError:
+                process.kill()
+                await process.wait()
+        return process.returncode
+
+    async def close(self, keep):
+        """Ends what still runs, the newest first, and removes the directory."""
+        for process in reversed(self.processes):
+            await self.end(process)
+        if keep:
+            print(f"kept {self.directory}", file=sys.stderr)
+        else:
+            shutil.rmtree(self.directory)
+
+
+async def until(what, condition, seconds=PATIENCE_SECONDS):
+    """Waits until the condition, an async function, is true; fails when that takes too long."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not await condition():
+        if asyncio.get_running_loop().time() > end:
+            raise Failed(f"it took too long until {what}")
+        await asyncio.sleep(0.02)

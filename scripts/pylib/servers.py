@@ -1,0 +1,212 @@
+"""Web servers before Holdfast, with the configurations in conf/; only the literals of scripts/lib.sh are replaced."""
+import asyncio
+import re
+import resource
+import shutil
+import subprocess
+
+from place import Failed, free_ports, is_root, until
+
+
+class Kind:
+    """A server's program, and the way it reaches Holdfast."""
+
+    def __init__(self, program, title, configuration, *, http2=False, kept=False, cgi=False, routing=False):
+        self.program = program
+        self.title = title
+        self.configuration = configuration  # in conf/; None: it has none
+        self.has_http2 = http2
+        self.is_kept = kept
+        self.is_cgi = cgi
+        self.is_routing = routing
+
+    @property
+    def base(self):
+        return "/cgi-bin/holdfast.cgi" if self.program == "busybox" else "/push"
+
+    @property
+    def version(self):
+        command = {"caddy": ["caddy", "version"], "busybox": ["busybox"]}.get(self.program, [self.program, "-v"])
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        return re.search(r"\d+\.\d+(\.\d+)?", said.stdout + said.stderr).group()
+
+
+KINDS = {
+    "nginx": Kind("nginx", "nginx, connections kept", "nginx.conf", http2=True, kept=True),
+    "nginx-unkept": Kind("nginx", "nginx, not kept", "nginx.conf", http2=True),
+    "lighttpd": Kind("lighttpd", "lighttpd", "lighttpd.conf", http2=True),
+    "apache": Kind("apache2", "Apache httpd", "apache.conf", http2=True),
+    "haproxy": Kind("haproxy", "HAProxy", "haproxy.cfg", http2=True),
+    "caddy": Kind("caddy", "Caddy", "Caddyfile", http2=True),
+    "nginx-routing": Kind("nginx", "nginx that hides, before nginx", "routing-layer/nginx.conf", routing=True),
+    "apache-routing": Kind("apache2", "Apache httpd before nginx", "routing-layer/apache.conf", routing=True),
+    "lighttpd-cgi": Kind("lighttpd", "lighttpd, CGI", "cgi/lighttpd.conf", http2=True, cgi=True),
+    "apache-cgi": Kind("apache2", "Apache httpd, CGI", "cgi/apache.conf", cgi=True),
+    "busybox-cgi": Kind("busybox", "busybox httpd, CGI", None, cgi=True),
+}
+
+
+class Server:
+    """One that runs, in a directory of its own below the place's."""
+
+    def __init__(self, place, name, socket, ini, helps=True):
+        """
+        `socket`: where Holdfast listens. `helps`: whether the server behind a routing layer has the lines of
+        conf/routing-layer/inner.conf.
+        """
+        self.place = place
+        self.name = name
+        self.kind = KINDS[name]
+        self.socket = socket
+        self.ini = ini
+        self.helps = helps
+        self.directory = place.make_directory(name)
+        for directory in ("log", "temp"):
+            place.make_directory(f"{name}/{directory}")
+        self.port, self.second, self.http2_port = free_ports(3)
+        if self.kind.program != "nginx":
+            self.http2_port = self.port
+        # Where requests go, with a routing layer.
+        self.inner = Server(place, "nginx", socket, ini) if self.kind.is_routing else None
+        self.process = None
+
+    def client_port(self, version):
+        return self.http2_port if version == "2" else self.port
+
+    @property
+    def keeps_connections(self):
+        """To Holdfast."""
+        return self.kind.is_kept or self.kind.is_routing
+
+    async def start(self, include=None):
+        """`include`: a file for nginx's server {}."""
+        if self.inner is not None:
+            inner = f"{self.place.root}/conf/routing-layer/inner.conf"
+            await self.inner.start(include=inner if self.helps else None)
+        if self.kind.is_cgi:
+            self.place.make_directory(f"{self.name}/www/cgi-bin")
+            shutil.copy(self.place.holdfast, self.cgi_program)
+        path = f"{self.directory}/configuration"
+        if self.kind.configuration is not None:
+            text = self.place.shipped(self.kind.configuration, self.replacements())
+            if self.name == "nginx-unkept":
+                text = re.sub(r"\n *keepalive [0-9]+;", "", text)
+            if include is not None:
+                text = text.replace("\n        index ", f"\n        include {include};\n        index ", 1)
+            self.place.write(f"{self.name}/configuration", text)
+        temp = f"{self.directory}/temp"
+        self.process = await self.place.start(
+            self.name, *self.command(path),
+            environment={
+                "HOLDFAST_INI": self.ini, "HOLDFAST_EARLY_HEADERS": "on",
+                # Caddy keeps what it was last told, and certificates.
+                "HOME": temp, "XDG_DATA_HOME": temp, "XDG_CONFIG_HOME": temp,
+            },
+        )
+        await until(f"{self.name} answers", self.answers)
+
+    async def answers(self):
+        if self.process.returncode is not None:
+            raise Failed(f"{self.name} has ended; see {self.place.directory}")
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(f"GET {self.kind.base}/-/live HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+            answer = await reader.read()
+            writer.close()
+            return b" 200 " in answer.split(b"\r\n")[0]
+        except OSError:
+            return False
+
+    async def stop(self):
+        await self.place.end(self.process)
+        if self.inner is not None:
+            await self.inner.stop()
+
+    @property
+    def cgi_program(self):
+        return f"{self.directory}/www/cgi-bin/holdfast.cgi"
+
+    def command(self, path):
+        if self.kind.program == "nginx":
+            log = f"{self.directory}/log/error.log"
+            return ["nginx", "-p", self.directory, "-e", log, "-c", path, "-g", "daemon off;"]
+        if self.kind.program == "lighttpd":
+            return ["lighttpd", "-D", "-f", path]
+        if self.kind.program == "apache2":
+            return ["apache2", "-DFOREGROUND", "-f", path]
+        if self.kind.program == "haproxy":
+            return ["haproxy", "-f", path]
+        if self.kind.program == "caddy":
+            return ["caddy", "run", "--adapter", "caddyfile", "--config", path]
+        user = ["-u", "www-data"] if is_root() else []
+        listen = f"127.0.0.1:{self.port}"
+        return ["busybox", "httpd", "-f", "-p", listen, "-h", f"{self.directory}/www", *user]
+
+    def replacements(self):
+        """The pairs of scripts/lib.sh, in its order."""
+        pairs = []
+        if not is_root():
+            users = {
+                "nginx": ["user www-data;"],
+                "lighttpd": ['server.username = "www-data"', 'server.groupname = "www-data"'],
+                "apache2": ["User www-data", "Group www-data"],
+                "haproxy": ["user haproxy", "group www-data"],
+            }
+            pairs += [(literal, "") for literal in users.get(self.kind.program, [])]
+        if self.kind.is_cgi:
+            pairs += [("/usr/lib/cgi-bin/holdfast.cgi", self.cgi_program), ("/etc/holdfast.ini", self.ini)]
+        elif not self.kind.is_routing:
+            pairs.append(("/run/holdfast/holdfast.sock", self.socket))
+        if self.kind.program != "caddy" and not self.kind.is_routing:
+            pairs.append(("/usr/share/holdfast/www", f"{self.place.root}/conf/classic"))
+        return pairs + self.program_replacements() + self.port_replacements()
+
+    def program_replacements(self):
+        directory = self.directory
+        descriptors = min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        if self.kind.program == "nginx":
+            pairs = [
+                ("/run/nginx.pid", f"{directory}/nginx.pid"),
+                ("/var/log/nginx/", f"{directory}/log/"),
+                ("/var/lib/nginx/", f"{directory}/temp/"),
+                ("worker_rlimit_nofile 65536;", f"worker_rlimit_nofile {descriptors};"),
+                ("worker_connections 32768;", f"worker_connections {descriptors};"),
+            ]
+            if self.name == "nginx-unkept":
+                pairs.append(("fastcgi_keep_conn on;", "fastcgi_keep_conn off;"))
+            return pairs
+        if self.kind.program == "lighttpd":
+            return [
+                ("/run/lighttpd.pid", f"{directory}/lighttpd.pid"),
+                ("/var/log/lighttpd/", f"{directory}/log/"),
+                ("/var/cache/lighttpd/uploads", f"{directory}/temp"),
+                ("server.max-fds = 65536", f"server.max-fds = {descriptors}"),
+            ]
+        if self.kind.program == "apache2":
+            return [
+                ("ServerRoot /etc/apache2", f"ServerRoot {directory}"),
+                ("/var/run/apache2", f"{directory}/temp"),
+                ("/run/apache2.pid", f"{directory}/apache2.pid"),
+                ("/var/log/apache2/", f"{directory}/log/"),
+            ]
+        if self.kind.program == "haproxy":
+            # Two descriptors for each, and some.
+            return [("maxconn 16000", f"maxconn {descriptors // 2 - 100}")]
+        return [("admin localhost:2019", "admin off")]
+
+    def port_replacements(self):
+        first = ("0.0.0.0:8080", f"127.0.0.1:{self.port}")
+        second = ("0.0.0.0:8081", f"127.0.0.1:{self.second}")
+        if self.kind.is_routing:
+            own = ("0.0.0.0:8090", f"127.0.0.1:{self.port}")
+            return [("127.0.0.1:8080", f"127.0.0.1:{self.inner.port}"), own]
+        if self.kind.program == "nginx":
+            return [("0.0.0.0:8082", f"127.0.0.1:{self.http2_port}"), second, first]
+        if self.kind.program == "lighttpd":
+            return [
+                ('server.bind = "0.0.0.0"', 'server.bind = "127.0.0.1"'),
+                ("server.port = 8080", f"server.port = {self.port}"),
+            ] + ([] if self.kind.is_cgi else [second])
+        if self.kind.program == "caddy":
+            return [("bind 0.0.0.0", "bind 127.0.0.1"), (":8081", f":{self.second}"), (":8080", f":{self.port}")]
+        return [first] if self.kind.is_cgi else [second, first]

@@ -24,7 +24,7 @@ enum Ending: Int, CaseIterable {
     case gap
     /// SIGTERM: answered empty.
     case shutdown
-    /// A stream whose client did not read.
+    /// The client did not read.
     case slow
     /// A stream that has lived as long as streams do.
     case lifetime

@@ -221,7 +221,7 @@ extension Responder {
             for replay in replays.of(descriptor) { endReplay(replay, .left) }
         }
         endHolds(of: descriptor, .closed)
-        endReplays(of: descriptor)
+        endReplays(of: descriptor, .closed)
         connections[Int(descriptor)].extra?.assembler = nil
         connections[Int(descriptor)].flags.formUnion([.closesWhenIdle, .peerEnded])
         dropIfDone(descriptor)
@@ -254,7 +254,7 @@ extension Responder {
         // One answer is always taken: its size is bounded elsewhere, and it could never be delivered otherwise.
         if !isFirst, extra.unsent.count - extra.sent + bytes.count > settings.limits.unsentBytes {
             metrics[.unsentBytes] += 1
-            drop(descriptor, .closed)
+            drop(descriptor, .slow)
             return false
         }
         extra.unsent.append(contentsOf: bytes)
@@ -324,7 +324,7 @@ extension Responder {
         guard connections[Int(descriptor)].isOpen else { return }
         connections[Int(descriptor)].flags.insert(.dropped)
         endHolds(of: descriptor, ending)
-        endReplays(of: descriptor)
+        endReplays(of: descriptor, ending)
         busPeers[descriptor] = nil
         dropped.append(descriptor)
     }
@@ -371,7 +371,7 @@ extension Responder {
                 now - extra.progressedAt > Int64(settings.limits.unsentSeconds) * 1000
             {
                 metrics[.unsentTime] += 1
-                drop(descriptor, .closed)
+                drop(descriptor, .slow)
             }
         }
         expirePending()

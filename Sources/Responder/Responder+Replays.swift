@@ -11,10 +11,10 @@ extension Responder {
     /// Whether some stream of this connection is not live.
     func isReplaying(_ descriptor: Int32) -> Bool { !replays.of(descriptor).isEmpty }
 
-    func endReplays(of descriptor: Int32) {
+    func endReplays(of descriptor: Int32, _ ending: Ending) {
         for replay in replays.of(descriptor) {
             replays.remove(replay)
-            metrics[.closed] += 1
+            metrics[ending] += 1
         }
     }
 

@@ -23,8 +23,9 @@ import Testing
     @Test func `a peer may vanish anywhere`() throws {
         try HoldfastServer.with { server in
             let bytes = FastCGIRequest("GET", "/push/news?wait=25").bytes(keep: true)
-            // The log's files are open by then.
+            // The log's files are open by then, and the bus socket.
             try server.publish("other", "x")
+            #expect(try server.busClient().ask("ping")["kind"] == "pong")
             let descriptors = server.descriptorTargets
             for cut in 0...bytes.count {
                 let peer = try server.peer()

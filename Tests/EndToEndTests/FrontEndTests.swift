@@ -1,3 +1,4 @@
+import Glibc
 import Harness
 import Testing
 
@@ -72,6 +73,48 @@ struct FrontEndTests {
                 let metrics = try holdfast.metrics()
                 #expect(metrics.ended("closed") + metrics.ended("probe") == 1)
                 #expect(metrics.endedInAll == 1)
+            }
+        }
+    }
+
+    /// Not kept back by anything on the way: each event is read before the next one is published.
+    @Test(arguments: WebServer.Kind.fastCGI)
+    func `the events of a stream come at once, over HTTP/1.1 and HTTP/2`(kind: WebServer.Kind)
+        throws
+    {
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(kind, before: holdfast) { web throws in
+                for (version, port) in [("1.1", web.port), ("2-prior-knowledge", web.http2Port)] {
+                    let curl = try ChildProcess(
+                        try Tool.curl.path,
+                        [
+                            "--silent", "--no-buffer", "--http\(version)", "--header",
+                            "Accept: text/event-stream", "http://127.0.0.1:\(port)/push/s\(port)",
+                        ],
+                        name: "curl-\(version)",
+                        directory: holdfast.directory,
+                        output: .pipe
+                    )
+                    func wait(for text: String) throws {
+                        while let line = try curl.readLine() {
+                            if line.contains(text) { return }
+                        }
+                        throw HarnessError("the stream ended before \(text)")
+                    }
+                    try wait(for: "event: hello")
+                    for number in 1...3 {
+                        try holdfast.publish("s\(port)", "message \(number)")
+                        try wait(for: "\"message \(number)\"")
+                    }
+                    curl.signal(SIGTERM)
+                    _ = try curl.wait()
+                }
+                // A message reveals a departure to those who hide it.
+                try waitUntil("they have gone") {
+                    try holdfast.publish("s\(web.port)", "anybody there?")
+                    try holdfast.publish("s\(web.http2Port)", "anybody there?")
+                    return try holdfast.metrics().held == 0
+                }
             }
         }
     }

@@ -54,7 +54,7 @@ extension Responder {
     }
 
     /// Departures follow a probe through all hops within this time.
-    private static let echoMilliseconds: Int64 = 250
+    static let echoMilliseconds: Int64 = 250
 
     /// What a hold that the peer's end of stream ended says of the front end, and how that is counted.
     func departed(_ slot: HeldTable.Slot) -> Ending {

@@ -74,7 +74,10 @@ extension Responder {
             ),
             firstOfConnection: &connections[Int(requester.connection)].firstHeld
         )
-        probes.add(slot, deadline: now + heartbeatMilliseconds)
+        // A little early, so that only what follows a heartbeat is taken for its echo (`departed`).
+        let first =
+            heartbeatMilliseconds - min(2 * Self.echoMilliseconds, heartbeatMilliseconds / 2)
+        probes.add(slot, deadline: now + first)
         guard let web = replay.web else { return }
         deadlines.add(slot, deadline: web.endsAt)
         let boundsAddresses = settings.limits.heldPerAddress != nil

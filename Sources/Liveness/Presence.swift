@@ -33,27 +33,40 @@ package struct Member: Hashable, Sendable {
     }
 }
 
-/// That a member came or left, as the log tells it or is to be told.
+/// That a member came or left, as the log is to be told.
 package struct PresenceEvent: Equatable, Sendable {
     package let channel: ChannelName
     package let member: Member
     package let isJoin: Bool
-    /// Of the member's event before this one, if it is remembered: whoever notices the same change gives it the same
-    /// key, so that the log takes it once.
-    package let previous: Cursor?
+    /// Whoever notices the same change gives it the same key, so that the log takes it once: it names the member's event
+    /// before this one, or else the moment, to ten seconds.
+    package let key: String
 
-    package var key: String {
-        "\(isJoin ? "join" : "leave") \(previous.map { "\($0)" } ?? "first") \(member.topic)"
+    init(_ channel: ChannelName, _ member: Member, isJoin: Bool, after event: Cursor?, now: Int64) {
+        self.channel = channel
+        self.member = member
+        self.isJoin = isJoin
+        let before = event.map { "\($0)" } ?? "none, \(now / 10_000)"
+        key = "\(isJoin ? "join" : "leave") after \(before): \(member.topic)"
     }
 }
 
-/// Who is on which channel. Pure: time comes in as milliseconds of a clock that does not go back.
+/// Who is on which channel. Pure: time comes in as milliseconds of a clock that does not go back and is the same for all
+/// processes of the machine.
 ///
 /// A member is here while he has a lease: a held request, or one that ended less than the grace period ago, in this
 /// process or in another one, which says so now and then. That he came or left is a message in the log, which all
 /// processes read in one order; `members(of:)` is what these messages make together. A process that notices that the
 /// two differ appends what is missing, and the log takes it once however many notice.
 package struct Presence: Sendable {
+    /// By a subscriber's id; 0 stands for those without one.
+    package typealias Subscriber = UInt64
+
+    private struct Key: Hashable {
+        let channel: ChannelName
+        let member: Member
+    }
+
     private struct Lease {
         /// Held requests.
         var held = 0
@@ -62,12 +75,13 @@ package struct Presence: Sendable {
     }
 
     private struct Entry {
-        /// Of this process, by the subscriber's id; 0 stands for those without one.
-        var leases: [UInt64: Lease] = [:]
-        /// Other processes have spoken of him; good until then.
-        var heardUntil: Int64 = .min
-        /// The newest event that the log told.
+        /// Of this process.
+        var leases: [Subscriber: Lease] = [:]
+        /// Of other processes, and until when what they said is good.
+        var heard: [Subscriber: Int64] = [:]
+        /// Whether the newest event that the log told is a join, and how long he may be unheard of after it.
         var isPresent = false
+        var patientUntil: Int64 = .min
         var event: Cursor?
         var timeMilliseconds: Int64 = 0
         /// An event was given to the log, which is asked again after this moment.
@@ -78,21 +92,30 @@ package struct Presence: Sendable {
         func isLeased(_ now: Int64) -> Bool {
             leases.values.contains { $0.held > 0 || $0.until > now }
         }
+
+        func isHere(_ now: Int64) -> Bool {
+            isLeased(now) || patientUntil > now || heard.values.contains { $0 > now }
+        }
+
+        func counts(_ now: Int64) -> Bool { isPresent || isHere(now) }
     }
 
-    private var channels: [ChannelName: [Member: Entry]] = [:]
+    private var entries: [Key: Entry] = [:]
+    private var membersOf: [ChannelName: Set<Member>] = [:]
+    /// Where a subscriber has leases, in this process or another.
+    private var keysOf: [Subscriber: Set<Key>] = [:]
     /// Whether what the log has told before this process came is known; nothing is said before.
     package private(set) var isLoaded = false
 
     /// How often processes tell each other whom they have.
     package static let tellMilliseconds: Int64 = 4000
-    /// Longer than the log remembers keys of events, so that a first join is never taken for an old one.
+    /// Longer than the log remembers keys.
     private static let forgetMilliseconds: Int64 = 600_000
     private static let askMilliseconds: Int64 = 5000
 
     package init() {}
 
-    package var isEmpty: Bool { channels.isEmpty }
+    package var isEmpty: Bool { entries.isEmpty }
 
     // MARK: Leases of this process
 
@@ -100,59 +123,72 @@ package struct Presence: Sendable {
     package mutating func came(
         _ member: Member,
         to channel: ChannelName,
-        subscriber: UInt64?,
+        subscriber: Subscriber?,
         _ limits: PresenceLimits,
         now: Int64
     ) -> Bool {
-        if channels[channel]?[member] == nil, (channels[channel]?.count ?? 0) >= limits.members {
-            return false
-        }
-        var entry = channels[channel, default: [:]][member] ?? Entry()
-        entry.leases[subscriber ?? 0, default: Lease()].until = now + limits.graceMilliseconds
+        let key = Key(channel: channel, member: member)
+        guard let place = entry(key, limits, now) else { return false }
+        var entry = place
+        let until = now + limits.graceMilliseconds
+        entry.leases[subscriber ?? 0, default: Lease()].until = until
+        entry.patientUntil = .min
         entry.touched = now
-        channels[channel, default: [:]][member] = entry
+        put(entry, key, subscriber ?? 0)
         return true
     }
 
     /// Whether other processes need to be told: nobody here spoke of him before.
     package func isNews(_ member: Member, on channel: ChannelName, now: Int64) -> Bool {
-        channels[channel]?[member]?.isLeased(now) != true
+        entries[Key(channel: channel, member: member)]?.isLeased(now) != true
     }
 
-    package mutating func held(_ member: Member, on channel: ChannelName, subscriber: UInt64?) {
-        channels[channel]?[member]?.leases[subscriber ?? 0]?.held += 1
+    package mutating func held(_ member: Member, on channel: ChannelName, subscriber: Subscriber?) {
+        let key = Key(channel: channel, member: member)
+        guard var entry = entries[key] else { return }
+        entry.leases[subscriber ?? 0, default: Lease()].held += 1
+        put(entry, key, subscriber ?? 0)
     }
 
     /// A held request of his has ended.
     package mutating func released(
         _ member: Member,
         on channel: ChannelName,
-        subscriber: UInt64?,
+        subscriber: Subscriber?,
         _ limits: PresenceLimits?,
         now: Int64
     ) {
-        guard var lease = channels[channel]?[member]?.leases[subscriber ?? 0] else { return }
+        let key = Key(channel: channel, member: member)
+        guard var lease = entries[key]?.leases[subscriber ?? 0] else { return }
         lease.held = max(0, lease.held - 1)
         lease.until = now + (limits?.graceMilliseconds ?? 0)
-        channels[channel]?[member]?.leases[subscriber ?? 0] = lease
-        channels[channel]?[member]?.touched = now
+        entries[key]?.leases[subscriber ?? 0] = lease
+        entries[key]?.touched = now
     }
 
-    /// He said that he leaves: what he still holds is ended by others, and the grace period is over.
-    package mutating func left(subscriber: UInt64) {
-        for (channel, members) in channels {
-            for (member, entry) in members where entry.leases[subscriber] != nil {
-                channels[channel]?[member]?.leases[subscriber] = nil
-            }
+    /// He said that he leaves: what he still holds is ended by others, and the grace period is over, also that of other
+    /// processes. Returns whom that is about.
+    package mutating func left(
+        subscriber: Subscriber
+    ) -> [(channel: ChannelName, member: Member)] {
+        let keys = keysOf.removeValue(forKey: subscriber) ?? []
+        for key in keys {
+            entries[key]?.leases[subscriber] = nil
+            entries[key]?.heard[subscriber] = nil
+            entries[key]?.patientUntil = .min
         }
+        return keys.map { ($0.channel, $0.member) }
     }
 
     // MARK: What others say
 
-    /// All whom this process has a lease for.
-    package func leased(now: Int64) -> [(channel: ChannelName, member: Member)] {
-        channels.flatMap { channel, members in
-            members.filter { $0.value.isLeased(now) }.map { (channel, $0.key) }
+    /// All leases of this process.
+    package func leased(
+        now: Int64
+    ) -> [(channel: ChannelName, member: Member, subscriber: Subscriber)] {
+        entries.flatMap { key, entry in
+            entry.leases.filter { $0.value.held > 0 || $0.value.until > now }
+                .map { (key.channel, key.member, $0.key) }
         }
     }
 
@@ -160,15 +196,16 @@ package struct Presence: Sendable {
     package mutating func heard(
         _ member: Member,
         on channel: ChannelName,
+        subscriber: Subscriber,
         _ limits: PresenceLimits,
         now: Int64
     ) {
-        if channels[channel]?[member] == nil, (channels[channel]?.count ?? 0) >= limits.members {
-            return
-        }
-        let until = now + limits.graceMilliseconds + 2 * Self.tellMilliseconds
-        channels[channel, default: [:]][member, default: Entry()].heardUntil = until
-        channels[channel]?[member]?.touched = now
+        let key = Key(channel: channel, member: member)
+        guard var entry = entry(key, limits, now) else { return }
+        entry.heard[subscriber] = now + limits.graceMilliseconds + 2 * Self.tellMilliseconds
+        entry.patientUntil = .min
+        entry.touched = now
+        put(entry, key, subscriber)
     }
 
     // MARK: What the log says
@@ -176,11 +213,9 @@ package struct Presence: Sendable {
     /// Another log has taken the place of the one before, or this process has just begun.
     package mutating func forgetEvents() {
         isLoaded = false
-        for (channel, members) in channels {
-            for member in members.keys {
-                channels[channel]?[member]?.event = nil
-                channels[channel]?[member]?.isPresent = false
-            }
+        for key in entries.keys {
+            entries[key]?.event = nil
+            entries[key]?.isPresent = false
         }
     }
 
@@ -194,7 +229,8 @@ package struct Presence: Sendable {
         _ limits: PresenceLimits?,
         now: Int64
     ) {
-        var entry = channels[channel, default: [:]][member] ?? Entry()
+        let key = Key(channel: channel, member: member)
+        var entry = entries[key] ?? Entry()
         if let event = entry.event, event.epoch == id.epoch, event.offset >= id.offset { return }
         entry.event = id
         entry.isPresent = isJoin
@@ -202,11 +238,10 @@ package struct Presence: Sendable {
         entry.askedUntil = .min
         entry.touched = now
         // Whoever else has him will say so soon; if nobody does, he left unnoticed.
-        if isJoin, !entry.isLeased(now) {
-            let patience = (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
-            entry.heardUntil = max(entry.heardUntil, now + patience)
+        if isJoin, !entry.isHere(now) {
+            entry.patientUntil = now + (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
         }
-        channels[channel, default: [:]][member] = entry
+        put(entry, key, nil)
     }
 
     /// All that the log knew has been told.
@@ -214,8 +249,13 @@ package struct Presence: Sendable {
 
     /// Those who are there, in the order they came.
     package func members(of channel: ChannelName) -> [(member: Member, sinceMilliseconds: Int64)] {
-        (channels[channel] ?? [:]).filter { $0.value.isPresent }
-            .map { (member: $0.key, sinceMilliseconds: $0.value.timeMilliseconds) }
+        (membersOf[channel] ?? [])
+            .compactMap { member in
+                entries[Key(channel: channel, member: member)].flatMap { entry in
+                    entry.isPresent
+                        ? (member: member, sinceMilliseconds: entry.timeMilliseconds) : nil
+                }
+            }
             .sorted {
                 ($0.sinceMilliseconds, $0.member.topic) < ($1.sinceMilliseconds, $1.member.topic)
             }
@@ -225,37 +265,82 @@ package struct Presence: Sendable {
 
     /// Events that the log has to be given now. Each is named again if the log has not told it after a while.
     package mutating func due(now: Int64) -> [PresenceEvent] {
-        guard isLoaded else { return [] }
         var events: [PresenceEvent] = []
-        for (channel, members) in channels {
-            for (member, entry) in members {
-                let isLeased = entry.isLeased(now)
-                let isHere = isLeased || entry.heardUntil > now
-                // A process speaks for those it has itself, and for those whom nobody has any more.
-                if isLeased && !entry.isPresent || !isHere && entry.isPresent {
-                    guard entry.askedUntil <= now else { continue }
-                    channels[channel]?[member]?.askedUntil = now + Self.askMilliseconds
-                    events.append(
-                        PresenceEvent(
-                            channel: channel,
-                            member: member,
-                            isJoin: isLeased,
-                            previous: entry.event
-                        )
-                    )
-                } else if !isHere, !entry.isPresent,
-                    now - entry.touched > Self.forgetMilliseconds
-                {
-                    channels[channel]?[member] = nil
-                }
-                if !entry.leases.isEmpty {
-                    channels[channel]?[member]?.leases = entry.leases.filter {
-                        $0.value.held > 0 || $0.value.until > now
-                    }
-                }
-            }
-            if channels[channel]?.isEmpty == true { channels[channel] = nil }
+        for key in Array(entries.keys) {
+            if let event = due(key.member, on: key.channel, now: now) { events.append(event) }
+            tidy(key, now)
         }
         return events
+    }
+
+    /// The same about one.
+    package mutating func due(
+        _ member: Member,
+        on channel: ChannelName,
+        now: Int64
+    ) -> PresenceEvent? {
+        let key = Key(channel: channel, member: member)
+        guard isLoaded, let entry = entries[key], entry.askedUntil <= now else { return nil }
+        let isLeased = entry.isLeased(now)
+        // A process speaks for those it has itself, and for those whom nobody has any more.
+        guard isLeased && !entry.isPresent || entry.isPresent && !entry.isHere(now) else {
+            return nil
+        }
+        entries[key]?.askedUntil = now + Self.askMilliseconds
+        return PresenceEvent(channel, member, isJoin: isLeased, after: entry.event, now: now)
+    }
+
+    // MARK: The table
+
+    /// The member's entry, or a new one where the channel has room.
+    private mutating func entry(_ key: Key, _ limits: PresenceLimits, _ now: Int64) -> Entry? {
+        if let known = entries[key] { return known }
+        let all = membersOf[key.channel] ?? []
+        guard all.count >= limits.members else { return Entry() }
+        func isThere(_ member: Member) -> Bool {
+            entries[Key(channel: key.channel, member: member)]?.counts(now) == true
+        }
+        let absent = all.filter { !isThere($0) }
+        guard all.count - absent.count < limits.members else { return nil }
+        // Those who have left are remembered for a while, but no more of them than can be there.
+        if absent.count >= limits.members {
+            for member in absent { forget(Key(channel: key.channel, member: member)) }
+        }
+        return Entry()
+    }
+
+    private mutating func put(_ entry: Entry, _ key: Key, _ subscriber: Subscriber?) {
+        if entries.updateValue(entry, forKey: key) == nil {
+            membersOf[key.channel, default: []].insert(key.member)
+        }
+        if let subscriber, subscriber != 0 { keysOf[subscriber, default: []].insert(key) }
+    }
+
+    private mutating func tidy(_ key: Key, _ now: Int64) {
+        guard let entry = entries[key] else { return }
+        for (subscriber, lease) in entry.leases where lease.held == 0 && lease.until <= now {
+            entries[key]?.leases[subscriber] = nil
+            unlink(subscriber, key)
+        }
+        for (subscriber, until) in entry.heard where until <= now {
+            entries[key]?.heard[subscriber] = nil
+            unlink(subscriber, key)
+        }
+        if !entry.counts(now), now - entry.touched > Self.forgetMilliseconds { forget(key) }
+    }
+
+    private mutating func unlink(_ subscriber: Subscriber, _ key: Key) {
+        guard entries[key]?.leases[subscriber] == nil, entries[key]?.heard[subscriber] == nil else {
+            return
+        }
+        keysOf[subscriber]?.remove(key)
+        if keysOf[subscriber]?.isEmpty == true { keysOf[subscriber] = nil }
+    }
+
+    private mutating func forget(_ key: Key) {
+        guard let entry = entries.removeValue(forKey: key) else { return }
+        for subscriber in Set(entry.leases.keys).union(entry.heard.keys) { unlink(subscriber, key) }
+        membersOf[key.channel]?.remove(key.member)
+        if membersOf[key.channel]?.isEmpty == true { membersOf[key.channel] = nil }
     }
 }

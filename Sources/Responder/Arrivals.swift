@@ -6,7 +6,7 @@ struct Arrivals {
     private(set) var all = ArrivalOrder<Everybody>()
     private(set) var subscribers = ArrivalOrder<UInt64>()
     private(set) var addresses = ArrivalOrder<UInt64>()
-    /// Monotonic milliseconds when the requests of subscribers came, by slot.
+    /// Monotonic nanoseconds when the requests of subscribers came, by slot.
     private var times: ContiguousArray<Int64> = []
 
     mutating func add(_ slot: HeldTable.Slot, _ origin: Poll.Origin, boundsAddresses: Bool) {

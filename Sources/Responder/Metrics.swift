@@ -49,6 +49,20 @@ enum Ending: Int, CaseIterable {
 }
 
 extension Ending {
+    /// How a stream ends that is told this.
+    init(_ reason: StreamEnd) {
+        self =
+            switch reason {
+            case .shutdown: .shutdown
+            case .lifetime: .lifetime
+            case .superseded: .superseded
+            case .left: .left
+            case .limit: .limit
+            case .slow: .slow
+            case .error, .unavailable: .closed
+            }
+    }
+
     /// What a stream is told that ends so.
     var ofStream: StreamEnd {
         switch self {

@@ -35,6 +35,8 @@ final class Replay {
     var owedGap: GapReason?
     /// Up to where gaps have been told.
     var toldThrough = Offset.start
+    /// Which of all it is; given by the table.
+    fileprivate(set) var number: UInt64 = 0
     /// Waits for the log's reader, or for the peer to take what was sent.
     var isWaiting = false
 
@@ -72,24 +74,50 @@ final class Replay {
 /// Streams that are not live, by connection. Reactor thread only.
 struct ReplayTable {
     private var byConnection: [Int32: [Replay]] = [:]
+    private var bySubscriber: [UInt64: [Replay]] = [:]
+    private var lastNumber: UInt64 = 0
     private(set) var count = 0
 
     func of(_ connection: Int32) -> [Replay] { byConnection[connection] ?? [] }
 
+    func of(subscriber: UInt64) -> [Replay] { bySubscriber[subscriber] ?? [] }
+
     var all: [Replay] { byConnection.values.flatMap { $0 } }
 
+    /// Looked for only where a bound is reached.
+    var oldest: Replay? { all.min { $0.number < $1.number } }
+
+    func count(ofAddress address: UInt64) -> Int {
+        count == 0 ? 0 : all.count { $0.web?.origin.address == address }
+    }
+
+    func oldest(ofAddress address: UInt64) -> Replay? {
+        all.filter { $0.web?.origin.address == address }.min { $0.number < $1.number }
+    }
+
     mutating func add(_ replay: Replay) {
+        lastNumber += 1
+        replay.number = lastNumber
         byConnection[replay.requester.connection, default: []].append(replay)
+        if let subscriber = replay.web?.origin.subscriber {
+            bySubscriber[subscriber, default: []].append(replay)
+        }
         count += 1
     }
 
-    mutating func remove(_ replay: Replay) {
+    /// - Returns: whether it was there.
+    mutating func remove(_ replay: Replay) -> Bool {
         let connection = replay.requester.connection
         guard let at = byConnection[connection]?.firstIndex(where: { $0 === replay }) else {
-            return
+            return false
         }
         byConnection[connection]?.remove(at: at)
         count -= 1
         if byConnection[connection]?.isEmpty == true { byConnection[connection] = nil }
+        if let subscriber = replay.web?.origin.subscriber {
+            bySubscriber[subscriber]?.removeAll { $0 === replay }
+            if bySubscriber[subscriber]?.isEmpty == true { bySubscriber[subscriber] = nil }
+        }
+        return true
     }
 }

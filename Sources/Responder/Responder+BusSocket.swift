@@ -126,6 +126,8 @@ extension Responder {
             guard !peer.isSubscribed else {
                 return reply(descriptor, peer.place(), command.alreadySubscribed())
             }
+            if tail != nil { makeRoom(for: Poll.Origin()) }
+            guard connections[Int(descriptor)].isOpen else { return }
             guard tail != nil, held.count + replays.count < settings.limits.heldRequests else {
                 if tail != nil { metrics[.heldRequests] += 1 }
                 let line = tail == nil ? command.unavailable() : command.busy()

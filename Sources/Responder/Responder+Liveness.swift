@@ -62,11 +62,19 @@ extension Responder {
         var isEcho = false
         if request.kind == .probedPoll || request.kind == .stream {
             let interval = request.kind == .stream ? heartbeatMilliseconds : probeMilliseconds
-            let next = probes.deadline(of: slot) ?? now + interval
-            isEcho = next >= now + interval - Self.echoMilliseconds
+            let since = now - ((probes.deadline(of: slot) ?? now + interval) - interval)
+            // A little less than nothing where the wheel has rounded, or much less where a reload has changed the interval.
+            isEcho = (-DeadlineWheel.tickMilliseconds...Self.echoMilliseconds).contains(since)
         }
-        // Messages go out on streams all the time, so that nothing is learned from them.
-        if request.kind != .stream { saw(isEcho ? .revealed : .shown, request.frontEnd) }
+        // Messages go out on streams all the time, so that nothing is learned from them; nor from echoes where probes are
+        // so frequent that many a departure follows one by chance.
+        if request.kind != .stream {
+            if !isEcho {
+                saw(.shown, request.frontEnd)
+            } else if probeMilliseconds >= 16 * Self.echoMilliseconds {
+                saw(.revealed, request.frontEnd)
+            }
+        }
         return isEcho && !isBusSocket(request.connection) ? .probe : .closed
     }
 
@@ -95,54 +103,78 @@ extension Responder {
     func arrived(_ origin: Poll.Origin) {
         guard let subscriber = origin.subscriber else { return }
         let bound = settings.limits.heldPerSubscriber
+        guard bound > 1 else {
+            supersede(subscriber, before: origin.arrivedAt)
+            siblings?.post(
+                SubscriberWord(kind: .cameAgain, time: origin.arrivedAt, subscriber: subscriber)
+            )
+            return
+        }
         while arrivals.subscribers.count(of: subscriber) >= bound,
             let slot = arrivals.subscribers.oldest(of: subscriber)
         {
-            if bound > 1 { metrics[.heldPerSubscriber] += 1 }
-            overtake(slot, .superseded)
-        }
-        if bound == 1 {
-            siblings?.tellKnown(SiblingMessage.cameAgain(at: now, subscriber: subscriber).bytes)
+            metrics[.heldPerSubscriber] += 1
+            overtake(slot)
         }
     }
 
-    /// Ends what a subscriber has asked here before a moment (monotonic milliseconds).
-    func supersede(_ subscriber: UInt64, before time: Int64, _ ending: Ending) {
+    /// Ends what a subscriber has asked here before a moment (monotonic nanoseconds).
+    func supersede(_ subscriber: UInt64, before time: Int64) {
         for slot in arrivals.subscribers.slots(of: subscriber)
         where held.isHeld(slot) && arrivals.time(of: slot) < time {
-            overtake(slot, ending)
+            overtake(slot)
+        }
+        endWaiting(subscriber, before: time, .superseded)
+    }
+
+    /// Ends what a subscriber has asked and what is not held yet: the log is being read for it.
+    private func endWaiting(_ subscriber: UInt64, before time: Int64, _ ending: Ending) {
+        for replay in replays.of(subscriber: subscriber)
+        where (replay.web?.origin.arrivedAt ?? 0) < time {
+            endReplay(replay, ending.ofStream)
+        }
+        for ticket in waitingSubscribers[subscriber] ?? [] {
+            guard case .poll(let poll, _, _)? = pending[ticket]?.work,
+                poll.origin.arrivedAt < time, let waiting = take(ticket)
+            else { continue }
+            metrics[ending] += 1
+            // Not an empty answer: it would move his cursor beyond what was not read.
+            answer(waiting.requester, poll.subscription.busy())
         }
     }
 
     /// Ends a held request that its client has given up, and learns from it: was the front end silent about that?
-    private func overtake(_ slot: HeldTable.Slot, _ ending: Ending) {
+    private func overtake(_ slot: HeldTable.Slot) {
         let request = held[slot]
         if SystemCalls.hasEnded(request.connection) {
             return answerEmpty(slot, departed(slot))
         }
         // Not long ago: its departure may be on its way.
         if request.kind == .poll || request.kind == .begunPoll,
-            now - arrivals.time(of: slot) >= 1000
+            MonotonicClock.nanoseconds() - arrivals.time(of: slot) >= 1_000_000_000
         {
             saw(.overtaken, request.frontEnd)
         }
-        answerEmpty(slot, ending)
+        answerEmpty(slot, .superseded)
     }
 
     /// `-/leave`, here.
     func leave(_ subscriber: UInt64) {
-        siblings?.tellKnown(SiblingMessage.left(at: now, subscriber: subscriber).bytes)
-        leave(subscriber, at: now)
+        let time = MonotonicClock.nanoseconds()
+        siblings?.post(SubscriberWord(kind: .left, time: time, subscriber: subscriber))
+        leave(subscriber, at: time)
     }
 
     /// `-/leave`, here or told by another process.
     func leave(_ subscriber: UInt64, at time: Int64) {
         for slot in arrivals.subscribers.slots(of: subscriber)
-        where held.isHeld(slot) && arrivals.time(of: slot) <= time {
+        where held.isHeld(slot) && arrivals.time(of: slot) < time {
             answerEmpty(slot, SystemCalls.hasEnded(held[slot].connection) ? departed(slot) : .left)
         }
-        presence.left(subscriber: subscriber)
-        tellPresence()
+        endWaiting(subscriber, before: time, .left)
+        for (channel, member) in presence.left(subscriber: subscriber) {
+            tellPresence(of: member, on: channel)
+        }
     }
 
     // MARK: Bounds
@@ -150,26 +182,33 @@ extension Responder {
     /// Sends the oldest away where a bound is reached.
     func makeRoom(for origin: Poll.Origin) {
         if let bound = settings.limits.heldPerAddress, let address = origin.address {
-            while arrivals.addresses.count(of: address) >= bound,
-                let slot = arrivals.addresses.oldest(of: address)
+            while arrivals.addresses.count(of: address) + replays.count(ofAddress: address) >= bound
             {
                 metrics[.heldPerAddress] += 1
-                sendAway(slot)
+                guard
+                    sendAway(
+                        arrivals.addresses.oldest(of: address),
+                        or: replays.oldest(ofAddress: address)
+                    )
+                else { break }
             }
         }
-        while held.count >= settings.limits.heldRequests,
-            let slot = arrivals.all.oldest(of: Everybody())
-        {
+        while held.count + replays.count >= settings.limits.heldRequests {
             metrics[.heldRequests] += 1
-            sendAway(slot)
+            guard sendAway(arrivals.all.oldest(of: Everybody()), or: replays.oldest) else { break }
         }
     }
 
-    private func sendAway(_ slot: HeldTable.Slot) {
-        answerEmpty(
-            slot,
-            .limit,
-            retryAfterSeconds: HoldBudget.retrySeconds(random: jitter.next())
-        )
+    /// - Returns: false if there was nobody to send away.
+    private func sendAway(_ slot: HeldTable.Slot?, or replay: Replay?) -> Bool {
+        let retry = HoldBudget.retrySeconds(random: jitter.next())
+        if let slot {
+            answerEmpty(slot, .limit, retryAfterSeconds: retry)
+        } else if let replay {
+            endReplay(replay, .limit, retryAfterSeconds: retry)
+        } else {
+            return false
+        }
+        return true
     }
 }

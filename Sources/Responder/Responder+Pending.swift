@@ -38,6 +38,11 @@ struct Pending {
     let work: Work
     /// Monotonic milliseconds.
     let deadline: Int64
+
+    /// Whose poll it is.
+    var subscriber: UInt64? {
+        if case .poll(let poll, _, _) = work { poll.origin.subscriber } else { nil }
+    }
 }
 
 /// A request by what its peer calls it.
@@ -61,6 +66,9 @@ extension Responder {
             deadline: now + milliseconds
         )
         pendingTickets[RequestKey(connection: requester.connection, id: requester.id)] = lastTicket
+        if let subscriber = pending[lastTicket]?.subscriber {
+            waitingSubscribers[subscriber, default: []].insert(lastTicket)
+        }
         connections[Int(requester.connection)].pending += 1
         return lastTicket
     }
@@ -70,6 +78,12 @@ extension Responder {
         guard let waiting = pending.removeValue(forKey: ticket) else { return nil }
         let key = RequestKey(connection: waiting.requester.connection, id: waiting.requester.id)
         if pendingTickets[key] == ticket { pendingTickets[key] = nil }
+        if let subscriber = waiting.subscriber {
+            waitingSubscribers[subscriber]?.remove(ticket)
+            if waitingSubscribers[subscriber]?.isEmpty == true {
+                waitingSubscribers[subscriber] = nil
+            }
+        }
         let connection = connections[Int(key.connection)]
         guard connection.isOpen, connection.generation == waiting.generation else {
             return nil

@@ -173,7 +173,9 @@ extension Responder {
             return answer(requester, poll, tail.nothingNew(newest: tail.head))
         }
         makeRoom(for: poll.origin)
-        guard held.count < settings.limits.heldRequests else {
+        // It was given up meanwhile, for what was ended was on it, too.
+        guard connections[Int(requester.connection)].isOpen else { return }
+        guard held.count + replays.count < settings.limits.heldRequests else {
             metrics[.heldRequests] += 1
             return answer(requester, poll.subscription.busy())
         }

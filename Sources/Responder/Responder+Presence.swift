@@ -42,8 +42,8 @@ extension Responder {
             if isNews { news.append(channel) }
         }
         guard !news.isEmpty else { return }
-        tellSiblings(of: news.map { ($0, member) })
-        tellPresence()
+        tellSiblings(of: news.map { ($0, member, origin.subscriber ?? 0) })
+        for channel in news { tellPresence(of: member, on: channel) }
     }
 
     /// The request is held now.
@@ -86,36 +86,65 @@ extension Responder {
 
     func lookAtPresence() {
         presenceLookAt = presence.isEmpty ? .max : now + Self.presenceLookMilliseconds
-        tellPresence()
+        if !isStopping { presence.due(now: now).forEach(append) }
         guard now >= presenceTellAt else { return }
         presenceTellAt = now + Presence.tellMilliseconds
         tellSiblings(of: presence.leased(now: now))
     }
 
-    /// Gives the log what has changed.
-    func tellPresence() {
+    /// Gives the log what has changed with one member; the next look sees to the others.
+    func tellPresence(of member: Member, on channel: ChannelName) {
         presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
         guard !isStopping else { return }
-        for event in presence.due(now: now) {
-            guard let draft = event.draft else { continue }
-            lastTicket += 1
-            log.append(
-                Append(
-                    ticket: lastTicket,
-                    drafts: [draft],
-                    idempotency: IdempotencyKey(publisher: "presence", key: event.key)
-                )
+        presence.due(member, on: channel, now: now).map(append)
+    }
+
+    private func append(_ event: PresenceEvent) {
+        guard let draft = event.draft else { return }
+        lastTicket += 1
+        log.append(
+            Append(
+                ticket: lastTicket,
+                drafts: [draft],
+                idempotency: IdempotencyKey(publisher: "presence", key: event.key)
             )
+        )
+    }
+
+    /// The ini file says something else about it now: begins anew with those whose requests are held, and with what the
+    /// log knows.
+    func renewPresence() {
+        presence = Presence()
+        for (slot, former) in attendances {
+            let interest = audience[held[slot].interest]
+            let attended = interest.channels.filter { settings.presence(on: $0) != nil }
+            attendances[slot] = Attendance(
+                member: former.member,
+                channels: attended,
+                subscriber: former.subscriber
+            )
+            for channel in attended {
+                guard let limits = settings.presence(on: channel) else { continue }
+                let (member, subscriber) = (former.member, former.subscriber)
+                if presence.came(member, to: channel, subscriber: subscriber, limits, now: now) {
+                    presence.held(member, on: channel, subscriber: subscriber)
+                }
+            }
         }
+        ownReads = [:]
+        loadPresence()
     }
 
     // MARK: The other processes
 
-    private func tellSiblings(of members: [(channel: ChannelName, member: Member)]) {
+    private func tellSiblings(
+        of members: [(channel: ChannelName, member: Member, subscriber: UInt64)]
+    ) {
         guard let siblings else { return }
         var lines: [UInt8] = []
-        for (channel, member) in members {
-            let line = Array("\(channel) \(member.topic)\n".utf8)
+        for (channel, member, subscriber) in members {
+            let id = String(subscriber, radix: 16)
+            let line = Array("\(channel) \(id) \(member.topic)\n".utf8)
             if lines.count + line.count > Siblings.datagramBytes - 64 {
                 siblings.tellKnown(SiblingMessage.here(lines).bytes)
                 lines = []
@@ -127,13 +156,14 @@ extension Responder {
 
     func heardOfMembers(_ lines: [UInt8]) {
         for line in lines.split(separator: UInt8(ascii: "\n")) {
-            let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 1)
-            guard parts.count == 2,
-                let channel = try? ChannelName(String(decoding: parts[0], as: UTF8.self)),
-                let member = Member(topic: String(decoding: parts[1], as: UTF8.self)),
+            let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+                .map { String(decoding: $0, as: UTF8.self) }
+            guard parts.count == 3, let channel = try? ChannelName(parts[0]),
+                let subscriber = UInt64(parts[1], radix: 16),
+                let member = Member(topic: parts[2]),
                 let limits = settings.presence(on: channel)
             else { continue }
-            presence.heard(member, on: channel, limits, now: now)
+            presence.heard(member, on: channel, subscriber: subscriber, limits, now: now)
         }
         presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
     }
@@ -146,13 +176,14 @@ extension Responder {
         for message in messages where message.channel.isOwn {
             guard let member = message.topic.flatMap({ Member(topic: $0) }) else { continue }
             let channel = message.channel.subject
+            guard let limits = settings.presence(on: channel) else { continue }
             presence.told(
                 member,
                 on: channel,
                 isJoin: message.type == "join",
                 id: message.id,
                 timeMilliseconds: message.timeMilliseconds,
-                settings.presence(on: channel),
+                limits,
                 now: now
             )
             presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
@@ -197,7 +228,8 @@ extension Responder {
     private func readFurther(_ channels: [ChannelName]) {
         guard !channels.isEmpty else {
             presence.loaded()
-            return tellPresence()
+            presenceLookAt = now
+            return
         }
         let most = 64
         readPresence(

@@ -13,9 +13,43 @@ extension Responder {
 
     func endReplays(of descriptor: Int32, _ ending: Ending) {
         for replay in replays.of(descriptor) {
-            replays.remove(replay)
+            forget(replay)
             metrics[ending] += 1
         }
+    }
+
+    func begin(_ replay: Replay) {
+        replays.add(replay)
+        for (channel, member, subscriber) in attendance(of: replay) {
+            presence.held(member, on: channel, subscriber: subscriber)
+        }
+    }
+
+    /// Takes it out of all tables. What it is told is the caller's.
+    func forget(_ replay: Replay) {
+        guard replays.remove(replay) else { return }
+        for (channel, member, subscriber) in attendance(of: replay) {
+            presence.released(
+                member,
+                on: channel,
+                subscriber: subscriber,
+                settings.presence(on: channel),
+                now: now
+            )
+        }
+        // What was asked of the log for it keeps nobody waiting any more.
+        let requester = replay.requester
+        if let ticket = pendingTicket(requester.connection, requester.id),
+            case .replay(let waiting, _, _)? = pending[ticket]?.work, waiting === replay
+        {
+            _ = take(ticket)
+        }
+    }
+
+    private func attendance(of replay: Replay) -> [(ChannelName, Member, UInt64?)] {
+        guard let origin = replay.web?.origin, let member = origin.member else { return [] }
+        return replay.stream.channels.filter { settings.presence(on: $0) != nil }
+            .map { ($0, member, origin.subscriber) }
     }
 
     /// The peer has taken what was sent.
@@ -42,6 +76,9 @@ extension Responder {
         replay.isWaiting = false
         for _ in 0..<4 {
             guard isCurrent(replay), let tail else { return }
+            if let endsAt = replay.web?.endsAt, now >= endsAt {
+                return endReplay(replay, .lifetime)
+            }
             guard unsentBytes(replay.requester.connection) == 0 else {
                 replay.isWaiting = true
                 return

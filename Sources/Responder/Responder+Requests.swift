@@ -178,14 +178,14 @@ extension Responder {
         switch intent {
         case .answer(let ready): answer(requester, ready)
         case .subscribe(var poll):
-            poll.origin.arrivedAt = now
-            arrived(poll.origin)
-            attend(poll.origin, poll.subscription.channels)
+            // HEAD asks nothing of anybody.
+            if !poll.subscription.shape.headOnly {
+                guard welcome(&poll.origin, poll.subscription.channels, requester) else { return }
+            }
             serve(poll, requester)
         case .stream(var request):
-            request.origin.arrivedAt = now
-            arrived(request.origin)
-            attend(request.origin, request.stream.channels)
+            if let head = request.headOnly { return answer(requester, head) }
+            guard welcome(&request.origin, request.stream.channels, requester) else { return }
             serve(request, requester)
         case .leave(let subscriber, let shape):
             leave(subscriber)
@@ -207,9 +207,23 @@ extension Responder {
         case .metrics(let shape): survey(requester, .metrics(shape))
         case .status(let shape): survey(requester, .status(shape))
         case .statusStream(let request):
+            if let head = request.headOnly { return answer(requester, head) }
             serve(request, requester)
             statusLookAt = min(statusLookAt, now)
         }
+    }
+
+    /// A subscriber has come. False if his connection was given up, for what he asked before was on it, too.
+    private func welcome(
+        _ origin: inout Poll.Origin,
+        _ channels: [ChannelName],
+        _ requester: Requester
+    ) -> Bool {
+        if origin.subscriber != nil { origin.arrivedAt = MonotonicClock.nanoseconds() }
+        arrived(origin)
+        guard connections[Int(requester.connection)].isOpen else { return false }
+        attend(origin, channels)
+        return true
     }
 
     private func publish(_ request: PublishRequest, _ requester: Requester) {

@@ -74,9 +74,13 @@ extension Responder {
                         survey.waiting[name, default: 0] += count
                     }
                 }
-            case .cameAgain(let time, let subscriber):
-                supersede(subscriber, before: time, .superseded)
-            case .left(let time, let subscriber): leave(subscriber, at: time)
+            case .words(let bytes):
+                for word in SubscriberWord.all(in: bytes) {
+                    switch word.kind {
+                    case .cameAgain: supersede(word.subscriber, before: word.time)
+                    case .left: leave(word.subscriber, at: word.time)
+                    }
+                }
             case .here(let lines): heardOfMembers(lines)
             case nil: break
             }

@@ -19,12 +19,13 @@ extension Responder {
 
     /// A stream over HTTP.
     func serve(_ request: StreamRequest, _ requester: Requester) {
-        if let head = request.headOnly { return answer(requester, head) }
         let retry = HoldBudget.retrySeconds(random: jitter.next())
         guard tail != nil, !isStopping else {
             return answer(requester, request.notNow(.unavailable, retryAfterSeconds: retry))
         }
         makeRoom(for: request.origin)
+        // It was given up meanwhile, for what was ended was on it, too.
+        guard connections[Int(requester.connection)].isOpen else { return }
         guard held.count + replays.count < settings.limits.heldRequests else {
             metrics[.heldRequests] += 1
             return answer(requester, request.notNow(.limit, retryAfterSeconds: retry))
@@ -52,7 +53,7 @@ extension Responder {
             web: web,
             head: head
         )
-        replays.add(replay)
+        begin(replay)
         metrics.holds += 1
         if isStopping { endReplay(replay, .shutdown) } else { advance(replay) }
     }
@@ -60,8 +61,16 @@ extension Responder {
     /// The stream stands at the tail's head.
     func goLive(_ replay: Replay) {
         let requester = replay.requester
-        replays.remove(replay)
-        guard connections[Int(requester.connection)].isOpen else { return }
+        let connection = connections[Int(requester.connection)]
+        // Who waits behind it on this connection would wait for as long as it lives.
+        let isOvertaken =
+            requester.ordinal != 0 && requester.ordinal != connection.requests
+            && !connection.flags.contains(.mayMultiplex)
+        guard !isOvertaken, connection.extra?.queued.isEmpty ?? true else {
+            return endReplay(replay, .superseded)
+        }
+        forget(replay)
+        guard connection.isOpen else { return }
         let interest = audience.join(.stream(replay.stream), channels: replay.stream.channels)
         let slot = held.insert(
             HeldTable.Held(
@@ -78,10 +87,14 @@ extension Responder {
         let first =
             heartbeatMilliseconds - min(2 * Self.echoMilliseconds, heartbeatMilliseconds / 2)
         probes.add(slot, deadline: now + first)
+        let boundsAddresses = settings.limits.heldPerAddress != nil
+        arrivals.add(
+            slot,
+            replay.web?.origin ?? Poll.Origin(),
+            boundsAddresses: boundsAddresses
+        )
         guard let web = replay.web else { return }
         deadlines.add(slot, deadline: web.endsAt)
-        let boundsAddresses = settings.limits.heldPerAddress != nil
-        arrivals.add(slot, web.origin, boundsAddresses: boundsAddresses)
         stay(slot, web.origin, replay.stream.channels)
     }
 
@@ -152,7 +165,7 @@ extension Responder {
             head: nil
         )
         replay.owedGap = gap
-        replays.add(replay)
+        begin(replay)
         replaysDue.append(replay)
     }
 
@@ -172,10 +185,14 @@ extension Responder {
         finishStream(bye, stream, requester)
     }
 
-    func endReplay(_ replay: Replay, _ reason: StreamEnd) {
-        replays.remove(replay)
-        metrics[reason == .shutdown ? .shutdown : .closed] += 1
-        let bye = replay.stream.bye(reason, at: replay.cursor)
+    func endReplay(_ replay: Replay, _ reason: StreamEnd, retryAfterSeconds: Int? = nil) {
+        forget(replay)
+        metrics[Ending(reason)] += 1
+        let bye = replay.stream.bye(
+            reason,
+            at: replay.cursor,
+            retryAfterSeconds: retryAfterSeconds
+        )
         finishStream(
             replay.isGreeted ? bye : replay.head + bye,
             replay.stream,
@@ -185,7 +202,7 @@ extension Responder {
 
     /// FCGI_ABORT_REQUEST: nobody hears a last word.
     func abortReplay(_ replay: Replay) {
-        replays.remove(replay)
+        forget(replay)
         metrics[.aborted] += 1
         let id = replay.requester.id
         finish(

@@ -115,6 +115,8 @@ package import Reactor
     var pending: [UInt64: Pending] = [:]
     var lastTicket: UInt64 = 0
     var pendingTickets: [RequestKey: UInt64] = [:]
+    /// Of polls, by the subscriber's id.
+    var waitingSubscribers: [UInt64: Set<UInt64>] = [:]
     /// Questions that the log's reader has not been asked yet, oldest first from `readsBegun` on, and how many it has
     /// been asked: few, so that answers in memory are bounded and a departed client's is never made.
     var readsWaiting: [LogRead] = []
@@ -238,6 +240,7 @@ package import Reactor
                 housekeepingAt = now + 250
                 keepHouse()
             }
+            if siblings?.hasPosts == true { siblings?.flush() }
             closeDropped()
             if let failure { throw failure }
         }
@@ -269,6 +272,8 @@ package import Reactor
             min(presenceLookAt, presenceLoadAt)
         )
         var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, max(1, look - now))
+        // Somebody's queue was full.
+        if siblings?.hasPosts == true { wait = min(wait, 20) }
         if let probe = probes.millisecondsToNext(now: now) { wait = min(wait, probe) }
         if let look = nextPipeLook { wait = min(wait, max(0, look - now)) }
         if isStopping || !isAccepting || !pending.isEmpty || !unfinished.isEmpty {
@@ -330,7 +335,7 @@ package import Reactor
         framing = Self.framingLimits(settings)
         for reader in pipes { reader.apply(settings.limits) }
         log.replaceRetention { [settings] in settings.retention(of: $0) }
-        if !presence.isLoaded, ownReads.isEmpty { loadPresence() }
+        if differences.applied.contains(where: { $0.hasPrefix("[presence") }) { renewPresence() }
         logger.notice(
             "ini file read again",
             metadata: ["changed": "\(differences.applied.joined(separator: ", "))"]

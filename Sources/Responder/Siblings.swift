@@ -14,6 +14,7 @@ final class Siblings {
     private let name: String
     /// Who was there when the directory was last looked at, and who was heard of since.
     private var known: Set<String> = []
+    private var outbox: [String: [UInt8]] = [:]
     /// The largest datagram that is taken.
     static let datagramBytes = 65_536
 
@@ -56,15 +57,46 @@ final class Siblings {
 
     func heard(from name: String) { known.insert(name) }
 
+    /// Says something about a subscriber to all the others at the end of the turn; what their queues do not take is kept
+    /// and said later.
+    func post(_ word: SubscriberWord) {
+        for name in known where (outbox[name]?.count ?? 0) < 1 << 20 {
+            outbox[name, default: []] += word.bytes
+        }
+    }
+
+    var hasPosts: Bool { !outbox.isEmpty }
+
+    func flush() {
+        let most = 1000 * SubscriberWord.byteCount
+        for (name, bytes) in outbox {
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let piece = rest.prefix(most)
+                let outcome = trySend(SiblingMessage.words(Array(piece)).bytes, to: name)
+                if outcome == .full { break }
+                rest = outcome == .gone ? [] : rest.dropFirst(piece.count)
+            }
+            outbox[name] = rest.isEmpty ? nil : Array(rest)
+        }
+    }
+
     /// Whether it is there. One whose queue is full has not ended, but is stopped perhaps: it is asked, and missed.
     private func send(_ bytes: [UInt8], to name: String) -> Bool {
+        trySend(bytes, to: name) != .gone
+    }
+
+    private enum Sent { case sent, full, gone }
+
+    private func trySend(_ bytes: [UInt8], to name: String) -> Sent {
         var address = Self.address(directory.number, name)
         let sent = unsafe Self.withBytes(of: &address) { address, length in
             unsafe sendto(descriptor, bytes, bytes.count, Self.flags, address, length)
         }
-        if sent == bytes.count || errno == EAGAIN { return true }
+        if sent == bytes.count { return .sent }
+        if errno == EAGAIN { return .full }
         if errno == ECONNREFUSED { unsafe unlinkat(directory.number, name, 0) }
-        return false
+        return .gone
     }
 
     static func processNumber(of name: String) -> Substring { name.prefix { $0 != "-" } }
@@ -136,6 +168,45 @@ final class Siblings {
     }
 }
 
+/// What a process says of a subscriber, whose requests may be held by others.
+struct SubscriberWord: Equatable {
+    enum Kind: UInt8 {
+        /// He has asked again: what he asked before ends.
+        case cameAgain = 0x63
+        /// He said that he leaves.
+        case left = 0x6C
+    }
+
+    let kind: Kind
+    /// Monotonic nanoseconds, the same for all processes.
+    let time: Int64
+    let subscriber: UInt64
+
+    static let byteCount = 17
+
+    var bytes: [UInt8] {
+        [kind.rawValue] + bigEndian(UInt64(bitPattern: time)) + bigEndian(subscriber)
+    }
+
+    static func all(in bytes: [UInt8]) -> [SubscriberWord] {
+        stride(from: 0, through: bytes.count - byteCount, by: byteCount).compactMap { at in
+            func number(_ range: Range<Int>) -> UInt64 {
+                bytes[range].reduce(0) { $0 << 8 | UInt64($1) }
+            }
+            guard let kind = Kind(rawValue: bytes[at]) else { return nil }
+            return SubscriberWord(
+                kind: kind,
+                time: Int64(bitPattern: number(at + 1..<at + 9)),
+                subscriber: number(at + 9..<at + 17)
+            )
+        }
+    }
+}
+
+private func bigEndian(_ number: UInt64) -> [UInt8] {
+    stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
+}
+
 /// What siblings say to each other: a kind, a number in eight bytes, and what follows.
 enum SiblingMessage: Equatable {
     /// How are you? To be answered with the same number.
@@ -145,11 +216,10 @@ enum SiblingMessage: Equatable {
     case whoWaits(UInt64, from: String, through: String)
     /// A line for each channel: count, blank, name.
     case waiting(UInt64, [UInt8])
-    /// A subscriber has asked again at this time (monotonic milliseconds): what he asked before ends.
-    case cameAgain(at: Int64, subscriber: UInt64)
-    /// He said that he leaves.
-    case left(at: Int64, subscriber: UInt64)
-    /// Who is on which channels in the sender's process: a line for each, a name of a channel, a blank, a member's topic.
+    /// `SubscriberWord`s, one after the other.
+    case words([UInt8])
+    /// Who is on which channels in the sender's process: a line for each, with the name of the channel, the subscriber in
+    /// hexadecimal and the member's topic, with blanks between them.
     case here([UInt8])
 
     init?(_ bytes: [UInt8]) {
@@ -165,14 +235,7 @@ enum SiblingMessage: Equatable {
             guard names.count == 2 else { return nil }
             self = .whoWaits(number, from: String(names[0]), through: String(names[1]))
         case UInt8(ascii: "W"): self = .waiting(number, Array(rest))
-        case UInt8(ascii: "c"), UInt8(ascii: "l"):
-            guard rest.count == 8 else { return nil }
-            let subscriber = rest.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-            let time = Int64(bitPattern: number)
-            self =
-                bytes[0] == UInt8(ascii: "c")
-                ? .cameAgain(at: time, subscriber: subscriber)
-                : .left(at: time, subscriber: subscriber)
+        case UInt8(ascii: "s"): self = .words(Array(rest))
         case UInt8(ascii: "h"): self = .here(Array(rest))
         default: return nil
         }
@@ -180,12 +243,7 @@ enum SiblingMessage: Equatable {
 
     var bytes: [UInt8] {
         func head(_ kind: UInt8, _ number: UInt64) -> [UInt8] {
-            [kind] + eight(number)
-        }
-        func eight(_ number: UInt64) -> [UInt8] {
-            stride(from: 56, through: 0, by: -8).map {
-                UInt8(truncatingIfNeeded: number >> UInt64($0))
-            }
+            [kind] + bigEndian(number)
         }
         return switch self {
         case .question(let number): head(UInt8(ascii: "?"), number)
@@ -193,10 +251,7 @@ enum SiblingMessage: Equatable {
         case .whoWaits(let number, let from, let through):
             head(UInt8(ascii: "w"), number) + Array("\(from)\n\(through)".utf8)
         case .waiting(let number, let bytes): head(UInt8(ascii: "W"), number) + bytes
-        case .cameAgain(let time, let subscriber):
-            head(UInt8(ascii: "c"), UInt64(bitPattern: time)) + eight(subscriber)
-        case .left(let time, let subscriber):
-            head(UInt8(ascii: "l"), UInt64(bitPattern: time)) + eight(subscriber)
+        case .words(let bytes): head(UInt8(ascii: "s"), 0) + bytes
         case .here(let bytes): head(UInt8(ascii: "h"), 0) + bytes
         }
     }

@@ -1,3 +1,4 @@
+internal import Channels
 internal import Endpoint
 
 /// What a held request waits for; equal ones get the same bytes, which are made once.
@@ -6,4 +7,11 @@ enum Wanted: Hashable {
     case answer(Subscription)
     /// Messages for as long as it lives.
     case stream(StreamSubscription)
+
+    var channels: [ChannelName] {
+        switch self {
+        case .answer(let subscription): subscription.channels
+        case .stream(let stream): stream.channels
+        }
+    }
 }

@@ -76,7 +76,7 @@ struct PresenceTests {
         expect(presence.due(now: 9999).isEmpty)
         let events = commit(&presence, at: 2, now: 10_000)
         #expect(events.map(\.isJoin) == [false])
-        #expect(events.first?.previous == id(1))
+        #expect(events.first?.key == "leave after k7f2x0ab-1: name Ada")
         #expect(presence.members(of: chat).isEmpty)
     }
 
@@ -87,9 +87,9 @@ struct PresenceTests {
             presence.held(ada, on: chat, subscriber: tab)
         }
         expect(commit(&presence, at: 1, now: 0).count == 1)
-        presence.left(subscriber: 1)
+        expect(presence.left(subscriber: 1).map(\.member) == [ada])
         expect(presence.due(now: 1).isEmpty)
-        presence.left(subscriber: 2)
+        expect(presence.left(subscriber: 2).map(\.member) == [ada])
         expect(commit(&presence, at: 2, now: 2).map(\.isJoin) == [false])
     }
 
@@ -115,7 +115,7 @@ struct PresenceTests {
         here.told(ada, on: chat, isJoin: true, id: id(1), timeMilliseconds: 0, limits, now: 0)
         for turn in 1...20 {
             let now = Int64(turn) * Presence.tellMilliseconds
-            here.heard(ada, on: chat, limits, now: now)
+            here.heard(ada, on: chat, subscriber: 1, limits, now: now)
             expect(here.due(now: now).isEmpty)
         }
         // It was killed.
@@ -176,6 +176,37 @@ struct PresenceTests {
         expect(presence.due(now: 0).count == 1)
         expect(presence.due(now: 4999).isEmpty)
         expect(presence.due(now: 5000).count == 1)
+    }
+
+    @Test func `who leaves has left everywhere, whoever else has spoken of him`() {
+        var here = loaded()
+        expect(came(&here, ada, 1, 0))
+        _ = commit(&here, at: 1, now: 0)
+        here.heard(ada, on: chat, subscriber: 1, limits, now: 1)
+        expect(here.left(subscriber: 1).count == 1)
+        let event = here.due(ada, on: chat, now: 2)
+        #expect(event?.isJoin == false)
+    }
+
+    @Test func `those who have left take nobody's place`() {
+        var presence = loaded()
+        for name in ["a", "b", "c"] {
+            expect(came(&presence, Member(name: name, isVerified: false), nil, 0))
+        }
+        _ = commit(&presence, at: 1, now: 0)
+        _ = commit(&presence, at: 4, now: 10_000)
+        #expect(presence.members(of: chat).isEmpty)
+        expect(came(&presence, ada, nil, 11_000))
+        expect(commit(&presence, at: 7, now: 11_000).map(\.member) == [ada])
+    }
+
+    @Test func `a lease that was forgotten is there again when a request is held`() {
+        var presence = loaded()
+        expect(came(&presence, ada, 1, 0))
+        _ = commit(&presence, at: 1, now: 0)
+        _ = commit(&presence, at: 2, now: 10_000)
+        presence.held(ada, on: chat, subscriber: 1)
+        expect(presence.due(now: 20_000).map(\.isJoin) == [true])
     }
 
     @Test func `those who are long gone are forgotten`() {

@@ -26,7 +26,7 @@ extension Subscription {
         let reading = reading.telling(owedGap)
         if startsEarly {
             let cursor = Cursor(epoch: epoch, offset: reading.scanned)
-            return Answer(json(reading, cursor), .ok)
+            return Answer(json(reading, cursor, retryAfterSeconds), .ok)
         }
         return complete(
             reading,
@@ -84,7 +84,12 @@ extension Subscription {
         var document = CGIDocument(.ok, shape)
         document.line("Content-Type: application/json\r\n")
         if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
-        return finish(&document, json(reading, cursor), cursor, revalidating)
+        return finish(
+            &document,
+            json(reading, cursor, retryAfterSeconds),
+            cursor,
+            revalidating
+        )
     }
 
     private func nothing(
@@ -183,7 +188,11 @@ extension Subscription {
     }
 
     /// `{"cursor":…,"messages":[…],"more":…,"gap":…}`
-    private func json(_ reading: HistoryReading, _ cursor: Cursor) -> [UInt8] {
+    private func json(
+        _ reading: HistoryReading,
+        _ cursor: Cursor,
+        _ retryAfterSeconds: Int?
+    ) -> [UInt8] {
         var body: [UInt8] = []
         body.reserveCapacity(
             reading.messages.reduce(128) { $0 + MessageEncoder.roomFor($1) }
@@ -213,6 +222,11 @@ extension Subscription {
             body.append("\"}")
         } else {
             body.append("null")
+        }
+        // In the body, too: where the headers have gone out long ago it can stand nowhere else.
+        if let retryAfterSeconds {
+            body.append(",\"retry_after\":")
+            body.append(decimal: retryAfterSeconds)
         }
         body.append("}\n")
         return body

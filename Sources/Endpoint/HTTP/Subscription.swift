@@ -87,7 +87,7 @@ package struct Poll: Sendable {
         package var wish = ProbePolicy.Wish()
         /// Who is there by this request.
         package var member: Member?
-        /// Monotonic milliseconds of its arrival, as the caller fills in.
+        /// Monotonic nanoseconds of its arrival, as the caller fills in where there is a subscriber.
         package var arrivedAt: Int64 = 0
 
         package init() {}

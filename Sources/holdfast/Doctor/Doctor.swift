@@ -44,7 +44,10 @@ struct Doctor: ParsableCommand {
     )
     var header: [String] = []
 
-    @Option(help: "The ini file of the responder (default: $HOLDFAST_INI, else /etc/holdfast.ini).")
+    @Option(
+        name: .shortAndLong,
+        help: "The ini file of the responder (default: $HOLDFAST_INI, else /etc/holdfast.ini)."
+    )
     var config: String?
 
     @Option(help: "The bus socket, instead of what the ini file says.", completion: .file())

@@ -56,6 +56,7 @@ struct ClientScript {
         func take(_ code: Substring) {
             compact += code.replacing(#/ ?([=<>?:{},;&|*()!]+) ?/#) { $0.1 }
                 .replacing(#/([\w)]) ([-+/]) (?=[\w(])/#) { "\($0.1)\($0.2)" }
+                .replacing(#/([^\w])\((\w+)\)=>/#) { "\($0.1)\($0.2)=>" }
                 .replacing(#/[;,]+}/#, with: "}")
                 .replacing(#/,\)/#, with: ")")
                 .replacing("const ", with: "let ")

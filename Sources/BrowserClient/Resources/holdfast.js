@@ -287,7 +287,7 @@ const connect = (key, options) => {
       again = false;
       const began = (last = now());
       deliver(cursor); // nothing yet, but everybody sees whether they are in
-      const streams = transport !== "poll" && !silent.has(base);
+      const streams = transport === "sse" || (transport !== "poll" && !silent.has(base));
       let wait = 0, firm = OVER;
       try {
         wait = await (streams ? stream : hold)(abort.signal);

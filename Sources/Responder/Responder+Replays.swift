@@ -202,7 +202,9 @@ extension Responder {
     private func greet(_ replay: Replay, at cursor: Cursor) {
         guard !replay.isGreeted else { return }
         replay.isGreeted = true
-        let bytes = replay.head + replay.stream.hello(at: cursor)
+        let bytes =
+            replay.head
+            + replay.stream.hello(at: cursor, heartbeatSeconds: settings.hold.heartbeatSeconds)
         _ = sendPart(bytes, replay.stream, to: replay.requester)
         greeted(replay.requester.connection)
     }

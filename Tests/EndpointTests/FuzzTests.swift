@@ -88,7 +88,7 @@ import Testing
                 }
         case .stream(let request), .statusStream(let request):
             return [
-                Answer(request.head + request.stream.hello(at: cursor(1)), .ok),
+                Answer(request.head + request.stream.hello(at: cursor(1), heartbeatSeconds: 15), .ok),
                 request.notNow(.unavailable, retryAfterSeconds: 1),
             ]
         case .publish(let publishing):

@@ -10,7 +10,10 @@ import Testing
     private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
     @Test func `a stream says where it begins, that it lives, and where to go on`() {
-        #expect(text(stream.hello(at: cursor(10))) == #"{"kind":"hello","cursor":"k7f2-a"}"# + "\n")
+        #expect(
+            text(stream.hello(at: cursor(10), heartbeatSeconds: 15))
+                == #"{"kind":"hello","cursor":"k7f2-a"}"# + "\n"
+        )
         #expect(text(stream.ping(at: cursor(11))) == #"{"kind":"ping","cursor":"k7f2-b"}"# + "\n")
         #expect(
             text(stream.bye(.slow, at: cursor(12)))
@@ -42,10 +45,10 @@ import Testing
         message(5, body, kind: .text, contentType: "text/plain", type: type)
     }
 
-    @Test func `an event stream begins with its cursor and how soon to come back`() {
+    @Test func `an event stream begins with its cursor, its heartbeat and how soon to come back`() {
         #expect(
-            text(events.hello(at: cursor(10)))
-                == "retry: 2000\nid: k7f2-a\nevent: hello\ndata: {\"cursor\":\"k7f2-a\"}\n\n"
+            text(events.hello(at: cursor(10), heartbeatSeconds: 15))
+                == "retry: 2000\nid: k7f2-a\nevent: hello\ndata: {\"cursor\":\"k7f2-a\",\"heartbeat\":15}\n\n"
         )
     }
 

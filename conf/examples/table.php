@@ -1,5 +1,6 @@
 <?php
 // Sets a row of the table: php table.php NAME PRICE [SOCKET]
+// NAME is one word, for it is the message's topic, too.
 [, $name, $price] = $argv;
 $bus = stream_socket_client('unix://' . ($argv[3] ?? '/run/holdfast/bus.sock'), $code, $why, 5);
 if (!$bus) exit("no bus: $why\n");

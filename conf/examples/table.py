@@ -1,4 +1,7 @@
-"""Sets a row of the table: python3 table.py NAME PRICE [SOCKET]"""
+"""Sets a row of the table: python3 table.py NAME PRICE [SOCKET]
+
+NAME is one word, for it is the message's topic, too.
+"""
 import json
 import socket
 import sys

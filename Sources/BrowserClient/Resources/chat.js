@@ -40,6 +40,10 @@ const read = (message) => {
   return { nick: "", text: typeof data === "string" ? data : JSON.stringify(data) };
 };
 
+// Made once: thousands may come at a time.
+const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
+
 const bubble = (nick, text, time) => {
   const item = element("li", "message");
   item.style.setProperty("--hue", hue(nick));
@@ -49,7 +53,7 @@ const bubble = (nick, text, time) => {
   body.append(element("div", "who", nick || "anonymous"));
   body.append(element("div", "said", text));
   if (time) {
-    const when = element("time", "when", time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+    const when = element("time", "when", clock.format(time));
     when.dateTime = time.toISOString();
     body.append(when);
   }
@@ -81,7 +85,7 @@ const show = (message) => {
   const { nick, text } = read(message);
   const parsed = new Date(message.time);
   const time = Number.isNaN(parsed.getTime()) ? null : parsed;
-  const day = time ? time.toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" }) : "";
+  const day = time ? calendar.format(time) : "";
   if (day && (!last || last.day !== day)) {
     $("log").append(element("li", "day", day));
     last = null;
@@ -91,7 +95,6 @@ const show = (message) => {
   if (last && last.nick === nick && time && last.time && time - last.time < 300000) item.classList.add("same");
   last = { nick, time, day };
   $("log").append(item);
-  while ($("log").childElementCount > KEEP) $("log").firstElementChild.remove();
   outgoing.get(message.id)?.remove();
   outgoing.delete(message.id);
   return true;
@@ -128,24 +131,38 @@ const gapTexts = {
   future: "The message log is older than this page; messages may be missing here.",
 };
 
+let arrived = []; // not shown yet: what comes in a burst is laid out and stored once
+
+const showArrived = () => {
+  const came = arrived;
+  arrived = [];
+  if (!came.length) return;
+  const atEnd = isAtEnd();
+  const fresh = came.slice(-KEEP).filter(show);
+  while ($("log").childElementCount > KEEP) $("log").firstElementChild.remove();
+  messages = [...messages, ...fresh].slice(-KEEP);
+  if (fresh.length && subscription?.state === "live") countUnread(came.length);
+  showEmpty();
+  if (atEnd) toEnd();
+  else $("newest").hidden = false;
+  remember(came.at(-1).id);
+};
+
 const handlers = {
   message(message) {
-    const atEnd = isAtEnd();
-    if (show(message)) {
-      messages = [...messages, message].slice(-KEEP);
-      if (subscription?.state === "live") countUnread(1);
-    }
-    showEmpty();
-    if (atEnd) toEnd();
-    else $("newest").hidden = false;
-    remember(message.id);
+    // Nothing is drawn while nobody looks, but there is a count of what is unread.
+    if (arrived.push(message) === 1) document.hidden ? setTimeout(showArrived, 100) : requestAnimationFrame(showArrived);
   },
-  gap: ({ reason }) => note(gapTexts[reason] ?? "Messages may be missing here."),
+  gap({ reason }) {
+    showArrived();
+    note(gapTexts[reason] ?? "Messages may be missing here.");
+  },
   state(state, info) {
     showState(state, info);
     if (state === "refused" && !refused) note(`This channel can't be read: ${info.problem}`);
     refused = state === "refused";
     if (state === "live") {
+      showArrived();
       showEmpty();
       remember(subscription?.cursor ?? cursor);
     }
@@ -176,9 +193,11 @@ const begin = (name) => {
 // Until the server says yes or no. The key makes a repetition safe: the message is kept once.
 const send = async (nick, text, item, key) => {
   item.classList.remove("failed");
+  item.classList.add("pending");
   item.querySelector(".trouble")?.remove();
   try {
     const { id } = await publish(channel, { nick, message: text }, { key, retries: 4 });
+    item.classList.remove("pending"); // also where one may publish but not read
     if (shown.has(id)) item.remove();
     else outgoing.set(id, item);
   } catch (error) {
@@ -238,7 +257,11 @@ $("scroll").addEventListener("scroll", () => {
 });
 // A window, a keyboard on the screen, or who is here takes room away: the newest message stays in sight.
 new ResizeObserver(() => stuck && toEnd()).observe($("scroll"));
-document.addEventListener("visibilitychange", () => document.hidden || countUnread(0));
+document.addEventListener("visibilitychange", () => {
+  showArrived();
+  if (!document.hidden) countUnread(0);
+});
+addEventListener("pagehide", showArrived);
 
 try {
   const kept = JSON.parse(stored("session", storageKey) ?? "{}");

@@ -42,7 +42,7 @@ export interface Gap {
 export type State = "connecting" | "live" | "waiting" | "refused" | "closed";
 
 export interface Info {
-  /** While live: how messages come. */
+  /** While live: how messages come. While connecting or closed there is nothing at all in it. */
   transport?: "sse" | "poll";
   /** While waiting or refused: milliseconds as of Date.now(). */
   until?: number;
@@ -55,7 +55,7 @@ export interface Handlers {
   state?(state: State, info: Info): void;
 }
 
-/** Subscriptions whose options are equal, but for `since` and `persist`, share one connection, in all tabs. */
+/** Subscriptions whose options are equal, in any order, and but for `since` and `persist`, share one connection, in all tabs. */
 export interface Options {
   /** Where Holdfast is mounted, "/push/" say, or on another port or host, which needs [cors] in the ini file. By default where this script came from; in Node it must be given. */
   base?: string;
@@ -72,9 +72,9 @@ export interface SubscribeOptions extends Options {
   name?: string;
   /** "auto": a stream where one comes through within three seconds, else long-poll, for as long as the page lives. */
   transport?: "auto" | "sse" | "poll";
-  /** Seconds a long-poll is held; 25 by default. */
+  /** Whole seconds a long-poll is held; 25 by default. With 0 it asks every one or two seconds. */
   wait?: number;
-  /** False: a connection of its own. Otherwise all tabs of an origin share one where the browser has Web Locks (on https and localhost) and BroadcastChannel. Together they name at most as many channels as one request may ([limits] channels_per_request). */
+  /** False: a connection of its own. Otherwise all tabs of an origin share one where the browser has Web Locks (on https and localhost) and BroadcastChannel. Where one request for all is refused, because it names too many channels ([limits] channels_per_request), some go on with connections of their own. */
   share?: boolean;
 }
 
@@ -106,6 +106,7 @@ export interface PublishOptions extends Options {
   retries?: number;
   /** Then `data` is any body of fetch. Otherwise a string is sent as text, and anything else as JSON. */
   contentType?: string;
+  /** Ends it at once, also while it waits to try again; whether the message was kept is then unknown. */
   signal?: AbortSignal;
 }
 
@@ -121,7 +122,7 @@ export interface Problem extends Error {
   status: number;
   /** Stable, as in "publish_denied"; the message is a sentence for people. */
   code?: string;
-  /** Seconds. */
+  /** Seconds; 0 where the server said nothing. */
   retryAfter: number;
   /** Trying again is no use. */
   refused: boolean;
@@ -139,9 +140,9 @@ export function presence(
   channel: string,
   handler?: undefined,
   options?: SubscribeOptions,
-): Promise<{ channel: string; cursor: string; members: Member[]; more: boolean }>;
+): Promise<{ channel: string; cursor: string; members: Member[] }>;
 
-/** Calls with who is there, and each time that changes; with null where the channel has no presence. */
+/** Calls with who is there, and each time that changes; with null where the channel has no presence. `since` and `persist` do not count. */
 export function presence(
   channel: string,
   handler: (members: Member[] | null, change?: { type: "join" | "leave"; name: string } | Problem) => void,
@@ -152,4 +153,7 @@ export function presence(
 export function leave(): void;
 
 /** Reads an event stream as the HTML standard says: gets text in any pieces, emits each event, returns the last event id. */
-export function eventParser(emit: (type: string, data: string, id: string) => void): (text: string) => string;
+export function eventParser(
+  emit: (type: string, data: string, id: string) => void,
+  retry?: (milliseconds: number) => void,
+): (text: string) => string;

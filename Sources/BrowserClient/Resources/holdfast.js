@@ -7,29 +7,43 @@
 // own cursor; when the batch begins beyond that, something was missed, and it asks for itself again. So nothing is
 // lost or repeated, whoever has the connection and whenever it passes to another tab.
 //
+// What each may read, one request for all may not: there may be too many channels. Then one tab or subscription after
+// the other gets a connection of its own, until the rest is answered.
+//
 // Streams are read with fetch, not with EventSource, which tells no status, problem, Retry-After or heartbeat, wants
 // to know the types of events beforehand, and is missing in Node.
 
 const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30; // seconds
+const MORE = 0, BACK = 1, OVER = 2; // what ends a pause: there is more to do, the network is back, it is closed
 const page = globalThis.document;
 const links = new Map(); // by all that must be the same to share a connection
 const silent = new Set(); // bases behind which streams do not come through
-const sleepers = new Set();
 
 const now = () => Date.now() / 1000;
-const random = () => crypto.getRandomValues(new Uint32Array(5)).join("");
 const some = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value));
-const wake = () => sleepers.forEach((done) => done());
-const pause = (seconds) =>
-  new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      sleepers.delete(done);
-      resolve();
-    };
-    const timer = setTimeout(done, seconds * 1000);
-    sleepers.add(done);
-  });
+const random = () => {
+  if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
+  const url = URL.createObjectURL(new Blob()); // Node 18, and pages without https: ends in a random UUID
+  URL.revokeObjectURL(url);
+  return url.slice(-36);
+};
+
+// Pauses of one who waits; least: what ends this one before its time.
+const sleeper = () => {
+  let end, firm;
+  return {
+    sleep: (seconds, least) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, Math.min(seconds, 1e6) * 1000);
+        firm = least;
+        end = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
+    wake: (why) => why >= firm && end(),
+  };
+};
 
 const call = (handler, ...values) => {
   try {
@@ -46,29 +60,36 @@ const beyond = (a, b = "") => {
 };
 
 const ask = async (url, credentials, init) => {
-  const response = await fetch(url, { cache: "no-store", credentials, ...init });
+  const response = await fetch(url, { credentials, ...init });
   const { ok, status, headers } = response;
   if (ok && status !== 204) return response;
-  const { code, detail = `the server answered ${status}` } = await response.json().catch(() => ({}));
+  const { code, detail = `HTTP ${status}` } = await response.json().catch(() => ({}));
   const value = headers.get("Retry-After");
   throw Object.assign(new Error(detail), {
     status, code,
-    retryAfter: value > 0 ? +value : Math.max(Date.parse(value) / 1000 - now(), 0),
+    retryAfter: Math.max(value > 0 ? value : Date.parse(value) / 1000 - now(), 0) || 0,
     refused: status < 500 && status !== 408 && status !== 429,
   });
 };
 
 // Doubles from one second, and is spread: pages that lost the server together must not come back together.
-const backOff = (attempt, { retryAfter }, least = 0) =>
-  (retryAfter || Math.max(Math.min(2 ** attempt, LONGEST), least) / 2) * (1 + Math.random());
+const delay = (tries, { retryAfter }, least = 0) =>
+  (retryAfter || Math.max(Math.min(2 ** tries, LONGEST), least) / 2) * (1 + Math.random());
 
-const insist = async (act, retries) => {
-  for (let attempt = 0; ; ) {
+// Nobody shortens a pause that the server asked for.
+const least = ({ retryAfter }) => (retryAfter ? OVER : BACK);
+
+const why = (wait, { message }) => ({ until: Date.now() + wait * 1000, problem: message });
+
+const insist = async (act, signal, retries) => {
+  const { sleep, wake } = sleeper();
+  signal?.addEventListener("abort", () => wake(OVER));
+  for (let tries = 0; ; ) {
     try {
       return await act();
     } catch (error) {
-      if (error.refused || error.name === "AbortError" || attempt >= retries) throw error;
-      await pause(backOff(attempt++, error));
+      if (error.refused || signal?.aborted || tries >= retries) throw error;
+      await sleep(delay(tries++, error), OVER);
     }
   }
 };
@@ -81,24 +102,30 @@ const settle = ({ base = new URL("../", import.meta.url).href, ...rest } = {}) =
 const listed = (channels) => {
   const list = [...new Set([channels].flat())].sort();
   for (const name of list) {
-    if (!/^(?!-(\/|$))(?!(.*\/)?\.{0,2}(\/|$))[\w.~/-]+$/.test(name)) throw new TypeError(`no channel can be called '${name}'`);
+    if (!/^(?!(-|(.*\/)?\.{0,2})(\/|$))[\w.~/-]+$/.test(name)) throw new TypeError(`no channel: '${name}'`);
   }
   return list;
 };
 
-const read = (accept, { base, credentials }, channels, parameters, signal) =>
-  ask(`${base}${channels}?${new URLSearchParams(some(parameters))}`, credentials, { headers: { Accept: accept }, signal });
+// Servers take no URL longer than 8000.
+const read = (accept, { base, credentials }, channels, parameters, signal) => {
+  const query = new URLSearchParams(some(parameters)), init = { headers: { Accept: accept }, signal };
+  const url = `${base}${channels}?${query}`;
+  if (url.length < 4000) return ask(url, credentials, init);
+  channels.forEach((one) => query.append("channel", one));
+  return ask(base + "?op=read", credentials, { ...init, method: "POST", body: query });
+};
 
 const poll = async (...request) => (await read("application/json", ...request)).json();
 
-// Text of an event stream in, events out, by the HTML standard (TextDecoderStream takes the byte order mark away).
-export const eventParser = (emit) => {
+// Text of an event stream in, events out, by the HTML standard (TextDecoder takes the byte order mark away).
+export const eventParser = (emit, retry) => {
   let rest = "", type = "", data = "", id = "", last = "";
   return (text) => {
     const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop();
     for (const line of lines) {
-      const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+      const [, field, value] = /^([^:]*):?\x20?(.*)$/s.exec(line);
       if (!line) {
         if (data) emit(type || "message", data.slice(0, -1), id);
         type = data = "";
@@ -106,19 +133,20 @@ export const eventParser = (emit) => {
       } else if (field === "data") data += value + "\n";
       else if (field === "event") type = value;
       else if (field === "id" && !value.includes("\0")) id = value;
-      else if (field === "retry" && /^\d+$/.test(value)) emit(field, value, id);
+      else if (field === "retry" && /^\d+$/.test(value)) retry?.(+value);
     }
     return last;
   };
 };
 
-const makeLink = (key, options) => {
+const connect = (key, options) => {
   const { base, name, transport, wait: longest = 25 } = options;
   const tab = random(), readers = new Set(), wants = new Map();
-  let share = options.share !== false && page && globalThis.BroadcastChannel && navigator.locks;
+  let share = options.share !== false && page && navigator.locks;
   let subscriber = random();
   let bus, queued, release, term; // between tabs; term: there while this one leads
-  let abort, again, channels, cursor, retry = 0; // the connection
+  const { sleep, wake } = sleeper();
+  let abort, again, channels, cursor, refusals = 0, retry = 0, beat = BEAT; // the connection
   let silence, timer, closed = true;
   let last = 0, quick = true;
 
@@ -126,7 +154,7 @@ const makeLink = (key, options) => {
 
   const say = (message) => bus?.postMessage(term ? { ...message, lead: [subscriber, link.news] } : message);
 
-  const hear = ({ data: { want, prod, who, recheck, batch, lead: leader } }) => {
+  const hear = ({ data: { want, prod, who, alone, recheck, batch, lead: leader } }) => {
     if (want) {
       wants.delete(want.tab);
       if (want.channels.length) wants.set(want.tab, want);
@@ -139,8 +167,9 @@ const makeLink = (key, options) => {
     if (!leader || term) return;
     listen(4 * BEAT, () => rouse(1));
     subscriber = leader[0]; // to the server, whoever leads next is the same
-    if (leader[1][1]?.transport === "poll") silent.add(base); // as it found out
+    if (transport !== "poll" && leader[1][1].transport === "poll") silent.add(base); // as it found out
     tell(...leader[1]);
+    if (alone === tab) readers.forEach((reader) => reader.part());
     if (who) link.want();
     if (recheck) recheckAll();
     if (batch) take(batch);
@@ -184,7 +213,7 @@ const makeLink = (key, options) => {
     term = null;
     clearTimeout(timer);
     abort?.abort();
-    wake();
+    wake(OVER);
     release?.();
   };
 
@@ -193,7 +222,7 @@ const makeLink = (key, options) => {
 
   // No timer, however short: in a tab that nobody looks at they may take a minute.
   const changed = () => {
-    wake();
+    wake(MORE);
     if (union().some((one) => !channels?.includes(one))) restart();
   };
 
@@ -215,8 +244,16 @@ const makeLink = (key, options) => {
     readers.forEach((reader) => reader.catchUp());
   };
 
-  const tell = (...news) => {
-    link.news = news;
+  // One request for all is refused, though each may read: somebody goes alone, first of all who was not heard of.
+  const split = () => {
+    const [one] = wants.keys(), mine = joined();
+    if (wants.delete(one)) say({ alone: one });
+    else if (mine[1]) mine.pop().part();
+    else if (transport !== "sse") silent.add(base);
+  };
+
+  const tell = (state, info = {}) => {
+    link.news = [state, info];
     if (term) say();
     readers.forEach((reader) => reader.tell());
   };
@@ -235,7 +272,7 @@ const makeLink = (key, options) => {
 
   const lead = async () => {
     const mine = (term = {});
-    let attempt = 0;
+    let tries = 0;
     clearTimeout(silence);
     quick = true;
     say({ who: 1 });
@@ -243,54 +280,59 @@ const makeLink = (key, options) => {
       channels = union();
       cursor ??= joined()[0]?.cursor;
       if (!channels.length || !cursor) {
-        await pause(LONGEST);
+        await sleep(LONGEST, MORE);
         continue;
       }
       abort = new AbortController();
       again = false;
       const began = (last = now());
       deliver(cursor); // nothing yet, but everybody sees whether they are in
-      const streams = transport !== "poll" && globalThis.TextDecoderStream && !silent.has(base);
-      let wait = 0;
+      const streams = transport === "sse" || (transport !== "poll" && !silent.has(base));
+      let wait = 0, firm = OVER;
       try {
         wait = await (streams ? stream : hold)(abort.signal);
-        attempt = 0;
+        tries = 0;
       } catch (error) {
         if (term !== mine) return;
         if (!again) {
           if (streams && transport !== "sse" && (error.status === 406 || (quick && abort.signal.aborted))) {
             silent.add(base); // no hello: polls from now on
           } else {
+            if (last - began > LONGEST) tries = 0;
             if (error.refused) {
-              // A channel may not be read any more, of a tab that crashed, say; or there are too many for one request.
-              wants.clear();
-              recheckAll();
+              recheckAll(); // one may not be read any more
+              if (refusals++) split();
             }
-            if (last - began > LONGEST) attempt = 0;
-            wait = backOff(attempt++, error, retry);
-            tell("waiting", { until: Date.now() + wait * 1000, problem: error.message });
+            wait = delay(tries++, error, retry);
+            firm = least(error);
+            tell("waiting", why(wait, error));
           }
           quick = true;
         }
       }
       clearTimeout(timer);
       abort.abort();
-      if (wait) await pause(wait);
+      if (wait) await sleep(wait, firm);
       if (term === mine && link.news[0] === "waiting") tell("connecting");
     }
   };
 
+  const answered = (by) => {
+    quick = false;
+    refusals = 0;
+    tell("live", { transport: by });
+  };
+
   // The first poll is not held, and shows that the server is there.
   const hold = async (signal) => {
-    const wait = quick ? 0 : longest;
-    if (wait) tell("live", { transport: "poll" });
+    const first = quick, wait = first ? 0 : longest;
     watch(wait + SLACK);
     const answer = await poll(options, channels, { since: cursor, wait, subscriber, name }, signal);
-    quick = false;
+    answered("poll");
     if (answer.gap) recheckAll(answer.cursor);
     else deliver(answer.cursor, answer.messages);
     // A server that is ending, or full, answers at once with nothing.
-    return wait && !answer.messages.length && now() - last < 1 ? 1 + Math.random() : 0;
+    return !first && !answer.messages.length && now() - last < 1 ? 1 + Math.random() : 0;
   };
 
   const stream = async (signal) => {
@@ -299,27 +341,26 @@ const makeLink = (key, options) => {
     retry = 0;
     watch(HELLO);
     const response = await read("text/event-stream", options, channels, { since: cursor, subscriber, name }, signal);
-    if (!/^text\/event-stream/.test(response.headers.get("Content-Type"))) throw { status: 406 };
+    if (!/event-stream/.test(response.headers.get("Content-Type"))) throw { status: 406 };
     const parse = eventParser((type, data) => {
-      if (type === "retry") return (retry = data / 1000);
       data = JSON.parse(data);
       if (type === "hello") {
-        quick = false;
-        tell("live", { transport: "sse" });
+        beat = data.heartbeat ?? BEAT;
+        answered("sse");
       } else if (type === "gap") {
         messages = [];
         recheckAll(data.resumed ?? data.cursor);
       } else if (type === "bye") farewell = data.reason;
       else messages.push(data);
-    });
-    for (const body = response.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
+    }, (milliseconds) => (retry = milliseconds / 1000));
+    for (const body = response.body.getReader(), text = new TextDecoder(); ; ) {
       const { done, value } = await body.read();
-      if (done) throw quick ? { status: 406 } : new Error("the connection was cut");
+      if (done) throw quick ? { status: 406 } : new Error("cut off");
       last = now();
-      const to = parse(value) || cursor;
-      if (!quick) watch(2.5 * BEAT);
+      const to = parse(text.decode(value, { stream: true })) || cursor;
+      if (!quick) watch(2.5 * beat);
       deliver(to, messages); // or nothing: other tabs need to hear the heart beat, too
-      if (farewell) return /lifetime|shutdown/.test(farewell) ? Math.random() : backOff(0, {}, 2 * retry);
+      if (farewell) return /lifetime|shutdown/.test(farewell) ? Math.random() : retry * (1 + Math.random());
       messages = [];
     }
   };
@@ -342,11 +383,11 @@ const makeLink = (key, options) => {
     close(kept) {
       if (closed) return;
       closed = true;
-      if (term && !kept && !wants.size) globalThis.navigator?.sendBeacon?.(base + "-/leave", new URLSearchParams({ subscriber }));
+      if (page && term && !kept && !wants.size) navigator.sendBeacon(base + "-/leave", new URLSearchParams({ subscriber }));
       resign();
       queued?.abort();
       clearTimeout(silence);
-      say({ want: { tab, channels: [] } });
+      link.want();
       bus?.close();
       bus = null;
       if (!kept) links.delete(key);
@@ -355,14 +396,15 @@ const makeLink = (key, options) => {
     // What this tab waits for is another now.
     want() {
       if (term) changed();
-      else say({ want: { tab, channels: joined().flatMap((one) => one.channels) } });
+      else say({ want: { tab, channels: closed ? [] : joined().flatMap((one) => one.channels) } });
     },
 
     // The network is back, or somebody looks at the page, or at another tab.
     wake(online) {
-      wake();
+      wake(BACK);
+      readers.forEach((reader) => reader.wake(BACK));
       if (!term) rouse(2);
-      else if (online || now() - last > BEAT + SLACK) restart();
+      else if (online || now() - last > beat + SLACK) restart();
     },
   };
   links.set(key, link);
@@ -374,9 +416,10 @@ export const subscribe = (names, handlers, given) => {
   const options = settle(given);
   const { since, persist, ...shared } = options;
   const channels = listed(names);
-  const { message: give, gap, state: show } = typeof handlers === "function" ? { message: handlers } : handlers;
-  const key = "holdfast " + JSON.stringify(shared);
+  const { message: give, gap, state: show } = handlers.call ? { message: handlers } : handlers;
+  const key = "holdfast " + JSON.stringify(Object.entries(shared).sort());
   const place = `holdfast ${options.base}${channels}`;
+  const { sleep, wake } = sleeper();
   let cursor = since, kept = null, more, own, told, closed;
 
   // Storage may be missing, full or forbidden.
@@ -398,6 +441,7 @@ export const subscribe = (names, handlers, given) => {
 
   const reader = {
     channels,
+    wake,
     joined: false,
     get cursor() {
       return cursor;
@@ -415,11 +459,11 @@ export const subscribe = (names, handlers, given) => {
       more = true;
       if (kept) return;
       kept = [];
-      for (let attempt = 0; more && !closed; ) {
+      for (let tries = 0; more && !closed; ) {
         more = false;
         try {
           const answer = await poll(options, channels, { since: cursor }, AbortSignal.timeout?.(SLACK * 1000));
-          attempt = 0;
+          tries = 0;
           own = null;
           if (answer.gap) call(gap, answer.gap);
           answer.messages.forEach(receive);
@@ -432,11 +476,11 @@ export const subscribe = (names, handlers, given) => {
             cursor = since;
             continue;
           }
-          const wait = backOff(error.refused ? 9 : attempt++, error);
+          const wait = delay(error.refused ? 9 : tries++, error);
           if (error.refused && reader.joined) reader.joined = false, link.want();
-          own = [error.refused ? "refused" : "waiting", { until: Date.now() + wait * 1000, problem: error.message }];
+          own = [error.refused ? "refused" : "waiting", why(wait, error)];
           reader.tell();
-          await pause(wait);
+          await sleep(wait, least(error));
         }
       }
       if (closed) return;
@@ -459,20 +503,33 @@ export const subscribe = (names, handlers, given) => {
       }
     },
 
+    // From now on it has a connection of its own.
+    part() {
+      quit();
+      begin(connect(key + random(), { ...options, share: false }));
+    },
+
     close() {
       if (closed) return;
       closed = true;
-      link.readers.delete(reader);
-      if (link.readers.size) link.want();
-      else link.close();
+      quit();
       reader.tell();
-      wake();
+      wake(OVER);
     },
   };
 
-  const link = links.get(key) ?? makeLink(key, options);
-  link.readers.add(reader);
-  reader.catchUp();
+  let link;
+  const begin = (at) => {
+    link = at;
+    link.readers.add(reader);
+    reader.catchUp();
+  };
+  const quit = () => {
+    link.readers.delete(reader);
+    if (link.readers.size) link.want();
+    else link.close();
+  };
+  begin(links.get(key) ?? connect(key, options));
   return reader;
 };
 
@@ -487,15 +544,17 @@ export const publish = async (channels, data, options) => {
   });
   const init = { method: "POST", headers, signal, body: raw ? data : JSON.stringify(data) };
   const url = base + listed(channels);
-  return insist(async () => (await ask(url, credentials, init)).json(), retries);
+  new Request(url, init); // throws at what fetch would always refuse
+  return insist(async () => (await ask(url, credentials, init)).json(), signal, retries);
 };
 
 export const presence = (channel, handler, options) => {
   const { base, credentials } = settle(options);
   const [name] = listed(channel);
-  const load = () => insist(async () => (await ask(`${base}-/presence/${name}`, credentials)).json());
+  const over = new AbortController(), { signal } = over;
+  const load = () => insist(async () => (await ask(`${base}-/presence/${name}`, credentials, { signal })).json(), signal);
   if (!handler) return load();
-  let members, changes, closed;
+  let members, changes;
 
   const message = ({ type, data, time }) => {
     members = members.filter((one) => one.name + one.verified !== data.name + data.verified);
@@ -507,18 +566,18 @@ export const presence = (channel, handler, options) => {
     changes?.close();
     try {
       const { cursor: since, members: all } = await load();
-      if (closed) return;
+      if (signal.aborted) return;
       call(handler, (members = all));
-      changes = subscribe(`~presence/${name}`, { message, gap: begin }, { ...options, since });
+      changes = subscribe(`~presence/${name}`, { message, gap: begin }, { ...options, persist: null, since });
     } catch (error) {
-      if (!closed) call(handler, null, error);
+      if (!signal.aborted) call(handler, null, error);
     }
   };
 
   begin();
   return {
     close() {
-      closed = true;
+      over.abort();
       changes?.close();
     },
   };
@@ -531,7 +590,7 @@ if (page) {
   });
   addEventListener("visibilitychange", () => page.hidden || links.forEach((link) => link.wake()));
   // A page that is put aside, frozen or for the Back button, gives the connection away.
-  const close = ({ type, persisted = type === "freeze" }) => links.forEach((link) => link.close(persisted));
+  const close = ({ persisted = true }) => links.forEach((link) => link.close(persisted));
   const open = () => links.forEach((link) => link.open());
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);

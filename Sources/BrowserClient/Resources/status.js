@@ -33,7 +33,8 @@ const get = async (name) => {
   const response = await fetch(base + "-/" + name, { headers: { Accept: "application/json" }, cache: "no-store" });
   if (response.ok) return response.json();
   const { detail } = await response.json().catch(() => ({}));
-  throw new (response.status === 403 ? Refusal : Error)(detail ?? `the server answered ${response.status}`);
+  if (response.status === 403) throw new Refusal(detail ?? "This is for the operator.");
+  throw new Error(`the server answered ${response.status}`);
 };
 
 /** Calls `show` with the status each second, from Holdfast's own stream, until that ends. */
@@ -274,7 +275,7 @@ watch(
     const isRefused = error instanceof Refusal;
     showState(isRefused ? "refused" : "waiting");
     $("trouble").hidden = false;
-    setText("trouble", isRefused ? error.message : `There is no answer: ${error.message}. This page tries again.`);
+    setText("trouble", isRefused ? error.message : `Holdfast can't be reached (${error.message}). This page tries again.`);
   },
 );
 addEventListener("resize", () => samples.length && showCharts());

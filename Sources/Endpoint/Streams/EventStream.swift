@@ -9,12 +9,17 @@ enum EventStream {
     /// How long a browser waits before it comes back by itself.
     private static let retryMilliseconds = 2000
 
-    static func hello(at cursor: Cursor) -> [UInt8] {
+    /// - Parameter heartbeatSeconds: who hears nothing for much longer takes the stream for dead.
+    static func hello(at cursor: Cursor, heartbeatSeconds: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.append("retry: ")
         bytes.append(decimal: retryMilliseconds)
         bytes.append("\n")
-        append("hello", at: cursor, to: &bytes) { $0.append(member: "cursor", cursor) }
+        append("hello", at: cursor, to: &bytes) { bytes in
+            bytes.append(member: "cursor", cursor)
+            bytes.append(",\"heartbeat\":")
+            bytes.append(decimal: heartbeatSeconds)
+        }
         return bytes
     }
 

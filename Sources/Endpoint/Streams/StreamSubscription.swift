@@ -41,9 +41,11 @@ package enum StreamEnd: String, Sendable {
 }
 
 extension StreamSubscription {
-    /// The first word: where the stream begins.
-    package func hello(at cursor: Cursor) -> [UInt8] {
-        if case .events = form { return EventStream.hello(at: cursor) }
+    /// The first word: where the stream begins; as an event, also how often it says that it lives.
+    package func hello(at cursor: Cursor, heartbeatSeconds: Int) -> [UInt8] {
+        if case .events = form {
+            return EventStream.hello(at: cursor, heartbeatSeconds: heartbeatSeconds)
+        }
         return jsonLine("hello") { $0.append(field: "cursor", cursor) }
     }
 

@@ -18,7 +18,8 @@ const cases = [
   ["id: a\0b\ndata: a\n\n", ["message|a|"]],
   ["id: ü :x\ndata: a\n\n", ["message|a|ü :x"]],
   [": comment\ndata: a\n:\n\n", ["message|a|"]],
-  ["retry: 12\nretry: 1x\nretry:\ndata: a\n\n", ["retry|12|", "message|a|"]],
+  ["retry: 12\nretry: 1x\nretry:\ndata: a\n\n", ["(retry) 12", "message|a|"]],
+  ["event: retry\ndata: 5\n\n", ["retry|5|"]],
   ["data: a: b: c\nunknown: y\nDATA: z\n\n", ["message|a: b: c|"]],
   ["data\n\n", ["message||"]],
   ["data: unfinished\n", []],
@@ -29,7 +30,10 @@ const cases = [
 
 const parse = (pieces) => {
   const events = [];
-  const take = eventParser((type, data, id) => events.push(`${type}|${data}|${id}`));
+  const take = eventParser(
+    (type, data, id) => events.push(`${type}|${data}|${id}`),
+    (milliseconds) => events.push(`(retry) ${milliseconds}`),
+  );
   pieces.forEach(take);
   return JSON.stringify(events);
 };

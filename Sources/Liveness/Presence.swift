@@ -72,6 +72,8 @@ package struct Presence: Sendable {
         var held = 0
         /// The grace period's end.
         var until: Int64 = 0
+        /// When its newest request came, by the clock that leaving goes by.
+        var cameAt: Int64 = 0
     }
 
     private struct Entry {
@@ -120,10 +122,13 @@ package struct Presence: Sendable {
     // MARK: Leases of this process
 
     /// A request of his has come. False where the channel has its full number and he is not among them.
+    ///
+    /// - Parameter cameAt: by the clock that leaving goes by.
     package mutating func came(
         _ member: Member,
         to channel: ChannelName,
         subscriber: Subscriber?,
+        at cameAt: Int64 = 0,
         _ limits: PresenceLimits,
         now: Int64
     ) -> Bool {
@@ -132,6 +137,7 @@ package struct Presence: Sendable {
         var entry = place
         let until = now + limits.graceMilliseconds
         entry.leases[subscriber ?? 0, default: Lease()].until = until
+        entry.leases[subscriber ?? 0]?.cameAt = cameAt
         entry.patientUntil = .min
         entry.touched = now
         put(entry, key, subscriber ?? 0)
@@ -143,11 +149,18 @@ package struct Presence: Sendable {
         entries[Key(channel: channel, member: member)]?.isLeased(now) != true
     }
 
-    package mutating func held(_ member: Member, on channel: ChannelName, subscriber: Subscriber?) {
+    /// - Returns: false if he is not told of, since the channel was full when he came.
+    @discardableResult
+    package mutating func held(
+        _ member: Member,
+        on channel: ChannelName,
+        subscriber: Subscriber?
+    ) -> Bool {
         let key = Key(channel: channel, member: member)
-        guard var entry = entries[key] else { return }
+        guard var entry = entries[key] else { return false }
         entry.leases[subscriber ?? 0, default: Lease()].held += 1
         put(entry, key, subscriber ?? 0)
+        return true
     }
 
     /// A held request of his has ended.
@@ -167,15 +180,19 @@ package struct Presence: Sendable {
     }
 
     /// He said that he leaves: what he still holds is ended by others, and the grace period is over, also that of other
-    /// processes. Returns whom that is about.
+    /// processes. Returns whom that is about: not where he has come again since.
     package mutating func left(
-        subscriber: Subscriber
+        subscriber: Subscriber,
+        at time: Int64 = .max
     ) -> [(channel: ChannelName, member: Member)] {
-        let keys = keysOf.removeValue(forKey: subscriber) ?? []
+        let keys = (keysOf[subscriber] ?? []).filter {
+            (entries[$0]?.leases[subscriber]?.cameAt ?? 0) < time
+        }
         for key in keys {
             entries[key]?.leases[subscriber] = nil
             entries[key]?.heard[subscriber] = nil
             entries[key]?.patientUntil = .min
+            unlink(subscriber, key)
         }
         return keys.map { ($0.channel, $0.member) }
     }

@@ -31,6 +31,8 @@ final class Replay {
     var position: Position
     /// Whether the `hello` went out.
     var isGreeted: Bool
+    /// Where his presence is counted by this stream.
+    var attended: [ChannelName] = []
     /// To be told before the next message.
     var owedGap: GapReason?
     /// Up to where gaps have been told.

@@ -110,11 +110,17 @@ extension Responder {
             )
             return
         }
-        while arrivals.subscribers.count(of: subscriber) >= bound,
-            let slot = arrivals.subscribers.oldest(of: subscriber)
-        {
+        while true {
+            let reading = replays.of(subscriber: subscriber)
+            guard arrivals.subscribers.count(of: subscriber) + reading.count >= bound else {
+                return
+            }
             metrics[.heldPerSubscriber] += 1
-            overtake(slot)
+            if let slot = arrivals.subscribers.oldest(of: subscriber) {
+                overtake(slot)
+            } else {
+                endReplay(reading[0], .superseded)
+            }
         }
     }
 
@@ -128,16 +134,15 @@ extension Responder {
     }
 
     /// Ends what a subscriber has asked and what is not held yet: the log is being read for it.
-    private func endWaiting(_ subscriber: UInt64, before time: Int64, _ ending: Ending) {
+    private func endWaiting(_ subscriber: UInt64, before time: Int64, _ reason: StreamEnd) {
         for replay in replays.of(subscriber: subscriber)
         where (replay.web?.origin.arrivedAt ?? 0) < time {
-            endReplay(replay, ending.ofStream)
+            endReplay(replay, reason)
         }
         for ticket in waitingSubscribers[subscriber] ?? [] {
             guard case .poll(let poll, _, _)? = pending[ticket]?.work,
                 poll.origin.arrivedAt < time, let waiting = take(ticket)
             else { continue }
-            metrics[ending] += 1
             // Not an empty answer: it would move his cursor beyond what was not read.
             answer(waiting.requester, poll.subscription.busy())
         }
@@ -172,7 +177,7 @@ extension Responder {
             answerEmpty(slot, SystemCalls.hasEnded(held[slot].connection) ? departed(slot) : .left)
         }
         endWaiting(subscriber, before: time, .left)
-        for (channel, member) in presence.left(subscriber: subscriber) {
+        for (channel, member) in presence.left(subscriber: subscriber, at: time) {
             tellPresence(of: member, on: channel)
         }
     }

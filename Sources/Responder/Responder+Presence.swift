@@ -34,8 +34,15 @@ extension Responder {
             guard let limits = settings.presence(on: channel) else { continue }
             let isNews = presence.isNews(member, on: channel, now: now)
             let subscriber = origin.subscriber
-            guard presence.came(member, to: channel, subscriber: subscriber, limits, now: now)
-            else {
+            let isTold = presence.came(
+                member,
+                to: channel,
+                subscriber: subscriber,
+                at: origin.arrivedAt,
+                limits,
+                now: now
+            )
+            guard isTold else {
                 metrics[.members] += 1
                 continue
             }
@@ -49,14 +56,28 @@ extension Responder {
     /// The request is held now.
     func stay(_ slot: HeldTable.Slot, _ origin: Poll.Origin, _ channels: [ChannelName]) {
         guard let member = origin.member else { return }
-        let attended = channels.filter { settings.presence(on: $0) != nil }
         attendances[slot] = Attendance(
             member: member,
-            channels: attended,
+            channels: attended(channels, member, origin.subscriber),
             subscriber: origin.subscriber
         )
-        for channel in attended {
-            presence.held(member, on: channel, subscriber: origin.subscriber)
+    }
+
+    /// The same for a stream that is not live yet.
+    func stay(_ replay: Replay) {
+        guard let origin = replay.web?.origin, let member = origin.member else { return }
+        replay.attended = attended(replay.stream.channels, member, origin.subscriber)
+    }
+
+    /// Those of the channels where he is counted by one more request now.
+    private func attended(
+        _ channels: [ChannelName],
+        _ member: Member,
+        _ subscriber: UInt64?
+    ) -> [ChannelName] {
+        channels.filter {
+            settings.presence(on: $0) != nil
+                && presence.held(member, on: $0, subscriber: subscriber)
         }
     }
 
@@ -65,11 +86,21 @@ extension Responder {
         guard !attendances.isEmpty, let attendance = attendances.removeValue(forKey: slot) else {
             return
         }
-        for channel in attendance.channels {
+        release(attendance.member, attendance.channels, attendance.subscriber)
+    }
+
+    func endStay(_ replay: Replay) {
+        guard let origin = replay.web?.origin, let member = origin.member else { return }
+        release(member, replay.attended, origin.subscriber)
+        replay.attended = []
+    }
+
+    private func release(_ member: Member, _ channels: [ChannelName], _ subscriber: UInt64?) {
+        for channel in channels {
             presence.released(
-                attendance.member,
+                member,
                 on: channel,
-                subscriber: attendance.subscriber,
+                subscriber: subscriber,
                 settings.presence(on: channel),
                 now: now
             )
@@ -111,28 +142,33 @@ extension Responder {
         )
     }
 
-    /// The ini file says something else about it now: begins anew with those whose requests are held, and with what the
+    /// The ini file says something else about it now: begins anew with those whose requests are here, and with what the
     /// log knows.
     func renewPresence() {
         presence = Presence()
         for (slot, former) in attendances {
-            let interest = audience[held[slot].interest]
-            let attended = interest.channels.filter { settings.presence(on: $0) != nil }
+            let channels = audience[held[slot].interest].channels
+            comeAnew(former.member, channels, former.subscriber)
             attendances[slot] = Attendance(
                 member: former.member,
-                channels: attended,
+                channels: attended(channels, former.member, former.subscriber),
                 subscriber: former.subscriber
             )
-            for channel in attended {
-                guard let limits = settings.presence(on: channel) else { continue }
-                let (member, subscriber) = (former.member, former.subscriber)
-                if presence.came(member, to: channel, subscriber: subscriber, limits, now: now) {
-                    presence.held(member, on: channel, subscriber: subscriber)
-                }
-            }
+        }
+        for replay in replays.all {
+            guard let origin = replay.web?.origin, let member = origin.member else { continue }
+            comeAnew(member, replay.stream.channels, origin.subscriber)
+            stay(replay)
         }
         ownReads = [:]
         loadPresence()
+    }
+
+    private func comeAnew(_ member: Member, _ channels: [ChannelName], _ subscriber: UInt64?) {
+        for channel in channels {
+            guard let limits = settings.presence(on: channel) else { continue }
+            _ = presence.came(member, to: channel, subscriber: subscriber, limits, now: now)
+        }
     }
 
     // MARK: The other processes

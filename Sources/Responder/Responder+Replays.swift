@@ -12,44 +12,32 @@ extension Responder {
     func isReplaying(_ descriptor: Int32) -> Bool { !replays.of(descriptor).isEmpty }
 
     func endReplays(of descriptor: Int32, _ ending: Ending) {
-        for replay in replays.of(descriptor) {
-            forget(replay)
-            metrics[ending] += 1
-        }
+        for replay in replays.of(descriptor) where forget(replay) { metrics[ending] += 1 }
     }
 
     func begin(_ replay: Replay) {
         replays.add(replay)
-        for (channel, member, subscriber) in attendance(of: replay) {
-            presence.held(member, on: channel, subscriber: subscriber)
-        }
+        stay(replay)
     }
 
     /// Takes it out of all tables. What it is told is the caller's.
-    func forget(_ replay: Replay) {
-        guard replays.remove(replay) else { return }
-        for (channel, member, subscriber) in attendance(of: replay) {
-            presence.released(
-                member,
-                on: channel,
-                subscriber: subscriber,
-                settings.presence(on: channel),
-                now: now
-            )
-        }
-        // What was asked of the log for it keeps nobody waiting any more.
+    ///
+    /// - Returns: false if it had ended before, as others of its connection do when one of them finds the peer gone.
+    @discardableResult
+    func forget(_ replay: Replay) -> Bool {
+        guard replays.remove(replay) else { return false }
+        endStay(replay)
         let requester = replay.requester
+        // What was asked of the log for it keeps nobody waiting any more, nor does it itself.
         if let ticket = pendingTicket(requester.connection, requester.id),
             case .replay(let waiting, _, _)? = pending[ticket]?.work, waiting === replay
         {
             _ = take(ticket)
         }
-    }
-
-    private func attendance(of replay: Replay) -> [(ChannelName, Member, UInt64?)] {
-        guard let origin = replay.web?.origin, let member = origin.member else { return [] }
-        return replay.stream.channels.filter { settings.presence(on: $0) != nil }
-            .map { ($0, member, origin.subscriber) }
+        if !(connections[Int(requester.connection)].extra?.queued.isEmpty ?? true) {
+            turnsDue.append(requester.connection)
+        }
+        return true
     }
 
     /// The peer has taken what was sent.

@@ -186,7 +186,7 @@ extension Responder {
     }
 
     func endReplay(_ replay: Replay, _ reason: StreamEnd, retryAfterSeconds: Int? = nil) {
-        forget(replay)
+        guard forget(replay) else { return }
         metrics[Ending(reason)] += 1
         let bye = replay.stream.bye(
             reason,
@@ -202,7 +202,7 @@ extension Responder {
 
     /// FCGI_ABORT_REQUEST: nobody hears a last word.
     func abortReplay(_ replay: Replay) {
-        forget(replay)
+        guard forget(replay) else { return }
         metrics[.aborted] += 1
         let id = replay.requester.id
         finish(

@@ -75,6 +75,62 @@ import Testing
         }
     }
 
+    @Test
+    func `a half-closed connection with a request behind a stream that reads is closed in the end`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            let text = String(repeating: "x", count: 20_000)
+            for _ in 1...50 { try server.publish("news", text) }
+            for _ in 1...10 {
+                let peer = try server.peer(receiveBuffer: 4096)
+                let stream = events("/push/news?since=first").bytes(id: 1, keep: true)
+                let behind = FastCGIRequest("GET", "/push/-/live").bytes(id: 1, keep: true)
+                try peer.socket.write(stream + behind)
+                peer.socket.halfClose()
+                while try peer.record() != nil {}
+            }
+            try waitUntil("they are closed") { try server.metrics().connections == 1 }
+        }
+    }
+
+    @Test func `streams that read count among those of a subscriber`() throws {
+        let settings = HoldfastServer.open + "[limits]\nheld_per_subscriber = 2\n"
+        try HoldfastServer.with(settings) { server in
+            let text = String(repeating: "x", count: 20_000)
+            for _ in 1...50 { try server.publish("news", text) }
+            let peers = try (0..<4).map { _ in
+                let peer = try server.peer(receiveBuffer: 4096)
+                try peer.send(events("/push/news?since=first&subscriber=\(Self.id)"))
+                return peer
+            }
+            for peer in peers.prefix(2) {
+                #expect(try peer.answer().text.contains(#""reason":"superseded""#))
+            }
+            try server.waitForHeld(2)
+        }
+    }
+
+    @Test
+    func `each hold is counted as ended once, also several streams that read on one connection`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            let text = String(repeating: "x", count: 20_000)
+            for _ in 1...50 { try server.publish("news", text) }
+            for _ in 1...10 {
+                let peer = try multiplexing(server)
+                for id: UInt16 in 1...3 {
+                    try peer.send(events("/push/news?since=first"), id: id, keep: true)
+                }
+                peer.socket.close()
+            }
+            try server.waitForHeld(0)
+            let metrics = try server.metrics()
+            #expect(metrics.endedInAll == metrics["holdfast_holds_total"])
+        }
+    }
+
     @Test func `of two requests of a subscriber that wait for the log only the newer is held`()
         throws
     {

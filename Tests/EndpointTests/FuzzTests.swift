@@ -88,7 +88,10 @@ import Testing
                 }
         case .stream(let request), .statusStream(let request):
             return [
-                Answer(request.head + request.stream.hello(at: cursor(1), heartbeatSeconds: 15), .ok),
+                Answer(
+                    request.head + request.stream.hello(at: cursor(1), heartbeatSeconds: 15),
+                    .ok
+                ),
                 request.notNow(.unavailable, retryAfterSeconds: 1),
             ]
         case .publish(let publishing):

@@ -188,6 +188,25 @@ struct PresenceTests {
         #expect(event?.isJoin == false)
     }
 
+    @Test func `news of his leaving that comes late does not concern what he asked since`() {
+        var here = loaded()
+        expect(here.came(ada, to: chat, subscriber: 1, at: 200, limits, now: 0))
+        here.held(ada, on: chat, subscriber: 1)
+        _ = commit(&here, at: 1, now: 0)
+        expect(here.left(subscriber: 1, at: 100).isEmpty)
+        expect(here.due(now: 60_000).isEmpty)
+        expect(here.left(subscriber: 1, at: 300).count == 1)
+    }
+
+    @Test func `who was not told of holds nothing`() {
+        var presence = loaded()
+        for name in ["a", "b", "c"] {
+            expect(came(&presence, Member(name: name, isVerified: false), nil, 0))
+        }
+        expect(!came(&presence, ada, 1, 0))
+        expect(!presence.held(ada, on: chat, subscriber: 1))
+    }
+
     @Test func `those who have left take nobody's place`() {
         var presence = loaded()
         for name in ["a", "b", "c"] {

@@ -265,6 +265,51 @@ struct ClientScriptTests {
 
     // MARK: Who is there
 
+    @Test(arguments: ["sse", "poll"])
+    func `a message may be called as a field of event streams is`(transport: String) throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open(url(web))
+            try page.subscribe("news", "{transport: '\(transport)'}")
+            for (number, type) in ["retry", "data", "id", "message"].enumerated() {
+                let fields = ["Holdfast-Type": type]
+                let answer = try holdfast.post("/push/news", "n\(number + 1)", fields: fields)
+                #expect(answer.status == 201)
+            }
+            try page.waitForMessages(1...4, "n")
+        }
+    }
+
+    @Test func `more channels than one request may name are waited for all the same, at rest`()
+        throws
+    {
+        let settings = HoldfastServer.open + "[limits]\nchannels_per_request = 4\n"
+        try with(settings) { browser, web, holdfast in
+            let page = try browser.open(url(web))
+            try page.subscribe("a,b,c")
+            _ = try page.evaluate(
+                """
+                window.more = [];
+                client.subscribe(["d", "e", "f"], ({data}) => more.push(data)); 1
+                """
+            )
+            var number = 0
+            try waitUntil("messages of both come") {
+                number += 1
+                try holdfast.publish("a", "a\(number)")
+                try holdfast.publish("f", "f\(number)")
+                return try page.evaluate("got.length && more.length").number ?? 0 > 0
+            }
+            let before = try holdfast.metrics()["holdfast_requests_total"]
+            #expect(try holdfast.get("/push/other?wait=3").status == 200)
+            #expect(try holdfast.metrics()["holdfast_requests_total"] - before < 30)
+            try holdfast.publish("a", "last")
+            try holdfast.publish("f", "last")
+            try waitUntil("the last ones come") {
+                try page.evaluate("got.includes('last') && more.includes('last')") == true
+            }
+        }
+    }
+
     @Test func `presence tells who comes, and who leaves by closing the tab`() throws {
         let settings = HoldfastServer.open + "[presence news]\ngrace = 10m\n"
         try with(settings) { browser, web, holdfast in

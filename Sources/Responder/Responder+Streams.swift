@@ -84,9 +84,8 @@ extension Responder {
             firstOfConnection: &connections[Int(requester.connection)].firstHeld
         )
         // A little early, so that only what follows a heartbeat is taken for its echo (`departed`).
-        let first =
-            heartbeatMilliseconds - min(2 * Self.echoMilliseconds, heartbeatMilliseconds / 2)
-        probes.add(slot, deadline: now + first)
+        let early = Self.echoMilliseconds + 2 * DeadlineWheel.tickMilliseconds
+        probes.add(slot, deadline: now + heartbeatMilliseconds - early)
         let boundsAddresses = settings.limits.heldPerAddress != nil
         arrivals.add(
             slot,

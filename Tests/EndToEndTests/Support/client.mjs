@@ -1,8 +1,9 @@
-// Uses holdfast.js in Node: node client.mjs MODULE BASE TRANSPORT
+// Uses holdfast.js in Node, and without the global crypto, as in Node 18: node client.mjs MODULE BASE TRANSPORT
 // Publishes, subscribes, prints what comes, and ends by itself once all is closed.
 import { pathToFileURL } from "node:url";
 
 const [module, base, transport] = process.argv.slice(2);
+delete globalThis.crypto;
 const { leave, publish, subscribe } = await import(pathToFileURL(module));
 const options = { base, transport };
 

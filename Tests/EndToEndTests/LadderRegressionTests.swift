@@ -99,9 +99,13 @@ import Testing
         try HoldfastServer.with(settings) { server in
             let text = String(repeating: "x", count: 20_000)
             for _ in 1...50 { try server.publish("news", text) }
-            let peers = try (0..<4).map { _ in
+            let peers = try (1...4).map { number in
                 let peer = try server.peer(receiveBuffer: 4096)
                 try peer.send(events("/push/news?since=first&subscriber=\(Self.id)"))
+                // In this order, whatever order the sockets become readable in.
+                try waitUntil("it has come") {
+                    try server.metrics()["holdfast_holds_total"] == number
+                }
                 return peer
             }
             for peer in peers.prefix(2) {

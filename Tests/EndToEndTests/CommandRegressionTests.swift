@@ -87,6 +87,43 @@ import Testing
         }
     }
 
+    @Test func `a killed sub left temporary files beside its cursor file`() throws {
+        try with { server in
+            let directory = try server.directory.makeDirectory("cursors")
+            let file = directory + "/seen"
+            for round in 1...10 {
+                for _ in 0..<20 { try server.publish("a", "x") }
+                let sub = try server.start(
+                    ["sub", "a", "--since", "first", "--cursor-file", file],
+                    output: .pipe
+                )
+                for _ in 0...round { _ = try #require(try sub.readLine()) }
+                sub.signal(SIGKILL)
+                _ = try sub.wait()
+            }
+            #expect(try server.shell("ls -A '\(directory)'").output == "seen\n")
+            try server.publish("a", "last")
+            let next = try server.command("sub", "a", "--cursor-file", file, "--count", "1")
+            #expect(next.exit == .exited(0) && next.error.isEmpty)
+        }
+    }
+
+    @Test func `a cursor file is overwritten in place, blanks and all`() throws {
+        try with { server in
+            let first = try server.publish("a", "1")
+            try server.publish("a", "2")
+            let file = try server.directory.write(
+                first + String(repeating: " ", count: 40) + "\n",
+                to: "cursor"
+            )
+            for expected in ["2", "3"] {
+                if expected == "3" { try server.publish("a", "3") }
+                let command = "sub a --cursor-file '\(file)' --count 1 --format raw"
+                #expect(try server.shell("\"$HOLDFAST\" \(command)").output == expected + "\n")
+            }
+        }
+    }
+
     // MARK: status and top
 
     @Test(arguments: [["status"], ["channels"], ["top", "--count", "1"]])

@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Channels
-internal import Foundation
 internal import Glibc
 
 /// `holdfast sub`: follows channels from the command line.
@@ -118,33 +117,27 @@ struct Sub: ParsableCommand {
 
     // MARK: Cursor file
 
-    /// Where the last run ended; `--since` for a first one, which finds no file, or an empty one that somebody made.
+    /// Where the last run ended; `--since` for a first one.
     private func start() throws -> String {
-        guard let cursorFile, FileManager.default.fileExists(atPath: cursorFile) else {
-            return since
-        }
-        // Anything but a cursor would become other words of the command.
-        let data = FileManager.default.contents(atPath: cursorFile)
-        let kept = data.flatMap { String(validating: $0, as: UTF8.self) }?
-            .trimmingCharacters(in: .whitespacesAndNewlines)
-        guard let kept, kept.isEmpty || Cursor(kept) != nil else {
+        guard let cursorFile else { return since }
+        switch CursorFile(path: cursorFile).read() {
+        case .none: return since
+        case .cursor(let cursor): return cursor.description
+        case .unusable(let why):
             StandardError.write(
-                "holdfast: \(cursorFile) \(data == nil ? "cannot be read" : "does not hold a cursor"); remove it to begin "
-                    + "with --since, or name another --cursor-file"
+                "holdfast: \(cursorFile) \(why); remove it to begin with --since, or name another "
+                    + "--cursor-file"
             )
             throw ExitCode(EX_CONFIG)
         }
-        return kept.isEmpty ? since : kept
     }
 
     private func keep(_ cursor: String) throws {
         guard let cursorFile else { return }
-        // Whole or not at all: by another name first.
         do {
-            try Data((cursor + "\n").utf8)
-                .write(to: URL(fileURLWithPath: cursorFile), options: .atomic)
+            try CursorFile(path: cursorFile).keep(cursor)
         } catch {
-            throw BusClientError.broken("cannot write \(cursorFile): \(error.localizedDescription)")
+            throw BusClientError.broken("\(error)")
         }
     }
 

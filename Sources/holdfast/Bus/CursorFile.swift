@@ -1,0 +1,54 @@
+internal import Channels
+internal import Glibc
+internal import Reactor
+
+/// The file in which `holdfast sub` keeps how far it is.
+///
+/// The cursor is written over the one before, always as 64 bytes in one call: a file of another name that is renamed
+/// would stay behind whenever the program is killed in between, and would need room on a full disk.
+struct CursorFile {
+    /// Longer than any cursor and its line end.
+    private static let byteCount = 64
+
+    let path: String
+
+    enum Content {
+        /// There is no file, or an empty one that somebody made.
+        case none
+        case cursor(Cursor)
+        /// Why it can't be gone on from.
+        case unusable(String)
+    }
+
+    func read() -> Content {
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else {
+            return errno == ENOENT ? .none : .unusable("cannot be read")
+        }
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 2 * Self.byteCount)
+        let count = unsafe Glibc.read(file, &buffer, buffer.count)
+        guard count >= 0 else { return .unusable("cannot be read") }
+        let isBlank: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
+        let text = Array(buffer[..<count].drop(while: isBlank))
+        let trimmed = text.prefix((text.lastIndex { !isBlank($0) } ?? -1) + 1)
+        if trimmed.isEmpty { return .none }
+        // Anything but a cursor would become other words of the command.
+        guard count < buffer.count, let text = String(validating: trimmed, as: UTF8.self),
+            let cursor = Cursor(text)
+        else { return .unusable("does not hold a cursor") }
+        return .cursor(cursor)
+    }
+
+    func keep(_ cursor: String) throws(SystemError) {
+        let file = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
+        guard file >= 0 else { throw SystemError("open", on: path, code: errno) }
+        defer { close(file) }
+        var bytes = Array(cursor.utf8)
+        while bytes.count < Self.byteCount - 1 { bytes.append(0x20) }
+        bytes.append(0x0A)
+        guard unsafe pwrite(file, bytes, bytes.count, 0) == bytes.count else {
+            throw SystemError("write", on: path, code: errno)
+        }
+    }
+}

@@ -21,7 +21,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
@@ -44,10 +43,7 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: settings),
         .target(
             name: "Bus",
-            dependencies: [
-                "Channels", "Configuration", "CLinux", "CSQLite",
-                .product(name: "GRDB", package: "GRDB.swift"),
-            ],
+            dependencies: ["Channels", "Configuration", "CLinux", "CSQLite"],
             swiftSettings: settings
         ),
         .target(
@@ -109,7 +105,6 @@ let package = Package(
             name: "BusTests",
             dependencies: [
                 "Bus", "BusWriter", "Channels", "Configuration", "CLinux", "CSQLite",
-                .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: common
         ),

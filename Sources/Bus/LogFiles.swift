@@ -1,7 +1,6 @@
 import CLinux
 import Channels
 package import Configuration
-import GRDB
 import Glibc
 
 /// What an administrator does with the log's file, also while processes use it.
@@ -17,12 +16,9 @@ package enum LogFiles {
         guard file >= 0 else { throw BusDirectory.problem("make", path) }
         close(file)
         do {
-            var configuration = GRDB.Configuration()
-            configuration.readonly = true
-            let log = try DatabaseQueue(path: source, configuration: configuration)
-            let copy = try DatabaseQueue(path: path)
-            try log.backup(to: copy)
-            try copy.close()
+            let log = try Database(path: source, .readOnly)
+            log.waitForLocks(milliseconds: 5000)
+            try log.backUp(to: Database(path: path, .readWrite))
         } catch {
             _ = unsafe unlink(path)
             throw error

@@ -1,12 +1,11 @@
 import Channels
 import Configuration
-import GRDB
 
 /// The reader's queries: stretches of the log for some channels, always with a limit and read out completely.
 struct LogHistory {
     let reading: LogReading
-    let begin: Statement
-    let end: Statement
+    let begin: Query
+    let end: Query
     private let after: Query
     private let newest: Query
     private let firstAfter: Query
@@ -16,8 +15,8 @@ struct LogHistory {
 
     init(_ database: Database) throws {
         reading = try LogReading(database)
-        begin = try database.makeStatement(sql: "BEGIN")
-        end = try database.makeStatement(sql: "COMMIT")
+        begin = try Query(database, "BEGIN")
+        end = try Query(database, "COMMIT")
         let live = "kept > ? AND (expires IS NULL OR expires > ?)"
         after = try Query(
             database,

@@ -1,7 +1,6 @@
 import CLinux
 import Channels
 import Configuration
-import GRDB
 import Synchronization
 
 /// The reader thread: follows what other processes commit, and reads history.
@@ -54,8 +53,8 @@ final class LogReader {
             if generation != position.generation { try open(opened, position.generation) }
             guard let connection, let history else { return }
             try connection.use { database in
-                try history.begin.execute()
-                defer { if database.isInsideTransaction { try? history.end.execute() } }
+                try history.begin.run()
+                defer { if database.isInsideTransaction { try? history.end.run() } }
                 try read(history, opened, position)
             }
         } catch {

@@ -1,6 +1,5 @@
 import Channels
 import Configuration
-import GRDB
 
 /// What the writer and the reader read in the same way, each on its own connection and inside a transaction.
 struct LogReading {

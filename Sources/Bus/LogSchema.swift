@@ -1,5 +1,4 @@
 import Channels
-import GRDB
 
 /// The tables, and the one row that says where the log stands.
 enum LogSchema {
@@ -64,24 +63,18 @@ enum LogSchema {
 
     /// Makes the tables in an empty file; says why another program's or a newer file can't be used.
     static func prepare(_ database: Database) throws {
-        let application = try Int64.fetchOne(database, sql: "PRAGMA application_id") ?? 0
-        let version = try Int64.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-        let tables = try Int64.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+        let application = try database.fetchInteger("PRAGMA application_id") ?? 0
+        let version = try database.fetchInteger("PRAGMA user_version") ?? 0
+        let tables = try database.fetchInteger("SELECT count(*) FROM sqlite_master") ?? 0
         if tables == 0 {
-            try database.inTransaction(.immediate) {
-                try database.execute(sql: sql)
-                return .commit
-            }
+            try database.inTransaction { try database.execute(sql) }
         } else if application != Self.application {
             throw LogProblem(
                 "log.sqlite is a database of another program; move it away or set [bus] directory"
             )
         } else if version == 1 {
             // Processes of that version that still run are not disturbed by a table they do not know.
-            try database.inTransaction(.immediate) {
-                try database.execute(sql: sinceVersion1)
-                return .commit
-            }
+            try database.inTransaction { try database.execute(sinceVersion1) }
         } else if version != Self.version {
             throw LogProblem(
                 "log.sqlite has format \(version), this holdfast knows format \(Self.version); "

@@ -1,6 +1,5 @@
 import Channels
 import Configuration
-import GRDB
 
 /// The times of one turn.
 struct LogTime {
@@ -57,20 +56,20 @@ final class LogStore {
     /// Runs the body in one immediate transaction that ends committed, or as if nothing had been.
     func transaction<T>(_ time: LogTime, _ body: () throws -> T) throws -> T {
         try connection.use { database in
-            try writing.begin.execute()
+            try writing.begin.run()
             do {
                 forget()
                 state = try reading.state()
                 let before = state
                 let result = try body()
                 try writeBack(time, before: before)
-                try writing.commit.execute()
+                try writing.commit.run()
                 touched.removeAll(keepingCapacity: true)
                 return result
             } catch {
                 forget()
                 // SQLite itself may have rolled back, as it does on a full disk.
-                if database.isInsideTransaction { try writing.rollback.execute() }
+                if database.isInsideTransaction { try writing.rollback.run() }
                 throw error
             }
         }
@@ -138,32 +137,17 @@ final class LogStore {
         try writing.pruneEpochs.run()
     }
 
-    enum Checkpoint { case passive, restart, truncate }
-
     /// Under the gate, outside of transactions. False where readers kept it from being complete.
-    func checkpoint(_ kind: Checkpoint) throws -> Bool {
-        try connection.use { database in
-            let mode: Database.CheckpointMode =
-                switch kind {
-                case .passive: .passive
-                case .restart: .restart
-                case .truncate: .truncate
-                }
-            do {
-                let result = try database.checkpoint(mode)
-                return result.walFrameCount == result.checkpointedFrameCount
-            } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
-                return false
-            }
-        }
+    func checkpoint(_ kind: Database.Checkpoint) throws -> Bool {
+        try connection.use { try $0.checkpoint(kind) }
     }
 
     /// Pages inside the file that hold nothing, and pages it may still grow by.
     func room() throws -> (free: Int64, growth: Int64) {
         try connection.use { database in
-            let free = try Int64.fetchOne(database, sql: "PRAGMA freelist_count") ?? 0
-            let pages = try Int64.fetchOne(database, sql: "PRAGMA page_count") ?? 0
-            let limit = try Int64.fetchOne(database, sql: "PRAGMA max_page_count") ?? 0
+            let free = try database.fetchInteger("PRAGMA freelist_count") ?? 0
+            let pages = try database.fetchInteger("PRAGMA page_count") ?? 0
+            let limit = try database.fetchInteger("PRAGMA max_page_count") ?? 0
             return (free, max(0, limit - pages))
         }
     }
@@ -173,18 +157,18 @@ final class LogStore {
         try connection.use { database in
             let limit: Int64
             if let pages {
-                limit = pages + (try Int64.fetchOne(database, sql: "PRAGMA page_count") ?? 0)
+                limit = pages + (try database.fetchInteger("PRAGMA page_count") ?? 0)
             } else {
                 limit = connection.maximumPages
             }
-            try database.execute(sql: "PRAGMA max_page_count = \(limit)")
+            try database.execute("PRAGMA max_page_count = \(limit)")
         }
     }
 
     /// Whether the file's structure holds; reads all of it.
     func isSound() throws -> Bool {
         try connection.use { database in
-            try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok"
+            try database.fetchText("PRAGMA quick_check(1)") == "ok"
         }
     }
 }

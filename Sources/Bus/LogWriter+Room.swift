@@ -1,6 +1,5 @@
 import CLinux
 import Configuration
-import GRDB
 
 /// What the writer does against a write-ahead log that grows and a disk that is full.
 extension LogWriter {

@@ -1,7 +1,7 @@
 import CLinux
+import CSQLite
 import Channels
 import Configuration
-import GRDB
 
 /// The writer thread: the only one of the process to take the gate.
 ///
@@ -251,9 +251,8 @@ final class LogWriter {
             switch error {
             case let problem as LogProblem: problem.description
             case let error as DatabaseError:
-                "cannot use \(shared.settings.directory)/log.sqlite: "
-                    + "\(error.message ?? "SQLite error") (\(error.extendedResultCode.rawValue))"
-                    + (error.resultCode == .SQLITE_READONLY || error.resultCode == .SQLITE_CANTOPEN
+                "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
+                    + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
                         ? "; the directory and its files must be writable for this process" : "")
             default: "cannot use the log: \(error)"
             }

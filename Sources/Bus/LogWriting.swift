@@ -1,10 +1,8 @@
-import GRDB
-
 /// The writer's prepared statements.
 struct LogWriting {
-    let begin: Statement
-    let commit: Statement
-    let rollback: Statement
+    let begin: Query
+    let commit: Query
+    let rollback: Query
 
     let updateState: Query
     let insertEpoch: Query
@@ -39,9 +37,9 @@ struct LogWriting {
 
     init(_ database: Database) throws {
         func query(_ sql: String) throws -> Query { try Query(database, sql) }
-        begin = try database.makeStatement(sql: "BEGIN IMMEDIATE")
-        commit = try database.makeStatement(sql: "COMMIT")
-        rollback = try database.makeStatement(sql: "ROLLBACK")
+        begin = try query("BEGIN IMMEDIATE")
+        commit = try query("COMMIT")
+        rollback = try query("ROLLBACK")
 
         updateState = try query(
             """

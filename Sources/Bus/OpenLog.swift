@@ -1,7 +1,7 @@
 import CLinux
+import CSQLite
 import Channels
 import Configuration
-import GRDB
 import Glibc
 
 /// The writer's hold on one incarnation of the log: directory, wake page and file, as they were when opened.
@@ -50,14 +50,14 @@ final class OpenLog {
         do {
             let store = try openStore(directory, witness, shared)
             if suspect, try !store.isSound() {
-                throw DatabaseError(resultCode: .SQLITE_CORRUPT)
+                throw DatabaseError(SQLITE_CORRUPT)
             }
             return try begin(directory, page, witness, store, shared, given)
         } catch let error as DatabaseError where error.isDamage {
             let name = try setAside(directory, shared)
             shared.deliver(
                 .notice(
-                    "log.sqlite is damaged (\(error.message ?? "\(error.resultCode)")): it was kept as \(name), "
+                    "log.sqlite is damaged (\(error.message)): it was kept as \(name), "
                         + "and a new log begins; subscribers are told of the gap"
                 )
             )
@@ -230,13 +230,13 @@ final class OpenLog {
 extension DatabaseError {
     /// The file's content is wrong, as opposed to a disk that is full or does not answer.
     var isDamage: Bool {
-        resultCode == .SQLITE_CORRUPT || resultCode == .SQLITE_NOTADB
+        code == SQLITE_CORRUPT || code == SQLITE_NOTADB
     }
 
-    /// There was no room, in the file or on the disk; SQLite says some of it as input/output errors.
+    /// There was no room, in the file or on the disk. SQLite says some of it as input/output errors, which have many
+    /// other causes, against which making room is no help.
     var isFull: Bool {
-        resultCode == .SQLITE_FULL || extendedResultCode == .SQLITE_IOERR_WRITE
-            || extendedResultCode == .SQLITE_IOERR_SHMSIZE
+        code == SQLITE_FULL || [ENOSPC, EDQUOT, EFBIG].contains(systemError)
     }
 }
 

@@ -1,18 +1,20 @@
 import CSQLite
-import GRDB
 
 /// A prepared statement of the log's connection, for the thread that owns the connection only.
 ///
-/// GRDB opens the connection, compiles and keeps the statement; values go in and out without GRDB's boxes here,
-/// because appending and reading messages is the hot path and its bodies are plain bytes. Every use begins with
-/// `bind` (which also resets) and takes rows while `step` says so.
-struct Query {
-    private let statement: Statement
-    private var handle: OpaquePointer { unsafe statement.sqliteStatement }
+/// Every use begins with `bind` (which also resets) and takes rows while `step` says so.
+@safe final class Query {
+    // Keeps the connection open.
+    private let database: Database
+    // Prepared until deinit.
+    private let handle: OpaquePointer
 
-    init(_ database: Database, _ sql: String) throws {
-        statement = try database.makeStatement(sql: sql)
+    init(_ database: Database, _ sql: String) throws(DatabaseError) {
+        self.database = database
+        unsafe handle = try database.prepare(sql)
     }
+
+    deinit { unsafe sqlite3_finalize(handle) }
 
     enum Value {
         case null
@@ -26,7 +28,7 @@ struct Query {
     }
 
     /// Makes the statement ready to be stepped with these values, in the order of its question marks.
-    func bind(_ values: Value...) throws {
+    func bind(_ values: Value...) throws(DatabaseError) {
         unsafe sqlite3_reset(handle)
         // SQLITE_TRANSIENT: SQLite makes its own copy.
         let copy = unsafe unsafeBitCast(-1, to: sqlite3_destructor_type.self)
@@ -61,12 +63,12 @@ struct Query {
                             )
                         }
                 }
-            if code != SQLITE_OK { throw failure(code) }
+            if code != SQLITE_OK { throw database.failure(code) }
         }
     }
 
     /// Goes to the next row; false at the end, after which the statement holds no lock any more.
-    func step() throws -> Bool {
+    func step() throws(DatabaseError) -> Bool {
         let code = unsafe sqlite3_step(handle)
         switch code {
         case SQLITE_ROW: return true
@@ -75,12 +77,12 @@ struct Query {
             return false
         default:
             unsafe sqlite3_reset(handle)
-            throw failure(code)
+            throw database.failure(code)
         }
     }
 
     /// Binds and steps to the end, for statements without rows or with rows nobody wants.
-    func run() throws {
+    func run() throws(DatabaseError) {
         while try step() {}
     }
 
@@ -108,15 +110,5 @@ struct Query {
         guard let start = unsafe sqlite3_column_blob(handle, column) else { return [] }
         let count = Int(unsafe sqlite3_column_bytes(handle, column))
         return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count))
-    }
-
-    private func failure(_ code: Int32) -> DatabaseError {
-        let connection = unsafe sqlite3_db_handle(handle)
-        let message = unsafe String(cString: sqlite3_errmsg(connection))
-        return DatabaseError(
-            resultCode: ResultCode(rawValue: code),
-            message: message,
-            sql: statement.sql
-        )
     }
 }

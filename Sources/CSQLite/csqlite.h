@@ -1,4 +1,4 @@
-// The one call that GRDB does not offer and that Swift cannot import, because it is variadic.
+// SQLite, and the one call of it that Swift cannot import, because it is variadic.
 #ifndef HOLDFAST_CSQLITE_H
 #define HOLDFAST_CSQLITE_H
 

@@ -1,6 +1,5 @@
 import Channels
 import Configuration
-import GRDB
 import Testing
 
 @testable import Bus
@@ -18,9 +17,9 @@ import Testing
         let probe = LogProbe(settings)
         let path = settings.directory + "/log.sqlite"
         let connection = try LogConnection(path: path, settings: settings, readOnly: false)
-        let found = try connection.use { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
-        #expect(found == level)
-        let journal = try connection.use { try String.fetchOne($0, sql: "PRAGMA journal_mode") }
+        let found = try connection.use { try $0.fetchInteger("PRAGMA synchronous") }
+        #expect(found == Int64(level))
+        let journal = try connection.use { try $0.fetchText("PRAGMA journal_mode") }
         #expect(journal == "wal")
         probe.stop()
     }

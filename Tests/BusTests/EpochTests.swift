@@ -2,7 +2,6 @@ import Bus
 import Channels
 import Configuration
 import Foundation
-import GRDB
 import Testing
 
 @Suite struct EpochTests {
@@ -264,8 +263,7 @@ import Testing
         let probe = LogProbe(settings(directory))
         probe.append(draft("a", "1"))
         // What a log that lost its state row looks like to the next commit.
-        let queue = try DatabaseQueue(path: bus(directory) + "/log.sqlite")
-        try queue.write { try $0.execute(sql: "DELETE FROM state") }
+        try execute("DELETE FROM state", bus(directory))
         #expect(probe.append(draft("a", "2")) == .unavailable)
         probe.wait("said") { $0.unavailable.contains { $0.contains("state row") } }
         probe.stop()

@@ -1,0 +1,180 @@
+import CSQLite
+
+/// A connection to an SQLite file, used by one thread at a time.
+///
+/// Only what the log needs of SQLite. Nothing here has a thread, a queue or a descriptor besides SQLite's own, so
+/// that opening and closing need nothing that may not be had where descriptors or threads have run out. It closes
+/// when its last `Query` is gone with it.
+@safe final class Database {
+    enum Access { case readOnly, readWrite, create }
+
+    // Open until deinit.
+    private let connection: OpaquePointer
+    /// Where SQLite's commit hook notes the size of the write-ahead log, on the connection's thread.
+    private let walFrames: UnsafeMutablePointer<Int32>
+
+    init(path: String, _ access: Access) throws(DatabaseError) {
+        let mode =
+            switch access {
+            case .readOnly: SQLITE_OPEN_READONLY
+            case .readWrite: SQLITE_OPEN_READWRITE
+            case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+            }
+        var opened: OpaquePointer?
+        let code = unsafe sqlite3_open_v2(path, &opened, mode | SQLITE_OPEN_NOMUTEX, nil)
+        guard let connection = unsafe opened, code == SQLITE_OK else {
+            // It is to be closed even where opening it failed.
+            defer { unsafe sqlite3_close(opened) }
+            throw unsafe DatabaseError(code, on: opened)
+        }
+        unsafe self.connection = connection
+        unsafe walFrames = .allocate(capacity: 1)
+        unsafe walFrames.initialize(to: 0)
+        unsafe sqlite3_extended_result_codes(connection, 1)
+    }
+
+    deinit {
+        unsafe sqlite3_close(connection)
+        unsafe walFrames.deallocate()
+    }
+
+    // MARK: Statements
+
+    /// Runs statements to their ends; rows are passed over.
+    func execute(_ sql: String) throws(DatabaseError) {
+        let code = unsafe sqlite3_exec(connection, sql, nil, nil, nil)
+        if code != SQLITE_OK { throw failure(code) }
+    }
+
+    /// The first column of the first row; nil where there is no row.
+    func fetchInteger(_ sql: String) throws(DatabaseError) -> Int64? {
+        let query = try Query(self, sql)
+        defer { query.finish() }
+        return try query.step() ? query.integer(0) : nil
+    }
+
+    func fetchText(_ sql: String) throws(DatabaseError) -> String? {
+        let query = try Query(self, sql)
+        defer { query.finish() }
+        return try query.step() ? query.optionalText(0) : nil
+    }
+
+    /// A prepared statement, for `Query`, which finalizes it.
+    func prepare(_ sql: String) throws(DatabaseError) -> OpaquePointer {
+        var statement: OpaquePointer?
+        let code = unsafe sqlite3_prepare_v3(
+            connection,
+            sql,
+            -1,
+            UInt32(SQLITE_PREPARE_PERSISTENT),
+            &statement,
+            nil
+        )
+        guard let statement = unsafe statement, code == SQLITE_OK else { throw failure(code) }
+        return unsafe statement
+    }
+
+    /// The body's changes are committed all or not at all.
+    func inTransaction(_ body: () throws -> Void) throws {
+        try execute("BEGIN IMMEDIATE")
+        do {
+            try body()
+            try execute("COMMIT")
+        } catch {
+            if isInsideTransaction { try? execute("ROLLBACK") }
+            throw error
+        }
+    }
+
+    /// SQLite ends some transactions by itself, as on a full disk.
+    var isInsideTransaction: Bool { unsafe sqlite3_get_autocommit(connection) == 0 }
+
+    /// Of the call that just failed.
+    func failure(_ code: Int32) -> DatabaseError { unsafe DatabaseError(code, on: connection) }
+
+    // MARK: The connection
+
+    /// How long a statement waits for other connections' locks.
+    func waitForLocks(milliseconds: Int32) { unsafe sqlite3_busy_timeout(connection, milliseconds) }
+
+    func leaveWriteAheadLogOnClosing() throws(DatabaseError) {
+        let code = unsafe csqlite_no_checkpoint_on_close(connection)
+        if code != SQLITE_OK { throw failure(code) }
+    }
+
+    /// From now on `writeAheadFrames` is told.
+    func countWriteAheadFrames() {
+        _ = unsafe sqlite3_wal_hook(
+            connection,
+            { context, _, _, frames in
+                unsafe context?.assumingMemoryBound(to: Int32.self).pointee = frames
+                return SQLITE_OK
+            },
+            walFrames
+        )
+    }
+
+    /// Pages in the write-ahead log after the newest commit of this connection.
+    var writeAheadFrames: Int { Int(unsafe walFrames.pointee) }
+
+    enum Checkpoint { case passive, restart, truncate }
+
+    /// Copies the write-ahead log into the file; false where other connections kept it from being complete.
+    func checkpoint(_ kind: Checkpoint) throws(DatabaseError) -> Bool {
+        let mode =
+            switch kind {
+            case .passive: SQLITE_CHECKPOINT_PASSIVE
+            case .restart: SQLITE_CHECKPOINT_RESTART
+            case .truncate: SQLITE_CHECKPOINT_TRUNCATE
+            }
+        var frames: Int32 = 0
+        var copied: Int32 = 0
+        let code = unsafe sqlite3_wal_checkpoint_v2(connection, nil, mode, &frames, &copied)
+        if code & 0xff == SQLITE_BUSY { return false }
+        if code != SQLITE_OK { throw failure(code) }
+        return frames == copied
+    }
+
+    /// Writes all of it, as of one moment, over the other.
+    func backUp(to other: Database) throws(DatabaseError) {
+        guard let backup = unsafe sqlite3_backup_init(other.connection, "main", connection, "main")
+        else { throw other.failure(SQLITE_ERROR) }
+        unsafe sqlite3_backup_step(backup, -1)
+        let code = unsafe sqlite3_backup_finish(backup)
+        // Either side's failure is noted on the one that is written to.
+        if code != SQLITE_OK { throw other.failure(code) }
+    }
+}
+
+/// What SQLite could not do, and why.
+struct DatabaseError: Error, CustomStringConvertible {
+    /// With the details in the bits above the lowest eight.
+    let extendedCode: Int32
+    /// The system's own errno where a system call failed, else 0.
+    let systemError: Int32
+    let message: String
+
+    var code: Int32 { extendedCode & 0xff }
+
+    init(_ extendedCode: Int32, systemError: Int32 = 0, message: String? = nil) {
+        self.extendedCode = extendedCode
+        self.systemError = systemError
+        self.message = unsafe message ?? String(cString: sqlite3_errstr(extendedCode))
+    }
+
+    fileprivate init(_ code: Int32, on connection: OpaquePointer?) {
+        guard let connection = unsafe connection else {
+            self.init(code)
+            return
+        }
+        // SQLite keeps the errno of the newest failure for good, and looks at it for these two codes only.
+        let fromSystem = code & 0xff == SQLITE_IOERR || code & 0xff == SQLITE_CANTOPEN
+        unsafe self.init(
+            code,
+            systemError: fromSystem ? sqlite3_system_errno(connection) : 0,
+            message: String(cString: sqlite3_errmsg(connection))
+        )
+    }
+
+    var description: String { "\(message) (\(extendedCode))" }
+}

@@ -24,7 +24,7 @@
 #                                  and routing-layer
 #   /run/holdfast/holdfast.sock    all but routing-layer where holdfast listens
 #                                  and cgi
-#   /run/holdfast/bus.sock         ini                   the bus socket
+#   /run/holdfast-bus/bus.sock     ini                   the bus socket
 #   /var/lib/holdfast              ini                   where the log is
 #   group = www-data               ini                   group = own
 #   /usr/lib/cgi-bin/holdfast.cgi  cgi/*                 the binary, or a link to it

@@ -22,37 +22,26 @@ import Glibc
     /// - Parameter room: bytes it should hold; the system may allow less.
     package init(_ settings: PipeSettings, room: Int) throws(ServingProblem) {
         path = settings.path
+        if unsafe mkfifo(path, 0o600) != 0, errno != EEXIST {
+            throw Self.problem("make the pipe", path)
+        }
+        // Before it is opened, which may do things to what is no pipe; and what was opened is looked at itself.
         var info = stat()
-        let isNew = unsafe mkfifo(path, 0o600) == 0
-        if !isNew, errno != EEXIST { throw Self.problem("make the pipe", path) }
         guard unsafe lstat(path, &info) == 0 else { throw Self.problem("look at", path) }
-        guard info.st_mode & S_IFMT == S_IFIFO else {
-            throw ServingProblem(
-                description: "\(path) is not a named pipe; move it away, or see [pipe \(path)]"
-            )
-        }
-        if isNew {
-            if let name = settings.group {
-                guard let group = BusDirectory.groupNumber(name) else {
-                    throw ServingProblem(
-                        description: "[pipe \(path)] group = \(name): there is no such group"
-                    )
-                }
-                guard unsafe chown(path, uid_t.max, group) == 0 else {
-                    throw Self.problem("give to the group \(name)", path)
-                }
-            }
-            guard unsafe chmod(path, settings.mode) == 0 else {
-                throw Self.problem("set the mode of", path)
-            }
-        }
+        try Self.refuseOthers(info, path)
         let opened = unsafe open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
         guard opened >= 0 else { throw Self.problem("open", path) }
         var ends: [Int32] = [-1, -1]
-        guard let found = FileIdentity(descriptor: opened), unsafe clinux_pipe(&ends) == 0 else {
-            let problem = Self.problem("open", path)
+        let found: FileIdentity
+        do throws(ServingProblem) {
+            guard unsafe fstat(opened, &info) == 0, let identity = FileIdentity(descriptor: opened)
+            else { throw Self.problem("look at", path) }
+            found = identity
+            try Self.adopt(opened, info, settings)
+            guard unsafe clinux_pipe(&ends) == 0 else { throw Self.problem("open", path) }
+        } catch {
             close(opened)
-            throw problem
+            throw error
         }
         (descriptor, identity, copy) = (opened, found, (ends[0], ends[1]))
         // Without privileges at most /proc/sys/fs/pipe-max-size; what it is then is what counts.
@@ -63,6 +52,62 @@ import Glibc
         // A write that does not fit into the last page begins a new one: half of each may stay empty.
         capacity = Int(size) / 2
         unsafe buffer = .allocate(byteCount: Int(size), alignment: 16)
+    }
+
+    /// Whoever owns a pipe may let others in, who take lines away and publish what they like.
+    private static func refuseOthers(_ info: stat, _ path: String) throws(ServingProblem) {
+        guard info.st_mode & S_IFMT == S_IFIFO else {
+            throw ServingProblem(
+                description: "\(path) is not a named pipe; move it away, or see [pipe \(path)]"
+            )
+        }
+        guard info.st_uid == geteuid() || info.st_uid == 0 else {
+            throw ServingProblem(
+                description: "the pipe \(path) belongs to user \(info.st_uid), and neither to "
+                    + "holdfast's own user \(geteuid()) nor to root: remove it, and holdfast makes its own"
+            )
+        }
+    }
+
+    /// Gives a pipe of our own the mode and the group that the ini file says, whoever made it; one of root's must let in
+    /// nobody else.
+    private static func adopt(
+        _ opened: Int32,
+        _ info: stat,
+        _ settings: PipeSettings
+    ) throws(ServingProblem) {
+        let path = settings.path
+        try refuseOthers(info, path)
+        guard info.st_uid == geteuid() else {
+            guard info.st_mode & 0o077 & ~settings.mode == 0 else {
+                let mode = String(info.st_mode & 0o777, radix: 8)
+                let most = String(settings.mode, radix: 8)
+                throw ServingProblem(
+                    description:
+                        "the pipe \(path) has the mode 0\(mode), which lets in more than mode = 0\(most) "
+                        + "of [pipe \(path)]: chmod it, or change that"
+                )
+            }
+            return
+        }
+        var group = getegid()
+        if let name = settings.group {
+            guard let number = BusDirectory.groupNumber(name) else {
+                throw ServingProblem(
+                    description: "[pipe \(path)] group = \(name): there is no such group"
+                )
+            }
+            group = number
+        }
+        // The new group never has what was meant for the old one.
+        if info.st_gid != group {
+            guard fchmod(opened, 0o600) == 0, fchown(opened, uid_t.max, group) == 0 else {
+                throw problem("give to the group \(settings.group ?? "\(group)")", path)
+            }
+        } else if info.st_mode & 0o7777 == settings.mode {
+            return
+        }
+        guard fchmod(opened, settings.mode) == 0 else { throw problem("set the mode of", path) }
     }
 
     deinit {

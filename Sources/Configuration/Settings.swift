@@ -64,7 +64,7 @@ package struct BusSettings: Equatable, Sendable {
     package var directory = "/var/lib/holdfast"
     package var group: String?
     /// The Unix socket on which local programs publish and subscribe; nil: none.
-    package var socket: String? = "/run/holdfast/bus.sock"
+    package var socket: String? = "/run/holdfast-bus/bus.sock"
     /// Its permission bits, at most 0o660.
     package var socketMode: UInt32 = 0o660
     /// Its group; nil: the process's own.

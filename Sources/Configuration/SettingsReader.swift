@@ -116,7 +116,7 @@ struct SettingsReader {
             report(
                 section.line,
                 section.argument == nil
-                    ? "section [pipe] lacks its path; as in [pipe /run/holdfast/bus.pipe]"
+                    ? "section [pipe] lacks its path; as in [pipe /run/holdfast-bus/bus.pipe]"
                     : "path '\(shown(pipe.path))' \(error.wrong); allowed: an absolute path of at most 1024 bytes"
             )
         }

@@ -50,6 +50,7 @@ package final class Listener {
                 path: text,
                 mode: settings.mode,
                 group: settings.group,
+                isOfDirectory: true,
                 key: Self.key
             )
             socket = try Self.unix(place)
@@ -65,6 +66,7 @@ package final class Listener {
                 path: text,
                 mode: settings.socketMode,
                 group: settings.socketGroup,
+                isOfDirectory: false,
                 key: "socket in [bus]"
             )
         )
@@ -85,6 +87,8 @@ package final class Listener {
         let path: String
         let mode: UInt32
         let group: String?
+        /// Without a group of its own it keeps the one that its directory has given it; else it gets the process's.
+        let isOfDirectory: Bool
         let key: String
     }
 
@@ -241,6 +245,8 @@ package final class Listener {
             guard unsafe chown(path, uid_t.max, group) == 0 else {
                 throw .system(SystemError("give to the group \(name)", on: path, code: errno))
             }
+        } else if !place.isOfDirectory, unsafe chown(path, uid_t.max, getegid()) != 0 {
+            throw .system(SystemError("give to the process's group", on: path, code: errno))
         }
         guard unsafe chmod(path, place.mode) == 0 else {
             throw .system(SystemError("set the mode of", on: path, code: errno))

@@ -89,8 +89,8 @@ struct ManualTests {
         )
         check(
             SettingsTable.pipe,
-            "[pipe /run/holdfast/bus.pipe]",
-            defaults: PipeSettings(path: "/run/holdfast/bus.pipe"),
+            "[pipe /run/holdfast-bus/bus.pipe]",
+            defaults: PipeSettings(path: "/run/holdfast-bus/bus.pipe"),
             manual
         )
         check(
@@ -133,6 +133,32 @@ struct ManualTests {
         let read = try settings(text)
         #expect(read.fastcgi == FastCGISettings() && read.limits == LimitSettings())
         #expect(read.endpoints.dropFirst() == (try settings(conf("chat.ini"))).endpoints[...])
+    }
+
+    @Test func `who was let in to the bus got at the web servers' socket`() throws {
+        let defaults = Settings()
+        guard case .unix(let web) = defaults.fastcgi.listen, let bus = defaults.bus.socket else {
+            Issue.record("no sockets")
+            return
+        }
+        func directory(_ path: String) -> String {
+            String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        }
+        let (ours, theirs) = (directory(bus), directory(web))
+        #expect(ours != theirs && !ours.hasPrefix(theirs + "/"))
+        let lines = try conf("holdfast.tmpfiles").split(separator: "\n").map {
+            $0.split(separator: " ")
+        }
+        // Only the web server's group gets in to its socket; the bus socket's own mode and group decide.
+        #expect(
+            lines.contains { $0.prefix(5) == ["d", theirs[...], "2750", "holdfast", "www-data"] }
+        )
+        #expect(
+            lines.contains { $0.prefix(5) == ["d", ours[...], "0755", "holdfast", "holdfast"] }
+        )
+        for unit in ["holdfast.service", "holdfast@.service"] {
+            #expect(try conf(unit).contains("ReadWritePaths=\(theirs) \(ours) /var/lib/holdfast\n"))
+        }
     }
 
     @Test func `the chat's file opens the channel and has the classic endpoints`() throws {

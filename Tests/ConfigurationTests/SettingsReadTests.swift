@@ -243,7 +243,7 @@ struct SettingsReadTests {
     }
 
     @Test(arguments: [
-        ("[pipe]", "f:1: section [pipe] lacks its path; as in [pipe /run/holdfast/bus.pipe]"),
+        ("[pipe]", "f:1: section [pipe] lacks its path; as in [pipe /run/holdfast-bus/bus.pipe]"),
         (
             "[pipe bus.pipe]",
             "f:1: path 'bus.pipe' is not an absolute path; allowed: an absolute path of at most 1024 bytes"

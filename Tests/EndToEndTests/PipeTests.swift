@@ -233,6 +233,49 @@ import Testing
         #expect(server.log.contains("\(path) is not a named pipe"))
     }
 
+    @Test func `a pipe of our own that let everybody in was adopted as it was`() throws {
+        let directory = try TestDirectory()
+        let path = directory.file(Self.pipe)
+        #expect(mkfifo(path, 0o600) == 0 && chmod(path, 0o666) == 0)
+        try HoldfastServer.with(HoldfastServer.open + "[pipe \(path)]\n") { _ in
+            var info = stat()
+            #expect(stat(path, &info) == 0)
+            #expect(info.st_mode & 0o7777 == 0o620 && info.st_gid == getegid())
+        }
+    }
+
+    @Test(.enabled(if: Place.isRoot, "needs root, to give a pipe to somebody else"))
+    func `a pipe of somebody else's was adopted without a look at its owner`() throws {
+        let server = try HoldfastServer()
+        let path = server.directory.file(Self.pipe)
+        #expect(mkfifo(path, 0o620) == 0 && chown(path, 65_534, gid_t.max) == 0)
+        try server.writeSettings(HoldfastServer.open + "[pipe \(path)]\n")
+        try server.launch()
+        #expect(try server.process?.wait() == .exited(1))
+        #expect(server.log.contains("\(path) belongs to user 65534"))
+    }
+
+    @Test(
+        .enabled(if: Place.isRoot, "needs root, to make a set-group-ID directory of another group")
+    )
+    func `bus socket and pipes got the group of a set-group-ID directory`() throws {
+        let server = try HoldfastServer()
+        let directory = try server.directory.makeDirectory("run")
+        #expect(chown(directory, 0, 65_534) == 0 && chmod(directory, 0o2755) == 0)
+        let socket = "\(directory)/bus.sock"
+        try server.writeSettings(
+            HoldfastServer.open + "[pipe \(directory)/p]\n",
+            bus: ["socket = \(socket)"]
+        )
+        try server.start()
+        try waitUntil("the bus socket") { Files.exists(socket) }
+        for path in [socket, "\(directory)/p"] {
+            var info = stat()
+            #expect(stat(path, &info) == 0 && info.st_gid == getegid())
+        }
+        try server.finish()
+    }
+
     @Test func `one pipe's refused lines kept those of another out of the log`() throws {
         let directory = try TestDirectory()
         let pipes = ["one", "two"].map { directory.file("\($0).pipe") }

@@ -76,7 +76,7 @@ package final class HoldfastServer {
         var text = Files.text("\(Place.root)/conf/chat.ini")
         for (from, to) in [
             ("/run/holdfast/holdfast.sock", server.address.description),
-            ("/run/holdfast/bus.sock", server.busSocket),
+            ("/run/holdfast-bus/bus.sock", server.busSocket),
             ("/var/lib/holdfast", server.directory.file("bus")),
             (":8081", ":\(ports.second)"), (":8080", ":\(ports.first)"),
         ] {

@@ -1,6 +1,6 @@
 <?php
 // Publishes a value, and prints the newest message and the next: php example.php [SOCKET]
-$bus = stream_socket_client('unix://' . ($argv[1] ?? '/run/holdfast/bus.sock'), $code, $why, 5);
+$bus = stream_socket_client('unix://' . ($argv[1] ?? '/run/holdfast-bus/bus.sock'), $code, $why, 5);
 if (!$bus) exit("no bus: $why\n");
 
 fwrite($bus, 'json news ' . json_encode(['from' => 'PHP', 'n' => 1]) . "\n");

@@ -5,7 +5,7 @@ import sys
 
 bus = socket.socket(socket.AF_UNIX)
 bus.settimeout(60)  # a ping comes every 15 seconds
-bus.connect(sys.argv[1] if len(sys.argv) > 1 else "/run/holdfast/bus.sock")
+bus.connect(sys.argv[1] if len(sys.argv) > 1 else "/run/holdfast-bus/bus.sock")
 lines = bus.makefile("rb")
 
 body = "hello from\nPython".encode()

@@ -1,5 +1,5 @@
 #!/bin/sh
 # Publishes a line of text, and prints the newest message and the next: sh example.sh [SOCKET]
-bus=${1:-/run/holdfast/bus.sock}
+bus=${1:-/run/holdfast-bus/bus.sock}
 printf 'publish news hello from the shell\n' | socat -t 5 - "UNIX-CONNECT:$bus"
 printf 'subscribe news since last:1\n' | socat -t 3600 - "UNIX-CONNECT:$bus" | sed -u 3q

@@ -1,7 +1,7 @@
 <?php
 // Does a job in ten steps and tells how far it is: php progress.php [JOB [SOCKET]]
 $job = $argv[1] ?? '42';
-$bus = stream_socket_client('unix://' . ($argv[2] ?? '/run/holdfast/bus.sock'), $code, $why, 5);
+$bus = stream_socket_client('unix://' . ($argv[2] ?? '/run/holdfast-bus/bus.sock'), $code, $why, 5);
 if (!$bus) exit("no bus: $why\n");
 for ($step = 1; $step <= 10; $step++) {
     usleep(100_000);   // the work

@@ -5,7 +5,7 @@ import sys
 import time
 
 job = sys.argv[1] if len(sys.argv) > 1 else "42"
-path = sys.argv[2] if len(sys.argv) > 2 else "/run/holdfast/bus.sock"
+path = sys.argv[2] if len(sys.argv) > 2 else "/run/holdfast-bus/bus.sock"
 bus = socket.socket(socket.AF_UNIX)
 bus.connect(path)
 answers = bus.makefile("rb")

@@ -4,4 +4,4 @@ job=${1:-42}
 for step in 1 2 3 4 5 6 7 8 9 10; do
     sleep 0.1 # the work
     printf 'json jobs/%s {"done":%d,"of":10}\n' "$job" "$step"
-done | socat -t 5 - "UNIX-CONNECT:${2:-/run/holdfast/bus.sock}"
+done | socat -t 5 - "UNIX-CONNECT:${2:-/run/holdfast-bus/bus.sock}"

@@ -6,7 +6,7 @@ import json
 import socket
 import sys
 
-name, price, path = (sys.argv[1:] + ["/run/holdfast/bus.sock"])[:3]
+name, price, path = (sys.argv[1:] + ["/run/holdfast-bus/bus.sock"])[:3]
 body = json.dumps({"name": name, "price": float(price)}).encode()
 bus = socket.socket(socket.AF_UNIX)
 bus.connect(path)

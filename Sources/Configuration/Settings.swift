@@ -288,6 +288,8 @@ package struct FixedEndpoint: Equatable, Sendable {
         /// The ordinary empty answer of the format.
         case answer
         case noContent = "204"
+        /// An error, with the cursor that an answer would have.
+        case unavailable = "503"
         /// The connection is closed without an answer.
         case close
     }

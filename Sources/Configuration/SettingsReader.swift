@@ -278,15 +278,6 @@ struct SettingsReader {
                     + " channels = NAME"
             )
         }
-        if endpoint.action == .subscribe, endpoint.cursor == .cookie, endpoint.onTimeout == .close {
-            report(
-                [read.lines["cursor"], read.lines["on_timeout"]].compactMap { $0 }.max()
-                    ?? section.line,
-                "cursor = cookie does not go with on_timeout = close: a closed answer carries no"
-                    + " cookie, so messages would be lost; allowed: cursor = query, or"
-                    + " on_timeout = answer or 204"
-            )
-        }
     }
 
     private mutating func checkEndpoints() {

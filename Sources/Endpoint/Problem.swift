@@ -192,6 +192,13 @@ extension Problem {
         retryAfterSeconds: 2
     )
 
+    /// No fault at all: how an endpoint with `on_timeout = 503` says that nothing came.
+    static let nothingNew = Problem(
+        .unavailable,
+        "nothing_new",
+        "No message came while this request waited; ask again."
+    )
+
     /// A bound on waiting requests is reached.
     static let busy = Problem(
         .unavailable,

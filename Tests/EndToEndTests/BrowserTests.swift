@@ -126,6 +126,50 @@ struct BrowserTests {
         }
     }
 
+    /// It asks again from its success handler, and after an error a second later.
+    @Test func `a page from before Holdfast stopped for good at the first empty answer`() throws {
+        try HoldfastServer.withChat(edits: [("wait = 55s", "wait = 1s")]) { holdfast, ports in
+            let pages = "\(Place.root)/Tests/EndToEndTests/Support"
+            let edits = [("root \(Place.root)/conf/classic;", "root \(pages);")]
+            try WebServer.with(.nginx, before: holdfast, ports: ports, edits: edits) { web throws in
+                web.expectsFailures = true
+                let page = try Browser(directory: holdfast.directory)
+                    .open("http://127.0.0.1:\(web.port)/oldchat.html")
+                var said = 0
+                func say(_ count: Int = 1) throws {
+                    for _ in 1...count {
+                        said += 1
+                        let form = ["Content-Type": "application/x-www-form-urlencoded"]
+                        let body = "nick=Ann&message=\(said)"
+                        #expect(try web.post("/pub", body, form).status == 201)
+                    }
+                }
+                /// Each once, and in order.
+                func waitForAll() throws {
+                    let all = (1...said).map { "Ann: \($0)" }.joined(separator: "\n")
+                    try waitUntil("the page shows all \(said)") { try page.text == all }
+                }
+                // Nothing comes before it has been idle for some holds.
+                try waitUntil("it asks again") { try holdfast.metrics().ended("deadline") >= 2 }
+                try say()
+                try waitForAll()
+                for endsWell in [true, false, true] {
+                    try holdfast.waitForHeld(1)
+                    if endsWell { try holdfast.stop() } else { try holdfast.kill() }
+                    try holdfast.start()
+                    // While it waits for its second to be over.
+                    try say(3)
+                    try waitForAll()
+                }
+                try say(250)
+                try waitForAll()
+                try waitUntil("it asks again") { try holdfast.metrics().ended("deadline") >= 1 }
+                try say()
+                try waitForAll()
+            }
+        }
+    }
+
     @Test func `the classic page stopped at a message that was not JSON`() throws {
         try with { browser, web, holdfast in
             let page = try browser.open("http://127.0.0.1:\(web.port)/")

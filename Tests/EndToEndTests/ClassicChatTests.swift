@@ -59,6 +59,39 @@ struct ClassicChatTests {
         }
     }
 
+    /// An error's fields pass every server, and its body, too.
+    @Test(
+        .enabled(if: Tool.usable(.apache, .haproxy, .caddy), "a web server is not installed"),
+        arguments: WebServer.Kind.fastCGI
+    )
+    func `behind any server a wait that ran out is an error with the cookie`(
+        kind: WebServer.Kind
+    ) throws {
+        let settings = """
+            [endpoint /push/sub]
+            action = subscribe
+            channels = chat
+            cursor = cookie
+            format = bare
+            wait = 1s
+            on_timeout = 503
+
+            """
+        try HoldfastServer.with(HoldfastServer.open + settings) { holdfast in
+            try WebServer.with(kind, before: holdfast) { web in
+                let nothing = try web.get("/push/sub")
+                #expect(nothing.status == 503)
+                #expect(try nothing.json["code"] == "nothing_new")
+                let cookie = try #require(nothing["Set-Cookie"]).prefix { $0 != ";" }
+                // What comes while nobody waits.
+                try holdfast.publish("chat", "between two polls")
+                let answer = try web.get("/push/sub", ["Cookie": String(cookie)])
+                #expect(answer.status == 200)
+                #expect(answer.text == "between two polls")
+            }
+        }
+    }
+
     @Test(arguments: WebServer.Kind.usual)
     func `debug tells how many poll`(kind: WebServer.Kind) throws {
         try with(kind) { web, holdfast in

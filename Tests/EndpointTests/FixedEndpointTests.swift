@@ -90,12 +90,11 @@ let classicEndpoints: [FixedEndpoint] = {
     }
 
     @Test(arguments: [
-        (FixedEndpoint.OnTimeout.answer, 204, false), (.noContent, 204, false), (.close, 204, true),
+        (FixedEndpoint.OnTimeout.answer, 204), (.noContent, 204), (.unavailable, 503),
     ])
     func `when the wait of a bare endpoint ran out`(
         onTimeout: FixedEndpoint.OnTimeout,
-        status: Int,
-        closes: Bool
+        status: Int
     ) throws {
         var endpoint = classicEndpoints[0]
         endpoint.onTimeout = onTimeout
@@ -105,8 +104,42 @@ let classicEndpoints: [FixedEndpoint] = {
             epoch: epoch
         )
         #expect(answer.status == status)
-        #expect(answer.closes == closes)
-        #expect(answer.document.isEmpty == closes)
+        #expect(!answer.closes)
+    }
+
+    @Test func `an old page stopped for good at the empty answer, and lost its place at an error`()
+        throws
+    {
+        var endpoint = classicEndpoints[0]
+        endpoint.onTimeout = .unavailable
+        let http = HTTPInterface.open { $0.endpoints = [endpoint] }
+        let poll = try #require(http.poll(.get("/sub")))
+        for answer in [
+            // When the wait ran out; and when it could not even begin.
+            poll.subscription.answer(reading(), epoch: epoch),
+            poll.answer(reading(), epoch: epoch),
+        ] {
+            let reply = try #require(Reply(answer))
+            #expect(reply.status == 503)
+            #expect(reply["Set-Cookie"]?.contains("=k7f2-64; Path=/sub;") == true)
+        }
+    }
+
+    /// A closed connection carries no cookie.
+    @Test func `close with a cookie left a page that had none at the newest, again and again`()
+        throws
+    {
+        var endpoint = classicEndpoints[0]
+        endpoint.onTimeout = .close
+        let http = HTTPInterface.open { $0.endpoints = [endpoint] }
+        let first = try #require(http.poll(.get("/sub")))
+        let reply = Reply(first.subscription.answer(reading(), epoch: epoch))
+        #expect(reply?.status == 503)
+        let cookie = try #require(cookieHeader(reply))
+        #expect(cookie.hasSuffix("=k7f2-64"))
+        let next = try #require(http.poll(.get("/sub", ["HTTP_COOKIE": cookie])))
+        #expect(next.start == .cursor(cursor(0x64)))
+        #expect(next.subscription.answer(reading(), epoch: epoch).closes)
     }
 
     @Test func `a JSON endpoint may say 204 instead of an empty batch`() throws {

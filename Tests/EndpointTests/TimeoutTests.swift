@@ -53,9 +53,37 @@ import Testing
     ) throws {
         let answer = try poll(.close, format, query: query).answer(reading(), epoch: epoch)
         #expect(!answer.closes)
-        #expect(Reply(answer)?.status == (format == .json ? 200 : 204))
+        // Who waits for a message bears no empty answer, also when the wait ends as soon as it begins (SIGTERM).
+        let empty = format == .json ? 200 : 204
+        #expect(Reply(answer)?.status == (query == "wait=5" ? 503 : empty))
         let held = try poll(.close, format).subscription.answer(reading(), epoch: epoch)
         #expect(held.closes && held.document.isEmpty)
+    }
+
+    @Test(arguments: [FixedEndpoint.Format.json, .bare])
+    func `503 instead of an empty answer carries the cursor and swallows no gap`(
+        format: FixedEndpoint.Format
+    ) throws {
+        let poll = try poll(.unavailable, format)
+        #expect(poll.subscription.startingEarly() == nil)
+        for answer in [
+            poll.answer(reading(), epoch: epoch),
+            poll.subscription.answer(reading(), epoch: epoch, retryAfterSeconds: 3),
+        ] {
+            let reply = try #require(Reply(answer))
+            #expect(reply.status == 503)
+            #expect(reply["Content-Type"] == "application/problem+json")
+            #expect(reply["Cache-Control"] == "no-store")
+            #expect(reply.code == "nothing_new")
+            #expect(reply["Holdfast-Cursor"] == "k7f2-64")
+        }
+        let gap = try #require(
+            Reply(poll.subscription.answer(reading(gap: .trimmed), epoch: epoch))
+        )
+        #expect(gap.status == (format == .json ? 200 : 503))
+        #expect(gap["Holdfast-Gap"] == "trimmed" || gap.body.contains("\"reason\":\"trimmed\""))
+        let found = Reply(poll.subscription.answer(reading([message(9, "1")]), epoch: epoch))
+        #expect(found?.status == 200)
     }
 
     @Test(arguments: [false, true])

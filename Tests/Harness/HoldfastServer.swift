@@ -68,7 +68,10 @@ package final class HoldfastServer {
 
     /// With conf/chat.ini, of which only the literals listed in scripts/lib.sh are replaced; and the group, for web
     /// servers that root started.
+    ///
+    /// - Parameter edits: further replacements; each must occur.
     package static func withChat<Result>(
+        edits: [(String, String)] = [],
         _ body: (HoldfastServer, _ ports: (first: UInt16, second: UInt16)) throws -> Result
     ) throws -> Result {
         let ports = try (first: Ports.free(), second: Ports.free())
@@ -79,7 +82,7 @@ package final class HoldfastServer {
             ("/run/holdfast-bus/bus.sock", server.busSocket),
             ("/var/lib/holdfast", server.directory.file("bus")),
             (":8081", ":\(ports.second)"), (":8080", ":\(ports.first)"),
-        ] {
+        ] + edits {
             guard text.contains(from) else { throw HarnessError("conf/chat.ini has no '\(from)'") }
             text = text.replacing(from, with: to)
         }

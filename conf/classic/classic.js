@@ -36,11 +36,12 @@ const read = async (response) => {
 const poll = async () => {
   try {
     const response = await fetch(`${other}/sub`, options);
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    // 204: nothing came in time.
-    if (response.status !== 204) say(await read(response));
+    // Nothing came in time: 204 or, as on_timeout in the ini file says, an error that has a cursor nevertheless.
+    const nothing = response.status === 204 || (response.status === 503 && response.headers.has("Holdfast-Cursor"));
+    if (!response.ok && !nothing) throw new Error(`status ${response.status}`);
+    if (!nothing) say(await read(response));
     $("state").textContent = "";
-    setTimeout(poll, 0);
+    setTimeout(poll, nothing ? 1000 : 0);
   } catch (error) {
     $("state").textContent = `${error.message}; trying again`;
     setTimeout(poll, 1000);

@@ -204,9 +204,15 @@ extension HTTPInterface {
         guard let endpoint, endpoint.settings.cursor == .cookie else {
             return waits ? .now : .history(.newest)
         }
-        // An old page can't mend a broken cookie, so that is like none.
-        return cookieValue(endpoint.cookieName, in: request.cookie).flatMap { Cursor($0) }
-            .map { .cursor($0) } ?? .now
+        return Self.cursor(endpoint, request).map { .cursor($0) } ?? .now
+    }
+
+    /// Of the endpoint's cookie. An old page can't mend a broken one, so that is like none.
+    private static func cursor(
+        _ endpoint: BoundEndpoint,
+        _ request: borrowing CGIRequest
+    ) -> Cursor? {
+        cookieValue(endpoint.cookieName, in: request.cookie).flatMap { Cursor($0) }
     }
 
     private static func cookie(
@@ -218,7 +224,9 @@ extension HTTPInterface {
         return Subscription.CursorCookie(
             name: endpoint.cookieName,
             path: path,
-            secure: request.isSecure == true
+            secure: request.isSecure == true,
+            // Only there it matters, and others share their answers.
+            isFirst: endpoint.settings.onTimeout == .close && cursor(endpoint, request) == nil
         )
     }
 }

@@ -32,15 +32,31 @@ extension Subscription {
             reading,
             epoch: epoch,
             revalidating: nil,
+            hasWaited: true,
             retryAfterSeconds: retryAfterSeconds
         )
     }
 
     /// Only for those who were held: an immediate answer that closes would make its client come back at once, for
-    /// ever. An owed gap stays owed, for the client comes back with the same cursor.
+    /// ever. An owed gap stays owed, for the client comes back with the same cursor; one that has none yet gets its
+    /// first one by an answer.
     private func closes(on reading: HistoryReading) -> Bool {
         onTimeout == .close && reading.messages.isEmpty && !shape.headOnly
-            && (reading.gap == nil || onGap == .report)
+            && (reading.gap == nil || onGap == .report) && cookie?.isFirst != true
+    }
+
+    /// How an end without messages is told where it isn't by an empty batch. A gap is told in a header field then;
+    /// who reads JSON looks for it in the body.
+    private func statusOfNothing(_ gap: GapReason?, hasWaited: Bool) -> HTTPStatus? {
+        let ordinary: HTTPStatus? = form == .bare ? .noContent : nil
+        guard form == .bare || gap == nil else { return nil }
+        return switch onTimeout {
+        case .answer: ordinary
+        case .noContent: .noContent
+        case .unavailable: .unavailable
+        // A wait that can't end by closing (see `closes`, and those that end as soon as they begin).
+        case .close: hasWaited ? .unavailable : ordinary
+        }
     }
 
     package func unavailable() -> Answer { shape.answer(.unavailable) }
@@ -56,6 +72,7 @@ extension Subscription {
         _ reading: HistoryReading,
         epoch: Epoch,
         revalidating: Revalidation?,
+        hasWaited: Bool,
         retryAfterSeconds: Int? = nil
     ) -> Answer {
         if let gap = reading.gap, onGap == .fail {
@@ -65,11 +82,11 @@ extension Subscription {
         }
         var position = reading.scanned
         if revalidating != nil, !reading.more { position = reading.newest }
-        // A bare 204 tells a gap in a header field; who reads JSON looks for it in the body.
         if reading.messages.isEmpty,
-            form == .bare || (onTimeout == .noContent && reading.gap == nil)
+            let status = statusOfNothing(reading.gap, hasWaited: hasWaited)
         {
-            return nothing(reading, Cursor(epoch: epoch, offset: position), retryAfterSeconds)
+            let cursor = Cursor(epoch: epoch, offset: position)
+            return nothing(status, reading, cursor, retryAfterSeconds)
         }
         if form == .bare, let message = reading.messages.first {
             if reading.messages.count > 1 { position = message.offset }
@@ -93,16 +110,19 @@ extension Subscription {
     }
 
     private func nothing(
+        _ status: HTTPStatus,
         _ reading: HistoryReading,
         _ cursor: Cursor,
         _ retryAfterSeconds: Int?
     ) -> Answer {
-        var document = CGIDocument(.noContent, shape)
+        var document = CGIDocument(status, shape)
         if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
         document.line("Cache-Control: no-store\r\n")
         bareFields(reading, cursor, &document)
         position(cursor, &document)
-        return document.answerWithoutBody()
+        guard status == .unavailable else { return document.answerWithoutBody() }
+        document.line("Content-Type: application/problem+json\r\n")
+        return document.answer(body: Problem.nothingNew.json)
     }
 
     private func bare(
@@ -240,7 +260,8 @@ extension Poll {
             reading,
             epoch: epoch,
             revalidating: isRevalidating
-                ? Subscription.Revalidation(ifNoneMatch: ifNoneMatch) : nil
+                ? Subscription.Revalidation(ifNoneMatch: ifNoneMatch) : nil,
+            hasWaited: waitMilliseconds > 0
         )
     }
 }

@@ -21,6 +21,8 @@ package struct Subscription: Hashable, Sendable {
         /// As a URL path, safe in a header field.
         let path: [UInt8]
         let secure: Bool
+        /// The client has no cursor yet, and must not be left without one, as by a closed connection.
+        let isFirst: Bool
     }
 
     /// Ascending and distinct.

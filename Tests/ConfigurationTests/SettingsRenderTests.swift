@@ -18,7 +18,7 @@ struct SettingsRenderTests {
         let text = read.render()
         #expect(try settings(text) == read)
         #expect(
-            text.contains("[retain chat]\ncount = 200\nage = 7d\n\n[retain a/**]\nbytes = 1025\n")
+            text.contains("[retain chat]\ncount = 10000\nage = 7d\n\n[retain a/**]\nbytes = 1025\n")
         )
         #expect(text.contains("[endpoint /debug]\naction = held\n\n"))
     }

@@ -9,7 +9,8 @@ import Glibc
 /// own), and takes out exactly what has been done with: killed in between, the next one finds it again. For one thread.
 @safe package final class NamedPipe {
     package let path: String
-    package let descriptor: Int32
+    /// -1 once closed.
+    package private(set) var descriptor: Int32
     /// Bytes that fit in for certain, however they are written.
     package let capacity: Int
     private let identity: FileIdentity
@@ -40,7 +41,7 @@ import Glibc
             try Self.adopt(opened, info, settings)
             guard unsafe clinux_pipe(&ends) == 0 else { throw Self.problem("open", path) }
         } catch {
-            close(opened)
+            Glibc.close(opened)
             throw error
         }
         (descriptor, identity, copy) = (opened, found, (ends[0], ends[1]))
@@ -111,9 +112,9 @@ import Glibc
     }
 
     deinit {
-        close(descriptor)
-        close(copy.read)
-        close(copy.write)
+        close()
+        Glibc.close(copy.read)
+        Glibc.close(copy.write)
         unsafe buffer.deallocate()
     }
 
@@ -135,6 +136,26 @@ import Glibc
         let bytes = unsafe [UInt8](UnsafeRawBufferPointer(rebasing: buffer[..<taken]))
         // What does not fit into the copy is never seen.
         return (bytes, isFull || taken < before)
+    }
+
+    /// Lets go of the pipe. What is in it lives on while another process has it open.
+    package func close() {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        descriptor = -1
+    }
+
+    /// Whether a process reads from what is there, as far as can be told.
+    package static func isRead(_ path: String) -> Bool {
+        let writer = unsafe open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+        guard writer >= 0 else { return errno != ENXIO && errno != ENOENT }
+        Glibc.close(writer)
+        return true
+    }
+
+    /// What is still in it.
+    package var left: (bytes: Int, lines: Int) {
+        let bytes = byteCount
+        return (bytes, bytes == 0 ? 0 : peek().bytes.count { $0 == UInt8(ascii: "\n") })
     }
 
     private var byteCount: Int {

@@ -10,6 +10,8 @@ import Synchronization
 package final class ServingLock: Sendable {
     private let path: String
     private let descriptor = Mutex<Int32>(-1)
+    /// Nobody wants it any more: what the thread gets it gives back.
+    private let isGivenUp = Atomic<Bool>(false)
 
     /// Begins to wait for it, in a thread of its own.
     ///
@@ -23,6 +25,20 @@ package final class ServingLock: Sendable {
         path = settings.directory + "/serve"
         // The thread has the object until it is done, so that nobody can close the descriptor under it.
         _ = LogThread(name: "hf-serving") { told(self.acquire(settings)) }
+    }
+
+    /// Takes it if nobody has it, without waiting.
+    package init?(freeIn settings: BusSettings) {
+        path = settings.directory + "/serve"
+        let opened = unsafe open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+        guard opened >= 0 else { return nil }
+        guard flock(opened, LOCK_EX | LOCK_NB) == 0,
+            FileIdentity(descriptor: opened) == FileIdentity(path: path)
+        else {
+            close(opened)
+            return nil
+        }
+        descriptor.withLock { $0 = opened }
     }
 
     deinit { release() }
@@ -47,6 +63,7 @@ package final class ServingLock: Sendable {
     }
 
     package func release() {
+        isGivenUp.store(true, ordering: .sequentiallyConsistent)
         descriptor.withLock { descriptor in
             if descriptor >= 0 { close(descriptor) }
             descriptor = -1
@@ -76,7 +93,12 @@ package final class ServingLock: Sendable {
             }
             // The file may have been replaced, with the whole directory say, while we waited.
             if FileIdentity(descriptor: opened) == FileIdentity(path: path) {
-                descriptor.withLock { $0 = opened }
+                let isWanted = descriptor.withLock { descriptor in
+                    guard !isGivenUp.load(ordering: .sequentiallyConsistent) else { return false }
+                    descriptor = opened
+                    return true
+                }
+                if !isWanted { close(opened) }
                 return .success(())
             }
             close(opened)

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -55,6 +56,35 @@ static inline int clinux_peer_groups(int fd, gid_t *groups, int room) {
     socklen_t length = (socklen_t)(room * (int)sizeof *groups);
     if (getsockopt(fd, SOL_SOCKET, 59 /* SO_PEERGROUPS */, groups, &length) != 0) return -1;
     return (int)(length / sizeof *groups);
+}
+
+/// Each datagram that is received says who sent it. 0, or -1 with errno.
+static inline int clinux_pass_credentials(int fd) {
+    int on = 1;
+    return setsockopt(fd, SOL_SOCKET, 16 /* SO_PASSCRED */, &on, sizeof on);
+}
+
+/// A datagram with the address and the user of its sender, as the kernel knows him, without waiting. Its whole length, which
+/// may be more than there was room for, or -1 with errno. There is no room for descriptors, which the kernel drops.
+static inline ssize_t clinux_receive(int fd, void *bytes, size_t room, struct sockaddr_un *from, uid_t *user) {
+    struct iovec piece = {.iov_base = bytes, .iov_len = room};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(clinux_peer))];
+    } control;
+    struct msghdr message = {.msg_name = from, .msg_namelen = sizeof *from, .msg_iov = &piece, .msg_iovlen = 1,
+                             .msg_control = &control, .msg_controllen = sizeof control};
+    memset(from, 0, sizeof *from);
+    *user = (uid_t)-1;
+    ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+    struct cmsghdr *header = length < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == 2 /* SCM_CREDENTIALS */
+        && header->cmsg_len == CMSG_LEN(sizeof(clinux_peer))) {
+        clinux_peer peer;
+        memcpy(&peer, CMSG_DATA(header), sizeof peer);
+        *user = peer.user;
+    }
+    return length;
 }
 
 /// Sleeps while *word == expected, at most `timeout` (relative; NULL: for ever).

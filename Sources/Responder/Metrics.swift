@@ -135,6 +135,8 @@ struct Metrics {
     /// Lines of named pipes that were committed, and those that were refused.
     var pipeLines: UInt64 = 0
     var pipeRefusals: UInt64 = 0
+    /// Datagrams that no process of this bus and release has sent.
+    var passedOver: UInt64 = 0
     private(set) var ended = [UInt64](repeating: 0, count: Ending.allCases.count)
     private(set) var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
     var latency = Histogram()

@@ -25,6 +25,8 @@ final class PipeReader {
     var lookAt: Int64?
     /// What was there when a line was found incomplete.
     var incompleteBytes = 0
+    /// Nothing can be done until a writer writes more.
+    var isDry = true
     /// That the log takes nothing was said.
     var saidWaiting = false
     /// Why it can't be opened anew, as it was said last.

@@ -97,7 +97,67 @@ extension Responder {
             .compactMap(\.self).min()
     }
 
-    var isAppendingFromPipes: Bool { pipes.contains { $0.isAppending } }
+    // MARK: Stopping
+
+    /// The process stops: what is in the pipes is published first.
+    func pumpPipes() {
+        for reader in pipes { pump(reader) }
+    }
+
+    /// Whether the pipes can be let go of, since nothing is left in them that this process could publish.
+    ///
+    /// It may be the last one that has them open. Several that stop together look after each other: each gives the lock back
+    /// first, and only then looks whether something has come since. If so, whoever gets the lock publishes it, and who
+    /// does not get it waits a little: the other one either reads it, or gives the lock back in its turn.
+    func letGoOfPipes() -> Bool {
+        guard let stopDeadline, !pipes.isEmpty else { return true }
+        let isOver = now >= stopDeadline
+        if isServing, servingLock?.isHeld == true, !isOver,
+            !pipes.allSatisfy({ $0.isDry && !$0.isAppending })
+        {
+            return false
+        }
+        stopServing()
+        servingLock?.release()
+        servingLock = nil
+        if !isOver, pipes.contains(where: { $0.pipe.left.lines > 0 }) {
+            if tail != nil, let lock = ServingLock(freeIn: settings.bus) {
+                // News of a lock that was waited for before is not about this one.
+                servingRound += 1
+                (servingLock, isServing) = (lock, true)
+                startPipes()
+                return false
+            }
+            leavePipesAt = leavePipesAt ?? now + 500
+            if now < leavePipesAt ?? now { return false }
+        }
+        closePipes()
+        return true
+    }
+
+    /// What is in a pipe lives on where another process has it open; else it is told of.
+    private func closePipes() {
+        for reader in pipes {
+            let left = reader.pipe.left
+            reader.pipe.close()
+            guard left.bytes > 0, !NamedPipe.isRead(reader.settings.path) else { continue }
+            let metadata: Logger.Metadata = [
+                "pipe": "\(reader.settings.path)", "lines": "\(left.lines)",
+                "bytes": "\(left.bytes)",
+            ]
+            if left.lines > 0 {
+                logger.error(
+                    "lines in a pipe are lost: they could not be published before the process had to end",
+                    metadata: metadata
+                )
+            } else {
+                logger.warning(
+                    "the beginning of a line in a pipe is lost: its end had not come when the process ended",
+                    metadata: metadata
+                )
+            }
+        }
+    }
 
     // MARK: Lines
 
@@ -105,7 +165,8 @@ extension Responder {
     /// or the others want their turn too.
     private func pump(_ reader: PipeReader) {
         reader.lookAt = nil
-        guard isServing, !isStopping, !reader.isAppending else { return }
+        guard isServing, !reader.isAppending else { return }
+        reader.isDry = false
         guard tail != nil else { return reader.lookAt = now + 1000 }
         // Nobody reads a pipe that another process may read too.
         guard servingLock?.isHeld == true else { return askToServe() }
@@ -140,11 +201,13 @@ extension Responder {
             case .incomplete:
                 // A writer's next piece is told; should that ever not be so, it is found a second later.
                 reader.incompleteBytes = rest.count
+                reader.isDry = true
                 reader.lookAt = now + 1000
                 return
             }
         }
         reader.incompleteBytes = 0
+        reader.isDry = bytes.isEmpty
         if !bytes.isEmpty { reader.lookAt = now }
     }
 
@@ -161,7 +224,7 @@ extension Responder {
         _ bytes: ArraySlice<UInt8>,
         _ reader: PipeReader
     ) {
-        guard mayQueue(publication) else {
+        guard hasRoom(for: publication) else {
             reader.lookAt = now + 50
             return
         }
@@ -204,13 +267,7 @@ extension Responder {
                     "lines wait in the pipe \(reader.settings.path): the log is \(outcome == .full ? "full" : "not available")"
                 )
             }
-            if !isStopping {
-                reader.lookAt = now + 1000
-                return true
-            }
-        }
-        guard !isStopping else {
-            if !isAppendingFromPipes { stopServing() }
+            reader.lookAt = now + (isStopping ? 100 : 1000)
             return true
         }
         // Not in the midst of what the log tells.

@@ -231,15 +231,20 @@ extension Responder {
         append(request.publication, ticket: wait(requester, .publish(request), seconds: 2))
     }
 
-    /// Whether the log's queue takes this too; what is larger than the whole queue goes alone.
+    /// Whether somebody's publication is taken now.
     func mayQueue(_ publication: Publication) -> Bool {
+        if !isStopping, hasRoom(for: publication) { return true }
+        metrics[.publishQueue] += 1
+        return false
+    }
+
+    /// Whether the log's queue takes this too; what is larger than the whole queue goes alone.
+    func hasRoom(for publication: Publication) -> Bool {
         let fits =
             queuedMessages + max(1, publication.drafts.count)
             <= settings.limits.publishQueueMessages
             && queuedBytes + publication.bytes <= settings.limits.publishQueueBytes
-        if !isStopping, fits || charges.isEmpty { return true }
-        metrics[.publishQueue] += 1
-        return false
+        return fits || charges.isEmpty
     }
 
     /// Hands a publication to the log, whose `.appended` with the ticket follows.

@@ -46,56 +46,70 @@ extension Responder {
 
     func readSiblings() {
         for _ in 0..<64 {
-            guard let (bytes, sender) = siblings?.next() else { return }
+            guard let received = siblings?.next() else { return }
+            guard case .message(let message, let sender) = received else {
+                passOver(received)
+                continue
+            }
             heardFrom(sender)
-            switch SiblingMessage(bytes) {
+            switch message {
             case .question(let number):
                 let figures = figures
                 let own = snapshot(figures).encoded(Self.fingerprint(of: figures))
                 siblings?.answer(SiblingMessage.snapshot(number, own).bytes, to: sender)
             case .whoWaits(let number, let from, let through):
-                let lines = waitingLines(from: from, through: through)
-                siblings?.answer(SiblingMessage.waiting(number, lines).bytes, to: sender)
+                let counts = waiting(from: from, through: through)
+                siblings?.answer(SiblingMessage.waiting(number, counts).bytes, to: sender)
             case .snapshot(let ticket, let bytes):
-                answered(ticket) { survey in
+                answered(ticket, sender) { survey in
                     let figures = figures
                     let fingerprint = Self.fingerprint(of: figures)
                     // One of another release counts other things, and is missing.
                     Snapshot(bytes, fingerprint: fingerprint, count: figures.count)
                         .map { survey.snapshots.append($0) }
                 }
-            case .waiting(let ticket, let bytes):
-                answered(ticket) { survey in
-                    for line in bytes.split(separator: UInt8(ascii: "\n")) {
-                        let words = String(decoding: line, as: UTF8.self).split(separator: " ")
-                        guard words.count == 2, let count = Int(words[0]),
-                            let name = try? ChannelName(words[1])
-                        else { continue }
-                        survey.waiting[name, default: 0] += count
+            case .waiting(let ticket, let counts):
+                answered(ticket, sender) { survey in
+                    for (name, count) in counts {
+                        survey.waiting[name, default: 0].add(count)
                     }
                 }
-            case .words(let bytes):
-                for word in SubscriberWord.all(in: bytes) {
+            case .words(let words):
+                for word in words {
                     switch word.kind {
                     case .cameAgain: supersede(word.subscriber, before: word.time)
                     case .left: leave(word.subscriber, at: word.time)
                     }
                 }
             case .here(let lines): heardOfMembers(lines)
-            case nil: break
             }
         }
     }
 
+    /// Whoever may write to the directory can send what he likes: it is counted, and told once a minute.
+    private func passOver(_ received: Siblings.Received) {
+        metrics.passedOver += 1
+        guard now >= passedOverNoteAt else { return }
+        passedOverNoteAt = now + 60_000
+        var why = "it is none of this release's"
+        if case .foreign(let user) = received {
+            why = "it is of user \(user), and neither of root nor of holdfast's own user"
+        }
+        logger.warning(
+            "a message to this process from another one is passed over: \(why)",
+            metadata: ["so_far": "\(metrics.passedOver)"]
+        )
+    }
+
     /// Who waits here for channels of a listing, as far as a datagram takes them.
-    private func waitingLines(from: String, through: String) -> [UInt8] {
-        var lines: [UInt8] = []
+    private func waiting(from: String, through: String) -> [(ChannelName, Int)] {
+        var (counts, bytes): ([(ChannelName, Int)], Int) = ([], 0)
         for (name, count) in audience.holders
         where name.text >= from && name.text <= through {
-            let line = Array("\(count) \(name)\n".utf8)
-            if lines.count + line.count > Siblings.datagramBytes - 64 { break }
-            lines += line
+            bytes += name.text.utf8.count + 22
+            if bytes > Siblings.datagramBytes - 64 { break }
+            counts.append((name, count))
         }
-        return lines
+        return counts
     }
 }

@@ -179,6 +179,12 @@ extension Responder {
         )
         counter("pipe_lines", "Lines of named pipes published.", "pipes.lines", metrics.pipeLines)
         counter("pipe_refusals", "Lines that were refused.", "pipes.refusals", metrics.pipeRefusals)
+        counter(
+            "passed_over",
+            "Messages between processes that were of somebody else, or malformed.",
+            "passed_over",
+            metrics.passedOver
+        )
         gauge(
             "log_available",
             "1 while the log can be written.",

@@ -94,6 +94,7 @@ package import Reactor
     /// said of theirs since the last one.
     var statusLookAt: Int64 = .max
     var statusSurvey: (ticket: UInt64, survey: Survey)?
+    var passedOverNoteAt: Int64 = 0
     /// Those that have not answered this look, and those that did not answer an earlier one.
     var askedSiblings: Set<String> = []
     var silentSiblings: Set<String> = []
@@ -105,6 +106,8 @@ package import Reactor
     // Named pipes
     let pipes: [PipeReader]
     var pipeTickets: [UInt64: PipeReader] = [:]
+    /// When a process that stops leaves what is in them to others.
+    var leavePipesAt: Int64?
 
     // The log's side
     /// Nil until the log is open.
@@ -217,7 +220,7 @@ package import Reactor
     package func run() throws {
         defer { listener.removePath() }
         log.start()
-        while !mayStop {
+        while !(mayStop && letGoOfPipes()) {
             let count = try epoll.wait(milliseconds: waitingTime)
             // Before anything is dispatched: deadlines are reckoned from here, and the wait may have been long.
             now = MonotonicClock.milliseconds()
@@ -279,6 +282,7 @@ package import Reactor
         if isStopping || !isAccepting || !pending.isEmpty || !unfinished.isEmpty {
             wait = min(wait, max(1, housekeepingAt - now))
         }
+        if leavePipesAt != nil { wait = min(wait, 10) }
         return Int32(clamping: wait)
     }
 
@@ -352,7 +356,7 @@ package import Reactor
         if isAccepting { epoll.remove(listener.descriptor) }
         listener.close()
         closeBusListener()
-        if !isAppendingFromPipes { stopServing() }
+        if pipes.isEmpty { stopServing() } else { pumpPipes() }
         answerAllHolds(.shutdown)
         for descriptor in connections.indices where connections[descriptor].isOpen {
             // A request may be on its way already on a connection that looks idle.
@@ -367,7 +371,7 @@ package import Reactor
         guard let stopDeadline else {
             return isForOneClient && waitingClient == nil && openConnections == 0
         }
-        return openConnections == 0 && !isAppendingFromPipes || now >= stopDeadline
+        return openConnections == 0 || now >= stopDeadline
     }
 }
 

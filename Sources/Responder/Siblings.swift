@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Channels
 internal import Configuration
 internal import Glibc
 internal import Reactor
@@ -6,15 +7,16 @@ internal import Reactor
 /// The other processes of the bus: each has a datagram socket in the directory `processes` of the bus directory, named
 /// by its process number and chance.
 ///
-/// What goes this way may be lost without harm: questions that nobody answers are answered without them. Who may send
-/// is decided by the bus directory's mode. Reactor thread only.
+/// What goes this way may be lost without harm: questions that nobody answers are answered without them. It is heard of
+/// root and of our own user alone, whoever may write to the directory: with a word on a subscriber others could end what he
+/// asks. Reactor thread only.
 final class Siblings {
     let descriptor: Int32
     private let directory: OwnedDescriptor
     private let name: String
     /// Who was there when the directory was last looked at, and who was heard of since.
     private var known: Set<String> = []
-    private var outbox: [String: [UInt8]] = [:]
+    private var outbox: [String: [SubscriberWord]] = [:]
     /// The largest datagram that is taken.
     static let datagramBytes = 65_536
 
@@ -29,6 +31,12 @@ final class Siblings {
         name = "\(getpid())-" + String(UInt32.random(in: .min ... .max), radix: 16)
         let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         descriptor = try SystemCalls.check(socket(AF_UNIX, type, 0), "make a socket in", on: path)
+        // Before anybody can send.
+        guard clinux_pass_credentials(descriptor) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw SystemError("learn who sends to a socket in", on: path, code: code)
+        }
         var address = Self.address(directory.number, name)
         let bound = unsafe Self.withBytes(of: &address) { unsafe bind(descriptor, $0, $1) }
         let code = errno
@@ -60,19 +68,18 @@ final class Siblings {
     /// Says something about a subscriber to all the others at the end of the turn; what their queues do not take is kept
     /// and said later.
     func post(_ word: SubscriberWord) {
-        for name in known where (outbox[name]?.count ?? 0) < 1 << 20 {
-            outbox[name, default: []] += word.bytes
+        for name in known where (outbox[name]?.count ?? 0) < 60_000 {
+            outbox[name, default: []].append(word)
         }
     }
 
     var hasPosts: Bool { !outbox.isEmpty }
 
     func flush() {
-        let most = 1000 * SubscriberWord.byteCount
-        for (name, bytes) in outbox {
-            var rest = bytes[...]
+        for (name, words) in outbox {
+            var rest = words[...]
             while !rest.isEmpty {
-                let piece = rest.prefix(most)
+                let piece = rest.prefix(1000)
                 let outcome = trySend(SiblingMessage.words(Array(piece)).bytes, to: name)
                 if outcome == .full { break }
                 rest = outcome == .gone ? [] : rest.dropFirst(piece.count)
@@ -101,27 +108,43 @@ final class Siblings {
 
     static func processNumber(of name: String) -> Substring { name.prefix { $0 != "-" } }
 
-    /// The next datagram and a name to answer to, or nil.
-    func next() -> (bytes: [UInt8], sender: String)? {
+    /// What was received.
+    enum Received {
+        /// With a name to answer to.
+        case message(SiblingMessage, sender: String)
+        /// Not from one of us.
+        case foreign(user: UInt32)
+        /// Not what one of us says.
+        case malformed
+    }
+
+    /// The next datagram, or nil.
+    func next() -> Received? {
         var address = sockaddr_un()
-        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        var user: UInt32 = 0
         var bytes = [UInt8](repeating: 0, count: Self.datagramBytes)
-        let count = unsafe withUnsafeMutablePointer(to: &address) { address in
-            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                unsafe recvfrom(descriptor, &bytes, bytes.count, Self.flags, address, &length)
-            }
-        }
+        let count = unsafe clinux_receive(descriptor, &bytes, bytes.count, &address, &user)
         guard count >= 0 else { return nil }
+        guard user == 0 || user == geteuid() else { return .foreign(user: user) }
+        guard count <= bytes.count else { return .malformed }
         bytes.removeLast(bytes.count - count)
         let path = unsafe withUnsafeBytes(of: &address.sun_path) { bytes in
             unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
         // As the sender knows the directory; the last part is the same for all.
-        return (bytes, path.split(separator: "/").last.map(String.init) ?? "")
+        guard let sender = path.split(separator: "/").last.map(String.init), Self.isName(sender),
+            let message = SiblingMessage(bytes)
+        else { return .malformed }
+        return .message(message, sender: sender)
+    }
+
+    /// Whether one of us may be called so: a process number and a random one.
+    private static func isName(_ name: String) -> Bool {
+        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+        return parts.count == 2 && Int32(parts[0]) ?? 0 > 0 && UInt32(parts[1], radix: 16) != nil
     }
 
     func answer(_ bytes: [UInt8], to name: String) {
-        guard !name.isEmpty, !name.contains("/"), name != ".." else { return }
         var address = Self.address(directory.number, name)
         _ = unsafe Self.withBytes(of: &address) { address, length in
             unsafe sendto(descriptor, bytes, bytes.count, Self.flags, address, length)
@@ -208,16 +231,15 @@ private func bigEndian(_ number: UInt64) -> [UInt8] {
 }
 
 /// What siblings say to each other: a kind, a number in eight bytes, and what follows.
-enum SiblingMessage: Equatable {
+enum SiblingMessage {
     /// How are you? To be answered with the same number.
     case question(UInt64)
     case snapshot(UInt64, [UInt8])
     /// How many wait for each of the channels from one name to another? To be answered with the same number.
     case whoWaits(UInt64, from: String, through: String)
     /// A line for each channel: count, blank, name.
-    case waiting(UInt64, [UInt8])
-    /// `SubscriberWord`s, one after the other.
-    case words([UInt8])
+    case waiting(UInt64, [(ChannelName, Int)])
+    case words([SubscriberWord])
     /// Who is on which channels in the sender's process: a line for each, with the name of the channel, the subscriber in
     /// hexadecimal and the member's topic, with blanks between them.
     case here([UInt8])
@@ -234,8 +256,20 @@ enum SiblingMessage: Equatable {
                 .split(separator: "\n", omittingEmptySubsequences: false)
             guard names.count == 2 else { return nil }
             self = .whoWaits(number, from: String(names[0]), through: String(names[1]))
-        case UInt8(ascii: "W"): self = .waiting(number, Array(rest))
-        case UInt8(ascii: "s"): self = .words(Array(rest))
+        case UInt8(ascii: "W"):
+            var counts: [(ChannelName, Int)] = []
+            for line in rest.split(separator: UInt8(ascii: "\n")) {
+                let words = String(decoding: line, as: UTF8.self).split(separator: " ")
+                guard words.count == 2, let count = Int(words[0]), count >= 0,
+                    let name = try? ChannelName(words[1])
+                else { return nil }
+                counts.append((name, count))
+            }
+            self = .waiting(number, counts)
+        case UInt8(ascii: "s"):
+            let words = SubscriberWord.all(in: Array(rest))
+            guard words.count * SubscriberWord.byteCount == rest.count else { return nil }
+            self = .words(words)
         case UInt8(ascii: "h"): self = .here(Array(rest))
         default: return nil
         }
@@ -250,8 +284,9 @@ enum SiblingMessage: Equatable {
         case .snapshot(let number, let bytes): head(UInt8(ascii: "="), number) + bytes
         case .whoWaits(let number, let from, let through):
             head(UInt8(ascii: "w"), number) + Array("\(from)\n\(through)".utf8)
-        case .waiting(let number, let bytes): head(UInt8(ascii: "W"), number) + bytes
-        case .words(let bytes): head(UInt8(ascii: "s"), 0) + bytes
+        case .waiting(let number, let counts):
+            head(UInt8(ascii: "W"), number) + counts.flatMap { Array("\($1) \($0)\n".utf8) }
+        case .words(let words): head(UInt8(ascii: "s"), 0) + words.flatMap(\.bytes)
         case .here(let bytes): head(UInt8(ascii: "h"), 0) + bytes
         }
     }

@@ -73,7 +73,7 @@ struct Overview {
     private func total(_ index: Int) -> Int64 {
         let values = snapshots.map { $0.values[index] }
         return switch figures[index].sum {
-        case .added: values.reduce(0, +)
+        case .added: values.reduce(0) { $0.adding($1) }
         case .largest: values.max() ?? 0
         case .smallest: values.min() ?? 0
         }
@@ -129,4 +129,14 @@ struct Overview {
         parts.append("\"processes_missing\":\(missing)")
         return parts.joined(separator: ",")
     }
+}
+
+extension FixedWidthInteger {
+    /// The sum, or the nearest there is: what another process says may be any number.
+    func adding(_ other: Self) -> Self {
+        let (sum, isBeyond) = addingReportingOverflow(other)
+        return isBeyond ? (other < 0 ? .min : .max) : sum
+    }
+
+    mutating func add(_ other: Self) { self = adding(other) }
 }

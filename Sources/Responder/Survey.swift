@@ -18,9 +18,9 @@ final class Survey {
     }
 
     let asker: Asker
-    /// How many were asked, and how many of them have answered.
+    /// How many were asked, and who of them has answered.
     var asked = 0
-    var answered = 0
+    var answered: Set<String> = []
     var snapshots: [Snapshot] = []
     /// Who waits in other processes.
     var waiting: [ChannelName: Int] = [:]
@@ -51,19 +51,23 @@ extension Responder {
         _ = wait(requester, .survey(survey), milliseconds: Self.patienceMilliseconds)
     }
 
-    func answered(_ ticket: UInt64, _ take: (Survey) -> Void) {
-        if let (own, survey) = statusSurvey, own == ticket { return take(survey) }
-        guard case .survey(let survey) = pending[ticket]?.work else { return }
+    func answered(_ ticket: UInt64, _ sender: String, _ take: (Survey) -> Void) {
+        if let (own, survey) = statusSurvey, own == ticket {
+            if survey.answered.insert(sender).inserted { take(survey) }
+            return
+        }
+        guard case .survey(let survey) = pending[ticket]?.work,
+            survey.answered.insert(sender).inserted
+        else { return }
         take(survey)
-        survey.answered += 1
-        guard survey.answered >= survey.asked, let waiting = self.take(ticket) else { return }
+        guard survey.answered.count >= survey.asked, let waiting = self.take(ticket) else { return }
         conclude(survey, waiting.requester)
     }
 
     /// Answers with what has come.
     func conclude(_ survey: Survey, _ requester: Requester) {
         func held(_ channel: ChannelName) -> Int {
-            audience.holders(of: channel) + (survey.waiting[channel] ?? 0)
+            audience.holders(of: channel).adding(survey.waiting[channel] ?? 0)
         }
         switch survey.asker {
         case .status(let shape): answer(requester, statusPage(shape, overview(survey)))
@@ -104,7 +108,8 @@ extension Responder {
         return Overview(
             figures: figures,
             snapshots: [snapshot(figures)] + survey.snapshots.sorted { $0.pid < $1.pid },
-            missing: survey.asked - survey.snapshots.count
+            // Who came meanwhile may have answered without being asked.
+            missing: max(0, survey.asked - survey.snapshots.count)
         )
     }
 

@@ -197,6 +197,78 @@ import Testing
         }
     }
 
+    /// Written without a reader of the test's own, so that the pipe lives by the responders alone.
+    private func fill(_ pipe: String, _ text: String) throws {
+        let file = open(pipe, O_WRONLY | O_NONBLOCK)
+        guard file >= 0 else { throw HarnessError("nobody reads \(pipe)") }
+        defer { close(file) }
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+            if count > 0 { rest = rest.dropFirst(count) }
+        }
+    }
+
+    @Test func `what was in the pipe at SIGTERM was discarded`() throws {
+        let settings = HoldfastServer.open + "[retain **]\ncount = 100000\n"
+        try with("channel = a\n", settings) { server, pipe in
+            try fill(pipe, (1...20_000).map { "\($0)\n" }.joined())
+            #expect(try server.stop() == .exited(0))
+            try server.start()
+            #expect(try texts("a", server, count: 20_000) == (1...20_000).map { "\($0)" })
+        }
+    }
+
+    @Test func `lines were lost when all processes of a bus were stopped together`() throws {
+        let directory = try TestDirectory()
+        let pipe = directory.file(Self.pipe)
+        let settings =
+            HoldfastServer.open + "[retain **]\ncount = 1000000\n[pipe \(pipe)]\nchannel = a\n"
+        try HoldfastGroup.with(3, settings) { group in
+            _ = try group.busClient()
+            for round in 1...5 {
+                try fill(pipe, (1...2000).map { "\(round): \($0)\n" }.joined())
+                let processes = group.servers.compactMap(\.process)
+                for process in processes { process.signal(SIGTERM) }
+                for process in processes { #expect(try process.wait() == .exited(0)) }
+                for server in group.servers { try server.launch() }
+                for server in group.servers { try server.waitUntilReady() }
+            }
+            let expected = (1...5).flatMap { round in (1...2000).map { "\(round): \($0)" } }
+            #expect(try texts("a", group[0], count: expected.count) == expected)
+        }
+    }
+
+    @Test func `what can't be published before the end was lost without a word`() throws {
+        let directory = try TestDirectory()
+        let pipe = directory.file(Self.pipe)
+        let server = try HoldfastServer(
+            HoldfastServer.open + "[pipe \(pipe)]\nchannel = a\n",
+            fastcgi: ["stop_timeout = 1s"]
+        )
+        try server.start()
+        _ = try server.busClient()
+        // Nobody gets into the log any more.
+        let gate = open(server.directory.file("bus"), O_RDONLY | O_DIRECTORY)
+        defer { close(gate) }
+        #expect(flock(gate, LOCK_EX) == 0)
+        try fill(pipe, (1...30).map { "\($0)\n" }.joined() + "unfinished")
+        #expect(try server.stop() == .exited(0))
+        #expect(server.log.contains("lines in a pipe are lost"))
+        #expect(server.log.contains("lines=30 pipe=\(pipe)"))
+    }
+
+    @Test func `the beginning of a line that never ended was dropped without a word`() throws {
+        try with("channel = a\n") { server, pipe in
+            try fill(pipe, "one\ntwo")
+            #expect(try server.stop() == .exited(0))
+            #expect(server.log.contains("the beginning of a line in a pipe is lost"))
+            #expect(server.log.contains("bytes=3 lines=0"))
+            try server.start()
+            #expect(try texts("a", server, count: 1) == ["one"])
+        }
+    }
+
     @Test func `a line with a key comes once, however often it is written`() throws {
         try with { server, pipe in
             let line = #"{"channel":"a","data":1,"key":"k"}"#

@@ -22,14 +22,28 @@ package struct FrontEnd: Hashable, Sendable {
         case unknown
     }
 
-    /// Of the server itself; what a proxy before it does is not known.
+    /// Of all that stands before Holdfast: a server that hides departures hides them whatever stands before it, and one
+    /// that shows them can show only what a proxy before it lets through.
     var habit: Habit {
-        let name = software.prefix { $0 != "/" && $0 != " " }.lowercased()
-        return switch name {
-        case "nginx", "haproxy": isForwarded ? .unknown : .shows
-        case "lighttpd": .showsAfterHeaders
+        switch name {
         case "apache", "caddy", "h2o", "busybox": .hides
+        case "nginx", "haproxy": isForwarded ? .unknown : .shows
+        case "lighttpd": isForwarded ? .unknown : .showsAfterHeaders
         default: .unknown
         }
     }
+
+    /// How many bytes it must send in vain, one after the other, before it knows that its client closed: the client's
+    /// system answers the first with a reset, and the second meets that. Servers that send from a buffer of their own are
+    /// a step or two behind; a proxy may be one of those (Varnish: 3, Caddy: 4).
+    var probesNeeded: Int {
+        switch name {
+        case "apache", "h2o", "busybox": isForwarded ? Self.mostProbesNeeded : 2
+        default: Self.mostProbesNeeded
+        }
+    }
+
+    private static let mostProbesNeeded = 4
+
+    private var name: String { software.prefix { $0 != "/" && $0 != " " }.lowercased() }
 }

@@ -241,7 +241,9 @@ extension Responder {
             guard let tail else { return }
             let interest = held[slot].interest
             switch audience[interest] {
-            case .stream: answerEmpty(slot, .lifetime)
+            case .stream:
+                outlived(held[slot].frontEnd)
+                answerEmpty(slot, .lifetime)
             case .answer(let subscription):
                 let ready =
                     answers[interest]

@@ -13,10 +13,7 @@ extension Responder {
 
     /// How a hold of this origin begins; says once of each front end that it is probed.
     func opening(_ origin: Poll.Origin) -> (ProbePolicy.Opening, ProbePolicy.Place) {
-        let (place, isNew) = policy.place(of: origin.frontEnd)
-        if isNew, settings.hold.probe == .auto, policy.entries[Int(place)].isSilent {
-            announce(place)
-        }
+        let place = place(of: origin)
         let opening = policy.opening(
             place,
             settings.hold.probe,
@@ -26,14 +23,38 @@ extension Responder {
         return (opening, place)
     }
 
+    func place(of origin: Poll.Origin) -> ProbePolicy.Place {
+        let (place, isNew) = policy.place(of: origin.frontEnd, origin.wish)
+        if isNew, settings.hold.probe == .auto, policy.entries[Int(place)].isSilent {
+            announce(place)
+        }
+        return place
+    }
+
+    /// Whether long-polls behind this front end are probed, as its last request said.
+    func isProbed(_ place: ProbePolicy.Place) -> Bool {
+        let wish = policy.entries[Int(place)].wish
+        return policy.opening(place, settings.hold.probe, headers: false, wish) == .probed
+    }
+
     var blanks: [UInt8] {
         [UInt8](repeating: UInt8(ascii: " "), count: settings.hold.probeBytes)
     }
 
-    private var probeMilliseconds: Int64 { Int64(settings.hold.probeSeconds) * 1000 }
+    func probeMilliseconds(_ place: ProbePolicy.Place) -> Int64 {
+        Int64(
+            policy.intervalMilliseconds(
+                place,
+                probeSeconds: settings.hold.probeSeconds,
+                maxWaitSeconds: settings.hold.maxWaitSeconds
+            )
+        )
+    }
 
-    func probeLater(_ slot: HeldTable.Slot) {
-        probes.add(slot, deadline: now + probeMilliseconds)
+    /// The first is a little early, so that only what follows a probe is taken for its echo (`departed`).
+    func probeLater(_ slot: HeldTable.Slot, isFirst: Bool = false) {
+        let early = isFirst ? Self.earlyMilliseconds : 0
+        probes.add(slot, deadline: now + probeMilliseconds(held[slot].frontEnd) - early)
     }
 
     func probeDue() {
@@ -56,45 +77,92 @@ extension Responder {
     /// Departures follow a probe through all hops within this time.
     static let echoMilliseconds: Int64 = 250
 
+    static let earlyMilliseconds = echoMilliseconds + 2 * DeadlineWheel.tickMilliseconds
+
     /// What a hold that the peer's end of stream ended says of the front end, and how that is counted.
     func departed(_ slot: HeldTable.Slot) -> Ending {
         let request = held[slot]
-        var isEcho = false
-        if request.kind == .probedPoll || request.kind == .stream {
-            let interval = request.kind == .stream ? heartbeatMilliseconds : probeMilliseconds
-            let since = now - ((probes.deadline(of: slot) ?? now + interval) - interval)
-            // A little less than nothing where the wheel has rounded, or much less where a reload has changed the interval.
-            isEcho = (-DeadlineWheel.tickMilliseconds...Self.echoMilliseconds).contains(since)
+        guard !isBusSocket(request.connection) else { return .closed }
+        let isStream = request.kind == .stream
+        guard isStream || request.kind == .probedPoll else {
+            saw(.shown, request.frontEnd)
+            return .closed
         }
-        // Messages go out on streams all the time, so that nothing is learned from them; nor from echoes where probes are
-        // so frequent that many a departure follows one by chance.
-        if request.kind != .stream {
-            if !isEcho {
-                saw(.shown, request.frontEnd)
-            } else if probeMilliseconds >= 16 * Self.echoMilliseconds {
-                saw(.revealed, request.frontEnd)
-            }
+        let interval = isStream ? heartbeatMilliseconds : probeMilliseconds(request.frontEnd)
+        let since = now - ((probes.deadline(of: slot) ?? now + interval) - interval)
+        // A little less than nothing where the wheel has rounded, or much less where a reload has changed the interval.
+        let isEcho = (-DeadlineWheel.tickMilliseconds...Self.echoMilliseconds).contains(since)
+        // What follows a message may be its echo, or not: nothing is learned from that.
+        if !isStream || now - spokenAt(request.interest) > Self.echoMilliseconds {
+            let chance = min(1, Double(Self.echoMilliseconds) / Double(interval))
+            saw(isEcho ? .revealed : .shown, request.frontEnd, isStream: isStream, chance: chance)
         }
-        return isEcho && !isBusSocket(request.connection) ? .probe : .closed
+        return isEcho ? .probe : .closed
     }
 
     private func isBusSocket(_ descriptor: Int32) -> Bool {
         connections[Int(descriptor)].flags.contains(.busSocket)
     }
 
-    private func saw(_ sign: ProbePolicy.Sign, _ place: ProbePolicy.Place) {
-        guard policy.saw(sign, place), settings.hold.probe == .auto else { return }
-        announce(place)
+    private func saw(
+        _ sign: ProbePolicy.Sign,
+        _ place: ProbePolicy.Place,
+        isStream: Bool = false,
+        chance: Double = 0
+    ) {
+        let wereSafe = policy.entries[Int(place)].streamsAreSafe
+        let isNews = policy.saw(sign, place, isStream: isStream, chance: chance, at: now)
+        if isNews, settings.hold.probe == .auto { announce(place) }
+        if wereSafe != policy.entries[Int(place)].streamsAreSafe { announceStreams(place) }
+    }
+
+    /// A stream lived to the end of its time, perhaps without a client.
+    func outlived(_ place: ProbePolicy.Place) {
+        let wereSafe = policy.entries[Int(place)].streamsAreSafe
+        policy.outlived(place)
+        if wereSafe != policy.entries[Int(place)].streamsAreSafe { announceStreams(place) }
+    }
+
+    private func name(_ place: ProbePolicy.Place) -> String {
+        let frontEnd = policy.entries[Int(place)].frontEnd
+        let server = frontEnd.software.isEmpty ? "an unnamed server" : frontEnd.software
+        return server + (frontEnd.isForwarded ? " behind a proxy" : "")
     }
 
     private func announce(_ place: ProbePolicy.Place) {
         let entry = policy.entries[Int(place)]
-        let server = entry.frontEnd.software.isEmpty ? "an unnamed server" : entry.frontEnd.software
-        let name = server + (entry.frontEnd.isForwarded ? " behind a proxy" : "")
-        let what =
-            entry.isSilent
-            ? "are probed every \(settings.hold.probeSeconds) s" : "are not probed any more"
-        logger.notice("long-polls of \(name) \(what): \(entry.why)")
+        let seconds = Double(probeMilliseconds(place) / 100) / 10
+        let shown = seconds == seconds.rounded() ? "\(Int(seconds))" : "\(seconds)"
+        let what = entry.isSilent ? "are probed every \(shown) s" : "are not probed any more"
+        logger.notice("long-polls of \(name(place)) \(what): \(entry.why)")
+    }
+
+    private func announceStreams(_ place: ProbePolicy.Place) {
+        let entry = policy.entries[Int(place)]
+        let why =
+            entry.streamsAreSafe
+            ? "who leaves one is found" : "heartbeats have not found anybody there who has left one"
+        logger.notice("streams of \(name(place)) live \(streamSeconds(place)) s at most: \(why)")
+    }
+
+    // MARK: The life of streams
+
+    func streamSeconds(_ place: ProbePolicy.Place) -> Int {
+        policy.streamSeconds(
+            place,
+            life: settings.hold.streamSeconds,
+            heartbeat: settings.hold.heartbeatSeconds
+        )
+    }
+
+    /// When messages last went to the streams of an interest.
+    private func spokenAt(_ interest: Int32) -> Int64 {
+        messagesAt.indices.contains(Int(interest)) ? messagesAt[Int(interest)] : .min / 2
+    }
+
+    func spoke(_ interest: Int32) {
+        while messagesAt.count <= Int(interest) { messagesAt.append(.min / 2) }
+        messagesAt[Int(interest)] = now
     }
 
     // MARK: Superseding and leaving
@@ -155,10 +223,8 @@ extension Responder {
             return answerEmpty(slot, departed(slot))
         }
         // Not long ago: its departure may be on its way.
-        if request.kind == .poll || request.kind == .begunPoll,
-            MonotonicClock.nanoseconds() - arrivals.time(of: slot) >= 1_000_000_000
-        {
-            saw(.overtaken, request.frontEnd)
+        if MonotonicClock.nanoseconds() - arrivals.time(of: slot) >= 1_000_000_000 {
+            saw(.overtaken, request.frontEnd, isStream: request.kind == .stream)
         }
         answerEmpty(slot, .superseded)
     }

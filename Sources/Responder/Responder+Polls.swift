@@ -206,7 +206,7 @@ extension Responder {
             limit: settings.limits.heldRequests
         )
         deadlines.add(slot, deadline: now + Int64(wait))
-        if kind == .probedPoll { probeLater(slot) }
+        if kind == .probedPoll { probeLater(slot, isFirst: true) }
         arrivals.add(
             slot,
             poll.origin,

@@ -50,18 +50,27 @@ extension Responder {
     /// What this process thinks of the servers before it, and why.
     private var frontEnds: [UInt8] {
         var parts: [String] = []
-        for (place, entry) in policy.entries.enumerated().dropFirst() {
-            let opening = policy.opening(
-                UInt8(place),
-                settings.hold.probe,
-                headers: settings.hold.earlyHeaders,
-                ProbePolicy.Wish()
-            )
+        for (index, entry) in policy.entries.enumerated().dropFirst() {
+            let place = ProbePolicy.Place(index)
+            let why =
+                switch (entry.wish.probe, settings.hold.probe) {
+                case (let said?, _): "the web server says so: HOLDFAST_PROBE \(said ? "on" : "off")"
+                case (nil, .auto): entry.why
+                case (nil, .off), (nil, .always):
+                    "holdfast.ini says so: probe = \(settings.hold.probe.rawValue)"
+                }
+            let streams =
+                entry.streamsAreSafe
+                ? "live as holdfast.ini says"
+                : "live shorter: heartbeats have not found anybody there who has left one"
             parts.append(
                 "{\"server\":\(MessageEncoder.jsonString(entry.frontEnd.software))"
-                    + ",\"forwarded\":\(entry.frontEnd.isForwarded),\"probed\":\(opening == .probed)"
-                    + ",\"why\":\(MessageEncoder.jsonString(entry.why)),\"shown\":\(entry.shown)"
-                    + ",\"revealed\":\(entry.revealed),\"overtaken\":\(entry.overtaken)}"
+                    + ",\"forwarded\":\(entry.frontEnd.isForwarded),\"probed\":\(isProbed(place))"
+                    + ",\"why\":\(MessageEncoder.jsonString(why)),\"holds\":\(entry.holds)"
+                    + ",\"probe_milliseconds\":\(probeMilliseconds(place))"
+                    + ",\"shown\":\(entry.evidence.shown),\"revealed\":\(entry.evidence.revealed)"
+                    + ",\"overtaken\":\(entry.evidence.overtaken)"
+                    + ",\"stream_seconds\":\(streamSeconds(place)),\"streams\":\"\(streams)\"}"
             )
         }
         return Array(",\"front_ends\":[\(parts.joined(separator: ","))]".utf8)

@@ -30,10 +30,14 @@ extension Responder {
             metrics[.heldRequests] += 1
             return answer(requester, request.notNow(.limit, retryAfterSeconds: retry))
         }
+        let place = place(of: request.origin)
         let web = Replay.Web(
             origin: request.origin,
-            frontEnd: policy.place(of: request.origin.frontEnd).place,
-            endsAt: now + Int64(request.lifeMilliseconds)
+            frontEnd: place,
+            endsAt: now
+                + Int64(
+                    request.lifeMilliseconds * streamSeconds(place) / settings.hold.streamSeconds
+                )
         )
         openStream(request.stream, request.start, requester, web, head: request.head)
     }
@@ -83,9 +87,8 @@ extension Responder {
             ),
             firstOfConnection: &connections[Int(requester.connection)].firstHeld
         )
-        // A little early, so that only what follows a heartbeat is taken for its echo (`departed`).
-        let early = Self.echoMilliseconds + 2 * DeadlineWheel.tickMilliseconds
-        probes.add(slot, deadline: now + heartbeatMilliseconds - early)
+        // A little early, as the first probe of a poll is.
+        probes.add(slot, deadline: now + heartbeatMilliseconds - Self.earlyMilliseconds)
         let boundsAddresses = settings.limits.heldPerAddress != nil
         arrivals.add(
             slot,
@@ -110,6 +113,7 @@ extension Responder {
         let chunk = encode(stream.chunk(reading, epoch: tail.epochs.current), stream)
         let before = Cursor(epoch: tail.epochs.current, offset: previous)
         var count = 0
+        spoke(interest)
         for slot in held.slots(ofInterest: interest) where held.isHeld(slot) {
             let descriptor = held[slot].connection
             let waiting = unsentBytes(descriptor)
@@ -139,7 +143,10 @@ extension Responder {
         // Who has not taken all yet knows that we live when he does.
         if unsentBytes(held[slot].connection) == 0 {
             let cursor = Cursor(epoch: tail.epochs.current, offset: tail.head)
-            guard sendPart(stream.ping(at: cursor), stream, to: requester(of: slot)) else { return }
+            // Behind a server that gathers what it gets, no less than a probe.
+            let isPadded = stream.form.isFramed && isProbed(held[slot].frontEnd)
+            let ping = stream.ping(at: cursor, bytes: isPadded ? settings.hold.probeBytes : 0)
+            guard sendPart(ping, stream, to: requester(of: slot)) else { return }
         }
         probes.add(slot, deadline: now + heartbeatMilliseconds)
     }

@@ -61,6 +61,8 @@ package import Reactor
     /// When the next blank of a probed one is due.
     var probes: DeadlineWheel
     var policy = ProbePolicy()
+    /// Monotonic milliseconds when messages last went to the streams of each interest.
+    var messagesAt: ContiguousArray<Int64> = []
     var arrivals = Arrivals()
 
     // Presence

@@ -92,7 +92,7 @@ import Testing
         throws
     {
         try HoldfastServer.with { server in
-            let params = [("SERVER_SOFTWARE", "nginx/1.22.1"), ("HTTP_VIA", "1.1 hidden")]
+            let params = [("SERVER_SOFTWARE", "nginx/1.22.1")]
             for turn in 1...3 {
                 let id = "subscriber-number-\(turn)"
                 let ghost = try server.peer()
@@ -110,14 +110,99 @@ import Testing
             try next.send(request("/push/news?wait=25", params))
             #expect(try next.partialAnswer().status == 200)
             let frontEnd = try server.status()["front_ends"][0]
-            #expect(frontEnd["forwarded"] == true)
+            #expect(frontEnd["forwarded"] == false)
             #expect(frontEnd["probed"] == true)
             #expect(frontEnd["overtaken"] == 3)
+            // Something else is on the way that may need more of them.
             #expect(
-                server.log.contains(
-                    "nginx/1.22.1 behind a proxy are probed every 10 s: clients came back 3"
-                )
+                server.log.contains("nginx/1.22.1 are probed every 5 s: clients came back 3")
             )
+        }
+    }
+
+    private func frontEnd(_ server: HoldfastServer, _ software: String) throws -> JSON {
+        try #require(
+            try server.status()["front_ends"].array.first { $0["server"].string == software }
+        )
+    }
+
+    @Test func `a proxy of which nothing is known is probed from the first request on`() throws {
+        try HoldfastServer.with { server in
+            for field in ["HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED"] {
+                let peer = try server.peer()
+                let params = [("SERVER_SOFTWARE", "nginx/1.22.1"), (field, "something")]
+                try peer.send(request("/push/news?wait=25", params))
+                #expect(try peer.partialAnswer(atLeast: 1).text == " ")
+            }
+            let nginx = try frontEnd(server, "nginx/1.22.1")
+            #expect(nginx["forwarded"] == true)
+            #expect(nginx["probed"] == true)
+            #expect(nginx["probe_milliseconds"] == 5000)
+            #expect(nginx["holds"] == 3)
+        }
+    }
+
+    @Test func `departures of streams that only heartbeats found make polls be probed`() throws {
+        let settings = HoldfastServer.open + "heartbeat = 1s\n"
+        try HoldfastServer.with(settings) { server in
+            let params = [("SERVER_SOFTWARE", "nginx/1.22.1")]
+            let peers = try (1...12).map { _ in
+                let peer = try server.peer()
+                try peer.send(request("/push/news?stream=ndjson", params))
+                return peer
+            }
+            for peer in peers {
+                let hello = try peer.partialAnswer(atLeast: 1).text.utf8.count
+                _ = try peer.partialAnswer(atLeast: hello + 1)
+                peer.socket.close()
+            }
+            try server.waitForHeld(0)
+            let poll = try server.peer()
+            try poll.send(request("/push/news?wait=25", params))
+            #expect(try poll.partialAnswer(atLeast: 1).text == " ")
+            #expect(try frontEnd(server, "nginx/1.22.1")["revealed"].number.map { $0 > 3 } == true)
+        }
+    }
+
+    @Test func `streams of nobody end soon where heartbeats do not reach the client`() throws {
+        let settings = HoldfastServer.open + "heartbeat = 1s\n"
+        try HoldfastServer.with(settings) { server in
+            func stream(_ software: String) throws -> FastCGIPeer {
+                let peer = try server.peer()
+                try peer.send(
+                    request("/push/news?stream=ndjson", [("SERVER_SOFTWARE", software)])
+                )
+                return peer
+            }
+            let hidden = try stream("Apache/2.4.62")
+            let shown = try stream("nginx/1.22.1")
+            try server.waitForHeld(2)
+            let apache = try frontEnd(server, "Apache/2.4.62")
+            #expect(apache["stream_seconds"] == 8)
+            #expect(apache["streams"].string?.contains("heartbeats") == true)
+            #expect(try frontEnd(server, "nginx/1.22.1")["stream_seconds"] == 1800)
+            #expect(try hidden.answer().text.contains(#""reason":"lifetime""#))
+            try server.waitForHeld(1)
+            shown.socket.close()
+        }
+    }
+
+    @Test(arguments: ["sse", "ndjson"])
+    func `heartbeats are as large as probes where a server gathers what it gets`(form: String)
+        throws
+    {
+        let settings = HoldfastServer.open + "heartbeat = 1s\nprobe_bytes = 9k\n"
+        try HoldfastServer.with(settings) { server in
+            let peer = try server.peer()
+            try peer.send(
+                request("/push/news?stream=\(form)", [("SERVER_SOFTWARE", "Apache/2.4.62")])
+            )
+            let text = try peer.partialAnswer(atLeast: 9216).text
+            #expect(text.utf8.count >= 9216)
+            for line in text.split(separator: "\n") where line.hasPrefix("{") {
+                #expect(throws: Never.self) { try JSON(Array(line.utf8)) }
+            }
+            peer.socket.close()
         }
     }
 
@@ -126,6 +211,9 @@ import Testing
             let peer = try server.peer()
             try peer.send(request("/push/news?wait=25", [("HOLDFAST_PROBE", "on")]))
             #expect(try peer.partialAnswer(atLeast: 1).text == " ")
+            let status = try server.status()["front_ends"][0]
+            #expect(status["probed"] == true)
+            #expect(status["why"].string?.contains("HOLDFAST_PROBE on") == true)
             let silent = try server.peer()
             try silent.send(
                 request(

@@ -1,7 +1,9 @@
 import Liveness
 import Testing
 
-@Suite struct `The policy of probing` {
+@Suite final class `The policy of probing` {
+    private var now: Int64 = 0
+
     private func place(
         _ policy: inout ProbePolicy,
         _ software: String,
@@ -21,11 +23,12 @@ import Testing
     }
 
     @Test(arguments: [
-        ("nginx/1.22.1", false, ProbePolicy.Opening.silent), ("nginx/1.22.1", true, .silent),
+        ("nginx/1.22.1", false, ProbePolicy.Opening.silent), ("nginx/1.22.1", true, .probed),
         ("lighttpd/1.4.69", false, .headers), ("Apache/2.4.62 (Debian)", false, .probed),
         ("Caddy/v2.6.2", false, .probed), ("h2o/2.2.5", false, .probed),
         ("busybox httpd/1.35.0", false, .probed), ("HAProxy 2.6.12", false, .silent),
-        ("", false, .silent), ("something else", true, .silent),
+        ("lighttpd/1.4.69", true, .probed), ("HAProxy 2.6.12", true, .probed),
+        ("", false, .silent), ("something else", false, .silent), ("something else", true, .probed),
     ])
     func `a server is known by its name`(
         software: String,
@@ -51,11 +54,26 @@ import Testing
         #expect(opening(policy, nginx, .auto, .init(headers: true)) == .headers)
     }
 
+    /// Signs of polls that were sent nothing, or with a chance to be taken for an echo; a second apart each.
+    private func see(
+        _ sign: ProbePolicy.Sign,
+        _ count: Int,
+        _ policy: inout ProbePolicy,
+        _ place: ProbePolicy.Place,
+        isStream: Bool = false,
+        chance: Double = 0,
+        apart: Int64 = 1000
+    ) -> [Int] {
+        (1...count).filter { _ in
+            now += apart
+            return policy.saw(sign, place, isStream: isStream, chance: chance, at: now)
+        }
+    }
+
     @Test func `who was overtaken three times behind a server that showed little is silent`() {
         var policy = ProbePolicy()
-        let place = place(&policy, "nginx/1.22.1", forwarded: true)
-        let changes = (1...3).map { _ in policy.saw(.overtaken, place) }
-        #expect(changes == [false, false, true])
+        let place = place(&policy, "nginx/1.22.1")
+        #expect(see(.overtaken, 3, &policy, place) == [3])
         #expect(opening(policy, place) == .probed)
         #expect(policy.entries[Int(place)].why.contains("3 times"))
     }
@@ -63,27 +81,147 @@ import Testing
     @Test func `a few that were overtaken prove nothing where many departures showed`() {
         var policy = ProbePolicy()
         let place = place(&policy, "nginx/1.22.1")
-        var changes = (0..<100).filter { _ in policy.saw(.shown, place) }
-        changes += (0..<24).filter { _ in policy.saw(.overtaken, place) }
-        #expect(changes == [])
+        #expect(see(.shown, 100, &policy, place) == [])
+        #expect(see(.overtaken, 8, &policy, place) == [])
         #expect(opening(policy, place) == .silent)
-        let changed = policy.saw(.overtaken, place)
-        #expect(changed)
+        #expect(policy.entries[Int(place)].why.contains("8 others look like chance"))
+    }
+
+    @Test func `a server that shows resets and hides closes does not pass for one that shows all`()
+    {
+        var policy = ProbePolicy()
+        let place = place(&policy, "nginx/1.22.1")
+        // Three of four clients reset, or speak HTTP/2; those who close are found by heartbeats of 15 s.
+        for round in 1...20 {
+            _ = see(.shown, 3, &policy, place, isStream: true, chance: 1.0 / 60)
+            let changed = see(.revealed, 1, &policy, place, isStream: true, chance: 1.0 / 60)
+            if !changed.isEmpty { return #expect(round < 8) }
+        }
+        Issue.record("nothing was learned")
+    }
+
+    @Test func `echoes by chance are none, however many departures show`() {
+        var policy = ProbePolicy()
+        let place = place(&policy, "nginx/1.22.1")
+        for _ in 1...200 {
+            #expect(see(.shown, 39, &policy, place, chance: 1.0 / 40) == [])
+            #expect(see(.revealed, 1, &policy, place, chance: 1.0 / 40) == [])
+        }
+    }
+
+    @Test func `departures of streams that heartbeats alone find make polls be probed`() {
+        var policy = ProbePolicy()
+        let place = place(&policy, "nginx/1.22.1")
+        #expect(
+            see(.revealed, 3, &policy, place, isStream: true, chance: 1.0 / 60, apart: 1) == [3]
+        )
         #expect(opening(policy, place) == .probed)
     }
 
     @Test func `what was learned is unlearned, but not what is known of a kind`() {
         var policy = ProbePolicy()
-        let nginx = place(&policy, "nginx/1.22.1", forwarded: true)
+        let nginx = place(&policy, "nginx/1.22.1")
         let apache = place(&policy, "Apache/2.4.62")
-        for _ in 0..<3 { _ = policy.saw(.revealed, nginx) }
+        _ = see(.revealed, 3, &policy, nginx)
         #expect(opening(policy, nginx) == .probed)
-        var changes = (0..<49).filter { _ in policy.saw(.shown, nginx) }
-        #expect(changes == [48])
+        #expect(see(.shown, 100, &policy, nginx, chance: 1.0 / 40).count == 1)
         #expect(opening(policy, nginx) == .silent)
-        changes = (0..<10_000).filter { _ in policy.saw(.shown, apache) }
-        #expect(changes == [])
+        #expect(see(.shown, 10_000, &policy, apache) == [])
         #expect(opening(policy, apache) == .probed)
+    }
+
+    @Test
+    func `behind a proxy of which nothing is known polls are probed until it has shown departures`()
+    {
+        var policy = ProbePolicy()
+        let place = place(&policy, "nginx/1.22.1", forwarded: true)
+        #expect(opening(policy, place) == .probed)
+        #expect(policy.entries[Int(place)].why.contains("may hide departures"))
+        #expect(see(.shown, 30, &policy, place, chance: 1.0 / 20).count == 1)
+        #expect(opening(policy, place) == .silent)
+        #expect(policy.entries[Int(place)].why.contains("it shows departures"))
+    }
+
+    @Test func `a server that restarts and closes all at once has shown nothing`() {
+        var policy = ProbePolicy()
+        let place = place(&policy, "nginx/1.22.1", forwarded: true)
+        #expect(see(.shown, 900, &policy, place, chance: 1.0 / 20, apart: 1) == [])
+        #expect(opening(policy, place) == .probed)
+    }
+
+    // MARK: Intervals
+
+    @Test(arguments: [
+        ("Apache/2.4.62", false, 10, 25, 10_000), ("Apache/2.4.62", true, 10, 25, 5000),
+        ("Caddy/v2.6.2", false, 10, 25, 5000), ("nginx/1.22.1", true, 10, 25, 5000),
+        ("nginx/1.22.1", true, 10, 55, 10_000), ("Caddy/v2.6.2", false, 3, 25, 3000),
+        ("Caddy/v2.6.2", false, 10, 1, 1000),
+    ])
+    func `the probes that a front end needs fit into a hold`(
+        software: String,
+        forwarded: Bool,
+        interval: Int,
+        maxWait: Int,
+        expected: Int
+    ) {
+        var policy = ProbePolicy()
+        let place = place(&policy, software, forwarded: forwarded)
+        let found = policy.intervalMilliseconds(
+            place,
+            probeSeconds: interval,
+            maxWaitSeconds: maxWait
+        )
+        #expect(found == expected)
+    }
+
+    // MARK: Streams
+
+    private func seconds(_ policy: ProbePolicy, _ place: ProbePolicy.Place) -> Int {
+        policy.streamSeconds(place, life: 1800, heartbeat: 15)
+    }
+
+    @Test func `streams live shorter where heartbeats have not been seen to find who has gone`() {
+        var policy = ProbePolicy()
+        let apache = place(&policy, "Apache/2.4.62")
+        #expect(seconds(policy, apache) == 120)
+        // Polls, whose probes may be larger, say nothing of heartbeats.
+        _ = see(.revealed, 20, &policy, apache, chance: 1.0 / 40)
+        #expect(seconds(policy, apache) == 120)
+        _ = see(.revealed, 2, &policy, apache, isStream: true, chance: 1.0 / 60)
+        #expect(seconds(policy, apache) == 1800)
+        for _ in 1...16 { policy.outlived(apache) }
+        #expect(seconds(policy, apache) == 120)
+    }
+
+    @Test func `a departure now and then keeps the life of streams as it is`() {
+        var policy = ProbePolicy()
+        let apache = place(&policy, "Apache/2.4.62")
+        _ = see(.revealed, 2, &policy, apache, isStream: true, chance: 1.0 / 60)
+        for _ in 1...10 {
+            for _ in 1...15 { policy.outlived(apache) }
+            _ = see(.revealed, 1, &policy, apache, isStream: true, chance: 1.0 / 60)
+        }
+        #expect(seconds(policy, apache) == 1800)
+    }
+
+    @Test func `streams live as long as the ini file says where departures show`() {
+        var policy = ProbePolicy()
+        let nginx = place(&policy, "nginx/1.22.1")
+        for _ in 1...100 { policy.outlived(nginx) }
+        #expect(seconds(policy, nginx) == 1800)
+        let proxied = place(&policy, "nginx/1.22.1", forwarded: true)
+        #expect(seconds(policy, proxied) == 120)
+        #expect(policy.streamSeconds(proxied, life: 60, heartbeat: 15) == 60)
+        _ = see(.shown, 30, &policy, proxied, isStream: true, chance: 1.0 / 60)
+        #expect(seconds(policy, proxied) == 1800)
+    }
+
+    @Test func `where the web server asks for probes its streams live shorter, too`() {
+        var policy = ProbePolicy()
+        let frontEnd = FrontEnd(software: "nginx/1.22.1", isForwarded: false)
+        let place = policy.place(of: frontEnd, .init(probe: true)).place
+        #expect(policy.entries[Int(place)].wish.probe == true)
+        #expect(seconds(policy, place) == 120)
     }
 
     @Test func `the table of front ends is bounded, and a known one keeps its place`() {

@@ -221,7 +221,7 @@ const showTables = ({ status, channels }) => {
     "fronts",
     (status.front_ends ?? []).filter((one) => one.server || one.shown + one.revealed + one.overtaken).map((one) => [
       (one.server || "unnamed") + (one.forwarded ? ", behind a proxy" : ""),
-      [one.why, "why"],
+      [`${one.why}; its streams ${one.streams}`, "why"],
       one.probed ? "yes" : "no",
       [number(one.shown), "number"],
       [number(one.revealed), "number"],

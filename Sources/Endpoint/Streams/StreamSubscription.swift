@@ -96,9 +96,29 @@ extension StreamSubscription {
     }
 
     /// That the stream lives, and how far it has come.
-    package func ping(at cursor: Cursor) -> [UInt8] {
-        if case .events = form { return EventStream.ping(at: cursor) }
-        return jsonLine("ping") { $0.append(field: "cursor", cursor) }
+    ///
+    /// - Parameter bytes: how long it is at least, by blanks at its end.
+    package func ping(at cursor: Cursor, bytes: Int = 0) -> [UInt8] {
+        var ping: [UInt8] = []
+        if case .events = form {
+            ping = EventStream.ping(at: cursor)
+        } else {
+            ping = jsonLine("ping") { $0.append(field: "cursor", cursor) }
+        }
+        guard bytes > ping.count else { return ping }
+        if case .events = form {
+            // A comment before it.
+            let blanks = [UInt8](
+                repeating: UInt8(ascii: " "),
+                count: max(0, bytes - ping.count - 2)
+            )
+            return [UInt8(ascii: ":")] + blanks + [UInt8(ascii: "\n")] + ping
+        }
+        ping.insert(
+            contentsOf: repeatElement(UInt8(ascii: " "), count: bytes - ping.count),
+            at: ping.count - 1
+        )
+        return ping
     }
 
     /// The last word: where to go on; nil: where it was to begin.

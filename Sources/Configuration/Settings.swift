@@ -205,6 +205,8 @@ package struct HoldSettings: Equatable, Sendable {
     /// How often a stream says that it lives, and how long it does.
     package var heartbeatSeconds = 15
     package var streamSeconds = 1800
+    /// How long what the web server has granted holds for a request that is held.
+    package var grantedSeconds = 300
 
     package init() {}
 }

@@ -93,6 +93,7 @@ package enum SettingsTable {
             SettingsKey("probe_bytes", \.hold.probeBytes, .size(1...(32 << 10)), .reload),
             SettingsKey("heartbeat", \.hold.heartbeatSeconds, .duration(1...60), .reload),
             SettingsKey("stream_life", \.hold.streamSeconds, .duration(1...86_400), .reload),
+            SettingsKey("granted_life", \.hold.grantedSeconds, .duration(1...86_400), .reload),
         ]
     )
 

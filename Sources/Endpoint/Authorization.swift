@@ -86,6 +86,19 @@ package struct ChannelRights: Sendable {
     }
 }
 
+extension HTTPInterface {
+    /// Whether a channel may be read without a word from the web server.
+    package func isOpenToEveryone(_ channel: ChannelName) -> Bool {
+        settings.allow.who(may: .read, channel) == .everyone
+    }
+
+    /// How long a request may be answered for on what was known when it came. What the web server has said is not asked
+    /// again meanwhile, so that it holds for a bounded time.
+    func bounded(_ seconds: Int, _ channels: [ChannelName]) -> Int {
+        channels.allSatisfy(isOpenToEveryone) ? seconds : min(seconds, settings.hold.grantedSeconds)
+    }
+}
+
 /// Nobody publishes on the channels that Holdfast writes itself, whatever he may do elsewhere.
 func refuseOwn(_ channels: [ChannelName]) throws(Problem) {
     guard let channel = channels.first(where: \.isOwn) else { return }

@@ -9,6 +9,30 @@ package struct PresenceLimits: Equatable, Sendable {
     package init() {}
 }
 
+/// What presence may take of the service in all, so that nobody who comes and goes takes it from the messages: a
+/// sixteenth of the log. Further members are served, but not told of; further events are told when there is room again.
+package struct PresenceBounds: Equatable, Sendable {
+    /// On all channels together.
+    package var members = 20_000
+    /// Held requests by which they are there, those that have ended within the grace period, and those that others have.
+    package var leases = 80_000
+    /// Joins and leaves at once, and in the time that a leave is kept.
+    package var burst = 5000
+    package var events = 20_000
+    package static let eventsMilliseconds: Int64 = 600_000
+
+    package init() {}
+
+    /// - Parameter logBytes: the largest size of the log. An event takes about 400 bytes of it.
+    package init(logBytes: Int64) {
+        let rows = Int(clamping: logBytes / 16 / 400)
+        members = min(max(rows / 2, 16), 100_000)
+        leases = 4 * members
+        burst = max(rows / 8, 16)
+        events = max(rows / 2, 64)
+    }
+}
+
 /// Somebody on a channel, by the name that others see.
 package struct Member: Hashable, Sendable {
     /// At most `nameByteLimit` bytes, without control characters.
@@ -58,6 +82,9 @@ package struct PresenceEvent: Equatable, Sendable {
 /// process or in another one, which says so now and then. That he came or left is a message in the log, which all
 /// processes read in one order; `members(of:)` is what these messages make together. A process that notices that the
 /// two differ appends what is missing, and the log takes it once however many notice.
+///
+/// Only a request that is held makes somebody a member: what it costs to be one is bounded by the bounds on held requests
+/// first, and then by `PresenceBounds`. Each member is looked at when something of his is due, and else never.
 package struct Presence: Sendable {
     /// By a subscriber's id; 0 stands for those without one.
     package typealias Subscriber = UInt64
@@ -71,16 +98,19 @@ package struct Presence: Sendable {
         /// Held requests.
         var held = 0
         /// The grace period's end.
-        var until: Int64 = 0
+        var until: Int64 = .min
         /// When its newest request came, by the clock that leaving goes by.
         var cameAt: Int64 = 0
     }
 
     private struct Entry {
-        /// Of this process.
+        /// Of this process; all their held requests; and when the last of their grace periods ends.
         var leases: [Subscriber: Lease] = [:]
-        /// Of other processes, and until when what they said is good.
+        var held = 0
+        var graceEnd: Int64 = .min
+        /// Of other processes, until when what they said is good; and until when the last of it is.
         var heard: [Subscriber: Int64] = [:]
+        var heardEnd: Int64 = .min
         /// Whether the newest event that the log told is a join, and how long he may be unheard of after it.
         var isPresent = false
         var patientUntil: Int64 = .min
@@ -88,79 +118,127 @@ package struct Presence: Sendable {
         var timeMilliseconds: Int64 = 0
         /// An event was given to the log, which is asked again after this moment.
         var askedUntil: Int64 = .min
+        /// When the other processes are told again.
+        var tellAt: Int64 = .min
         /// When he was last here or told of, for forgetting.
         var touched: Int64 = 0
+        /// Counted among those who are here.
+        var isCounted = false
+        /// When he is looked at, as the queue has it.
+        var lookAt: Int64 = .max
 
-        func isLeased(_ now: Int64) -> Bool {
-            leases.values.contains { $0.held > 0 || $0.until > now }
-        }
+        func isLeased(_ now: Int64) -> Bool { held > 0 || graceEnd > now }
 
         func isHere(_ now: Int64) -> Bool {
-            isLeased(now) || patientUntil > now || heard.values.contains { $0 > now }
+            isLeased(now) || patientUntil > now || heardEnd > now
         }
 
         func counts(_ now: Int64) -> Bool { isPresent || isHere(now) }
+
+        /// What the log should be told. A process speaks for those it has itself, and for those whom nobody has any more.
+        func isJoinDue(_ now: Int64) -> Bool? {
+            if isLeased(now) { return isPresent ? nil : true }
+            return isPresent && !isHere(now) ? false : nil
+        }
+
+        var leaseCount: Int { leases.count + heard.count }
     }
 
+    private struct Place {
+        var members: Set<Member> = []
+        /// Those of them who are here.
+        var counted = 0
+    }
+
+    private let bounds: PresenceBounds
     private var entries: [Key: Entry] = [:]
-    private var membersOf: [ChannelName: Set<Member>] = [:]
+    private var places: [ChannelName: Place] = [:]
     /// Where a subscriber has leases, in this process or another.
     private var keysOf: [Subscriber: Set<Key>] = [:]
+    /// All those who are here, and all leases, of others too.
+    private var counted = 0
+    private var leaseCount = 0
+    private var queue = DueQueue<Key>()
+    /// In microseconds: what the events so far have used up, and from when on the next one may be told.
+    private var spentUntil: Int64 = .min
+    private var tellableAt: Int64 = .min
     /// Whether what the log has told before this process came is known; nothing is said before.
     package private(set) var isLoaded = false
+    /// Whether there are other processes, which are told whom this one has.
+    private var tellsOthers = false
 
     /// How often processes tell each other whom they have.
-    package static let tellMilliseconds: Int64 = 4000
-    /// Longer than the log remembers keys.
-    private static let forgetMilliseconds: Int64 = 600_000
+    package static let tellMilliseconds: Int64 = 8000
+    /// How long somebody who has left is remembered, so that nobody's older news makes him come again.
+    private static let forgetMilliseconds: Int64 = 60_000
     private static let askMilliseconds: Int64 = 5000
+    /// So many are looked at in one turn.
+    private static let turn = 2000
 
-    package init() {}
+    package init(_ bounds: PresenceBounds = PresenceBounds()) { self.bounds = bounds }
 
     package var isEmpty: Bool { entries.isEmpty }
 
+    /// Members on channels that something is known of, also of those who have left.
+    package var entryCount: Int { entries.count }
+
     // MARK: Leases of this process
 
-    /// A request of his has come. False where the channel has its full number and he is not among them.
+    package enum Attendance {
+        /// The channel, or all, have their full number, and he is not among them.
+        case notTold
+        /// Nobody here spoke of him before: other processes need to be told.
+        case news
+        case known
+    }
+
+    /// A request of his is held now.
     ///
-    /// - Parameter cameAt: by the clock that leaving goes by.
-    package mutating func came(
+    /// - Parameter cameAt: when it came, by the clock that leaving goes by.
+    package mutating func attends(
         _ member: Member,
-        to channel: ChannelName,
+        on channel: ChannelName,
         subscriber: Subscriber?,
         at cameAt: Int64 = 0,
         _ limits: PresenceLimits,
         now: Int64
-    ) -> Bool {
+    ) -> Attendance {
         let key = Key(channel: channel, member: member)
-        guard let place = entry(key, limits, now) else { return false }
-        var entry = place
-        let until = now + limits.graceMilliseconds
-        entry.leases[subscriber ?? 0, default: Lease()].until = until
-        entry.leases[subscriber ?? 0]?.cameAt = cameAt
-        entry.patientUntil = .min
-        entry.touched = now
-        put(entry, key, subscriber ?? 0)
-        return true
+        guard leaseCount < bounds.leases, mayCount(key, limits, now) else { return .notTold }
+        var isNews = false
+        change(key, subscriber ?? 0, now) { entry in
+            isNews = !entry.isLeased(now)
+            var lease = entry.leases[subscriber ?? 0] ?? Lease()
+            (lease.held, lease.cameAt) = (lease.held + 1, cameAt)
+            entry.leases[subscriber ?? 0] = lease
+            entry.held += 1
+            entry.patientUntil = .min
+            entry.touched = now
+            if isNews { entry.tellAt = now + Self.tellMilliseconds }
+        }
+        return isNews ? .news : .known
     }
 
-    /// Whether other processes need to be told: nobody here spoke of him before.
-    package func isNews(_ member: Member, on channel: ChannelName, now: Int64) -> Bool {
-        entries[Key(channel: channel, member: member)]?.isLeased(now) != true
-    }
-
-    /// - Returns: false if he is not told of, since the channel was full when he came.
-    @discardableResult
-    package mutating func held(
+    /// A request of his that would wait has come, and may be answered at once: who is there already stays.
+    package mutating func asked(
         _ member: Member,
         on channel: ChannelName,
-        subscriber: Subscriber?
-    ) -> Bool {
+        subscriber: Subscriber?,
+        at cameAt: Int64 = 0,
+        _ limits: PresenceLimits,
+        now: Int64
+    ) {
         let key = Key(channel: channel, member: member)
-        guard var entry = entries[key] else { return false }
-        entry.leases[subscriber ?? 0, default: Lease()].held += 1
-        put(entry, key, subscriber ?? 0)
-        return true
+        guard let known = entries[key], known.isPresent || known.isLeased(now),
+            known.leases[subscriber ?? 0] != nil || leaseCount < bounds.leases
+        else { return }
+        change(key, subscriber ?? 0, now) { entry in
+            var lease = entry.leases[subscriber ?? 0] ?? Lease()
+            (lease.until, lease.cameAt) = (now + limits.graceMilliseconds, cameAt)
+            entry.leases[subscriber ?? 0] = lease
+            entry.graceEnd = max(entry.graceEnd, lease.until)
+            entry.touched = now
+        }
     }
 
     /// A held request of his has ended.
@@ -172,40 +250,47 @@ package struct Presence: Sendable {
         now: Int64
     ) {
         let key = Key(channel: channel, member: member)
-        guard var lease = entries[key]?.leases[subscriber ?? 0] else { return }
-        lease.held = max(0, lease.held - 1)
+        guard var lease = entries[key]?.leases[subscriber ?? 0], lease.held > 0 else { return }
+        lease.held -= 1
         lease.until = now + (limits?.graceMilliseconds ?? 0)
-        entries[key]?.leases[subscriber ?? 0] = lease
-        entries[key]?.touched = now
+        change(key, subscriber ?? 0, now) { entry in
+            entry.leases[subscriber ?? 0] = lease
+            entry.held -= 1
+            entry.graceEnd = max(entry.graceEnd, lease.until)
+            entry.touched = now
+        }
     }
 
     /// He said that he leaves: what he still holds is ended by others, and the grace period is over, also that of other
-    /// processes. Returns whom that is about: not where he has come again since.
-    package mutating func left(
-        subscriber: Subscriber,
-        at time: Int64 = .max
-    ) -> [(channel: ChannelName, member: Member)] {
-        let keys = (keysOf[subscriber] ?? []).filter {
-            (entries[$0]?.leases[subscriber]?.cameAt ?? 0) < time
+    /// processes. Not where he has come again since.
+    package mutating func left(subscriber: Subscriber, at time: Int64 = .max, now: Int64) {
+        for key in keysOf[subscriber] ?? [] {
+            guard let entry = entries[key], (entry.leases[subscriber]?.cameAt ?? 0) < time else {
+                continue
+            }
+            change(key, subscriber, now) { entry in
+                if let lease = entry.leases.removeValue(forKey: subscriber) {
+                    entry.held -= lease.held
+                    entry.graceEnd = entry.leases.values.reduce(.min) { max($0, $1.until) }
+                }
+                if entry.heard.removeValue(forKey: subscriber) != nil {
+                    entry.heardEnd = entry.heard.values.max() ?? .min
+                }
+                entry.patientUntil = .min
+            }
         }
-        for key in keys {
-            entries[key]?.leases[subscriber] = nil
-            entries[key]?.heard[subscriber] = nil
-            entries[key]?.patientUntil = .min
-            unlink(subscriber, key)
-        }
-        return keys.map { ($0.channel, $0.member) }
     }
 
     // MARK: What others say
 
-    /// All leases of this process.
-    package func leased(
-        now: Int64
-    ) -> [(channel: ChannelName, member: Member, subscriber: Subscriber)] {
-        entries.flatMap { key, entry in
-            entry.leases.filter { $0.value.held > 0 || $0.value.until > now }
-                .map { (key.channel, key.member, $0.key) }
+    /// Whether there are others now. Those who have just come are told of all leases of this process.
+    package mutating func tellOthers(_ tells: Bool, now: Int64) {
+        guard tells != tellsOthers else { return }
+        tellsOthers = tells
+        guard tells else { return }
+        for (key, entry) in entries where entry.isLeased(now) {
+            entries[key]?.tellAt = now
+            schedule(key, now)
         }
     }
 
@@ -218,21 +303,29 @@ package struct Presence: Sendable {
         now: Int64
     ) {
         let key = Key(channel: channel, member: member)
-        guard var entry = entry(key, limits, now) else { return }
-        entry.heard[subscriber] = now + limits.graceMilliseconds + 2 * Self.tellMilliseconds
-        entry.patientUntil = .min
-        entry.touched = now
-        put(entry, key, subscriber)
+        guard mayCount(key, limits, now) else { return }
+        let until = now + limits.graceMilliseconds + 2 * Self.tellMilliseconds
+        let hasRoom = leaseCount < 2 * bounds.leases || entries[key]?.heard[subscriber] != nil
+        change(key, subscriber, now) { entry in
+            entry.touched = now
+            guard hasRoom else {
+                // He is there, whoever of his says so.
+                entry.patientUntil = max(entry.patientUntil, until)
+                return
+            }
+            entry.heard[subscriber] = until
+            entry.heardEnd = max(entry.heardEnd, until)
+            entry.patientUntil = .min
+        }
     }
 
     // MARK: What the log says
 
     /// Another log has taken the place of the one before, or this process has just begun.
-    package mutating func forgetEvents() {
+    package mutating func forgetEvents(now: Int64) {
         isLoaded = false
-        for key in entries.keys {
-            entries[key]?.event = nil
-            entries[key]?.isPresent = false
+        for key in Array(entries.keys) {
+            change(key, 0, now) { ($0.event, $0.isPresent) = (nil, false) }
         }
     }
 
@@ -247,18 +340,20 @@ package struct Presence: Sendable {
         now: Int64
     ) {
         let key = Key(channel: channel, member: member)
-        var entry = entries[key] ?? Entry()
-        if let event = entry.event, event.epoch == id.epoch, event.offset >= id.offset { return }
-        entry.event = id
-        entry.isPresent = isJoin
-        entry.timeMilliseconds = timeMilliseconds
-        entry.askedUntil = .min
-        entry.touched = now
-        // Whoever else has him will say so soon; if nobody does, he left unnoticed.
-        if isJoin, !entry.isHere(now) {
-            entry.patientUntil = now + (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
+        if let event = entries[key]?.event, event.epoch == id.epoch, event.offset >= id.offset {
+            return
         }
-        put(entry, key, nil)
+        change(key, 0, now) { entry in
+            (entry.event, entry.isPresent) = (id, isJoin)
+            entry.timeMilliseconds = timeMilliseconds
+            entry.askedUntil = .min
+            entry.touched = now
+            // Whoever else has him will say so soon; if nobody does, he left unnoticed.
+            if isJoin, !entry.isHere(now) {
+                entry.patientUntil =
+                    now + (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
+            }
+        }
     }
 
     /// All that the log knew has been told.
@@ -266,7 +361,7 @@ package struct Presence: Sendable {
 
     /// Those who are there, in the order they came.
     package func members(of channel: ChannelName) -> [(member: Member, sinceMilliseconds: Int64)] {
-        (membersOf[channel] ?? [])
+        (places[channel]?.members ?? [])
             .compactMap { member in
                 entries[Key(channel: channel, member: member)].flatMap { entry in
                     entry.isPresent
@@ -278,86 +373,162 @@ package struct Presence: Sendable {
             }
     }
 
-    // MARK: The difference
+    // MARK: What is due
 
-    /// Events that the log has to be given now. Each is named again if the log has not told it after a while.
-    package mutating func due(now: Int64) -> [PresenceEvent] {
-        var events: [PresenceEvent] = []
-        for key in Array(entries.keys) {
-            if let event = due(key.member, on: key.channel, now: now) { events.append(event) }
-            tidy(key, now)
-        }
-        return events
+    package struct Due {
+        /// What the log has to be given now. Each is named again if the log has not told it after a while.
+        package fileprivate(set) var events: [PresenceEvent] = []
+        /// Whom the other processes have to be told of.
+        package fileprivate(set) var leases:
+            [(channel: ChannelName, member: Member, subscriber: Subscriber)] = []
     }
 
-    /// The same about one.
-    package mutating func due(
-        _ member: Member,
-        on channel: ChannelName,
-        now: Int64
-    ) -> PresenceEvent? {
-        let key = Key(channel: channel, member: member)
-        guard isLoaded, let entry = entries[key], entry.askedUntil <= now else { return nil }
-        let isLeased = entry.isLeased(now)
-        // A process speaks for those it has itself, and for those whom nobody has any more.
-        guard isLeased && !entry.isPresent || entry.isPresent && !entry.isHere(now) else {
-            return nil
+    /// When to look next; `.max` where nothing is going to be due by itself.
+    package var nextLook: Int64 {
+        guard isLoaded, let next = queue.first?.at else { return .max }
+        return max(next, tellableAt)
+    }
+
+    /// Looks at those of whom something is due.
+    package mutating func due(now: Int64) -> Due {
+        var due = Due()
+        guard isLoaded else { return due }
+        for _ in 0..<Self.turn {
+            guard let (at, key) = queue.first, at <= now else { break }
+            // Those that were given an earlier place in the queue, or are gone.
+            guard let entry = entries[key], entry.lookAt == at else {
+                queue.removeFirst()
+                continue
+            }
+            var event: PresenceEvent?
+            if let isJoin = entry.isJoinDue(now), entry.askedUntil <= now {
+                // Who was first in the queue is the first to be told.
+                guard mayTell(now) else { break }
+                event = PresenceEvent(
+                    key.channel,
+                    key.member,
+                    isJoin: isJoin,
+                    after: entry.event,
+                    now: now
+                )
+            }
+            queue.removeFirst()
+            entries[key]?.lookAt = .max
+            tidy(key, now)
+            let isTelling = tellsOthers && entry.tellAt <= now && entry.isLeased(now)
+            change(key, 0, now) { entry in
+                if event != nil { entry.askedUntil = now + Self.askMilliseconds }
+                // All in the same second, so that the others hear of many at a time.
+                if isTelling { entry.tellAt = (now + Self.tellMilliseconds) / 1000 * 1000 }
+            }
+            if let event { due.events.append(event) }
+            if isTelling {
+                due.leases += (entries[key]?.leases ?? [:]).map {
+                    (key.channel, key.member, $0.key)
+                }
+            }
+            forgetIfAbsent(key, now)
         }
-        entries[key]?.askedUntil = now + Self.askMilliseconds
-        return PresenceEvent(channel, member, isJoin: isLeased, after: entry.event, now: now)
+        return due
+    }
+
+    /// Whether one more event is told now.
+    private mutating func mayTell(_ now: Int64) -> Bool {
+        let interval = PresenceBounds.eventsMilliseconds * 1000 / Int64(bounds.events)
+        let microseconds = now * 1000
+        let next = max(spentUntil, microseconds - Int64(bounds.burst) * interval) + interval
+        guard next <= microseconds else {
+            tellableAt = next / 1000 + 1
+            return false
+        }
+        spentUntil = next
+        return true
     }
 
     // MARK: The table
 
-    /// The member's entry, or a new one where the channel has room.
-    private mutating func entry(_ key: Key, _ limits: PresenceLimits, _ now: Int64) -> Entry? {
-        if let known = entries[key] { return known }
-        let all = membersOf[key.channel] ?? []
-        guard all.count >= limits.members else { return Entry() }
-        func isThere(_ member: Member) -> Bool {
-            entries[Key(channel: key.channel, member: member)]?.counts(now) == true
-        }
-        let absent = all.filter { !isThere($0) }
-        guard all.count - absent.count < limits.members else { return nil }
-        // Those who have left are remembered for a while, but no more of them than can be there.
-        if absent.count >= limits.members {
-            for member in absent { forget(Key(channel: key.channel, member: member)) }
-        }
-        return Entry()
+    /// Whether the member is one of those who are here, or may become one.
+    private func mayCount(_ key: Key, _ limits: PresenceLimits, _ now: Int64) -> Bool {
+        if entries[key]?.isCounted == true { return true }
+        return counted < bounds.members && (places[key.channel]?.counted ?? 0) < limits.members
     }
 
-    private mutating func put(_ entry: Entry, _ key: Key, _ subscriber: Subscriber?) {
-        if entries.updateValue(entry, forKey: key) == nil {
-            membersOf[key.channel, default: []].insert(key.member)
+    /// Changes what is known of a member, who is made if need be, and sees to it that he is looked at in time.
+    ///
+    /// - Parameter subscriber: the one whose lease may come or go by this; 0: nobody's but that of those without an id.
+    private mutating func change(
+        _ key: Key,
+        _ subscriber: Subscriber,
+        _ now: Int64,
+        _ body: (inout Entry) -> Void
+    ) {
+        var entry = entries.removeValue(forKey: key) ?? Entry()
+        let before = entry.leaseCount
+        body(&entry)
+        leaseCount += entry.leaseCount - before
+        if subscriber != 0 {
+            if entry.leases[subscriber] != nil || entry.heard[subscriber] != nil {
+                keysOf[subscriber, default: []].insert(key)
+            } else {
+                unlink(subscriber, key)
+            }
         }
-        if let subscriber, subscriber != 0 { keysOf[subscriber, default: []].insert(key) }
+        let counts = entry.counts(now)
+        places[key.channel, default: Place()].members.insert(key.member)
+        if counts != entry.isCounted {
+            entry.isCounted = counts
+            counted += counts ? 1 : -1
+            places[key.channel]?.counted += counts ? 1 : -1
+        }
+        let look = nextLook(entry, now)
+        if look < entry.lookAt {
+            entry.lookAt = look
+            queue.insert(key, at: look)
+        }
+        entries[key] = entry
     }
 
+    private func nextLook(_ entry: Entry, _ now: Int64) -> Int64 {
+        var at = Int64.max
+        if entry.isJoinDue(now) != nil { at = max(now, entry.askedUntil) }
+        for end in [entry.graceEnd, entry.heardEnd, entry.patientUntil] where end > now {
+            at = min(at, end)
+        }
+        if tellsOthers, entry.isLeased(now) { at = min(at, max(now, entry.tellAt)) }
+        if !entry.counts(now) { at = min(at, max(now, entry.touched + Self.forgetMilliseconds)) }
+        return at
+    }
+
+    private mutating func schedule(_ key: Key, _ at: Int64) {
+        guard at < entries[key]?.lookAt ?? .min else { return }
+        entries[key]?.lookAt = at
+        queue.insert(key, at: at)
+    }
+
+    /// Takes out what is over.
     private mutating func tidy(_ key: Key, _ now: Int64) {
         guard let entry = entries[key] else { return }
         for (subscriber, lease) in entry.leases where lease.held == 0 && lease.until <= now {
-            entries[key]?.leases[subscriber] = nil
-            unlink(subscriber, key)
+            change(key, subscriber, now) { $0.leases[subscriber] = nil }
         }
         for (subscriber, until) in entry.heard where until <= now {
-            entries[key]?.heard[subscriber] = nil
-            unlink(subscriber, key)
+            change(key, subscriber, now) { $0.heard[subscriber] = nil }
         }
-        if !entry.counts(now), now - entry.touched > Self.forgetMilliseconds { forget(key) }
     }
 
     private mutating func unlink(_ subscriber: Subscriber, _ key: Key) {
-        guard entries[key]?.leases[subscriber] == nil, entries[key]?.heard[subscriber] == nil else {
-            return
-        }
         keysOf[subscriber]?.remove(key)
         if keysOf[subscriber]?.isEmpty == true { keysOf[subscriber] = nil }
     }
 
-    private mutating func forget(_ key: Key) {
-        guard let entry = entries.removeValue(forKey: key) else { return }
-        for subscriber in Set(entry.leases.keys).union(entry.heard.keys) { unlink(subscriber, key) }
-        membersOf[key.channel]?.remove(key.member)
-        if membersOf[key.channel]?.isEmpty == true { membersOf[key.channel] = nil }
+    /// Forgets who has left a while ago, or where too many have left, at once.
+    private mutating func forgetIfAbsent(_ key: Key, _ now: Int64) {
+        guard let entry = entries[key], !entry.isCounted, entry.leaseCount == 0,
+            entry.touched + Self.forgetMilliseconds <= now
+                || entries.count - counted > bounds.members
+        else { return }
+        entries[key] = nil
+        places[key.channel]?.members.remove(key.member)
+        if places[key.channel]?.members.isEmpty == true { places[key.channel] = nil }
     }
 }

@@ -28,6 +28,8 @@ enum Ending: Int, CaseIterable {
     case slow
     /// A stream that has lived as long as streams do.
     case lifetime
+    /// The ini file does not let everyone read there any more: answered empty.
+    case revoked
 
     var label: String {
         switch self {
@@ -44,6 +46,7 @@ enum Ending: Int, CaseIterable {
         case .shutdown: "shutdown"
         case .slow: "slow"
         case .lifetime: "lifetime"
+        case .revoked: "revoked"
         }
     }
 }
@@ -59,6 +62,7 @@ extension Ending {
             case .left: .left
             case .limit: .limit
             case .slow: .slow
+            case .revoked: .revoked
             case .error, .unavailable: .closed
             }
     }
@@ -71,6 +75,7 @@ extension Ending {
         case .limit: .limit
         case .lifetime, .deadline: .lifetime
         case .slow: .slow
+        case .revoked: .revoked
         case .shutdown, .released, .aborted, .gap: .shutdown
         }
     }
@@ -86,7 +91,7 @@ enum Bound: Int, CaseIterable {
     case heldRequests
     case heldPerSubscriber
     case heldPerAddress
-    /// Somebody was not told of on a channel whose number of members is reached.
+    /// Somebody was not told of: the number of members of a channel, or of all, is reached.
     case members
     /// A client of the bus socket was turned away.
     case busClients

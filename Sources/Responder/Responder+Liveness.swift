@@ -243,9 +243,7 @@ extension Responder {
             answerEmpty(slot, SystemCalls.hasEnded(held[slot].connection) ? departed(slot) : .left)
         }
         endWaiting(subscriber, before: time, .left)
-        for (channel, member) in presence.left(subscriber: subscriber, at: time) {
-            tellPresence(of: member, on: channel)
-        }
+        presence.left(subscriber: subscriber, at: time, now: now)
     }
 
     // MARK: Bounds

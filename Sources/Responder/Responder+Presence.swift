@@ -22,43 +22,30 @@ enum OwnRead {
 
 /// Presence between the requests, the log and the other processes; what it means is in `Liveness.Presence`.
 extension Responder {
-    private static let presenceLookMilliseconds: Int64 = 1000
-
     // MARK: Requests
 
-    /// Somebody asks for channels on which it is told who is there.
-    func attend(_ origin: Poll.Origin, _ channels: [ChannelName]) {
+    /// A request that waits has come, and may be answered at once: whoever is there already stays.
+    func asked(_ origin: Poll.Origin, _ channels: [ChannelName]) {
         guard let member = origin.member else { return }
-        var news: [ChannelName] = []
         for channel in channels {
             guard let limits = settings.presence(on: channel) else { continue }
-            let isNews = presence.isNews(member, on: channel, now: now)
-            let subscriber = origin.subscriber
-            let isTold = presence.came(
+            presence.asked(
                 member,
-                to: channel,
-                subscriber: subscriber,
+                on: channel,
+                subscriber: origin.subscriber,
                 at: origin.arrivedAt,
                 limits,
                 now: now
             )
-            guard isTold else {
-                metrics[.members] += 1
-                continue
-            }
-            if isNews { news.append(channel) }
         }
-        guard !news.isEmpty else { return }
-        tellSiblings(of: news.map { ($0, member, origin.subscriber ?? 0) })
-        for channel in news { tellPresence(of: member, on: channel) }
     }
 
-    /// The request is held now.
+    /// The request is held now, which makes him one of those who are there.
     func stay(_ slot: HeldTable.Slot, _ origin: Poll.Origin, _ channels: [ChannelName]) {
         guard let member = origin.member else { return }
         attendances[slot] = Attendance(
             member: member,
-            channels: attended(channels, member, origin.subscriber),
+            channels: attended(channels, member, origin.subscriber, at: origin.arrivedAt),
             subscriber: origin.subscriber
         )
     }
@@ -66,19 +53,43 @@ extension Responder {
     /// The same for a stream that is not live yet.
     func stay(_ replay: Replay) {
         guard let origin = replay.web?.origin, let member = origin.member else { return }
-        replay.attended = attended(replay.stream.channels, member, origin.subscriber)
+        replay.attended = attended(
+            replay.stream.channels,
+            member,
+            origin.subscriber,
+            at: origin.arrivedAt
+        )
     }
 
     /// Those of the channels where he is counted by one more request now.
     private func attended(
         _ channels: [ChannelName],
         _ member: Member,
-        _ subscriber: UInt64?
+        _ subscriber: UInt64?,
+        at arrivedAt: Int64
     ) -> [ChannelName] {
-        channels.filter {
-            settings.presence(on: $0) != nil
-                && presence.held(member, on: $0, subscriber: subscriber)
+        var attended: [ChannelName] = []
+        var news: [ChannelName] = []
+        for channel in channels {
+            guard let limits = settings.presence(on: channel) else { continue }
+            let attendance = presence.attends(
+                member,
+                on: channel,
+                subscriber: subscriber,
+                at: arrivedAt,
+                limits,
+                now: now
+            )
+            switch attendance {
+            case .notTold: metrics[.members] += 1
+            case .known: attended.append(channel)
+            case .news:
+                attended.append(channel)
+                news.append(channel)
+            }
         }
+        if !news.isEmpty { tellSiblings(of: news.map { ($0, member, subscriber ?? 0) }) }
+        return attended
     }
 
     /// The held request has ended.
@@ -115,19 +126,17 @@ extension Responder {
 
     // MARK: From time to time
 
-    func lookAtPresence() {
-        presenceLookAt = presence.isEmpty ? .max : now + Self.presenceLookMilliseconds
-        if !isStopping { presence.due(now: now).forEach(append) }
-        guard now >= presenceTellAt else { return }
-        presenceTellAt = now + Presence.tellMilliseconds
-        tellSiblings(of: presence.leased(now: now))
+    /// When something is due; many things at a time, so that a crowd does not keep the loop awake.
+    var presenceLookAt: Int64 {
+        let next = presence.nextLook
+        return isStopping || next == .max ? .max : max(next, presenceLookedAt + 50)
     }
 
-    /// Gives the log what has changed with one member; the next look sees to the others.
-    func tellPresence(of member: Member, on channel: ChannelName) {
-        presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
-        guard !isStopping else { return }
-        presence.due(member, on: channel, now: now).map(append)
+    func lookAtPresence() {
+        presenceLookedAt = now
+        let due = presence.due(now: now)
+        due.events.forEach(append)
+        tellSiblings(of: due.leases)
     }
 
     private func append(_ event: PresenceEvent) {
@@ -145,38 +154,29 @@ extension Responder {
     /// The ini file says something else about it now: begins anew with those whose requests are here, and with what the
     /// log knows.
     func renewPresence() {
-        presence = Presence()
+        presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
         for (slot, former) in attendances {
-            let channels = audience[held[slot].interest].channels
-            comeAnew(former.member, channels, former.subscriber)
-            attendances[slot] = Attendance(
-                member: former.member,
-                channels: attended(channels, former.member, former.subscriber),
-                subscriber: former.subscriber
-            )
+            var origin = arrivals.origin(of: slot)
+            origin.member = former.member
+            stay(slot, origin, audience[held[slot].interest].channels)
         }
-        for replay in replays.all {
-            guard let origin = replay.web?.origin, let member = origin.member else { continue }
-            comeAnew(member, replay.stream.channels, origin.subscriber)
-            stay(replay)
-        }
+        for replay in replays.all { stay(replay) }
         ownReads = [:]
+        seeSiblings()
         loadPresence()
-    }
-
-    private func comeAnew(_ member: Member, _ channels: [ChannelName], _ subscriber: UInt64?) {
-        for channel in channels {
-            guard let limits = settings.presence(on: channel) else { continue }
-            _ = presence.came(member, to: channel, subscriber: subscriber, limits, now: now)
-        }
     }
 
     // MARK: The other processes
 
+    /// Whom this process has is told only where somebody hears it.
+    func seeSiblings() {
+        presence.tellOthers(siblings?.hasOthers == true, now: now)
+    }
+
     private func tellSiblings(
         of members: [(channel: ChannelName, member: Member, subscriber: UInt64)]
     ) {
-        guard let siblings else { return }
+        guard let siblings, siblings.hasOthers else { return }
         var lines: [UInt8] = []
         for (channel, member, subscriber) in members {
             let id = String(subscriber, radix: 16)
@@ -201,7 +201,6 @@ extension Responder {
             else { continue }
             presence.heard(member, on: channel, subscriber: subscriber, limits, now: now)
         }
-        presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
     }
 
     // MARK: The log
@@ -222,14 +221,13 @@ extension Responder {
                 limits,
                 now: now
             )
-            presenceLookAt = min(presenceLookAt, now + Self.presenceLookMilliseconds)
         }
     }
 
     /// Reads what the log knows of who is there. Until then nothing is told.
     func loadPresence() {
         guard !settings.presence.isEmpty, tail != nil else { return }
-        presence.forgetEvents()
+        presence.forgetEvents(now: now)
         // The greatest name that is no own channel's: those come behind it.
         let last = try? ChannelName("z" + String(repeating: "~", count: ChannelName.byteLimit - 1))
         ask(.presenceChannels) { .channels(ticket: $0, .after(last, limit: 10_000)) }
@@ -264,7 +262,6 @@ extension Responder {
     private func readFurther(_ channels: [ChannelName]) {
         guard !channels.isEmpty else {
             presence.loaded()
-            presenceLookAt = now
             return
         }
         let most = 64

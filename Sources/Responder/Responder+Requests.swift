@@ -180,12 +180,13 @@ extension Responder {
         case .subscribe(var poll):
             // HEAD asks nothing of anybody.
             if !poll.subscription.shape.headOnly {
-                guard welcome(&poll.origin, poll.subscription.channels, requester) else { return }
+                guard welcome(&poll.origin, requester) else { return }
+                if poll.waitMilliseconds > 0 { asked(poll.origin, poll.subscription.channels) }
             }
             serve(poll, requester)
         case .stream(var request):
             if let head = request.headOnly { return answer(requester, head) }
-            guard welcome(&request.origin, request.stream.channels, requester) else { return }
+            guard welcome(&request.origin, requester) else { return }
             serve(request, requester)
         case .leave(let subscriber, let shape):
             leave(subscriber)
@@ -216,14 +217,11 @@ extension Responder {
     /// A subscriber has come. False if his connection was given up, for what he asked before was on it, too.
     private func welcome(
         _ origin: inout Poll.Origin,
-        _ channels: [ChannelName],
         _ requester: Requester
     ) -> Bool {
         if origin.subscriber != nil { origin.arrivedAt = MonotonicClock.nanoseconds() }
         arrived(origin)
-        guard connections[Int(requester.connection)].isOpen else { return false }
-        attend(origin, channels)
-        return true
+        return connections[Int(requester.connection)].isOpen
     }
 
     private func publish(_ request: PublishRequest, _ requester: Requester) {

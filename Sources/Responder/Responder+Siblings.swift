@@ -34,10 +34,12 @@ extension Responder {
         }
         askedSiblings = siblings?.tell(SiblingMessage.question(0).bytes) ?? []
         silentSiblings.formIntersection(askedSiblings)
+        seeSiblings()
     }
 
     private func heardFrom(_ name: String) {
         siblings?.heard(from: name)
+        seeSiblings()
         askedSiblings.remove(name)
         if silentSiblings.remove(name) != nil {
             logger.notice("process \(Siblings.processNumber(of: name)) of this bus answers again")

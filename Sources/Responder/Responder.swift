@@ -66,13 +66,12 @@ package import Reactor
     var arrivals = Arrivals()
 
     // Presence
-    var presence = Presence()
+    var presence: Presence
     /// Of held requests that have a member.
     var attendances: [HeldTable.Slot: Attendance] = [:]
-    /// Monotonic milliseconds of the next look at it, of the next word to the other processes, and of the next attempt to
-    /// read what the log knows, where one has failed.
-    var presenceLookAt: Int64 = .max
-    var presenceTellAt: Int64 = 0
+    /// Monotonic milliseconds of the last look at it, and of the next attempt to read what the log knows, where one has
+    /// failed.
+    var presenceLookedAt: Int64 = .min / 2
     var presenceLoadAt: Int64 = .max
     var ownReads: [UInt64: OwnRead] = [:]
 
@@ -168,6 +167,7 @@ package import Reactor
         reload: @escaping () -> Settings?
     ) throws {
         self.settings = settings
+        presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
         self.logger = logger
         self.signals = signals
         self.reload = reload
@@ -336,11 +336,15 @@ package import Reactor
         }
         // What needs a restart keeps its old value, so that status and checks say what is in force.
         settings = settings.reloaded(with: new)
+        let before = interface
         interface = HTTPInterface(settings: settings)
         busInterface = Self.busInterface(settings, logger)
         framing = Self.framingLimits(settings)
         for reader in pipes { reader.apply(settings.limits) }
         log.replaceRetention { [settings] in settings.retention(of: $0) }
+        if differences.applied.contains(where: { $0.hasPrefix("[allow") }) {
+            judgeReaders(whoWere: before)
+        }
         if differences.applied.contains(where: { $0.hasPrefix("[presence") }) { renewPresence() }
         logger.notice(
             "ini file read again",

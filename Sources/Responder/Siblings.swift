@@ -65,6 +65,8 @@ final class Siblings {
 
     func heard(from name: String) { known.insert(name) }
 
+    var hasOthers: Bool { !known.isEmpty }
+
     /// Says something about a subscriber to all the others at the end of the turn; what their queues do not take is kept
     /// and said later.
     func post(_ word: SubscriberWord) {

@@ -87,6 +87,7 @@ struct SettingsReloadTests {
             probe_bytes = 9k
             heartbeat = 5s
             stream_life = 1h
+            granted_life = 1h
             [limits]
             message_bytes = 1
             batch_bytes = 1k

@@ -106,6 +106,49 @@ import Testing
         }
     }
 
+    @Test func `polls that ask nothing filled the log and its channels`() throws {
+        let settings = HoldfastServer.open + "[presence rooms/**]\ngrace = 1s\n"
+        try HoldfastServer.with(settings) { server in
+            _ = try waitFor("the log has been read") {
+                try server.get("/push/-/presence/rooms/1").status == 200 ? true : nil
+            }
+            let before = try server.status()["log"]["head"].number ?? -1
+            for number in 1...20 {
+                let rooms = (0..<64).map { "rooms/\(number)/\($0)" }.joined(separator: ",")
+                for query in ["since=now", "", "since=first&wait=0"] {
+                    let answer = try server.get("/push/\(rooms)?name=x&\(query)")
+                    #expect(answer.status == 200)
+                }
+            }
+            // Behind whatever there would be.
+            try server.publish("last", "1")
+            #expect(try server.status()["log"]["head"].number == before + 1)
+            let listing = try server.get(
+                "/push/-/channels",
+                params: [("HOLDFAST_OPERATOR", "1")]
+            )
+            #expect(try listing.json["channels"].array.map { $0["channel"].string } == ["last"])
+            #expect(try names(server, "rooms/1/0") == [])
+        }
+    }
+
+    @Test func `a member whose polls are answered at once has not left`() throws {
+        try HoldfastServer.with(Self.settings) { server in
+            let cursor = try server.cursor("~presence/chat")
+            try server.publish("chat", "1")
+            let held = try server.hold("/push/chat?wait=25&name=Ada&subscriber=\(Self.id)")
+            try waitUntil("Ada is there") { try names(server) == ["Ada"] }
+            // For longer than the grace period, each of these is answered with a message.
+            let end = Deadline(seconds: 3)
+            while !end.isOver {
+                let target = "/push/chat?wait=25&name=Ada&subscriber=\(Self.id)&since=first"
+                #expect(try server.get(target).json["messages"].array.count == 1)
+            }
+            #expect(try events(server, since: cursor) == ["join Ada"])
+            _ = try held.answer()
+        }
+    }
+
     @Test func `a member who goes from one process to another, killed with -9, stays`() throws {
         let settings = HoldfastServer.open + "[presence chat]\ngrace = 5s\n"
         try HoldfastGroup.with(2, settings) { group in

@@ -46,6 +46,14 @@ import Testing
         return text.split(separator: "\"")[safe: 9].map(String.init)
     }
 
+    @Test func `every client was told the status, which HTTP keeps for operators`() {
+        guard case .status = ask("status") else {
+            Issue.record("the owner is refused")
+            return
+        }
+        #expect(refusal(ask("status", as: web)) == "operator_only")
+    }
+
     @Test(arguments: [
         ("publish news hello world", "news", "hello world"), ("publish a  x ", "a", " x "),
         ("publish a/b ", "a/b", ""), ("publish a", "a", ""), ("publish a grüß", "a", "grüß"),

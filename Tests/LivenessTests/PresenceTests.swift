@@ -17,7 +17,7 @@ struct PresenceTests {
     /// What the log makes of the events that it is given.
     private func commit(_ presence: inout Presence, at offset: Int64, now: Int64) -> [PresenceEvent]
     {
-        let events = presence.due(now: now)
+        let events = presence.due(now: now).events
         for (number, event) in events.enumerated() {
             presence.told(
                 event.member,
@@ -43,15 +43,26 @@ struct PresenceTests {
         return presence
     }
 
+    /// A request of his is held.
+    private func attends(
+        _ presence: inout Presence,
+        _ member: Member,
+        _ subscriber: UInt64?,
+        _ now: Int64
+    ) -> Bool {
+        presence.attends(member, on: chat, subscriber: subscriber, limits, now: now) != .notTold
+    }
+
+    /// A request of his was held, and has ended at once.
     private func came(
         _ presence: inout Presence,
         _ member: Member,
         _ subscriber: UInt64?,
         _ now: Int64
-    )
-        -> Bool
-    {
-        presence.came(member, to: chat, subscriber: subscriber, limits, now: now)
+    ) -> Bool {
+        guard attends(&presence, member, subscriber, now) else { return false }
+        presence.released(member, on: chat, subscriber: subscriber, limits, now: now)
+        return true
     }
 
     @Test func `who asks again within the grace period neither leaves nor comes`() {
@@ -60,11 +71,10 @@ struct PresenceTests {
         expect(commit(&presence, at: 1, now: 0).map(\.isJoin) == [true])
         for turn in 0..<20 {
             let now = Int64(turn) * 15_000
-            expect(came(&presence, ada, 1, now))
-            presence.held(ada, on: chat, subscriber: 1)
-            expect(presence.due(now: now + 7000).isEmpty)
+            expect(attends(&presence, ada, 1, now))
+            expect(presence.due(now: now + 7000).events.isEmpty)
             presence.released(ada, on: chat, subscriber: 1, limits, now: now + 7000)
-            expect(presence.due(now: now + 14_999).isEmpty)
+            expect(presence.due(now: now + 14_999).events.isEmpty)
         }
         #expect(presence.members(of: chat).map(\.member) == [ada])
     }
@@ -73,7 +83,7 @@ struct PresenceTests {
         var presence = loaded()
         expect(came(&presence, ada, 1, 0))
         _ = commit(&presence, at: 1, now: 0)
-        expect(presence.due(now: 9999).isEmpty)
+        expect(presence.due(now: 9999).events.isEmpty)
         let events = commit(&presence, at: 2, now: 10_000)
         #expect(events.map(\.isJoin) == [false])
         #expect(events.first?.key == "leave after k7f2x0ab-1: name Ada")
@@ -83,13 +93,12 @@ struct PresenceTests {
     @Test func `two tabs are one member, who is there until both have gone`() {
         var presence = loaded()
         for tab: UInt64 in [1, 2] {
-            expect(came(&presence, ada, tab, 0))
-            presence.held(ada, on: chat, subscriber: tab)
+            expect(attends(&presence, ada, tab, 0))
         }
         expect(commit(&presence, at: 1, now: 0).count == 1)
-        expect(presence.left(subscriber: 1).map(\.member) == [ada])
-        expect(presence.due(now: 1).isEmpty)
-        expect(presence.left(subscriber: 2).map(\.member) == [ada])
+        presence.left(subscriber: 1, now: 1)
+        expect(presence.due(now: 1).events.isEmpty)
+        presence.left(subscriber: 2, now: 2)
         expect(commit(&presence, at: 2, now: 2).map(\.isJoin) == [false])
     }
 
@@ -116,22 +125,22 @@ struct PresenceTests {
         for turn in 1...20 {
             let now = Int64(turn) * Presence.tellMilliseconds
             here.heard(ada, on: chat, subscriber: 1, limits, now: now)
-            expect(here.due(now: now).isEmpty)
+            expect(here.due(now: now).events.isEmpty)
         }
         // It was killed.
         let last = 20 * Presence.tellMilliseconds
-        expect(here.due(now: last + limits.graceMilliseconds).isEmpty)
+        expect(here.due(now: last + limits.graceMilliseconds).events.isEmpty)
         let end = last + limits.graceMilliseconds + 2 * Presence.tellMilliseconds
-        expect(here.due(now: end).map(\.isJoin) == [false])
+        expect(here.due(now: end).events.map(\.isJoin) == [false])
     }
 
     @Test func `a process that begins says nothing before it knows what the log has told`() {
         var presence = Presence()
         expect(came(&presence, ada, 1, 0))
-        expect(presence.due(now: 0).isEmpty)
+        expect(presence.due(now: 0).events.isEmpty)
         presence.told(ada, on: chat, isJoin: true, id: id(7), timeMilliseconds: 0, limits, now: 1)
         presence.loaded()
-        expect(presence.due(now: 2).isEmpty)
+        expect(presence.due(now: 2).events.isEmpty)
         #expect(presence.members(of: chat).map(\.member) == [ada])
     }
 
@@ -139,8 +148,8 @@ struct PresenceTests {
         var presence = Presence()
         presence.told(ada, on: chat, isJoin: true, id: id(7), timeMilliseconds: 0, limits, now: 0)
         presence.loaded()
-        expect(presence.due(now: 17_999).isEmpty)
-        expect(presence.due(now: 18_000).map(\.isJoin) == [false])
+        expect(presence.due(now: 25_999).events.isEmpty)
+        expect(presence.due(now: 26_000).events.map(\.isJoin) == [false])
     }
 
     @Test func `older news changes nothing`() {
@@ -164,18 +173,17 @@ struct PresenceTests {
             )
         }
         other.told(ada, on: chat, isJoin: true, id: id(5), timeMilliseconds: 0, limits, now: 3)
-        let keys = [one.due(now: 60_000), other.due(now: 60_000)].map { $0.map(\.key) }
+        let keys = [one.due(now: 60_000), other.due(now: 60_000)].map { $0.events.map(\.key) }
         #expect(keys[0] == keys[1])
         #expect(keys[0].count == 1)
     }
 
     @Test func `what the log did not take is given to it again, but not at once`() {
         var presence = loaded()
-        expect(came(&presence, ada, 1, 0))
-        presence.held(ada, on: chat, subscriber: 1)
-        expect(presence.due(now: 0).count == 1)
-        expect(presence.due(now: 4999).isEmpty)
-        expect(presence.due(now: 5000).count == 1)
+        expect(attends(&presence, ada, 1, 0))
+        expect(presence.due(now: 0).events.count == 1)
+        expect(presence.due(now: 4999).events.isEmpty)
+        expect(presence.due(now: 5000).events.count == 1)
     }
 
     @Test func `who leaves has left everywhere, whoever else has spoken of him`() {
@@ -183,28 +191,18 @@ struct PresenceTests {
         expect(came(&here, ada, 1, 0))
         _ = commit(&here, at: 1, now: 0)
         here.heard(ada, on: chat, subscriber: 1, limits, now: 1)
-        expect(here.left(subscriber: 1).count == 1)
-        let event = here.due(ada, on: chat, now: 2)
-        #expect(event?.isJoin == false)
+        here.left(subscriber: 1, now: 2)
+        expect(here.due(now: 2).events.map(\.isJoin) == [false])
     }
 
     @Test func `news of his leaving that comes late does not concern what he asked since`() {
         var here = loaded()
-        expect(here.came(ada, to: chat, subscriber: 1, at: 200, limits, now: 0))
-        here.held(ada, on: chat, subscriber: 1)
+        expect(here.attends(ada, on: chat, subscriber: 1, at: 200, limits, now: 0) == .news)
         _ = commit(&here, at: 1, now: 0)
-        expect(here.left(subscriber: 1, at: 100).isEmpty)
-        expect(here.due(now: 60_000).isEmpty)
-        expect(here.left(subscriber: 1, at: 300).count == 1)
-    }
-
-    @Test func `who was not told of holds nothing`() {
-        var presence = loaded()
-        for name in ["a", "b", "c"] {
-            expect(came(&presence, Member(name: name, isVerified: false), nil, 0))
-        }
-        expect(!came(&presence, ada, 1, 0))
-        expect(!presence.held(ada, on: chat, subscriber: 1))
+        here.left(subscriber: 1, at: 100, now: 1)
+        expect(here.due(now: 60_000).events.isEmpty)
+        here.left(subscriber: 1, at: 300, now: 60_001)
+        expect(here.due(now: 60_001).events.map(\.isJoin) == [false])
     }
 
     @Test func `those who have left take nobody's place`() {
@@ -219,23 +217,155 @@ struct PresenceTests {
         expect(commit(&presence, at: 7, now: 11_000).map(\.member) == [ada])
     }
 
-    @Test func `a lease that was forgotten is there again when a request is held`() {
-        var presence = loaded()
-        expect(came(&presence, ada, 1, 0))
-        _ = commit(&presence, at: 1, now: 0)
-        _ = commit(&presence, at: 2, now: 10_000)
-        presence.held(ada, on: chat, subscriber: 1)
-        expect(presence.due(now: 20_000).map(\.isJoin) == [true])
-    }
-
     @Test func `those who are long gone are forgotten`() {
         var presence = loaded()
         expect(came(&presence, ada, 1, 0))
         _ = commit(&presence, at: 1, now: 0)
         _ = commit(&presence, at: 2, now: 10_000)
         #expect(!presence.isEmpty)
-        expect(presence.due(now: 610_001).isEmpty)
+        expect(presence.due(now: 70_001).events.isEmpty)
         #expect(presence.isEmpty)
+    }
+
+    // MARK: Bounds
+
+    private func bounds(_ change: (inout PresenceBounds) -> Void) -> PresenceBounds {
+        var bounds = PresenceBounds()
+        change(&bounds)
+        return bounds
+    }
+
+    private func channel(_ number: Int) -> ChannelName { try! ChannelName("rooms/\(number)") }
+
+    @Test func `a request that was not held made somebody a member`() {
+        var presence = loaded()
+        presence.asked(ada, on: chat, subscriber: 1, limits, now: 0)
+        expect(presence.due(now: 0).events.isEmpty)
+        #expect(presence.isEmpty)
+    }
+
+    @Test func `who polls and is answered at once stays as long as he polls`() {
+        var presence = loaded()
+        expect(came(&presence, ada, 1, 0))
+        _ = commit(&presence, at: 1, now: 0)
+        for turn in 1...20 {
+            let now = Int64(turn) * 9000
+            presence.asked(ada, on: chat, subscriber: 1, limits, now: now)
+            expect(presence.due(now: now).events.isEmpty)
+        }
+        expect(presence.due(now: 189_999).events.isEmpty)
+        expect(presence.due(now: 190_000).events.map(\.isJoin) == [false])
+    }
+
+    @Test
+    func `members beyond the bound on all channels are not told of, and room is made by leaving`() {
+        var presence = Presence(bounds { $0.members = 100 })
+        presence.loaded()
+        func come(_ number: Int, _ now: Int64) -> Bool {
+            let attendance = presence.attends(
+                ada,
+                on: channel(number),
+                subscriber: 1,
+                limits,
+                now: now
+            )
+            return attendance != .notTold
+        }
+        let told = (0..<1000).count { come($0, 0) }
+        #expect(told == 100)
+        _ = commit(&presence, at: 1, now: 0)
+        // Who is told of already stays.
+        expect(come(0, 1))
+        for number in 0..<100 {
+            presence.released(ada, on: channel(number), subscriber: 1, limits, now: 1)
+        }
+        expect(!come(2000, 2))
+        expect(commit(&presence, at: 200, now: 10_001).count == 99)
+        expect(come(2000, 10_002))
+    }
+
+    @Test func `one member's many requests are bounded too`() {
+        var presence = Presence(bounds { $0.leases = 50 })
+        presence.loaded()
+        for id: UInt64 in 1...50 { expect(came(&presence, ada, id, 0)) }
+        expect(!came(&presence, ada, 51, 0))
+        expect(commit(&presence, at: 1, now: 0).count == 1)
+        expect(commit(&presence, at: 2, now: 10_000).count == 1)
+        expect(came(&presence, ada, 51, 10_000))
+    }
+
+    @Test func `joins and leaves beyond the quota wait for their turn, and none is lost`() {
+        var presence = Presence(
+            bounds { ($0.burst, $0.events) = (10, 600) }  // and one a second
+        )
+        presence.loaded()
+        for number in 0..<30 {
+            _ = presence.attends(ada, on: channel(number), subscriber: 1, limits, now: 0)
+        }
+        var events = commit(&presence, at: 1, now: 0)
+        #expect(events.count == 10)
+        #expect(presence.nextLook == 1001)
+        expect(presence.due(now: 500).events.isEmpty)
+        for second in 1...20 {
+            let now = Int64(second) * 1000 + 1
+            let more = commit(&presence, at: Int64(second) * 100, now: now)
+            #expect(more.count == 1)
+            events += more
+        }
+        #expect(Set(events.map(\.channel)).count == 30)
+        expect(presence.due(now: 100_000).events.isEmpty)
+        #expect(presence.nextLook == .max)
+    }
+
+    @Test func `thousands who are there were all looked at each second`() {
+        var presence = loaded()
+        for number in 0..<5000 {
+            _ = presence.attends(ada, on: channel(number), subscriber: 1, limits, now: 0)
+        }
+        expect(commit(&presence, at: 1, now: 0).count == 2000)
+        while presence.nextLook <= 1 { _ = commit(&presence, at: 10_000, now: 1) }
+        // Whether the log has told of what it was asked.
+        while presence.nextLook <= 5001 { expect(presence.due(now: 5001).events.isEmpty) }
+        // Nothing is due until something happens.
+        #expect(presence.nextLook == .max)
+        presence.released(ada, on: channel(7), subscriber: 1, limits, now: 6000)
+        #expect(presence.nextLook == 16_000)
+        // With other processes, whom this one has is said now and then.
+        presence.tellOthers(true, now: 7000)
+        #expect(presence.due(now: 7000).leases.count == 2000)
+    }
+
+    @Test func `those who have left are forgotten at once where they are too many`() {
+        var presence = Presence(bounds { $0.members = 16 })
+        presence.loaded()
+        for number in 0..<1000 {
+            let now = Int64(number) * 1000
+            _ = presence.attends(ada, on: channel(number), subscriber: 1, limits, now: now)
+            _ = commit(&presence, at: Int64(number) * 10 + 1, now: now)
+            presence.left(subscriber: 1, now: now)
+            _ = commit(&presence, at: Int64(number) * 10 + 2, now: now)
+            _ = presence.due(now: now)
+        }
+        #expect(presence.entryCount <= 34)
+    }
+
+    @Test func `a process that heard too much from others called their members gone`() {
+        var presence = Presence(bounds { ($0.members, $0.leases) = (16, 4) })
+        presence.loaded()
+        for id: UInt64 in 1...100 {
+            presence.heard(ada, on: chat, subscriber: id, limits, now: 0)
+        }
+        presence.told(ada, on: chat, isJoin: true, id: id(1), timeMilliseconds: 0, limits, now: 0)
+        expect(presence.due(now: 25_999).events.isEmpty)
+        expect(presence.due(now: 26_000).events.map(\.isJoin) == [false])
+    }
+
+    @Test func `presence takes a sixteenth of the log at most`() {
+        for bytes: Int64 in [1 << 20, 16 << 20, 256 << 20, 1 << 40] {
+            let bounds = PresenceBounds(logBytes: bytes)
+            let rows = Int64(bounds.members + bounds.events)
+            #expect(rows * 400 <= max(bytes / 16, 80 * 400))
+        }
     }
 
     @Test func `a topic is read back as the member it is of`() {

@@ -20,6 +20,7 @@ const reasons = {
   shutdown: ["Holdfast stopped", "--five"],
   slow: ["did not read", "--nine"],
   limit: ["made room at a bound", "--ten"],
+  revoked: ["may not read any more", "--eight"],
 };
 const spare = ["--five", "--six", "--nine", "--ten"];
 const color = (reason) => `var(${reasons[reason]?.[1] ?? spare[reason.length % spare.length]})`;

@@ -54,7 +54,8 @@ extension HTTPInterface {
             Poll(
                 subscription: subscription,
                 start: start,
-                waitMilliseconds: waits ? holdMilliseconds(wait.seconds, random) : 0,
+                waitMilliseconds: waits
+                    ? holdMilliseconds(bounded(wait.seconds, channels), random) : 0,
                 ifNoneMatch: request.ifNoneMatch,
                 origin: origin,
                 isRevalidating: wait.seconds == 0 && cookie == nil && start.isHistory

@@ -1,4 +1,4 @@
-internal import Channels
+package import Channels
 package import Configuration
 
 /// The line protocol of the bus socket: what a command wants, as far as command, peer and settings tell. Pure.
@@ -21,6 +21,11 @@ package struct BusInterface: Sendable {
     package init(settings: Settings, numbers: [LocalPrincipal: UInt32]) {
         self.settings = settings
         rights = LocalRights(rules: settings.allow, numbers: numbers)
+    }
+
+    /// Whether a subscription of this client may go on.
+    package func mayRead(_ channels: [ChannelName], _ peer: LocalPeer) -> Bool {
+        channels.allSatisfy { rights.may(.read, $0, peer) }
     }
 
     /// Of a command's line: the text of a message, and what stands before it.
@@ -110,6 +115,15 @@ package struct BusInterface: Sendable {
         case "channels": return try list(Self.words(rest), command, peer)
         case "status":
             try Self.expectNothing(rest)
+            // What HTTP keeps for operators.
+            guard peer.isOwner else {
+                throw Problem(
+                    .forbidden,
+                    "operator_only",
+                    "The status is told to root and to holdfast's own user, and over HTTP to operators; not to user "
+                        + "\(peer.user)."
+                )
+            }
             return .status(command)
         case "ping":
             try Self.expectNothing(rest)

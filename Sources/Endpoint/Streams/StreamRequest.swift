@@ -79,7 +79,11 @@ extension HTTPInterface {
             stream: StreamSubscription(channels: [.status], form: wish.form(bare: false)),
             start: .now,
             origin: try origin(Query(), [], request),
-            lifeMilliseconds: holdMilliseconds(settings.hold.streamSeconds, random),
+            // Nobody but the web server says who is an operator.
+            lifeMilliseconds: holdMilliseconds(
+                min(settings.hold.streamSeconds, settings.hold.grantedSeconds),
+                random
+            ),
             shape: shape
         )
     }
@@ -112,7 +116,10 @@ extension HTTPInterface {
                 ),
                 start: start,
                 origin: origin,
-                lifeMilliseconds: holdMilliseconds(settings.hold.streamSeconds, random),
+                lifeMilliseconds: holdMilliseconds(
+                    bounded(settings.hold.streamSeconds, channels),
+                    random
+                ),
                 shape: shape
             )
         )

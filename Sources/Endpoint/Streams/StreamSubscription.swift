@@ -38,6 +38,8 @@ package enum StreamEnd: String, Sendable {
     case slow
     /// The log can't be read.
     case unavailable
+    /// Who may read was changed. A client that comes back is judged anew.
+    case revoked
 }
 
 extension StreamSubscription {

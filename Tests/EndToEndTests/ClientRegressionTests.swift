@@ -44,6 +44,26 @@ struct ClientRegressionTests {
         try run("streams refused", expecting: "poll\nx\n")
     }
 
+    @Test func `one slow stream made it poll for as long as the page lived`() throws {
+        try run("a slow stream", expecting: "poll\nx\nsse\ny\n")
+    }
+
+    @Test func `what web servers answer a stream while Holdfast is away made it poll`() throws {
+        try run(
+            "away",
+            expecting: "connecting,waiting: connection lost,connecting,sse\nx\n"
+        )
+    }
+
+    @Test func `people read that a signal is aborted without reason`() throws {
+        let problem = "connection lost\n"
+        try run("no answer", expecting: problem + problem)
+    }
+
+    @Test func `no answer may come from a cache`() throws {
+        try run("caches", expecting: "no-store\n")
+    }
+
     @Test func `a list of channels too long for a URL is sent as a form`() throws {
         try run("a list too long for a URL", expecting: "sse\nx\npoll\nx\n")
     }

@@ -34,6 +34,62 @@ struct EventSourceTests {
         return String(result)
     }
 
+    @Test(
+        .enabled(
+            if: Tool.usable(.chromium, .lighttpd, .apache, .haproxy, .caddy),
+            "chromium or a web server is not installed"
+        ),
+        arguments: WebServer.Kind.fastCGI
+    )
+    func `a browser's EventSource that is opened while Holdfast is away comes back by itself`(
+        kind: WebServer.Kind
+    ) throws {
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(kind, before: holdfast) { web throws in
+                web.expectsFailures = true
+                let page = try Browser(directory: holdfast.directory)
+                    .open("http://127.0.0.1:\(web.port)/push/-/live")
+                // One that was there before, and one that comes meanwhile.
+                try page.evaluate(
+                    """
+                    window.got = [];
+                    window.errors = 0;
+                    window.open = (channel) => {
+                      const source = new EventSource(`/push/${channel}`);
+                      source.onmessage = ({data}) => got.push(JSON.parse(data).data);
+                      source.onerror = () => errors++;
+                      return source;
+                    };
+                    window.sources = [open("a")]; 1
+                    """
+                )
+                try holdfast.waitForHeld(1)
+                try holdfast.stop()
+                try page.evaluate("sources.push(open('b')); 1")
+                try waitUntil("both have failed") {
+                    try page.evaluate("errors >= 3") == true
+                }
+                // None is closed for good.
+                #expect(try page.evaluate("sources.some((one) => one.readyState == 2)") == false)
+                try holdfast.start()
+                try waitUntil("both are back") {
+                    try page.evaluate("sources.map((one) => one.readyState).join()") == "1,1"
+                        && holdfast.metrics().held == 2
+                }
+                for channel in ["a", "b"] { try holdfast.publish(channel, "to \(channel)") }
+                try waitUntil("both get messages") {
+                    try page.evaluate("got.sort().join()") == "to a,to b"
+                }
+                // Caddy does not end before its clients.
+                try page.evaluate("sources.forEach((one) => one.close())")
+                try waitUntil("they have gone") {
+                    for channel in ["a", "b"] { try holdfast.publish(channel, "anybody there?") }
+                    return try holdfast.metrics().held == 0
+                }
+            }
+        }
+    }
+
     private func publishAll(_ texts: [String], _ holdfast: HoldfastServer) throws -> [String] {
         try texts.enumerated().map { number, text in
             let answer = try holdfast.post(

@@ -57,6 +57,70 @@ struct FrontEndTests {
         }
     }
 
+    /// Only 200 with this type makes it come back. It asks by GET, and what Holdfast itself refuses stays refused.
+    @Test(arguments: WebServer.Kind.fastCGI)
+    func `a browser's EventSource died for good when it came while Holdfast was away`(
+        kind: WebServer.Kind
+    ) throws {
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(kind, before: holdfast) { web throws in
+                web.expectsFailures = true
+                let wanted = ["Accept": "text/event-stream"]
+                #expect(try web.get("/push/-/status", wanted).status == 403)
+                #expect(try web.get("/push/~news", wanted).status == 400)
+                #expect(try web.get("/push/-/nothing", wanted).status == 404)
+                try holdfast.stop()
+                for accept in ["text/event-stream", "a/b;q=0.1, text/event-stream;q=0.9"] {
+                    let answer = try web.get("/push/news?since=first", ["Accept": accept])
+                    #expect(answer.status == 200)
+                    #expect(answer["Content-Type"] == "text/event-stream")
+                    #expect(answer["Cache-Control"] == "no-store")
+                    #expect(answer.text == "retry: 2000\n")
+                }
+                #expect(try web.post("/push/news", "x", wanted).status == 503)
+                #expect(try web.get("/push/news", ["Accept": "application/json"]).status == 503)
+            }
+        }
+    }
+
+    /// As conf/ says it, in lines that are comments there.
+    @Test(arguments: WebServer.Kind.fastCGI)
+    func `a page of a listed origin could not read what the web server itself said`(
+        kind: WebServer.Kind
+    ) throws {
+        try HoldfastServer.with(settings) { holdfast in
+            let edits = try kind.linesForListedOrigins
+            try WebServer.with(kind, before: holdfast, edits: edits) { web throws in
+                web.expectsFailures = true
+                let listed = ["Origin": "https://www.example.org"]
+                let streams = listed.merging(["Accept": "text/event-stream"]) { $1 }
+                let stranger = ["Origin": "https://www.example.net"]
+                func allowed(_ answer: HTTPAnswer) -> [String] {
+                    answer.fields.filter { $0.name.lowercased() == "access-control-allow-origin" }
+                        .map(\.value)
+                }
+                let large = String(repeating: "x", count: 1_100_000)
+                // HAProxy has no such bound, and lighttpd no way to add to this.
+                let tooLarge = try web.post("/push/news", large, listed)
+                if kind != .haproxy { #expect(tooLarge.status == 413) }
+                if ![.haproxy, .lighttpd].contains(kind) {
+                    #expect(allowed(tooLarge) == ["https://www.example.org"])
+                }
+                // What Holdfast says is said once.
+                #expect(try allowed(web.get("/push/news", listed)) == ["https://www.example.org"])
+                #expect(try allowed(web.get("/push/news", stranger)).isEmpty)
+                try holdfast.stop()
+                for fields in [listed, streams] {
+                    let answer = try web.get("/push/news", fields)
+                    #expect(answer.status == (fields == listed ? 503 : 200))
+                    #expect(allowed(answer) == ["https://www.example.org"])
+                    #expect(answer["Access-Control-Allow-Credentials"] == "true")
+                }
+                #expect(try allowed(web.get("/push/news", stranger)).isEmpty)
+            }
+        }
+    }
+
     /// At once where the server shows it, else by probes.
     @Test(arguments: WebServer.Kind.fastCGI)
     func `a client that leaves is let go, at once or by probes`(kind: WebServer.Kind) throws {
@@ -331,6 +395,29 @@ struct FrontEndTests {
                     #expect(try holdfast.metrics().ended("deadline") == 1)
                 }
             }
+        }
+    }
+}
+
+extension WebServer.Kind {
+    /// Those of its configuration that are comments, and what they are without that.
+    fileprivate var linesForListedOrigins: [(String, String)] {
+        get throws {
+            let file = [
+                "nginx": "nginx.conf", "lighttpd": "lighttpd.conf", "apache": "apache.conf",
+                "haproxy": "haproxy.cfg", "caddy": "Caddyfile",
+            ][rawValue]
+            let lines = Files.text("\(Place.root)/conf/\(file ?? "")")
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            let isCode = { (line: Substring) in
+                line.drop { " \t".contains($0) }.wholeMatch(of: /#[^# ].*|#    .*|#\t.*/) != nil
+            }
+            guard let example = lines.firstIndex(where: { $0.contains("https://www.example.org") })
+            else { throw HarnessError("\(self) has no example of an origin") }
+            let start = lines[..<example].lastIndex { !isCode($0) } ?? example
+            let end = lines[example...].firstIndex { !isCode($0) } ?? lines.endIndex
+            let block = lines[(start + 1)..<end].joined(separator: "\n")
+            return [(block, block.replacing(/(?m)^([ \t]*)#/) { "\($0.1)" })]
         }
     }
 }

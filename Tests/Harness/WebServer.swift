@@ -21,13 +21,15 @@ package final class WebServer {
     ///   - ports: where something else has to know them before; nil for free ones.
     ///   - edits: further replacements in its configuration; each must occur.
     ///   - addition: what is included at the end, with nginx of its http block.
+    ///   - text: a configuration in the place of the one in conf/, with the same literals.
     package convenience init(
         _ kind: Kind,
         before holdfast: HoldfastServer,
         keepConnections: Bool = true,
         ports: (first: UInt16, second: UInt16)? = nil,
         edits: [(String, String)] = [],
-        addition: String = ""
+        addition: String = "",
+        text: String? = nil
     ) throws {
         let ports = try ports ?? (Ports.free(), Ports.free())
         let place = Place(
@@ -37,7 +39,7 @@ package final class WebServer {
             ports: (ports.first, ports.second, kind == .nginx ? try Ports.free() : ports.first)
         )
         if kind.isCGI { try Self.makeCGIProgram(place) }
-        var text = kind.text
+        var text = text ?? kind.text
         var edits = edits
         if kind == .nginx, !keepConnections {
             edits.append(("fastcgi_keep_conn on;", "fastcgi_keep_conn off;"))
@@ -108,6 +110,7 @@ package final class WebServer {
         ports: (first: UInt16, second: UInt16)? = nil,
         edits: [(String, String)] = [],
         addition: String = "",
+        text: String? = nil,
         _ body: (WebServer) throws -> Result
     ) throws -> Result {
         try WebServer(
@@ -116,7 +119,8 @@ package final class WebServer {
             keepConnections: keepConnections,
             ports: ports,
             edits: edits,
-            addition: addition
+            addition: addition,
+            text: text
         ).run(body)
     }
 

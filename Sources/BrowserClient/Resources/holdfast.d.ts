@@ -70,7 +70,7 @@ export interface SubscribeOptions extends Options {
   persist?: "session" | "local";
   /** What others may see of this subscriber, where the channel has presence. */
   name?: string;
-  /** "auto": a stream where one comes through within three seconds, else long-poll, for as long as the page lives. */
+  /** "auto": a stream where one comes through within three seconds, else long-poll, and a stream again after five minutes. */
   transport?: "auto" | "sse" | "poll";
   /** Whole seconds a long-poll is held; 25 by default. With 0 it asks every one or two seconds. */
   wait?: number;

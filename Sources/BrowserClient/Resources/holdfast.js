@@ -13,11 +13,11 @@
 // Streams are read with fetch, not with EventSource, which tells no status, problem, Retry-After or heartbeat, wants
 // to know the types of events beforehand, and is missing in Node.
 
-const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30; // seconds
+const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30, QUIET = 300; // seconds
 const MORE = 0, BACK = 1, OVER = 2; // what ends a pause: there is more to do, the network is back, it is closed
 const page = globalThis.document;
 const links = new Map(); // by all that must be the same to share a connection
-const silent = new Set(); // bases behind which streams do not come through
+const silent = new Map(); // bases behind which streams do not come through, and until when none is tried
 
 const now = () => Date.now() / 1000;
 const some = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value));
@@ -53,6 +53,12 @@ const call = (handler, ...values) => {
   }
 };
 
+// Browsers have other words for each of its causes, and none for people.
+const lost = (status) => Object.assign(new Error("connection lost"), { status });
+
+// Polls for a while: what kept a stream back may be over then.
+const hush = (base) => silent.set(base, now() + QUIET);
+
 // Whether cursor a is beyond b: they count all messages of a log. Of another log, it may be.
 const beyond = (a, b = "") => {
   const [log, place] = a.split("-"), [other, there] = b.split("-");
@@ -60,7 +66,7 @@ const beyond = (a, b = "") => {
 };
 
 const ask = async (url, credentials, init) => {
-  const response = await fetch(url, { credentials, ...init });
+  const response = await fetch(url, { credentials, cache: "no-store", ...init });
   const { ok, status, headers } = response;
   if (ok && status !== 204) return response;
   const { code, detail = `HTTP ${status}` } = await response.json().catch(() => ({}));
@@ -167,7 +173,7 @@ const connect = (key, options) => {
     if (!leader || term) return;
     listen(4 * BEAT, () => rouse(1));
     subscriber = leader[0]; // to the server, whoever leads next is the same
-    if (transport !== "poll" && leader[1][1].transport === "poll") silent.add(base); // as it found out
+    if (transport !== "poll" && leader[1][1].transport === "poll") hush(base); // as it found out
     tell(...leader[1]);
     if (alone === tab) readers.forEach((reader) => reader.part());
     if (who) link.want();
@@ -249,7 +255,7 @@ const connect = (key, options) => {
     const [one] = wants.keys(), mine = joined();
     if (wants.delete(one)) say({ alone: one });
     else if (mine[1]) mine.pop().part();
-    else if (transport !== "sse") silent.add(base);
+    else if (transport !== "sse") hush(base);
   };
 
   const tell = (state, info = {}) => {
@@ -265,9 +271,9 @@ const connect = (key, options) => {
     abort?.abort();
   };
 
-  const watch = (seconds) => {
+  const watch = (seconds, status) => {
     clearTimeout(timer);
-    timer = setTimeout(() => abort.abort(), seconds * 1000);
+    timer = setTimeout(() => abort.abort(lost(status)), seconds * 1000);
   };
 
   const lead = async () => {
@@ -287,7 +293,7 @@ const connect = (key, options) => {
       again = false;
       const began = (last = now());
       deliver(cursor); // nothing yet, but everybody sees whether they are in
-      const streams = transport === "sse" || (transport !== "poll" && !silent.has(base));
+      const streams = transport === "sse" || (transport !== "poll" && !(silent.get(base) > now()));
       let wait = 0, firm = OVER;
       try {
         wait = await (streams ? stream : hold)(abort.signal);
@@ -295,8 +301,9 @@ const connect = (key, options) => {
       } catch (error) {
         if (term !== mine) return;
         if (!again) {
-          if (streams && transport !== "sse" && (error.status === 406 || (quick && abort.signal.aborted))) {
-            silent.add(base); // no hello: polls from now on
+          error = abort.signal.reason ?? error;
+          if (streams && transport !== "sse" && error.status === 406) {
+            hush(base); // no hello
           } else {
             if (last - began > LONGEST) tries = 0;
             if (error.refused) {
@@ -339,9 +346,9 @@ const connect = (key, options) => {
     let messages = [], farewell;
     quick = true; // until the hello
     retry = 0;
-    watch(HELLO);
+    watch(HELLO, 406);
     const response = await read("text/event-stream", options, channels, { since: cursor, subscriber, name }, signal);
-    if (!/event-stream/.test(response.headers.get("Content-Type"))) throw { status: 406 };
+    if (!/event-stream/.test(response.headers.get("Content-Type"))) throw lost(406);
     const parse = eventParser((type, data) => {
       data = JSON.parse(data);
       if (type === "hello") {
@@ -355,7 +362,8 @@ const connect = (key, options) => {
     }, (milliseconds) => (retry = milliseconds / 1000));
     for (const body = response.body.getReader(), text = new TextDecoder(); ; ) {
       const { done, value } = await body.read();
-      if (done) throw quick ? { status: 406 } : new Error("cut off");
+      // Nothing but when to come back is what web servers say while Holdfast is away.
+      if (done) throw lost(quick && !retry && 406);
       last = now();
       const to = parse(text.decode(value, { stream: true })) || cursor;
       if (!quick) watch(2.5 * beat);
@@ -470,6 +478,7 @@ export const subscribe = (names, handlers, given) => {
           if (!closed) move(answer.cursor);
           more ||= answer.more;
         } catch (error) {
+          if (error.name === "TimeoutError") error = lost();
           more = true;
           if (error.status === 400 && cursor !== since) {
             call(gap, { reason: "future" }); // a cursor that this server never gave out

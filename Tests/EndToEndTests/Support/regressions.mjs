@@ -49,6 +49,85 @@ const cases = {
     console.log((await one.all).join());
   },
 
+  async "a slow stream"() {
+    // Kept back until the reader gives up.
+    globalThis.fetch = (url, init) =>
+      init.headers.Accept === "text/event-stream"
+        ? new Promise((_, reject) => init.signal.addEventListener("abort", () => reject(init.signal.reason)))
+        : really(url, init);
+    const one = reader("news");
+    console.log(await one.live);
+    globalThis.fetch = really;
+    const today = Date.now;
+    Date.now = () => today() + 301_000;
+    const again = new Promise((resolve) => (one.isLive = resolve));
+    // Ends the hold, after which a stream is tried.
+    await publish("news", "x", { base });
+    console.log((await one.all).join());
+    console.log(await again);
+    await publish("news", "y", { base });
+    while (!one.got[1]) await new Promise((resolve) => setTimeout(resolve, 10));
+    console.log(one.got[1]);
+  },
+
+  async "away"() {
+    let times = 0;
+    globalThis.fetch = (url, init) =>
+      init.headers.Accept === "text/event-stream" && !times++
+        ? Promise.resolve(new Response("retry: 20\n", { headers: { "Content-Type": "text/event-stream" } }))
+        : really(url, init);
+    const states = [];
+    const one = await new Promise((resolve) => {
+      const one = subscribe("news", {
+        message({ data }) {
+          console.log(data);
+          leave();
+        },
+        state(state, info) {
+          states.push(info.transport ?? (info.problem ? `${state}: ${info.problem}` : state));
+          if (state === "live") resolve(one);
+        },
+      }, { base });
+    });
+    console.log(states.join());
+    await publish("news", "x", { base });
+  },
+
+  async "no answer"() {
+    const problem = () =>
+      new Promise((resolve) => {
+        const one = subscribe("news", {
+          state(_, info) {
+            if (!info.problem) return;
+            resolve(info.problem);
+            one.close();
+          },
+        }, { base, transport: "sse" });
+      });
+    const never = (_, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    const timeout = AbortSignal.timeout;
+    AbortSignal.timeout = () => timeout.call(AbortSignal, 50);
+    globalThis.fetch = never;
+    console.log(await problem());
+    globalThis.fetch = (url, init) => (init.headers.Accept === "text/event-stream" ? never : really)(url, init);
+    console.log(await problem());
+  },
+
+  async "caches"() {
+    const seen = new Set();
+    globalThis.fetch = (url, init) => {
+      seen.add(init.cache);
+      return really(url, init);
+    };
+    const one = reader("news");
+    await one.live;
+    await publish("news", "x", { base });
+    await one.all;
+    await presence("news", undefined, { base }).catch(() => {});
+    console.log([...seen].join());
+  },
+
   async "a list too long for a URL"() {
     for (const transport of ["sse", "poll"]) {
       const one = reader(list("n".repeat(110), 64), { transport });

@@ -1,0 +1,130 @@
+import Harness
+import Testing
+
+/// The lines that README gives for web servers, in the place that it names.
+@Suite(.enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"))
+struct ReadmeTests {
+    /// The blocks of code between this and the next bold beginning of a paragraph.
+    private func blocks(after heading: String) throws -> [String] {
+        let text = Files.text("\(Place.root)/README.md")
+        let start = try #require(text.firstRange(of: "\n\(heading)")?.upperBound)
+        let end = text[start...].firstRange(of: "\n**")?.lowerBound ?? text.endIndex
+        return text[start..<end].split(separator: "```", omittingEmptySubsequences: false)
+            .enumerated().filter { $0.offset % 2 == 1 }
+            .map { String($0.element.drop { $0 != "\n" }) }
+    }
+
+    @Test func `README's lines for nginx lacked addresses, the operator and the away answers`()
+        throws
+    {
+        let blocks = try blocks(after: "**nginx**")
+        try #require(blocks.count == 2)
+        let rest = """
+            user www-data;
+            pid /run/nginx.pid;
+            error_log /var/log/nginx/error.log;
+            worker_rlimit_nofile 65536;
+            events { worker_connections 32768; }
+            http {
+                access_log off;
+                client_body_temp_path /var/lib/nginx/body;
+                fastcgi_temp_path /var/lib/nginx/fastcgi;
+                proxy_temp_path /var/lib/nginx/proxy;
+                scgi_temp_path /var/lib/nginx/scgi;
+                uwsgi_temp_path /var/lib/nginx/uwsgi;
+                \(blocks[0])
+                server {
+                    listen 0.0.0.0:8080;
+                    listen 0.0.0.0:8081;
+                    listen 0.0.0.0:8082 http2;
+                    root /usr/share/holdfast/www;
+                    \(blocks[1])
+                }
+            }
+
+            """
+        let settings = HoldfastServer.open + "[limits]\nheld_per_address = 1\n"
+        try HoldfastServer.with(settings) { holdfast in
+            let passwords = try holdfast.directory.write(
+                "admin:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n",
+                to: "passwords"
+            )
+            let edits = [("/etc/nginx/holdfast.htpasswd", passwords)]
+            try WebServer.with(.nginx, before: holdfast, edits: edits, text: rest) { web throws in
+                try expectToWork(web, holdfast)
+                // The second takes the first one's place.
+                let clients = try (1...2).map { _ in try HTTPClient(port: web.port) }
+                try clients[0].send("GET", "/push/news?wait=25")
+                try holdfast.waitForHeld(1)
+                try clients[1].send("GET", "/push/news?wait=25")
+                #expect(try clients[0].answer().json["messages"] == [])
+                #expect(try holdfast.metrics().held == 1)
+
+                let admin = ["Authorization": "Basic YWRtaW46c2VjcmV0"]
+                #expect(try web.get("/push/-/status").status == 401)
+                #expect(try web.get("/push/-/status", admin).status == 200)
+                #expect(try web.get("/push/-/channels/news", admin).status == 200)
+                // Elsewhere nobody is the operator.
+                #expect(try web.get("/push/x/%2e%2e/-/status").status == 401)
+                try expectAwayAnswers(web, holdfast)
+            }
+        }
+    }
+
+    @Test func `README did not say where its lines for lighttpd go`() throws {
+        let blocks = try blocks(after: "**lighttpd**")
+        try #require(blocks.count == 1)
+        // As Debian's own file, which includes what is in conf-enabled.
+        let rest = """
+            server.modules = ( "mod_indexfile", "mod_access", "mod_alias", "mod_redirect" )
+            server.document-root = "/var/www/html"
+            server.upload-dirs = ( "/var/cache/lighttpd/uploads" )
+            server.errorlog = "/var/log/lighttpd/error.log"
+            server.pid-file = "/run/lighttpd.pid"
+            server.username = "www-data"
+            server.groupname = "www-data"
+            server.port = 8080
+            server.bind = "0.0.0.0"
+            server.http-parseopts = (
+              "url-normalize-unreserved" => "enable", "url-normalize-required" => "enable",
+              "url-ctrls-reject" => "enable", "url-path-2f-decode" => "enable",
+              "url-path-dotseg-remove" => "enable",
+            )
+            $SERVER["socket"] == "0.0.0.0:8081" { }
+            mimetype.assign = ( ".html" => "text/html" )
+            \(blocks[0])
+            server.modules += ( "mod_dirlisting", "mod_staticfile" )
+
+            """
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(.lighttpd, before: holdfast, text: rest) { web throws in
+                try expectToWork(web, holdfast)
+                try expectAwayAnswers(web, holdfast)
+            }
+        }
+    }
+
+    private func expectToWork(_ web: WebServer, _ holdfast: HoldfastServer) throws {
+        #expect(try web.post("/push/news", "hello").status == 201)
+        #expect(try web.get("/push/news?since=first").json["messages"][0]["data"] == "hello")
+        let client = try HTTPClient(port: web.port)
+        try client.send("GET", "/push/news?wait=25")
+        try holdfast.waitForHeld(1)
+        if web.kind == .lighttpd { #expect(try client.head().status == 200) }
+        client.socket.close()
+        try holdfast.waitForHeld(0)
+    }
+
+    private func expectAwayAnswers(_ web: WebServer, _ holdfast: HoldfastServer) throws {
+        web.expectsFailures = true
+        try holdfast.stop()
+        let poll = try web.get("/push/news?wait=25")
+        #expect(poll.status == 503)
+        #expect(poll["Content-Type"] == "application/problem+json")
+        #expect(try poll.json["code"] == "away")
+        let stream = try web.get("/push/news", ["Accept": "text/event-stream"])
+        #expect(stream.status == 200)
+        #expect(stream["Content-Type"] == "text/event-stream")
+        #expect(stream.text == "retry: 2000\n")
+    }
+}

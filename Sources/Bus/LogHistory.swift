@@ -63,29 +63,31 @@ struct LogHistory {
     ) throws -> HistoryReading {
         var offsets: [Int64] = []
         var newestOfAll: Int64 = 0
-        var gap: (through: Int64, reason: GapReason)?
-        func miss(_ through: Int64, _ reason: GapReason) {
-            if through > gap?.through ?? 0 { gap = (through, reason) }
+        var marks: [TrimMark] = []
+        func mark(_ name: ChannelName, _ through: Int64, _ reason: GapReason) {
+            marks.append(TrimMark(channel: name, through: Offset(through), reason: reason))
         }
         let limit = max(1, request.messageLimit)
         for name in Set(request.channels) {
             guard let row = try reading.channel(name) else {
                 newestOfAll = max(newestOfAll, state.forgottenThrough)
-                if case .after(let offset) = request.start, offset.value < state.forgottenThrough {
-                    miss(state.forgottenThrough, .trimmed)
+                if request.begin < state.forgottenThrough {
+                    mark(name, state.forgottenThrough, .trimmed)
                 }
                 continue
             }
             newestOfAll = max(newestOfAll, row.lastOffset, row.trimmedThrough)
             // What is too old is gone, whether or not the writer has come to it.
             let tooOld = now - retention(name).ageMilliseconds
+            if row.trimmedThrough > request.begin {
+                mark(name, row.trimmedThrough, row.trimReason)
+            }
             switch request.start {
             case .after(let offset):
-                if row.trimmedThrough > offset.value { miss(row.trimmedThrough, row.trimReason) }
                 let kept = max(offset.value, row.trimmedThrough)
                 try firstAfter.bind(.integer(row.id), .integer(kept))
                 if try firstAfter.step() {
-                    if firstAfter.integer(0) <= tooOld { miss(kept + 1, .trimmed) }
+                    if firstAfter.integer(0) <= tooOld { mark(name, kept + 1, .trimmed) }
                     firstAfter.finish()
                 }
                 offsets += try list(row.id, after: kept, tooOld, now, limit + 1)
@@ -134,8 +136,8 @@ struct LogHistory {
             messages: messages,
             scanned: scanned ?? Offset(state.head),
             more: more,
-            gap: gap?.reason,
-            gapThrough: gap.map { Offset($0.through) },
+            gap: request.mayMiss ? marks.max { $0.through < $1.through }?.reason : nil,
+            marks: marks,
             newest: Offset(newestOfAll)
         )
     }
@@ -218,5 +220,17 @@ struct LogHistory {
         guard try messageAt.step() else { return nil }
         defer { messageAt.finish() }
         return try LogReading.message(messageAt, epochs)
+    }
+}
+
+extension HistoryRequest {
+    /// The offset it begins behind; whoever begins with what is there has nothing before it.
+    fileprivate var begin: Int64 {
+        if case .after(let offset) = start { offset.value } else { 0 }
+    }
+
+    /// Whether it goes on from somewhere, so that something may be missing there.
+    fileprivate var mayMiss: Bool {
+        if case .after = start { true } else { false }
     }
 }

@@ -61,8 +61,9 @@ package struct HistoryReading: Sendable {
     /// Whether messages beyond `scanned` were already there.
     package let more: Bool
     package let gap: GapReason?
-    /// Up to where the gap goes at the most; nil without one that the log knows of.
-    package let gapThrough: Offset?
+    /// How far each channel's mark goes, where it lies beyond the start of the reading: what the gap is about. Without a
+    /// gap they are known, but nothing that this reading was to have is missing.
+    package let marks: [TrimMark]
     /// The newest of last offset and trim mark of these channels (the floor of forgotten channels for a
     /// channel the log does not know): changes exactly when these channels do.
     package let newest: Offset
@@ -72,14 +73,14 @@ package struct HistoryReading: Sendable {
         scanned: Offset,
         more: Bool,
         gap: GapReason?,
-        gapThrough: Offset? = nil,
+        marks: [TrimMark] = [],
         newest: Offset
     ) {
         self.messages = messages
         self.scanned = scanned
         self.more = more
         self.gap = gap
-        self.gapThrough = gapThrough
+        self.marks = marks
         self.newest = newest
     }
 }

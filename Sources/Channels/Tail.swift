@@ -76,12 +76,18 @@ package struct Tail {
     ) -> HistoryReading? {
         guard offset >= floor, offset <= head else { return nil }
         var found: [Message] = []
-        var gap: (through: Offset, reason: GapReason)?
+        var marks: [TrimMark] = []
         var newest = offset
         for name in names {
             guard let channel = channels[name] else { continue }
-            if channel.trimmedThrough > max(offset, gap?.through ?? offset) {
-                gap = (channel.trimmedThrough, channel.trimReason)
+            if channel.trimmedThrough > offset {
+                marks.append(
+                    TrimMark(
+                        channel: name,
+                        through: channel.trimmedThrough,
+                        reason: channel.trimReason
+                    )
+                )
             }
             newest = max(newest, channel.trimmedThrough, channel.messages.last?.offset ?? newest)
             let first = channel.messages.firstIndex(after: offset)
@@ -97,8 +103,8 @@ package struct Tail {
             messages: more ? Array(found[..<taken]) : found,
             scanned: more ? found[taken - 1].offset : head,
             more: more,
-            gap: gap?.reason,
-            gapThrough: gap?.through,
+            gap: marks.max { $0.through < $1.through }?.reason,
+            marks: marks,
             newest: newest
         )
     }

@@ -35,8 +35,7 @@ final class Replay {
     var attended: [ChannelName] = []
     /// To be told before the next message.
     var owedGap: GapReason?
-    /// Up to where gaps have been told.
-    var toldThrough = Offset.start
+    var told = ToldMarks()
     /// Which of all it is; given by the table.
     fileprivate(set) var number: UInt64 = 0
     /// Waits for the log's reader, or for the peer to take what was sent.

@@ -229,12 +229,8 @@ extension Poll {
 }
 
 extension HistoryReading {
-    /// The same with a gap that the cursor itself tells of.
-    func told(of gap: GapReason) -> HistoryReading {
+    /// The same with this gap instead of its own.
+    func told(of gap: GapReason?) -> HistoryReading {
         HistoryReading(messages: messages, scanned: scanned, more: more, gap: gap, newest: newest)
-    }
-
-    var withoutGap: HistoryReading {
-        HistoryReading(messages: messages, scanned: scanned, more: more, gap: nil, newest: newest)
     }
 }

@@ -166,16 +166,12 @@ extension Responder {
     private func send(_ reading: HistoryReading, from cursor: Cursor, _ replay: Replay) -> Bool {
         guard let tail else { return false }
         greet(replay, at: cursor)
-        var told = reading
-        if let owed = replay.owedGap {
-            told = reading.told(of: owed)
-            replay.owedGap = nil
-        } else if let through = reading.gapThrough, through <= replay.toldThrough {
-            // Told with an earlier piece: the mark lies beyond several.
-            told = reading.withoutGap
-        }
-        replay.toldThrough = max(replay.toldThrough, reading.gapThrough ?? .start)
-        let bytes = replay.stream.chunk(told, epoch: tail.epochs.current)
+        let untold = replay.told.take(reading)
+        let bytes = replay.stream.chunk(
+            reading.told(of: replay.owedGap ?? untold),
+            epoch: tail.epochs.current
+        )
+        replay.owedGap = nil
         replay.position = .cursor(Cursor(epoch: tail.epochs.current, offset: reading.scanned))
         guard bytes.isEmpty || sendPart(bytes, replay.stream, to: replay.requester) else {
             return false

@@ -28,7 +28,7 @@ extension Responder {
     }
 
     func statusPage(_ shape: Shape, _ overview: Overview) -> Answer {
-        shape.plain("application/json", [0x7B] + statusMembers(overview) + [0x7D, 0x0A])
+        shape.plain("application/json; charset=utf-8", [0x7B] + statusMembers(overview) + [0x7D, 0x0A])
     }
 
     /// Of a JSON object, without its braces.

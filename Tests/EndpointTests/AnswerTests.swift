@@ -30,7 +30,7 @@ import Testing
             get("/push/news?since=k7f2-4", reading(messages, scanned: 7, more: true))
         )
         #expect(reply.status == 200)
-        #expect(reply["Content-Type"] == "application/json")
+        #expect(reply["Content-Type"] == "application/json; charset=utf-8")
         #expect(reply["Cache-Control"] == "no-store")
         #expect(reply["Vary"] == "Accept, Origin")
         #expect(reply["X-Content-Type-Options"] == "nosniff")
@@ -135,7 +135,7 @@ import Testing
         (.bytes, "image/svg+xml", "image/svg+xml"),
         (.bytes, "", "application/octet-stream"),
         (.text, "", "text/plain; charset=utf-8"),
-        (.json, "text/html", "application/json"),
+        (.json, "text/html", "application/json; charset=utf-8"),
         (.bytes, "text/plain\r\nX-Evil: 1", "application/octet-stream"),
     ])
     func `what a publisher sent does not run as a page of this site`(

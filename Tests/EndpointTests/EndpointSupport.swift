@@ -128,7 +128,9 @@ struct Reply {
         body = String(decoding: bytes, as: UTF8.self)
         if status == 204 || status == 304 {
             guard self["Content-Length"] == nil, bytes.isEmpty else { return nil }
-        } else if ["text/event-stream", "application/x-ndjson"].contains(self["Content-Type"]) {
+        } else if ["text/event-stream", "application/x-ndjson"].contains(
+            self["Content-Type"]?.split(separator: ";").first
+        ) {
             // A stream is as long as it is.
             guard self["Content-Length"] == nil else { return nil }
         } else {

@@ -37,7 +37,7 @@ let classicEndpoints: [FixedEndpoint] = {
         )
         #expect(reply.status == 200)
         #expect(reply.body == "{\"nick\":\"a\"}")
-        #expect(reply["Content-Type"] == "application/json")
+        #expect(reply["Content-Type"] == "application/json; charset=utf-8")
         let cookie = try #require(reply["Set-Cookie"])
         #expect(cookie.hasSuffix("=k7f2-7; Path=/sub; HttpOnly; SameSite=Lax"))
 

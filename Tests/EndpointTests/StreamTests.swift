@@ -52,10 +52,16 @@ import Testing
         )
     }
 
-    @Test func `a heartbeat moves the cursor and is no event`() {
-        let parsed = EventParser.parse(events.ping(at: cursor(11)))
-        #expect(parsed.events.isEmpty)
-        #expect(parsed.lastID == "k7f2-b")
+    @Test func `a heartbeat was an empty message to clients that are less strict than browsers`() {
+        // No id, and no empty line, which ends an event.
+        #expect(text(events.ping(at: cursor(11))) == ":\n")
+        let around =
+            events.hello(at: cursor(10), heartbeatSeconds: 15)
+            + events.ping(at: cursor(11)) + events.ping(at: cursor(11))
+            + events.chunk(reading([said("x")]), epoch: epoch) + events.ping(at: cursor(12))
+        let parsed = EventParser.parse(around)
+        #expect(parsed.events.map(\.type) == ["hello", "message"])
+        #expect(parsed.lastID == "k7f2-5")
     }
 
     @Test func `the last word says why, where to go on, and when`() {
@@ -155,7 +161,7 @@ import Testing
         let request = try #require(http.stream(.get("/push/a?stream=sse&since=k7f2-1")))
         let reply = try #require(Reply(request.notNow(.unavailable, retryAfterSeconds: 5)))
         #expect(reply.status == 200)
-        #expect(reply["Content-Type"] == "text/event-stream")
+        #expect(reply["Content-Type"] == "text/event-stream; charset=utf-8")
         #expect(reply.body.contains("retry: 5000\n"))
         let lines = try #require(http.stream(.get("/push/a?stream=ndjson")))
         #expect(Reply(lines.notNow(.unavailable, retryAfterSeconds: 5))?.status == 503)
@@ -167,6 +173,12 @@ import Testing
         #expect(reply["Cache-Control"] == "no-store, no-transform")
         #expect(reply["X-Accel-Buffering"] == "no")
         #expect(reply["Content-Length"] == nil)
+        // Without it, clients read Latin-1.
+        #expect(reply["Content-Type"] == "text/event-stream; charset=utf-8")
+        let lines = try #require(http.stream(.get("/push/a?stream=ndjson")))
+        #expect(
+            Reply(Answer(lines.head, .ok))?["Content-Type"] == "application/x-ndjson; charset=utf-8"
+        )
         #expect(reply["Vary"] == "Accept, Origin")
     }
 }

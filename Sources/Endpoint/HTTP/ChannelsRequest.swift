@@ -13,13 +13,13 @@ package struct ChannelsRequest: Sendable {
             }
             var body = ChannelEncoder.json(entry, held: held(only))
             body.append(0x0A)
-            return shape.plain("application/json", body)
+            return shape.plain("application/json; charset=utf-8", body)
         }
         var body: [UInt8] = []
         body.append(UInt8(ascii: "{"))
         ChannelEncoder.appendMembers(of: listing, held: held, to: &body)
         body.append("}\n")
-        return shape.plain("application/json", body)
+        return shape.plain("application/json; charset=utf-8", body)
     }
 
     package func unavailable() -> Answer { shape.answer(.unavailable) }

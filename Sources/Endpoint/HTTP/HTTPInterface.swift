@@ -324,10 +324,11 @@ package struct HTTPInterface: Sendable {
             )
         }
         var names: [ChannelName] = []
+        var seen: Set<ChannelName> = []
         names.reserveCapacity(texts.count)
         for text in texts {
             let name = try ChannelName(requested: text)
-            if !names.contains(name) { names.append(name) }
+            if seen.insert(name).inserted { names.append(name) }
         }
         return names
     }

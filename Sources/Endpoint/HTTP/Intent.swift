@@ -51,7 +51,7 @@ package struct MessageRequest: Sendable {
         document.line("Cache-Control: no-store\r\n")
         switch form {
         case .json:
-            document.line("Content-Type: application/json\r\n")
+            document.line("Content-Type: application/json; charset=utf-8\r\n")
             return document.answer(body: MessageEncoder.json(message) + [0x0A])
         case .bare:
             message.contentFields(&document)

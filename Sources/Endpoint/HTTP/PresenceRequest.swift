@@ -27,7 +27,7 @@ package struct PresenceRequest: Sendable {
             body.append("\"}")
         }
         body.append("]}\n")
-        return shape.plain("application/json", body)
+        return shape.plain("application/json; charset=utf-8", body)
     }
 
     package func unavailable() -> Answer { shape.answer(.unavailable) }

@@ -57,7 +57,8 @@ package struct PublishRequest: Sendable {
         location.append("-/messages/")
         location.append(first)
         var document = CGIDocument(.created, shape, location: locationIsFirst ? location : nil)
-        document.line("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        document.line("Content-Type: application/json; charset=utf-8\r\n")
+        document.line("Cache-Control: no-store\r\n")
         if !locationIsFirst {
             document.field("Location: ") { $0.append(contentsOf: location) }
         }

@@ -7,7 +7,8 @@ extension Subscription {
     /// Without Content-Length and Link; white space may follow before the body.
     package var earlyHeaders: [UInt8] {
         var document = CGIDocument(.ok, shape)
-        document.line("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        document.line("Content-Type: application/json; charset=utf-8\r\n")
+        document.line("Cache-Control: no-store\r\n")
         // nginx keeps a buffered answer's headers back until it ends.
         document.line("X-Accel-Buffering: no\r\n")
         preference(&document)
@@ -99,7 +100,7 @@ extension Subscription {
         }
         let cursor = Cursor(epoch: epoch, offset: position)
         var document = CGIDocument(.ok, shape)
-        document.line("Content-Type: application/json\r\n")
+        document.line("Content-Type: application/json; charset=utf-8\r\n")
         if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
         return finish(
             &document,
@@ -273,7 +274,7 @@ extension Message {
     func contentFields(_ document: inout CGIDocument) {
         switch kind {
         case .json:
-            document.line("Content-Type: application/json\r\n")
+            document.line("Content-Type: application/json; charset=utf-8\r\n")
         case .text:
             document.field(
                 "Content-Type: ",

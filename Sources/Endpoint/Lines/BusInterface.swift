@@ -292,9 +292,10 @@ package struct BusInterface: Sendable {
             throw .badRequest("too_many_channels", "A command names at most \(limit) channels.")
         }
         var names: [ChannelName] = []
+        var seen: Set<ChannelName> = []
         for word in words {
             let name = try ChannelName(requested: word)
-            if !names.contains(name) { names.append(name) }
+            if seen.insert(name).inserted { names.append(name) }
         }
         return names
     }

@@ -76,14 +76,9 @@ enum EventStream {
         return bytes
     }
 
-    /// A comment, and an id without data: no event for the page, but the browser remembers how far it is.
-    static func ping(at cursor: Cursor) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.append(":\nid: ")
-        bytes.append(cursor)
-        bytes.append("\n\n")
-        return bytes
-    }
+    /// A comment, and nothing else: neither an id nor the empty line that ends an event. Clients that are less strict than
+    /// browsers take an event without data for an empty message.
+    static let ping = [UInt8(ascii: ":"), 0x0A]
 
     static func bye(_ reason: StreamEnd, at cursor: Cursor?, retryAfterSeconds: Int?) -> [UInt8] {
         var bytes: [UInt8] = []

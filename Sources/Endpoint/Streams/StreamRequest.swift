@@ -15,8 +15,8 @@ package struct StreamRequest: Sendable {
     package var head: [UInt8] {
         var document = CGIDocument(.ok, shape)
         switch stream.form {
-        case .events: document.line("Content-Type: text/event-stream\r\n")
-        case .ndjson, .lines: document.line("Content-Type: application/x-ndjson\r\n")
+        case .events: document.line("Content-Type: text/event-stream; charset=utf-8\r\n")
+        case .ndjson, .lines: document.line("Content-Type: application/x-ndjson; charset=utf-8\r\n")
         }
         document.line("Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n")
         return document.openEnded()

@@ -97,29 +97,19 @@ extension StreamSubscription {
         return bytes
     }
 
-    /// That the stream lives, and how far it has come.
+    /// That the stream lives; in lines, also how far it has come.
     ///
     /// - Parameter bytes: how long it is at least, by blanks at its end.
     package func ping(at cursor: Cursor, bytes: Int = 0) -> [UInt8] {
         var ping: [UInt8] = []
         if case .events = form {
-            ping = EventStream.ping(at: cursor)
+            ping = EventStream.ping
         } else {
             ping = jsonLine("ping") { $0.append(field: "cursor", cursor) }
         }
-        guard bytes > ping.count else { return ping }
-        if case .events = form {
-            // A comment before it.
-            let blanks = [UInt8](
-                repeating: UInt8(ascii: " "),
-                count: max(0, bytes - ping.count - 2)
-            )
-            return [UInt8(ascii: ":")] + blanks + [UInt8(ascii: "\n")] + ping
-        }
-        ping.insert(
-            contentsOf: repeatElement(UInt8(ascii: " "), count: bytes - ping.count),
-            at: ping.count - 1
-        )
+        let blanks = max(0, bytes - ping.count)
+        // In the comment, or behind the object.
+        ping.insert(contentsOf: repeatElement(UInt8(ascii: " "), count: blanks), at: ping.count - 1)
         return ping
     }
 

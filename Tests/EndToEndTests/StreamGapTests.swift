@@ -1,0 +1,101 @@
+internal import Foundation
+import Harness
+import Testing
+
+/// Streams of several channels whose messages go while they are read.
+@Suite struct StreamGapTests {
+    /// Messages of two kilobytes, numbered, on a channel that keeps 200 of them.
+    private func publish(_ server: HoldfastServer, _ numbers: ClosedRange<Int>) throws {
+        let filling = String(repeating: "x", count: 2000)
+        let lines = numbers.map { "\"\($0) \(filling)\"\n" }.joined()
+        #expect(
+            try server.post("/push/b", lines, type: "application/x-ndjson").status == 201
+        )
+    }
+
+    /// What a stream told, in order: messages by their number, gaps as nil.
+    private func told(_ object: JSON, kind: String?) -> [Int?] {
+        switch kind {
+        case "gap": [nil]
+        case "message": object["data"].string?.split(separator: " ").first.map { [Int($0)] } ?? []
+        default: []
+        }
+    }
+
+    /// Reads to the newest message.
+    private func read(_ next: () throws -> [Int?]) throws -> [Int?] {
+        var told: [Int?] = []
+        while told.last != .some(400) { told += try next() }
+        return told
+    }
+
+    @Test(arguments: ["text/event-stream", "application/x-ndjson", "bus"])
+    func `the mark of one channel hid later losses of another one`(form: String) throws {
+        let retain = HoldfastServer.open + "[retain b]\ncount = 200\n"
+        try HoldfastServer.with(retain) { server in
+            let start = try server.cursor("b")
+            try publish(server, 1...200)
+            try server.publish("a", "gone")
+            let delete = FastCGIRequest("DELETE", "/push/a")
+            #expect(try server.exchange(delete).status == 204)
+
+            let next: () throws -> [Int?]
+            if form == "bus" {
+                let client = try server.busClient()
+                try client.send("subscribe a b since \(start)\n")
+                try client.next("hello")
+                next = {
+                    guard let line = try client.next() else { throw HarnessError("it ended") }
+                    return told(line, kind: line["kind"].string)
+                }
+            } else {
+                let peer = try server.peer(receiveBuffer: 4096)
+                try peer.send(
+                    FastCGIRequest("GET", "/push/a,b?since=\(start)", fields: ["Accept": form])
+                )
+                var unread = try peer.partialAnswer().text
+                next = {
+                    let end = form.hasPrefix("text") ? "\n\n" : "\n"
+                    while true {
+                        if let at = unread.range(of: end) {
+                            let block = String(unread[..<at.lowerBound])
+                            unread.removeSubrange(..<at.upperBound)
+                            guard end == "\n\n" else {
+                                let line = try JSON(Array(block.utf8))
+                                return told(line, kind: line["kind"].string)
+                            }
+                            let lines = block.split(separator: "\n")
+                            let name = lines.first { $0.hasPrefix("event: ") }?.dropFirst(7)
+                            guard let data = lines.first(where: { $0.hasPrefix("data: ") }) else {
+                                return []
+                            }
+                            return told(
+                                try JSON(Array(data.dropFirst(6).utf8)),
+                                kind: name.map { String($0) } ?? "message"
+                            )
+                        }
+                        guard let record = try peer.record() else {
+                            throw HarnessError("it ended")
+                        }
+                        unread += String(decoding: record.content, as: UTF8.self)
+                    }
+                }
+            }
+            // It has begun, and waits for its reader.
+            try publish(server, 201...400)
+            let all = try read(next)
+            var last = 0
+            var isToldOfGap = false
+            for number in all {
+                guard let number else {
+                    isToldOfGap = true
+                    continue
+                }
+                #expect(number == last + 1 || isToldOfGap, "from \(last) to \(number)")
+                (last, isToldOfGap) = (number, false)
+            }
+            // Otherwise nothing has been tried.
+            #expect(all.count < 400)
+        }
+    }
+}

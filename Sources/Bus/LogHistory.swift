@@ -101,7 +101,13 @@ struct LogHistory {
                     .integer(now),
                     .integer(count)
                 )
-                while try newest.step() { offsets.append(newest.integer(0)) }
+                var oldest: Int64?
+                while try newest.step() {
+                    oldest = newest.integer(0)
+                    offsets.append(newest.integer(0))
+                }
+                // Whoever goes on behind a part of these is not to be given what lies before them.
+                if let oldest { mark(name, oldest - 1, .trimmed) }
             case .age(let milliseconds):
                 offsets += try list(
                     row.id,

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/futex.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,6 +86,20 @@ static inline ssize_t clinux_receive(int fd, void *bytes, size_t room, struct so
         *user = peer.user;
     }
     return length;
+}
+
+/// Bytes that the allocator keeps free for the process, and giving them back to the system. Only glibc's says so.
+static inline size_t clinux_free_bytes(void) {
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+    return mallinfo2().fordblks;
+#else
+    return 0;
+#endif
+}
+static inline void clinux_give_back(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 /// Sleeps while *word == expected, at most `timeout` (relative; NULL: for ever).

@@ -7,6 +7,23 @@ package struct ToldMarks: Sendable {
 
     package init() {}
 
+    /// A piece without what lies before a channel's mark: of a channel whose newest few messages were asked for, a piece that
+    /// follows another one's has older ones, too.
+    package func withoutPassed(_ reading: HistoryReading) -> HistoryReading {
+        func isPassed(_ message: Message) -> Bool {
+            through[message.channel].map { message.offset <= $0 } ?? false
+        }
+        guard !through.isEmpty, reading.messages.contains(where: isPassed) else { return reading }
+        return HistoryReading(
+            messages: reading.messages.filter { !isPassed($0) },
+            scanned: reading.scanned,
+            more: reading.more,
+            gap: reading.gap,
+            marks: reading.marks,
+            newest: reading.newest
+        )
+    }
+
     /// Takes a piece's marks for told.
     ///
     /// - Returns: what is to be told with this piece: the reason of the farthest mark that is new; nil where none is.

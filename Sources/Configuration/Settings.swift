@@ -250,8 +250,9 @@ package struct LimitSettings: Equatable, Sendable {
     /// Publishers' requests waiting for the log, in messages and in bytes of their bodies.
     package var publishQueueMessages = 10_000
     package var publishQueueBytes = 64 * 1024 * 1024
-    /// An answer that a peer does not read, and for how long.
+    /// An answer that a peer does not read, all of them together, and for how long.
     package var unsentBytes = 4 * 1024 * 1024
+    package var unsentTotalBytes = 64 * 1024 * 1024
     package var unsentSeconds = 30
     /// A request that does not arrive completely.
     package var requestSeconds = 30

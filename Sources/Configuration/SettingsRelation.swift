@@ -49,6 +49,12 @@ struct SettingsRelation: Sendable {
             small: messageBytes,
             because: "an answer has at least one message, encoded"
         ),
+        SettingsRelation(
+            large: unsentTotalBytes,
+            factor: 2,
+            small: unsentBytes,
+            because: "one peer that does not read must not end others"
+        ),
     ]
 
     private static let memoryBytes = Amount(section: "bus", key: "memory_bytes") {
@@ -63,6 +69,9 @@ struct SettingsRelation: Sendable {
     }
     private static let unsentBytes = Amount(section: "limits", key: "unsent_bytes") {
         Int64($0.limits.unsentBytes)
+    }
+    private static let unsentTotalBytes = Amount(section: "limits", key: "unsent_bytes_total") {
+        Int64($0.limits.unsentTotalBytes)
     }
     private static let answerBytes = Amount(section: "limits", key: "answer_bytes") {
         Int64($0.limits.answerBytes)

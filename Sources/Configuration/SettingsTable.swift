@@ -156,6 +156,12 @@ package enum SettingsTable {
                 .size((4 << 10)...(1 << 30)),
                 .reload
             ),
+            SettingsKey(
+                "unsent_bytes_total",
+                \.limits.unsentTotalBytes,
+                .size((1 << 20)...(64 << 30)),
+                .reload
+            ),
             SettingsKey("unsent_timeout", \.limits.unsentSeconds, .duration(1...600), .reload),
             SettingsKey("request_timeout", \.limits.requestSeconds, .duration(1...600), .reload),
         ]

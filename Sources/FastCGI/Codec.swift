@@ -111,6 +111,12 @@ package struct CodecError: Error, CustomStringConvertible {
         return EncodedAnswer(bytes: written ?? Record.answer(id: .first, document))
     }
 
+    /// The header block that goes before a body which `encode` made. Not by libfcgi, which takes eight system calls: the
+    /// answers to thousands of requests may differ in nothing but their headers.
+    package func encode(header: [UInt8]) -> EncodedAnswer {
+        EncodedAnswer(bytes: Record.stream(Record.stdout, id: RequestID.first.value, header))
+    }
+
     /// Part of an answer that goes on: STDOUT records only, none for no bytes (an empty one ends the stream).
     package func encodePart(_ bytes: [UInt8]) -> EncodedAnswer {
         guard !bytes.isEmpty else { return EncodedAnswer(bytes: []) }

@@ -40,9 +40,8 @@ struct Connection {
         /// Where the oldest incomplete request begins, and the monotonic milliseconds when that was seen first.
         var incompleteAt: Int?
         var incompleteSince: Int64 = 0
-        /// Bytes that the peer has not taken yet.
-        var unsent: [UInt8] = []
-        var sent = 0
+        /// What the peer has not taken yet.
+        var unsent = Unsent.Queue()
         /// Monotonic milliseconds of the last byte that went out.
         var progressedAt: Int64 = 0
         /// Whole requests that reuse the id of one that waits for the log; taken up in turn.

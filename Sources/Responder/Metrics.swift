@@ -101,6 +101,8 @@ enum Bound: Int, CaseIterable {
     case publishTime
     /// A peer that did not read its answer was dropped.
     case unsentBytes
+    /// The same, since all together had too much unsent.
+    case unsentTotal
     case unsentTime
     /// A peer that did not finish its request was dropped.
     case requestTime
@@ -119,6 +121,7 @@ enum Bound: Int, CaseIterable {
         case .publishQueue: "publish_queue"
         case .publishTime: "publish_time"
         case .unsentBytes: "unsent_bytes"
+        case .unsentTotal: "unsent_bytes_total"
         case .unsentTime: "unsent_time"
         case .requestTime: "request_time"
         case .queuedRequests: "queued_requests"
@@ -150,6 +153,8 @@ struct Metrics {
         get { ended[ending.rawValue] }
         set { ended[ending.rawValue] = newValue }
     }
+
+    mutating func count(_ bound: Bound, _ times: Int) { self[bound] += UInt64(times) }
 
     subscript(bound: Bound) -> UInt64 {
         get { bounds[bound.rawValue] }

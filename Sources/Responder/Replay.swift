@@ -67,58 +67,79 @@ final class Replay {
         }
     }
 
-    /// Bytes of bodies, and messages, in one piece.
-    static let pieceBytes = 131_072
+    /// Bytes as they are sent, and messages, in one piece: no more is made before the peer has taken it.
+    static let pieceBytes = 65_536
     static let pieceMessages = 256
 }
 
-/// Streams that are not live, by connection. Reactor thread only.
+/// Streams that are not live: by connection, and for each owner of a bound in the order they came. Reactor thread only.
 struct ReplayTable {
-    private var byConnection: [Int32: [Replay]] = [:]
-    private var bySubscriber: [UInt64: [Replay]] = [:]
+    /// In the order they came, so that one is found by its number.
+    private struct Line {
+        var replays: [Replay] = []
+
+        mutating func remove(_ replay: Replay) {
+            var (low, high) = (0, replays.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if replays[middle].number < replay.number {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
+            }
+            if low < replays.count, replays[low] === replay { replays.remove(at: low) }
+        }
+    }
+
+    private var everybody = Line()
+    private var byConnection: [Int32: Line] = [:]
+    private var bySubscriber: [UInt64: Line] = [:]
+    private var byAddress: [UInt64: Line] = [:]
     private var lastNumber: UInt64 = 0
-    private(set) var count = 0
 
-    func of(_ connection: Int32) -> [Replay] { byConnection[connection] ?? [] }
+    var count: Int { everybody.replays.count }
+    var all: [Replay] { everybody.replays }
+    var oldest: Replay? { everybody.replays.first }
 
-    func of(subscriber: UInt64) -> [Replay] { bySubscriber[subscriber] ?? [] }
+    func of(_ connection: Int32) -> [Replay] { byConnection[connection]?.replays ?? [] }
 
-    var all: [Replay] { byConnection.values.flatMap { $0 } }
+    func of(subscriber: UInt64) -> [Replay] { bySubscriber[subscriber]?.replays ?? [] }
 
-    /// Looked for only where a bound is reached.
-    var oldest: Replay? { all.min { $0.number < $1.number } }
+    func count(ofAddress address: UInt64) -> Int { byAddress[address]?.replays.count ?? 0 }
 
-    func count(ofAddress address: UInt64) -> Int {
-        count == 0 ? 0 : all.count { $0.web?.origin.address == address }
-    }
-
-    func oldest(ofAddress address: UInt64) -> Replay? {
-        all.filter { $0.web?.origin.address == address }.min { $0.number < $1.number }
-    }
+    func oldest(ofAddress address: UInt64) -> Replay? { byAddress[address]?.replays.first }
 
     mutating func add(_ replay: Replay) {
         lastNumber += 1
         replay.number = lastNumber
-        byConnection[replay.requester.connection, default: []].append(replay)
+        everybody.replays.append(replay)
+        byConnection[replay.requester.connection, default: Line()].replays.append(replay)
         if let subscriber = replay.web?.origin.subscriber {
-            bySubscriber[subscriber, default: []].append(replay)
+            bySubscriber[subscriber, default: Line()].replays.append(replay)
         }
-        count += 1
+        if let address = replay.web?.origin.address {
+            byAddress[address, default: Line()].replays.append(replay)
+        }
     }
 
     /// - Returns: whether it was there.
     mutating func remove(_ replay: Replay) -> Bool {
         let connection = replay.requester.connection
-        guard let at = byConnection[connection]?.firstIndex(where: { $0 === replay }) else {
-            return false
-        }
-        byConnection[connection]?.remove(at: at)
-        count -= 1
-        if byConnection[connection]?.isEmpty == true { byConnection[connection] = nil }
+        guard of(connection).contains(where: { $0 === replay }) else { return false }
+        everybody.remove(replay)
+        Self.remove(replay, from: &byConnection, connection)
         if let subscriber = replay.web?.origin.subscriber {
-            bySubscriber[subscriber]?.removeAll { $0 === replay }
-            if bySubscriber[subscriber]?.isEmpty == true { bySubscriber[subscriber] = nil }
+            Self.remove(replay, from: &bySubscriber, subscriber)
+        }
+        if let address = replay.web?.origin.address {
+            Self.remove(replay, from: &byAddress, address)
         }
         return true
+    }
+
+    private static func remove<Key>(_ replay: Replay, from lines: inout [Key: Line], _ key: Key) {
+        lines[key]?.remove(replay)
+        if lines[key]?.replays.isEmpty == true { lines[key] = nil }
     }
 }

@@ -135,6 +135,9 @@ extension Responder {
             }
             (peer.isSubscribed, peer.isGreeting) = (true, true)
             openStream(stream, start, requester)
+        case .channels where peer.outstanding > 0, .status where peer.outstanding > 0:
+            // Their answers may be long: none is made before it can go out.
+            peer.deferred = request
         case .channels(let listing):
             let place = peer.place()
             guard tail != nil else {

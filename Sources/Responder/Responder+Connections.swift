@@ -6,7 +6,7 @@ internal import Glibc
 internal import Logging
 internal import Reactor
 
-/// Accepting, reading, writing and closing. What the bytes mean is in Responder+Requests.
+/// Accepting, reading and closing. What the bytes mean is in Responder+Requests; writing is in Responder+Writing.
 extension Responder {
     // MARK: Accepting
 
@@ -98,7 +98,7 @@ extension Responder {
         }
     }
 
-    private func interest(of connection: Connection) -> Interest {
+    func interest(of connection: Connection) -> Interest {
         let base: Interest = [.read, .peerClosed, .edge]
         return connection.extra?.unsent.isEmpty ?? true ? base : base.union(.write)
     }
@@ -227,102 +227,13 @@ extension Responder {
         dropIfDone(descriptor)
     }
 
-    // MARK: Writing
-
-    /// Sends records to a peer; what it does not take now is kept, within the bound.
-    ///
-    /// - Returns: false if the connection had to be given up.
-    @discardableResult
-    func send(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
-        guard connections[Int(descriptor)].isOpen else { return false }
-        if let extra = connections[Int(descriptor)].extra, !extra.unsent.isEmpty {
-            return keep(descriptor, bytes[...])
-        }
-        switch unsafe bytes.withUnsafeBytes({ unsafe SystemCalls.send(descriptor, $0) }) {
-        case .bytes(bytes.count): return true
-        case .bytes(let count): return keep(descriptor, bytes[count...])
-        case .wouldBlock: return keep(descriptor, bytes[...])
-        case .ended:
-            drop(descriptor, .closed)
-            return false
-        }
-    }
-
-    private func keep(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Bool {
-        let extra = makeExtra(descriptor)
-        let isFirst = extra.unsent.isEmpty
-        // One answer is always taken: its size is bounded elsewhere, and it could never be delivered otherwise.
-        if !isFirst, extra.unsent.count - extra.sent + bytes.count > settings.limits.unsentBytes {
-            metrics[.unsentBytes] += 1
-            drop(descriptor, .slow)
-            return false
-        }
-        extra.unsent.append(contentsOf: bytes)
-        if isFirst {
-            extra.progressedAt = now
-            changeInterest(descriptor)
-        }
-        return connections[Int(descriptor)].isOpen
-    }
-
-    private func flush(_ descriptor: Int32) {
-        guard let extra = connections[Int(descriptor)].extra, !extra.unsent.isEmpty else { return }
-        let outcome = unsafe extra.unsent.withUnsafeBytes { bytes in
-            unsafe SystemCalls.send(
-                descriptor,
-                UnsafeRawBufferPointer(rebasing: bytes[extra.sent...])
-            )
-        }
-        switch outcome {
-        case .bytes(let count):
-            extra.sent += count
-            extra.progressedAt = now
-        case .wouldBlock: break
-        case .ended:
-            drop(descriptor, .closed)
-            return
-        }
-        if extra.sent > 262_144, extra.sent * 2 > extra.unsent.count {
-            extra.unsent.removeFirst(extra.sent)
-            extra.sent = 0
-        }
-        if extra.sent == extra.unsent.count {
-            (extra.unsent, extra.sent) = ([], 0)
-            changeInterest(descriptor)
-            resumeReplays(of: descriptor)
-            if connections[Int(descriptor)].flags.contains(.busSocket) { readLater(descriptor) }
-            dropIfDone(descriptor)
-        }
-    }
-
-    /// What the peer has not taken yet.
-    func unsentBytes(_ descriptor: Int32) -> Int {
-        connections[Int(descriptor)].extra.map { $0.unsent.count - $0.sent } ?? 0
-    }
-
-    private func changeInterest(_ descriptor: Int32) {
-        let connection = connections[Int(descriptor)]
-        guard connection.flags.contains(.watched) else {
-            return watch(descriptor)
-        }
-        do {
-            try epoll.change(
-                descriptor,
-                generation: connection.generation,
-                interest(of: connection)
-            )
-        } catch {
-            logger.error("\(error)")
-            drop(descriptor, .closed)
-        }
-    }
-
     // MARK: Closing
 
     /// Gives a connection up: what it holds ends in the way given, and it is closed at the end of the turn.
     func drop(_ descriptor: Int32, _ ending: Ending) {
         guard connections[Int(descriptor)].isOpen else { return }
         connections[Int(descriptor)].flags.insert(.dropped)
+        if let extra = connections[Int(descriptor)].extra { unsent.removeAll(from: &extra.unsent) }
         endHolds(of: descriptor, ending)
         endReplays(of: descriptor, ending)
         busPeers[descriptor] = nil
@@ -347,7 +258,10 @@ extension Responder {
             unfinished.remove(descriptor)
             openConnections -= 1
         }
-        if !dropped.isEmpty { dropped.removeAll(keepingCapacity: true) }
+        if !dropped.isEmpty {
+            dropped.removeAll(keepingCapacity: true)
+            memoryLookAt = min(memoryLookAt, now + 2000)
+        }
         resumeAccepting()
     }
 
@@ -360,6 +274,7 @@ extension Responder {
                 let extra = connections[Int(descriptor)].extra
             else { continue }
             if extra.isEmpty {
+                memoryLookAt = min(memoryLookAt, now + 2000)
                 connections[Int(descriptor)].extra = nil
                 unfinished.remove(descriptor)
             } else if extra.assembler != nil,
@@ -375,5 +290,6 @@ extension Responder {
             }
         }
         expirePending()
+        noteClosedForMemory()
     }
 }

@@ -90,9 +90,11 @@ extension Responder {
     /// Makes each answer once for all who asked for the same, and sends it to each of them.
     private func deliver(_ batch: CommittedBatch, committedAt: Int64) {
         var delivered = 0
+        var encoded = Encoded()
         for share in audience.shares(of: batch) where isHeld(share.id) {
             switch audience[share.id] {
-            case .answer(let subscription): delivered += release(share, subscription, batch)
+            case .answer(let subscription):
+                delivered += release(share, subscription, batch, &encoded)
             case .stream(let stream):
                 let reading = HistoryReading(
                     messages: share.messages,
@@ -101,8 +103,9 @@ extension Responder {
                     gap: share.gap,
                     newest: batch.head
                 )
-                delivered += extend(share.id, stream, reading, after: batch.previous)
+                delivered += extend(share.id, stream, reading, after: batch.previous, &encoded)
             }
+            relieveMemory()
         }
         guard delivered > 0 else { return }
         metrics.deliveries += UInt64(delivered)
@@ -114,7 +117,8 @@ extension Responder {
     private func release(
         _ share: Audience<Wanted>.Share,
         _ subscription: Subscription,
-        _ batch: CommittedBatch
+        _ batch: CommittedBatch,
+        _ encoded: inout Encoded
     ) -> Int {
         let taken = share.messages.prefixWithin(
             messages: subscription.messageLimit,
@@ -132,7 +136,8 @@ extension Responder {
             share.id,
             subscription,
             reading,
-            share.gap == nil ? .released : .gap
+            share.gap == nil ? .released : .gap,
+            &encoded
         )
     }
 
@@ -145,17 +150,50 @@ extension Responder {
         _ interest: Int32,
         _ subscription: Subscription,
         _ reading: HistoryReading,
-        _ ending: Ending
+        _ ending: Ending,
+        _ encoded: inout Encoded
     ) -> Int {
         guard let tail else { return 0 }
-        let answer = subscription.answer(reading, epoch: tail.epochs.current)
-        let encoded = codec.encode(answer.document)
+        let content = subscription.content(of: reading)
+        let known = content.flatMap { encoded.bodies[$0] }
+        let reading =
+            known?.reading ?? subscription.fitting(reading, bytes: settings.limits.answerBytes)
+        let answer = subscription.answer(reading, epoch: tail.epochs.current, body: known?.bytes)
+        let body = known?.records ?? codec.encode(answer.body)
+        if let content, known == nil { encoded.add((reading, answer.body, body), content) }
+        let outgoing = outgoing(answer, body: body)
         var count = 0
         while let slot = held.first(ofInterest: interest) {
-            end(slot, ending, answer, encoded)
+            end(slot, ending, answer, outgoing)
             count += 1
         }
         return count
+    }
+
+    /// What is told of one batch to those who want the same in other words: with another query, of more channels.
+    struct Encoded {
+        typealias Body = (reading: HistoryReading, bytes: [UInt8], records: EncodedAnswer)
+        private(set) var bodies: [Subscription.Content: Body] = [:]
+        private(set) var chunks: [StreamSubscription.Content: EncodedAnswer] = [:]
+        private var bytes = 0
+        /// Where all want something else, nothing is gained by keeping more.
+        private static let byteLimit = 8 * 1024 * 1024
+
+        mutating func add(_ body: Body, _ content: Subscription.Content) {
+            charge(2 * body.records.bytes.count)
+            bodies[content] = body
+        }
+
+        mutating func add(_ chunk: EncodedAnswer, _ content: StreamSubscription.Content) {
+            charge(chunk.bytes.count)
+            chunks[content] = chunk
+        }
+
+        private mutating func charge(_ count: Int) {
+            bytes += count
+            guard bytes > Self.byteLimit else { return }
+            (bodies, chunks, bytes) = ([:], [:], count)
+        }
     }
 
     /// Ends one held request with an answer.
@@ -163,16 +201,12 @@ extension Responder {
         _ slot: HeldTable.Slot,
         _ ending: Ending,
         _ answer: Answer,
-        _ encoded: EncodedAnswer
+        _ outgoing: Outgoing
     ) {
         let requester = takeOut(slot, ending)
         metrics.answers[min(5, answer.status / 100)] += 1
         guard !answer.closes else { return finishWithoutAnswer(requester) }
-        if requester.id.value == 1 {
-            finish(requester, encoded.bytes)
-        } else {
-            finish(requester, encoded.bytes(for: requester.id))
-        }
+        finish(requester, outgoing)
     }
 
     // MARK: Ending holds
@@ -218,7 +252,7 @@ extension Responder {
                 epoch: tail.epochs.current,
                 retryAfterSeconds: retryAfterSeconds
             )
-            end(slot, ending, answer, codec.encode(answer.document))
+            end(slot, ending, answer, outgoing(answer))
         case .stream:
             endStream(
                 slot,
@@ -236,7 +270,7 @@ extension Responder {
 
     func expireHolds() {
         // Equal holds that expire in one turn get one answer.
-        var answers: [Int32: (Answer, EncodedAnswer)] = [:]
+        var answers: [Int32: (Answer, Outgoing)] = [:]
         for slot in deadlines.expire(now: now) where held.isHeld(slot) {
             guard let tail else { return }
             let interest = held[slot].interest
@@ -249,7 +283,7 @@ extension Responder {
                     answers[interest]
                     ?? {
                         let answer = nothing(for: subscription, tail)
-                        return (answer, codec.encode(answer.document))
+                        return (answer, outgoing(answer))
                     }()
                 answers[interest] = ready
                 end(slot, .deadline, ready.0, ready.1)
@@ -308,9 +342,11 @@ extension Responder {
             deliver(missed, committedAt: MonotonicClock.nanoseconds())
         case .valid:
             // More came than memory keeps: polls ask again, and the log itself answers; streams read it.
+            var encoded = Encoded()
             for interest in audience.all where isHeld(interest) {
                 guard case .answer(let subscription) = audience[interest] else { continue }
-                release(interest, subscription, before.nothingNew(newest: before.head), .released)
+                let reading = before.nothingNew(newest: before.head)
+                release(interest, subscription, reading, .released, &encoded)
             }
             tail = after
             replayAll(from: position, gap: nil)
@@ -342,9 +378,10 @@ extension Responder {
             gap: gap,
             newest: resume
         )
+        var encoded = Encoded()
         for interest in audience.all where isHeld(interest) {
             guard case .answer(let subscription) = audience[interest] else { continue }
-            release(interest, subscription, reading, .gap)
+            release(interest, subscription, reading, .gap, &encoded)
         }
     }
 

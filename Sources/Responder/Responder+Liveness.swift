@@ -269,11 +269,14 @@ extension Responder {
     }
 
     /// - Returns: false if there was nobody to send away.
-    private func sendAway(_ slot: HeldTable.Slot?, or replay: Replay?) -> Bool {
+    private func sendAway(
+        _ slot: HeldTable.Slot?,
+        or replay: @autoclosure () -> Replay?
+    ) -> Bool {
         let retry = HoldBudget.retrySeconds(random: jitter.next())
         if let slot {
             answerEmpty(slot, .limit, retryAfterSeconds: retry)
-        } else if let replay {
+        } else if let replay = replay() {
             endReplay(replay, .limit, retryAfterSeconds: retry)
         } else {
             return false

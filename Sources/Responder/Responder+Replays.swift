@@ -49,7 +49,10 @@ extension Responder {
     func advanceReplays() {
         let due = replaysDue
         replaysDue = []
-        for replay in due where isCurrent(replay) { advance(replay) }
+        for replay in due where isCurrent(replay) {
+            advance(replay)
+            relieveMemory()
+        }
     }
 
     private func isCurrent(_ replay: Replay) -> Bool {
@@ -165,6 +168,10 @@ extension Responder {
     ///   gap comes back with it, and is told again.
     private func send(_ reading: HistoryReading, from cursor: Cursor, _ replay: Replay) -> Bool {
         guard let tail else { return false }
+        let reading = replay.stream.fitting(
+            replay.told.withoutPassed(reading),
+            bytes: Replay.pieceBytes
+        )
         greet(replay, at: cursor)
         let untold = replay.told.take(reading)
         let bytes = replay.stream.chunk(

@@ -15,6 +15,15 @@ struct Requester {
     var ordinal: UInt32 = 0
 }
 
+/// An answer in records, which may be one to many requests.
+struct Outgoing {
+    let first: EncodedAnswer
+    var rest: EncodedAnswer?
+
+    /// To copy so many is cheaper than a further system call for each request.
+    static let joinedBytes = 16_384
+}
+
 /// From a framed request to an answer, a hold, or a question to the log.
 extension Responder {
     func handle(_ event: FramingEvent, _ descriptor: Int32) {
@@ -273,7 +282,10 @@ extension Responder {
         guard let tail else { return }
         answer(
             requester,
-            poll.answer(reading, epoch: tail.epochs.current)
+            poll.answer(
+                poll.subscription.fitting(reading, bytes: settings.limits.answerBytes),
+                epoch: tail.epochs.current
+            )
         )
     }
 
@@ -284,7 +296,21 @@ extension Responder {
         }
         metrics.answers[min(5, answer.status / 100)] += 1
         guard !answer.closes else { return finishWithoutAnswer(requester) }
-        finish(requester, codec.encode(answer.document).bytes(for: requester.id))
+        finish(requester, outgoing(answer))
+    }
+
+    /// An answer in records.
+    ///
+    /// - Parameter body: its body in records, where that is known from an answer with the same one.
+    func outgoing(_ answer: Answer, body: EncodedAnswer? = nil) -> Outgoing {
+        let body = body ?? codec.encode(answer.body)
+        guard !answer.header.isEmpty else { return Outgoing(first: body) }
+        let header = codec.encode(header: answer.header)
+        // Short ones go in one piece; a long body is shared by all answers that have it.
+        guard body.bytes.count > Outgoing.joinedBytes else {
+            return Outgoing(first: EncodedAnswer(bytes: header.bytes + body.bytes))
+        }
+        return Outgoing(first: header, rest: body)
     }
 
     /// Ends a request without an answer, which closes the client's connection or makes an error of the web server's.
@@ -297,6 +323,14 @@ extension Responder {
             protocolStatus: .requestComplete
         )
         finish(requester, end)
+    }
+
+    func finish(_ requester: Requester, _ outgoing: Outgoing) {
+        guard let rest = outgoing.rest else {
+            return finish(requester, outgoing.first.bytes(for: requester.id))
+        }
+        guard send(requester.connection, outgoing.first.bytes(for: requester.id)) else { return }
+        finish(requester, rest.bytes(for: requester.id))
     }
 
     /// Sends the last bytes of a request.

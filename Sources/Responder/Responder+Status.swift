@@ -28,7 +28,8 @@ extension Responder {
     }
 
     func statusPage(_ shape: Shape, _ overview: Overview) -> Answer {
-        shape.plain("application/json; charset=utf-8", [0x7B] + statusMembers(overview) + [0x7D, 0x0A])
+        let body = [0x7B] + statusMembers(overview) + [0x7D, 0x0A]
+        return shape.plain("application/json; charset=utf-8", body)
     }
 
     /// Of a JSON object, without its braces.
@@ -140,6 +141,12 @@ extension Responder {
             webConnections
         )
         gauge("bus_clients", "Clients of the bus socket.", "bus_clients", busPeers.count)
+        gauge(
+            "unsent_bytes",
+            "Memory taken by what peers have not read yet.",
+            "unsent_bytes",
+            unsent.bytes
+        )
         counter("requests", "Requests decoded.", "requests", metrics.requests)
         counter("holds", "Requests that were held.", "holds", metrics.holds)
         counter(

@@ -107,10 +107,14 @@ extension Responder {
         _ interest: Int32,
         _ stream: StreamSubscription,
         _ reading: HistoryReading,
-        after previous: Offset
+        after previous: Offset,
+        _ encoded: inout Encoded
     ) -> Int {
         guard let tail else { return 0 }
-        let chunk = encode(stream.chunk(reading, epoch: tail.epochs.current), stream)
+        let content = stream.content(of: reading)
+        let known = encoded.chunks[content]
+        let chunk = known ?? encode(stream.chunk(reading, epoch: tail.epochs.current), stream)
+        if known == nil { encoded.add(chunk, content) }
         let before = Cursor(epoch: tail.epochs.current, offset: previous)
         var count = 0
         spoke(interest)

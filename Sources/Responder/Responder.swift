@@ -47,6 +47,13 @@ package import Reactor
     var takingUp: Int32 = -1
     /// Connections that have something incomplete, looked at by the housekeeping.
     var unfinished: Set<Int32> = []
+    /// What all peers together have not taken yet; those closed for it since that was said last, and when it may be said again.
+    var unsent = Unsent()
+    var closedForMemory = 0
+    var memoryNoteAt: Int64 = 0
+    /// Monotonic milliseconds when it is looked whether memory is to be given back, and how much was free when it was last.
+    var memoryLookAt: Int64 = .max
+    var freeAtLastLook = 0
     /// Given up when no descriptor is left, so that a connection can be accepted and closed.
     var spare: Int32
     let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
@@ -226,7 +233,10 @@ package import Reactor
             let count = try epoll.wait(milliseconds: waitingTime)
             // Before anything is dispatched: deadlines are reckoned from here, and the wait may have been long.
             now = MonotonicClock.milliseconds()
-            for index in 0..<count { dispatch(epoll.event(index)) }
+            for index in 0..<count {
+                dispatch(epoll.event(index))
+                relieveMemory()
+            }
             readUnread()
             takeUpQueued()
             advanceReplays()
@@ -245,6 +255,7 @@ package import Reactor
                 housekeepingAt = now + 250
                 keepHouse()
             }
+            if now >= memoryLookAt { giveBackMemory() }
             if siblings?.hasPosts == true { siblings?.flush() }
             closeDropped()
             if let failure { throw failure }
@@ -274,7 +285,7 @@ package import Reactor
         if !unread.isEmpty || !turnsDue.isEmpty || !replaysDue.isEmpty { return 0 }
         let look = min(
             min(lookAgainAt, siblingLookAt, statusLookAt),
-            min(presenceLookAt, presenceLoadAt)
+            min(presenceLookAt, presenceLoadAt, memoryLookAt)
         )
         var wait = min(deadlines.millisecondsToNext(now: now) ?? 60_000, max(1, look - now))
         // Somebody's queue was full.

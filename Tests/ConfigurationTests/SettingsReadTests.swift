@@ -127,7 +127,7 @@ struct SettingsReadTests {
                 "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes, batch_bytes, batch_messages,"
                     + " request_variable_bytes, channels_per_request, answer_messages,"
                     + " answer_bytes, held_requests, held_per_subscriber, held_per_address, bus_clients, channels, publish_queue_messages,"
-                    + " publish_queue_bytes, unsent_bytes, unsent_timeout and request_timeout",
+                    + " publish_queue_bytes, unsent_bytes, unsent_bytes_total, unsent_timeout and request_timeout",
                 "f:17: section [fastcgi] was already in line 2; write its keys in one place",
                 "f:18: base = /x does not begin and end with '/'; allowed: a path that begins and"
                     + " ends with '/'",
@@ -321,6 +321,11 @@ struct SettingsReadTests {
             "[limits]\nunsent_bytes = 1M\nanswer_bytes = 1M",
             "f:3: [limits] unsent_bytes = 1M is too small for [limits] answer_bytes = 1M; allowed: at"
                 + " least 2 times answer_bytes, since an encoded answer must fit"
+        ),
+        (
+            "[limits]\nunsent_bytes = 64M",
+            "f:2: [limits] unsent_bytes_total = 64M is too small for [limits] unsent_bytes = 64M; allowed:"
+                + " at least 2 times unsent_bytes, since one peer that does not read must not end others"
         ),
         (
             "[fastcgi]\nlisten = \"/run/x\"",

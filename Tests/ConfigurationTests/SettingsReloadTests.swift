@@ -104,6 +104,7 @@ struct SettingsReloadTests {
             publish_queue_messages = 1
             publish_queue_bytes = 1k
             unsent_bytes = 4k
+            unsent_bytes_total = 1M
             unsent_timeout = 1
             request_timeout = 1
             [cors]

@@ -98,4 +98,24 @@ import Testing
             #expect(all.count < 400)
         }
     }
+
+    @Test
+    func `a stream since the newest few of each channel got older ones with its second piece`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            let long = String(repeating: "x", count: 30_000)
+            for number in 1...4 { try server.publish("b", "b\(number) \(long)") }
+            for number in 1...9 { try server.publish("a", "a\(number) ") }
+            let client = try server.busClient()
+            try client.send("subscribe a b since last:3\n")
+            try client.next("hello")
+            var seen: [String] = []
+            while seen.last != "a9" {
+                let text = try client.next("message")["data"].string ?? ""
+                seen.append(String(text.prefix(2)))
+            }
+            #expect(seen == ["b2", "b3", "b4", "a7", "a8", "a9"])
+        }
+    }
 }

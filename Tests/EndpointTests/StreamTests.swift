@@ -121,6 +121,56 @@ import Testing
         }
     }
 
+    @Test func `a piece counts as it is sent, and one message always goes`() {
+        // Six bytes each in JSON; a line break alone takes seven in a bare event.
+        let control = String(repeating: "\u{1}", count: 1000)
+        let breaks = String(repeating: "\n", count: 1000)
+        let bare = StreamSubscription(channels: [channel("a")], form: .events(bare: true))
+        for (stream, body) in [(stream, control), (events, control), (bare, breaks)] {
+            let all = HistoryReading(
+                messages: (1...9).map { message($0, body, kind: .text, contentType: "text/plain") },
+                scanned: Offset(20),
+                more: false,
+                gap: .trimmed,
+                newest: Offset(9)
+            )
+            let piece = stream.fitting(all, bytes: 20_000)
+            #expect(piece.messages.count == 2 || piece.messages.count == 3)
+            #expect(stream.chunk(piece, epoch: epoch).count < 20_200)
+            #expect(piece.more && piece.gap == .trimmed)
+            #expect(piece.scanned == piece.messages.last?.offset)
+            #expect(stream.fitting(all, bytes: 1).messages.count == 1)
+            let everything = stream.fitting(all, bytes: 1_000_000)
+            #expect(everything.messages.count == 9 && everything.scanned == Offset(20))
+        }
+    }
+
+    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    func `no message is larger than it was taken for`(seed: UInt64) {
+        var generator = Generator(state: seed)
+        for _ in 0..<50 {
+            let count = Int.random(in: 0..<400, using: &generator)
+            let letters = Array("ab\r\n\u{1}\u{7F}\"\\ä".unicodeScalars)
+            var text = String.UnicodeScalarView()
+            for _ in 0..<count { text.append(letters.randomElement(using: &generator)!) }
+            for kind in [BodyKind.text, .bytes] {
+                let one = message(5, String(text), kind: kind, type: "t\"\\ä")
+                let size = MessageEncoder.size(of: one)
+                let written = MessageEncoder.json(one).count
+                #expect(written <= size && size - written < 200)
+                for bare in [false, true] {
+                    let stream = StreamSubscription(
+                        channels: [channel("a")],
+                        form: .events(bare: bare)
+                    )
+                    let read = reading([one, one])
+                    let bytes = stream.chunk(read, epoch: epoch).count
+                    #expect(stream.fitting(read, bytes: bytes - 1).messages.count == 1)
+                }
+            }
+        }
+    }
+
     // MARK: What asks for a stream
 
     private let http = HTTPInterface.open()

@@ -1,29 +1,34 @@
 /// A complete answer to one request.
 package struct Answer: Sendable {
-    /// A CGI response (RFC 3875 §6): `Status: 200 OK`, header lines, an empty line, the body. For an answer that
-    /// was begun with early headers, the body alone. Empty where `closes`.
-    package let document: [UInt8]
+    /// Of a CGI response (RFC 3875 §6): `Status: 200 OK`, header lines, an empty line. Empty for an answer that was begun
+    /// with early headers, and where `closes`.
+    package let header: [UInt8]
+    package let body: [UInt8]
     package let status: Int
     /// The connection is closed without an answer, as a fixed endpoint's `on_timeout = close` asks.
     package let closes: Bool
     /// Something the administrator should know, once in a while; free of control characters.
     package let note: String?
 
-    init(_ document: [UInt8], _ status: HTTPStatus, note: String? = nil) {
-        self.document = document
+    init(_ header: [UInt8], _ status: HTTPStatus, body: [UInt8] = [], note: String? = nil) {
+        self.header = header
+        self.body = body
         self.status = status.rawValue
         self.closes = false
         self.note = note
     }
 
     private init(closing status: HTTPStatus) {
-        document = []
+        (header, body) = ([], [])
         self.status = status.rawValue
         closes = true
         note = nil
     }
 
     static let closing = Answer(closing: .noContent)
+
+    /// The whole CGI response.
+    package var document: [UInt8] { header + body }
 }
 
 /// What every answer to a request has in common, whatever it says.
@@ -172,8 +177,7 @@ struct CGIDocument {
         bytes.append("Content-Length: ")
         bytes.append(decimal: body.count)
         bytes.append("\r\n\r\n")
-        if !headOnly { bytes.append(contentsOf: body) }
-        return Answer(bytes, status, note: note)
+        return Answer(bytes, status, body: headOnly ? [] : body, note: note)
     }
 
     /// For 204 and 304, which have no body and say nothing of its length.

@@ -15,26 +15,59 @@ extension Subscription {
         return document.openEnded()
     }
 
+    /// As much of what was read as makes an answer of so many bytes, but one message in any case.
+    package func fitting(_ reading: HistoryReading, bytes: Int) -> HistoryReading {
+        reading.fitting(bytes) { MessageEncoder.size(of: $0) }
+    }
+
+    /// Everything the body of an answer depends on within one log. Subscriptions differ in more, above all in the query
+    /// that the header repeats; where these are equal, the body is made once for all of them.
+    package enum Content: Hashable {
+        case bare(Offset)
+        case json([Offset], scanned: Offset, more: Bool, GapReason?)
+    }
+
+    /// Of the answer to those who are held; nil for a body that has no message in it.
+    package func content(of reading: HistoryReading) -> Content? {
+        guard let first = reading.messages.first else { return nil }
+        let told = reading.telling(owedGap)
+        if told.gap != nil, onGap == .fail { return nil }
+        return switch form {
+        case .bare: .bare(first.offset)
+        case .json:
+            .json(
+                told.messages.map(\.offset),
+                scanned: told.scanned,
+                more: told.more,
+                told.gap
+            )
+        }
+    }
+
     /// The answer to those who are held: the body alone if they had `earlyHeaders`.
     ///
-    /// - Parameter retryAfterSeconds: told to a client that is sent away before its time.
+    /// - Parameters:
+    ///   - retryAfterSeconds: told to a client that is sent away before its time.
+    ///   - body: that of an answer with equal `content`.
     package func answer(
         _ reading: HistoryReading,
         epoch: Epoch,
-        retryAfterSeconds: Int? = nil
+        retryAfterSeconds: Int? = nil,
+        body: [UInt8]? = nil
     ) -> Answer {
         if closes(on: reading) { return .closing }
         let reading = reading.telling(owedGap)
         if startsEarly {
             let cursor = Cursor(epoch: epoch, offset: reading.scanned)
-            return Answer(json(reading, cursor, retryAfterSeconds), .ok)
+            return Answer([], .ok, body: body ?? json(reading, cursor, retryAfterSeconds))
         }
         return complete(
             reading,
             epoch: epoch,
             revalidating: nil,
             hasWaited: true,
-            retryAfterSeconds: retryAfterSeconds
+            retryAfterSeconds: retryAfterSeconds,
+            body: body
         )
     }
 
@@ -74,7 +107,8 @@ extension Subscription {
         epoch: Epoch,
         revalidating: Revalidation?,
         hasWaited: Bool,
-        retryAfterSeconds: Int? = nil
+        retryAfterSeconds: Int? = nil,
+        body: [UInt8]? = nil
     ) -> Answer {
         if let gap = reading.gap, onGap == .fail {
             // Not `scanned`: the cursor must lie beyond every trim mark of these channels, or it would fail again.
@@ -104,7 +138,7 @@ extension Subscription {
         if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
         return finish(
             &document,
-            json(reading, cursor, retryAfterSeconds),
+            body ?? json(reading, cursor, retryAfterSeconds),
             cursor,
             revalidating
         )
@@ -216,7 +250,7 @@ extension Subscription {
     ) -> [UInt8] {
         var body: [UInt8] = []
         body.reserveCapacity(
-            reading.messages.reduce(128) { $0 + MessageEncoder.roomFor($1) }
+            reading.messages.reduce(256) { $0 + 1 + MessageEncoder.size(of: $1) }
         )
         body.append("{\"cursor\":\"")
         body.append(cursor)

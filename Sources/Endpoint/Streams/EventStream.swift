@@ -43,6 +43,14 @@ enum EventStream {
         bytes.append("\n")
     }
 
+    /// How many bytes it takes at most.
+    static func size(ofBare message: Message) -> Int {
+        let envelope = 128 + (message.type?.utf8.count ?? 0)
+        guard message.kind != .bytes else { return envelope + (message.body.count + 2) / 3 * 4 }
+        let breaks = message.body.count { $0 == 0x0D || $0 == 0x0A }
+        return envelope + message.body.count + 6 * breaks
+    }
+
     /// A `data` line for each line of the body; what is no text is base64.
     private static func appendBody(of message: Message, to bytes: inout [UInt8]) {
         let body = message.body

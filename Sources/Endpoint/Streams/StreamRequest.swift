@@ -30,8 +30,9 @@ package struct StreamRequest: Sendable {
         }
         let start: Cursor? = if case .cursor(let cursor) = self.start { cursor } else { nil }
         return Answer(
-            head + stream.bye(reason, at: start, retryAfterSeconds: retryAfterSeconds),
-            .ok
+            head,
+            .ok,
+            body: stream.bye(reason, at: start, retryAfterSeconds: retryAfterSeconds)
         )
     }
 

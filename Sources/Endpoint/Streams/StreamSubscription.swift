@@ -51,10 +51,37 @@ extension StreamSubscription {
         return jsonLine("hello") { $0.append(field: "cursor", cursor) }
     }
 
+    /// Everything that what it is told depends on within one log: equal for streams that differ in their channels alone,
+    /// where what was read is the same.
+    package struct Content: Hashable {
+        private let form: Form
+        private let offsets: [Offset]
+        private let gap: GapReason?
+        private let scanned: Offset
+
+        fileprivate init(_ form: Form, _ reading: HistoryReading) {
+            self.form = form
+            offsets = reading.messages.map(\.offset)
+            (gap, scanned) = (reading.gap, reading.scanned)
+        }
+    }
+
+    package func content(of reading: HistoryReading) -> Content { Content(form, reading) }
+
+    /// As much of what was read as makes so many bytes, but one message in any case.
+    package func fitting(_ reading: HistoryReading, bytes: Int) -> HistoryReading {
+        reading.fitting(bytes, size)
+    }
+
+    private func size(of message: Message) -> Int {
+        guard case .events(bare: true) = form else { return 64 + MessageEncoder.size(of: message) }
+        return EventStream.size(ofBare: message)
+    }
+
     /// What was read, a gap before the messages. A message's id is the cursor behind it.
     package func chunk(_ reading: HistoryReading, epoch: Epoch) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(reading.messages.reduce(64) { $0 + 32 + MessageEncoder.roomFor($1) })
+        bytes.reserveCapacity(reading.messages.reduce(256) { $0 + size(of: $1) })
         if let gap = reading.gap {
             let resumed = reading.messages.first?.offset.previous ?? reading.scanned
             bytes += self.gap(gap, resumed: Cursor(epoch: epoch, offset: resumed))

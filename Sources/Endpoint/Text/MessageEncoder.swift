@@ -5,7 +5,7 @@ package enum MessageEncoder {
     /// `{"id":…,"channel":…,"time":…,"data":…}`; `type` where the message has one, `encoding` and `contentType` for bytes.
     package static func json(_ message: Message) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(roomFor(message))
+        bytes.reserveCapacity(size(of: message))
         append(message, to: &bytes)
         return bytes
     }
@@ -17,11 +17,32 @@ package enum MessageEncoder {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Enough for most messages; text with many escapes needs more.
-    static func roomFor(_ message: Message) -> Int {
-        let body = message.body.count
-        return 176 + message.channel.text.utf8.count
-            + (message.kind == .bytes ? body + body / 2 : body + body / 16)
+    /// How many bytes a message takes at most, and hardly less: what bounds answers, and the room that is made for them.
+    static func size(of message: Message) -> Int {
+        let body = message.body
+        var count = 176 + message.channel.text.utf8.count
+        switch message.kind {
+        case .json: count += body.count
+        case .text: count += jsonBytes(of: body.span)
+        case .bytes:
+            count += (body.count + 2) / 3 * 4
+            count += jsonBytes(of: message.contentType.utf8Span.span)
+        }
+        if let type = message.type { count += jsonBytes(of: type.utf8Span.span) }
+        return count
+    }
+
+    /// Of a quoted and escaped string; the same cases as where it is written.
+    private static func jsonBytes(of source: Span<UInt8>) -> Int {
+        var count = 2 + source.count
+        for at in 0..<source.count {
+            switch source[at] {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x0A, 0x0D, 0x09: count += 1
+            case 0..<0x20, 0x7F: count += 5
+            default: break
+            }
+        }
+        return count
     }
 
     static func append(_ message: Message, to bytes: inout [UInt8]) {

@@ -1,0 +1,23 @@
+internal import Channels
+
+extension HistoryReading {
+    /// As many of its messages as make so many bytes where each takes `size`, but one in any case; what is left out is `more`.
+    func fitting(_ bytes: Int, _ size: (Message) -> Int) -> HistoryReading {
+        guard messages.count > 1 else { return self }
+        var total = 0
+        for (index, message) in messages.enumerated() {
+            total += size(message)
+            if index > 0, total > bytes {
+                return HistoryReading(
+                    messages: Array(messages[..<index]),
+                    scanned: messages[index - 1].offset,
+                    more: true,
+                    gap: gap,
+                    marks: marks,
+                    newest: newest
+                )
+            }
+        }
+        return self
+    }
+}

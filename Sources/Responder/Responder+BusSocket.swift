@@ -135,7 +135,8 @@ extension Responder {
             }
             (peer.isSubscribed, peer.isGreeting) = (true, true)
             openStream(stream, start, requester)
-        case .channels where peer.outstanding > 0, .status where peer.outstanding > 0:
+        case .channels where peer.outstanding > 0, .status where peer.outstanding > 0,
+            .message where peer.outstanding > 0:
             // Their answers may be long: none is made before it can go out.
             peer.deferred = request
         case .channels(let listing):
@@ -144,6 +145,13 @@ extension Responder {
                 return reply(descriptor, place, listing.command.unavailable())
             }
             list(listing, place, requester)
+        case .message(let request):
+            let place = peer.place()
+            guard tail != nil else {
+                return reply(descriptor, place, request.command.unavailable())
+            }
+            let work = Pending.Work.busMessage(request, place: place)
+            read(.message(ticket: wait(requester, work, seconds: 10), request.id))
         case .status(let command):
             let place = peer.place()
             survey(requester, .line(command, place: place))

@@ -41,12 +41,17 @@ extension Responder {
             readEnded()
         case .message(let ticket, let outcome):
             defer { readEnded() }
-            guard let waiting = take(ticket), case .message(let request) = waiting.work else {
-                return
-            }
-            switch outcome {
-            case .success(let message): answer(waiting.requester, request.answer(message))
-            case .failure: answer(waiting.requester, request.unavailable())
+            guard let waiting = take(ticket) else { return }
+            switch (waiting.work, outcome) {
+            case (.message(let request), .success(let message)):
+                answer(waiting.requester, request.answer(message))
+            case (.message(let request), .failure):
+                answer(waiting.requester, request.unavailable())
+            case (.busMessage(let request, let place), .success(let message)):
+                replyLater(waiting.requester, place, request.reply(message))
+            case (.busMessage(let request, let place), .failure):
+                replyLater(waiting.requester, place, request.command.unavailable())
+            case (_, _): break
             }
         case .channels(let ticket, let outcome):
             if !ownListing(ticket, outcome) { listed(ticket, outcome) }
@@ -168,32 +173,6 @@ extension Responder {
             count += 1
         }
         return count
-    }
-
-    /// What is told of one batch to those who want the same in other words: with another query, of more channels.
-    struct Encoded {
-        typealias Body = (reading: HistoryReading, bytes: [UInt8], records: EncodedAnswer)
-        private(set) var bodies: [Subscription.Content: Body] = [:]
-        private(set) var chunks: [StreamSubscription.Content: EncodedAnswer] = [:]
-        private var bytes = 0
-        /// Where all want something else, nothing is gained by keeping more.
-        private static let byteLimit = 8 * 1024 * 1024
-
-        mutating func add(_ body: Body, _ content: Subscription.Content) {
-            charge(2 * body.records.bytes.count)
-            bodies[content] = body
-        }
-
-        mutating func add(_ chunk: EncodedAnswer, _ content: StreamSubscription.Content) {
-            charge(chunk.bytes.count)
-            chunks[content] = chunk
-        }
-
-        private mutating func charge(_ count: Int) {
-            bytes += count
-            guard bytes > Self.byteLimit else { return }
-            (bodies, chunks, bytes) = ([:], [:], count)
-        }
     }
 
     /// Ends one held request with an answer.
@@ -396,7 +375,7 @@ extension Responder {
         case .publish(let request): answer(waiting.requester, request.answer(outcome))
         case .command(let publish, let place):
             replyLater(waiting.requester, place, publish.reply(outcome))
-        case .poll, .message, .channels, .listing, .replay, .survey: break
+        case .poll, .message, .channels, .listing, .busMessage, .replay, .survey: break
         }
     }
 }

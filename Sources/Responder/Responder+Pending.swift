@@ -17,6 +17,7 @@ struct Pending {
         /// A command on the bus socket, with the place of its answer; likewise the next.
         case command(BusPublish, place: Int)
         case listing(BusListing, place: Int)
+        case busMessage(BusMessage, place: Int)
         case replay(Replay, Question, Epoch)
         /// Other processes are asked how they are.
         case survey(Survey)
@@ -171,6 +172,8 @@ extension Responder {
                 replyLater(waiting.requester, place, publish.outcomeUnknown())
             case .listing(let listing, let place):
                 replyLater(waiting.requester, place, listing.command.unavailable())
+            case .busMessage(let request, let place):
+                replyLater(waiting.requester, place, request.command.unavailable())
             case .replay(let replay, _, _): endReplay(replay, .unavailable)
             case .survey(let survey): conclude(survey, waiting.requester)
             }

@@ -15,15 +15,6 @@ struct Requester {
     var ordinal: UInt32 = 0
 }
 
-/// An answer in records, which may be one to many requests.
-struct Outgoing {
-    let first: EncodedAnswer
-    var rest: EncodedAnswer?
-
-    /// To copy so many is cheaper than a further system call for each request.
-    static let joinedBytes = 16_384
-}
-
 /// From a framed request to an answer, a hold, or a question to the log.
 extension Responder {
     func handle(_ event: FramingEvent, _ descriptor: Int32) {

@@ -181,6 +181,31 @@ import Testing
         }
     }
 
+    @Test func `a reader that takes short lines only is told of long ones, and asks for them`()
+        throws
+    {
+        let rules = HoldfastServer.open + "[retain b]\ncount = 10\n"
+        try HoldfastServer.with(rules) { server in
+            let reader = try server.busClient()
+            try reader.send("subscribe a b since first line_limit=2000\n")
+            try reader.next("hello")
+            let id = try server.publish("a", String(repeating: "x", count: 2000))
+            try server.publish("b", "short")
+            let long = try reader.next("message")
+            #expect(long["id"].string == id)
+            #expect(long["omitted"] == 2000)
+            #expect(long["data"].string == nil)
+            #expect(try reader.next("message")["data"] == "short")
+            let client = try server.busClient()
+            let whole = try client.ask("message \(id)")
+            #expect(whole["data"].string?.count == 2000)
+            #expect(whole["channel"] == "a")
+            #expect(try client.ask("message k7f2-5")["code"] == "message_not_found")
+            #expect(try client.ask("message")["code"] == "invalid_id")
+            #expect(try client.ask("subscribe a line_limit=5")["code"] == "invalid_line_limit")
+        }
+    }
+
     @Test func `a restart says good-bye with a cursor`() throws {
         try HoldfastServer.with { server in
             let client = try server.busClient()

@@ -171,6 +171,46 @@ import Testing
         }
     }
 
+    @Test func `lines of large messages were longer than a line scanner takes`() {
+        let limit = 65_536
+        let long = message(6, String(repeating: "\u{1}", count: 20_000), kind: .text, type: "t")
+        let read = reading([message(5, "[1]"), long, message(7, "[2]")])
+        for form in [StreamSubscription.Form.lines, .ndjson, .events(bare: false)] {
+            let stream = StreamSubscription(
+                channels: [channel("news")],
+                form: form,
+                lineLimit: limit
+            )
+            let lines = text(stream.chunk(read, epoch: epoch)).split(separator: "\n")
+            #expect(lines.allSatisfy { $0.utf8.count <= limit })
+            // Nothing is passed over, and what was left out can be asked for.
+            for id in ["k7f2-5", "k7f2-6", "k7f2-7"] {
+                #expect(lines.contains { $0.contains("\"id\":\"\(id)\"") })
+            }
+            #expect(lines.contains { $0.contains("\"type\":\"t\",\"omitted\":20000}") })
+            #expect(lines.contains { $0.contains("\"data\":[2]}") })
+        }
+        // The longest that can be said of a message fits into the least that may be asked for.
+        let name = String(repeating: "n", count: 128)
+        let type = String(repeating: "\u{1F300}", count: 64)
+        let most = message(.max, "x", kind: .text, channel: name, type: type)
+        var stream = StreamSubscription(channels: [channel(name)], form: .lines, lineLimit: 0)
+        #expect(stream.chunk(reading([most]), epoch: epoch).count < 1024)
+        stream.lineLimit = nil
+        #expect(text(stream.chunk(reading([most]), epoch: epoch)).contains("\"data\":\"x\""))
+    }
+
+    @Test func `a bound for lines is asked for in bytes`() {
+        #expect(
+            http.stream(.get("/push/a?stream=ndjson&line_limit=65536"))?.stream.lineLimit == 65_536
+        )
+        for query in [
+            "line_limit=1023", "line_limit=x", "line_limit=-1", "line_limit=4096&format=bare",
+        ] {
+            #expect(http.refusal(.get("/push/a?stream=sse&\(query)")) == "invalid_line_limit")
+        }
+    }
+
     // MARK: What asks for a stream
 
     private let http = HTTPInterface.open()

@@ -11,6 +11,7 @@ struct Query {
     var onGap: String?
     var format: String?
     var stream: String?
+    var lineLimit: String?
     var operation: String?
     var after: String?
     /// The query as it came, without `since`, `subscriber`, `name` and jQuery's `_`; each piece is followed by `&`.
@@ -59,6 +60,7 @@ struct Query {
         case "on_gap": onGap = text(source, value)
         case "format": format = text(source, value)
         case "stream": stream = text(source, value)
+        case "line_limit": lineLimit = text(source, value)
         case "op": operation = text(source, value)
         case "after": after = text(source, value)
         case "_": isLinked = false

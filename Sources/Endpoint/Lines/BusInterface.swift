@@ -9,7 +9,8 @@ package import Configuration
 /// | `json CHANNEL VALUE` | likewise |
 /// | `put CHANNEL LENGTH [OPTION=VALUE …]`, then the bytes | likewise; `count` where it was split |
 /// | `delete CHANNEL …` | `{"kind":"ok"}` |
-/// | `subscribe CHANNEL … [since WHERE]` | `hello`, then a line for each `message`, `gap` and `ping`, at the end `bye` |
+/// | `subscribe CHANNEL … [since WHERE] [line_limit=BYTES]` | `hello`, then a line for each `message`, `gap` and `ping`, at the end `bye` |
+/// | `message ID` | `message`, whole |
 /// | `channels [AFTER]`, `status`, `ping`, `help` | one line of that kind |
 ///
 /// Each command has one answer, in the order of the commands; one that is refused has
@@ -112,6 +113,12 @@ package struct BusInterface: Sendable {
                 )
             )
         case "subscribe": return try subscribe(Self.words(rest), command, peer)
+        case "message":
+            let words = Self.words(rest)
+            guard words.count == 1, let id = Cursor(words[0]) else {
+                throw .badRequest("invalid_id", "Write message ID, with the id of a message.")
+            }
+            return .message(BusMessage(id, command, rights, peer))
         case "channels": return try list(Self.words(rest), command, peer)
         case "status":
             try Self.expectNothing(rest)
@@ -231,6 +238,12 @@ package struct BusInterface: Sendable {
     ) throws(Problem) -> BusRequest {
         var words = words
         var start = PollStart.now
+        // No channel is called so.
+        let option = "line_limit="
+        let lineLimit = try StreamSubscription.lineLimit(
+            words.last.flatMap { $0.hasPrefix(option) ? String($0.dropFirst(option.count)) : nil }
+        )
+        if lineLimit != nil { words.removeLast() }
         if words.count >= 3, words[words.count - 2] == "since" {
             start = try PollStart(since: words[words.count - 1], waits: true)
             words.removeLast(2)
@@ -238,7 +251,11 @@ package struct BusInterface: Sendable {
         let names = try channels(words)
         try rights.check(names, .read, peer)
         return .subscribe(
-            StreamSubscription(channels: names.sorted { $0.text < $1.text }, form: .lines),
+            StreamSubscription(
+                channels: names.sorted { $0.text < $1.text },
+                form: .lines,
+                lineLimit: lineLimit
+            ),
             start,
             command
         )

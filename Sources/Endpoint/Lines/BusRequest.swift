@@ -5,6 +5,7 @@ package enum BusRequest: Sendable {
     case publish(BusPublish)
     case subscribe(StreamSubscription, PollStart, BusCommand)
     case channels(BusListing)
+    case message(BusMessage)
     case status(BusCommand)
     /// Decided here: the whole answer.
     case answer([UInt8])
@@ -20,7 +21,8 @@ package struct BusCommand: Sendable {
     let line: Int
 
     static let names = [
-        "publish", "json", "put", "delete", "subscribe", "channels", "status", "ping", "help",
+        "publish", "json", "put", "delete", "subscribe", "message", "channels", "status", "ping",
+        "help",
     ]
 
     package func error(_ problem: Problem) -> [UInt8] {
@@ -68,8 +70,9 @@ package struct BusCommand: Sendable {
                 "publish CHANNEL TEXT", "json CHANNEL VALUE",
                 "put CHANNEL LENGTH [content-type=TYPE] [type=EVENT] [ttl=SECONDS] [topic=TOPIC] [key=KEY] "
                     + "[split=lines], then LENGTH bytes",
-                "delete CHANNEL …", "subscribe CHANNEL … [since CURSOR|now|first|last:N|age:10m]",
-                "channels [AFTER]", "status", "ping", "help",
+                "delete CHANNEL …",
+                "subscribe CHANNEL … [since CURSOR|now|first|last:N|age:10m] [line_limit=BYTES]",
+                "message ID", "channels [AFTER]", "status", "ping", "help",
             ]
             for (index, form) in forms.enumerated() {
                 if index > 0 { bytes.append(UInt8(ascii: ",")) }
@@ -111,6 +114,32 @@ package struct BusPublish: Sendable {
                 bytes.append(",\"count\":")
                 bytes.append(decimal: ids.count)
             }
+        }
+    }
+}
+
+/// `message ID`: one message, whole.
+package struct BusMessage: Sendable {
+    package let id: Cursor
+    package let command: BusCommand
+    private let rights: LocalRights
+    private let peer: LocalPeer
+
+    init(_ id: Cursor, _ command: BusCommand, _ rights: LocalRights, _ peer: LocalPeer) {
+        self.id = id
+        self.command = command
+        self.rights = rights
+        self.peer = peer
+    }
+
+    /// - Parameter message: nil if there is none of this id. That there is one is not told to who may not read its channel.
+    package func reply(_ message: Message?) -> [UInt8] {
+        guard let message, rights.may(.read, message.channel, peer) else {
+            return command.error(.messageNotFound)
+        }
+        return jsonLine("message") { bytes in
+            bytes.append(UInt8(ascii: ","))
+            MessageEncoder.appendMembers(of: message, to: &bytes)
         }
     }
 }

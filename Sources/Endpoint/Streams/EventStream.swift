@@ -23,7 +23,12 @@ enum EventStream {
         return bytes
     }
 
-    static func append(_ message: Message, bare: Bool, to bytes: inout [UInt8]) {
+    static func append(
+        _ message: Message,
+        bare: Bool,
+        isOmitted: Bool = false,
+        to bytes: inout [UInt8]
+    ) {
         bytes.append("id: ")
         bytes.append(message.id)
         bytes.append("\n")
@@ -37,7 +42,7 @@ enum EventStream {
         } else {
             // One line: JSON bodies are kept compact, and all else is escaped.
             bytes.append("data: ")
-            MessageEncoder.append(message, to: &bytes)
+            MessageEncoder.append(message, isOmitted: isOmitted, to: &bytes)
             bytes.append("\n")
         }
         bytes.append("\n")

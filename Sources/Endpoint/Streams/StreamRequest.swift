@@ -98,6 +98,13 @@ extension HTTPInterface {
         _ random: UInt32
     ) throws(Problem) -> Intent {
         let bare = try Self.form(query.format) == .bare
+        let lineLimit = try StreamSubscription.lineLimit(query.lineLimit)
+        guard lineLimit == nil || !bare else {
+            throw .badRequest(
+                "invalid_line_limit",
+                "With format=bare an event is the text of the message; leave 'line_limit' out."
+            )
+        }
         let origin = try origin(query, channels, request)
         var start = PollStart.now
         if let last = request.lastEventID {
@@ -113,7 +120,8 @@ extension HTTPInterface {
             StreamRequest(
                 stream: StreamSubscription(
                     channels: channels.sorted { $0.text < $1.text },
-                    form: wish.form(bare: bare)
+                    form: wish.form(bare: bare),
+                    lineLimit: lineLimit
                 ),
                 start: start,
                 origin: origin,

@@ -18,6 +18,22 @@ package struct StreamSubscription: Hashable, Sendable {
     /// Ascending and distinct.
     package let channels: [ChannelName]
     package let form: Form
+    /// Bytes of a line without its end: of a message whose line would be longer, it is only said how long it is. Nil: any.
+    package var lineLimit: Int?
+
+    /// What is said without the body always fits into the least.
+    static let lineLimits = 1024...(64 << 20)
+
+    static func lineLimit(_ text: String?) throws(Problem) -> Int? {
+        guard let text else { return nil }
+        guard let limit = text.wholeNumber, lineLimits.contains(limit) else {
+            throw .badRequest(
+                "invalid_line_limit",
+                "'line_limit' is a whole number of bytes from \(lineLimits.lowerBound) to \(lineLimits.upperBound)."
+            )
+        }
+        return limit
+    }
 }
 
 /// Why a stream ends.
@@ -55,18 +71,19 @@ extension StreamSubscription {
     /// where what was read is the same.
     package struct Content: Hashable {
         private let form: Form
+        private let lineLimit: Int?
         private let offsets: [Offset]
         private let gap: GapReason?
         private let scanned: Offset
 
-        fileprivate init(_ form: Form, _ reading: HistoryReading) {
-            self.form = form
+        fileprivate init(_ stream: StreamSubscription, _ reading: HistoryReading) {
+            (form, lineLimit) = (stream.form, stream.lineLimit)
             offsets = reading.messages.map(\.offset)
             (gap, scanned) = (reading.gap, reading.scanned)
         }
     }
 
-    package func content(of reading: HistoryReading) -> Content { Content(form, reading) }
+    package func content(of reading: HistoryReading) -> Content { Content(self, reading) }
 
     /// As much of what was read as makes so many bytes, but one message in any case.
     package func fitting(_ reading: HistoryReading, bytes: Int) -> HistoryReading {
@@ -86,16 +103,30 @@ extension StreamSubscription {
             let resumed = reading.messages.first?.offset.previous ?? reading.scanned
             bytes += self.gap(gap, resumed: Cursor(epoch: epoch, offset: resumed))
         }
-        for message in reading.messages {
-            if case .events(let bare) = form {
-                EventStream.append(message, bare: bare, to: &bytes)
-                continue
-            }
-            bytes.append("{\"kind\":\"message\",")
-            MessageEncoder.appendMembers(of: message, to: &bytes)
-            bytes.append("}\n")
-        }
+        for message in reading.messages { append(message, to: &bytes) }
         return bytes
+    }
+
+    private func append(_ message: Message, to bytes: inout [UInt8]) {
+        guard let lineLimit else { return append(message, isOmitted: false, to: &bytes) }
+        let begin = bytes.count
+        // In no form a body becomes shorter.
+        if message.body.count <= lineLimit {
+            append(message, isOmitted: false, to: &bytes)
+            let lines = bytes[begin...].split(separator: 0x0A)
+            if lines.allSatisfy({ $0.count <= lineLimit }) { return }
+            bytes.removeSubrange(begin...)
+        }
+        append(message, isOmitted: true, to: &bytes)
+    }
+
+    private func append(_ message: Message, isOmitted: Bool, to bytes: inout [UInt8]) {
+        if case .events(let bare) = form {
+            return EventStream.append(message, bare: bare, isOmitted: isOmitted, to: &bytes)
+        }
+        bytes.append("{\"kind\":\"message\",")
+        MessageEncoder.appendMembers(of: message, isOmitted: isOmitted, to: &bytes)
+        bytes.append("}\n")
     }
 
     /// Messages are missing; the stream goes on behind `resumed`.

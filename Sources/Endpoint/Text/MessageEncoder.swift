@@ -45,14 +45,20 @@ package enum MessageEncoder {
         return count
     }
 
-    static func append(_ message: Message, to bytes: inout [UInt8]) {
+    static func append(_ message: Message, isOmitted: Bool = false, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "{"))
-        appendMembers(of: message, to: &bytes)
+        appendMembers(of: message, isOmitted: isOmitted, to: &bytes)
         bytes.append(UInt8(ascii: "}"))
     }
 
     /// What stands between the braces.
-    static func appendMembers(of message: Message, to bytes: inout [UInt8]) {
+    ///
+    /// - Parameter isOmitted: how long the body is, instead of the body.
+    static func appendMembers(
+        of message: Message,
+        isOmitted: Bool = false,
+        to bytes: inout [UInt8]
+    ) {
         bytes.append("\"id\":\"")
         bytes.append(message.id)
         bytes.append("\",\"channel\":\"")
@@ -63,6 +69,10 @@ package enum MessageEncoder {
         if let type = message.type {
             bytes.append(",\"type\":")
             bytes.append(jsonString: type)
+        }
+        if isOmitted {
+            bytes.append(",\"omitted\":")
+            return bytes.append(decimal: message.body.count)
         }
         switch message.kind {
         case .json:

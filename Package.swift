@@ -112,7 +112,7 @@ let package = Package(
         .target(name: "Harness", path: "Tests/Harness", swiftSettings: common),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Harness", "holdfast"],
+            dependencies: ["BusClient", "Harness", "holdfast"],
             exclude: ["Support"],
             swiftSettings: common
         ),

@@ -2,16 +2,25 @@ internal import Foundation
 internal import Reactor
 
 /// Publishes so that each message is committed once, also across the end of the process that serves the bus: every
-/// command has an idempotency key, and one whose answer does not come is repeated.
+/// command has an idempotency key, and one whose answer does not come is repeated, as long as its key is known.
 package final class Publisher {
+    /// A key is known for five minutes; the rest is for a repeat that has to wait on its way.
+    package static let repeatMilliseconds: Int64 = 240_000
+
     private let door: BusDoor
+    private let repeatMilliseconds: Int64
     private let timeoutMilliseconds: Int64
     private var connection: LineConnection?
     private let keys = UUID().uuidString
     private var sent = 0
 
-    package init(_ door: BusDoor, timeoutSeconds: Int) {
+    package init(
+        _ door: BusDoor,
+        timeoutSeconds: Int,
+        repeatMilliseconds: Int64 = Publisher.repeatMilliseconds
+    ) {
         self.door = door
+        self.repeatMilliseconds = repeatMilliseconds
         timeoutMilliseconds = Int64(timeoutSeconds) * 1000
     }
 
@@ -34,17 +43,24 @@ package final class Publisher {
             + ["key=\(Self.escaped(key ?? "\(keys)-\(sent)"))"]
         let command = Array((words.joined(separator: " ") + "\n").utf8) + body
         var deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
+        // After this it would be another message.
+        var sendBy: Int64?
         var last: BusAnswer?
         while true {
             let now = MonotonicClock.milliseconds()
-            guard now < deadline else {
+            guard now < deadline, now < sendBy ?? .max else {
                 throw last?.refusal
                     ?? door.silent(
-                        "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been kept"
+                        now < deadline
+                            ? "no answer came, and the message is not sent again, since its key is only known for five "
+                                + "minutes; it may or may not have been kept"
+                            : "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been kept"
                     )
             }
-            if let answer = try ask(command, until: deadline) {
+            if let answer = try ask(command, until: deadline, &sendBy) {
                 if waitsForQuota, let seconds = answer.quotaSeconds {
+                    // Who is told so has kept nothing, nor had before.
+                    sendBy = nil
                     Thread.sleep(forTimeInterval: Double(seconds))
                     deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
                     continue
@@ -61,9 +77,14 @@ package final class Publisher {
     }
 
     /// One command and its answer; nil where the connection ended before it.
-    private func ask(_ command: [UInt8], until deadline: Int64) throws -> BusAnswer? {
-        let connection = try connection ?? door.open(until: deadline)
+    private func ask(
+        _ command: [UInt8],
+        until deadline: Int64,
+        _ sendBy: inout Int64?
+    ) throws -> BusAnswer? {
+        let connection = try connection ?? door.open(until: min(deadline, sendBy ?? deadline))
         self.connection = connection
+        sendBy = sendBy ?? MonotonicClock.milliseconds() + repeatMilliseconds
         guard connection.send(command, until: deadline) else {
             self.connection = nil
             return nil

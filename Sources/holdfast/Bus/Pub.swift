@@ -54,7 +54,12 @@ struct Pub: ParsableCommand {
     @Option(help: "With the same key within five minutes, a repeated call publishes nothing again.")
     var key: String?
 
-    @Option(help: "Seconds to wait for an answer.")
+    @Option(
+        help: """
+            Seconds to wait for an answer. A message whose answer was lost is sent again for four minutes at most, since \
+            the service knows it again for five.
+            """
+    )
     var timeout = 10
 
     @Flag(help: "Print the message's id, or with --lines that of each batch's last message.")

@@ -92,7 +92,7 @@ package final class Log: Sendable {
     package var statistics: LogStatistics { shared.statistics }
 
     /// Now on the retention clock, which `Message.expiresMilliseconds` goes by. Any thread.
-    package func retentionMilliseconds() -> Int64 { shared.time().time.retention }
+    package func retentionMilliseconds() -> Int64 { shared.time().retention }
 }
 
 extension LogClocks {

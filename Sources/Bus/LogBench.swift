@@ -19,7 +19,7 @@ package enum LogBench {
                 case .appended(_, let outcome):
                     outcomes.post(.failure(LogProblem("an append ended as \(outcome)")))
                 case .unavailable(let sentence): outcomes.post(.failure(LogProblem(sentence)))
-                case .committed, .history, .message, .channels, .notice: break
+                case .resumed, .committed, .history, .message, .channels, .notice: break
                 }
             }
         )

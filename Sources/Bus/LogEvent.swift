@@ -83,6 +83,9 @@ package struct HistoryRequest: Sendable {
 package enum LogEvent: Sendable {
     /// The log was opened, or replaced under a new epoch: everything known before is void.
     case opened(LogState)
+    /// More was committed by others than memory keeps, or than can be told channel by channel: the newest part anew, of
+    /// the same log. What was held in between is for the log itself to say.
+    case resumed(LogState)
     /// `previous` is never beyond the newest head told before, so that nothing is left out between two batches.
     case committed(CommittedBatch)
     /// Comes after the `.committed` that holds the messages.

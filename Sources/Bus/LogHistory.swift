@@ -7,8 +7,8 @@ struct LogHistory {
     let begin: Query
     let end: Query
     private let after: Query
+    private let live: Query
     private let newest: Query
-    private let firstAfter: Query
     private let messageAt: Query
     private let oneChannel: Query
     private let channelsAfter: Query
@@ -17,25 +17,26 @@ struct LogHistory {
         reading = try LogReading(database)
         begin = try Query(database, "BEGIN")
         end = try Query(database, "COMMIT")
-        let live = "kept > ? AND (expires IS NULL OR expires > ?)"
+        let isLive = "kept > ? AND (expires IS NULL OR expires > ?)"
         after = try Query(
             database,
             """
-            SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(live)
+            SELECT offset, kept, expires FROM messages WHERE channel = ? AND offset > ?
+            ORDER BY offset
+            """
+        )
+        live = try Query(
+            database,
+            """
+            SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(isLive)
             ORDER BY offset LIMIT ?
             """
         )
         newest = try Query(
             database,
             """
-            SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(live)
+            SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(isLive)
             ORDER BY offset DESC LIMIT ?
-            """
-        )
-        firstAfter = try Query(
-            database,
-            """
-            SELECT kept FROM messages WHERE channel = ? AND offset > ? ORDER BY offset LIMIT 1
             """
         )
         messageAt = try Query(
@@ -62,6 +63,8 @@ struct LogHistory {
         retention: (ChannelName) -> Retention
     ) throws -> HistoryReading {
         var offsets: [Int64] = []
+        // Beyond the cursor, and too old: times need not rise with offsets, so that these may be anywhere.
+        var aged: [(channel: ChannelName, offset: Int64)] = []
         var newestOfAll: Int64 = 0
         var marks: [TrimMark] = []
         func mark(_ name: ChannelName, _ through: Int64, _ reason: GapReason) {
@@ -85,12 +88,18 @@ struct LogHistory {
             switch request.start {
             case .after(let offset):
                 let kept = max(offset.value, row.trimmedThrough)
-                try firstAfter.bind(.integer(row.id), .integer(kept))
-                if try firstAfter.step() {
-                    if firstAfter.integer(0) <= tooOld { mark(name, kept + 1, .trimmed) }
-                    firstAfter.finish()
+                var found = 0
+                try after.bind(.integer(row.id), .integer(kept))
+                while found <= limit, try after.step() {
+                    if after.optionalInteger(2) ?? .max <= now { continue }
+                    if after.integer(1) <= tooOld {
+                        aged.append((name, after.integer(0)))
+                    } else {
+                        offsets.append(after.integer(0))
+                        found += 1
+                    }
                 }
-                offsets += try list(row.id, after: kept, tooOld, now, limit + 1)
+                after.finish()
             case .first:
                 offsets += try list(row.id, after: row.trimmedThrough, tooOld, now, limit + 1)
             case .last(let count):
@@ -137,10 +146,15 @@ struct LogHistory {
             }
             messages.append(message)
         }
-        let scanned = more ? messages.last?.offset : nil
+        let scanned = (more ? messages.last?.offset : nil) ?? Offset(state.head)
+        // Those further on are told of when the reader comes there.
+        let met = aged.lazy.filter { $0.offset <= scanned.value }.map { ($0.channel, $0.offset) }
+        for (name, through) in Dictionary(met, uniquingKeysWith: max) {
+            mark(name, through, .trimmed)
+        }
         return HistoryReading(
             messages: messages,
-            scanned: scanned ?? Offset(state.head),
+            scanned: scanned,
             more: more,
             gap: request.mayMiss ? marks.max { $0.through < $1.through }?.reason : nil,
             marks: marks,
@@ -162,10 +176,10 @@ struct LogHistory {
             let row = try reading.channel(message.channel), row.trimmedThrough < id.offset.value
         else { return nil }
         // `kept` is what retention goes by; the wall clock's time is only shown.
-        try firstAfter.bind(.integer(row.id), .integer(id.offset.value - 1))
-        guard try firstAfter.step() else { return nil }
-        defer { firstAfter.finish() }
-        return firstAfter.integer(0) > now - retention(message.channel).ageMilliseconds
+        try after.bind(.integer(row.id), .integer(id.offset.value - 1))
+        guard try after.step() else { return nil }
+        defer { after.finish() }
+        return after.integer(1) > now - retention(message.channel).ageMilliseconds
             ? message : nil
     }
 
@@ -210,14 +224,14 @@ struct LogHistory {
         _ limit: Int
     ) throws -> [Int64] {
         var offsets: [Int64] = []
-        try after.bind(
+        try live.bind(
             .integer(channel),
             .integer(offset),
             .integer(tooOld),
             .integer(now),
             .integer(limit)
         )
-        while try after.step() { offsets.append(after.integer(0)) }
+        while try live.step() { offsets.append(live.integer(0)) }
         return offsets
     }
 

@@ -37,7 +37,8 @@ final class LogReader {
         }
     }
 
-    private func turn() {
+    /// Follows, and answers what was asked; by itself a test's.
+    func turn() {
         let position = shared.position
         guard let opened = position.opened else {
             close()
@@ -77,11 +78,24 @@ final class LogReader {
             askWriter(generation)
             return
         }
+        guard try history.reading.canFollow(position, upTo: state, shared.settings) else {
+            let newest = try history.reading.newest(
+                state: state,
+                epochs: opened.epochs,
+                messageLimit: shared.settings.memoryMessages,
+                byteLimit: shared.settings.memoryBytes,
+                now: shared.time().retention,
+                retention: shared.retention
+            )
+            if shared.tell(resumed: newest, stamp: state.trimStamp, from: position) {
+                answer(history, state, opened)
+            }
+            return
+        }
         var followed = 0
         var allTold = true
         try history.reading.follow(
-            after: position.head,
-            stamp: position.stamp,
+            after: position,
             upTo: state,
             epochs: opened.epochs
         ) { batch in
@@ -94,12 +108,16 @@ final class LogReader {
         }
         // Else the writer is about to tell, and calls again; the requests wait as long.
         guard allTold else { return }
-        shared.noteStamp(state.trimStamp, generation: generation)
+        shared.noteMarks(
+            stamp: state.trimStamp,
+            forgotten: state.forgottenThrough,
+            generation: generation
+        )
         answer(history, state, opened)
     }
 
     private func answer(_ history: LogHistory, _ state: StateRow, _ opened: LogShared.Opened) {
-        let now = shared.time().time.retention
+        let now = shared.time().retention
         let retention = shared.retention
         let requests = self.requests
         self.requests = []

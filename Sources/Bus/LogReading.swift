@@ -7,9 +7,12 @@ struct LogReading {
     private let epochQuery: Query
     private let markQuery: Query
     private let followQuery: Query
+    private let sizeQuery: Query
     private let newestQuery: Query
     private let marksAboveQuery: Query
     private let channelQuery: Query
+
+    private static let batchBytes = 1 << 22
 
     /// The columns of every query that yields messages; see `message(_:epochs:)`.
     static let columns = """
@@ -22,11 +25,12 @@ struct LogReading {
         stateQuery = try Query(
             database,
             """
-            SELECT head, trim_stamp, forgotten_through, epoch, channels, messages, clock, clock_boot, boot
+            SELECT head, trim_stamp, forgotten_through, epoch, channels, messages, keys,
+                clock, clock_boot, clock_wall, boot
             FROM state WHERE id = 1
             """
         )
-        epochQuery = try Query(database, "SELECT name, start FROM epochs ORDER BY number")
+        epochQuery = try Query(database, "SELECT name, start, told FROM epochs ORDER BY number")
         markQuery = try Query(
             database,
             """
@@ -41,6 +45,11 @@ struct LogReading {
             \(messages) WHERE m.offset > ? AND m.offset <= ? AND m.offset > c.trimmed_through
             ORDER BY m.offset
             """
+        )
+        // The length of a body is known without reading it.
+        sizeQuery = try Query(
+            database,
+            "SELECT total(length(body)) FROM messages WHERE offset > ? AND offset <= ?"
         )
         newestQuery = try Query(database, "\(messages) ORDER BY m.offset DESC LIMIT ?")
         marksAboveQuery = try Query(
@@ -67,9 +76,11 @@ struct LogReading {
             epoch: stateQuery.integer(3),
             channels: stateQuery.integer(4),
             messages: stateQuery.integer(5),
-            clock: stateQuery.integer(6),
-            clockBoot: stateQuery.integer(7),
-            boot: stateQuery.text(8)
+            keys: stateQuery.integer(6),
+            clock: stateQuery.integer(7),
+            clockBoot: stateQuery.integer(8),
+            clockWall: stateQuery.integer(9),
+            boot: stateQuery.text(10)
         )
     }
 
@@ -82,7 +93,13 @@ struct LogReading {
                 epochQuery.finish()
                 throw LogProblem("log.sqlite names an epoch in a way this holdfast does not")
             }
-            stretches.append(.init(epoch: epoch, start: Offset(epochQuery.integer(1))))
+            stretches.append(
+                EpochHistory.Stretch(
+                    epoch: epoch,
+                    start: Offset(epochQuery.integer(1)),
+                    told: epochQuery.optionalInteger(2).map { Offset($0) }
+                )
+            )
         }
         return stretches.isEmpty ? nil : EpochHistory(stretches)
     }
@@ -103,37 +120,57 @@ struct LogReading {
         )
     }
 
-    /// What was committed beyond (head, stamp) up to `state`, in contiguous batches of bounded size.
+    /// Whether what was committed since that position can be told in batches: it is about as much as memory keeps, and
+    /// no channel was forgotten whose mark lies in it, for nobody could say any more who has missed something.
+    func canFollow(
+        _ position: LogShared.Position,
+        upTo state: StateRow,
+        _ settings: BusSettings
+    ) throws -> Bool {
+        if state.forgottenThrough > max(position.forgotten, position.head) { return false }
+        let count = state.head - position.head
+        guard count > 8 else { return true }
+        guard count <= max(1024, settings.memoryMessages) else { return false }
+        try sizeQuery.bind(.integer(position.head), .integer(state.head))
+        defer { sizeQuery.finish() }
+        return try sizeQuery.step()
+            && sizeQuery.integer(0) <= max(Self.batchBytes, settings.memoryBytes)
+    }
+
+    /// What was committed since that position up to `state`, in contiguous batches of bounded size.
     ///
     /// A mark goes into the batch whose stretch holds it: messages it took from that stretch were never seen here.
     func follow(
-        after head: Int64,
-        stamp: Int64,
+        after position: LogShared.Position,
         upTo state: StateRow,
         epochs: EpochHistory,
         deliver: (CommittedBatch) -> Void
     ) throws {
+        let head = position.head
         var marks: [TrimMark] = []
-        if state.trimStamp > stamp {
-            try markQuery.bind(.integer(stamp))
+        if state.trimStamp > position.stamp {
+            try markQuery.bind(.integer(position.stamp))
             marks = try Self.marks(markQuery)
         }
+        // The marks of channels that were forgotten since are in no table any more.
+        var forgotten = state.forgottenThrough > position.forgotten ? state.forgottenThrough : 0
         var previous = head
         var messages: [Message] = []
         var bytes = 0
         func flush(to newHead: Int64) {
             let here = marks.filter { $0.through.value <= newHead }
-            if previous == newHead && here.isEmpty { return }
+            if previous == newHead && here.isEmpty && forgotten == 0 { return }
             marks.removeAll { $0.through.value <= newHead }
             deliver(
                 CommittedBatch(
                     previous: Offset(previous),
                     head: Offset(newHead),
                     messages: messages,
-                    trims: here
+                    trims: here,
+                    forgottenThrough: Offset(forgotten)
                 )
             )
-            (previous, messages, bytes) = (newHead, [], 0)
+            (previous, messages, bytes, forgotten) = (newHead, [], 0, 0)
         }
         if state.head > head {
             try followQuery.bind(.integer(head), .integer(state.head))
@@ -142,7 +179,9 @@ struct LogReading {
                 let message = try Self.message(followQuery, epochs)
                 messages.append(message)
                 bytes += message.body.count
-                if messages.count >= 512 || bytes >= 1 << 22 { flush(to: message.offset.value) }
+                if messages.count >= 512 || bytes >= Self.batchBytes {
+                    flush(to: message.offset.value)
+                }
             }
         }
         flush(to: max(state.head, previous))

@@ -4,17 +4,14 @@ import Channels
 enum LogSchema {
     /// "HOLD" in PRAGMA application_id: the file is ours.
     static let application: Int64 = 0x484f_4c44
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     /// `kept` and `expires` are on the retention clock, `time` is the wall clock's; all in milliseconds.
     ///
     /// In `channels`, `count` and `bytes` (of bodies) are exact, so that trimming need not count; `due` is at or
     /// before the time when the oldest message gets too old, null without messages; `trim_stamp` is the number of the
     /// newest commit that raised the mark, so that others read only what rose since they looked.
-    /// In `quotas`, the times at which a publisher will have all of its quota back, on the retention clock but in
-    /// microseconds; `until` is the later one in milliseconds, when the row says nothing any more.
-    /// In `state`, `clock` and `clock_boot` are what the retention and boot-time clocks showed at the newest commit.
-    static let sql = """
+    private static let tables = """
         CREATE TABLE state (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             head INTEGER NOT NULL, trim_stamp INTEGER NOT NULL, forgotten_through INTEGER NOT NULL,
@@ -43,43 +40,68 @@ enum LogSchema {
         CREATE INDEX messages_by_channel ON messages (channel, offset);
         CREATE INDEX messages_by_expiry ON messages (expires) WHERE expires IS NOT NULL;
         CREATE INDEX messages_by_topic ON messages (channel, topic) WHERE topic IS NOT NULL;
-        CREATE TABLE idempotency (
-            scope TEXT PRIMARY KEY, digest BLOB NOT NULL,
-            first INTEGER NOT NULL, count INTEGER NOT NULL, kept INTEGER NOT NULL
-        ) WITHOUT ROWID;
-        CREATE INDEX idempotency_by_age ON idempotency (kept);
         PRAGMA application_id = \(application);
-        \(sinceVersion1)
         """
 
+    /// In `quotas`, the times at which a publisher will have all of its quota back, on the retention clock but in
+    /// microseconds; `until` is the later one in milliseconds, when the row says nothing any more.
     private static let sinceVersion1 = """
         CREATE TABLE quotas (
             publisher TEXT PRIMARY KEY,
             messages_full INTEGER NOT NULL, bytes_full INTEGER NOT NULL, until INTEGER NOT NULL
         ) WITHOUT ROWID;
         CREATE INDEX quotas_by_end ON quotas (until);
+        """
+
+    /// In `epochs`, `told` is how far the epoch before had been told, null where nothing proves it.
+    ///
+    /// In `state`, `clock`, `clock_boot` and `clock_wall` are what the retention, boot-time and wall clocks showed at
+    /// one moment of the boot that `boot` names; `keys` counts the rows of that table; `secret` makes their hashes
+    /// this log's own.
+    ///
+    /// In `keys`, `number` rises from row to row, `place` from row to row of a publisher, so that the oldest of
+    /// both are found at once; `id` and `publisher` are hashes, since names may be long.
+    private static let sinceVersion2 = """
+        ALTER TABLE epochs ADD COLUMN told INTEGER;
+        ALTER TABLE state ADD COLUMN clock_wall INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE state ADD COLUMN keys INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE state ADD COLUMN secret BLOB NOT NULL DEFAULT x'';
+        UPDATE state SET clock_wall = clock, secret = randomblob(16);
+        CREATE TABLE keys (
+            number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,
+            publisher INTEGER NOT NULL, place INTEGER NOT NULL,
+            digest BLOB NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, kept INTEGER NOT NULL
+        );
+        CREATE UNIQUE INDEX keys_by_publisher ON keys (publisher, place);
         PRAGMA user_version = \(version);
         """
 
-    /// Makes the tables in an empty file; says why another program's or a newer file can't be used.
+    /// Makes the tables in an empty file, or what an older file lacks; says why another program's or a newer file can't
+    /// be used. Processes of an older release that still run close the log then, and say why.
     static func prepare(_ database: Database) throws {
         let application = try database.fetchInteger("PRAGMA application_id") ?? 0
         let version = try database.fetchInteger("PRAGMA user_version") ?? 0
-        let tables = try database.fetchInteger("SELECT count(*) FROM sqlite_master") ?? 0
-        if tables == 0 {
-            try database.inTransaction { try database.execute(sql) }
-        } else if application != Self.application {
+        let objects = try database.fetchInteger("SELECT count(*) FROM sqlite_master") ?? 0
+        guard application == Self.application || objects == 0 else {
             throw LogProblem(
                 "log.sqlite is a database of another program; move it away or set [bus] directory"
             )
-        } else if version == 1 {
-            // Processes of that version that still run are not disturbed by a table they do not know.
-            try database.inTransaction { try database.execute(sinceVersion1) }
-        } else if version != Self.version {
+        }
+        let missing: [String]
+        switch version {
+        case 0 where objects == 0: missing = [tables, sinceVersion1, sinceVersion2]
+        case 1: missing = [sinceVersion1, sinceVersion2]
+        case 2: missing = [sinceVersion2]
+        case Self.version: return
+        default:
             throw LogProblem(
                 "log.sqlite has format \(version), this holdfast knows format \(Self.version); "
                     + "run the release that wrote it, or move the file away to begin a new log"
             )
+        }
+        try database.inTransaction {
+            try database.execute(missing.joined(separator: "\n"))
+            try KeyTable.takeOver(database)
         }
     }
 }
@@ -93,8 +115,11 @@ struct StateRow: Equatable {
     var epoch: Int64
     var channels: Int64
     var messages: Int64
+    /// Rows of `keys`.
+    var keys: Int64
     var clock: Int64
     var clockBoot: Int64
+    var clockWall: Int64
     var boot: String
 }
 

@@ -37,6 +37,8 @@ final class LogShared: Sendable {
         /// Newest offset and trim stamp that were told.
         var head: Int64 = 0
         var stamp: Int64 = 0
+        /// The floor of forgotten channels that was told.
+        var forgotten: Int64 = 0
         /// Newest offset that this process committed and is about to tell.
         var committed: Int64 = 0
         /// Whether the writer is between its transaction's begin and the telling of it. What it commits is told by
@@ -102,6 +104,7 @@ final class LogShared: Sendable {
                 generation: position.generation + 1,
                 head: state.head.value,
                 stamp: stamp,
+                forgotten: state.forgottenThrough.value,
                 committed: state.head.value,
                 writing: position.writing,
                 readerWaits: position.readerWaits,
@@ -152,6 +155,35 @@ final class LogShared: Sendable {
         }
     }
 
+    /// Tells the newest part of the same log in place of all that was committed since `from`. False where that is not
+    /// what was told any more, or the writer writes; the reader is called again then.
+    func tell(resumed state: LogState, stamp: Int64, from: Position) -> Bool {
+        positionNow.withLock { position in
+            guard position.generation == from.generation else { return false }
+            guard !position.writing, position.head == from.head else {
+                position.readerWaits = position.writing
+                if !position.writing { readerBox.post(.follow) }
+                return false
+            }
+            resume(&position, state, stamp)
+            return true
+        }
+    }
+
+    /// The writer's own.
+    func tell(resumed state: LogState, stamp: Int64, generation: Int) {
+        positionNow.withLock { position in
+            if position.generation == generation { resume(&position, state, stamp) }
+        }
+    }
+
+    private func resume(_ position: inout Position, _ state: LogState, _ stamp: Int64) {
+        deliverEvent(.resumed(state))
+        position.head = max(position.head, state.head.value)
+        position.stamp = max(position.stamp, stamp)
+        position.forgotten = max(position.forgotten, state.forgottenThrough.value)
+    }
+
     /// Before the writer's transaction begins, which is how the reader knows that it saw none of it.
     func beginWriting() { positionNow.withLock { $0.writing = true } }
 
@@ -163,10 +195,12 @@ final class LogShared: Sendable {
         if waits { readerBox.post(.follow) }
     }
 
-    /// All marks up to this stamp were told.
-    func noteStamp(_ stamp: Int64, generation: Int) {
+    /// All marks up to this stamp were told, and the floor of forgotten channels.
+    func noteMarks(stamp: Int64, forgotten: Int64, generation: Int) {
         positionNow.withLock { position in
-            if position.generation == generation { position.stamp = max(position.stamp, stamp) }
+            guard position.generation == generation else { return }
+            position.stamp = max(position.stamp, stamp)
+            position.forgotten = max(position.forgotten, forgotten)
         }
     }
 
@@ -175,29 +209,20 @@ final class LogShared: Sendable {
         positionNow.withLock { $0.committed = max($0.committed, head) }
     }
 
-    /// The times now; `ahead` if the wall clock jumped forwards and is being caught up with.
-    func time() -> (time: LogTime, ahead: Bool) {
+    func time() -> LogTime {
         let (wall, boot) = (clocks.wall(), clocks.sinceBoot())
-        return clock.withLock { clock in
-            var now = clock ?? RetentionClock(wallMilliseconds: wall, bootMilliseconds: boot)
-            let ahead = now.advance(wallMilliseconds: wall, bootMilliseconds: boot)
-            clock = now
-            return (
-                LogTime(wall: wall, retention: now.milliseconds, sinceBoot: boot), ahead
-            )
-        }
+        let retention = clock.withLock { $0?.milliseconds(bootMilliseconds: boot) } ?? wall
+        return LogTime(wall: wall, retention: retention, sinceBoot: boot)
     }
 
-    /// Goes on from what the clock showed at the log's newest commit, once, if that was during this boot.
-    func resumeClock(milliseconds: Int64, bootMilliseconds: Int64) {
-        let (wall, boot) = (clocks.wall(), clocks.sinceBoot())
-        clock.withLock { clock in
-            if clock != nil { return }
-            clock = RetentionClock(
-                wallMilliseconds: wall,
-                bootMilliseconds: boot,
-                last: (milliseconds, bootMilliseconds)
-            )
-        }
+    /// Goes on from what the clock showed at a moment that the log knows.
+    func resumeClock(_ kept: RetentionClock.Moment, boot: String) {
+        let resumed = RetentionClock(
+            kept: kept,
+            isOfThisBoot: boot == clocks.bootName,
+            wallMilliseconds: clocks.wall(),
+            bootMilliseconds: clocks.sinceBoot()
+        )
+        clock.withLock { $0 = resumed }
     }
 }

@@ -2,9 +2,6 @@ import Channels
 import Configuration
 
 extension LogStore {
-    /// How long a key is remembered (HTTP interface, Idempotency-Key).
-    static let keyMilliseconds: Int64 = 300_000
-
     /// What became of one append inside the running transaction.
     enum Written {
         case committed(first: Int64, count: Int64)
@@ -22,25 +19,17 @@ extension LogStore {
         epoch: Epoch,
         into messages: inout [Message]
     ) throws -> Written {
-        var key: (scope: String, digest: [UInt8])?
-        if let idempotency = append.idempotency {
-            let wanted = (idempotency.scope(append), AppendDigest.of(append))
-            key = wanted
-            try writing.findKey.bind(.text(wanted.0))
-            if try writing.findKey.step() {
-                defer { writing.findKey.finish() }
-                if writing.findKey.integer(3) + Self.keyMilliseconds > time.retention {
-                    return writing.findKey.blob(0) == wanted.1
-                        ? .repeated(
-                            first: writing.findKey.integer(1),
-                            count: writing.findKey.integer(2)
-                        )
-                        : .conflict
-                }
+        var keyed: (key: IdempotencyKey, digest: [UInt8])?
+        if let key = append.idempotency {
+            let digest = AppendDigest.of(append)
+            if let use = try keys.use(of: key, append, now: time.retention) {
+                return use.digest == digest
+                    ? .repeated(first: use.first, count: use.count) : .conflict
             }
+            keyed = (key, digest)
         }
-        // Before anything is written, so that this append alone can be refused: first by its quota, so that nobody makes
-        // channels beyond it.
+        // All that may refuse this append comes before anything is written, so that it leaves no trace: first its quota,
+        // so that nobody makes channels beyond it.
         var quota = QuotaUse()
         switch try charge(append, time, &quota) {
         case .taken: break
@@ -48,32 +37,50 @@ extension LogStore {
             return .overQuota(retrySeconds: Int(microseconds / 1_000_000) + 1)
         case .never: return .overQuota(retrySeconds: nil)
         }
-        for draft in append.drafts where touched[draft.channel] == nil {
-            guard let row = try reading.channel(draft.channel) ?? makeChannel(draft.channel) else {
-                return .noMoreChannels
-            }
-            touched[draft.channel] = row
-        }
-        try write(quota, of: append)
-        for name in append.dropping {
-            if touched[name] == nil { touched[name] = try reading.channel(name) }
-            try drop(name, time)
-        }
+        guard try loadChannels(of: append) else { return .noMoreChannels }
         let first = state.head + 1
+        for name in append.dropping { try drop(name, time) }
+        let firstMessage = state.head + 1
         for draft in append.drafts {
             messages.append(try store(draft, time, epoch))
         }
-        if let key {
-            try writing.insertKey.bind(
-                .text(key.scope),
-                .blob(key.digest),
-                .integer(first),
-                .integer(append.drafts.count),
-                .integer(time.retention)
+        // Who drops what is not there has changed nothing, and nothing is written for that.
+        guard state.head >= first else { return .committed(first: firstMessage, count: 0) }
+        try write(quota, of: append)
+        let count = Int64(append.drafts.count)
+        if let (key, digest) = keyed {
+            state.keys = try keys.keep(
+                KeyTable.Use(digest: digest, first: firstMessage, count: count),
+                of: key,
+                append,
+                now: time.retention,
+                count: state.keys
             )
-            try writing.insertKey.run()
         }
-        return .committed(first: first, count: Int64(append.drafts.count))
+        return .committed(first: firstMessage, count: count)
+    }
+
+    /// Loads the channels of the drafts and makes those that are missing. False, with nothing changed, where the log
+    /// remembers as many channels as it may and too few of them are without messages.
+    private func loadChannels(of append: Append) throws -> Bool {
+        var found: [ChannelName: ChannelRow] = [:]
+        var missing: [ChannelName] = []
+        for draft in append.drafts
+        where touched[draft.channel] == nil && found[draft.channel] == nil {
+            if let row = try reading.channel(draft.channel) {
+                found[draft.channel] = row
+            } else if !missing.contains(draft.channel) {
+                missing.append(draft.channel)
+            }
+        }
+        let excess = state.channels + Int64(missing.count) - channelLimit
+        if !missing.isEmpty, excess > 0 {
+            let inUse = Set(touched.values.map(\.id)).union(found.values.map(\.id))
+            guard try forgetIdleChannels(atLeast: Int(excess), but: inUse) else { return false }
+        }
+        touched.merge(found) { row, _ in row }
+        for name in missing { touched[name] = try makeChannel(name) }
+        return true
     }
 
     /// What the publisher's quota would be after this append.
@@ -167,9 +174,7 @@ extension LogStore {
         }
     }
 
-    /// Nil where the log remembers as many channels as it may and all of them have messages.
-    private func makeChannel(_ name: ChannelName) throws -> ChannelRow? {
-        if state.channels >= channelLimit, try !forgetIdleChannels() { return nil }
+    private func makeChannel(_ name: ChannelName) throws -> ChannelRow {
         // Born with the floor of the forgotten, since it may be one of them.
         try writing.insertChannel.bind(
             .text(name.text),
@@ -194,34 +199,25 @@ extension LogStore {
         )
     }
 
-    /// Drops the channels that are idle longest and have no messages, a 64th of the limit at once.
-    private func forgetIdleChannels() throws -> Bool {
-        var idle: [(id: Int64, name: String, through: Int64)] = []
-        let portion = max(1, channelLimit / 64)
+    /// Forgets the channels that are idle longest and have no messages, a 64th of the limit at once; none where they
+    /// are too few.
+    private func forgetIdleChannels(atLeast least: Int, but inUse: Set<Int64>) throws -> Bool {
+        let portion = max(least, Int(channelLimit / 64))
+        var idle: [(id: Int64, through: Int64)] = []
         // Loaded rows are not up to date in the file: ask for as many more as there are of these.
-        try writing.idleChannels.bind(.integer(portion + Int64(touched.count)))
+        try writing.idleChannels.bind(.integer(portion + inUse.count))
         while try writing.idleChannels.step() {
-            let query = writing.idleChannels
-            idle.append((query.integer(0), query.text(1), query.integer(2)))
+            idle.append((writing.idleChannels.integer(0), writing.idleChannels.integer(1)))
         }
-        let inUse = Set(touched.values.map(\.id))
-        let forgotten = idle.filter { !inUse.contains($0.id) }.prefix(Int(portion))
+        let forgotten = idle.filter { !inUse.contains($0.id) }.prefix(portion)
+        guard forgotten.count >= least else { return false }
         for channel in forgotten {
             try writing.deleteChannel.bind(.integer(channel.id))
             try writing.deleteChannel.run()
             state.channels -= 1
             state.forgottenThrough = max(state.forgottenThrough, channel.through)
         }
-        return !forgotten.isEmpty
-    }
-}
-
-extension IdempotencyKey {
-    /// One text for publisher, channels and key; lengths keep different triples apart.
-    func scope(_ append: Append) -> String {
-        let names = append.drafts.map(\.channel.text) + append.dropping.map(\.text)
-        let channels = Set(names).sorted().joined(separator: ",")
-        return "\(publisher.utf8.count):\(key.utf8.count):\(publisher)\(key)\(channels)"
+        return true
     }
 }
 

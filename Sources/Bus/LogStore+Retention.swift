@@ -73,12 +73,12 @@ extension LogStore {
         state.trimStamp += 1
     }
 
-    /// Drops all messages of a loaded channel, if it has any: the mark takes a place of its own in the order, and hides
+    /// Drops all messages of a channel, if it has any: the mark takes a place of its own in the order, and hides
     /// them at once. A portion is removed now, the rest by the chores, so that the transaction stays short.
     func drop(_ name: ChannelName, _ time: LogTime) throws {
-        guard var row = touched[name], row.count > 0, row.lastOffset > row.trimmedThrough else {
-            return
-        }
+        guard var row = try touched[name] ?? reading.channel(name), row.count > 0,
+            row.lastOffset > row.trimmedThrough
+        else { return }
         state.head += 1
         stampTrim()
         row.mark(through: state.head, .deleted)
@@ -94,7 +94,9 @@ extension LogStore {
         var expired: Bool
         var keys: Bool
         var quotas: Bool
-        var isEmpty: Bool { channels.isEmpty && !expired && !keys && !quotas }
+        /// How far the wall clock has gone from where it would be, in milliseconds; 0: less than anybody need know.
+        var clockSlip: Int64
+        var isEmpty: Bool { channels.isEmpty && !expired && !keys && !quotas && clockSlip == 0 }
     }
 
     /// Looks for chores without changing anything, so that an idle log is not written to.
@@ -128,14 +130,24 @@ extension LogStore {
             try writing.expired.bind(.integer(time.retention), .integer(1))
             let expired = try writing.expired.step()
             writing.expired.finish()
-            try writing.anyOldKey.bind(.integer(time.retention - Self.keyMilliseconds))
-            let keys = try writing.anyOldKey.step()
-            writing.anyOldKey.finish()
+            let keys = try keys.hasOld(now: time.retention)
             try writing.anyOldQuota.bind(.integer(time.retention))
             let quotas = try writing.anyOldQuota.step()
             writing.anyOldQuota.finish()
-            return Chores(channels: channels, expired: expired, keys: keys, quotas: quotas)
+            return Chores(
+                channels: channels,
+                expired: expired,
+                keys: keys,
+                quotas: quotas,
+                clockSlip: clockSlip(time)
+            )
         }
+    }
+
+    /// Else a jump of the wall clock would count as time gone by after the next boot.
+    private func clockSlip(_ time: LogTime) -> Int64 {
+        let slip = (time.wall - state.clockWall) - (time.retention - state.clock)
+        return abs(slip) > RetentionClock.toleranceMilliseconds ? slip : 0
     }
 
     private func isTooOld(_ row: ChannelRow, _ retention: Retention, _ time: LogTime) throws -> Bool
@@ -152,22 +164,30 @@ extension LogStore {
 
     /// Does the chores, a bounded portion of each, in the running transaction.
     func perform(_ chores: Chores, _ time: LogTime) throws {
+        if chores.clockSlip != 0 { state.note(time) }
+        // First, for what its time to live has ended is no gap.
+        if chores.expired { try removeExpired(time, limit: 1000) }
         for name in chores.channels {
             guard var row = try touched[name] ?? reading.channel(name) else { continue }
             try trim(&row, to: retention(name), time)
             touched[name] = row
         }
-        if chores.expired { try removeExpired(time, limit: 1000) }
         if chores.keys {
-            try writing.pruneKeys.bind(
-                .integer(time.retention - Self.keyMilliseconds),
-                .integer(1000)
-            )
-            try writing.pruneKeys.run()
+            state.keys -= try keys.prune(now: time.retention, limit: 1000)
         }
         if chores.quotas {
             try writing.pruneQuotas.bind(.integer(time.retention), .integer(1000))
             try writing.pruneQuotas.run()
+        }
+    }
+
+    /// Forgets all idempotency keys: the log is full. Whether there were any. In a transaction of its own.
+    func giveUpKeys(_ time: LogTime) throws -> Bool {
+        try transaction(time) {
+            guard state.keys > 0 else { return false }
+            try keys.clear()
+            state.keys = 0
+            return true
         }
     }
 

@@ -17,6 +17,7 @@ struct LogTime {
 final class LogStore {
     let reading: LogReading
     let writing: LogWriting
+    let keys: KeyTable
     /// After the statements: it can close when they are gone.
     let connection: LogConnection
     let channelLimit: Int64
@@ -45,12 +46,23 @@ final class LogStore {
         self.channelLimit = Int64(channelLimit)
         self.retention = retention
         let connection = try LogConnection(path: path, settings: settings, readOnly: false)
-        (reading, writing, state) = try connection.use { database in
+        (reading, writing, keys, state) = try connection.use { database in
             try LogSchema.prepare(database)
             let reading = try LogReading(database)
-            return (reading, try LogWriting(database), try reading.state())
+            let keys = try KeyTable(database, logBytes: settings.maxBytes)
+            return (reading, try LogWriting(database), keys, try reading.state())
         }
         self.connection = connection
+    }
+
+    /// Runs the body, which only reads, on one state of the log; without the gate, too.
+    func look<T>(_ body: () throws -> T) throws -> T {
+        try connection.use { database in
+            try writing.beginReading.run()
+            defer { if database.isInsideTransaction { try? writing.commit.run() } }
+            state = try reading.state()
+            return try body()
+        }
     }
 
     /// Runs the body in one immediate transaction that ends committed, or as if nothing had been.
@@ -108,8 +120,7 @@ final class LogStore {
             }
         }
         if state == before { return }
-        state.clock = time.retention
-        state.clockBoot = time.sinceBoot
+        state.note(time)
         try writing.updateState.bind(
             .integer(state.head),
             .integer(state.trimStamp),
@@ -117,20 +128,41 @@ final class LogStore {
             .integer(state.epoch),
             .integer(state.channels),
             .integer(state.messages),
+            .integer(state.keys),
             .integer(state.clock),
             .integer(state.clockBoot),
+            .integer(state.clockWall),
             .text(state.boot)
         )
         try writing.updateState.run()
     }
 
     /// Begins a new epoch after the newest message; the epochs of about a thousand boots are remembered.
-    func beginEpoch(_ epoch: Epoch) throws {
+    ///
+    /// - Parameters:
+    ///   - told: how far publishers and subscribers had been told, by the newest epoch they knew, at the least.
+    ///   - isProved: and no further. Else everybody who reads on from before is told of a gap.
+    func beginEpoch(told: Channels.Cursor?, isProved: Bool) throws {
+        let stretches = try reading.epochs()?.stretches ?? []
+        var known: Int64?
+        if let told, let at = stretches.lastIndex(where: { $0.epoch == told.epoch }) {
+            if at == stretches.count - 1 {
+                known = isProved ? told.offset.value : nil
+            } else {
+                // The file has been written to elsewhere since, from an end that may be before what was told here. What
+                // was told there nobody knows.
+                let next = stretches[at + 1].epoch
+                try writing.raiseTold.bind(.integer(told.offset.value), .text(next.name))
+                try writing.raiseTold.run()
+            }
+        }
+        var generator = SystemRandomNumberGenerator()
         state.epoch += 1
         try writing.insertEpoch.bind(
             .integer(state.epoch),
-            .text(epoch.name),
-            .integer(state.head + 1)
+            .text(Epoch.random(using: &generator).name),
+            .integer(state.head + 1),
+            .optional(known)
         )
         try writing.insertEpoch.run()
         try writing.pruneEpochs.bind(.integer(state.epoch - 1000))
@@ -170,5 +202,20 @@ final class LogStore {
         try connection.use { database in
             try database.fetchText("PRAGMA quick_check(1)") == "ok"
         }
+    }
+}
+
+extension StateRow {
+    var moment: RetentionClock.Moment {
+        RetentionClock.Moment(
+            milliseconds: clock,
+            bootMilliseconds: clockBoot,
+            wallMilliseconds: clockWall
+        )
+    }
+
+    /// From here the retention clock is told again after a restart.
+    mutating func note(_ time: LogTime) {
+        (clock, clockBoot, clockWall) = (time.retention, time.sinceBoot, time.wall)
     }
 }

@@ -13,6 +13,7 @@ struct LogTurn {
 
     private(set) var head: Int64 = 0
     private var stamp: Int64 = 0
+    private var forgotten: Int64 = 0
     private(set) var answered = 0
     private(set) var moreChores = false
     /// Whether others must be woken.
@@ -23,6 +24,9 @@ struct LogTurn {
     private var outcomes: [(ticket: UInt64, outcome: AppendOutcome)] = []
     /// The log was continued under another epoch: all of it is told anew.
     private var reopened: (state: LogState, number: Int64, reason: String?)?
+    private var reasonForEpoch: String?
+    /// Others committed more than memory keeps: its newest part is told anew.
+    private var resumed: LogState?
 
     init(_ shared: LogShared, _ open: OpenLog) {
         self.shared = shared
@@ -34,12 +38,10 @@ struct LogTurn {
     mutating func run(
         _ appends: [Append],
         walk: inout Int64?,
-        chores: Bool,
-        sayClock: (Bool) -> Void
+        chores: Bool
     ) throws {
         let store = open.store
-        let (time, ahead) = shared.time()
-        sayClock(ahead)
+        let time = shared.time()
         var due: LogStore.Chores?
         if chores {
             let found = try store.chores(time, walk: &walk, channelPortion: Self.channelPortion)
@@ -53,15 +55,24 @@ struct LogTurn {
         let witnessHead = open.page.head
         var counts = (trimmed: 0, expired: 0)
         try store.transaction(time) {
-            try readOthers(opened, position, witnessHead, time)
+            try beginEpochIfBehind(opened, position, witnessHead)
+            try readOthers(opened, position, time)
             guard let epochs = reopened?.state.epochs ?? Optional(opened.epochs) else { return }
             try append(appends, time, epochs)
             if let due { try store.perform(due, time) }
             if !outcomes.isEmpty { try store.trimTouched(time) }
             raised = store.raised
             (head, stamp) = (store.state.head, store.state.trimStamp)
+            forgotten = store.state.forgottenThrough
             counts = (store.trimmedMessages, store.expiredMessages)
             if store.leftOver { moreChores = true }
+        }
+        if let slip = due?.clockSlip, abs(slip) >= 10_000 {
+            shared.deliver(
+                .notice(
+                    "the wall clock jumped by \(slip / 1000) s; retention goes by the time that passes, and is not changed"
+                )
+            )
         }
         changed = own != nil || reopened != nil
         let bytes = own?.messages.reduce(0) { $0 + $1.body.count }
@@ -79,26 +90,46 @@ struct LogTurn {
         }
     }
 
-    /// Reads what others committed; or all of the log's end, where it was continued under another epoch or must be
-    /// now, because it ends before what somebody was told.
+    /// Without the gate: reads what others committed while this process slept, so that they need not wait for that.
+    mutating func catchUp() throws {
+        let position = shared.position
+        guard let opened = position.opened else { return }
+        let time = shared.time()
+        try open.store.look {
+            let state = open.store.state
+            (head, stamp, forgotten) = (position.head, position.stamp, position.forgotten)
+            guard state.epoch == opened.epochNumber, state.head >= position.head else { return }
+            try readOthers(opened, position, time)
+            (head, stamp, forgotten) = (state.head, state.trimStamp, state.forgottenThrough)
+        }
+    }
+
+    /// The log must go on under another epoch where it ends before what somebody was told.
+    private mutating func beginEpochIfBehind(
+        _ opened: LogShared.Opened,
+        _ position: LogShared.Position,
+        _ witnessHead: Int64
+    ) throws {
+        let store = open.store
+        let told = max(witnessHead, position.head)
+        guard store.state.head < told else { return }
+        reasonForEpoch = "the log ends at \(store.state.head), but \(told) was committed before"
+        try store.beginEpoch(
+            told: Cursor(epoch: opened.epochs.current, offset: Offset(told)),
+            isProved: true
+        )
+    }
+
+    /// Reads what others committed; or all of the log's end, where it was continued under another epoch or more came
+    /// than memory keeps.
     private mutating func readOthers(
         _ opened: LogShared.Opened,
         _ position: LogShared.Position,
-        _ witnessHead: Int64,
         _ time: LogTime
     ) throws {
         let store = open.store
-        var reason: String?
-        let told = max(witnessHead, position.head)
-        if store.state.head < told {
-            reason = "the log ends at \(store.state.head), but \(told) was committed before"
-            try store.beginRandomEpoch()
-        }
-        guard store.state.epoch == opened.epochNumber else {
-            guard let epochs = try store.reading.epochs() else {
-                throw LogProblem("log.sqlite has no epochs")
-            }
-            let state = try store.reading.newest(
+        func newest(_ epochs: EpochHistory) throws -> LogState {
+            try store.reading.newest(
                 state: store.state,
                 epochs: epochs,
                 messageLimit: shared.settings.memoryMessages,
@@ -106,13 +137,21 @@ struct LogTurn {
                 now: time.retention,
                 retention: store.retention
             )
-            reopened = (state, store.state.epoch, reason)
+        }
+        guard store.state.epoch == opened.epochNumber else {
+            guard let epochs = try store.reading.epochs() else {
+                throw LogProblem("log.sqlite has no epochs")
+            }
+            reopened = (try newest(epochs), store.state.epoch, reasonForEpoch)
+            return
+        }
+        guard try store.reading.canFollow(position, upTo: store.state, shared.settings) else {
+            resumed = try newest(opened.epochs)
             return
         }
         var batches: [CommittedBatch] = []
         try store.reading.follow(
-            after: position.head,
-            stamp: position.stamp,
+            after: position,
             upTo: store.state,
             epochs: opened.epochs
         ) { batches.append($0) }
@@ -175,6 +214,7 @@ struct LogTurn {
     /// Under the gate, after the commit.
     func writeWitness(_ page: WakePage) {
         guard changed else { return }
+        if shared.settings.durability != .power, page.isSynced { page.isSynced = false }
         if let reopened, var witness = page.witness {
             (witness.head, witness.epoch) = (head, reopened.state.epochs.current.name)
             page.write(witness)
@@ -209,6 +249,7 @@ struct LogTurn {
             shared.noteCommitted(head)
             open.page.ring()
         }
+        if let resumed { shared.tell(resumed: resumed, stamp: stamp, generation: generation) }
         for batch in others { _ = shared.tell(batch, generation: generation) }
         if let own { _ = shared.tell(own, generation: generation) }
         if !raised.isEmpty {
@@ -222,7 +263,7 @@ struct LogTurn {
                 generation: generation
             )
         }
-        shared.noteStamp(stamp, generation: generation)
+        shared.noteMarks(stamp: stamp, forgotten: forgotten, generation: generation)
         for (ticket, outcome) in outcomes {
             shared.deliver(.appended(ticket: ticket, outcome))
         }

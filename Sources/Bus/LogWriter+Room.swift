@@ -45,6 +45,8 @@ extension LogWriter {
             // Deleting may have to rebalance indexes into a few new pages.
             try open.store.limitGrowth(to: room.growth > 64 ? nil : 64)
             defer { try? open.store.limitGrowth(to: tight ? 0 : nil) }
+            // No message goes as long as there are keys.
+            if try open.store.giveUpKeys(shared.time()) { return true }
             let trimmed = try trimOldest(open)
             _ = try open.store.checkpoint(.truncate)
             if trimmed > 0, monotonicMilliseconds() >= nextFullNotice {
@@ -70,7 +72,7 @@ extension LogWriter {
     /// Trims a tenth of all messages, so that the log is not full again at once.
     private func trimOldest(_ open: OpenLog) throws -> Int64 {
         let goal = max(1, open.store.state.messages / 10)
-        let time = shared.time().time
+        let time = shared.time()
         var trimmed: Int64 = 0
         var portion: Int64 = 1000
         while trimmed < goal {

@@ -13,6 +13,8 @@ import Configuration
 final class LogWriter {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000
+    /// Messages of others that are read inside the gate, at the most.
+    private static let farBehind: Int64 = 512
     private static let retryMilliseconds: Int64 = 1000
     /// Pages of write-ahead log after which it is copied into the file; fewer where the reserve is small, for the file
     /// may have to grow by as many on a disk that has nothing left but the reserve.
@@ -28,7 +30,6 @@ final class LogWriter {
     private var stopping = false
     private var suspect = false
     private var said = ""
-    private var clockAhead = false
     private var nextChores: Int64 = 0
     private var nextOpening: Int64 = 0
     /// See `LogStore.chores`.
@@ -167,6 +168,8 @@ final class LogWriter {
     private func attempt(_ appends: [Append], chores: Bool) -> Attempt {
         guard let open else { return .failed }
         do {
+            // Who was stopped for a while reads what it missed before others have to wait for that.
+            if open.page.head - shared.position.head > Self.farBehind { try catchUp(open) }
             try enterGate(open)
             var inside = true
             defer { if inside { open.directory.leave() } }
@@ -179,12 +182,7 @@ final class LogWriter {
             shared.beginWriting()
             defer { shared.endWriting() }
             var turn = LogTurn(shared, open)
-            try turn.run(
-                appends,
-                walk: &walk,
-                chores: chores,
-                sayClock: sayClock
-            )
+            try turn.run(appends, walk: &walk, chores: chores)
             turn.writeWitness(open.page)
             let checkpoint = open.store.connection.walPages >= nextCheckpointPages
             if !checkpoint {
@@ -202,6 +200,14 @@ final class LogWriter {
             fail(error)
             return .failed
         }
+    }
+
+    private func catchUp(_ open: OpenLog) throws {
+        shared.beginWriting()
+        defer { shared.endWriting() }
+        var turn = LogTurn(shared, open)
+        try turn.catchUp()
+        turn.tell(shared, open)
     }
 
     func enterGate(_ open: OpenLog) throws {
@@ -263,15 +269,6 @@ final class LogWriter {
 
     private func say(_ sentence: String) { shared.deliver(.notice(sentence)) }
 
-    private func sayClock(_ ahead: Bool) {
-        if ahead, !clockAhead {
-            say(
-                "the wall clock jumped forwards; retention follows it at twice its pace, so that nothing is trimmed early"
-            )
-        }
-        clockAhead = ahead
-    }
-
     /// Leaves an empty write-ahead log behind where no other process reads it, so that a copy of log.sqlite alone
     /// is complete.
     private func end() {
@@ -279,7 +276,10 @@ final class LogWriter {
         do {
             try enterGate(open)
             defer { open.directory.leave() }
-            if open.isCurrent { _ = try open.store.checkpoint(.truncate) }
+            if open.isCurrent, try open.store.checkpoint(.truncate) {
+                // All of it is on the disk: an orderly reboot loses nothing.
+                open.page.isSynced = true
+            }
         } catch {
             say("the last checkpoint failed, which loses nothing: \(error)")
         }

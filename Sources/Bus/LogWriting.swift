@@ -1,11 +1,13 @@
 /// The writer's prepared statements.
 struct LogWriting {
     let begin: Query
+    let beginReading: Query
     let commit: Query
     let rollback: Query
 
     let updateState: Query
     let insertEpoch: Query
+    let raiseTold: Query
     let pruneEpochs: Query
 
     let insertChannel: Query
@@ -25,11 +27,6 @@ struct LogWriting {
     let ofTopic: Query
     let oldestOfAll: Query
 
-    let findKey: Query
-    let insertKey: Query
-    let pruneKeys: Query
-    let anyOldKey: Query
-
     let findQuota: Query
     let insertQuota: Query
     let pruneQuotas: Query
@@ -38,16 +35,22 @@ struct LogWriting {
     init(_ database: Database) throws {
         func query(_ sql: String) throws -> Query { try Query(database, sql) }
         begin = try query("BEGIN IMMEDIATE")
+        beginReading = try query("BEGIN")
         commit = try query("COMMIT")
         rollback = try query("ROLLBACK")
 
         updateState = try query(
             """
             UPDATE state SET head = ?, trim_stamp = ?, forgotten_through = ?, epoch = ?,
-                channels = ?, messages = ?, clock = ?, clock_boot = ?, boot = ? WHERE id = 1
+                channels = ?, messages = ?, keys = ?,
+                clock = ?, clock_boot = ?, clock_wall = ?, boot = ? WHERE id = 1
             """
         )
-        insertEpoch = try query("INSERT INTO epochs (number, name, start) VALUES (?, ?, ?)")
+        insertEpoch = try query(
+            "INSERT INTO epochs (number, name, start, told) VALUES (?, ?, ?, ?)"
+        )
+        // What is not known stays so.
+        raiseTold = try query("UPDATE epochs SET told = max(told, ?) WHERE name = ?")
         pruneEpochs = try query("DELETE FROM epochs WHERE number <= ?")
 
         insertChannel = try query(
@@ -68,7 +71,7 @@ struct LogWriting {
         )
         idleChannels = try query(
             """
-            SELECT id, name, trimmed_through FROM channels
+            SELECT id, trimmed_through FROM channels
             WHERE count = 0 ORDER BY last_offset LIMIT ?
             """
         )
@@ -104,21 +107,6 @@ struct LogWriting {
         oldestOfAll = try query(
             "SELECT offset, channel, length(body) FROM messages ORDER BY offset LIMIT ?"
         )
-
-        findKey = try query("SELECT digest, first, count, kept FROM idempotency WHERE scope = ?")
-        insertKey = try query(
-            """
-            INSERT OR REPLACE INTO idempotency (scope, digest, first, count, kept)
-            VALUES (?, ?, ?, ?, ?)
-            """
-        )
-        pruneKeys = try query(
-            """
-            DELETE FROM idempotency WHERE scope IN
-                (SELECT scope FROM idempotency WHERE kept <= ? ORDER BY kept LIMIT ?)
-            """
-        )
-        anyOldKey = try query("SELECT 1 FROM idempotency WHERE kept <= ? LIMIT 1")
 
         findQuota = try query("SELECT messages_full, bytes_full FROM quotas WHERE publisher = ?")
         insertQuota = try query(

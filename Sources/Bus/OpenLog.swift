@@ -103,14 +103,9 @@ final class OpenLog {
         guard let identity = FileIdentity(path: directory.logPath) else {
             throw LogProblem("log.sqlite was taken away while it was being opened")
         }
-        if store.state.boot == shared.clocks.bootName {
-            shared.resumeClock(
-                milliseconds: store.state.clock,
-                bootMilliseconds: store.state.clockBoot
-            )
-        }
+        shared.resumeClock(store.state.moment, boot: store.state.boot)
         let synced = shared.settings.durability == .power
-        let time = shared.time().time
+        let time = shared.time()
         let (state, stamp, reason) = try store.transaction(time) {
             () throws -> (LogState, Int64, String?) in
             let reason =
@@ -121,7 +116,14 @@ final class OpenLog {
                     epoch: try store.reading.epochs()?.current,
                     boot: shared.clocks.bootName
                 ) ?? given
-            if reason != nil { try store.beginRandomEpoch() }
+            if reason != nil {
+                try store.beginEpoch(
+                    told: witness?.position,
+                    // What an administrator asks for is about what nobody else can know.
+                    isProved: given == nil
+                        && proves(witness, identity, boot: shared.clocks.bootName)
+                )
+            }
             store.state.boot = shared.clocks.bootName
             guard let epochs = try store.reading.epochs() else {
                 throw LogProblem("log.sqlite has no epochs")
@@ -208,6 +210,14 @@ final class OpenLog {
         return nil
     }
 
+    /// Whether nobody was told more than the witness says: it may have been copied together with the file, or be older
+    /// than the newest messages after a loss of power.
+    private static func proves(_ witness: Witness?, _ identity: FileIdentity, boot: String) -> Bool
+    {
+        guard let witness, witness.names(identity, boot: boot) else { return false }
+        return witness.boot == boot || witness.synced
+    }
+
     /// Renames a damaged log. Nothing is ever deleted: what is readable in it is the administrator's to recover.
     private static func setAside(_ directory: BusDirectory, _ shared: LogShared) throws -> String {
         for number in 1...3 {
@@ -237,12 +247,5 @@ extension DatabaseError {
     /// other causes, against which making room is no help.
     var isFull: Bool {
         code == SQLITE_FULL || [ENOSPC, EDQUOT, EFBIG].contains(systemError)
-    }
-}
-
-extension LogStore {
-    func beginRandomEpoch() throws {
-        var generator = SystemRandomNumberGenerator()
-        try beginEpoch(.random(using: &generator))
     }
 }

@@ -1,42 +1,50 @@
-/// The time that retention, time to live and idempotency go by, in milliseconds since 1970.
+/// The time that retention, time to live, quotas and idempotency go by, in milliseconds.
 ///
-/// Follows the wall clock as long as that runs evenly. A wall clock that jumps forwards (or was wrong before) trims
-/// nothing: this clock runs twice as fast until it has caught up. One that jumps backwards is followed at once,
-/// which only lets messages live longer. Evenness is measured on the boot-time clock, which counts suspension too.
-package struct RetentionClock: Equatable, Sendable {
-    /// A wall clock is slewed by up to a second without that being a jump.
-    private static let toleranceMilliseconds: Int64 = 1000
+/// Their promises are about time that passes, so that this clock counts that and nothing else: by the boot-time clock,
+/// which runs evenly, also while the machine is suspended, and never by the wall clock, which people and NTP set. What
+/// it showed at some moment is kept in the log, and all processes of a boot count from there, so that it is one clock
+/// for all and never goes back. Only across a boot has the wall clock to tell how much time has gone by; one that was
+/// set back meanwhile tells of none.
+///
+/// A new log's clock begins with the wall clock's time, and as a rule they agree.
+package struct RetentionClock: Sendable {
+    /// A wall clock is slewed, and drifts, by so much without anybody's note.
+    package static let toleranceMilliseconds: Int64 = 1000
 
-    package private(set) var milliseconds: Int64
-    private var bootMilliseconds: Int64
+    /// What the three clocks showed at one moment.
+    package struct Moment: Equatable, Sendable {
+        package var milliseconds: Int64
+        package var bootMilliseconds: Int64
+        package var wallMilliseconds: Int64
 
-    /// - Parameter last: what this clock and the boot-time clock showed earlier since the same boot, so that a jump
-    ///   between two runs of the process counts as a jump as well; nil at the first opening after a boot.
-    package init(
-        wallMilliseconds: Int64,
-        bootMilliseconds: Int64,
-        last: (milliseconds: Int64, bootMilliseconds: Int64)? = nil
-    ) {
-        self.milliseconds = wallMilliseconds
-        self.bootMilliseconds = bootMilliseconds
-        if let last, last.bootMilliseconds <= bootMilliseconds {
-            self.milliseconds = last.milliseconds
-            self.bootMilliseconds = last.bootMilliseconds
-            _ = advance(wallMilliseconds: wallMilliseconds, bootMilliseconds: bootMilliseconds)
+        package init(milliseconds: Int64, bootMilliseconds: Int64, wallMilliseconds: Int64) {
+            self.milliseconds = milliseconds
+            self.bootMilliseconds = bootMilliseconds
+            self.wallMilliseconds = wallMilliseconds
         }
     }
 
-    /// Moves the clock to now. Returns whether the wall clock is ahead and is being caught up with.
-    package mutating func advance(wallMilliseconds: Int64, bootMilliseconds: Int64) -> Bool {
-        let elapsed = max(0, bootMilliseconds - self.bootMilliseconds)
-        self.bootMilliseconds = max(bootMilliseconds, self.bootMilliseconds)
-        let even = milliseconds + elapsed
-        if wallMilliseconds <= even + Self.toleranceMilliseconds {
-            milliseconds = wallMilliseconds
-            return false
+    private let start: (milliseconds: Int64, bootMilliseconds: Int64)
+
+    /// - Parameters:
+    ///   - kept: what was kept in the log; zeros in a new one.
+    ///   - isOfThisBoot: whether that was since the machine was started.
+    package init(
+        kept: Moment,
+        isOfThisBoot: Bool,
+        wallMilliseconds: Int64,
+        bootMilliseconds: Int64
+    ) {
+        if isOfThisBoot, kept.bootMilliseconds <= bootMilliseconds {
+            start = (kept.milliseconds, kept.bootMilliseconds)
+        } else {
+            let elapsed = max(0, wallMilliseconds - kept.wallMilliseconds)
+            start = (kept.milliseconds + elapsed, bootMilliseconds)
         }
-        milliseconds = min(wallMilliseconds, even + elapsed)
-        return milliseconds < wallMilliseconds
+    }
+
+    package func milliseconds(bootMilliseconds: Int64) -> Int64 {
+        start.milliseconds + max(0, bootMilliseconds - start.bootMilliseconds)
     }
 }
 

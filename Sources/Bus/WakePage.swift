@@ -14,6 +14,11 @@ struct Witness: Equatable, Sendable {
     /// Of the write-ahead log that belongs to the log; 0: there was none.
     var walInode: UInt64
 
+    /// How far the log was told.
+    var position: Channels.Cursor? {
+        Epoch(epoch).map { Channels.Cursor(epoch: $0, offset: Offset(head)) }
+    }
+
     /// Whether the file is the one meant; its device may have another number after a reboot.
     func names(_ file: FileIdentity, boot: String) -> Bool {
         log.inode == file.inode && (self.boot != boot || log.device == file.device)
@@ -94,6 +99,15 @@ struct Witness: Equatable, Sendable {
 
     var epoch: String { text(at: 80, limit: 16) }
 
+    /// Whether every commit is on the disk. Set under the gate only; on the disk itself when it returns.
+    var isSynced: Bool {
+        get { unsafe page.load(fromByteOffset: 12, as: UInt32.self) == 1 }
+        set {
+            unsafe page.storeBytes(of: newValue ? 1 : 0, toByteOffset: 12, as: UInt32.self)
+            _ = unsafe msync(page, Self.size, MS_SYNC)
+        }
+    }
+
     /// Under the gate only. Nil: the page is new, or was not written by us.
     var witness: Witness? {
         get {
@@ -106,7 +120,7 @@ struct Witness: Equatable, Sendable {
                 head: head,
                 boot: text(at: 40, limit: 40),
                 epoch: text(at: 80, limit: 16),
-                synced: page.load(fromByteOffset: 12, as: UInt32.self) == 1,
+                synced: isSynced,
                 walInode: page.load(fromByteOffset: 96, as: UInt64.self)
             )
         }
@@ -123,7 +137,8 @@ struct Witness: Equatable, Sendable {
         store(witness.epoch, at: 80, limit: 16)
         head = witness.head
         unsafe page.storeBytes(of: Self.magic, as: UInt64.self)
-        if witness.synced { _ = unsafe msync(page, Self.size, MS_SYNC) }
+        // That something is not synced is said before it is committed.
+        _ = unsafe msync(page, Self.size, MS_SYNC)
     }
 
     private func text(at start: Int, limit: Int) -> String {

@@ -30,12 +30,21 @@ package struct CommittedBatch: Sendable {
     /// Ascending by offset; offsets without a message (replaced, dropped) may be missing.
     package let messages: [Message]
     package let trims: [TrimMark]
+    /// Stands in for the marks of channels that others forgot, which are in no list any more; never beyond `head`.
+    package let forgottenThrough: Offset
 
-    package init(previous: Offset, head: Offset, messages: [Message], trims: [TrimMark]) {
+    package init(
+        previous: Offset,
+        head: Offset,
+        messages: [Message],
+        trims: [TrimMark],
+        forgottenThrough: Offset = .start
+    ) {
         self.previous = previous
         self.head = head
         self.messages = messages
         self.trims = trims
+        self.forgottenThrough = forgottenThrough
     }
 }
 

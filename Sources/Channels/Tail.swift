@@ -49,6 +49,7 @@ package struct Tail {
     package mutating func receive(_ batch: CommittedBatch) -> CommittedBatch? {
         precondition(batch.previous <= head, "a batch must join on to what came before")
         let known = head
+        raiseFloor(to: min(batch.forgottenThrough, known))
         let messages =
             batch.previous == known
             ? batch.messages : batch.messages.filter { $0.offset > known }
@@ -140,9 +141,20 @@ package struct Tail {
         channels[trim.channel]?.messages.removeFirst(kept)
     }
 
-    private mutating func evict() {
-        while recent.count - evicted > messageLimit || bodyBytes > byteLimit,
-            evicted < recent.count, let oldest = recent[evicted]
+    /// What lies at or below it is for the log to say from now on.
+    private mutating func raiseFloor(to offset: Offset) {
+        guard offset > floor else { return }
+        evict(through: offset)
+        floor = offset
+        channels = channels.filter {
+            !$0.value.messages.isEmpty || $0.value.trimmedThrough > floor
+        }
+    }
+
+    private mutating func evict(through least: Offset = .start) {
+        while evicted < recent.count, let oldest = recent[evicted],
+            recent.count - evicted > messageLimit || bodyBytes > byteLimit
+                || oldest.offset <= least
         {
             recent[evicted] = nil
             evicted += 1

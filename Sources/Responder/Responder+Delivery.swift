@@ -19,7 +19,15 @@ extension Responder {
     private func receive(_ event: Bus.LogEvent, toldAt nanoseconds: Int64) {
         switch event {
         case .opened(let state):
-            opened(state)
+            logTrouble = nil
+            logger.notice(
+                "log open",
+                metadata: [
+                    "directory": "\(settings.bus.directory)", "epoch": "\(state.epochs.current)",
+                    "head": "\(state.head)",
+                ]
+            )
+            takeUp(state)
             serveCaughtUp(all: true)
             if !isForOneClient {
                 renewSiblings()
@@ -30,6 +38,10 @@ extension Responder {
                 waitingClient = nil
                 addBusPeer(client, LocalPeer(user: geteuid(), groups: [getegid()], isOwner: true))
             }
+        case .resumed(let state):
+            takeUp(state)
+            serveCaughtUp()
+            if !isForOneClient { loadPresence() }
         case .committed(let batch):
             guard let news = tail?.receive(batch) else { return }
             takeInPresence(news.messages)
@@ -282,8 +294,8 @@ extension Responder {
 
     // MARK: From the log's threads
 
-    /// The log is open, or another one is open in its place.
-    private func opened(_ state: LogState) {
+    /// The log is open, or another one in its place, or more came than memory keeps.
+    private func takeUp(_ state: LogState) {
         // Marks of forgotten channels are known by their highest only.
         let floor = min(max(state.floor, state.forgottenThrough), state.head)
         let after = Tail(
@@ -294,14 +306,6 @@ extension Responder {
             trims: state.trims,
             messageLimit: settings.bus.memoryMessages,
             byteLimit: settings.bus.memoryBytes
-        )
-        logTrouble = nil
-        logger.notice(
-            "log open",
-            metadata: [
-                "directory": "\(settings.bus.directory)", "epoch": "\(state.epochs.current)",
-                "head": "\(state.head)",
-            ]
         )
         guard let before = tail else {
             tail = after

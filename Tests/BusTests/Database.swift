@@ -28,7 +28,9 @@ func follow(_ directory: String, _ epochs: EpochHistory) throws -> [CommittedBat
     var batches: [CommittedBatch] = []
     try database.inTransaction {
         let state = try reading.state()
-        try reading.follow(after: 0, stamp: 0, upTo: state, epochs: epochs) { batches.append($0) }
+        try reading.follow(after: LogShared.Position(), upTo: state, epochs: epochs) {
+            batches.append($0)
+        }
     }
     return batches
 }
@@ -58,4 +60,8 @@ private func opened(_ directory: String, _ access: Database.Access = .readWrite)
     let database = try Database(path: directory + "/log.sqlite", access)
     database.waitForLocks(milliseconds: 5000)
     return database
+}
+
+func integer(_ sql: String, _ directory: String) throws -> Int64? {
+    try opened(directory, .readOnly).fetchInteger(sql)
 }

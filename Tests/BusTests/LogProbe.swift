@@ -44,11 +44,13 @@ final class GivenClock: Sendable {
 final class LogProbe: Sendable {
     struct Told {
         var opened: [LogState] = []
+        var resumed: [LogState] = []
         var epochs: EpochHistory?
         var head = Offset.start
         /// What holders got: messages beyond the head, in order.
         var live: [Message] = []
         var trims: [String: Offset] = [:]
+        var forgotten = Offset.start
         /// Marks beyond the head when they came: messages that holders never saw.
         var missed: [TrimMark] = []
         var outcomes: [UInt64: AppendOutcome] = [:]
@@ -105,12 +107,20 @@ final class LogProbe: Sendable {
             case .opened(let state):
                 told.opened.append(state)
                 (told.epochs, told.head) = (state.epochs, state.head)
+            case .resumed(let state):
+                if state.head < told.head { told.problems.append("resumed before \(told.head)") }
+                told.resumed.append(state)
+                told.head = max(told.head, state.head)
             case .committed(let batch):
                 if batch.previous > told.head {
                     told.problems.append(
                         "batch (\(batch.previous), \(batch.head)] after \(told.head)"
                     )
                 }
+                if batch.forgottenThrough > batch.previous {
+                    told.problems.append("forgotten through \(batch.forgottenThrough), unread")
+                }
+                told.forgotten = max(told.forgotten, batch.forgottenThrough)
                 for mark in batch.trims {
                     if mark.through > told.head { told.missed.append(mark) }
                     told.trims[mark.channel.text] = max(

@@ -118,21 +118,4 @@ import Testing
         try eventually("no rows") { try rowCount("quotas", directory.path + "/bus") == 0 }
         probe.stop()
     }
-
-    @Test func `a log of the first format is taken over with all that is in it`() throws {
-        let directory = TemporaryDirectory()
-        var probe = LogProbe(settings(directory))
-        probe.append(draft("a", "old"))
-        probe.stop()
-        try execute(
-            "DROP TABLE quotas; PRAGMA user_version = 1;",
-            directory.path + "/bus"
-        )
-        probe = LogProbe(settings(directory))
-        #expect(probe.now.opened.first?.epochs.stretches.count == 1)
-        #expect(probe.read(["a"], .first).messages.map(\.text) == ["old"])
-        let outcome = probe.outcome(of: probe.send([draft("a", "new")], quota: quota("p", 1)))
-        #expect(outcome.id?.offset == Offset(2))
-        probe.stop()
-    }
 }

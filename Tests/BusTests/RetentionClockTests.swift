@@ -2,48 +2,65 @@ import Bus
 import Testing
 
 @Suite struct RetentionClockTests {
-    /// Each step: the wall clock and the boot-time clock, and what the retention clock shows then.
-    @Test(arguments: [
-        // Even running.
-        [(1000, 10, 1000), (2000, 1010, 2000), (3000, 2010, 3000)],
-        // Slewing is followed.
-        [(1000, 0, 1000), (2500, 1000, 2500), (3000, 2000, 3000)],
-        // Backwards: adopted.
-        [(100_000, 0, 100_000), (50_000, 1000, 50_000), (51_000, 2000, 51_000)],
-        // Forwards by 100 s: twice the pace until it has caught up.
-        [
-            (0, 0, 0), (101_000, 1000, 2000), (150_000, 50_000, 100_000),
-            (199_000, 99_000, 198_000),
-            (200_000, 100_000, 200_000), (210_000, 110_000, 210_000),
-        ],
-        // Suspended for an hour: the boot-time clock says so.
-        [(0, 0, 0), (3_600_000, 3_600_000, 3_600_000)],
-        // Nothing elapsed: a jump alone moves nothing.
-        [(0, 0, 0), (1_000_000, 0, 0), (1_000_000, 1, 2)],
-    ])
-    func `a jump of the wall clock never makes time run more than twice as fast`(
-        steps: [(Int64, Int64, Int64)]
-    ) {
-        var clock = RetentionClock(wallMilliseconds: steps[0].0, bootMilliseconds: steps[0].1)
-        for (wall, boot, shown) in steps {
-            let ahead = clock.advance(wallMilliseconds: wall, bootMilliseconds: boot)
-            #expect(clock.milliseconds == shown)
-            #expect(ahead == (shown < wall))
+    private typealias Moment = RetentionClock.Moment
+
+    private func clock(_ kept: Moment, thisBoot: Bool, wall: Int64, boot: Int64) -> RetentionClock {
+        RetentionClock(
+            kept: kept,
+            isOfThisBoot: thisBoot,
+            wallMilliseconds: wall,
+            bootMilliseconds: boot
+        )
+    }
+
+    @Test func `it counts what the boot-time clock counts, from what was kept on`() {
+        let kept = Moment(milliseconds: 5000, bootMilliseconds: 200, wallMilliseconds: 5000)
+        // Whatever the wall clock was set to meanwhile.
+        for wall: Int64 in [0, 5000, 1_000_000_000] {
+            let clock = clock(kept, thisBoot: true, wall: wall, boot: 1200)
+            #expect(clock.milliseconds(bootMilliseconds: 1200) == 6000)
+            #expect(clock.milliseconds(bootMilliseconds: 11_200) == 16_000)
         }
     }
 
-    @Test func `a jump between two runs of the process counts as one`() {
-        let clock = RetentionClock(
-            wallMilliseconds: 1_000_000,
-            bootMilliseconds: 5000,
-            last: (10_000, 2000)
+    @Test(arguments: [
+        // Off for an hour.
+        (3_605_000, 3_605_000),
+        // The clock was lost: no time has gone by, as far as anybody knows.
+        (0, 5000),
+        (4999, 5000),
+    ])
+    func `across a boot the wall clock tells how much time has gone by, if it did`(
+        wall: Int64,
+        shown: Int64
+    ) {
+        let kept = Moment(milliseconds: 5000, bootMilliseconds: 200_000, wallMilliseconds: 5000)
+        let clock = clock(kept, thisBoot: false, wall: wall, boot: 70)
+        #expect(clock.milliseconds(bootMilliseconds: 70) == shown)
+        #expect(clock.milliseconds(bootMilliseconds: 1070) == shown + 1000)
+    }
+
+    @Test func `the clock of a new log begins with the wall clock's time`() {
+        let kept = Moment(milliseconds: 0, bootMilliseconds: 0, wallMilliseconds: 0)
+        let clock = clock(kept, thisBoot: false, wall: 1_700_000_000_000, boot: 70)
+        #expect(clock.milliseconds(bootMilliseconds: 80) == 1_700_000_000_010)
+    }
+
+    @Test func `a machine that began in 1970 has the same clock when it learns the time`() {
+        let kept = Moment(milliseconds: 1000, bootMilliseconds: 900, wallMilliseconds: 1000)
+        // Its wall clock was set in that boot, which the log has noted; another boot begins in 1970 again.
+        let noted = Moment(
+            milliseconds: 61_000,
+            bootMilliseconds: 60_900,
+            wallMilliseconds: 1_700_000_060_000
         )
-        #expect(clock.milliseconds == 16_000)
-        let sameBoot = RetentionClock(
-            wallMilliseconds: 13_000,
-            bootMilliseconds: 5000,
-            last: (10_000, 2000)
+        #expect(
+            clock(kept, thisBoot: true, wall: 1_700_000_060_000, boot: 60_900)
+                .milliseconds(bootMilliseconds: 60_900) == noted.milliseconds
         )
-        #expect(sameBoot.milliseconds == 13_000)
+        #expect(
+            clock(noted, thisBoot: false, wall: 2000, boot: 1900)
+                .milliseconds(bootMilliseconds: 1900) == noted.milliseconds
+        )
     }
 }

@@ -110,7 +110,8 @@ import Testing
         #expect(throws: Never.self) { try countsAgree(directory.path + "/bus") }
     }
 
-    @Test func `a clock that jumps forwards trims nothing`() {
+    @Test(arguments: [86_400_000 * 365, 86_400_000, -86_400_000] as [Int64])
+    func `a clock that jumped made messages, keys and quotas live half their time`(jump: Int64) {
         let directory = TemporaryDirectory()
         let clock = GivenClock()
         var probe = LogProbe(
@@ -118,21 +119,90 @@ import Testing
             clocks: clock.clocks(),
             retention: keep(seconds: 3600)
         )
-        probe.append(draft("a", "1", ttl: 3600))
-        clock.wall.add(86_400_000 * 365, ordering: .relaxed)
-        probe.append(draft("a", "2"))
+        let key = IdempotencyKey(publisher: "p", key: "k")
+        probe.append(draft("a", "1"))
+        clock.wall.add(jump, ordering: .relaxed)
+        // Also what comes after the jump.
+        probe.append(draft("a", "2", ttl: 3600), key: key)
+        probe.log.replaceRetention(keep(seconds: 3600))
+        probe.wait("noted") { $0.notices.contains { $0.contains("clock jumped") } }
+        clock.advance(seconds: 290)
+        #expect(probe.append(draft("a", "2", ttl: 3600), key: key).id?.offset == Offset(2))
+        clock.advance(seconds: 3300)
         #expect(probe.read(["a"], .after(.start)).messages.count == 2)
-        probe.wait("notice") { $0.notices.contains { $0.contains("clock") } }
+        // Nor by a restart, nor by the next boot.
+        for boot in ["boot-1", "boot-2"] {
+            probe.stop()
+            probe = LogProbe(
+                settings(directory),
+                clocks: clock.clocks(bootName: boot),
+                retention: keep(seconds: 3600)
+            )
+            #expect(probe.read(["a"], .after(.start)).messages.count == 2)
+        }
+        clock.advance(seconds: 11)
+        #expect(probe.read(["a"], .after(.start)).gap == .trimmed)
+        #expect(probe.read(["a"], .first).messages.isEmpty)
         probe.stop()
-        // Not by a restart either.
+    }
+
+    @Test func `after a quiet spell and a restart a jump was taken at once`() {
+        let directory = TemporaryDirectory()
+        let clock = GivenClock()
+        var probe = LogProbe(
+            settings(directory),
+            clocks: clock.clocks(),
+            retention: keep(seconds: 3600)
+        )
+        probe.append(draft("a", "1"))
+        clock.advance(seconds: 3000)
+        probe.stop()
+        clock.wall.add(3_000_000, ordering: .relaxed)
         probe = LogProbe(
             settings(directory),
             clocks: clock.clocks(),
             retention: keep(seconds: 3600)
         )
-        #expect(probe.now.opened[0].messages.count == 2)
-        clock.advance(seconds: 1900)
-        #expect(probe.read(["a"], .after(.start)).gap == .trimmed)
+        #expect(probe.read(["a"], .first).messages.count == 1)
+        clock.advance(seconds: 590)
+        #expect(probe.read(["a"], .first).messages.count == 1)
+        clock.advance(seconds: 20)
+        #expect(probe.read(["a"], .first).messages.isEmpty)
+        probe.stop()
+    }
+
+    @Test
+    func `where times do not rise, what is too old in between was a hole that nobody was told of`()
+        throws
+    {
+        let directory = TemporaryDirectory()
+        let clock = GivenClock()
+        var probe = LogProbe(settings(directory), clocks: clock.clocks())
+        for number in 1...5 { probe.append(draft("a", "\(number)")) }
+        probe.stop()
+        // As an older release left it, whose clock went back together with the wall clock.
+        try execute(
+            "UPDATE messages SET kept = kept - 86400000 * 2 WHERE offset IN (2, 4)",
+            directory.path + "/bus"
+        )
+        var small = settings(directory)
+        small.memoryMessages = 1
+        probe = LogProbe(
+            small,
+            clocks: clock.clocks(),
+            retention: keep(seconds: 86_400)
+        )
+        let reading = probe.read(["a"], .after(.start))
+        #expect(reading.messages.map(\.text) == ["1", "3", "5"])
+        #expect(reading.gap == .trimmed && reading.marks.map(\.through) == [Offset(4)])
+        // Nothing is said of what an answer did not come to, nor of what lies before the cursor.
+        let piece = probe.read(["a"], .after(.start), limit: 1)
+        #expect(piece.messages.map(\.text) == ["1"] && piece.more && piece.gap == nil)
+        let next = probe.read(["a"], .after(piece.scanned), limit: 1)
+        #expect(next.messages.map(\.text) == ["3"] && next.gap == .trimmed)
+        let last = probe.read(["a"], .after(Offset(4)))
+        #expect(last.messages.map(\.text) == ["5"] && last.gap == nil)
+        #expect(probe.read(["a"], .last(2)).messages.map(\.text) == ["3", "5"])
         probe.stop()
     }
 

@@ -72,6 +72,6 @@ for await event in events.stream {
         exit(1)
     case .unavailable(let sentence): say("unavailable \(sentence)")
     case .notice(let sentence): say("notice \(sentence)")
-    case .committed, .history, .message, .channels: break
+    case .resumed, .committed, .history, .message, .channels: break
     }
 }

@@ -2,6 +2,8 @@ import Channels
 import Testing
 
 @Suite struct `Cursors and epochs` {
+    typealias Verdict = EpochHistory.Verdict
+
     static let a = Epoch("aaaa")!
     static let b = Epoch("bbbb")!
 
@@ -41,9 +43,63 @@ import Testing
         verdict: EpochHistory.Verdict
     ) {
         let history = EpochHistory([
-            .init(epoch: Self.a, start: Offset(1)), .init(epoch: Self.b, start: Offset(11)),
+            .init(epoch: Self.a, start: Offset(1), told: nil),
+            .init(epoch: Self.b, start: Offset(11), told: Offset(10)),
         ])
         #expect(history.verdict(on: cursor, head: Offset(20)) == verdict)
         #expect(history.current == Self.b)
+    }
+
+    /// Three epochs, from 1, 11 and 21 on; the cursors are of the first and the second.
+    @Test(
+        arguments: [
+            // What was told before b, and before c; then the verdicts on a-5, a-10 and b-15.
+            (10, 20, [Verdict.valid(Offset(5)), .valid(Offset(10)), .valid(Offset(15))]),
+            // Less was told than is there, as where nobody lived to acknowledge the newest.
+            (7, 0, [.valid(Offset(5)), .valid(Offset(10)), .valid(Offset(15))]),
+            (
+                11, 20,
+                [.restarted(resume: Offset(5)), .restarted(resume: Offset(10)), .valid(Offset(15))]
+            ),
+            (
+                nil, 20,
+                [.restarted(resume: Offset(5)), .restarted(resume: Offset(10)), .valid(Offset(15))]
+            ),
+            (
+                10, 21,
+                [
+                    .restarted(resume: Offset(5)), .restarted(resume: Offset(10)),
+                    .restarted(resume: Offset(15)),
+                ]
+            ),
+            (
+                10, nil,
+                [
+                    .restarted(resume: Offset(5)), .restarted(resume: Offset(10)),
+                    .restarted(resume: Offset(15)),
+                ]
+            ),
+        ] as [(Int64?, Int64?, [Verdict])]
+    )
+    func `what was lost at the end of an epoch was passed over for cursors below it`(
+        toldBeforeB: Int64?,
+        toldBeforeC: Int64?,
+        verdicts: [EpochHistory.Verdict]
+    ) {
+        let c = Epoch("cccc")!
+        let history = EpochHistory([
+            .init(epoch: Self.a, start: Offset(1), told: nil),
+            .init(epoch: Self.b, start: Offset(11), told: toldBeforeB.map { Offset($0) }),
+            .init(epoch: c, start: Offset(21), told: toldBeforeC.map { Offset($0) }),
+        ])
+        let cursors = [(Self.a, 5), (Self.a, 10), (Self.b, 15)].map {
+            Cursor(epoch: $0, offset: Offset(Int64($1)))
+        }
+        #expect(cursors.map { history.verdict(on: $0, head: Offset(30)) } == verdicts)
+        // Who was told has a cursor of the newest epoch, wherever in the log it stands.
+        for offset in [0, 5, 15, 30] {
+            let told = Cursor(epoch: c, offset: Offset(Int64(offset)))
+            #expect(history.verdict(on: told, head: Offset(30)) == .valid(told.offset))
+        }
     }
 }

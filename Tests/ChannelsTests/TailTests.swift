@@ -37,7 +37,7 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
         byteLimit: Int = 10_000
     ) -> Tail {
         Tail(
-            epochs: EpochHistory([.init(epoch: epoch, start: Offset(1))]),
+            epochs: EpochHistory([.init(epoch: epoch, start: Offset(1), told: nil)]),
             head: Offset(head),
             floor: Offset(floor),
             messages: messages,
@@ -155,6 +155,37 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
         #expect(read(tail, ["a"], after: 2) == nil)
         #expect(read(tail, ["a"], after: 3)?.messages.map(\.offset.value) == [4, 5])
         #expect(read(tail, ["a"], after: 6) == nil)
+    }
+
+    @Test func `a channel that others forgot took its mark with it, and its messages stayed here`()
+        throws
+    {
+        var tail = tail(head: 4, (1...4).map { message($0, $0 == 4 ? "b" : "a") })
+        let news = tail.receive(
+            CommittedBatch(
+                previous: Offset(4),
+                head: Offset(5),
+                messages: [message(5, "b")],
+                trims: [],
+                forgottenThrough: Offset(3)
+            )
+        )
+        #expect(news?.messages.map(\.offset.value) == [5])
+        #expect(tail.floor == Offset(3))
+        #expect(read(tail, ["a"], after: 2) == nil)
+        #expect(tail.newest(of: [try ChannelName("a")]) == nil)
+        #expect(read(tail, ["a", "b"], after: 3)?.messages.map(\.offset.value) == [4, 5])
+        // With nothing else new, and never beyond what is known.
+        let mark = CommittedBatch(
+            previous: Offset(5),
+            head: Offset(5),
+            messages: [],
+            trims: [],
+            forgottenThrough: Offset(9)
+        )
+        #expect(tail.receive(mark) == nil)
+        #expect(tail.floor == Offset(5))
+        #expect(read(tail, ["b"], after: 5)?.messages.isEmpty == true)
     }
 
     @Test func `memory is bounded in bytes too`() {

@@ -259,6 +259,55 @@ import Testing
         }
     }
 
+    @Test func `a process that was stopped read all that was published meanwhile`() throws {
+        let retain = "[retain **]\ncount = 20000\n"
+        try HoldfastGroup.with(2, HoldfastServer.open + retain) { group in
+            try group[0].publish("news", "first")
+            let stopped = group[1]
+            let poll = try stopped.hold("/push/news?wait=25")
+            let stream = try stopped.peer()
+            try stream.send(
+                FastCGIRequest("GET", "/push/news", fields: ["Accept": "application/x-ndjson"])
+            )
+            try stopped.waitForHeld(2)
+            let process = try #require(stopped.process)
+            process.signal(SIGSTOP)
+            // More than memory keeps.
+            let count = 10_000
+            for begin in stride(from: 0, to: count, by: 500) {
+                let lines = (begin..<begin + 500).map { "\($0)\n" }.joined()
+                let answer = try group[0].post("/push/news", lines, type: "application/x-ndjson")
+                #expect(answer.status == 201)
+            }
+            process.signal(SIGCONT)
+            try group[0].publish("news", "end")
+
+            var told = 0
+            while !(try stream.partialAnswer(atLeast: told).text.contains("\"end\"")) {
+                told = try stream.partialAnswer().body.count + 1
+            }
+            let lines = try stream.partialAnswer().text.split(separator: "\n")
+            let numbers = try lines.compactMap { try JSON(Array($0.utf8))["data"].number }
+            #expect(numbers == (0..<count).map { Double($0) })
+            #expect(!lines.contains { $0.contains("\"gap\"") })
+
+            // Who polls goes on from where he was.
+            let answer = try poll.answer().json
+            var polled = answer["messages"].array.compactMap { $0["data"].number }
+            var cursor = try #require(answer["cursor"].string)
+            #expect(answer["gap"] == .null)
+            while polled.count < count {
+                let next = try stopped.get("/push/news?since=\(cursor)").json
+                #expect(next["gap"] == .null)
+                polled += next["messages"].array.compactMap { $0["data"].number }
+                let reached = try #require(next["cursor"].string)
+                guard reached != cursor else { break }
+                cursor = reached
+            }
+            #expect(polled == numbers)
+        }
+    }
+
     @Test func `an older copy put in the log's place is told by all as a gap`() throws {
         try HoldfastGroup.with(2) { group in
             try group[0].publish("news", "1")

@@ -25,12 +25,13 @@ enum EventStream {
 
     static func append(
         _ message: Message,
+        at cursor: Cursor,
         bare: Bool,
         isOmitted: Bool = false,
         to bytes: inout [UInt8]
     ) {
         bytes.append("id: ")
-        bytes.append(message.id)
+        bytes.append(cursor)
         bytes.append("\n")
         if let type = message.type {
             bytes.append("event: ")

@@ -91,11 +91,12 @@ extension StreamSubscription {
     }
 
     private func size(of message: Message) -> Int {
-        guard case .events(bare: true) = form else { return 64 + MessageEncoder.size(of: message) }
+        guard case .events(bare: true) = form else { return 128 + MessageEncoder.size(of: message) }
         return EventStream.size(ofBare: message)
     }
 
-    /// What was read, a gap before the messages. A message's id is the cursor behind it.
+    /// What was read, a gap before the messages. A message's id is the cursor behind it; but that of an epoch before
+    /// this one would be judged anew, and who was told of a gap would be told again.
     package func chunk(_ reading: HistoryReading, epoch: Epoch) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(reading.messages.reduce(256) { $0 + size(of: $1) })
@@ -103,29 +104,42 @@ extension StreamSubscription {
             let resumed = reading.messages.first?.offset.previous ?? reading.scanned
             bytes += self.gap(gap, resumed: Cursor(epoch: epoch, offset: resumed))
         }
-        for message in reading.messages { append(message, to: &bytes) }
+        for message in reading.messages { append(message, in: epoch, to: &bytes) }
         return bytes
     }
 
-    private func append(_ message: Message, to bytes: inout [UInt8]) {
-        guard let lineLimit else { return append(message, isOmitted: false, to: &bytes) }
+    private func append(_ message: Message, in epoch: Epoch, to bytes: inout [UInt8]) {
+        let cursor = Cursor(epoch: epoch, offset: message.offset)
+        guard let lineLimit else { return append(message, cursor, isOmitted: false, to: &bytes) }
         let begin = bytes.count
         // In no form a body becomes shorter.
         if message.body.count <= lineLimit {
-            append(message, isOmitted: false, to: &bytes)
+            append(message, cursor, isOmitted: false, to: &bytes)
             let lines = bytes[begin...].split(separator: 0x0A)
             if lines.allSatisfy({ $0.count <= lineLimit }) { return }
             bytes.removeSubrange(begin...)
         }
-        append(message, isOmitted: true, to: &bytes)
+        append(message, cursor, isOmitted: true, to: &bytes)
     }
 
-    private func append(_ message: Message, isOmitted: Bool, to bytes: inout [UInt8]) {
+    private func append(
+        _ message: Message,
+        _ cursor: Cursor,
+        isOmitted: Bool,
+        to bytes: inout [UInt8]
+    ) {
         if case .events(let bare) = form {
-            return EventStream.append(message, bare: bare, isOmitted: isOmitted, to: &bytes)
+            return EventStream.append(
+                message,
+                at: cursor,
+                bare: bare,
+                isOmitted: isOmitted,
+                to: &bytes
+            )
         }
         bytes.append("{\"kind\":\"message\",")
         MessageEncoder.appendMembers(of: message, isOmitted: isOmitted, to: &bytes)
+        if cursor != message.id { bytes.append(field: "cursor", cursor) }
         bytes.append("}\n")
     }
 

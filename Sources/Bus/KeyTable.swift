@@ -1,0 +1,186 @@
+import Channels
+
+/// The idempotency keys of the last minutes, and what they were used for.
+///
+/// Whoever may publish can make up any number of them, and of any length. So a row is made of hashes, of one size; one
+/// publisher has at most half of all rows; all of them together take about a twentieth of the log; and the oldest go
+/// first. They are worth less than messages: a full log gives them up before it trims any (`LogWriter.makeRoom`).
+struct KeyTable {
+    /// How long a key is remembered (HTTP interface, Idempotency-Key).
+    static let milliseconds: Int64 = 300_000
+
+    /// What an earlier request with the key became.
+    struct Use {
+        var digest: [UInt8]
+        var first: Int64
+        var count: Int64
+    }
+
+    private let hash: KeyedHash
+    private let limit: Int64
+    private let find: Query
+    private let forget: Query
+    private let newestPlace: Query
+    private let forgetOfPublisher: Query
+    private let insert: Query
+    private let oldest: Query
+    private let forgetOldest: Query
+    private let forgetOld: Query
+    private let forgetAll: Query
+
+    /// - Parameter logBytes: how large the log may be.
+    init(_ database: Database, logBytes: Int64) throws {
+        func query(_ sql: String) throws -> Query { try Query(database, sql) }
+        let state = try query("SELECT secret FROM state WHERE id = 1")
+        guard try state.step() else { throw LogProblem("log.sqlite has lost its state row") }
+        let secret = state.blob(0)
+        state.finish()
+        guard secret.count == 16 else { throw LogProblem("log.sqlite has lost its secret") }
+        hash = KeyedHash(secret: secret)
+        // A row with its places in the indexes takes some 170 bytes.
+        limit = min(65_536, max(256, logBytes / 4096))
+        find = try query("SELECT digest, first, count, kept FROM keys WHERE id = ?")
+        forget = try query("DELETE FROM keys WHERE id = ? RETURNING 1")
+        newestPlace = try query("SELECT max(place) FROM keys WHERE publisher = ?")
+        forgetOfPublisher = try query(
+            "DELETE FROM keys WHERE publisher = ? AND place <= ? RETURNING 1"
+        )
+        insert = try query(
+            """
+            INSERT INTO keys (id, publisher, place, digest, first, count, kept)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            """
+        )
+        oldest = try query("SELECT kept FROM keys ORDER BY number LIMIT 1")
+        let first = "(SELECT number FROM keys ORDER BY number LIMIT ?)"
+        forgetOldest = try query("DELETE FROM keys WHERE number IN \(first) RETURNING 1")
+        forgetOld = try query("DELETE FROM keys WHERE number IN \(first) AND kept <= ? RETURNING 1")
+        forgetAll = try query("DELETE FROM keys")
+    }
+
+    /// What the key of this request was used for within its time.
+    func use(of key: IdempotencyKey, _ append: Append, now: Int64) throws -> Use? {
+        try find.bind(.blob(id(key, append)))
+        guard try find.step() else { return nil }
+        defer { find.finish() }
+        guard find.integer(3) + Self.milliseconds > now else { return nil }
+        return Use(digest: find.blob(0), first: find.integer(1), count: find.integer(2))
+    }
+
+    /// Remembers what the key of this request was used for, in a table that has `count` rows. Returns how many it has
+    /// then.
+    func keep(
+        _ use: Use,
+        of key: IdempotencyKey,
+        _ append: Append,
+        now: Int64,
+        count: Int64
+    ) throws -> Int64 {
+        let id = id(key, append)
+        var count = count + 1
+        // One whose time is over.
+        try forget.bind(.blob(id))
+        count -= try rows(forget)
+        let publisher = publisher(key.publisher)
+        try newestPlace.bind(.integer(publisher))
+        let place = try newestPlace.step() ? newestPlace.integer(0) + 1 : 1
+        newestPlace.finish()
+        try forgetOfPublisher.bind(.integer(publisher), .integer(place - max(1, limit / 2)))
+        count -= try rows(forgetOfPublisher)
+        try insert.bind(
+            .blob(id),
+            .integer(publisher),
+            .integer(place),
+            .blob(use.digest),
+            .integer(use.first),
+            .integer(use.count),
+            .integer(now)
+        )
+        try insert.run()
+        if count > limit {
+            try forgetOldest.bind(.integer(count - limit))
+            count -= try rows(forgetOldest)
+        }
+        return count
+    }
+
+    func hasOld(now: Int64) throws -> Bool {
+        try oldest.bind()
+        defer { oldest.finish() }
+        return try oldest.step() && oldest.integer(0) <= now - Self.milliseconds
+    }
+
+    /// Forgets keys whose time is over. Returns how many they were.
+    func prune(now: Int64, limit: Int64) throws -> Int64 {
+        try forgetOld.bind(.integer(limit), .integer(now - Self.milliseconds))
+        return try rows(forgetOld)
+    }
+
+    func clear() throws {
+        try forgetAll.bind()
+        try forgetAll.run()
+    }
+
+    private func id(_ key: IdempotencyKey, _ append: Append) -> [UInt8] {
+        KeyedHash.bytes(of: hash(key.scope(append)))
+    }
+
+    private func publisher(_ name: String) -> Int64 { Int64(bitPattern: hash(name).0) }
+
+    private func rows(_ query: Query) throws -> Int64 {
+        var count: Int64 = 0
+        while try query.step() { count += 1 }
+        return count
+    }
+
+    /// Takes over what an older format kept, which was the text itself. Within the transaction that brings the file up
+    /// to date.
+    static func takeOver(_ database: Database) throws {
+        let old = "FROM sqlite_master WHERE name = 'idempotency'"
+        guard try database.fetchInteger("SELECT count(*) \(old)") == 1 else { return }
+        let table = try KeyTable(database, logBytes: 0)
+        let rows = try Query(
+            database,
+            """
+            SELECT scope, digest, first, count, kept FROM
+                (SELECT * FROM idempotency ORDER BY kept DESC LIMIT 4096) ORDER BY kept
+            """
+        )
+        var place: Int64 = 0
+        while try rows.step() {
+            place += 1
+            let scope = rows.text(0)
+            try table.insert.bind(
+                .blob(KeyedHash.bytes(of: table.hash(scope))),
+                .integer(table.publisher(IdempotencyKey.publisher(ofScope: scope))),
+                .integer(place),
+                .blob(rows.blob(1)),
+                .integer(rows.integer(2)),
+                .integer(rows.integer(3)),
+                .integer(rows.integer(4))
+            )
+            try table.insert.run()
+        }
+        try database.execute(
+            """
+            DROP TABLE idempotency;
+            UPDATE state SET keys = (SELECT count(*) FROM keys);
+            """
+        )
+    }
+}
+
+extension IdempotencyKey {
+    /// One text for publisher, channels and key; lengths keep different triples apart.
+    fileprivate func scope(_ append: Append) -> String {
+        let names = append.drafts.map(\.channel.text) + append.dropping.map(\.text)
+        let channels = Set(names).sorted().joined(separator: ",")
+        return "\(publisher.utf8.count):\(key.utf8.count):\(publisher)\(key)\(channels)"
+    }
+
+    fileprivate static func publisher(ofScope scope: String) -> String {
+        let parts = scope.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 2)
+        guard parts.count == 3, let length = Int(String(parts[0]) ?? "") else { return "" }
+        return String(parts[2].prefix(length)) ?? ""
+    }
+}

@@ -20,6 +20,8 @@
 #   worker_rlimit_nofile 65536;    nginx                 worker_rlimit_nofile N;  N: at most the hard limit (ulimit -Hn)
 #   worker_connections 32768;      nginx                 worker_connections N;    N: at most the above
 #   server.max-fds = 65536         lighttpd              server.max-fds = N
+#   fastcgi_param SERVER_SOFTWARE  nginx                 scripts/run: the same, and HOLDFAST_OPERATOR 1
+#   nginx;
 #   /usr/share/holdfast/www        all but Caddyfile     the directory with the files of conf/classic
 #                                  and routing-layer
 #   /run/holdfast/holdfast.sock    all but routing-layer where holdfast listens
@@ -60,6 +62,11 @@ export HOLDFAST_ROOT
 # A sentence for the person, on standard error: standard output is for results.
 say() {
     printf '%s\n' "$*" >&2
+}
+
+# What the script's first comment says.
+show_help() {
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"
 }
 
 # Says why and ends the script with status 1.

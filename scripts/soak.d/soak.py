@@ -13,6 +13,7 @@ from servers import KINDS, Server
 ROUNDS = 6
 # Which set up what is set up but once, and warm the allocator.
 WARMING_ROUNDS = 2
+WARMING_SECONDS = 20
 MESSAGES_PER_SECOND = 20
 CHANNELS = [f"soak/{number}" for number in range(8)]
 
@@ -70,11 +71,13 @@ class Soak:
             names = ", ".join(f"{server.kind.title} {server.kind.version}" for server in self.servers)
             print(f"seed {seed}, {self.options.seconds} s in {ROUNDS} rounds, through {names}")
             rounds = []
-            begin = asyncio.get_running_loop().time()
             for number in range(1, ROUNDS + 1):
+                seconds = self.options.seconds / ROUNDS
+                if number <= WARMING_ROUNDS:
+                    seconds = max(seconds, WARMING_SECONDS)
                 # Twice as many at first, so that no later round needs more at a time.
                 crowd = self.options.clients * (2 if number <= WARMING_ROUNDS else 1)
-                await self.churn(chance, crowd, begin + self.options.seconds * number / ROUNDS)
+                await self.churn(chance, crowd, asyncio.get_running_loop().time() + seconds)
                 rounds.append(await self.rest())
                 print(
                     f"round {number}: {sum(self.counts.values())} clients so far; at rest {rounds[-1].held} held, "

@@ -75,7 +75,8 @@ struct FrontEndTests {
                     #expect(answer.status == 200)
                     #expect(answer["Content-Type"] == "text/event-stream")
                     #expect(answer["Cache-Control"] == "no-store")
-                    #expect(answer.text == "retry: 2000\n")
+                    // Caddy's formatter puts what is no line behind it.
+                    #expect(answer.text == "retry: 2000\n" + (kind == .caddy ? "\t\t\t" : ""))
                 }
                 #expect(try web.post("/push/news", "x", wanted).status == 503)
                 #expect(try web.get("/push/news", ["Accept": "application/json"]).status == 503)

@@ -43,7 +43,7 @@ package struct FastCGISettings: Equatable, Sendable {
     package var group: String?
     /// Where the web server mounts the responder, unless its parameter HOLDFAST_BASE says so. Begins and ends with `/`.
     package var base = "/push/"
-    package var maxConnections = 20_000
+    package var maxConnections = 24_000
     /// Seconds that SIGTERM may take.
     package var stopSeconds = 10
 
@@ -254,7 +254,8 @@ package struct LimitSettings: Equatable, Sendable {
     package var unsentBytes = 4 * 1024 * 1024
     package var unsentTotalBytes = 64 * 1024 * 1024
     package var unsentSeconds = 30
-    /// A request that does not arrive completely.
+    /// Requests that have not arrived completely, of all connections together, and how long each may take.
+    package var unfinishedBytes = 64 * 1024 * 1024
     package var requestSeconds = 30
 
     package init() {}

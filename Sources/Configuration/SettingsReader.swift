@@ -308,17 +308,12 @@ struct SettingsReader {
         if sides.contains(where: { $1.failed.contains($0.key) }) { return }
         // The defaults fit together, so one of the two is in the file.
         let line = sides.compactMap { $1.lines[$0.key] }.max() ?? 1
-        let times = relation.factor == 1 ? "" : "\(relation.factor) times "
         report(
             line,
-            "[\(large.section)] \(large.key) = \(amount(large)) is too small for"
-                + " [\(small.section)] \(small.key) = \(amount(small)); allowed: at least"
-                + " \(times)\(small.key), since \(relation.because)"
+            "[\(large.section)] \(large.key) = \(large.text(settings)) is too small for"
+                + " [\(small.section)] \(small.key) = \(small.text(settings)); allowed: at least"
+                + " \(relation.times)\(small.key), since \(relation.because)"
         )
-    }
-
-    private func amount(_ amount: SettingsRelation.Amount) -> String {
-        ValueForm<Int64>.size(0...(.max)).write(amount.bytes(settings))
     }
 
     // MARK: Reports

@@ -163,6 +163,12 @@ package enum SettingsTable {
                 .reload
             ),
             SettingsKey("unsent_timeout", \.limits.unsentSeconds, .duration(1...600), .reload),
+            SettingsKey(
+                "unfinished_bytes",
+                \.limits.unfinishedBytes,
+                .size((64 << 10)...(16 << 30)),
+                .reload
+            ),
             SettingsKey("request_timeout", \.limits.requestSeconds, .duration(1...600), .reload),
         ]
     )

@@ -199,6 +199,14 @@ extension Problem {
         "No message came while this request waited; ask again."
     )
 
+    /// A request that has not arrived completely gives way to others.
+    static let tooSlow = Problem(
+        .unavailable,
+        "too_many_uploads",
+        "Too much is being sent at the moment, and this request has been on its way longest; send it again later.",
+        retryAfterSeconds: 5
+    )
+
     /// A bound on waiting requests is reached.
     static let busy = Problem(
         .unavailable,

@@ -11,6 +11,8 @@ struct Assembly {
     let begunAt: Int
     private(set) var stage = Stage.params
     private(set) var bodyDropped = false
+    /// Answered before it was complete: the rest is passed over, and nothing of it is kept.
+    private(set) var isAnswered = false
     private(set) var paramsOversized = false
 
     private var pairs = PairCheck()
@@ -19,6 +21,9 @@ struct Assembly {
     private var records: [UInt8]
     private var lastHeader = 0
     private var bodyStart = 0
+
+    /// The memory that it takes.
+    var storedBytes: Int { records.capacity }
 
     /// Whether PARAMS may end here.
     var pairsAreWhole: Bool { pairs.isWhole }
@@ -49,8 +54,28 @@ struct Assembly {
         bodyStart = records.count
     }
 
+    /// Lends the request as if its body were empty, and does with the body what is said.
+    mutating func judge(_ judge: (FramedRequest) -> BodyVerdict) {
+        guard !isRefused else { return }
+        var verdict = BodyVerdict.keep
+        endBody { verdict = judge($0) }
+        records.removeLast(RecordHeader.byteCount)
+        lastHeader = bodyStart - RecordHeader.byteCount
+        switch verdict {
+        case .keep: break
+        case .drop: bodyDropped = true
+        case .answered: passOver()
+        }
+    }
+
+    /// It has its answer.
+    mutating func passOver() {
+        isAnswered = true
+        records = []
+    }
+
     mutating func takeBody(_ bytes: UnsafeRawBufferPointer, limits: FramingLimits) {
-        guard !isRefused, !bodyDropped else { return }
+        guard !isRefused, !bodyDropped, !isAnswered else { return }
         bodyBytes += bytes.count
         if bodyBytes > limits.bodyBytes {
             bodyDropped = true

@@ -50,6 +50,16 @@ package enum FramingEvent {
     case violation(FramingViolation)
 }
 
+/// What becomes of a body that has not come yet, said when the variables have.
+package enum BodyVerdict: Sendable {
+    /// It is collected.
+    case keep
+    /// Nobody looks at it: the request comes without it, as if it had been too large.
+    case drop
+    /// The request is answered already; what comes of it is passed over.
+    case answered
+}
+
 /// A whole, valid request: the records of one id, in order, with nothing between them.
 @safe package struct FramedRequest {
     package let id: RequestID
@@ -58,7 +68,7 @@ package enum FramingEvent {
     package let bodyDropped: Bool
     /// The length of the body in `records`.
     package let bodyBytes: Int
-    /// From BEGIN_REQUEST to the empty STDIN. Valid during the callback only.
+    /// From BEGIN_REQUEST to an empty STDIN. Valid during the callback only.
     package let records: UnsafeRawBufferPointer
 }
 
@@ -83,6 +93,14 @@ package struct FramingViolation: Error, Equatable, CustomStringConvertible {
     package let found: Int
     /// Where the record begins, in bytes since the assembler was made.
     package let offset: Int
+
+    /// It begins with a letter, as the methods of HTTP do.
+    package var isHTTP: Bool {
+        expected == .version && offset == 0 && (0x41...0x5A).contains(found)
+    }
+
+    /// It begins as a TLS handshake does.
+    package var isTLS: Bool { expected == .version && offset == 0 && found == 0x16 }
 
     package var description: String {
         "expected \(expected.rawValue), found \(found) in the record at byte \(offset)"

@@ -66,9 +66,31 @@ package struct RequestAssembler {
 
     var isBetweenRecords: Bool { record == nil && headerBytes == 0 }
 
+    /// The memory that unfinished requests take.
+    package var storedBytes: Int {
+        assemblies.reduce(gathered.capacity) { $0 + $1.storedBytes }
+    }
+
+    /// Whether the rest of a request that is answered already is still to come.
+    package var isPassingOver: Bool { assemblies.contains { $0.isAnswered } }
+
+    /// Gives up what is unfinished; returns the requests, which are to be answered now.
+    package mutating func giveUp() -> [(id: RequestID, keepConnection: Bool)] {
+        var given: [(id: RequestID, keepConnection: Bool)] = []
+        for index in assemblies.indices where !assemblies[index].isAnswered {
+            given.append((assemblies[index].id, assemblies[index].keepConnection))
+            assemblies[index].passOver()
+        }
+        return given
+    }
+
     /// Takes in what was received, and calls `body` for everything that is complete with it.
+    ///
+    /// `judge` is lent each request that comes in pieces when its variables have come and its body has not, and says
+    /// what becomes of that.
     package mutating func receive(
         _ input: UnsafeRawBufferPointer,
+        judge: (FramedRequest) -> BodyVerdict = { _ in .keep },
         each body: (FramingEvent) -> Void
     ) {
         var at = 0
@@ -80,7 +102,7 @@ package struct RequestAssembler {
                 lastFinished = request.id
                 body(.request(request))
             } else {
-                taken = unsafe step(rest, body)
+                taken = unsafe step(rest, judge, body)
             }
             position += taken
             at += taken
@@ -90,9 +112,10 @@ package struct RequestAssembler {
     /// Takes in one part of one record: some of its header, content or padding. Returns how many bytes.
     private mutating func step(
         _ rest: UnsafeRawBufferPointer,
+        _ judge: (FramedRequest) -> BodyVerdict,
         _ body: (FramingEvent) -> Void
     ) -> Int {
-        guard var record else { return unsafe takeHeader(rest, body) }
+        guard var record else { return unsafe takeHeader(rest, judge, body) }
         let taken: Int
         if record.contentLeft > 0 {
             taken = min(record.contentLeft, rest.count)
@@ -102,12 +125,13 @@ package struct RequestAssembler {
             taken = min(record.paddingLeft, rest.count)
             record.paddingLeft -= taken
         }
-        proceed(with: record, body)
+        proceed(with: record, judge, body)
         return taken
     }
 
     private mutating func takeHeader(
         _ rest: UnsafeRawBufferPointer,
+        _ judge: (FramedRequest) -> BodyVerdict,
         _ body: (FramingEvent) -> Void
     ) -> Int {
         if headerBytes == 0 { recordOffset = position }
@@ -127,21 +151,25 @@ package struct RequestAssembler {
                 contentLeft: header.contentLength,
                 paddingLeft: header.paddingLength
             )
-            proceed(with: opened, body)
+            proceed(with: opened, judge, body)
         } catch {
             fail(error, body)
         }
         return taken
     }
 
-    private mutating func proceed(with record: OpenRecord, _ body: (FramingEvent) -> Void) {
+    private mutating func proceed(
+        with record: OpenRecord,
+        _ judge: (FramedRequest) -> BodyVerdict,
+        _ body: (FramingEvent) -> Void
+    ) {
         guard record.contentLeft == 0, record.paddingLeft == 0 else {
             self.record = record
             return
         }
         self.record = nil
         do {
-            try finish(record, body)
+            try finish(record, judge, body)
         } catch {
             fail(error, body)
         }
@@ -164,7 +192,11 @@ package struct RequestAssembler {
             guard header.type != Record.beginRequest else { throw violation(.beginID, 0) }
             return header.type == Record.getValues ? .getValues : .unknownManagement
         }
-        let index = assemblies.firstIndex { $0.id == id }
+        var index = assemblies.firstIndex { $0.id == id }
+        // Of a request that is answered, the rest of the body may come, and in its place the next request of this id.
+        if let found = index, assemblies[found].isAnswered, header.type != Record.stdin {
+            index = nil
+        }
         switch header.type {
         case Record.beginRequest:
             guard index == nil else { throw violation(.unusedID, Int(id.value)) }
@@ -217,6 +249,7 @@ package struct RequestAssembler {
     /// The record is complete, with its padding.
     private mutating func finish(
         _ record: OpenRecord,
+        _ judge: (FramedRequest) -> BodyVerdict,
         _ body: (FramingEvent) -> Void
     ) throws(FramingViolation) {
         switch record.destination {
@@ -242,6 +275,7 @@ package struct RequestAssembler {
             guard record.header.contentLength == 0 else { return }
             guard assemblies[index].pairsAreWhole else { throw violation(.paramsLengths, 0) }
             assemblies[index].endParams()
+            assemblies[index].judge(judge)
         case .stdin(let index):
             guard record.header.contentLength == 0 else { return }
             complete(assemblies.remove(at: index), body)
@@ -259,6 +293,8 @@ package struct RequestAssembler {
         let role = UInt16(content[0]) << 8 | UInt16(content[1])
         let keepConnection = content[2] & Record.keepConnectionFlag != 0
         if lastFinished == id { lastFinished = nil }
+        // Only one that is answered can be left of it.
+        assemblies.removeAll { $0.id == id }
         let refusal: Record.ProtocolStatus
         if role != Record.responderRole {
             refusal = .unknownRole
@@ -284,6 +320,7 @@ package struct RequestAssembler {
             return body(.abort(id))
         }
         let aborted = assemblies.remove(at: index)
+        if aborted.isAnswered { return }
         body(
             .refuse(
                 id,
@@ -297,6 +334,7 @@ package struct RequestAssembler {
         var assembly = assembly
         let (id, keep) = (assembly.id, assembly.keepConnection)
         lastFinished = id
+        if assembly.isAnswered { return }
         if assembly.paramsOversized {
             body(.oversizedParams(id, keepConnection: keep))
         } else if !assembly.pairsAreReadable {

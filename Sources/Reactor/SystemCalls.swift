@@ -73,6 +73,12 @@ package enum SystemCalls {
         return look.revents & Int16(POLLHUP | POLLERR) != 0
     }
 
+    /// Whether there is something to read, or the end of it.
+    package static func hasInput(_ descriptor: Int32) -> Bool {
+        var look = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&look, 1, 0) > 0
+    }
+
     /// Whether the peer has closed its sending side, or all of it.
     package static func hasEnded(_ descriptor: Int32) -> Bool {
         let readEnd: Int16 = 0x2000  // POLLRDHUP, which Glibc hides

@@ -30,6 +30,10 @@ struct Connection {
         static let peerEnded = Flags(rawValue: 64)
         /// In the list of those with unread input.
         static let readAgain = Flags(rawValue: 32)
+        /// Something was asked on it since idle ones were looked for (`closeIdle`).
+        static let used = Flags(rawValue: 256)
+        /// A request was answered before all of it had come; the rest is awaited before the connection is closed.
+        static let passingOver = Flags(rawValue: 512)
         /// A client of the bus socket; the rest of what is known of it is in `busPeers`.
         static let busSocket = Flags(rawValue: 128)
     }
@@ -40,6 +44,8 @@ struct Connection {
         /// Where the oldest incomplete request begins, and the monotonic milliseconds when that was seen first.
         var incompleteAt: Int?
         var incompleteSince: Int64 = 0
+        /// What this counts for in the bytes of all unfinished requests.
+        var chargedBytes = 0
         /// What the peer has not taken yet.
         var unsent = Unsent.Queue()
         /// Monotonic milliseconds of the last byte that went out.
@@ -57,8 +63,15 @@ struct Connection {
         }
 
         var isEmpty: Bool { assembler == nil && unsent.isEmpty && queued.isEmpty }
+
+        /// The memory of requests that are not complete, or wait for their turn.
+        var storedBytes: Int {
+            queued.reduce(assembler?.storedBytes ?? 0) { $0 + $1.records.count }
+        }
     }
 
     var isOpen: Bool { flags.contains(.open) && !flags.contains(.dropped) }
-    var isIdle: Bool { firstHeld < 0 && pending == 0 && (extra?.isEmpty ?? true) }
+    var isIdle: Bool {
+        firstHeld < 0 && pending == 0 && (extra?.isEmpty ?? true) && !flags.contains(.passingOver)
+    }
 }

@@ -85,7 +85,10 @@ extension Ending {
 enum Bound: Int, CaseIterable {
     /// Newcomers had to wait in the backlog.
     case connections
-    /// The process or the system has no descriptor left: a connection was closed as soon as it was accepted.
+    /// A kept connection on which nothing went on was closed for a newcomer.
+    case idleConnections
+    /// The process or the system had no descriptor left, and nobody gave way: a connection was closed as soon as it was
+    /// accepted.
     case descriptors
     /// The oldest hold was ended for a newer one, or a poll was answered 503.
     case heldRequests
@@ -106,12 +109,15 @@ enum Bound: Int, CaseIterable {
     case unsentTime
     /// A peer that did not finish its request was dropped.
     case requestTime
+    /// A request that had not arrived completely was answered 503 for want of memory or of connections.
+    case unfinishedBytes
     /// A peer that sent too many requests of one id at once was dropped.
     case queuedRequests
 
     var label: String {
         switch self {
         case .connections: "connections"
+        case .idleConnections: "idle_connections"
         case .descriptors: "descriptors"
         case .heldRequests: "held_requests"
         case .heldPerSubscriber: "held_per_subscriber"
@@ -124,6 +130,7 @@ enum Bound: Int, CaseIterable {
         case .unsentTotal: "unsent_bytes_total"
         case .unsentTime: "unsent_time"
         case .requestTime: "request_time"
+        case .unfinishedBytes: "unfinished_bytes"
         case .queuedRequests: "queued_requests"
         }
     }

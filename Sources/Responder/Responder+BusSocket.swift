@@ -28,7 +28,7 @@ extension Responder {
                 }
                 return
             }
-            guard busPeers.count < settings.limits.busClients,
+            guard busPeers.count < busClientLimit,
                 let credentials = SystemCalls.credentials(of: descriptor)
             else {
                 metrics[.busClients] += 1
@@ -128,7 +128,7 @@ extension Responder {
             }
             if tail != nil { makeRoom(for: Poll.Origin()) }
             guard connections[Int(descriptor)].isOpen else { return }
-            guard tail != nil, held.count + replays.count < settings.limits.heldRequests else {
+            guard tail != nil, held.count + replays.count < heldLimit else {
                 if tail != nil { metrics[.heldRequests] += 1 }
                 let line = tail == nil ? command.unavailable() : command.busy()
                 return reply(descriptor, peer.place(), line)

@@ -15,8 +15,9 @@ extension Responder {
     func acceptConnections() -> Bool {
         // A bounded share: what is to be delivered must not wait for a crowd of newcomers.
         for _ in 0..<256 {
-            guard webConnections < connectionLimit || isStopping else {
+            guard webConnections < connectionLimit || isStopping || makePlace() else {
                 metrics[.connections] += 1
+                newcomersWait = true
                 pauseAccepting()
                 return true
             }
@@ -29,20 +30,18 @@ extension Responder {
             guard descriptor >= 0 else {
                 if errno == ECONNABORTED { continue }
                 if errno == EAGAIN || errno == EWOULDBLOCK { return true }
-                // Those who are done with would be closed at the end of the turn.
-                if errno == EMFILE, !dropped.isEmpty {
-                    closeDropped()
-                    continue
-                }
-                refuseForWantOfDescriptors(isProcessLimit: errno == EMFILE || errno == ENFILE)
+                let isProcessLimit = errno == EMFILE || errno == ENFILE
+                if isProcessLimit, makePlace(ofHolds: true) { continue }
+                refuseForWantOfDescriptors(isProcessLimit: isProcessLimit)
                 return true
             }
             metrics.accepted += 1
             while connections.count <= Int(descriptor) { connections.append(Connection()) }
-            connections[Int(descriptor)].flags = .open
+            connections[Int(descriptor)].flags = [.open, .used]
             openConnections += 1
             // The request is usually there already: a short one is answered without epoll ever knowing.
             read(descriptor, toTheEnd: false)
+            mayHaveIdle = mayHaveIdle || connections[Int(descriptor)].isIdle
             watch(descriptor)
         }
         return false
@@ -66,7 +65,7 @@ extension Responder {
         if spare < 0 { spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) }
         do {
             try epoll.add(listener.descriptor, [.read, .exclusive])
-            isAccepting = true
+            (isAccepting, newcomersWait) = (true, false)
         } catch {
             logger.error("\(error)")
         }
@@ -168,19 +167,37 @@ extension Responder {
         let extra = connections[Int(descriptor)].extra
         var assembler = extra?.assembler ?? RequestAssembler(limits: framing)
         extra?.assembler = nil
-        unsafe assembler.receive(bytes) { event in
-            guard connections[Int(descriptor)].isOpen else { return }
-            handle(event, descriptor)
-        }
-        guard connections[Int(descriptor)].isOpen, let place = assembler.oldestUnfinished else {
+        framed = descriptor
+        unsafe assembler.receive(
+            bytes,
+            judge: { head in
+                guard connections[Int(descriptor)].isOpen else { return .answered }
+                return judge(head, descriptor)
+            },
+            each: { event in
+                guard connections[Int(descriptor)].isOpen else { return }
+                handle(event, descriptor)
+            }
+        )
+        framed = -1
+        guard connections[Int(descriptor)].isOpen else { return }
+        if let place = assembler.oldestUnfinished {
+            let keeper = makeExtra(descriptor)
+            if keeper.incompleteAt != place {
+                (keeper.incompleteAt, keeper.incompleteSince) = (place, now)
+            }
+            keeper.assembler = assembler
+        } else {
             connections[Int(descriptor)].extra?.incompleteAt = nil
-            return
         }
-        let keeper = makeExtra(descriptor)
-        if keeper.incompleteAt != place {
-            (keeper.incompleteAt, keeper.incompleteSince) = (place, now)
+        charge(descriptor)
+        if connections[Int(descriptor)].flags.contains(.passingOver), !assembler.isPassingOver {
+            connections[Int(descriptor)].flags.remove(.passingOver)
+            dropIfDone(descriptor)
+        } else if isCrowded {
+            dropIfDone(descriptor)
         }
-        keeper.assembler = assembler
+        boundUnfinished()
     }
 
     /// Acts on whole requests that were put aside, without touching what is being received.
@@ -223,6 +240,8 @@ extension Responder {
         endHolds(of: descriptor, .closed)
         endReplays(of: descriptor, .closed)
         connections[Int(descriptor)].extra?.assembler = nil
+        charge(descriptor)
+        connections[Int(descriptor)].flags.remove(.passingOver)
         connections[Int(descriptor)].flags.formUnion([.closesWhenIdle, .peerEnded])
         dropIfDone(descriptor)
     }
@@ -237,16 +256,26 @@ extension Responder {
         endHolds(of: descriptor, ending)
         endReplays(of: descriptor, ending)
         busPeers[descriptor] = nil
+        if let extra = connections[Int(descriptor)].extra {
+            extra.assembler = nil
+            extra.queued = []
+            charge(descriptor)
+        }
         dropped.append(descriptor)
     }
 
-    /// Closes a connection whose last answer went out, if the web server wanted it closed then.
+    /// Closes a connection whose last answer went out, if the web server wanted it closed then, or its place is needed.
     func dropIfDone(_ descriptor: Int32) {
         let connection = connections[Int(descriptor)]
-        if connection.isOpen, connection.flags.contains(.closesWhenIdle), connection.isIdle,
-            busPeers[descriptor]?.isIdle ?? true, !isReplaying(descriptor)
-        {
+        guard connection.isOpen, connection.isIdle, busPeers[descriptor]?.isIdle ?? true,
+            !isReplaying(descriptor)
+        else { return }
+        if connection.flags.contains(.closesWhenIdle) {
             drop(descriptor, .closed)
+        } else if isCrowded, descriptor != framed, !connection.flags.contains(.busSocket) {
+            closeKept(descriptor)
+        } else {
+            mayHaveIdle = true
         }
     }
 
@@ -291,5 +320,6 @@ extension Responder {
         }
         expirePending()
         noteClosedForMemory()
+        if newcomersWait { lookForPlaces() }
     }
 }

@@ -309,6 +309,7 @@ extension Responder {
         )
         guard let before = tail else {
             tail = after
+            acceptAgainAt = 0
             return
         }
         // Those who wait stand at the end of the log as it was.

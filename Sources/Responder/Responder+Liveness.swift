@@ -262,14 +262,15 @@ extension Responder {
                 else { break }
             }
         }
-        while held.count + replays.count >= settings.limits.heldRequests {
+        while held.count + replays.count >= heldLimit {
             metrics[.heldRequests] += 1
             guard sendAway(arrivals.all.oldest(of: Everybody()), or: replays.oldest) else { break }
         }
     }
 
     /// - Returns: false if there was nobody to send away.
-    private func sendAway(
+    @discardableResult
+    func sendAway(
         _ slot: HeldTable.Slot?,
         or replay: @autoclosure () -> Replay?
     ) -> Bool {

@@ -23,7 +23,7 @@ extension Responder {
         guard let tail else { return answer(requester, poll.subscription.unavailable()) }
         // Who was told that his message is committed, by whatever process, finds it at this one too.
         if !isCurrent, !isFinal, let committed = log.committedHead, committed > tail.head {
-            guard pending.count < settings.limits.heldRequests else {
+            guard pending.count < heldLimit else {
                 metrics[.heldRequests] += 1
                 return answer(requester, poll.subscription.busy())
             }
@@ -93,7 +93,7 @@ extension Responder {
         _ start: HistoryStart,
         _ question: Pending.Question
     ) {
-        guard let tail, pending.count < settings.limits.heldRequests else {
+        guard let tail, pending.count < heldLimit else {
             metrics[.heldRequests] += 1
             return answer(requester, poll.subscription.busy())
         }
@@ -175,7 +175,7 @@ extension Responder {
         makeRoom(for: poll.origin)
         // It was given up meanwhile, for what was ended was on it, too.
         guard connections[Int(requester.connection)].isOpen else { return }
-        guard held.count + replays.count < settings.limits.heldRequests else {
+        guard held.count + replays.count < heldLimit else {
             metrics[.heldRequests] += 1
             return answer(requester, poll.subscription.busy())
         }
@@ -203,7 +203,7 @@ extension Responder {
         let wait = HoldBudget.waitMilliseconds(
             asked: poll.waitMilliseconds,
             held: held.count,
-            limit: settings.limits.heldRequests
+            limit: heldLimit
         )
         deadlines.add(slot, deadline: now + Int64(wait))
         if kind == .probedPoll { probeLater(slot, isFirst: true) }

@@ -37,16 +37,36 @@ extension Responder {
             )
             answer(requester, interface.headersTooLarge())
         case .violation(let violation):
-            logger.warning(
-                "connection closed: its records break FastCGI 1.0",
-                metadata: ["what": "\(violation)"]
-            )
+            tell(of: violation)
+            if violation.isHTTP { send(descriptor, Self.wordToHTTP) }
             drop(descriptor, .closed)
         }
     }
 
+    /// Whoever may connect could fill the log with this; a line in ten seconds is enough.
+    private func tell(of violation: FramingViolation) {
+        violations += 1
+        guard now >= violationNoteAt else { return }
+        violationNoteAt = now + 10_000
+        let what: Logger.Message =
+            violation.isHTTP || violation.isTLS
+            ? """
+            connection closed: it spoke HTTP or TLS to the FastCGI socket; the web server must be told to speak FastCGI, \
+            as by fastcgi_pass (nginx), not proxy_pass
+            """ : "connection closed: its records break FastCGI 1.0"
+        logger.warning(what, metadata: ["what": "\(violation)", "so_far": "\(violations)"])
+    }
+
+    /// For whoever looks at the answer that a proxy_pass got.
+    private static let wordToHTTP = Array(
+        """
+        HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+        This socket speaks FastCGI, not HTTP: use fastcgi_pass or its like in the web server.\n
+        """.utf8
+    )
+
     /// Whether a request of this id is held, or waits for the log.
-    private func isInUse(_ id: RequestID, _ descriptor: Int32) -> Bool {
+    func isInUse(_ id: RequestID, _ descriptor: Int32) -> Bool {
         pendingTicket(descriptor, id) != nil
             || held.slots(from: connections[Int(descriptor)].firstHeld)
                 .contains { held[$0].requestID == id }
@@ -54,13 +74,50 @@ extension Responder {
 
     /// Decodes a whole request and acts on it.
     func begin(_ framed: FramedRequest, _ descriptor: Int32, bodyDropped: Bool) {
-        guard !waitForTurn(framed, descriptor, bodyDropped: bodyDropped) else { return }
-        connections[Int(descriptor)].requests &+= 1
-        endOlderHolds(descriptor, newer: framed.id)
-        guard connections[Int(descriptor)].isOpen else { return }
-        metrics.requests += 1
-        var request = CGIRequest()
+        guard !waitForTurn(framed, descriptor, bodyDropped: bodyDropped),
+            let requester = requester(of: framed, descriptor),
+            var request = decode(framed, descriptor)
+        else { return }
         request.bodyDropped = bodyDropped
+        act(on: interface.intent(of: request, random: jitter.next()), requester)
+    }
+
+    /// A request's variables have come, and its body has not: refuses it at once if they are reason enough.
+    func judge(_ head: FramedRequest, _ descriptor: Int32) -> BodyVerdict {
+        // What comes behind another request of its id is looked at in its turn.
+        guard !isInUse(head.id, descriptor),
+            connections[Int(descriptor)].extra?.queued.isEmpty ?? true
+        else { return .keep }
+        guard var request = decode(head, descriptor) else { return .answered }
+        request.awaitsBody = true
+        switch interface.verdict(onHead: request) {
+        case .keep: return .keep
+        case .drop: return .drop
+        case .refuse(let refusal):
+            guard let requester = requester(of: head, descriptor) else { return .answered }
+            connections[Int(descriptor)].flags.insert(.passingOver)
+            answer(requester, refusal)
+            return .answered
+        }
+    }
+
+    /// Whom the answer to a request that begins goes to; nil if its connection had to be given up.
+    private func requester(of framed: FramedRequest, _ descriptor: Int32) -> Requester? {
+        connections[Int(descriptor)].requests &+= 1
+        connections[Int(descriptor)].flags.insert(.used)
+        endOlderHolds(descriptor, newer: framed.id)
+        guard connections[Int(descriptor)].isOpen else { return nil }
+        metrics.requests += 1
+        return Requester(
+            connection: descriptor,
+            id: framed.id,
+            keepConnection: framed.keepConnection,
+            ordinal: connections[Int(descriptor)].requests
+        )
+    }
+
+    private func decode(_ framed: FramedRequest, _ descriptor: Int32) -> CGIRequest? {
+        var request = CGIRequest()
         let decoded = codec.decode(framed) { decoded in
             unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
             request.body = decoded.readBody()
@@ -69,15 +126,9 @@ extension Responder {
         guard decoded != nil else {
             logger.warning("connection closed: libfcgi refused a request")
             drop(descriptor, .closed)
-            return
+            return nil
         }
-        let requester = Requester(
-            connection: descriptor,
-            id: framed.id,
-            keepConnection: framed.keepConnection,
-            ordinal: connections[Int(descriptor)].requests
-        )
-        act(on: interface.intent(of: request, random: jitter.next()), requester)
+        return request
     }
 
     /// A request with the id of one that still waits for the log comes after it.
@@ -94,8 +145,9 @@ extension Responder {
         guard isQueueing || pendingTicket(descriptor, framed.id) != nil else { return false }
         let extra = makeExtra(descriptor)
         let size = unsafe framed.records.count
-        let queuedBytes = extra.queued.reduce(size) { $0 + $1.records.count }
-        guard extra.queued.count < 16, queuedBytes <= settings.limits.unsentBytes else {
+        guard extra.queued.count < 16,
+            unfinishedBytes + size <= settings.limits.unfinishedBytes
+        else {
             metrics[.queuedRequests] += 1
             drop(descriptor, .closed)
             return true
@@ -108,6 +160,7 @@ extension Responder {
                 bodyDropped: bodyDropped
             )
         )
+        charge(descriptor)
         return true
     }
 
@@ -123,6 +176,7 @@ extension Responder {
                 pendingTicket(descriptor, next.id) == nil
             {
                 extra.queued.removeFirst()
+                charge(descriptor)
                 frameAside(descriptor, next)
             }
             takingUp = -1
@@ -163,6 +217,7 @@ extension Responder {
         if let extra = connections[Int(descriptor)].extra {
             // Only those that wait behind this id's own; they are not begun.
             extra.queued.removeAll { $0.id == id }
+            charge(descriptor)
         }
         guard let ticket = pendingTicket(descriptor, id), let requester = take(ticket)?.requester
         else { return }
@@ -207,6 +262,7 @@ extension Responder {
         case .ready(let shape): answer(requester, readiness(shape))
         case .metrics(let shape): survey(requester, .metrics(shape))
         case .status(let shape): survey(requester, .status(shape))
+        case .awaitBody: preconditionFailure("the body is there")
         case .statusStream(let request):
             if let head = request.headOnly { return answer(requester, head) }
             serve(request, requester)

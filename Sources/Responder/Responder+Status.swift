@@ -43,8 +43,8 @@ extension Responder {
 
     /// What some of the figures may come to: in this process, but for the log, which is everybody's.
     private var limits: String {
-        "{\"held\":\(settings.limits.heldRequests),\"connections\":\(connectionLimit)"
-            + ",\"bus_clients\":\(settings.limits.busClients),\"channels\":\(settings.limits.channels)"
+        "{\"held\":\(heldLimit),\"connections\":\(connectionLimit)"
+            + ",\"bus_clients\":\(busClientLimit),\"channels\":\(settings.limits.channels)"
             + ",\"log_bytes\":\(settings.bus.maxBytes)}"
     }
 
@@ -147,6 +147,12 @@ extension Responder {
             "unsent_bytes",
             unsent.bytes
         )
+        gauge(
+            "unfinished_bytes",
+            "Memory of requests that have not arrived completely.",
+            "unfinished_bytes",
+            unfinishedBytes
+        )
         counter("requests", "Requests decoded.", "requests", metrics.requests)
         counter("holds", "Requests that were held.", "holds", metrics.holds)
         counter(
@@ -225,6 +231,12 @@ extension Responder {
         counter("checkpoints", "Checkpoints of the log.", nil, log.checkpoints)
         counter("log_full", "Commits that met a full disk or log.", "log.full", log.diskFull)
         counter("history_reads", "Polls that the disk answered.", nil, log.historyReads)
+        counter(
+            "log_lines_lost",
+            "Lines for standard error that could not be written.",
+            "lines_lost",
+            linesLost()
+        )
         counter("refused_requests", "Requests libfcgi refused.", nil, codec.refusals)
         figures += latencyFigures
         return figures

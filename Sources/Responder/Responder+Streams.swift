@@ -26,7 +26,7 @@ extension Responder {
         makeRoom(for: request.origin)
         // It was given up meanwhile, for what was ended was on it, too.
         guard connections[Int(requester.connection)].isOpen else { return }
-        guard held.count + replays.count < settings.limits.heldRequests else {
+        guard held.count + replays.count < heldLimit else {
             metrics[.heldRequests] += 1
             return answer(requester, request.notNow(.limit, retryAfterSeconds: retry))
         }

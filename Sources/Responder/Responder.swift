@@ -29,15 +29,24 @@ package import Reactor
     private let signals: SignalDescriptor
     let mailbox: Mailbox<News>
     private let reload: () -> Settings?
+    /// Lines of the log of events that could not be written.
+    let linesLost: () -> Int
 
     // Connections
     var connections: ContiguousArray<Connection> = []
     var openConnections = 0
-    /// Whether epoll watches the listening socket, and when it may again at the earliest.
-    var isAccepting = true
-    var acceptAgainAt: Int64 = 0
+    /// Whether epoll watches the listening socket, and when it may again at the earliest. Not before the log is open:
+    /// who comes until then waits in the backlog instead of being answered 503. A log that takes long is said to.
+    var isAccepting = false
+    var acceptAgainAt: Int64
+    /// Newcomers wait for a place, which is looked for now and then.
+    var newcomersWait = false
     /// As in the ini file, but never all descriptors there are: the log needs some too.
     let connectionLimit: Int
+    let busClientLimit: Int
+    /// Where the last look for a kept connection to close ended, and whether there may be one.
+    var idleHand = 0
+    var mayHaveIdle = false
     /// Descriptors given up in this turn.
     var dropped: [Int32] = []
     /// Connections whose input was not read to its end in this turn.
@@ -45,8 +54,12 @@ package import Reactor
     /// Connections whose next queued request may begin, and the one whose requests are being taken up.
     var turnsDue: [Int32] = []
     var takingUp: Int32 = -1
+    /// The one whose bytes are being acted on: there may be more of them.
+    var framed: Int32 = -1
     /// Connections that have something incomplete, looked at by the housekeeping.
     var unfinished: Set<Int32> = []
+    /// Memory of all requests that have not come completely, or wait for their turn.
+    var unfinishedBytes = 0
     /// What all peers together have not taken yet; those closed for it since that was said last, and when it may be said again.
     var unsent = Unsent()
     var closedForMemory = 0
@@ -143,6 +156,9 @@ package import Reactor
     /// A web server's mistake shows in each of its requests; one line a minute is enough.
     var notesResumeAt: Int64 = 0
     var waitingNoteAt: Int64 = 0
+    /// Connections closed for what was sent on them, and when the log tells of the next at the earliest.
+    var violations = 0
+    var violationNoteAt: Int64 = 0
     var metrics = Metrics()
     let startedAt: Int64
     /// Monotonic milliseconds, read once a turn.
@@ -164,23 +180,28 @@ package import Reactor
     /// Opens the socket and starts the log; `run` does the rest.
     ///
     /// `signals` delivers SIGTERM, SIGINT and SIGHUP; `reload` reads the ini file anew at SIGHUP, or says
-    /// in the log why it can't and returns nil.
+    /// in the log why it can't and returns nil; `linesLost` counts what could not be logged.
     package init(
         settings: Settings,
         role: Role = .service,
         descriptorLimit: Int,
         logger: Logger,
         signals: SignalDescriptor,
+        linesLost: @escaping () -> Int = { 0 },
         reload: @escaping () -> Settings?
     ) throws {
         self.settings = settings
         presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
+        self.linesLost = linesLost
         self.logger = logger
         self.signals = signals
         self.reload = reload
         // The clients of the bus have theirs, but never take most of a small number.
-        let others = 64 + min(settings.limits.busClients, descriptorLimit / 4)
-        connectionLimit = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - others))
+        busClientLimit = min(settings.limits.busClients, max(4, descriptorLimit / 4))
+        connectionLimit = min(
+            settings.fastcgi.maxConnections,
+            max(16, descriptorLimit - 64 - busClientLimit)
+        )
         interface = HTTPInterface(settings: settings)
         busInterface = Self.busInterface(settings, logger)
         switch role {
@@ -200,6 +221,7 @@ package import Reactor
         self.mailbox = mailbox
         now = MonotonicClock.milliseconds()
         startedAt = now
+        acceptAgainAt = now + Self.openingMilliseconds
         deadlines = DeadlineWheel(now: now)
         probes = DeadlineWheel(now: now)
         spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
@@ -213,11 +235,14 @@ package import Reactor
         )
         try epoll.add(mailbox.descriptor, .read)
         try epoll.add(signals.number, .read)
-        if listener.isOpen {
-            try epoll.add(listener.descriptor, [.read, .exclusive])
-        } else {
-            isAccepting = false
-        }
+    }
+
+    /// Web servers wait so long for the log to be opened; then they are told that it is not.
+    private static let openingMilliseconds: Int64 = 5000
+
+    /// Requests held at a time: never on all connections, so that whoever publishes or asks for `-/live` finds one.
+    var heldLimit: Int {
+        min(settings.limits.heldRequests, max(1, connectionLimit * 10 / 11))
     }
 
     deinit {
@@ -272,7 +297,7 @@ package import Reactor
 
     private func dispatch(_ readiness: Readiness) {
         switch readiness.descriptor {
-        case listener.descriptor: acceptConnections()
+        case listener.descriptor where isAccepting: acceptConnections()
         case mailbox.descriptor: for news in mailbox.takeAll() { receive(news) }
         case busListener?.descriptor: acceptBusPeers()
         case siblings?.descriptor: readSiblings()
@@ -406,8 +431,10 @@ struct Jitter {
 }
 
 /// The log could not be opened when the process started; the sentence was logged before.
-struct LogUnavailable: Error, CustomStringConvertible {
-    var description: String { "not started: the log cannot be used (see [bus] in the ini file)" }
+package struct LogUnavailable: Error, CustomStringConvertible {
+    package var description: String {
+        "not started: the log cannot be used (see [bus] in the ini file)"
+    }
 }
 
 /// What other threads have to say.

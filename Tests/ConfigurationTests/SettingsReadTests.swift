@@ -15,7 +15,7 @@ struct SettingsReadTests {
             mode = 600
             group = www-data
             base = /
-            max_connections = 1
+            max_connections = 1000000
             stop_timeout = 5m
             [bus]
             directory = /srv/my bus
@@ -53,7 +53,7 @@ struct SettingsReadTests {
         expected.fastcgi.mode = 0o600
         expected.fastcgi.group = "www-data"
         expected.fastcgi.base = "/"
-        expected.fastcgi.maxConnections = 1
+        expected.fastcgi.maxConnections = 1_000_000
         expected.fastcgi.stopSeconds = 300
         expected.bus.directory = "/srv/my bus"
         expected.bus.durability = .power
@@ -127,7 +127,8 @@ struct SettingsReadTests {
                 "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes, batch_bytes, batch_messages,"
                     + " request_variable_bytes, channels_per_request, answer_messages,"
                     + " answer_bytes, held_requests, held_per_subscriber, held_per_address, bus_clients, channels, publish_queue_messages,"
-                    + " publish_queue_bytes, unsent_bytes, unsent_bytes_total, unsent_timeout and request_timeout",
+                    + " publish_queue_bytes, unsent_bytes, unsent_bytes_total, unsent_timeout, unfinished_bytes and"
+                    + " request_timeout",
                 "f:17: section [fastcgi] was already in line 2; write its keys in one place",
                 "f:18: base = /x does not begin and end with '/'; allowed: a path that begins and"
                     + " ends with '/'",
@@ -316,6 +317,23 @@ struct SettingsReadTests {
             "[limits]\nmessage_bytes = 1M\n[bus]\nmemory_bytes = 512k",
             "f:4: [bus] memory_bytes = 512k is too small for [limits] message_bytes = 1M; allowed: at"
                 + " least message_bytes, since the newest message must fit in memory"
+        ),
+        (
+            "[limits]\nheld_requests = 10\n[fastcgi]\nmax_connections = 10",
+            "f:4: [fastcgi] max_connections = 10 is too small for [limits] held_requests = 10; allowed: at"
+                + " least 1.1 times held_requests, since requests that are not held, as publishes and"
+                + " -/live, need connections too"
+        ),
+        (
+            "[limits]\nheld_requests = 22000",
+            "f:2: [fastcgi] max_connections = 24000 is too small for [limits] held_requests = 22000;"
+                + " allowed: at least 1.1 times held_requests, since requests that are not held, as"
+                + " publishes and -/live, need connections too"
+        ),
+        (
+            "[limits]\nbatch_bytes = 2M\nunfinished_bytes = 7M",
+            "f:3: [limits] unfinished_bytes = 7M is too small for [limits] batch_bytes = 2M; allowed: at"
+                + " least 4 times batch_bytes, since several batches must be able to arrive at a time"
         ),
         (
             "[limits]\nunsent_bytes = 1M\nanswer_bytes = 1M",

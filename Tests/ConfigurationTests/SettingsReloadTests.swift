@@ -65,7 +65,7 @@ struct SettingsReloadTests {
             mode = 0600
             group = g
             base = /b/
-            max_connections = 1
+            max_connections = 2
             stop_timeout = 1
             [bus]
             directory = /d
@@ -106,6 +106,7 @@ struct SettingsReloadTests {
             unsent_bytes = 4k
             unsent_bytes_total = 1M
             unsent_timeout = 1
+            unfinished_bytes = 64k
             request_timeout = 1
             [cors]
             origins = *

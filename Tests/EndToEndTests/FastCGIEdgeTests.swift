@@ -95,7 +95,10 @@ import Testing
     }
 
     @Test func `the values asked for are told, each once, and unknown names left out`() throws {
-        try HoldfastServer.with(fastcgi: ["max_connections = 123"]) { server in
+        try HoldfastServer.with(
+            HoldfastServer.open + "[limits]\nheld_requests = 100\n",
+            fastcgi: ["max_connections = 123"]
+        ) { server in
             let peer = try server.peer()
             let names = ["FCGI_MAX_CONNS", "FCGI_MAX_REQS", "NO_SUCH_NAME", "FCGI_MPXS_CONNS"]
             let asked = Array(repeating: names, count: 20).flatMap { $0 }.map { ($0, "") }

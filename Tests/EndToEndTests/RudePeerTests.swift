@@ -149,10 +149,39 @@ import Testing
             let innocent = try server.hold("/push/news?wait=25")
             let rude = try server.peer()
             try rude.socket.write(violation.bytes)
-            try rude.drainToEnd()
+            _ = try rude.socket.readToEnd()
             try server.publish("news", "still here")
             #expect(try innocent.answer().json["messages"][0]["data"] == "still here")
             try waitUntil("the connection is closed") { try server.metrics().connections == 1 }
+        }
+    }
+
+    @Test(arguments: [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /push/a HTTP/1.0\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}",
+    ])
+    func `HTTP to the FastCGI socket was called a record of version 71`(said: String) throws {
+        try HoldfastServer.with { server in
+            let proxy = try server.peer()
+            try proxy.socket.write(Array(said.utf8))
+            let answer = String(decoding: try proxy.socket.readToEnd(), as: UTF8.self)
+            #expect(answer.hasPrefix("HTTP/1.1 400 ") == (said.first != "\u{16}"))
+            try waitUntil("it is said") {
+                server.log.contains("fastcgi_pass (nginx), not proxy_pass")
+            }
+        }
+    }
+
+    @Test func `each malformed connection had a line of the log`() throws {
+        try HoldfastServer.with { server in
+            for _ in 0..<50 {
+                let rude = try server.peer()
+                try rude.socket.write([9, 9, 9, 9, 9, 9, 9, 9])
+                _ = try rude.socket.readToEnd()
+            }
+            let lines = server.log.split(separator: "\n").filter { $0.contains("FastCGI 1.0") }
+            #expect((1...20).contains(lines.count))
         }
     }
 

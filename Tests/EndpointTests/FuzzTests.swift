@@ -94,6 +94,7 @@ import Testing
                 ),
                 request.notNow(.unavailable, retryAfterSeconds: 1),
             ]
+        case .awaitBody: return []
         case .publish(let publishing):
             let publication = publishing.publication
             let ids = publication.drafts.indices.map { cursor(Int64($0) + 1) }

@@ -226,4 +226,39 @@ import Testing
             #expect(reply["Cache-Control"] == "no-store")
         }
     }
+
+    @Test func `whether a body may come is decided before it comes`() {
+        let http = HTTPInterface(
+            settings: {
+                var settings = Settings()
+                settings.allow = [AllowRule(pattern: .any, read: .everyone, publish: .nobody)]
+                return settings
+            }()
+        )
+        func verdict(_ request: CGIRequest) -> String {
+            var request = request
+            request.awaitsBody = true
+            switch http.verdict(onHead: request) {
+            case .keep: return "keep"
+            case .drop: return "drop"
+            case .refuse(let answer): return "\(answer.status)"
+            }
+        }
+        let large: KeyValuePairs = ["CONTENT_LENGTH": "5000"]
+        let mayWrite: KeyValuePairs = ["HOLDFAST_WRITE": "a", "CONTENT_LENGTH": "5000"]
+        let form: KeyValuePairs = ["CONTENT_TYPE": "application/x-www-form-urlencoded"]
+        #expect(verdict(.post("/push/a", large, body: "")) == "403")
+        #expect(verdict(.post("/push/a", mayWrite, body: "")) == "keep")
+        #expect(
+            verdict(
+                .post("/push/a", ["HOLDFAST_WRITE": "a", "CONTENT_LENGTH": "99000000"], body: "")
+            )
+                == "413"
+        )
+        #expect(verdict(.post("/push/a?op=read", form, body: "")) == "keep")
+        #expect(verdict(.post("/push/-/leave", large, body: "")) == "keep")
+        #expect(verdict(.get("/push/a")) == "drop")
+        #expect(verdict(.get("/push/-/live")) == "drop")
+        #expect(verdict(.get("/elsewhere")) == "404")
+    }
 }

@@ -244,4 +244,95 @@ import Testing
             eventsHoweverCut(bytes + next.bytes) == [.refuse(7, keep: false, end), next.seen]
         )
     }
+
+    // MARK: Requests that are judged before their body has come
+
+    /// BEGIN and PARAMS, and a body of some length with its end.
+    private func parts(_ body: Int) -> (head: [UInt8], body: [UInt8]) {
+        let whole = Record.request(id: .first, variables: variables(["A": "B"]))
+        let head = Array(whole.dropLast(RecordHeader.byteCount))
+        return (
+            head,
+            Record.stream(Record.stdin, id: 1, [UInt8](repeating: 7, count: body))
+                + RecordHeader(type: Record.stdin, id: 1, contentLength: 0).bytes
+        )
+    }
+
+    private func feed(
+        _ bytes: [UInt8],
+        _ verdict: BodyVerdict,
+        by assembler: inout RequestAssembler
+    ) -> (judged: [Int], seen: [Seen]) {
+        var judged: [Int] = []
+        var seen: [Seen] = []
+        bytes.withUnsafeBytes { bytes in
+            assembler.receive(
+                bytes,
+                judge: {
+                    judged.append($0.records.count)
+                    #expect(Streams(Array($0.records)).types.last == Record.stdin)
+                    return verdict
+                },
+                each: { seen.append(Seen($0)) }
+            )
+        }
+        return (judged, seen)
+    }
+
+    @Test func `a body was kept although the request was answered before it came`() {
+        var assembler = RequestAssembler(limits: FramingLimits())
+        let (head, body) = parts(50_000)
+        let first = feed(head, .answered, by: &assembler)
+        #expect(first.judged.count == 1 && first.seen.isEmpty)
+        #expect(assembler.storedBytes == 0 && assembler.isPassingOver && !assembler.isIdle)
+        #expect(feed(Array(body.dropLast()), .answered, by: &assembler).seen.isEmpty)
+        #expect(assembler.storedBytes == 0)
+        #expect(feed([body[body.count - 1]], .answered, by: &assembler).seen.isEmpty)
+        #expect(assembler.isIdle)
+        #expect(feed(head + body, .keep, by: &assembler).seen.map(\.requestID) == [1])
+    }
+
+    @Test func `an id that is answered may be begun again before its body has ended`() {
+        var assembler = RequestAssembler(limits: FramingLimits())
+        let (head, body) = parts(100)
+        _ = feed(head + body.dropLast(RecordHeader.byteCount), .answered, by: &assembler)
+        let again = feed(head + body, .keep, by: &assembler)
+        #expect(again.seen.map(\.requestID) == [1])
+        #expect(assembler.isIdle)
+    }
+
+    @Test func `an abort of a request that is answered says nothing more`() {
+        var assembler = RequestAssembler(limits: FramingLimits())
+        _ = feed(parts(100).head, .answered, by: &assembler)
+        let abort = RecordHeader(type: Record.abortRequest, id: 1, contentLength: 0).bytes
+        #expect(feed(abort, .keep, by: &assembler).seen.isEmpty)
+        #expect(assembler.isIdle)
+    }
+
+    @Test func `a body that nobody looks at is not kept`() {
+        var assembler = RequestAssembler(limits: FramingLimits())
+        let (head, body) = parts(60_000)
+        _ = feed(head, .drop, by: &assembler)
+        let before = assembler.storedBytes
+        _ = feed(Array(body.prefix(50_000)), .drop, by: &assembler)
+        #expect(assembler.storedBytes == before)
+        let seen = feed(Array(body.dropFirst(50_000)), .drop, by: &assembler).seen
+        guard case .request(_, _, let dropped, let pairs, let kept)? = seen.first else {
+            Issue.record("the request did not come: \(seen)")
+            return
+        }
+        #expect(dropped && !pairs.isEmpty && kept.isEmpty)
+    }
+
+    @Test func `unfinished requests can be given up, each once`() {
+        var assembler = RequestAssembler(limits: FramingLimits())
+        let (head, body) = parts(60_000)
+        _ = feed(head + body.prefix(30_000), .keep, by: &assembler)
+        #expect(assembler.storedBytes >= 30_000)
+        #expect(assembler.giveUp().map(\.id.value) == [1])
+        #expect(assembler.giveUp().isEmpty)
+        #expect(assembler.storedBytes == 0)
+        #expect(feed(Array(body.dropFirst(30_000)), .keep, by: &assembler).seen.isEmpty)
+        #expect(assembler.isIdle)
+    }
 }

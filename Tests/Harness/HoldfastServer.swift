@@ -31,8 +31,11 @@ package final class HoldfastServer {
     package var expectsErrors = false
 
     private let listen: Listen
+    /// Commands of a shell that becomes the process.
+    private let prelude: String?
 
     /// - Parameters:
+    ///   - prelude: what a shell does before it becomes the process, as `ulimit -n 64` or `exec 2>file`.
     ///   - settings: ini text besides [fastcgi] and [bus].
     ///   - fastcgi: further lines of [fastcgi].
     ///   - bus: further lines of [bus]; with `directory` among them, in the place of the test's own.
@@ -41,8 +44,10 @@ package final class HoldfastServer {
         fastcgi: [String] = [],
         bus: [String] = [],
         listen: Listen = .unix,
+        prelude: String? = nil,
         directory: TestDirectory? = nil
     ) throws {
+        self.prelude = prelude
         let directory = try directory ?? TestDirectory()
         self.directory = directory
         self.listen = listen
@@ -60,9 +65,16 @@ package final class HoldfastServer {
         fastcgi: [String] = [],
         bus: [String] = [],
         listen: Listen = .unix,
+        prelude: String? = nil,
         _ body: (HoldfastServer) throws -> Result
     ) throws -> Result {
-        let server = try HoldfastServer(settings, fastcgi: fastcgi, bus: bus, listen: listen)
+        let server = try HoldfastServer(
+            settings,
+            fastcgi: fastcgi,
+            bus: bus,
+            listen: listen,
+            prelude: prelude
+        )
         return try server.run(body)
     }
 
@@ -130,9 +142,11 @@ package final class HoldfastServer {
 
     /// Starts the process and does not wait.
     package func launch() throws {
+        var command = [try Place.holdfast, "serve", "--config", iniFile]
+        if let prelude { command = ["/bin/sh", "-c", prelude + #"; exec "$0" "$@""#] + command }
         process = try ChildProcess(
-            try Place.holdfast,
-            ["serve", "--config", iniFile],
+            command[0],
+            Array(command.dropFirst()),
             name: "holdfast",
             directory: directory
         )

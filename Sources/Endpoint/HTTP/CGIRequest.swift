@@ -52,6 +52,8 @@ package struct CGIRequest: Sendable {
     package var body: [UInt8] = []
     /// The body was over the framing's limit and was not kept.
     package var bodyDropped = false
+    /// The variables have come and the body has not: what it decides is `Intent.awaitBody`.
+    package var awaitsBody = false
 
     /// Fewer bytes came than CONTENT_LENGTH says, so that the upload was cut off on its way. Where it is no number, as the
     /// -1 with which some servers pass a chunked body on, the end of STDIN is the truth.

@@ -11,10 +11,11 @@ extension HTTPInterface {
     ) throws(Problem) -> Intent {
         try ChannelRights(rules: settings.allow, action: .publish, granted: request.write)
             .check(channels)
-        if request.bodyDropped {
+        if request.bodyDropped || announcesTooMuch(request) {
             let isBatch = request.contentType.flatMap { MediaType($0) }?.essence == MediaType.lines
             throw isBatch ? .batchTooLarge(settings.limits) : .messageTooLarge(settings.limits)
         }
+        if request.awaitsBody { return .awaitBody }
         if request.isCutOff { throw .incompleteBody }
         let options = try PublishOptions(
             timeToLive: request.timeToLive,

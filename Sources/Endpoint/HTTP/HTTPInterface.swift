@@ -45,6 +45,33 @@ package struct HTTPInterface: Sendable {
         }
     }
 
+    /// What becomes of a body that has not come yet. Nothing is kept of one that nobody will look at, and a request that
+    /// is refused for what its variables say is answered before it has cost anything.
+    package func verdict(onHead request: borrowing CGIRequest) -> HeadVerdict {
+        switch intent(of: request, random: 0) {
+        case .awaitBody: .keep
+        case .answer(let answer) where answer.status >= 400: .refuse(answer)
+        default: .drop
+        }
+    }
+
+    package enum HeadVerdict: Sendable {
+        case keep
+        case drop
+        case refuse(Answer)
+    }
+
+    /// Its Content-Length alone is more than any body may be.
+    func announcesTooMuch(_ request: borrowing CGIRequest) -> Bool {
+        (request.contentLength?.wholeNumber ?? 0)
+            > max(settings.limits.messageBytes, settings.limits.batchBytes)
+    }
+
+    /// For a request that did not come to its end while others needed its room.
+    package func tooSlow() -> Answer {
+        Shape(origin: .silent, headOnly: false).answer(.tooSlow)
+    }
+
     /// For a request that was given up before it was read: its variables are too many or too long.
     package func headersTooLarge() -> Answer {
         Shape(origin: .silent, headOnly: false).answer(.headersTooLarge)
@@ -168,7 +195,10 @@ package struct HTTPInterface: Sendable {
                 "Send the parameters of op=read as application/x-www-form-urlencoded."
             )
         }
-        if request.bodyDropped { throw .batchTooLarge(settings.limits) }
+        if request.bodyDropped || announcesTooMuch(request) {
+            throw .batchTooLarge(settings.limits)
+        }
+        if request.awaitsBody { return .awaitBody }
         if request.isCutOff { throw .incompleteBody }
         var query = query
         let body = request.body

@@ -21,6 +21,8 @@ package enum Intent: Sendable {
     case status(Shape)
     /// The same, each second anew.
     case statusStream(StreamRequest)
+    /// Of a request whose body has not come: it may come.
+    case awaitBody
 
     /// Whether it needs HOLDFAST_OPERATOR.
     var isForOperators: Bool {
@@ -28,7 +30,7 @@ package enum Intent: Sendable {
         case .metrics, .status, .statusStream, .channels: true
         case .answer, .subscribe, .stream, .publish, .message, .presence, .leave, .page, .held,
             .live,
-            .ready:
+            .ready, .awaitBody:
             false
         }
     }

@@ -93,6 +93,7 @@ extension HTTPInterface {
         default: throw .methodNotAllowed("POST, OPTIONS")
         }
         try crossOrigin.checkWrite(request)
+        if request.awaitsBody { return .awaitBody }
         if request.isCutOff { throw .incompleteBody }
         var query = Self.query(of: request)
         let body = request.body

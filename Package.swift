@@ -27,6 +27,8 @@ let package = Package(
         .systemLibrary(name: "CLibFCGI", providers: [.apt(["libfcgi-dev"])]),
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
 
+        // What happens before `main`: arguments and signals.
+        .target(name: "CStart"),
         .target(name: "Channels", swiftSettings: settings),
         .target(name: "Liveness", dependencies: ["Channels"], swiftSettings: settings),
         .target(
@@ -71,7 +73,7 @@ let package = Package(
             dependencies: [
                 "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "FastCGI", "Liveness",
                 "Reactor",
-                "Responder", "CLinux",
+                "Responder", "CLinux", "CStart",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

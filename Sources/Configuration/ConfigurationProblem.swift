@@ -34,7 +34,7 @@ package struct ConfigurationProblems: Error, Sequence, Equatable, Sendable {
 }
 
 /// A piece of the file as it may be shown: at most 80 characters, the invisible ones escaped.
-func shown(_ text: some StringProtocol) -> String {
+package func shown(_ text: some StringProtocol) -> String {
     var shown = ""
     for (index, scalar) in text.unicodeScalars.enumerated() {
         if index == 80 { return shown + "…" }

@@ -1,5 +1,5 @@
 /// The name that was probably meant, or nil where none is near.
-func nearestName(to text: String, among names: [String]) -> String? {
+package func nearestName(to text: String, among names: [String]) -> String? {
     let wanted = Array(text.lowercased().utf8)
     // No name is nearly that long, and the cost grows with the length.
     guard (1...64).contains(wanted.count) else { return nil }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Configuration
 internal import Glibc
 internal import Responder
 
@@ -6,27 +7,39 @@ internal import Responder
 enum Program {
     static func main() {
         StandardStreams.keepOpen()
+        guard let arguments = Arguments.all else {
+            refuse(
+                "started without any arguments, not even a name for the program: what is to be done is not known; "
+                    + "as in: holdfast serve --config FILE"
+            )
+        }
         // The arguments of a CGI program are a client's.
-        if CGIInvocation.isThisProcess { exit(CGIBridge(iniFile: IniFileReader.usualPath).run()) }
-        if let number = argumentThatIsNotText {
+        if CGIInvocation.isThisProcess(arguments) {
+            Arguments.letSignalsEnd()
+            exit(CGIBridge(iniFile: IniFileReader.usualPath).run())
+        }
+        if let number = Arguments.placeOfNoText {
             // It would be read as another text than was meant.
-            StandardError.write(
-                "holdfast: argument \(number) is not UTF-8; bytes that are no text go in by standard input, with "
+            refuse(
+                "argument \(number) is not UTF-8; bytes that are no text go in by standard input, with "
                     + "--content-type application/octet-stream"
             )
-            exit(EX_USAGE)
         }
-        Holdfast.main()
+        let rest = Array(arguments.dropFirst())
+        if let sentence = Holdfast.refusal(of: rest) { refuse(sentence) }
+        do {
+            var command = try Holdfast.parseAsRoot(rest)
+            if !(command is Serve) { Arguments.letSignalsEnd() }
+            try command.run()
+        } catch {
+            Arguments.letSignalsEnd()
+            Holdfast.exit(withError: error)
+        }
     }
 
-    private static var argumentThatIsNotText: Int? {
-        let arguments = unsafe UnsafeBufferPointer(
-            start: CommandLine.unsafeArgv,
-            count: Int(CommandLine.argc)
-        )
-        return unsafe arguments.firstIndex { argument in
-            unsafe argument.map { unsafe String(validatingCString: $0) == nil } ?? false
-        }
+    private static func refuse(_ sentence: String) -> Never {
+        StandardError.write("holdfast: \(sentence)")
+        exit(EX_USAGE)
     }
 }
 
@@ -46,4 +59,16 @@ struct Holdfast: ParsableCommand {
         ],
         defaultSubcommand: Serve.self
     )
+
+    /// Why the first argument can't be what is to be done; nil where it can. `serve`, which is done where no command is
+    /// named, would only call it unexpected.
+    static func refusal(of arguments: [String]) -> String? {
+        guard let first = arguments.first, !first.hasPrefix("-") else { return nil }
+        let names = configuration.subcommands.map { $0._commandName } + ["help"]
+        guard !names.contains(first) else { return nil }
+        let advice =
+            nearestName(to: first, among: names).map { "did you mean '\($0)'?" }
+            ?? "holdfast --help lists them"
+        return "there is no command '\(shown(first))'; \(advice)"
+    }
 }

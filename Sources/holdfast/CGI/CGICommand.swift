@@ -43,13 +43,13 @@ enum CGIInvocation {
         return asked.split(separator: "/").last.map(String.init) == name
     }
 
-    static var isThisProcess: Bool {
+    static func isThisProcess(_ arguments: [String]) -> Bool {
         var listening: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         let answer = unsafe getsockopt(0, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size)
         return isCGI(
-            program: CommandLine.arguments.first ?? "",
-            hasArguments: CommandLine.arguments.count > 1,
+            program: arguments.first ?? "",
+            hasArguments: arguments.count > 1,
             inputListens: answer == 0 && listening != 0,
             environment: { unsafe getenv($0).map { unsafe String(cString: $0) } }
         )

@@ -45,18 +45,20 @@ struct LineLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var line = "\(Self.timestamp()) \(event.level) \(Self.printable("\(event.message)"))"
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        for (key, value) in all.sorted(by: { $0.key < $1.key }) {
-            line += " \(key)=\(Self.printable("\(value)"))"
+        LogSink.standardError.write(Self.line(event.level, "\(event.message)", all))
+    }
+
+    static func line(
+        _ level: Logger.Level,
+        _ message: String,
+        _ metadata: Logger.Metadata = [:]
+    ) -> [UInt8] {
+        var line = "\(timestamp()) \(level) \(printable(message))"
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            line += " \(key)=\(printable("\(value)"))"
         }
-        line += "\n"
-        // One write, so that lines of several processes on one file do not mix. A log that can't be written, on a
-        // full disk say, is no reason to stop serving.
-        var bytes = line
-        bytes.withUTF8 { text in
-            while unsafe write(2, text.baseAddress, text.count) < 0, errno == EINTR {}
-        }
+        return Array((line + "\n").utf8)
     }
 
     static func printable(_ text: String) -> String {

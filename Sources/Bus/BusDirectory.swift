@@ -199,7 +199,7 @@ final class BusDirectory: Sendable {
 }
 
 /// All of a small file that the kernel makes up; empty where it can't be read.
-func readText(_ path: String) -> String {
+package func readText(_ path: String) -> String {
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return "" }
     defer { close(file) }

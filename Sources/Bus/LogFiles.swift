@@ -8,9 +8,7 @@ package enum LogFiles {
     /// Writes a complete copy, as of one moment, to a file that is not there yet.
     package static func backUp(_ settings: BusSettings, to path: String) throws {
         let source = settings.directory + "/log.sqlite"
-        guard FileIdentity(path: source) != nil else {
-            throw LogProblem("there is no log at \(source)")
-        }
+        try requireLog(source)
         // SQLite would make the file with the umask's mode, and write into one that is there.
         let file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw BusDirectory.problem("make", path) }
@@ -27,9 +25,7 @@ package enum LogFiles {
 
     /// Begins a new epoch, so that every cursor given out before is told of a gap; returns its name.
     package static func beginEpoch(_ settings: BusSettings) throws -> String {
-        guard FileIdentity(path: settings.directory + "/log.sqlite") != nil else {
-            throw LogProblem("there is no log in \(settings.directory)")
-        }
+        try requireLog(settings.directory + "/log.sqlite")
         // Opening it is all that is done; nothing is trimmed.
         let shared = LogShared(
             settings: settings,
@@ -40,5 +36,50 @@ package enum LogFiles {
         )
         _ = try OpenLog.open(shared, suspect: false, newEpochBecause: "it was asked for")
         return shared.position.opened?.epochs.current.name ?? ""
+    }
+
+    /// That there is a log, and that this user may use it.
+    private static func requireLog(_ path: String) throws(LogProblem) {
+        if unsafe access(path, R_OK | W_OK) == 0 { return }
+        switch errno {
+        case ENOENT: throw LogProblem("there is no log at \(path)")
+        case EACCES:
+            throw LogProblem(
+                "permission denied: \(inTheWay(path)); run this as that user, or as root"
+            )
+        case let code:
+            throw LogProblem("cannot use \(path): \(unsafe String(cString: strerror(code)))")
+        }
+    }
+
+    /// What keeps this user from ever using the log in this directory: a sentence that names it and its owner. Nil where
+    /// nothing like that is to be seen.
+    package static func obstacle(_ settings: BusSettings) -> String? {
+        let directory = settings.directory
+        guard unsafe access(directory, F_OK) == 0 else {
+            switch errno {
+            case ENOENT:
+                let parent = directory[..<(directory.lastIndex(of: "/") ?? directory.startIndex)]
+                if unsafe access("\(parent)/", W_OK | X_OK) == 0 { return nil }
+                return "\(directory) is not there and cannot be made; make it, for this user"
+            case EACCES, ENOTDIR: return inTheWay(directory)
+            default: return nil
+            }
+        }
+        guard unsafe access(directory, R_OK | W_OK | X_OK) == 0 else { return inTheWay(directory) }
+        for name in ["log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "wake", "serve", "reserve"] {
+            let path = directory + "/" + name
+            if unsafe access(path, F_OK) == 0, unsafe access(path, R_OK | W_OK) != 0 {
+                return inTheWay(path)
+            }
+        }
+        return nil
+    }
+
+    /// After a call on it that failed.
+    private static func inTheWay(_ path: String) -> String {
+        if errno == EROFS { return "\(path) is on a disk that is mounted read-only" }
+        return
+            "\(path) \(FileOwner.sentence(path) ?? "is in a directory that this process may not search")"
     }
 }

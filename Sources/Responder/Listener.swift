@@ -1,3 +1,4 @@
+internal import Bus
 internal import CLinux
 package import Configuration
 internal import Glibc
@@ -194,13 +195,43 @@ package final class Listener {
 
     private static func lock(_ path: String) throws(ListenerError) -> OwnedDescriptor {
         let name = path + ".lock"
-        let number = unsafe open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard number >= 0 else { throw .cannotListen(path, code: errno, key: key) }
+        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
+        var number = unsafe open(name, flags | O_EXCL, 0o600)
+        if number >= 0 {
+            lendToDirectorysOwner(number, name)
+        } else {
+            number = unsafe open(name, flags, 0o600)
+        }
+        guard number >= 0 else {
+            let code = errno
+            if code == EACCES, unsafe access(name, F_OK) == 0 { throw .inTheWay(name, of: path) }
+            throw .cannotListen(path, code: code, key: key)
+        }
         let descriptor = OwnedDescriptor(number)
         guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
             throw .cannotListen(path, code: EADDRINUSE, key: key)
         }
         return descriptor
+    }
+
+    /// Whether a living socket is at this path, as far as the kernel's list tells: one of somebody else's can't be asked.
+    private static func mayBeBound(_ path: String) -> Bool {
+        let sockets = readText("/proc/net/unix")
+        guard !sockets.isEmpty, let ours = identity(path) else { return true }
+        return sockets.split(separator: "\n").contains { line in
+            guard let start = line.firstIndex(of: "/"), let found = identity(String(line[start...]))
+            else { return false }
+            return found.device == ours.device && found.inode == ours.inode
+        }
+    }
+
+    /// What root leaves after a trial must not keep the service's own user out.
+    private static func lendToDirectorysOwner(_ file: Int32, _ path: String) {
+        guard geteuid() == 0 else { return }
+        let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+        var info = stat()
+        guard unsafe stat("\(parent)/", &info) == 0 else { return }
+        _ = fchown(file, info.st_uid, info.st_gid)
     }
 
     private static func unix(_ place: UnixPlace) throws(ListenerError) -> OwnedDescriptor {
@@ -224,10 +255,15 @@ package final class Listener {
             // Somebody other than a holdfast may listen there, who holds no lock of ours.
             let probe = try newSocket(AF_UNIX, for: path)
             let answer = unsafe withBytes(of: &address) { unsafe connect(probe.number, $0, $1) }
-            guard answer != 0, errno == ECONNREFUSED || errno == ENOENT else {
+            let code = errno
+            let mayBeAlive = code == EACCES && mayBeBound(path)
+            if answer != 0, mayBeAlive { throw .inTheWay(path, of: path) }
+            guard answer != 0, code == ECONNREFUSED || code == ENOENT || code == EACCES else {
                 throw .cannotListen(path, code: EADDRINUSE, key: place.key)
             }
-            unsafe unlink(path)
+            guard unsafe unlink(path) == 0 || errno == ENOENT else {
+                throw .inTheWay(path, of: path)
+            }
         }
         let descriptor = try newSocket(AF_UNIX, for: path)
         // Nobody gets in between bind and the mode below.
@@ -270,14 +306,41 @@ package final class Listener {
 }
 
 /// Why there is no listening socket; `description` is a sentence with the remedy.
-package enum ListenerError: Error, CustomStringConvertible {
+package enum ListenerError: StartError, CustomStringConvertible {
     /// `key` is what the ini file calls it.
     case cannotListen(String, code: Int32, key: String)
+    /// A file of somebody else's where ours would be, for the socket of the second path.
+    case inTheWay(String, of: String)
     case system(SystemError)
     case sentence(String)
 
+    package var needsSomebody: Bool {
+        switch self {
+        // Whoever listens there may be about to end.
+        case .cannotListen(_, EADDRINUSE, _): false
+        case .cannotListen(_, let code, _): Self.isLasting(code)
+        case .system(let error): Self.isLasting(error.code)
+        case .inTheWay, .sentence: true
+        }
+    }
+
+    private static func isLasting(_ code: Int32) -> Bool {
+        switch code {
+        case EACCES, EPERM, ENOENT, ENOTDIR, ELOOP, EROFS, ENAMETOOLONG, EADDRNOTAVAIL,
+            EAFNOSUPPORT:
+            true
+        default: false
+        }
+    }
+
     package var description: String {
         switch self {
+        case .inTheWay(let file, let path):
+            "cannot listen on \(path): \(file) is in the way: it "
+                + (FileOwner.sentence(file) ?? "cannot be reached")
+                + "; if no holdfast of that user runs, as after a trial, remove it"
+        case .cannotListen(let name, EACCES, let key) where !name.hasPrefix("/"):
+            "cannot listen on \(name): ports below 1024 are for root alone; name a higher one (see \(key))"
         case .cannotListen(let name, EADDRINUSE, let key):
             "cannot listen on \(name): somebody listens there already; is another holdfast running? "
                 + "(see \(key))"

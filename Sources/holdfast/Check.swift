@@ -5,7 +5,10 @@ internal import Configuration
 struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Checks the ini file and prints every problem at once.",
-        discussion: "Exits 0 if the file is right and 1 if it is not."
+        discussion: """
+            Users, groups and directories that the file names must be on this machine. Exits 0 if the file is right and 1 \
+            if it is not.
+            """
     )
 
     @Option(
@@ -17,8 +20,17 @@ struct Check: ParsableCommand {
     @Flag(help: "Print the settings in force, with all defaults filled in.")
     var print = false
 
+    @Flag(
+        help:
+            "The file is for another machine: do not look for its users, groups and directories here."
+    )
+    var elsewhere = false
+
     func run() throws {
-        let settings = try IniFileReader.read(config, orExit: 1)
+        let settings = try IniFileReader.settings(
+            elsewhere ? IniFileReader.read(config) : IniFileReader.readForThisMachine(config),
+            orExit: 1
+        )
         StandardOutput.write(self.print ? settings.render() : "\(config): no problems\n")
     }
 }

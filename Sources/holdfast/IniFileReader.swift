@@ -1,6 +1,8 @@
 internal import ArgumentParser
+internal import CLinux
 internal import Configuration
 internal import Glibc
+internal import Reactor
 
 /// Where the ini file is, and what is in it.
 enum IniFileReader {
@@ -12,7 +14,15 @@ enum IniFileReader {
 
     /// The settings; where there are problems, says them all and ends the command with this code.
     static func read(_ path: String, orExit code: Int32) throws(ExitCode) -> Settings {
-        switch read(path) {
+        try settings(read(path), orExit: code)
+    }
+
+    /// Likewise of what was read.
+    static func settings(
+        _ read: Result<Settings, IniFileProblems>,
+        orExit code: Int32
+    ) throws(ExitCode) -> Settings {
+        switch read {
         case .success(let settings): return settings
         case .failure(let problems):
             for line in problems.lines { StandardError.write(line) }
@@ -22,6 +32,33 @@ enum IniFileReader {
 
     /// The settings, or every problem as a line for people.
     static func read(_ path: String) -> Result<Settings, IniFileProblems> {
+        bytes(of: path).flatMap { bytes in
+            Settings.read(bytes).mapError { IniFileProblems($0, path) }
+        }
+    }
+
+    /// The same for this machine: what it lacks is a problem, too.
+    static func readForThisMachine(_ path: String) -> Result<Settings, IniFileProblems> {
+        let machine = Machine(
+            hasUser: { SystemCalls.user($0) != nil },
+            hasGroup: { SystemCalls.group($0) != nil },
+            hasDirectory: { path in
+                var info = stat()
+                return unsafe stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+            }
+        )
+        return bytes(of: path).flatMap { bytes in
+            Settings.read(bytes).mapError { IniFileProblems($0, path) }.flatMap { settings in
+                let problems = settings.problems(on: machine, in: bytes)
+                guard problems.isEmpty else {
+                    return .failure(IniFileProblems(problems, path))
+                }
+                return .success(settings)
+            }
+        }
+    }
+
+    private static func bytes(of path: String) -> Result<[UInt8], IniFileProblems> {
         guard let file = unsafe fopen(path, "re") else {
             return .failure(.unreadable(path, code: errno))
         }
@@ -34,17 +71,19 @@ enum IniFileReader {
             bytes += buffer[..<count]
         }
         if unsafe ferror(file) != 0 { return .failure(.unreadable(path, code: errno)) }
-        switch Settings.read(bytes) {
-        case .success(let settings): return .success(settings)
-        case .failure(let problems):
-            return .failure(IniFileProblems(lines: problems.map { $0.description(file: path) }))
-        }
+        return .success(bytes)
     }
 }
 
 /// What is wrong with an ini file, a line each.
 struct IniFileProblems: Error {
     let lines: [String]
+
+    init(lines: [String]) { self.lines = lines }
+
+    init(_ problems: some Sequence<ConfigurationProblem>, _ path: String) {
+        lines = problems.map { $0.description(file: path) }
+    }
 
     static func unreadable(_ path: String, code: Int32) -> IniFileProblems {
         let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"

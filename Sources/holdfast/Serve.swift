@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Bus
 internal import Configuration
 internal import Glibc
 internal import Logging
@@ -10,8 +11,8 @@ struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves FastCGI requests until SIGTERM (the default).",
         discussion: """
-            SIGHUP reads the ini file again. Exits 0 after SIGTERM, 1 if it cannot start, \
-            and 78 if the ini file is wrong.
+            SIGHUP reads the ini file again. Exits 0 after SIGTERM, 1 if it cannot start, and 78 if it cannot start until \
+            somebody changes something: the ini file, or what it names on this machine.
             """
     )
 
@@ -38,6 +39,7 @@ struct Serve: ParsableCommand {
         let level = LogLevel(settings.log.level)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
         let logger = Logger(label: "holdfast")
+        defer { LogSink.standardError.flush() }
 
         let responder: Responder
         do {
@@ -45,7 +47,8 @@ struct Serve: ParsableCommand {
                 settings: settings,
                 descriptorLimit: descriptors,
                 logger: logger,
-                signals: signals
+                signals: signals,
+                linesLost: { LogSink.standardError.lost }
             ) {
                 switch IniFileReader.read(config) {
                 case .success(let read):
@@ -60,7 +63,7 @@ struct Serve: ParsableCommand {
             }
         } catch {
             logger.critical("\(error)")
-            throw ExitCode(1)
+            throw ExitCode((error as? any StartError)?.needsSomebody == true ? EX_CONFIG : 1)
         }
         logger.notice(
             "starting",
@@ -78,8 +81,9 @@ struct Serve: ParsableCommand {
         do {
             try responder.run()
         } catch {
-            logger.critical("\(error)")
-            throw ExitCode(1)
+            let obstacle = error is LogUnavailable ? LogFiles.obstacle(settings.bus) : nil
+            logger.critical("\(error)\(obstacle.map { ": \($0)" } ?? "")")
+            throw ExitCode(obstacle == nil ? 1 : EX_CONFIG)
         }
         logger.notice("stopped")
     }

@@ -382,7 +382,7 @@ import Testing
             try group[0].stop()
             try disk.makeReadOnly(true)
             try group[0].launch()
-            #expect(try group[0].process?.wait() == .exited(1))
+            #expect(try group[0].process?.wait() == .exited(78))
             #expect(group[0].log.contains("Read-only file system"), "\(group[0].log)")
             try disk.makeReadOnly(false)
             try group[0].start()

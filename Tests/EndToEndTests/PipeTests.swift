@@ -301,7 +301,7 @@ import Testing
         try server.directory.write("", to: "file")
         try server.writeSettings(HoldfastServer.open + "[pipe \(path)]\n")
         try server.launch()
-        #expect(try server.process?.wait() == .exited(1))
+        #expect(try server.process?.wait() == .exited(78))
         #expect(server.log.contains("\(path) is not a named pipe"))
     }
 
@@ -323,7 +323,7 @@ import Testing
         #expect(mkfifo(path, 0o620) == 0 && chown(path, 65_534, gid_t.max) == 0)
         try server.writeSettings(HoldfastServer.open + "[pipe \(path)]\n")
         try server.launch()
-        #expect(try server.process?.wait() == .exited(1))
+        #expect(try server.process?.wait() == .exited(78))
         #expect(server.log.contains("\(path) belongs to user 65534"))
     }
 

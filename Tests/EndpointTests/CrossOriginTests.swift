@@ -146,4 +146,18 @@ import Testing
             #expect(CGIRequest([(name, value)]).isSecure == secure)
         }
     }
+
+    @Test func `an origin that differs by a port was refused without the two values`() {
+        let http = HTTPInterface.open { _ in }
+        for (host, named) in [("a.test", "'https://a.test'"), ("", "a host that is not said")] {
+            let request = CGIRequest.post(
+                "/push/a",
+                ["HTTP_ORIGIN": "https://a.test:8443", "HTTP_HOST": host, "HTTPS": "on"],
+                body: "x"
+            )
+            let detail = http.answer(request)?.body
+            #expect(detail?.contains("'https://a.test:8443'") == true)
+            #expect(detail?.contains(named) == true)
+        }
+    }
 }

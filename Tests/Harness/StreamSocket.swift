@@ -168,6 +168,11 @@ package final class StreamSocket {
         }
     }
 
+    /// What a pipe has; nil if that is nothing.
+    package static func readNow(_ descriptor: Int32) throws -> [UInt8]? {
+        try read(descriptor, deadline: Deadline(seconds: 0))
+    }
+
     /// Nil if nothing came in time; none at the end of the stream.
     static func read(_ descriptor: Int32, deadline: Deadline) throws -> [UInt8]? {
         while true {

@@ -44,9 +44,31 @@ struct CrossOrigin: Sendable {
         }
         if origin == "null" { throw Self.refusal }
         if decision(on: origin) != .silent { return }
-        if request.secFetchSite == "cross-site" { throw Self.refusal }
+        if request.secFetchSite == "cross-site" { throw Self.refusal(of: origin, request) }
         if request.secFetchSite == "same-origin" { return }
-        guard Self.isSameHost(origin, request) else { throw Self.refusal }
+        guard Self.isSameHost(origin, request) else { throw Self.refusal(of: origin, request) }
+    }
+
+    /// Names both values, which often differ by nothing but a port that a proxy has left out.
+    private static func refusal(of origin: String, _ request: borrowing CGIRequest) -> Problem {
+        let scheme = request.isSecure.map { $0 ? "https://" : "http://" } ?? ""
+        let host = request.host.map { "'" + scheme + shown($0) + "'" } ?? "a host that is not said"
+        return Problem(
+            .forbidden,
+            "cross_site_write",
+            "The page is of '\(shown(origin))' and this request went to \(host); pages of other origins may not publish "
+                + "here. List the page's origin under [cors] in the ini file, or have the proxy pass on the Host field "
+                + "with its port."
+        )
+    }
+
+    /// So much of a client's text as may be repeated.
+    private static func shown(_ text: String) -> String {
+        String(
+            text.unicodeScalars.prefix(200).map {
+                (0x20..<0x7F).contains($0.value) ? Character($0) : "?"
+            }
+        )
     }
 
     private static let refusal = Problem(

@@ -1,0 +1,24 @@
+internal import CLinux
+internal import Glibc
+
+/// Whose a file is, for sentences about one that is in the way.
+package enum FileOwner {
+    /// As in `belongs to root:holdfast with mode 0600, and this process runs as www-data`; nil where there is no such
+    /// file, or nothing can be said of it.
+    package static func sentence(_ path: String) -> String? {
+        var info = stat()
+        guard unsafe lstat(path, &info) == 0 else { return nil }
+        let mode = "0" + String(info.st_mode & 0o7777, radix: 8)
+        return
+            "belongs to \(user(info.st_uid)):\(group(info.st_gid)) with mode \(mode), and this process runs as "
+            + user(geteuid())
+    }
+
+    private static func user(_ number: uid_t) -> String {
+        unsafe getpwuid(number).map { unsafe String(cString: $0.pointee.pw_name) } ?? "\(number)"
+    }
+
+    private static func group(_ number: gid_t) -> String {
+        unsafe getgrgid(number).map { unsafe String(cString: $0.pointee.gr_name) } ?? "\(number)"
+    }
+}

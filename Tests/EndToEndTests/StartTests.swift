@@ -1,0 +1,338 @@
+import Glibc
+import Harness
+import Testing
+
+/// The first moments of a process, and starts that can't succeed; each named after what went wrong.
+@Suite struct StartTests {
+    // MARK: Before the log is open
+
+    /// Has the gate of a server's log, so that the log can't be opened.
+    private final class Gate {
+        private let descriptor: Int32
+
+        init(_ server: HoldfastServer) {
+            descriptor = Glibc.open(server.directory.file("bus"), O_RDONLY | O_CLOEXEC)
+            #expect(flock(descriptor, LOCK_EX) == 0)
+        }
+
+        func open() { flock(descriptor, LOCK_UN) }
+
+        deinit { close(descriptor) }
+    }
+
+    private func isAtTheGate(_ process: ChildProcess) -> Bool {
+        Files.text("/proc/locks").split(separator: "\n").contains {
+            $0.contains("-> FLOCK") && $0.contains(" \(process.pid) ")
+        }
+    }
+
+    @Test func `who came while the log was being opened was answered 503`() throws {
+        let server = try HoldfastServer()
+        let gate = Gate(server)
+        try server.launch()
+        let peer = try waitFor("it listens") { try? server.peer() }
+        try peer.send(FastCGIRequest("GET", "/push/news"))
+        try waitUntil("it opens the log") { isAtTheGate(server.process!) }
+        gate.open()
+        #expect(try peer.answer().status == 200)
+        try server.finish()
+    }
+
+    @Test func `who waited on an inherited socket before the start was answered 503`() throws {
+        let server = try HoldfastServer(listen: .inherited)
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        defer { close(listener) }
+        guard case .unix(let path) = server.address else { return }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        #expect(bound == 0 && listen(listener, 16) == 0)
+        let waiting = try (0..<5).map { _ in
+            let peer = try server.peer()
+            try peer.send(FastCGIRequest("GET", "/push/news"))
+            return peer
+        }
+        let process = try ChildProcess(
+            try Place.holdfast,
+            ["serve", "--config", server.iniFile],
+            name: "inheriting",
+            directory: server.directory,
+            input: .descriptor(listener)
+        )
+        for peer in waiting { #expect(try peer.answer().status == 200) }
+        process.signal(SIGTERM)
+        #expect(try process.wait() == .exited(0))
+    }
+
+    @Test func `a log that cannot be opened for long is said to who waits`() throws {
+        let server = try HoldfastServer()
+        let gate = Gate(server)
+        try server.launch()
+        let peer = try waitFor("it listens") { try? server.peer() }
+        try peer.send(FastCGIRequest("GET", "/push/news"))
+        #expect(try peer.answer().status == 503)
+        #expect(try server.get("/push/-/live").status == 200)
+        gate.open()
+        try server.waitUntilReady()
+        try server.finish()
+    }
+
+    // MARK: Signals and arguments
+
+    /// At the moment when the loader hands control over, as it says itself.
+    @Test(arguments: [SIGHUP, SIGTERM, SIGINT])
+    func `a signal in the first milliseconds killed`(signal: Int32) throws {
+        let directory = try TestDirectory()
+        let server = try HoldfastServer(
+            prelude: "export LD_DEBUG=files LD_DEBUG_OUTPUT=\(directory.file("loader"))"
+        )
+        try server.launch()
+        let process = try #require(server.process)
+        let file = directory.file("loader.\(process.pid)")
+        while !Files.text(file).contains("transferring control") {
+            try #require(process.running)
+        }
+        process.signal(signal)
+        if signal == SIGHUP {
+            try server.waitUntilReady()
+            try waitUntil("it is obeyed") { server.log.contains("ini file read again") }
+            try server.finish()
+        } else {
+            #expect(try server.process?.wait() == .exited(0))
+            #expect(server.errorLines.isEmpty)
+        }
+    }
+
+    @Test func `a program without any arguments served`() throws {
+        let directory = try TestDirectory()
+        let error = open(directory.file("err"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        defer { close(error) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, error, 2)
+        var process = pid_t(0)
+        var arguments: [UnsafeMutablePointer<CChar>?] = [nil]
+        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+        let path = try Place.holdfast
+        #expect(posix_spawn(&process, path, &actions, nil, &arguments, &environment) == 0)
+        var status: Int32 = 0
+        #expect(waitpid(process, &status, 0) == process)
+        #expect(status == 64 << 8)
+        #expect(Files.text(directory.file("err")).contains("without any arguments"))
+    }
+
+    @Test(.enabled(if: Place.isRoot, "only root can take /proc away"))
+    func `arguments were lost without proc, and help was serve`() throws {
+        let directory = try TestDirectory()
+        let script = #"mount -t tmpfs none /proc && exec "$0" "$@""#
+        for (arguments, word) in [
+            (["--help"], "USAGE"), (["check", "-c", "/no/such"], "/no/such"),
+        ] {
+            let run = try ChildProcess.run(
+                "/usr/bin/unshare",
+                ["-m", "/bin/sh", "-c", script, try Place.holdfast] + arguments,
+                directory: directory
+            )
+            #expect((String(decoding: run.output, as: UTF8.self) + run.error).contains(word))
+        }
+    }
+
+    @Test(arguments: [
+        ("serv", "did you mean 'serve'?"), ("statsu", "did you mean 'status'?"),
+        ("xyzzy", "holdfast --help lists them"), ("\u{1b}[2J", "there is no command '\\u{1B}[2J'"),
+    ])
+    func `a mistyped command was called an unexpected argument`(text: String, sentence: String)
+        throws
+    {
+        let directory = try TestDirectory()
+        let run = try ChildProcess.run(try Place.holdfast, [text], directory: directory)
+        #expect(run.exit == .exited(64))
+        #expect(run.error.contains(sentence))
+    }
+
+    // MARK: Starts that can't succeed
+
+    /// The shell becomes another user.
+    private let asNobody = #"exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" "$@""#
+
+    private func server(_ directory: TestDirectory, as user: Int32) throws -> HoldfastServer {
+        let server = try HoldfastServer(
+            prelude: user == 0 ? nil : asNobody,
+            directory: directory
+        )
+        // Only root may give the socket to a group.
+        let text = Files.text(server.iniFile).replacing("group = www-data\n", with: "")
+        try directory.write(text, to: "holdfast.ini")
+        return server
+    }
+
+    private func directoryOfNobody() throws -> TestDirectory {
+        let directory = try TestDirectory()
+        for path in [directory.path, try directory.makeDirectory("bus", mode: 0o770)] {
+            #expect(chown(path, 65_534, 65_534) == 0)
+        }
+        return directory
+    }
+
+    @Test(.enabled(if: Place.isRoot, "only root can be another user"))
+    func `a trial as root kept the service from ever starting`() throws {
+        let directory = try directoryOfNobody()
+        let trial = try server(directory, as: 0)
+        try trial.start()
+        try trial.kill()
+        // What else root has made belongs to the group, with the directory's set-group-ID bit.
+        for name in Files.names(in: directory.file("bus")) {
+            #expect(chown(directory.file("bus/\(name)"), 0, 65_534) == 0)
+        }
+        let service = try server(directory, as: 65_534)
+        try service.start()
+        try service.finish()
+    }
+
+    @Test(
+        .enabled(if: Place.isRoot, "only root can be another user"),
+        arguments: ["holdfast.sock.lock", "bus", "bus/log.sqlite"]
+    )
+    func `a file in the way was not named, and the start was tried for ever`(name: String) throws {
+        let directory = try directoryOfNobody()
+        let trial = try server(directory, as: 0)
+        try trial.start()
+        try trial.kill()
+        let service = try server(directory, as: 65_534)
+        #expect(chown(directory.file(name), 0, 0) == 0)
+        #expect(chmod(directory.file(name), 0o600) == 0)
+        try service.launch()
+        #expect(try service.process?.wait() == .exited(78))
+        #expect(
+            service.log.contains("\(directory.file(name)) is in the way: it belongs to root:root")
+                || service.log.contains(
+                    "\(directory.file(name)) belongs to root:root with mode 0600"
+                )
+        )
+    }
+
+    @Test(
+        .enabled(
+            if: Place.isRoot
+                && Files.text("/proc/sys/net/ipv4/ip_unprivileged_port_start") == "1024\n",
+            "only root can be another user, and ports must be root's"
+        )
+    )
+    func `a port of root's was called a directory`() throws {
+        let directory = try directoryOfNobody()
+        let server = try server(directory, as: 65_534)
+        let text = Files.text(server.iniFile)
+            .replacing("listen = \(server.address)", with: "listen = 127.0.0.1:90")
+        try directory.write(text, to: "holdfast.ini")
+        try server.launch()
+        #expect(try server.process?.wait() == .exited(78))
+        #expect(server.log.contains("127.0.0.1:90: ports below 1024 are for root alone"))
+    }
+
+    @Test(.enabled(if: Place.isRoot, "only root can be another user"))
+    func `a backup that may not read the log said that there is none`() throws {
+        try HoldfastServer.with { server in
+            try server.publish("a", "x")
+            #expect(chmod(server.directory.file("bus"), 0o700) == 0)
+            let run = try ChildProcess.run(
+                "/bin/sh",
+                [
+                    "-c", asNobody, try Place.holdfast, "log", "backup", "-c", server.iniFile,
+                    "/nowhere/copy",
+                ],
+                directory: server.directory
+            )
+            #expect(run.exit == .exited(1))
+            #expect(run.error.contains("permission denied"))
+            #expect(!run.error.contains("there is no log"))
+        }
+    }
+
+    @Test func `check passed users, groups and directories that do not exist`() throws {
+        let directory = try TestDirectory()
+        let file = try directory.write(
+            """
+            [fastcgi]
+            listen = \(directory.path)/none/holdfast.sock
+            group = no-such-group
+            [bus]
+            directory = \(directory.path)/none/bus
+            socket = none
+            [allow a]
+            read = user:no-such-user group:0
+            """,
+            to: "holdfast.ini"
+        )
+        let here = try ChildProcess.run(
+            try Place.holdfast,
+            ["check", "-c", file],
+            directory: directory
+        )
+        #expect(here.exit == .exited(1))
+        for (line, word) in [
+            (2, "no directory \(directory.path)/none"), (3, "no such group"),
+            (5, "no directory \(directory.path)/none"), (8, "no such user"),
+        ] {
+            let said = here.error.split(separator: "\n").first { $0.hasPrefix("\(file):\(line): ") }
+            #expect(said?.contains(word) == true)
+        }
+        #expect(here.error.split(separator: "\n").count == 4)
+        let elsewhere = try ChildProcess.run(
+            try Place.holdfast,
+            ["check", "-c", file, "--elsewhere"],
+            directory: directory
+        )
+        #expect(elsewhere.exit == .exited(0))
+    }
+
+    // MARK: Standard error
+
+    @Test func `a full pipe on standard error froze the process`() throws {
+        let directory = try TestDirectory()
+        let path = directory.file("stderr")
+        #expect(mkfifo(path, 0o600) == 0)
+        let pipe = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC)
+        defer { close(pipe) }
+        let filling = [UInt8](repeating: 10, count: 4096)
+        while write(pipe, filling, filling.count) > 0 {}
+        let server = try HoldfastServer(prelude: "exec 2>'\(path)'")
+        try server.start()
+        try server.publish("news", "x")
+        // Each problem is a line, more than are kept.
+        let broken = (0..<6000).map { "wrong line number \($0), and as long as it may be\n" }
+            .joined()
+        try server.directory.write(broken, to: "holdfast.ini")
+        server.reload()
+        try waitUntil("lines are lost") {
+            try server.metrics()["holdfast_log_lines_lost_total"] > 0
+        }
+        #expect(try server.post("/push/news", "y").status == 201)
+        var text = ""
+        try waitUntil("it is told") {
+            while let some = try StreamSocket.readNow(pipe), !some.isEmpty {
+                text += String(decoding: some, as: UTF8.self)
+            }
+            return text.contains("lines of the log could not be written here")
+        }
+        #expect(text.contains(" notice starting "))
+        server.process?.signal(SIGTERM)
+        #expect(try server.process?.wait() == .exited(0))
+    }
+
+    @Test(arguments: ["2>&-", "2>/dev/full"])
+    func `a standard error that takes nothing is no reason to stop`(how: String) throws {
+        let server = try HoldfastServer(prelude: "exec \(how)")
+        try server.start()
+        try waitUntil("it is counted") {
+            try server.metrics()["holdfast_log_lines_lost_total"] > 0
+        }
+        try server.publish("news", "x")
+        #expect(try server.stop() == .exited(0))
+    }
+}

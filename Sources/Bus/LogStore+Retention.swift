@@ -94,9 +94,7 @@ extension LogStore {
         var expired: Bool
         var keys: Bool
         var quotas: Bool
-        /// How far the wall clock has gone from where it would be, in milliseconds; 0: less than anybody need know.
-        var clockSlip: Int64
-        var isEmpty: Bool { channels.isEmpty && !expired && !keys && !quotas && clockSlip == 0 }
+        var isEmpty: Bool { channels.isEmpty && !expired && !keys && !quotas }
     }
 
     /// Looks for chores without changing anything, so that an idle log is not written to.
@@ -134,20 +132,8 @@ extension LogStore {
             try writing.anyOldQuota.bind(.integer(time.retention))
             let quotas = try writing.anyOldQuota.step()
             writing.anyOldQuota.finish()
-            return Chores(
-                channels: channels,
-                expired: expired,
-                keys: keys,
-                quotas: quotas,
-                clockSlip: clockSlip(time)
-            )
+            return Chores(channels: channels, expired: expired, keys: keys, quotas: quotas)
         }
-    }
-
-    /// Else a jump of the wall clock would count as time gone by after the next boot.
-    private func clockSlip(_ time: LogTime) -> Int64 {
-        let slip = (time.wall - state.clockWall) - (time.retention - state.clock)
-        return abs(slip) > RetentionClock.toleranceMilliseconds ? slip : 0
     }
 
     private func isTooOld(_ row: ChannelRow, _ retention: Retention, _ time: LogTime) throws -> Bool
@@ -164,7 +150,6 @@ extension LogStore {
 
     /// Does the chores, a bounded portion of each, in the running transaction.
     func perform(_ chores: Chores, _ time: LogTime) throws {
-        if chores.clockSlip != 0 { state.note(time) }
         // First, for what its time to live has ended is no gap.
         if chores.expired { try removeExpired(time, limit: 1000) }
         for name in chores.channels {

@@ -33,6 +33,8 @@ final class LogStore {
     var dropped: [TrimMark] = []
     /// Whether a channel had more to remove than a portion.
     var leftOver = false
+    /// By how many milliseconds the wall clock was set since the newest commit, as this transaction found it.
+    private(set) var clockSlip: Int64 = 0
     var trimmedMessages = 0
     var expiredMessages = 0
 
@@ -73,6 +75,9 @@ final class LogStore {
                 forget()
                 state = try reading.state()
                 let before = state
+                clockSlip = state.slip(at: time)
+                // Else it would count as time gone by at the next boot.
+                if clockSlip != 0 { state.note(time) }
                 let result = try body()
                 try writeBack(time, before: before)
                 try writing.commit.run()
@@ -212,6 +217,12 @@ extension StateRow {
             bootMilliseconds: clockBoot,
             wallMilliseconds: clockWall
         )
+    }
+
+    /// How far the wall clock has gone from where it would be now; 0 where that is no more than clocks do.
+    func slip(at time: LogTime) -> Int64 {
+        let slip = (time.wall - clockWall) - (time.retention - clock)
+        return abs(slip) > RetentionClock.toleranceMilliseconds ? slip : 0
     }
 
     /// From here the retention clock is told again after a restart.

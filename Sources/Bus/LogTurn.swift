@@ -67,7 +67,8 @@ struct LogTurn {
             counts = (store.trimmedMessages, store.expiredMessages)
             if store.leftOver { moreChores = true }
         }
-        if let slip = due?.clockSlip, abs(slip) >= 10_000 {
+        let slip = store.clockSlip
+        if abs(slip) >= 10_000 {
             shared.deliver(
                 .notice(
                     "the wall clock jumped by \(slip / 1000) s; retention goes by the time that passes, and is not changed"

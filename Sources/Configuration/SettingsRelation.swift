@@ -66,6 +66,13 @@ struct SettingsRelation: Sendable {
             small: batchBytes,
             because: "several batches must be able to arrive at a time"
         ),
+        // What is stored grows by doubling.
+        SettingsRelation(
+            large: unfinishedBytes,
+            tenths: 20,
+            small: variableBytes,
+            because: "the variables of a request must be able to arrive"
+        ),
         // Base64 adds a third, and each message of a JSON answer has an envelope.
         SettingsRelation(
             large: unsentBytes,
@@ -116,6 +123,9 @@ struct SettingsRelation: Sendable {
     }
     private static let unfinishedBytes = Amount(section: "limits", key: "unfinished_bytes") {
         Int64($0.limits.unfinishedBytes)
+    }
+    private static let variableBytes = Amount(section: "limits", key: "request_variable_bytes") {
+        Int64($0.limits.requestVariableBytes)
     }
     private static let unsentBytes = Amount(section: "limits", key: "unsent_bytes") {
         Int64($0.limits.unsentBytes)

@@ -44,7 +44,11 @@ enum IniFileReader {
             hasGroup: { SystemCalls.group($0) != nil },
             hasDirectory: { path in
                 var info = stat()
-                return unsafe stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+                guard unsafe stat(path, &info) == 0 else {
+                    // What this user may not see may be there for the service's.
+                    return errno == EACCES
+                }
+                return info.st_mode & S_IFMT == S_IFDIR
             }
         )
         return bytes(of: path).flatMap { bytes in

@@ -71,7 +71,7 @@ struct Serve: ParsableCommand {
         )
         if descriptors - 64 < settings.fastcgi.maxConnections {
             logger.warning(
-                "fewer descriptors than max_connections; raise the hard limit (LimitNOFILE= in systemd)",
+                "fewer descriptors than max_connections, so that fewer requests are held; raise the hard limit (LimitNOFILE= in systemd)",
                 metadata: [
                     "descriptors": "\(descriptors)",
                     "max_connections": "\(settings.fastcgi.maxConnections)",

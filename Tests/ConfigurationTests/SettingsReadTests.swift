@@ -331,6 +331,12 @@ struct SettingsReadTests {
                 + " publishes and -/live, need connections too"
         ),
         (
+            "[limits]\nmessage_bytes = 1k\nbatch_bytes = 1k\nunfinished_bytes = 255k",
+            "f:4: [limits] unfinished_bytes = 255k is too small for [limits] request_variable_bytes = 128k;"
+                + " allowed: at least 2 times request_variable_bytes, since the variables of a request must"
+                + " be able to arrive"
+        ),
+        (
             "[limits]\nbatch_bytes = 2M\nunfinished_bytes = 7M",
             "f:3: [limits] unfinished_bytes = 7M is too small for [limits] batch_bytes = 2M; allowed: at"
                 + " least 4 times batch_bytes, since several batches must be able to arrive at a time"

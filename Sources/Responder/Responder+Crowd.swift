@@ -9,14 +9,15 @@ extension Responder {
     // MARK: Places
 
     /// Closes a connection for a newcomer: one that is kept and idle; else that of the request that has been arriving
-    /// longest; else, where others than these have taken the descriptors, that of the oldest hold, which is told when to
+    /// longest; else that of the peer that has not read for longest; else, where others than these have taken the descriptors, that of the oldest hold, which is told when to
     /// come back.
     ///
     /// - Returns: false if nobody gives way.
     @discardableResult
     func makePlace(ofHolds: Bool = false) -> Bool {
         guard
-            !dropped.isEmpty || closeIdle() || closeUnfinished() || ofHolds && closeOldestHold()
+            !dropped.isEmpty || closeIdle() || closeUnfinished() || closeUnread()
+                || ofHolds && closeOldestHold()
         else { return false }
         // Not at the end of the turn: the newcomer needs the descriptor.
         closeDropped()
@@ -65,6 +66,20 @@ extension Responder {
         metrics[.unfinishedBytes] += 1
         answerUnfinished(descriptor)
         drop(descriptor, .closed)
+        return true
+    }
+
+    private func closeUnread() -> Bool {
+        var oldest: (descriptor: Int32, since: Int64)?
+        for descriptor in unfinished where connections[Int(descriptor)].isOpen {
+            guard let extra = connections[Int(descriptor)].extra, !extra.unsent.isEmpty,
+                extra.progressedAt <= now - 5000, extra.progressedAt < oldest?.since ?? .max
+            else { continue }
+            oldest = (descriptor, extra.progressedAt)
+        }
+        guard let oldest else { return false }
+        metrics[.unsentTime] += 1
+        drop(oldest.descriptor, .slow)
         return true
     }
 

@@ -91,6 +91,25 @@ import Testing
         }
     }
 
+    @Test func `peers that do not read locked newcomers out`() throws {
+        try HoldfastServer.with(
+            HoldfastServer.open + "[limits]\nheld_requests = 3\nunsent_timeout = 10m\n",
+            fastcgi: ["max_connections = 4"]
+        ) { server in
+            let text = String(repeating: "x", count: 60_000)
+            for _ in 0..<15 { try server.publish("news", text) }
+            let silent = try (0..<4).map { _ in
+                let peer = try server.peer()
+                try peer.send(FastCGIRequest("GET", "/push/news?since=first"))
+                _ = try peer.socket.read()
+                return peer
+            }
+            #expect(try server.get("/push/-/live").status == 200)
+            #expect(try server.metrics().bound("unsent_time") >= 1)
+            withExtendedLifetime(silent) {}
+        }
+    }
+
     /// With 64 descriptors there are 16 places.
     @Test(
         .enabled(if: Tool.usable(.nginx), "nginx is not installed"),

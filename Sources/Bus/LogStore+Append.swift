@@ -73,10 +73,13 @@ extension LogStore {
                 missing.append(draft.channel)
             }
         }
-        let excess = state.channels + Int64(missing.count) - channelLimit
-        if !missing.isEmpty, excess > 0 {
+        for own in [false, true] {
+            let excess = try excess(of: missing.count { $0.isOwn == own }, own: own)
+            guard excess > 0 else { continue }
             let inUse = Set(touched.values.map(\.id)).union(found.values.map(\.id))
-            guard try forgetIdleChannels(atLeast: Int(excess), but: inUse) else { return false }
+            guard try forgetIdleChannels(atLeast: excess, but: inUse, own: own) else {
+                return false
+            }
         }
         touched.merge(found) { row, _ in row }
         for name in missing { touched[name] = try makeChannel(name) }
@@ -199,13 +202,30 @@ extension LogStore {
         )
     }
 
-    /// Forgets the channels that are idle longest and have no messages, a 64th of the limit at once; none where they
-    /// are too few.
-    private func forgetIdleChannels(atLeast least: Int, but inUse: Set<Int64>) throws -> Bool {
+    /// How many channels have to be forgotten before so many of a kind can be made. Those of presence are made by whoever
+    /// comes somewhere: they have places of their own, and take none of the others'.
+    private func excess(of count: Int, own: Bool) throws -> Int {
+        guard count > 0, own || state.channels + Int64(count) > channelLimit else { return 0 }
+        try writing.countOwnChannels.bind()
+        guard try writing.countOwnChannels.step() else { return 0 }
+        let owned = writing.countOwnChannels.integer(0)
+        writing.countOwnChannels.finish()
+        let (there, limit) =
+            own ? (owned, max(64, channelLimit / 4)) : (state.channels - owned, channelLimit)
+        return Int(there + Int64(count) - limit)
+    }
+
+    /// Forgets the channels of a kind that are idle longest and have no messages, a 64th of the limit at once; none where
+    /// they are too few.
+    private func forgetIdleChannels(
+        atLeast least: Int,
+        but inUse: Set<Int64>,
+        own: Bool
+    ) throws -> Bool {
         let portion = max(least, Int(channelLimit / 64))
         var idle: [(id: Int64, through: Int64)] = []
         // Loaded rows are not up to date in the file: ask for as many more as there are of these.
-        try writing.idleChannels.bind(.integer(portion + inUse.count))
+        try writing.idleChannels.bind(.integer(own ? 1 : 0), .integer(portion + inUse.count))
         while try writing.idleChannels.step() {
             idle.append((writing.idleChannels.integer(0), writing.idleChannels.integer(1)))
         }

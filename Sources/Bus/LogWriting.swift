@@ -14,6 +14,7 @@ struct LogWriting {
     let updateChannel: Query
     let updateChannelMark: Query
     let idleChannels: Query
+    let countOwnChannels: Query
     let deleteChannel: Query
     let dueChannels: Query
     let channelsFrom: Query
@@ -72,9 +73,11 @@ struct LogWriting {
         idleChannels = try query(
             """
             SELECT id, trimmed_through FROM channels
-            WHERE count = 0 ORDER BY last_offset LIMIT ?
+            WHERE count = 0 AND (name >= '~') = ? ORDER BY last_offset LIMIT ?
             """
         )
+        // No other name begins with the greatest character there is in names.
+        countOwnChannels = try query("SELECT count(*) FROM channels WHERE name >= '~'")
         deleteChannel = try query("DELETE FROM channels WHERE id = ?")
         dueChannels = try query("SELECT name FROM channels WHERE due <= ? ORDER BY due LIMIT ?")
         channelsFrom = try query("SELECT id, name FROM channels WHERE id > ? ORDER BY id LIMIT ?")

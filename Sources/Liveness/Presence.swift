@@ -156,7 +156,7 @@ package struct Presence: Sendable {
     /// Where a subscriber has leases, in this process or another.
     private var keysOf: [Subscriber: Set<Key>] = [:]
     /// All those who are here, and all leases, of others too.
-    private var counted = 0
+    package private(set) var counted = 0
     private var leaseCount = 0
     private var queue = DueQueue<Key>()
     /// In microseconds: what the events so far have used up, and from when on the next one may be told.
@@ -172,8 +172,8 @@ package struct Presence: Sendable {
     /// How long somebody who has left is remembered, so that nobody's older news makes him come again.
     private static let forgetMilliseconds: Int64 = 60_000
     private static let askMilliseconds: Int64 = 5000
-    /// So many are looked at in one turn.
-    private static let turn = 2000
+    /// So many are looked at in one turn, so that publishers get theirs between them.
+    private static let turn = 250
 
     package init(_ bounds: PresenceBounds = PresenceBounds()) { self.bounds = bounds }
 
@@ -194,17 +194,24 @@ package struct Presence: Sendable {
 
     /// A request of his is held now.
     ///
-    /// - Parameter cameAt: when it came, by the clock that leaving goes by.
+    /// - Parameters:
+    ///   - cameAt: when it came, by the clock that leaving goes by.
+    ///   - isFurther: the request is counted on another channel already. Such places are had only while half of all are
+    ///     free, so that few requests of many channels do not take them all.
     package mutating func attends(
         _ member: Member,
         on channel: ChannelName,
         subscriber: Subscriber?,
         at cameAt: Int64 = 0,
+        isFurther: Bool = false,
         _ limits: PresenceLimits,
         now: Int64
     ) -> Attendance {
         let key = Key(channel: channel, member: member)
-        guard leaseCount < bounds.leases, mayCount(key, limits, now) else { return .notTold }
+        let places = isFurther ? bounds.members / 2 : bounds.members
+        guard leaseCount < bounds.leases, mayCount(key, limits, of: places) else {
+            return .notTold
+        }
         var isNews = false
         change(key, subscriber ?? 0, now) { entry in
             isNews = !entry.isLeased(now)
@@ -303,7 +310,7 @@ package struct Presence: Sendable {
         now: Int64
     ) {
         let key = Key(channel: channel, member: member)
-        guard mayCount(key, limits, now) else { return }
+        guard mayCount(key, limits, of: bounds.members) else { return }
         let until = now + limits.graceMilliseconds + 2 * Self.tellMilliseconds
         let hasRoom = leaseCount < 2 * bounds.leases || entries[key]?.heard[subscriber] != nil
         change(key, subscriber, now) { entry in
@@ -448,9 +455,9 @@ package struct Presence: Sendable {
     // MARK: The table
 
     /// Whether the member is one of those who are here, or may become one.
-    private func mayCount(_ key: Key, _ limits: PresenceLimits, _ now: Int64) -> Bool {
+    private func mayCount(_ key: Key, _ limits: PresenceLimits, of places: Int) -> Bool {
         if entries[key]?.isCounted == true { return true }
-        return counted < bounds.members && (places[key.channel]?.counted ?? 0) < limits.members
+        return counted < places && (self.places[key.channel]?.counted ?? 0) < limits.members
     }
 
     /// Changes what is known of a member, who is made if need be, and sees to it that he is looked at in time.

@@ -14,8 +14,8 @@ struct Attendance {
 
 /// A question that the responder asks the log for itself.
 enum OwnRead {
-    /// Which channels tell of presence.
-    case presenceChannels
+    /// Which channels tell of presence, besides those that are known.
+    case presenceChannels([ChannelName])
     /// What these have told; further ones are read after them.
     case presence([ChannelName], further: [ChannelName], Epoch)
 }
@@ -77,6 +77,7 @@ extension Responder {
                 on: channel,
                 subscriber: subscriber,
                 at: arrivedAt,
+                isFurther: !attended.isEmpty,
                 limits,
                 now: now
             )
@@ -173,32 +174,26 @@ extension Responder {
         presence.tellOthers(siblings?.hasOthers == true, now: now)
     }
 
-    private func tellSiblings(
-        of members: [(channel: ChannelName, member: Member, subscriber: UInt64)]
-    ) {
+    private func tellSiblings(of members: [SiblingMessage.Here]) {
         guard let siblings, siblings.hasOthers else { return }
-        var lines: [UInt8] = []
-        for (channel, member, subscriber) in members {
-            let id = String(subscriber, radix: 16)
-            let line = Array("\(channel) \(id) \(member.topic)\n".utf8)
-            if lines.count + line.count > Siblings.datagramBytes - 64 {
-                siblings.tellKnown(SiblingMessage.here(lines).bytes)
-                lines = []
+        var piece: [SiblingMessage.Here] = []
+        var bytes = 0
+        for one in members {
+            // The subscriber in hexadecimal, two blanks and a line end.
+            let line = one.channel.text.utf8.count + one.member.topic.utf8.count + 19
+            if bytes + line > Siblings.datagramBytes - 64 {
+                siblings.tellKnown(SiblingMessage.here(piece).bytes)
+                (piece, bytes) = ([], 0)
             }
-            lines += line
+            piece.append(one)
+            bytes += line
         }
-        if !lines.isEmpty { siblings.tellKnown(SiblingMessage.here(lines).bytes) }
+        if !piece.isEmpty { siblings.tellKnown(SiblingMessage.here(piece).bytes) }
     }
 
-    func heardOfMembers(_ lines: [UInt8]) {
-        for line in lines.split(separator: UInt8(ascii: "\n")) {
-            let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
-                .map { String(decoding: $0, as: UTF8.self) }
-            guard parts.count == 3, let channel = try? ChannelName(parts[0]),
-                let subscriber = UInt64(parts[1], radix: 16),
-                let member = Member(topic: parts[2]),
-                let limits = settings.presence(on: channel)
-            else { continue }
+    func heardOfMembers(_ members: [SiblingMessage.Here]) {
+        for (channel, member, subscriber) in members {
+            guard let limits = settings.presence(on: channel) else { continue }
             presence.heard(member, on: channel, subscriber: subscriber, limits, now: now)
         }
     }
@@ -230,7 +225,11 @@ extension Responder {
         presence.forgetEvents(now: now)
         // The greatest name that is no own channel's: those come behind it.
         let last = try? ChannelName("z" + String(repeating: "~", count: ChannelName.byteLimit - 1))
-        ask(.presenceChannels) { .channels(ticket: $0, .after(last, limit: 10_000)) }
+        listPresence([], after: last)
+    }
+
+    private func listPresence(_ found: [ChannelName], after last: ChannelName?) {
+        ask(.presenceChannels(found)) { .channels(ticket: $0, .after(last, limit: 10_000)) }
     }
 
     private func ask(_ read: OwnRead, _ question: (UInt64) -> LogRead) {
@@ -274,12 +273,19 @@ extension Responder {
 
     /// - Returns: false if the responder has not asked this itself.
     func ownListing(_ ticket: UInt64, _ outcome: Result<ChannelListing, LogFailure>) -> Bool {
-        guard case .presenceChannels? = ownReads.removeValue(forKey: ticket) else { return false }
+        guard case .presenceChannels(let found)? = ownReads.removeValue(forKey: ticket) else {
+            return false
+        }
         guard case .success(let listing) = outcome else {
             presenceLoadAt = now + 5000
             return true
         }
-        readFurther(listing.entries.map(\.name).filter(\.isOwn))
+        let channels = found + listing.entries.map(\.name).filter(\.isOwn)
+        if let next = listing.next {
+            listPresence(channels, after: next)
+        } else {
+            readFurther(channels)
+        }
         return true
     }
 

@@ -83,7 +83,7 @@ extension Responder {
                     case .left: leave(word.subscriber, at: word.time)
                     }
                 }
-            case .here(let lines): heardOfMembers(lines)
+            case .here(let members): heardOfMembers(members)
             }
         }
     }

@@ -153,6 +153,13 @@ extension Responder {
             "unfinished_bytes",
             unfinishedBytes
         )
+        gauge(
+            "members",
+            "Members on all channels with presence.",
+            "members",
+            presence.counted,
+            .largest
+        )
         counter("requests", "Requests decoded.", "requests", metrics.requests)
         counter("holds", "Requests that were held.", "holds", metrics.holds)
         counter(

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Channels
 internal import Configuration
 internal import Glibc
+internal import Liveness
 internal import Reactor
 
 /// The other processes of the bus: each has a datagram socket in the directory `processes` of the bus directory, named
@@ -244,7 +245,9 @@ enum SiblingMessage {
     case words([SubscriberWord])
     /// Who is on which channels in the sender's process: a line for each, with the name of the channel, the subscriber in
     /// hexadecimal and the member's topic, with blanks between them.
-    case here([UInt8])
+    case here([Here])
+
+    typealias Here = (channel: ChannelName, member: Member, subscriber: UInt64)
 
     init?(_ bytes: [UInt8]) {
         guard bytes.count >= 9 else { return nil }
@@ -272,7 +275,18 @@ enum SiblingMessage {
             let words = SubscriberWord.all(in: Array(rest))
             guard words.count * SubscriberWord.byteCount == rest.count else { return nil }
             self = .words(words)
-        case UInt8(ascii: "h"): self = .here(Array(rest))
+        case UInt8(ascii: "h"):
+            var members: [Here] = []
+            for line in rest.split(separator: UInt8(ascii: "\n")) {
+                let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+                    .map { String(decoding: $0, as: UTF8.self) }
+                guard parts.count == 3, let channel = try? ChannelName(parts[0]),
+                    let subscriber = UInt64(parts[1], radix: 16),
+                    let member = Member(topic: parts[2])
+                else { return nil }
+                members.append((channel, member, subscriber))
+            }
+            self = .here(members)
         default: return nil
         }
     }
@@ -289,7 +303,14 @@ enum SiblingMessage {
         case .waiting(let number, let counts):
             head(UInt8(ascii: "W"), number) + counts.flatMap { Array("\($1) \($0)\n".utf8) }
         case .words(let words): head(UInt8(ascii: "s"), 0) + words.flatMap(\.bytes)
-        case .here(let bytes): head(UInt8(ascii: "h"), 0) + bytes
+        case .here(let members):
+            head(UInt8(ascii: "h"), 0)
+                + members.flatMap { one in
+                    Array(
+                        "\(one.channel) \(String(one.subscriber, radix: 16)) \(one.member.topic)\n"
+                            .utf8
+                    )
+                }
         }
     }
 }

@@ -242,4 +242,17 @@ import Testing
         #expect(probe.read(["a"], .after(Offset(5))).gap == nil)
         probe.stop()
     }
+
+    @Test func `channels of presence took the places of all others`() {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory), channelLimit: 3, retention: keep(count: 1))
+        for number in 1...64 {
+            #expect(probe.append(draft("~presence/\(number)", "x")).id != nil)
+        }
+        #expect(probe.append(draft("~presence/65", "x")) == .noMoreChannels)
+        for name in ["a", "b", "c"] { #expect(probe.append(draft(name, "x")).id != nil) }
+        #expect(probe.append(draft("d", "x")) == .noMoreChannels)
+        #expect(probe.append(draft("~presence/65", "x")) == .noMoreChannels)
+        probe.stop()
+    }
 }

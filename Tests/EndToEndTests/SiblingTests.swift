@@ -130,7 +130,9 @@ import Testing
                 Array("s12345678".utf8) + [UInt8](repeating: 1, count: 17),
                 Array("W12345678".utf8) + Array("-1 a\n".utf8),
                 Array("W12345678".utf8) + Array("99999999999999999999 a\n".utf8),
-                Array("w12345678one line".utf8), [UInt8](repeating: 0x68, count: 65_537),
+                Array("w12345678one line".utf8), Array("h12345678chat x name Ada\n".utf8),
+                Array("h12345678-/chat 1 name Ada\n".utf8), Array("h12345678chat 1 Ada\n".utf8),
+                [UInt8](repeating: 0x68, count: 65_537),
             ]
             for bytes in bad { try pretender.send(bytes, to: name) }
             try waitUntil("all are counted") {

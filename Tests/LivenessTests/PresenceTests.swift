@@ -284,6 +284,28 @@ struct PresenceTests {
         expect(come(2000, 10_002))
     }
 
+    @Test func `a few requests of many channels took all places`() {
+        var presence = Presence(bounds { $0.members = 100 })
+        presence.loaded()
+        func come(_ number: Int, isFurther: Bool) -> Bool {
+            let attendance = presence.attends(
+                ada,
+                on: channel(number),
+                subscriber: nil,
+                isFurther: isFurther,
+                limits,
+                now: 0
+            )
+            return attendance != .notTold
+        }
+        expect(come(0, isFurther: false))
+        let further = (1..<64).count { come($0, isFurther: true) }
+        #expect(further == 49)
+        // Where he is counted already he stays.
+        expect(come(49, isFurther: true))
+        expect(come(1000, isFurther: false))
+    }
+
     @Test func `one member's many requests are bounded too`() {
         var presence = Presence(bounds { $0.leases = 50 })
         presence.loaded()
@@ -322,7 +344,7 @@ struct PresenceTests {
         for number in 0..<5000 {
             _ = presence.attends(ada, on: channel(number), subscriber: 1, limits, now: 0)
         }
-        expect(commit(&presence, at: 1, now: 0).count == 2000)
+        expect(commit(&presence, at: 1, now: 0).count == 250)
         while presence.nextLook <= 1 { _ = commit(&presence, at: 10_000, now: 1) }
         // Whether the log has told of what it was asked.
         while presence.nextLook <= 5001 { expect(presence.due(now: 5001).events.isEmpty) }
@@ -332,7 +354,7 @@ struct PresenceTests {
         #expect(presence.nextLook == 16_000)
         // With other processes, whom this one has is said now and then.
         presence.tellOthers(true, now: 7000)
-        #expect(presence.due(now: 7000).leases.count == 2000)
+        #expect(presence.due(now: 7000).leases.count == 250)
     }
 
     @Test func `those who have left are forgotten at once where they are too many`() {

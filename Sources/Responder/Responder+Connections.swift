@@ -92,7 +92,7 @@ extension Responder {
             try epoll.add(descriptor, generation: connection.generation, interest(of: connection))
             connections[Int(descriptor)].flags.insert(.watched)
         } catch {
-            logger.error("\(error)")
+            complain(.notWatched, "connection closed: \(error)")
             drop(descriptor, .closed)
         }
     }

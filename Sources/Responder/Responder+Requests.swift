@@ -25,7 +25,7 @@ extension Responder {
         case .askedValues: connections[Int(descriptor)].flags.insert(.mayMultiplex)
         case .refuse(let id, _, _) where isInUse(id, descriptor),
             .oversizedParams(let id, _) where isInUse(id, descriptor):
-            logger.warning("connection closed: it began a request whose id was in use")
+            complain(.idInUse, "connection closed: it began a request whose id was in use")
             drop(descriptor, .closed)
         case .refuse(let id, let keepConnection, let bytes):
             finish(Requester(connection: descriptor, id: id, keepConnection: keepConnection), bytes)
@@ -124,7 +124,7 @@ extension Responder {
             return true
         }
         guard decoded != nil else {
-            logger.warning("connection closed: libfcgi refused a request")
+            complain(.refusedRequest, "connection closed: libfcgi refused a request")
             drop(descriptor, .closed)
             return nil
         }

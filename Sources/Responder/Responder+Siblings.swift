@@ -91,16 +91,11 @@ extension Responder {
     /// Whoever may write to the directory can send what he likes: it is counted, and told once a minute.
     private func passOver(_ received: Siblings.Received) {
         metrics.passedOver += 1
-        guard now >= passedOverNoteAt else { return }
-        passedOverNoteAt = now + 60_000
         var why = "it is none of this release's"
         if case .foreign(let user) = received {
             why = "it is of user \(user), and neither of root nor of holdfast's own user"
         }
-        logger.warning(
-            "a message to this process from another one is passed over: \(why)",
-            metadata: ["so_far": "\(metrics.passedOver)"]
-        )
+        complain(.passedOver, "a message to this process from another one is passed over: \(why)")
     }
 
     /// Who waits here for channels of a listing, as far as a datagram takes them.

@@ -81,7 +81,7 @@ extension Responder {
                 interest(of: connection)
             )
         } catch {
-            logger.error("\(error)")
+            complain(.notWatched, "connection closed: \(error)")
             drop(descriptor, .closed)
         }
     }

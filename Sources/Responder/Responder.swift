@@ -115,7 +115,6 @@ package import Reactor
     /// said of theirs since the last one.
     var statusLookAt: Int64 = .max
     var statusSurvey: (ticket: UInt64, survey: Survey)?
-    var passedOverNoteAt: Int64 = 0
     /// Those that have not answered this look, and those that did not answer an earlier one.
     var askedSiblings: Set<String> = []
     var silentSiblings: Set<String> = []
@@ -159,6 +158,7 @@ package import Reactor
     /// Connections closed for what was sent on them, and when the log tells of the next at the earliest.
     var violations = 0
     var violationNoteAt: Int64 = 0
+    var complaints = Complaints()
     var metrics = Metrics()
     let startedAt: Int64
     /// Monotonic milliseconds, read once a turn.
@@ -279,6 +279,7 @@ package import Reactor
             if now >= housekeepingAt {
                 housekeepingAt = now + 250
                 keepHouse()
+                tellComplaints()
             }
             if now >= memoryLookAt { giveBackMemory() }
             if siblings?.hasPosts == true { siblings?.flush() }

@@ -250,6 +250,12 @@ extension Responder {
 
     /// Sends the oldest away where a bound is reached.
     func makeRoom(for origin: Poll.Origin) {
+        if settings.limits.heldPerAddress != nil, origin.address == nil, !hasMissedAddresses {
+            hasMissedAddresses = true
+            logger.warning(
+                "held_per_address does not bound requests without REMOTE_ADDR, and one has come; let the web server pass it (nginx: fastcgi_param REMOTE_ADDR $remote_addr;)"
+            )
+        }
         if let bound = settings.limits.heldPerAddress, let address = origin.address {
             while arrivals.addresses.count(of: address) + replays.count(ofAddress: address) >= bound
             {

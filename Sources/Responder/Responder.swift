@@ -154,6 +154,8 @@ package import Reactor
 
     /// A web server's mistake shows in each of its requests; one line a minute is enough.
     var notesResumeAt: Int64 = 0
+    /// That a bound on addresses can't be kept has been said.
+    var hasMissedAddresses = false
     var waitingNoteAt: Int64 = 0
     /// Connections closed for what was sent on them, and when the log tells of the next at the earliest.
     var violations = 0

@@ -66,6 +66,11 @@ struct CGITests {
             let detail = try answer.json["detail"].string ?? ""
             #expect(detail.contains("start it with"), "\(detail)")
             #expect(!detail.contains(holdfast.address.description))
+            // After a 503 a browser's EventSource would never come back.
+            let stream = try web.get("\(kind.base)/news", ["Accept": "text/event-stream"])
+            #expect(stream.status == 200)
+            #expect(stream["Content-Type"] == "text/event-stream")
+            #expect(stream.text == "retry: 2000\n")
             try holdfast.start()
             #expect(try web.get("\(kind.base)/news").status == 200)
         }

@@ -265,6 +265,27 @@ import Testing
         }
     }
 
+    @Test func `held_per_address did nothing without REMOTE_ADDR, and said nothing`() throws {
+        let bound = HoldfastServer.open + "[limits]\nheld_per_address = 1\n"
+        let text = "without REMOTE_ADDR"
+        try HoldfastServer.with(bound) { server in
+            let one = try server.peer()
+            let address = [("REMOTE_ADDR", "192.0.2.1")]
+            try one.send(FastCGIRequest("GET", "/push/news?wait=20", params: address))
+            try server.waitForHeld(1)
+            #expect(!server.log.contains(text))
+            let others = try (0..<2).map { _ in try server.hold("/push/news?wait=20") }
+            #expect(server.log.ranges(of: text).count == 1)
+            try server.waitForHeld(3)
+            _ = others
+        }
+        try HoldfastServer.with { server in
+            let held = try server.hold("/push/news?wait=20")
+            #expect(!server.log.contains(text))
+            held.socket.close()
+        }
+    }
+
     @Test func `presence that is switched off and on again knows who is there`() throws {
         let on = HoldfastServer.open + "[presence chat]\ngrace = 1s\n"
         try HoldfastServer.with(on) { server in

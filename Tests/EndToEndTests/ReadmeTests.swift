@@ -8,7 +8,9 @@ struct ReadmeTests {
     private func blocks(after heading: String) throws -> [String] {
         let text = Files.text("\(Place.root)/README.md")
         let start = try #require(text.firstRange(of: "\n\(heading)")?.upperBound)
-        let end = text[start...].firstRange(of: "\n**")?.lowerBound ?? text.endIndex
+        let end =
+            [text[start...].firstRange(of: "\n**"), text[start...].firstRange(of: "\n## ")]
+            .compactMap { $0?.lowerBound }.min() ?? text.endIndex
         return text[start..<end].split(separator: "```", omittingEmptySubsequences: false)
             .enumerated().filter { $0.offset % 2 == 1 }
             .map { String($0.element.drop { $0 != "\n" }) }
@@ -100,6 +102,59 @@ struct ReadmeTests {
             try WebServer.with(.lighttpd, before: holdfast, text: rest) { web throws in
                 try expectToWork(web, holdfast)
                 try expectAwayAnswers(web, holdfast)
+            }
+        }
+    }
+
+    @Test
+    func `a rule of the web server about a path protected no channel, and README's recipe does`()
+        throws
+    {
+        let block = try #require(blocks(after: "**A rule of the web server").first)
+        let settings = """
+            [allow news]
+            read = everyone
+            [allow open/**]
+            read = everyone
+
+            """
+        try HoldfastServer.with(settings) { holdfast in
+            let passwords = try holdfast.directory.write(
+                "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n",
+                to: "passwords"
+            )
+            // Both ways: what README warns of, and what it gives instead.
+            let rule = "location /push/open/ { return 403; }"
+            let edits = [
+                ("index index.html;", "index index.html; \(rule) \(block)"),
+                ("/etc/nginx/holdfast.htpasswd", passwords),
+            ]
+            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+                web.expectsFailures = true
+                let operation = [("HOLDFAST_WRITE", "**")]
+                let ids = try ["open/a", "private/a"].map {
+                    let sent = try holdfast.post("/push/\($0)", "secret", params: operation)
+                    return try sent.json["id"].string ?? ""
+                }
+                let form = ["Content-Type": "application/x-www-form-urlencoded"]
+                func answers(_ base: String, _ channel: String, _ id: String) throws -> [Int] {
+                    [
+                        try web.get("\(base)/\(channel)?since=first").status,
+                        try web.get("\(base)/?channel=\(channel)&since=first").status,
+                        try web.get("\(base)/news,\(channel)?since=first").status,
+                        try web.post("\(base)/?op=read", "channel=\(channel)", form).status,
+                        try web.get("\(base)/-/messages/\(id)").status,
+                    ]
+                }
+                #expect(try answers("/push", "open/a", ids[0]) == [403, 200, 200, 200, 200])
+                #expect(try answers("/push", "private/a", ids[1]) == [403, 403, 403, 403, 404])
+                #expect(try answers("/members", "private/a", ids[1]) == [401, 401, 401, 401, 401])
+                let ann = ["Authorization": "Basic YW5uOnNlY3JldA=="]
+                let read = try web.get("/members/private/a?since=first", ann)
+                #expect(try read.json["messages"][0]["data"] == "secret")
+                #expect(try web.get("/members/-/messages/\(ids[1])", ann).status == 200)
+                #expect(try web.get("/members/other", ann).status == 403)
+                #expect(try web.get("/push/private/a", ann).status == 403)
             }
         }
     }

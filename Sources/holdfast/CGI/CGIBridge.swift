@@ -202,9 +202,25 @@ struct CGIBridge {
         }
     }
 
-    /// Answers 503 with a sentence, without quotation marks; the server's log is told more.
+    /// Answers 503 with a sentence, without quotation marks; the server's log is told more. A browser's EventSource would
+    /// never come back after that, and gets an empty stream, as from the web servers' configurations.
     private func refuse(_ sentence: String, _ more: String = "") {
+        guard !wantsEvents else {
+            StandardError.write("holdfast cgi: \(sentence) \(more)")
+            let head =
+                "Status: 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+            _ = SystemCalls.writeAll(1, Array((head + "\r\nretry: 2000\n").utf8))
+            return
+        }
         refuse("503 Service Unavailable", "away", sentence, more, fields: "Retry-After: 2\r\n")
+    }
+
+    private var wantsEvents: Bool {
+        func variable(_ name: String) -> String {
+            unsafe getenv(name).map { unsafe String(cString: $0) } ?? ""
+        }
+        return variable("REQUEST_METHOD") == "GET"
+            && variable("HTTP_ACCEPT").lowercased().contains("text/event-stream")
     }
 
     /// The body is not what the request said of it.

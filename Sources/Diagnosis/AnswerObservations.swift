@@ -1,42 +1,69 @@
-/// How answers are compressed on the way; Holdfast itself compresses none.
+/// How held answers are compressed on the way; Holdfast compresses none of them.
+///
+/// Of its pages it doesn't matter: they are whole when they are sent.
 package struct CompressionObservation: Sendable {
-    /// Values of Content-Encoding in the answers looked at.
-    package let encodings: [String]
+    /// The Content-Encoding of what was looked at; nil where it has none.
+    package struct Look: Equatable, Sendable {
+        package let what: String
+        package let encoding: String?
 
-    package init(encodings: [String]) { self.encodings = encodings }
-
-    package func finding(behind server: FrontEnd) -> Finding {
-        guard let encoding = encodings.first else {
-            return Finding(.compression, .ok, "Answers are not compressed on the way.")
+        package init(what: String, encoding: String?) {
+            self.what = what
+            self.encoding = encoding
         }
+    }
+
+    /// Empty where nothing could be held.
+    package let looks: [Look]
+
+    package init(looks: [Look]) { self.looks = looks }
+
+    package func finding(behind way: Way) -> Finding {
+        guard !looks.isEmpty else {
+            return Finding(.compression, .unknown, "Nothing was held to look at.")
+        }
+        guard let look = looks.first(where: { $0.encoding != nil }), let encoding = look.encoding
+        else { return Finding(.compression, .ok, "Held answers are not compressed on the way.") }
         return Finding(
             .compression,
             .problem,
-            "Answers are compressed on the way (\(encoding)), which may keep the bytes of a held answer back.",
-            Remedy.compresses.advice(for: server)
+            "\(look.what) compressed on the way (\(encoding)), which may keep back what is sent before the end.",
+            Remedy.compresses.advice(for: way)
         )
     }
 }
 
 /// Which versions of HTTP the site speaks.
 package struct VersionObservation: Sendable {
-    package let http1: Bool
+    /// `1.1`, or `1.0` of what is answered to it; nil: it is not answered.
+    package let http1: String?
     package let http2: Bool
     package let isSecure: Bool
 
-    package init(http1: Bool, http2: Bool, isSecure: Bool) {
+    /// All by which clients come; departures show differently in each.
+    package var answered: [String] { (http1.map { [$0] } ?? []) + (http2 ? ["2"] : []) }
+
+    package init(http1: String?, http2: Bool, isSecure: Bool) {
         self.http1 = http1
         self.http2 = http2
         self.isSecure = isSecure
     }
 
-    package func finding(behind server: FrontEnd) -> Finding {
+    package func finding(behind way: Way) -> Finding {
         switch (http1, http2) {
-        case (true, true): return Finding(.versions, .ok, "HTTP/1.1 and HTTP/2 are answered.")
-        case (false, true): return Finding(.versions, .ok, "HTTP/2 is answered, HTTP/1.1 is not.")
-        case (false, false):
+        case (let http1?, true):
+            return Finding(.versions, .ok, "HTTP/\(http1) and HTTP/2 are answered.")
+        case (nil, true):
+            return Finding(.versions, .ok, "HTTP/2 is answered, HTTP/1.1 is not.")
+        case (nil, false):
             return Finding(.versions, .unknown, "Neither HTTP/1.1 nor HTTP/2 is answered.")
-        case (true, false): break
+        case ("1.0"?, false):
+            return Finding(
+                .versions,
+                .ok,
+                "HTTP/1.0 is answered, and nothing newer: each request has a connection of its own."
+            )
+        case (_?, false): break
         }
         if !isSecure {
             return Finding(
@@ -49,7 +76,7 @@ package struct VersionObservation: Sendable {
             .versions,
             .problem,
             "HTTP/2 is not answered: by HTTP/1.1 a browser holds at most six requests to a site, of all its tabs.",
-            Remedy.lacksHTTP2.advice(for: server)
+            Remedy.lacksHTTP2.advice(for: way)
         )
     }
 }
@@ -78,7 +105,7 @@ package struct URLObservation: Sendable {
         self.trials = trials
     }
 
-    package func finding(behind server: FrontEnd) -> Finding {
+    package func finding(behind way: Way) -> Finding {
         let passed = trials.last { $0.status == usual }?.length ?? 0
         guard let failed = trials.first(where: { $0.status != usual }) else {
             return Finding(.urlLength, .ok, "URLs of \(passed) bytes pass.")
@@ -91,7 +118,7 @@ package struct URLObservation: Sendable {
             .urlLength,
             .problem,
             "A URL of \(failed.length) bytes is \(answer)\(until).",
-            remedy.advice(for: server)
+            remedy.advice(for: way)
         )
     }
 }

@@ -12,7 +12,7 @@ package struct CrossOriginObservation: Sendable {
         self.preflight = preflight
     }
 
-    package func finding(behind server: FrontEnd) -> Finding {
+    package func finding(behind way: Way) -> Finding {
         guard let answer, let preflight else {
             return Finding(.crossOrigin, .unknown, "No answer to a request with an Origin.")
         }
@@ -20,7 +20,7 @@ package struct CrossOriginObservation: Sendable {
         if allowed.count > 1 || preflight.all("access-control-allow-origin").count > 1 {
             return problem(
                 "Access-Control-Allow-Origin comes more than once, which browsers refuse",
-                Remedy.ownCrossOriginFields.advice(for: server)
+                Remedy.ownCrossOriginFields.advice(for: way)
             )
         }
         guard let value = allowed.first else {
@@ -32,13 +32,13 @@ package struct CrossOriginObservation: Sendable {
         guard value == origin || value == "*" else {
             return problem(
                 "pages of \(origin) may not read answers, which are for \(value)",
-                Remedy.ownCrossOriginFields.advice(for: server)
+                Remedy.ownCrossOriginFields.advice(for: way)
             )
         }
         guard (200..<300).contains(preflight.status) else {
             return problem(
                 "the preflight of a publish is answered \(preflight.status)",
-                Remedy.refusesPreflight.advice(for: server)
+                Remedy.refusesPreflight.advice(for: way)
             )
         }
         guard preflight["access-control-allow-methods"]?.contains("POST") == true,
@@ -46,7 +46,7 @@ package struct CrossOriginObservation: Sendable {
         else {
             return problem(
                 "the preflight of a publish is not answered by Holdfast",
-                Remedy.ownCrossOriginFields.advice(for: server)
+                Remedy.ownCrossOriginFields.advice(for: way)
             )
         }
         let credentials = value == "*" ? ", without credentials" : ""

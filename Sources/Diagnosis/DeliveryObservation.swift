@@ -6,7 +6,7 @@ package enum DeliveryObservation: Equatable, Sendable {
     /// And why.
     case notPublished(String)
 
-    package func finding(behind server: FrontEnd) -> Finding {
+    package func finding(behind way: Way) -> Finding {
         switch self {
         case .arrived: Finding(.delivery, .ok, "A message reaches a client that is held.")
         case .missing(let seconds):

@@ -30,8 +30,8 @@ package struct DepartureObservation: Sendable {
     package let patienceSeconds: Int
     /// The longest hold, where that is known.
     package let grantedSeconds: Int?
-    /// Between two probes, where it is known that there are any.
-    package let probeSeconds: Int?
+    /// Within which probes find who has left, where it is known that there are any.
+    package let foundWithinMilliseconds: Int?
     package let outcome: Outcome
 
     package init(
@@ -39,18 +39,18 @@ package struct DepartureObservation: Sendable {
         count: Int,
         patienceSeconds: Int,
         grantedSeconds: Int?,
-        probeSeconds: Int? = nil,
+        foundWithinMilliseconds: Int? = nil,
         outcome: Outcome
     ) {
         self.version = version
         self.count = count
         self.patienceSeconds = patienceSeconds
         self.grantedSeconds = grantedSeconds
-        self.probeSeconds = probeSeconds
+        self.foundWithinMilliseconds = foundWithinMilliseconds
         self.outcome = outcome
     }
 
-    package func finding(behind server: FrontEnd) -> Finding {
+    package func finding(behind way: Way) -> Finding {
         switch outcome {
         case .nobodyAsked:
             return unknown(
@@ -60,27 +60,28 @@ package struct DepartureObservation: Sendable {
             return unknown(
                 "\(shown) of \(count) held requests show at the responder that was asked; is it the one behind this URL?"
             )
-        case .watched(let watch): return finding(watch, server)
+        case .watched(let watch): return finding(watch, way)
         }
     }
 
-    private func finding(_ watch: Watch, _ server: FrontEnd) -> Finding {
+    private func finding(_ watch: Watch, _ way: Way) -> Finding {
         let seconds = "\(watch.milliseconds / 1000).\(watch.milliseconds / 100 % 10) s"
         guard watch.gone >= count else {
-            if let probeSeconds, patienceSeconds < 2 * probeSeconds {
+            if let within = foundWithinMilliseconds, patienceSeconds * 1000 < within {
+                let seconds = (within + 999) / 1000
                 return unknown(
-                    "probes tell after \(2 * probeSeconds) s; --patience \(2 * probeSeconds + 5) waits for them."
+                    "probes tell after \(seconds) s; --patience \(seconds + 5) waits for them."
                 )
             }
             return problem(
                 "of \(count) that left, \(count - max(0, watch.gone)) are still held after \(patienceSeconds) s",
-                server
+                way
             )
         }
         if endedByThemselves(watch) {
             return problem(
                 "the \(count) that left were held to the end of their time, \(seconds)",
-                server
+                way
             )
         }
         let how =
@@ -104,14 +105,31 @@ package struct DepartureObservation: Sendable {
 
     private static let departures = ["closed", "aborted", "probe", "newer_request", "superseded"]
 
-    private func problem(_ sentence: String, _ server: FrontEnd) -> Finding {
-        let probing =
-            "where that does not help: probe = always   (in [hold] of holdfast.ini)"
+    private func problem(_ sentence: String, _ way: Way) -> Finding {
+        guard foundWithinMilliseconds == nil else {
+            return Finding(
+                .departures,
+                .problem,
+                "HTTP/\(version): \(sentence), although they are probed: the probes do not reach the clients.",
+                Remedy.buffers.advice(for: way)
+                    + [
+                        "or probe_bytes = 9k   (in [hold] of holdfast.ini), for a server that gathers 8 kB"
+                    ]
+            )
+        }
+        var advice = Remedy.hidesDepartures.advice(for: way)
+        if way.proxy == nil, way.server != .unknown {
+            advice.append("or, if another server stands before \(way.server.name), that one:")
+            // These say nothing of themselves.
+            for proxy in [FrontEnd.nginx, .haproxy] {
+                advice += Remedy.hidesDepartures.proxyAdvice(proxy)
+            }
+        }
         return Finding(
             .departures,
             .problem,
             "HTTP/\(version): \(sentence).",
-            Remedy.hidesDepartures.advice(for: server) + (probeSeconds == nil ? [probing] : [])
+            advice + ["where that does not help:", way.server.probingLine]
         )
     }
 

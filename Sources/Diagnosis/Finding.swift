@@ -1,20 +1,26 @@
 /// What `holdfast doctor` looks at.
 package enum Subject: String, CaseIterable, Sendable {
     case service
+    case way = "servers"
     case versions = "HTTP versions"
     case operators = "operator pages"
     case parameters
     case delivery
+    case streams
     case buffering
+    case pace = "holds at once"
     case departures
     case holdTime = "hold time"
     case compression
     case urlLength = "URL length"
     case crossOrigin = "CORS"
+    case room = "connections"
 }
 
 package enum Verdict: String, Sendable {
     case ok, problem
+    /// Worth knowing, and no fault.
+    case note
     case unknown = "cannot tell"
 }
 

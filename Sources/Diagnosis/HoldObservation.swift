@@ -19,7 +19,7 @@ package struct HoldObservation: Sendable {
         self.grantedSeconds = grantedSeconds
     }
 
-    package func finding(behind server: FrontEnd) -> Finding {
+    package func finding(behind way: Way) -> Finding {
         let seconds = "\((milliseconds + 500) / 1000) s"
         switch outcome {
         case .whole:
@@ -37,7 +37,7 @@ package struct HoldObservation: Sendable {
                 .holdTime,
                 .problem,
                 "A hold is cut on the way after \(seconds): \(how).",
-                Remedy.cutsHolds.advice(for: server)
+                Remedy.cutsHolds.advice(for: way)
             )
         case .stillHeld:
             let need = grantedSeconds.map { "--patience \($0 + 5)" } ?? "a longer --patience"

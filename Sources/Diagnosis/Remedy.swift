@@ -2,17 +2,49 @@
 package enum Remedy: CaseIterable, Sendable {
     case buffers, hidesDepartures, cutsHolds, compresses, lacksHTTP2, shortensURLs, headerTooLarge
     case openToAll, believesClients, refusesPreflight, ownCrossOriginFields
+    case dropsAccept, delaysEvents, beginsSlowly, hasFewConnections
 }
 
 /// The lines to change. The servers' own words, so that they can be searched for and copied.
 extension Remedy {
-    package func advice(for server: FrontEnd) -> [String] {
-        let lines = lines(for: server)
-        if server == .unknown { return lines }
-        return lines.map { "\(server.name): \($0)" }
+    /// Of a proxy and the server behind it the one that must change comes first.
+    package func advice(for way: Way) -> [String] {
+        guard let proxy = way.proxy else { return named(way.server, lines(for: way.server)) }
+        switch place {
+        case .server: return named(way.server, lines(for: way.server))
+        case .proxy where self == .lacksHTTP2 || way.server.showsByItself:
+            return proxyAdvice(proxy)
+        case .proxy, .both:
+            return proxyAdvice(proxy) + named(way.server, lines(for: way.server))
+        }
     }
 
-    private func lines(for server: FrontEnd) -> [String] {
+    func proxyAdvice(_ proxy: FrontEnd) -> [String] {
+        guard proxy == .unknown else {
+            return named(proxy, proxyLines(for: proxy), "\(proxy.name), the proxy")
+        }
+        return ["the proxy before it, whichever it is:"]
+            + FrontEnd.proxies.flatMap { named($0, proxyLines(for: $0)) }
+    }
+
+    private func named(_ server: FrontEnd, _ lines: [String], _ name: String? = nil) -> [String] {
+        server == .unknown ? lines : lines.map { "\(name ?? server.name): \($0)" }
+    }
+
+    /// Where the fault may be: with the server that speaks FastCGI, with a proxy before it, or in both.
+    private enum Place { case server, proxy, both }
+
+    private var place: Place {
+        switch self {
+        case .openToAll, .believesClients, .headerTooLarge, .beginsSlowly: .server
+        case .hidesDepartures, .lacksHTTP2: .proxy
+        case .buffers, .cutsHolds, .compresses, .shortensURLs, .refusesPreflight,
+            .ownCrossOriginFields, .dropsAccept, .delaysEvents, .hasFewConnections:
+            .both
+        }
+    }
+
+    func lines(for server: FrontEnd) -> [String] {
         switch self {
         case .buffers: buffering(server)
         case .hidesDepartures: departures(server)
@@ -25,6 +57,10 @@ extension Remedy {
         case .believesClients: parameters(server)
         case .refusesPreflight: preflights(server)
         case .ownCrossOriginFields: crossOrigin(server)
+        case .dropsAccept: accept(server)
+        case .delaysEvents: delays(server)
+        case .beginsSlowly: pace(server)
+        case .hasFewConnections: connections(server)
         }
     }
 
@@ -32,14 +68,14 @@ extension Remedy {
         switch server {
         case .nginx:
             [
-                "fastcgi_buffering off;   (in the location of Holdfast; before another server proxy_buffering off;)",
+                "fastcgi_buffering off;   (in the location of Holdfast)",
                 "and no fastcgi_ignore_headers X-Accel-Buffering;",
             ]
         case .lighttpd: ["server.stream-response-body = 2"]
         case .apache: ["ProxyPass … flushpackets=on"]
         case .haproxy: ["option http-no-delay"]
         case .caddy: ["flush_interval -1   (in reverse_proxy)"]
-        case .unknown:
+        case .varnish, .squid, .unknown:
             ["turn the buffering of answers off for this path, in every server on the way"]
         }
     }
@@ -48,7 +84,7 @@ extension Remedy {
         switch server {
         case .nginx:
             [
-                "fastcgi_ignore_client_abort off;   (before another server proxy_ignore_client_abort off;)",
+                "fastcgi_ignore_client_abort off;   (in the location of Holdfast)",
                 "and neither fastcgi_cache nor fastcgi_store for this location",
             ]
         case .lighttpd:
@@ -64,7 +100,7 @@ extension Remedy {
                 "no option keep-conn   (in fcgi-app)",
             ]
         case .caddy: ["flush_interval -1   (in reverse_proxy)"]
-        case .unknown:
+        case .varnish, .squid, .unknown:
             ["no server on the way may ignore that a client aborts"]
         }
     }
@@ -74,7 +110,7 @@ extension Remedy {
         return switch server {
         case .nginx:
             [
-                "fastcgi_read_timeout 75s;   (before another server proxy_read_timeout 75s;)",
+                "fastcgi_read_timeout 75s;",
                 shorter,
             ]
         case .lighttpd:
@@ -85,7 +121,7 @@ extension Remedy {
         case .apache: ["ProxyPass … timeout=75", shorter]
         case .haproxy: ["timeout server 75s", "timeout client 75s", shorter]
         case .caddy: ["no read_timeout   (in transport fastcgi)", shorter]
-        case .unknown:
+        case .varnish, .squid, .unknown:
             ["raise the time-outs of every server on the way above max_wait", shorter]
         }
     }
@@ -97,7 +133,8 @@ extension Remedy {
         case .apache: ["SetEnvIf Request_URI ^/push/ no-gzip no-brotli"]
         case .haproxy: ["remove \"compression algo\" from frontend and backend"]
         case .caddy: ["encode only what is not Holdfast's, by a matcher"]
-        case .unknown: ["turn compression off for this path, in every server on the way"]
+        case .varnish, .squid, .unknown:
+            ["turn compression off for this path, in every server on the way"]
         }
     }
 
@@ -108,7 +145,7 @@ extension Remedy {
         case .apache: ["Protocols h2 http/1.1   (with a2enmod http2)"]
         case .haproxy: ["bind :443 ssl crt … alpn h2,http/1.1"]
         case .caddy: ["no \"protocols\" without h2   (in servers of the global options)"]
-        case .unknown: ["switch HTTP/2 on, in the server that speaks TLS"]
+        case .varnish, .squid, .unknown: ["switch HTTP/2 on, in the server that speaks TLS"]
         }
     }
 
@@ -119,7 +156,7 @@ extension Remedy {
         case .apache: ["LimitRequestLine 8190"]
         case .haproxy: ["tune.bufsize 16384   (in global)"]
         case .caddy: ["max_header_size 1MB   (in servers of the global options)"]
-        case .unknown:
+        case .varnish, .squid, .unknown:
             ["raise the limit of a request's line to 8 kB, in every server on the way"]
         }
     }
@@ -129,7 +166,7 @@ extension Remedy {
         case .nginx:
             ["fastcgi_buffer_size 16k;", "fastcgi_buffers 4 16k;"]
         case .haproxy: ["tune.bufsize 16384   (in global)"]
-        case .lighttpd, .apache, .caddy, .unknown:
+        case .lighttpd, .apache, .caddy, .varnish, .squid, .unknown:
             ["let an answer's header have 16 kB: it repeats the query"]
         }
     }
@@ -144,7 +181,8 @@ extension Remedy {
             ["HOLDFAST_OPERATOR by SetEnv or ProxyFCGISetEnvIf   only where Require applies"]
         case .haproxy: ["set-param HOLDFAST_OPERATOR   only with an \"if\" on who is asking"]
         case .caddy: ["env HOLDFAST_OPERATOR   only behind basicauth"]
-        case .unknown: ["set HOLDFAST_OPERATOR only for requests whose sender was checked"]
+        case .varnish, .squid, .unknown:
+            ["set HOLDFAST_OPERATOR only for requests whose sender was checked"]
         }
     }
 
@@ -156,7 +194,7 @@ extension Remedy {
         case .apache: ["no HOLDFAST_… by SetEnvIf from a header or query"]
         case .haproxy: ["no set-param HOLDFAST_… from req.hdr or url_param"]
         case .caddy: ["no env HOLDFAST_… from {http.request.header…} or {query…}"]
-        case .unknown: ["make no HOLDFAST_… parameter of what a client sends"]
+        case .varnish, .squid, .unknown: ["make no HOLDFAST_… parameter of what a client sends"]
         }
     }
 
@@ -168,7 +206,8 @@ extension Remedy {
         case .apache: ["<LimitExcept OPTIONS> Require … </LimitExcept>"]
         case .haproxy: ["http-request auth unless METH_OPTIONS"]
         case .caddy: ["basicauth by a matcher that leaves OPTIONS out"]
-        case .unknown: ["let OPTIONS through without authentication: browsers send none with it"]
+        case .varnish, .squid, .unknown:
+            ["let OPTIONS through without authentication: browsers send none with it"]
         }
     }
 
@@ -181,7 +220,56 @@ extension Remedy {
         case .haproxy:
             ["no http-response set-header Access-Control-…; [cors] of holdfast.ini decides"]
         case .caddy: ["no header Access-Control-…; [cors] of holdfast.ini decides"]
-        case .unknown: ["set no Access-Control-… elsewhere; [cors] of holdfast.ini decides"]
+        case .varnish, .squid, .unknown:
+            ["set no Access-Control-… elsewhere; [cors] of holdfast.ini decides"]
+        }
+    }
+
+    private func accept(_ server: FrontEnd) -> [String] {
+        switch server {
+        case .nginx: ["no fastcgi_pass_request_headers off;, and HTTP_ACCEPT as it came"]
+        case .lighttpd, .apache, .haproxy, .caddy, .varnish, .squid, .unknown:
+            ["the header field Accept has to be passed on as it came"]
+        }
+    }
+
+    private func delays(_ server: FrontEnd) -> [String] {
+        switch server {
+        case .haproxy: ["option http-no-delay   (in defaults, or frontend and backend)"]
+        case .nginx: ["tcp_nodelay on;   (the default)"]
+        case .apache: ["ProxyPass … flushpackets=on, not auto"]
+        case .caddy: ["flush_interval -1   (in reverse_proxy)"]
+        case .lighttpd, .varnish, .squid, .unknown:
+            ["pass on at once what comes, in every server on the way"]
+        }
+    }
+
+    private func pace(_ server: FrontEnd) -> [String] {
+        switch server {
+        case .apache:
+            [
+                "mod_proxy_fcgi instead of mod_fcgid, which starts a process for each held request, about one a second",
+                "(with the lines of conf/apache.conf)",
+            ]
+        case .nginx, .lighttpd, .haproxy, .caddy, .varnish, .squid, .unknown:
+            [
+                "no process of its own for each held request (mod_fcgid, CGI): Holdfast is one that serves all of them"
+            ]
+        }
+    }
+
+    private func connections(_ server: FrontEnd) -> [String] {
+        switch server {
+        case .nginx:
+            [
+                "worker_connections 32768;   (in events)",
+                "worker_rlimit_nofile 65536;   (outside of it, in the main part)",
+            ]
+        case .lighttpd: ["server.max-fds = 65536"]
+        case .apache: ["MaxRequestWorkers 2048, with ServerLimit 32 and ThreadsPerChild 64"]
+        case .haproxy: ["maxconn 16000   (in global)"]
+        case .caddy, .varnish, .squid, .unknown:
+            ["let each server on the way have two connections for each held request"]
         }
     }
 }

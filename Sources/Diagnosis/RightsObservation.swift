@@ -1,13 +1,21 @@
 /// What a client without credentials gets, and what it gets by pretending.
 package struct RightsObservation: Sendable {
     package struct Trial: Equatable, Sendable {
+        /// An answer; nil where none came.
+        package enum Answer: Equatable, Sendable {
+            /// What was asked for, by Holdfast.
+            case open
+            /// Anything else; 200 may be a page to log in.
+            case status(Int)
+        }
+
         /// What was asked, as in `-/status`.
         package let name: String
-        /// The answer as it should be, and with HOLDFAST_… among header fields and query; nil where none came.
-        package let plain: Int?
-        package let forged: Int?
+        /// As it should be, and with HOLDFAST_… among header fields and query.
+        package let plain: Answer?
+        package let forged: Answer?
 
-        package init(name: String, plain: Int?, forged: Int?) {
+        package init(name: String, plain: Answer?, forged: Answer?) {
             self.name = name
             self.plain = plain
             self.forged = forged
@@ -24,34 +32,45 @@ package struct RightsObservation: Sendable {
         self.closed = closed
     }
 
-    package func findings(behind server: FrontEnd) -> [Finding] {
-        [operators(server), parameters(server)]
+    package func findings(behind way: Way) -> [Finding] {
+        [operators(way), parameters(way)]
     }
 
-    private func operators(_ server: FrontEnd) -> Finding {
-        let open = pages.filter { $0.plain == 200 }.map(\.name)
+    private func operators(_ way: Way) -> Finding {
+        let open = pages.filter { $0.plain == .open }.map(\.name)
         if !open.isEmpty {
             return Finding(
                 .operators,
                 .problem,
                 "\(open.joined(separator: ", ")): open to anyone who asks from here.",
-                Remedy.openToAll.advice(for: server)
+                Remedy.openToAll.advice(for: way)
             )
         }
-        guard pages.allSatisfy({ $0.plain.map { (400..<500).contains($0) } ?? false }) else {
+        let others = pages.compactMap { page -> Int? in
+            guard case .status(let status)? = page.plain else { return 0 }
+            return (400..<500).contains(status) ? nil : status
+        }
+        if others.contains(where: { (200..<400).contains($0) }) {
+            return Finding(
+                .operators,
+                .ok,
+                "Another page answers in their place, such as one to log in: they are closed to clients without credentials."
+            )
+        }
+        guard others.isEmpty else {
             return Finding(.operators, .unknown, "They are not answered as Holdfast would.")
         }
         return Finding(.operators, .ok, "They are closed to clients without credentials.")
     }
 
-    private func parameters(_ server: FrontEnd) -> Finding {
-        let trials = (pages + [closed].compactMap(\.self)).filter { $0.plain != 200 }
-        if let forged = trials.first(where: { $0.forged == 200 }) {
+    private func parameters(_ way: Way) -> Finding {
+        let trials = (pages + [closed].compactMap(\.self)).filter { $0.plain != .open }
+        if let forged = trials.first(where: { $0.forged == .open }) {
             return Finding(
                 .parameters,
                 .problem,
                 "A client opens \(forged.name) by sending HOLDFAST_… itself.",
-                Remedy.believesClients.advice(for: server)
+                Remedy.believesClients.advice(for: way)
             )
         }
         guard trials.contains(where: { $0.forged != nil }) else {

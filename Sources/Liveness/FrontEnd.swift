@@ -36,7 +36,7 @@ package struct FrontEnd: Hashable, Sendable {
     /// How many bytes it must send in vain, one after the other, before it knows that its client closed: the client's
     /// system answers the first with a reset, and the second meets that. Servers that send from a buffer of their own are
     /// a step or two behind; a proxy may be one of those (Varnish: 3, Caddy: 4).
-    var probesNeeded: Int {
+    package var probesNeeded: Int {
         switch name {
         case "apache", "h2o", "busybox": isForwarded ? Self.mostProbesNeeded : 2
         default: Self.mostProbesNeeded

@@ -90,11 +90,24 @@ package struct ProbePolicy: Sendable {
             case .unproved:
                 "a proxy before it may hide departures, and has not shown enough of them yet"
             case .silent: "servers of this kind hide departures"
-            case .provedSilent:
-                "clients came back \(evidence.overtaken) times while their older request was open, and "
-                    + "\(evidence.revealed) departures showed by a probe or heartbeat alone; \(evidence.shown) showed "
-                    + "by themselves"
+            case .provedSilent: proof
             }
+        }
+
+        /// What came to light and how, as far as it happened.
+        private var proof: String {
+            var hidden: [String] = []
+            if evidence.overtaken > 0 {
+                hidden.append(
+                    "clients came back \(evidence.overtaken) times while their older request was open"
+                )
+            }
+            if evidence.revealed > 0 {
+                hidden.append(
+                    "\(evidence.revealed) departures showed by a probe or heartbeat alone"
+                )
+            }
+            return hidden.joined(separator: ", and ") + "; \(evidence.shown) showed by themselves"
         }
 
         private var hidden: Int { evidence.revealed + evidence.overtaken }

@@ -69,6 +69,7 @@ extension Responder {
                     + ",\"forwarded\":\(entry.frontEnd.isForwarded),\"probed\":\(isProbed(place))"
                     + ",\"why\":\(MessageEncoder.jsonString(why)),\"holds\":\(entry.holds)"
                     + ",\"probe_milliseconds\":\(probeMilliseconds(place))"
+                    + ",\"found_within_milliseconds\":\(probeMilliseconds(place) * Int64(entry.frontEnd.probesNeeded))"
                     + ",\"shown\":\(entry.evidence.shown),\"revealed\":\(entry.evidence.revealed)"
                     + ",\"overtaken\":\(entry.evidence.overtaken)"
                     + ",\"stream_seconds\":\(streamSeconds(place)),\"streams\":\"\(streams)\"}"

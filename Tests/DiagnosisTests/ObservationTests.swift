@@ -6,14 +6,14 @@ import Testing
 
     @Test func `the beginning of a stream that comes at once is well`() {
         let seen = BufferingObservation(stream: .body, hold: nil)
-        #expect(seen.finding(behind: .nginx).verdict == .ok)
+        #expect(seen.finding(behind: Way(.nginx)).verdict == .ok)
     }
 
     @Test(arguments: [
         BufferingObservation.Part.headAlone, .nothing(seconds: 3), .beginningAlone(seconds: 3),
     ])
     func `a stream whose beginning does not come is kept back`(part: BufferingObservation.Part) {
-        let finding = BufferingObservation(stream: part, hold: .body).finding(behind: .nginx)
+        let finding = BufferingObservation(stream: part, hold: .body).finding(behind: Way(.nginx))
         #expect(finding.verdict == .problem)
         #expect(finding.advice.contains { $0.contains("fastcgi_buffering off;") })
     }
@@ -34,7 +34,7 @@ import Testing
             hold: part,
             isProbed: probed
         )
-        #expect(seen.finding(behind: .lighttpd).verdict == verdict)
+        #expect(seen.finding(behind: Way(.lighttpd)).verdict == verdict)
     }
 
     // MARK: Departures
@@ -53,7 +53,7 @@ import Testing
             outcome: .watched(
                 DepartureObservation.Watch(gone: gone, milliseconds: milliseconds, endings: endings)
             )
-        ).finding(behind: .lighttpd)
+        ).finding(behind: Way(.lighttpd))
     }
 
     @Test func `those who are let go are well, at once or after a probe`() {
@@ -90,9 +90,9 @@ import Testing
                 count: 1,
                 patienceSeconds: 30,
                 grantedSeconds: 55,
-                probeSeconds: probe,
+                foundWithinMilliseconds: probe.map { $0 * 2000 },
                 outcome: .watched(.init(gone: 0, milliseconds: 30_000, endings: [:]))
-            ).finding(behind: .unknown).advice
+            ).finding(behind: Way(.unknown)).advice
         }
         #expect(advice(probe: nil).contains { $0.contains("probe = always") })
         #expect(!advice(probe: 10).contains { $0.contains("probe = always") })
@@ -105,9 +105,9 @@ import Testing
                 count: 5,
                 patienceSeconds: patience,
                 grantedSeconds: 25,
-                probeSeconds: 10,
+                foundWithinMilliseconds: 20_000,
                 outcome: .watched(.init(gone: 0, milliseconds: patience * 1000, endings: [:]))
-            ).finding(behind: .apache).verdict
+            ).finding(behind: Way(.apache)).verdict
         }
         #expect(verdict(patience: 19) == .unknown)
         #expect(verdict(patience: 20) == .problem)
@@ -122,7 +122,7 @@ import Testing
             grantedSeconds: nil,
             outcome: outcome
         )
-        #expect(seen.finding(behind: .nginx).verdict == .unknown)
+        #expect(seen.finding(behind: Way(.nginx)).verdict == .unknown)
     }
 
     // MARK: Hold time
@@ -142,20 +142,31 @@ import Testing
             milliseconds: milliseconds,
             grantedSeconds: 25
         )
-        #expect(seen.finding(behind: .caddy).verdict == verdict)
+        #expect(seen.finding(behind: Way(.caddy)).verdict == verdict)
     }
 
     // MARK: Answers
 
     @Test func `HTTP 2 is wanted where browsers would speak it`() {
-        func verdict(_ http1: Bool, _ http2: Bool, _ secure: Bool) -> Verdict {
+        func verdict(_ http1: String?, _ http2: Bool, _ secure: Bool) -> Verdict {
             VersionObservation(http1: http1, http2: http2, isSecure: secure)
-                .finding(behind: .nginx).verdict
+                .finding(behind: Way(.nginx)).verdict
         }
-        #expect(verdict(true, true, true) == .ok)
-        #expect(verdict(true, false, false) == .ok)
-        #expect(verdict(true, false, true) == .problem)
-        #expect(verdict(false, false, true) == .unknown)
+        #expect(verdict("1.1", true, true) == .ok)
+        #expect(verdict("1.1", false, false) == .ok)
+        #expect(verdict("1.1", false, true) == .problem)
+        #expect(verdict(nil, false, true) == .unknown)
+    }
+
+    @Test func `a server of HTTP 1 0 is not passed over`() {
+        let seen = VersionObservation(http1: "1.0", http2: false, isSecure: false)
+        #expect(seen.answered == ["1.0"])
+        let finding = seen.finding(behind: Way(.unknown))
+        #expect(finding.verdict == .ok)
+        #expect(finding.sentence.contains("HTTP/1.0"))
+        #expect(
+            VersionObservation(http1: "1.1", http2: true, isSecure: true).answered == ["1.1", "2"]
+        )
     }
 
     @Test func `a URL that is too long for the server is not one whose answer is too long`() {
@@ -163,7 +174,7 @@ import Testing
             URLObservation(
                 usual: 200,
                 trials: [.init(length: 2000, status: 200), .init(length: 4000, status: status)]
-            ).finding(behind: .nginx)
+            ).finding(behind: Way(.nginx))
         }
         #expect(finding(200).verdict == .ok)
         #expect(finding(414).advice == ["nginx: large_client_header_buffers 4 8k;"])
@@ -173,15 +184,22 @@ import Testing
     }
 
     @Test func `what a client opens by pretending is a problem, what was open is one of its own`() {
-        func verdicts(_ plain: Int?, _ forged: Int?) -> [Verdict] {
+        func verdicts(
+            _ plain: RightsObservation.Trial.Answer?,
+            _ forged: RightsObservation.Trial.Answer?
+        ) -> [Verdict] {
             RightsObservation(
                 pages: [.init(name: "-/status", plain: plain, forged: forged)],
                 closed: nil
-            ).findings(behind: .nginx).map(\.verdict)
+            ).findings(behind: Way(.nginx)).map(\.verdict)
         }
-        #expect(verdicts(403, 403) == [.ok, .ok])
-        #expect(verdicts(401, 200) == [.ok, .problem])
-        #expect(verdicts(200, 200) == [.problem, .unknown])
+        #expect(verdicts(.status(403), .status(403)) == [.ok, .ok])
+        #expect(verdicts(.status(401), .open) == [.ok, .problem])
+        #expect(verdicts(.open, .open) == [.problem, .unknown])
+        // A page to log in.
+        #expect(verdicts(.status(200), .status(200)) == [.ok, .ok])
+        #expect(verdicts(.status(302), .status(302)) == [.ok, .ok])
+        #expect(verdicts(.status(502), .status(502)) == [.unknown, .ok])
         #expect(verdicts(nil, nil) == [.unknown, .unknown])
     }
 
@@ -192,7 +210,7 @@ import Testing
             origin: "https://a.example",
             answer: AnswerHead((["HTTP/1.1 200"] + answer).joined(separator: "\r\n")),
             preflight: AnswerHead(preflight.joined(separator: "\r\n"))
-        ).finding(behind: .nginx)
+        ).finding(behind: Way(.nginx))
     }
 
     private static let allowed = "Access-Control-Allow-Origin: https://a.example"
@@ -232,20 +250,134 @@ import Testing
         )
     }
 
+    // MARK: The service
+
+    private typealias Service = ServiceObservation
+
     @Test(arguments: [
-        (200, true, Verdict.ok), (503, true, .problem), (502, false, .problem),
-        (404, false, .problem), (301, false, .problem), (401, false, .problem),
+        (200, Service.Author.holdfast(code: nil), Verdict.ok),
+        (503, .holdfast(code: "not_ready"), .problem), (502, .other, .problem),
+        (404, .other, .problem), (301, .other, .problem), (401, .other, .problem),
     ])
     func `a site without a ready Holdfast is a problem`(
         status: Int,
-        isHoldfast: Bool,
+        author: ServiceObservation.Author,
         verdict: Verdict
     ) {
         let seen = ServiceObservation(
             status: status,
             location: "https://b.example/",
-            isHoldfast: isHoldfast
+            author: author
         )
-        #expect(seen.finding(behind: .unknown).verdict == verdict)
+        #expect(seen.finding(behind: Way(.unknown)).verdict == verdict)
+    }
+
+    @Test func `another mount is not a service that is not ready`() {
+        let seen = ServiceObservation(
+            status: 404,
+            author: .holdfast(code: "not_found"),
+            path: "/live/",
+            responder: .init(base: "/push/")
+        )
+        let finding = seen.finding(behind: Way(.nginx))
+        #expect(finding.sentence.contains("mounted elsewhere"))
+        #expect(finding.sentence.contains("/push/"))
+        #expect(finding.advice.contains { $0.contains("HOLDFAST_BASE /live/") })
+    }
+
+    @Test func `a web server that does not reach a service that runs is not told to start it`() {
+        func advice(_ responder: ServiceObservation.Responder?) -> String {
+            let seen = ServiceObservation(status: 502, author: .other, responder: responder)
+            return seen.finding(behind: Way(.nginx)).lines.joined(separator: "\n")
+        }
+        #expect(advice(nil).contains("systemctl status holdfast"))
+        let running = advice(.init(listen: "/run/holdfast/holdfast.sock", base: "/push/"))
+        #expect(!running.contains("systemctl"))
+        #expect(running.contains("/run/holdfast/holdfast.sock"))
+    }
+
+    @Test func `what the web server says while Holdfast is away is not Holdfast's word`() {
+        func author(_ type: String, _ code: String?) -> ServiceObservation.Author {
+            ServiceObservation.author(isReady: false, type: type, code: code)
+        }
+        #expect(author("application/problem+json", "away") == .other)
+        #expect(author("application/problem+json", nil) == .other)
+        #expect(author("text/html", "not_found") == .other)
+        #expect(author("application/problem+json", "not_found") == .holdfast(code: "not_found"))
+    }
+
+    // MARK: Streams and holds
+
+    @Test
+    func `a poll that answers for a stream tells that Accept was lost, not that it was kept back`()
+        throws
+    {
+        func finding(_ type: String) throws -> Finding? {
+            let head = try #require(AnswerHead("HTTP/1.1 200\r\nContent-Type: \(type)"))
+            return StreamTypeObservation(head).finding(behind: Way(.nginx))
+        }
+        #expect(try finding("text/event-stream; charset=utf-8") == nil)
+        #expect(try finding("application/json")?.sentence.contains("Accept is lost") == true)
+    }
+
+    @Test(arguments: [
+        ([203, 201, 205, 202], Verdict.problem), ([0, 1, 260, 3], .ok), ([], .ok), ([149], .ok),
+    ])
+    func `events are late where each of them is`(delays: [Int], verdict: Verdict) {
+        let finding = BufferingObservation(stream: .body, hold: nil, delays: delays)
+            .finding(behind: Way(.haproxy))
+        #expect(finding.verdict == verdict)
+        #expect(finding.advice.contains { $0.contains("http-no-delay") } == (verdict == .problem))
+    }
+
+    @Test(arguments: [
+        ([20, 1050, 2070, 3080, 4090], true), ([20, 30, 40, 1060, 2080], true),
+        ([20, 30, 40, 50, 900], false), ([400, 410, 420, 430, 440], false), ([], false),
+    ])
+    func `a server that begins one hold a second is found out`(times: [Int], isSlow: Bool) {
+        let finding = PaceObservation(milliseconds: times).finding(behind: Way(.apache))
+        #expect((finding?.verdict == .problem) == isSlow)
+        if isSlow { #expect(finding?.advice.contains { $0.contains("mod_fcgid") } == true) }
+    }
+
+    @Test func `a server with too few processes for the holds is found out`() {
+        let seen = PaceObservation(milliseconds: [20, 30, 1100], count: 5, patienceSeconds: 12)
+        #expect(seen.finding(behind: Way(.apache))?.sentence.contains("only 3 were held") == true)
+        // They may be on another machine.
+        #expect(seen.finding(behind: Way(.nginx)) == nil)
+    }
+
+    @Test func `held answers decide about compression, not pages`() {
+        func verdict(_ looks: [CompressionObservation.Look]) -> Verdict {
+            CompressionObservation(looks: looks).finding(behind: Way(.nginx)).verdict
+        }
+        let held = CompressionObservation.Look(what: "A held answer is", encoding: nil)
+        #expect(verdict([held]) == .ok)
+        #expect(verdict([held, .init(what: "A stream is", encoding: "gzip")]) == .problem)
+        #expect(verdict([]) == .unknown)
+    }
+
+    // MARK: Room
+
+    private static let debian = """
+        user www-data;
+        worker_processes auto;
+        # worker_connections 4096;
+        events {
+        \tworker_connections 768;
+        }
+        """
+
+    @Test func `Debian's worker_connections are said where Holdfast would hold more`() throws {
+        let seen = RoomObservation(configuration: Self.debian, processors: 2, wanted: 20_000)
+        let finding = try #require(seen.finding(behind: Way(.nginx)))
+        #expect(finding.verdict == .note)
+        #expect([finding].exitCode == 0)
+        #expect(finding.sentence.contains("768 requests"))
+        #expect(finding.advice.contains { $0.contains("worker_connections 32768;") })
+        let few = RoomObservation(configuration: Self.debian, processors: 2, wanted: 700)
+        #expect(few.finding(behind: Way(.nginx)) == nil)
+        let silent = RoomObservation(configuration: "events { }", processors: 8, wanted: 300)
+        #expect(silent.finding(behind: Way(.nginx))?.sentence.contains("256 requests") == true)
     }
 }

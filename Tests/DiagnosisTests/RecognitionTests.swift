@@ -16,11 +16,92 @@ import Testing
         remedy: Remedy,
         server: FrontEnd
     ) {
-        let advice = remedy.advice(for: server)
+        let advice = remedy.advice(for: Way(server))
         #expect(!advice.isEmpty)
         for line in advice where server != .unknown {
             #expect(line.hasPrefix(server.name + ": "))
         }
+    }
+}
+
+@Suite struct WayTests {
+    private func head(_ fields: String...) throws -> AnswerHead {
+        try #require(AnswerHead((["HTTP/1.1 200"] + fields).joined(separator: "\r\n")))
+    }
+
+    private func seen(_ software: String, forwarded: Bool = false, holds: Int = 1) -> Way.Seen {
+        Way.Seen(software: software, isForwarded: forwarded, isProbed: false, holds: holds)
+    }
+
+    @Test(arguments: [
+        ("Server: nginx/1.22.1", "nginx/1.22.1", false, FrontEnd?.none),
+        ("Server: nginx", "nginx/1.22.1", true, .unknown),
+        ("Server: nginx\r\nVia: 1.1 varnish (Varnish/7.1)", "nginx", true, .varnish),
+        ("Server: nginx\r\nVia: 1.1 a, 1.1 b (squid/5.7)", "nginx", true, .squid),
+        ("Server: Apache", "nginx/1.22.1", false, .apache),
+        ("Server: something", "nginx/1.22.1", false, nil),
+    ])
+    func `a proxy is recognised by what it adds`(
+        fields: String,
+        software: String,
+        forwarded: Bool,
+        proxy: FrontEnd?
+    ) throws {
+        let way = Way(try head(fields), seen(software, forwarded: forwarded))
+        #expect(way.server == .nginx)
+        #expect(way.proxy == proxy)
+    }
+
+    @Test func `without the responder's word the answer tells what it can`() throws {
+        #expect(Way(try head("Server: nginx"), nil) == Way(.nginx))
+        #expect(
+            Way(try head("Server: nginx", "Via: 1.1 varnish (Varnish/7.1)"), nil).proxy == .varnish
+        )
+    }
+
+    @Test func `of several front ends the one that has counted the request is it`() throws {
+        let nginx = try head("Server: nginx")
+        let before = [seen("nginx", holds: 3), seen("nginx", forwarded: true, holds: 5)]
+        var after = before
+        #expect(Way.passed(before, after, nginx) == nil)
+        after[1].holds += 1
+        #expect(Way.passed(before, after, nginx) == after[1])
+        let apache = [seen("Apache"), seen("nginx")]
+        #expect(Way.passed(apache, apache, nginx) == apache[1])
+    }
+
+    @Test(arguments: FrontEnd.proxies)
+    func `the proxy must change, not the server behind it that shows departures`(proxy: FrontEnd) {
+        let advice = Remedy.hidesDepartures.advice(for: Way(.nginx, proxy: proxy))
+        #expect(!advice.isEmpty)
+        for line in advice { #expect(line.hasPrefix("\(proxy.name), the proxy: ")) }
+    }
+
+    @Test func `a proxy that does not say its name gets the lines of each kind`() {
+        let advice = Remedy.hidesDepartures.advice(for: Way(.nginx, proxy: .unknown))
+            .joined(separator: "\n")
+        for words in [
+            "option abortonclose", "return (pipe);", "quick_abort_min", "proxy_ignore_client_abort",
+            "tcp-fin-propagate", "Apache: it looks at no client",
+        ] { #expect(advice.contains(words), "\(words)") }
+        #expect(!advice.contains("fastcgi_ignore_client_abort"))
+    }
+
+    @Test func `who is probed already is not told to probe`() {
+        func finding(_ within: Int?) -> Finding {
+            DepartureObservation(
+                version: "1.1",
+                count: 5,
+                patienceSeconds: 30,
+                grantedSeconds: 55,
+                foundWithinMilliseconds: within,
+                outcome: .watched(.init(gone: 0, milliseconds: 30_000, endings: [:]))
+            ).finding(behind: Way(.nginx, proxy: .varnish))
+        }
+        #expect(finding(nil).advice.contains { $0.contains("HOLDFAST_PROBE on") })
+        let probed = finding(20_000)
+        #expect(!probed.advice.contains { $0.contains("HOLDFAST_PROBE") })
+        #expect(probed.sentence.contains("probes do not reach"))
     }
 }
 

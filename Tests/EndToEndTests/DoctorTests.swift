@@ -128,11 +128,13 @@ struct DoctorTests {
         }
     }
 
-    @Test func `it leaves no message behind`() throws {
+    @Test func `it leaves no message behind, and one channel however often it comes`() throws {
         try Front.nginx.with(Self.quick) { web, holdfast in
-            _ = try examine(holdfast, port: web.port)
+            for _ in 1...2 { _ = try examine(holdfast, port: web.port) }
             let answer = try holdfast.get("/push/-/channels", params: [("HOLDFAST_OPERATOR", "1")])
-            for channel in try answer.json["channels"].array { #expect(channel["messages"] == 0) }
+            let channels = try answer.json["channels"].array
+            #expect(channels.map { $0["channel"].string } == ["news/doctor-examines"])
+            for channel in channels { #expect(channel["messages"] == 0) }
         }
     }
 
@@ -292,7 +294,127 @@ struct DoctorTests {
         }
     }
 
+    // MARK: Proxies
+
+    @Test func `a proxy that hides departures must change, not the nginx behind it`() throws {
+        try Front.nginx.with(Self.long + "probe = off\n") { inner, holdfast in
+            try WebServer.with(.nginxRouting, before: inner) { web in
+                let visit = try examine(holdfast, port: web.port, patience: 2)
+                #expect(visit.verdicts("departures") == ["problem"])
+                let advice = visit.advice("departures")
+                #expect(advice.contains("nginx: proxy_ignore_client_abort off;"))
+                #expect(advice.contains("HAProxy: option abortonclose"))
+                #expect(advice.contains("fastcgi_param HOLDFAST_PROBE on;"))
+                #expect(!advice.contains("fastcgi_ignore_client_abort"))
+                let way = visit.findings("servers").first?["sentence"].string ?? ""
+                #expect(way.contains("nginx, with a proxy before it"))
+            }
+        }
+    }
+
+    @Test func `a location that is probed by the web server's word is well behind a proxy`() throws
+    {
+        let param = "fastcgi_param REQUEST_METHOD $request_method;"
+        let edits = [(param, "\(param)\nfastcgi_param HOLDFAST_PROBE on;\n")]
+        try Front.nginx.with(Self.long + "probe_interval = 1s\nprobe = off\n", edits: edits) {
+            inner,
+            holdfast in
+            try WebServer.with(.nginxRouting, before: inner) { web in
+                let visit = try examine(holdfast, port: web.port, patience: 8)
+                #expect(visit.problems == [])
+                #expect(visit.verdicts("departures") == ["ok"])
+            }
+        }
+    }
+
+    // MARK: False alarms
+
+    @Test func `pages that nginx compresses and a page to log in are no problem`() throws {
+        let edits = [
+            (
+                "fastcgi_keep_conn on;",
+                """
+                fastcgi_keep_conn on;
+                gzip on;
+                location ~ ^/push/-/(status|metrics|channels)$ {
+                    default_type text/html;
+                    return 200 "log in";
+                }
+                """
+            )
+        ]
+        try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
+            let visit = try examine(holdfast, port: web.port)
+            #expect(visit.problems == [])
+            #expect(visit.verdicts("compression") == ["ok"])
+            #expect(visit.verdicts("operator pages") == ["ok"])
+        }
+    }
+
+    @Test func `a lost Accept is told as that`() throws {
+        let param = "fastcgi_param REQUEST_METHOD $request_method;"
+        let edits = [(param, "\(param)\nfastcgi_param HTTP_ACCEPT */*;\n")]
+        try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
+            let visit = try examine(holdfast, port: web.port)
+            #expect(visit.problems.map { $0.prefix(7) } == ["streams"], "\(visit.problems)")
+            #expect(visit.advice("streams").contains("?stream=sse"))
+            #expect(visit.verdicts("buffering") == ["ok"])
+        }
+    }
+
+    @Test(
+        .enabled(if: Tool.usable(.haproxy, .curl), "haproxy is not installed")
+    )
+    func `events that come late behind HAProxy`() throws {
+        try HoldfastServer.with(Self.quick) { holdfast in
+            try WebServer.with(
+                .haproxy,
+                before: holdfast,
+                edits: [("option http-no-delay", "")]
+            ) { web in
+                let visit = try examine(holdfast, port: web.port)
+                #expect(visit.verdicts("buffering") == ["problem"])
+                #expect(visit.advice("buffering").contains("option http-no-delay"))
+            }
+        }
+    }
+
     // MARK: Nobody there
+
+    @Test func `a wrong mount is told as that`() throws {
+        let edits = [
+            ("location /push/ {", "location /live/ { fastcgi_pass holdfast; }\nlocation /push/ {")
+        ]
+        try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
+            let run = try run(holdfast, "http://127.0.0.1:\(web.port)/live/")
+            #expect(run.exit == .exited(1))
+            let output = String(decoding: run.output, as: UTF8.self)
+            #expect(output.contains("serves nothing below /live/"))
+            #expect(output.contains("base = /live/"))
+            #expect(!output.contains("not ready"))
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `a web server that does not reach the socket while the bus answers`(asShipped: Bool) throws
+    {
+        var edits = [
+            (
+                "location /push/ {",
+                "location /push/ { fastcgi_pass unix:/nonexistent; }\nlocation /x/ {"
+            )
+        ]
+        if !asShipped { edits.append(("error_page 502 503 504 = $holdfast_away;", "")) }
+        try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
+            web.expectsFailures = true
+            let run = try run(holdfast, "http://127.0.0.1:\(web.port)/push/")
+            #expect(run.exit == .exited(1))
+            let output = String(decoding: run.output, as: UTF8.self)
+            #expect(output.contains("although Holdfast runs"))
+            #expect(output.contains(holdfast.address.description))
+            #expect(!output.contains("systemctl"))
+        }
+    }
 
     @Test func `who is not there, or asked wrongly, is told by the exit code`() throws {
         try HoldfastServer.with(Self.quick) { holdfast in

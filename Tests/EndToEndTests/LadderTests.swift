@@ -187,6 +187,22 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Tool.usable(.apache), "apache2 is not installed"))
+    func `a stream of nobody behind an Apache that gathers what it gets ends soon`() throws {
+        let settings = HoldfastServer.open + "heartbeat = 1s\n"
+        try HoldfastServer.with(settings) { server in
+            let edits = [(" flushpackets=on", "")]
+            try WebServer.with(.apache, before: server, edits: edits) { web in
+                let client = try HTTPClient(port: web.port)
+                try client.send("GET", "/push/news", ["Accept": "text/event-stream"])
+                try server.waitForHeld(1)
+                client.socket.close()
+                try server.waitForHeld(0)
+                #expect(try server.metrics().ended("lifetime") == 1)
+            }
+        }
+    }
+
     @Test(arguments: ["sse", "ndjson"])
     func `heartbeats are as large as probes where a server gathers what it gets`(form: String)
         throws

@@ -105,25 +105,45 @@ struct Doctor: ParsableCommand {
         guard let head = visit.answer.head else {
             throw Unreachable(description: "\(url) cannot be reached: \(visit.complaint)")
         }
-        let server = FrontEnd(software: head["server"])
-        let service = ServiceObservation(
-            status: head.status,
-            location: head["location"],
-            isHoldfast: visit.answer.body.starts(with: "ready\n".utf8)
-                || head["content-type"] == "application/problem+json"
-        )
-        report(service.finding(behind: server))
-        guard head.status == 200, service.isHoldfast else { return }
         let settings = try settings()
-        let witness = try Witness(door(settings), site)
-        try Examination(
+        let door = door(settings)
+        let service = service(visit.answer, site, settings, door)
+        report(service.finding(behind: Way(head, nil)))
+        guard service.isReady else { return }
+        var examination = try Examination(
             site: site,
-            witness: witness,
+            witness: try Witness(door, site),
             settings: settings,
             channel: channel,
             origin: origin,
-            server: server == .unknown ? try witness.figures()?.server ?? .unknown : server
-        ).run(report)
+            ready: head
+        )
+        try examination.run(report)
+    }
+
+    private func service(
+        _ answer: AnswerBytes,
+        _ site: Site,
+        _ settings: Settings?,
+        _ door: BusDoor?
+    ) -> ServiceObservation {
+        let problem = try? JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
+        let isThere = door.map { (try? BusQuestions($0).ask("ping")) != nil } ?? false
+        return ServiceObservation(
+            status: answer.head?.status ?? 0,
+            location: answer.head?["location"],
+            author: ServiceObservation.author(
+                isReady: answer.body.starts(with: "ready\n".utf8),
+                type: answer.head?["content-type"],
+                code: problem?["code"] as? String
+            ),
+            path: String(site.path),
+            responder: isThere
+                ? ServiceObservation.Responder(
+                    listen: settings.map(\.fastcgi.listen.name),
+                    base: settings?.fastcgi.base
+                ) : nil
+        )
     }
 
     private func ready(_ site: Site) throws -> Visit {
@@ -172,4 +192,14 @@ struct Doctor: ParsableCommand {
 
 private struct Unreachable: Error, CustomStringConvertible {
     let description: String
+}
+
+extension FastCGISettings.Listen {
+    fileprivate var name: String {
+        switch self {
+        case .unix(let path): path
+        case .tcp(let address, let port): "\(address), port \(port)"
+        case .inherited: "the socket that it has inherited"
+        }
+    }
 }

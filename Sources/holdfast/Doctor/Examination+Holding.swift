@@ -11,9 +11,10 @@ extension Examination {
 
     func delivery(_ ward: Ward) throws -> DeliveryObservation {
         if let silence = ward.silence { return .notPublished(silence) }
+        let before = try held(ward) ?? 0
         let visit = try hold(ward)
         defer { visit.leave() }
-        if let refusal = try awaitHeld(visit, ward) { return .notHeld(status: refusal) }
+        if let refusal = try awaitHeld(visit, ward, before) { return .notHeld(status: refusal) }
         do {
             try witness.publish("holdfast doctor", to: ward.channel)
         } catch let error as BusClientError {
@@ -30,27 +31,36 @@ extension Examination {
 
     // MARK: Buffering
 
-    func buffering(_ ward: Ward) throws -> BufferingObservation {
+    func buffering(_ ward: Ward) throws -> [Finding] {
         // Holds end at most half of their time early (`jitter`), so that one's end is not taken for its beginning.
         let half = ward.grantedSeconds.map { $0 * 500 } ?? .max
         let milliseconds = min(site.patienceSeconds * 1000, 5000, half)
-        // Of a channel beside, where it is open too: no message ends a stream whose departure does not show.
-        let beside = ward.channel + "-stream"
-        let isBeside = try ward.silence == nil && site.status(beside) == 200
-        let channel = isBeside ? beside : ward.channel
-        let stream = try site.visit(channel, headers: ["Accept: text/event-stream"])
-        defer {
+        var findings: [Finding] = []
+        var stream = try Ghost(site, ward, "Accept: text/event-stream")
+        defer { stream.leave() }
+        var part = Self.earlyPart(of: stream.visit, within: milliseconds) { !$0.isEmpty }
+        if let head = stream.visit.answer.head, head.status == 200,
+            let finding = StreamTypeObservation(head).finding(behind: way)
+        {
+            findings.append(finding)
             stream.leave()
-            if isBeside { witness.delete(beside) }
+            stream = try Ghost(site, ward, query: "stream=sse")
+            part = Self.earlyPart(of: stream.visit, within: milliseconds) { !$0.isEmpty }
         }
-        var part = Self.earlyPart(of: stream, within: milliseconds) { !$0.isEmpty }
-        if part == .body, ward.silence == nil, try !arrives(stream, channel) {
-            part = .beginningAlone(seconds: site.patienceSeconds)
+        var delays: [Int] = []
+        if part == .body, ward.silence == nil {
+            delays = try self.delays(stream.visit, ward.channel)
+            if delays.count < Self.events {
+                part = .beginningAlone(seconds: site.patienceSeconds)
+            }
         }
-        guard case .refused = part else { return BufferingObservation(stream: part, hold: nil) }
+        guard case .refused = part else {
+            let seen = BufferingObservation(stream: part, hold: nil, delays: delays)
+            return findings + [seen.finding(behind: way)]
+        }
         let visit = try hold(ward)
         defer { visit.leave() }
-        return BufferingObservation(
+        let seen = BufferingObservation(
             stream: part,
             hold: Self.earlyPart(of: visit, within: milliseconds) { body in
                 // White space, which may stand before JSON.
@@ -58,21 +68,32 @@ extension Examination {
             },
             isProbed: try isProbed()
         )
+        return findings + [seen.finding(behind: way)]
     }
 
-    /// Whether a message published now comes by a stream while that goes on.
-    private func arrives(_ stream: Visit, _ channel: String) throws -> Bool {
-        let mark = "holdfast doctor streams"
-        try witness.publish(mark, to: channel)
-        return Visit.follow([stream], until: site.deadline) {
-            stream.answer.body.contains(Array(mark.utf8))
+    /// Enough that one of them meets no other trouble.
+    private static let events = 4
+
+    /// How long messages take by a stream while that goes on; fewer where one does not come.
+    private func delays(_ stream: Visit, _ channel: String) throws -> [Int] {
+        var delays: [Int] = []
+        for number in 1...Self.events {
+            let mark = "holdfast doctor streams \(number)"
+            try witness.publish(mark, to: channel)
+            let committed = MonotonicClock.milliseconds()
+            let hasCome = Visit.follow([stream], until: site.deadline) {
+                stream.answer.body.contains(Array(mark.utf8))
+            }
+            guard hasCome else { break }
+            delays.append(Int(MonotonicClock.milliseconds() - committed))
         }
+        return delays
     }
 
     /// Whether holds begin with a blank here: headers alone are kept back by some servers.
     private func isProbed() throws -> Bool {
         if settings?.hold.probe == .always { return true }
-        return try witness.figures()?.probes(server) ?? false
+        return try seen()?.isProbed ?? false
     }
 
     /// What of an answer comes well before its end.
@@ -97,30 +118,45 @@ extension Examination {
     func departures(
         _ ward: Ward,
         _ version: (curl: WebRequest.Version, name: String)
-    ) throws -> DepartureObservation {
-        DepartureObservation(
-            version: version.name,
-            count: Self.departing,
-            patienceSeconds: site.patienceSeconds,
-            grantedSeconds: ward.grantedSeconds,
-            probeSeconds: try isProbed() ? settings?.hold.probeSeconds : nil,
-            outcome: try departureOutcome(ward, version.curl)
+    ) throws -> (PaceObservation, DepartureObservation) {
+        let within = try isProbed() ? seen()?.foundWithinMilliseconds : nil
+        let (times, outcome) = try departureOutcome(ward, version.curl)
+        return (
+            PaceObservation(
+                milliseconds: times,
+                count: Self.departing,
+                patienceSeconds: site.patienceSeconds
+            ),
+            DepartureObservation(
+                version: version.name,
+                count: Self.departing,
+                patienceSeconds: site.patienceSeconds,
+                grantedSeconds: ward.grantedSeconds,
+                foundWithinMilliseconds: within,
+                outcome: outcome
+            )
         )
     }
 
+    /// - Returns: also when the requests were held, one after the other.
     private func departureOutcome(
         _ ward: Ward,
         _ version: WebRequest.Version
-    ) throws -> DepartureObservation.Outcome {
-        guard witness.isThere, let idle = try settled(ward) else { return .nobodyAsked }
+    ) throws -> ([Int], DepartureObservation.Outcome) {
+        guard witness.isThere, let idle = try settled(ward) else { return ([], .nobodyAsked) }
+        let begun = MonotonicClock.milliseconds()
         let visits = try (0..<Self.departing).map { _ in try hold(ward, version: version) }
         defer { visits.forEach { $0.leave() } }
-        var shown = 0
+        var times: [Int] = []
         let allShow = try Visit.follow(visits, until: site.deadline) {
-            shown = max(shown, (try held(ward) ?? 0) - idle)
+            let shown = (try held(ward) ?? 0) - idle
+            let milliseconds = Int(MonotonicClock.milliseconds() - begun)
+            while times.count < min(shown, visits.count) { times.append(milliseconds) }
             return shown >= visits.count
         }
-        guard allShow, let before = try witness.figures() else { return .notShown(shown) }
+        guard allShow, let before = try witness.figures() else {
+            return (times, .notShown(times.count))
+        }
         // Some servers watch a client from the first byte they have sent it on, which comes in a moment or not at all.
         Visit.follow(visits, until: MonotonicClock.milliseconds() + 300) {
             visits.allSatisfy { $0.answer.head != nil }
@@ -128,19 +164,18 @@ extension Examination {
         let leaving = MonotonicClock.milliseconds()
         visits.forEach { $0.leave() }
         let deadline = site.deadline
-        var left = shown
+        var left = visits.count
         while true {
             left = max(0, (try held(ward) ?? 0) - idle)
             if left == 0 || MonotonicClock.milliseconds() >= deadline { break }
             Pause.briefly()
         }
-        return .watched(
-            DepartureObservation.Watch(
-                gone: visits.count - left,
-                milliseconds: Int(MonotonicClock.milliseconds() - leaving),
-                endings: try witness.figures()?.endings(since: before) ?? [:]
-            )
+        let watch = DepartureObservation.Watch(
+            gone: visits.count - left,
+            milliseconds: Int(MonotonicClock.milliseconds() - leaving),
+            endings: try witness.figures()?.endings(since: before) ?? [:]
         )
+        return (times, .watched(watch))
     }
 
     /// How many wait here without us. A message lets go of those of earlier checks, whose departures may not have shown.
@@ -163,9 +198,9 @@ extension Examination {
 
     /// Until the responder says that it is held, or as long as such a thing takes where nobody says it.
     ///
+    /// - Parameter before: how many were, before it was sent.
     /// - Returns: the status where it was answered instead.
-    private func awaitHeld(_ visit: Visit, _ ward: Ward) throws -> Int? {
-        let before = try held(ward) ?? 0
+    private func awaitHeld(_ visit: Visit, _ ward: Ward, _ before: Int) throws -> Int? {
         let deadline = witness.isThere ? site.deadline : MonotonicClock.milliseconds() + 1000
         try Visit.follow([visit], until: deadline) { try held(ward) ?? 0 > before }
         return visit.hasEnded ? visit.answer.head?.status ?? 0 : nil

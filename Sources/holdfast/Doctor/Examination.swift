@@ -1,5 +1,6 @@
 internal import Configuration
 internal import Diagnosis
+internal import Foundation
 internal import Reactor
 
 /// What is looked at, in this order; each subject has a file of its own or a function below.
@@ -10,36 +11,96 @@ struct Examination {
     /// The channel that was named.
     let channel: String?
     let origin: String?
-    let server: FrontEnd
+    /// The servers on the way, as far as they are known by now.
+    private(set) var way: Way
 
     /// How many leave at once.
     static let departing = 5
 
+    /// - Parameter ready: the head of the site's answer to `-/ready`.
+    init(
+        site: Site,
+        witness: Witness,
+        settings: Settings?,
+        channel: String?,
+        origin: String?,
+        ready: AnswerHead
+    ) throws {
+        self.site = site
+        self.witness = witness
+        self.settings = settings
+        self.channel = channel
+        self.origin = origin
+        way = Way(ready, Way.passed([], try witness.figures()?.frontEnds ?? [], ready))
+    }
+
     /// - Parameter report: given each finding as soon as it is known.
-    func run(_ report: (Finding) -> Void) throws {
+    mutating func run(_ report: (Finding) -> Void) throws {
         let versions = try versions()
-        report(versions.finding(behind: server))
+        report(versions.finding(behind: way))
         let (ward, closed) = try Ward.find(named: channel, at: site, witness, settings)
-        try rights(closed).findings(behind: server).forEach(report)
+        var looks: [CompressionObservation.Look] = []
+        if let ward { looks = try lookAround(ward) }
+        if way.proxy != nil {
+            report(Finding(.way, .ok, "Requests come by \(way.name)."))
+        }
+        try rights(closed).findings(behind: way).forEach(report)
         if let ward {
             defer { if ward.silence == nil { witness.delete(ward.channel) } }
-            report(try delivery(ward).finding(behind: server))
-            report(try buffering(ward).finding(behind: server))
-            for version in versions.forDepartures {
-                report(try departures(ward, version).finding(behind: server))
+            report(try delivery(ward).finding(behind: way))
+            try buffering(ward).forEach(report)
+            for (index, version) in versions.forDepartures.enumerated() {
+                let (pace, departures) = try departures(ward, version)
+                if index == 0, let finding = pace.finding(behind: way) { report(finding) }
+                report(departures.finding(behind: way))
             }
-            report(try holdTime(ward).finding(behind: server))
-            report(try compression(ward).finding(behind: server))
+            report(try holdTime(ward).finding(behind: way))
         } else {
             let sentence =
                 "No channel was found that is open to this request; name one with --channel, or give --header."
             for subject in [.delivery, .buffering, .departures, .holdTime] as [Subject] {
                 report(Finding(subject, .unknown, sentence))
             }
-            report(try compression(nil).finding(behind: server))
         }
-        report(try urlLength(ward).finding(behind: server))
-        if let origin { report(try crossOrigin(origin, ward).finding(behind: server)) }
+        report(CompressionObservation(looks: looks).finding(behind: way))
+        report(try urlLength(ward).finding(behind: way))
+        if let origin { report(try crossOrigin(origin, ward).finding(behind: way)) }
+        if let room = try room()?.finding(behind: way) { report(room) }
+    }
+
+    /// Has a request held, and a stream, as browsers ask for them: how are they encoded, and by which servers do they come?
+    private mutating func lookAround(_ ward: Ward) throws -> [CompressionObservation.Look] {
+        let accepts = "Accept-Encoding: gzip, deflate, br, zstd"
+        let before = try witness.figures()?.frontEnds ?? []
+        let held = try site.answer("\(ward.channel)?wait=1", headers: [accepts])
+        let after = try witness.figures()?.frontEnds ?? []
+        guard let head = held?.head, head.status == 200 else { return [] }
+        way = Way(head, Way.passed(before, after, head))
+        var looks = [
+            CompressionObservation.Look(
+                what: "A held answer is",
+                encoding: head["content-encoding"]
+            )
+        ]
+        let stream = try Ghost(site, ward, "Accept: text/event-stream", accepts)
+        defer { stream.leave() }
+        // Its head alone may be kept back; then that is found below.
+        Visit.follow([stream.visit], until: MonotonicClock.milliseconds() + 2000) {
+            stream.visit.answer.head != nil
+        }
+        if let head = stream.visit.answer.head, StreamTypeObservation(head).isStream {
+            looks.append(.init(what: "A stream is", encoding: head["content-encoding"]))
+        }
+        return looks
+    }
+
+    /// What the responder says by now of the front end that requests come by.
+    func seen() throws -> Way.Seen? {
+        let all = try witness.figures()?.frontEnds ?? []
+        return all.first {
+            FrontEnd(software: $0.software) == way.server
+                && $0.isForwarded == (way.isForwarded ?? $0.isForwarded)
+        }
     }
 
     /// A request that is held while nothing is published.
@@ -53,8 +114,9 @@ struct Examination {
         func answers(_ version: WebRequest.Version, _ name: String) throws -> Bool {
             try site.answer("-/live", version: version)?.head?.version == name
         }
+        let http1 = try ["1.1", "1.0"].first { try answers(.http1, $0) }
         return VersionObservation(
-            http1: try answers(.http1, "1.1"),
+            http1: http1,
             http2: try answers(site.isSecure ? .http2 : .http2PriorKnowledge, "2"),
             isSecure: site.isSecure
         )
@@ -68,32 +130,49 @@ struct Examination {
             "HOLDFAST_READ: **",
         ]
         let query = "HOLDFAST_OPERATOR=1&HOLDFAST_READ=**"
-        func trial(_ target: String) throws -> RightsObservation.Trial {
+        func answer(
+            _ target: String,
+            _ sign: String,
+            _ headers: [String] = []
+        ) throws -> RightsObservation.Trial.Answer? {
+            guard let answer = try site.answer(target, headers: headers, credentials: false),
+                let head = answer.head
+            else { return nil }
+            let isOurs = answer.body.contains(Array(sign.utf8))
+            return head.status == 200 && isOurs ? .open : .status(head.status)
+        }
+        /// - Parameter sign: what is in the answer where Holdfast gives it.
+        func trial(_ target: String, _ sign: String) throws -> RightsObservation.Trial {
             RightsObservation.Trial(
                 name: target,
-                plain: try site.status(target, credentials: false),
-                forged: try site.status(
-                    "\(target)?\(query)",
-                    headers: forged,
-                    credentials: false
-                )
+                plain: try answer(target, sign),
+                forged: try answer("\(target)?\(query)", sign, forged)
             )
         }
         return RightsObservation(
-            pages: try ["-/status", "-/metrics", "-/channels"].map(trial),
-            closed: try closed.map(trial)
+            pages: [
+                try trial("-/status", "\"held\":"), try trial("-/metrics", "holdfast_"),
+                try trial("-/channels", "\"channels\":"),
+            ],
+            closed: try closed.map { try trial($0, "\"cursor\":") }
         )
     }
 
-    private func compression(_ ward: Ward?) throws -> CompressionObservation {
-        // Large enough that servers find it worth the while.
-        let targets = ["-/chat", "-/status"] + (ward.map { ["\($0.channel)?since=first"] } ?? [])
-        let encodings = try targets.compactMap { target in
-            try site.answer(target, headers: ["Accept-Encoding: gzip, deflate, br, zstd"])?
-                .head?["content-encoding"]
-        }
-        return CompressionObservation(encodings: encodings)
+    /// By the configuration of an nginx on this machine.
+    private func room() throws -> RoomObservation? {
+        let places = [way.server, way.proxy].compactMap(\.self)
+        guard places.contains(.nginx), witness.isLocal,
+            let wanted = try witness.figures()?.heldLimit,
+            let configuration = try? String(contentsOfFile: Self.nginxFile, encoding: .utf8)
+        else { return nil }
+        return RoomObservation(
+            configuration: configuration,
+            processors: ProcessInfo.processInfo.activeProcessorCount,
+            wanted: wanted
+        )
     }
+
+    private static let nginxFile = "/etc/nginx/nginx.conf"
 
     /// Filled up by a parameter that means nothing.
     private func urlLength(_ ward: Ward?) throws -> URLObservation {
@@ -129,9 +208,10 @@ struct Examination {
 }
 
 extension VersionObservation {
-    /// The versions by which clients come; departures show differently in each.
     fileprivate var forDepartures: [(WebRequest.Version, String)] {
-        (http1 ? [(.http1, "1.1")] : [])
-            + (http2 ? [(isSecure ? .http2 : .http2PriorKnowledge, "2")] : [])
+        answered.map { name in
+            guard name == "2" else { return (.http1, name) }
+            return (isSecure ? .http2 : .http2PriorKnowledge, name)
+        }
     }
 }

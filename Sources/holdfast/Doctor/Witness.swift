@@ -8,30 +8,25 @@ final class Witness {
     struct Figures {
         var held: Int
         var endings: [String: Int]
-        /// The web servers before it, and whether it probes their clients: as the process that was asked sees them.
-        var servers: [(software: String, isProbed: Bool)]
+        /// The front ends, as the process that was asked sees them.
+        var frontEnds: [Way.Seen]
+        /// How many requests a process holds.
+        var heldLimit: Int?
 
         init?(_ status: [String: Any]) {
             guard let held = status["held"] as? Int else { return nil }
             self.held = held
             endings = status["ended"] as? [String: Int] ?? [:]
-            servers = (status["front_ends"] as? [[String: Any]] ?? []).map { server in
-                (server["server"] as? String ?? "", server["probed"] as? Bool ?? false)
+            heldLimit = (status["limits"] as? [String: Any])?["held"] as? Int
+            frontEnds = (status["front_ends"] as? [[String: Any]] ?? []).map { one in
+                Way.Seen(
+                    software: one["server"] as? String ?? "",
+                    isForwarded: one["forwarded"] as? Bool ?? false,
+                    isProbed: one["probed"] as? Bool ?? false,
+                    holds: one["holds"] as? Int ?? 0,
+                    foundWithinMilliseconds: one["found_within_milliseconds"] as? Int
+                )
             }
-        }
-
-        /// The one before it, if there is one only.
-        var server: FrontEnd {
-            let all = Set(servers.map { FrontEnd(software: $0.software) })
-            return all.count == 1 ? all.first ?? .unknown : .unknown
-        }
-
-        /// Whether all that may be this one are probed.
-        func probes(_ server: FrontEnd) -> Bool {
-            let these = servers.filter {
-                server == .unknown || FrontEnd(software: $0.software) == server
-            }
-            return !these.isEmpty && these.allSatisfy(\.isProbed)
         }
 
         /// How often each ending came since.
@@ -57,7 +52,17 @@ final class Witness {
                 return
             }
         }
-        source = try site.status("-/status") == 200 ? .pages(site) : .nobody
+        source = try Self.pages(site)
+    }
+
+    /// A page to log in may be 200, too.
+    private static func pages(_ site: Site) throws -> Source {
+        try page("-/status", of: site).flatMap(Figures.init) == nil ? .nobody : .pages(site)
+    }
+
+    /// Whether it was asked on this machine.
+    var isLocal: Bool {
+        if case .bus = source { true } else { false }
     }
 
     var isThere: Bool {
@@ -66,7 +71,7 @@ final class Witness {
 
     /// The bus turned out to be another one than this site's.
     func turnsAway(to site: Site) throws {
-        source = try site.status("-/status") == 200 ? .pages(site) : .nobody
+        source = try Self.pages(site)
     }
 
     func figures() throws -> Figures? {
@@ -75,10 +80,12 @@ final class Witness {
             let answer = try questions.ask("status")
             let endings: [String: Int] = answer["ended"] ?? [:]
             let servers: [[String: Any]] = answer["front_ends"] ?? []
+            let limits: [String: Any] = answer["limits"] ?? [:]
             return Figures([
                 "held": answer["held"] ?? 0, "ended": endings, "front_ends": servers,
+                "limits": limits,
             ])
-        case .pages(let site): return try page("-/status", of: site).flatMap(Figures.init)
+        case .pages(let site): return try Self.page("-/status", of: site).flatMap(Figures.init)
         case .nobody: return nil
         }
     }
@@ -88,7 +95,7 @@ final class Witness {
         switch source {
         case .bus(let questions, _): return try listed(channel, questions)
         case .pages(let site):
-            return try page("-/channels/\(channel)", of: site)?["held"] as? Int
+            return try Self.page("-/channels/\(channel)", of: site)?["held"] as? Int
         case .nobody: return nil
         }
     }
@@ -140,7 +147,7 @@ final class Witness {
         }
     }
 
-    private func page(_ target: String, of site: Site) throws -> [String: Any]? {
+    private static func page(_ target: String, of site: Site) throws -> [String: Any]? {
         guard let answer = try site.answer(target), answer.head?.status == 200 else { return nil }
         return try? JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
     }

@@ -1,0 +1,49 @@
+/// How many requests can be held by nginx, which a file on this machine says.
+package struct RoomObservation: Sendable {
+    /// Of each worker.
+    package let connections: Int
+    package let workers: Int
+    /// How many requests Holdfast would hold.
+    package let wanted: Int
+
+    package init(connections: Int, workers: Int, wanted: Int) {
+        self.connections = connections
+        self.workers = workers
+        self.wanted = wanted
+    }
+
+    /// From nginx' configuration; built-in values where it says nothing.
+    package init(configuration: String, processors: Int, wanted: Int) {
+        func value(_ name: String) -> String? {
+            for line in configuration.split(whereSeparator: \.isNewline) {
+                let words = line.prefix { $0 != "#" }
+                    .split(whereSeparator: { " \t;{}".contains($0) })
+                guard let at = words.firstIndex(where: { $0 == name }), at + 1 < words.count else {
+                    continue
+                }
+                return String(words[at + 1])
+            }
+            return nil
+        }
+        let workers = value("worker_processes")
+        self.init(
+            connections: value("worker_connections").flatMap { Int($0) } ?? 512,
+            workers: workers == "auto" ? processors : workers.flatMap { Int($0) } ?? 1,
+            wanted: wanted
+        )
+    }
+
+    /// Nil where there is room for all that Holdfast would hold.
+    package func finding(behind way: Way) -> Finding? {
+        // One to the client and one to Holdfast.
+        let room = connections * workers / 2
+        guard room < wanted else { return nil }
+        return Finding(
+            .room,
+            .note,
+            "nginx has room for \(room) requests that are held, and Holdfast for \(wanted): worker_connections is "
+                + "\(connections), for each of \(workers) workers, and a held request takes two.",
+            Remedy.hasFewConnections.advice(for: Way(.nginx))
+        )
+    }
+}

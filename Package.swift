@@ -26,6 +26,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLibFCGI", providers: [.apt(["libfcgi-dev"])]),
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
         // What happens before `main`: arguments and signals.
         .target(name: "CStart"),
@@ -50,6 +51,7 @@ let package = Package(
         ),
         .target(
             name: "BrowserClient",
+            dependencies: ["CZlib"],
             resources: [.embedInCode("Resources")],
             swiftSettings: settings
         ),
@@ -88,7 +90,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ConfigurationTests",
-            dependencies: ["Channels", "Configuration"],
+            dependencies: ["Channels", "Configuration", "Liveness"],
             swiftSettings: common
         ),
         .testTarget(

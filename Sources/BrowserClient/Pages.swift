@@ -8,6 +8,8 @@ package enum Pages {
     package struct Page: Sendable {
         /// UTF-8.
         package let bytes: [UInt8]
+        /// The same, compressed once for all who take that; nil where it saves nothing.
+        package let gzipped: [UInt8]?
         /// Ready for `Content-Type`.
         package let contentType: String
         /// Strong and quoted, ready for `ETag`.
@@ -21,7 +23,19 @@ package enum Pages {
     private static let style = "text/css; charset=utf-8"
     private static let script = "text/javascript; charset=utf-8"
 
+    /// What is there, for whoever comes to the base path with a browser, or to `-/`, where everything else is relative to.
+    package static let index = (ofBase: "/", ofService: "")
+
     private static let pages: [String: Page] = [
+        index.ofService: Page(PackageResources.index_html, html),
+        index.ofBase: Page(
+            Array(
+                String(decoding: PackageResources.index_html, as: UTF8.self)
+                    .replacing("<head>", with: "<head>\n<base href=\"-/\">", maxReplacements: 1)
+                    .utf8
+            ),
+            html
+        ),
         "holdfast.js": Page(client.module, script),
         "holdfast.classic.js": Page(client.classic, script),
         "holdfast.d.ts": Page(PackageResources.holdfast_d_ts, "text/plain; charset=utf-8"),
@@ -47,6 +61,7 @@ package enum Pages {
 extension Pages.Page {
     fileprivate init(_ bytes: [UInt8], _ contentType: String) {
         self.bytes = bytes
+        gzipped = gzip(bytes)
         self.contentType = contentType
         etag = "\"\(Self.fingerprint(of: bytes))\""
     }

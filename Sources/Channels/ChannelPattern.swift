@@ -5,6 +5,14 @@
 package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
     private enum Segment: Hashable {
         case literal(String), one, any
+
+        var freedom: Int {
+            switch self {
+            case .literal: 0
+            case .one: 1
+            case .any: 2
+            }
+        }
     }
 
     package let text: String
@@ -17,7 +25,8 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
         for part in text.split(separator: "/", omittingEmptySubsequences: false) {
             switch part {
             case "": return nil
-            case "*": segments.append(.one)
+            // `**/*` is `*/**`: in one form, equal patterns have equal segments.
+            case "*": segments.insert(.one, at: segments.count - (segments.last == .any ? 1 : 0))
             case "**": if segments.last != .any { segments.append(.any) }
             default:
                 guard part.utf8.allSatisfy(ChannelName.isNameByte) else { return nil }
@@ -25,6 +34,8 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
             }
         }
         guard !segments.isEmpty else { return nil }
+        // Every name has a segment.
+        if segments == [.one, .any] { segments = [.any] }
         self.text = text
         self.segments = segments
     }
@@ -68,5 +79,34 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
             (at, part) = (back.segment + 1, back.part + 1)
         }
         return segments[at...].allSatisfy { $0 == .any }
+    }
+
+    /// Whether both name the same channels, however they are written: `**/*` and `**`.
+    package func isEquivalent(to other: ChannelPattern) -> Bool { segments == other.segments }
+
+    /// Whether this pattern goes before the other one where both name a channel.
+    ///
+    /// More segments that are names; of as many more `*`; of as many fewer `**`; else what differs first from the left:
+    /// a name before `*` before `**`. So a pattern always goes before every other one that names all of its channels,
+    /// and more: what it names needs no fewer names, no fewer segments, and no more freedom.
+    package func isMoreSpecific(than other: ChannelPattern) -> Bool {
+        let (ours, theirs) = (counts, other.counts)
+        if ours.names != theirs.names { return ours.names > theirs.names }
+        if ours.ones != theirs.ones { return ours.ones > theirs.ones }
+        if ours.anys != theirs.anys { return ours.anys < theirs.anys }
+        for (our, their) in zip(segments, other.segments) where our.freedom != their.freedom {
+            return our.freedom < their.freedom
+        }
+        return false
+    }
+
+    private var counts: (names: Int, ones: Int, anys: Int) {
+        segments.reduce(into: (0, 0, 0)) { counts, segment in
+            switch segment {
+            case .literal: counts.0 += 1
+            case .one: counts.1 += 1
+            case .any: counts.2 += 1
+            }
+        }
     }
 }

@@ -2,21 +2,29 @@ package import Channels
 package import Liveness
 
 /// Everything the ini file can say, with its defaults. conf/holdfast.ini is the manual of each key.
+///
+/// Rules about patterns of channels stand most specific first, wherever they stand in the file: for each key the first
+/// whose pattern matches and that sets it decides.
 package struct Settings: Equatable, Sendable {
+    /// The file they were read from, for people.
+    package var file: String?
     package var fastcgi = FastCGISettings()
     package var bus = BusSettings()
     /// By path, which are distinct.
     package var pipes: [PipeSettings] = []
-    /// In the file's order: for each key the first rule whose pattern matches and that sets it decides.
-    package var retain: [RetainRule] = []
-    /// In the file's order: for each key the first rule whose pattern matches and that sets it decides.
-    package var allow: [AllowRule] = []
+    package var retain: [RetainRule] = [] {
+        didSet { retain.sort { $0.pattern.isMoreSpecific(than: $1.pattern) } }
+    }
+    package var allow: [AllowRule] = [] {
+        didSet { allow.sort { $0.pattern.isMoreSpecific(than: $1.pattern) } }
+    }
     /// By publisher, who are distinct; `*` is each that has no rule of its own.
     package var quotas: [QuotaRule] = []
     package var hold = HoldSettings()
-    /// In the file's order: for each key the first rule whose pattern matches and that sets it decides; presence is told
-    /// of on the channels that some rule matches.
-    package var presence: [PresenceRule] = []
+    /// Presence is told of on the channels that some rule matches.
+    package var presence: [PresenceRule] = [] {
+        didSet { presence.sort { $0.pattern.isMoreSpecific(than: $1.pattern) } }
+    }
     package var limits = LimitSettings()
     package var cors = CORSSettings()
     /// By path; paths are distinct.
@@ -36,6 +44,13 @@ package struct FastCGISettings: Equatable, Sendable {
         case inherited
     }
 
+    /// What the FastCGI parameter REMOTE_USER is taken for.
+    package enum RemoteUser: String, Equatable, Sendable, CaseIterable {
+        case ignored
+        /// The user, as HOLDFAST_USER is: the web server sets it only once it has checked who it is.
+        case believed
+    }
+
     package var listen = Listen.unix(path: "/run/holdfast/holdfast.sock")
     /// Permission bits of a Unix socket, at most 0o660.
     package var mode: UInt32 = 0o660
@@ -43,6 +58,7 @@ package struct FastCGISettings: Equatable, Sendable {
     package var group: String?
     /// Where the web server mounts the responder, unless its parameter HOLDFAST_BASE says so. Begins and ends with `/`.
     package var base = "/push/"
+    package var remoteUser = RemoteUser.ignored
     package var maxConnections = 24_000
     /// Seconds that SIGTERM may take.
     package var stopSeconds = 10
@@ -150,11 +166,18 @@ package struct AllowRule: Equatable, Sendable {
     package var pattern: ChannelPattern
     package var read: Who?
     package var publish: Who?
+    /// Where its section stands in the file.
+    package var line: Int?
 
     package init(pattern: ChannelPattern, read: Who? = nil, publish: Who? = nil) {
         self.pattern = pattern
         self.read = read
         self.publish = publish
+    }
+
+    /// Where it stands does not make it another rule.
+    package static func == (one: AllowRule, other: AllowRule) -> Bool {
+        one.pattern == other.pattern && one.read == other.read && one.publish == other.publish
     }
 }
 

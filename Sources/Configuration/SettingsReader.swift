@@ -25,6 +25,8 @@ struct SettingsReader {
     private var sectionLines: [String: Int] = [:]
     /// For each section, with its argument, what became of its keys.
     private var keysRead: [String: KeysRead] = [:]
+    /// The sections about patterns of channels so far.
+    private var patternsRead: [(section: String, pattern: ChannelPattern, line: Int)] = []
     /// The line of each endpoint's header, by path.
     private var endpointLines: [(path: String, line: Int)] = []
 
@@ -97,6 +99,7 @@ struct SettingsReader {
     private mutating func readAllow(_ section: IniFile.Section) {
         let pattern = pattern(of: section)
         var rule = AllowRule(pattern: pattern ?? .any)
+        rule.line = section.line
         _ = read(section, keys: SettingsTable.allow, into: &rule)
         if pattern != nil { settings.allow.append(rule) }
     }
@@ -147,6 +150,19 @@ struct SettingsReader {
             )
         }
         var rule = QuotaRule(publisher: section.argument ?? "")
+        if rule.publisher.hasPrefix("unix:"), UInt32(rule.publisher.dropFirst(5)) == nil {
+            report(
+                section.line,
+                "'\(shown(rule.publisher))' is nobody on the bus socket; allowed: the number of a user,"
+                    + " as in [quota unix:1000]"
+            )
+        } else if rule.publisher.hasPrefix("pipe:") {
+            report(
+                section.line,
+                "'\(shown(rule.publisher))' has no quota: what can't be taken waits in its pipe;"
+                    + " allowed: users and publishers of the web, *, and unix:NUMBER"
+            )
+        }
         let read = read(section, keys: SettingsTable.quota, into: &rule)
         if read.lines["messages"] == nil, read.lines["bytes"] == nil {
             report(
@@ -174,6 +190,19 @@ struct SettingsReader {
             )
             return nil
         }
+        // One of them could never decide. The same text twice was reported before.
+        if let earlier = patternsRead.first(where: {
+            $0.section == section.name && $0.pattern != pattern
+                && $0.pattern.isEquivalent(to: pattern)
+        }) {
+            report(
+                section.line,
+                "section [\(section.name) \(pattern)] is about the same channels as"
+                    + " [\(section.name) \(earlier.pattern)] in line \(earlier.line);"
+                    + " write its keys in one place"
+            )
+        }
+        patternsRead.append((section.name, pattern, section.line))
         return pattern
     }
 

@@ -29,6 +29,7 @@ package enum SettingsTable {
                 .restart
             ),
             SettingsKey("base", \.fastcgi.base, .base, .reload),
+            SettingsKey("remote_user", \.fastcgi.remoteUser, .choice, .reload),
             // The process's limit of descriptors is raised for it once, at the start.
             SettingsKey(
                 "max_connections",

@@ -1,5 +1,6 @@
 package import Channels
 internal import Configuration
+internal import Liveness
 
 /// What an `[allow]` rule is about.
 enum ChannelAction: Sendable {
@@ -11,16 +12,30 @@ enum ChannelAction: Sendable {
     var parameter: String { self == .read ? "HOLDFAST_READ" : "HOLDFAST_WRITE" }
 }
 
+extension AllowRule {
+    func who(may action: ChannelAction) -> Who? { action == .read ? read : publish }
+}
+
 extension [AllowRule] {
-    /// The first rule that matches and says anything about the action decides; nobody where there is none.
-    func who(may action: ChannelAction, _ channel: ChannelName) -> AllowRule.Who {
+    /// The first rule that matches and says anything about the action, which decides.
+    func deciding(_ action: ChannelAction, _ channel: ChannelName) -> AllowRule? {
         let channel = channel.subject
-        for rule in self {
-            if let who = action == .read ? rule.read : rule.publish, rule.pattern.matches(channel) {
-                return who
-            }
+        return first { $0.who(may: action) != nil && $0.pattern.matches(channel) }
+    }
+
+    /// Nobody where no rule says anything about it.
+    func who(may action: ChannelAction, _ channel: ChannelName) -> AllowRule.Who {
+        deciding(action, channel)?.who(may: action) ?? .nobody
+    }
+
+    /// Why a channel is closed, as a clause for who asked.
+    func reason(_ action: ChannelAction, _ channel: ChannelName) -> String {
+        guard let rule = deciding(action, channel) else {
+            return "no [allow] section with '\(action.key)' matches it"
         }
-        return .nobody
+        return rule.who(may: action) == .nobody
+            ? "[allow \(rule.pattern)] says \(action.key) = nobody"
+            : "[allow \(rule.pattern)] opens it to others alone"
     }
 }
 
@@ -32,11 +47,22 @@ package struct ChannelRights: Sendable {
     private let action: ChannelAction
     /// Patterns separated by blanks or commas.
     private let granted: String?
+    /// A page of another origin asks, for which the web server's word does not count.
+    private let isOfOtherOrigin: Bool
+    /// The ini file, for the log.
+    private let file: String?
 
-    init(rules: [AllowRule], action: ChannelAction, granted: String?) {
-        self.rules = rules
+    init(
+        settings: Settings,
+        action: ChannelAction,
+        granted: String?,
+        isOfOtherOrigin: Bool = false
+    ) {
+        rules = settings.allow
+        file = settings.file
         self.action = action
-        self.granted = granted
+        self.granted = isOfOtherOrigin ? nil : granted
+        self.isOfOtherOrigin = isOfOtherOrigin
     }
 
     package func cover(_ channel: ChannelName) -> Bool {
@@ -68,11 +94,20 @@ package struct ChannelRights: Sendable {
     }
 
     func refusal(_ channel: ChannelName) -> Problem {
+        let reason = rules.reason(action, channel)
+        let needed = "'\(action.key) = everyone' in an [allow] section of the ini file"
         var problem = Problem.forbidden(
             action,
-            "The channel '\(channel)' is not open to this request: it needs \(action.parameter) from the web "
-                + "server, or '\(action.key) = everyone' in an [allow] section of the ini file."
+            isOfOtherOrigin
+                ? "The channel '\(channel)' is not open to pages of other origins: \(reason). It needs \(needed), or "
+                    + "the page's origin under [cors]."
+                : "The channel '\(channel)' is not open to this request: \(reason). It needs \(action.parameter) "
+                    + "from the web server, or \(needed)."
         )
+        let place = [file, rules.deciding(action, channel)?.line.map(String.init)]
+            .compactMap { $0 }.joined(separator: ":")
+        problem.decision =
+            "refused: \(action.key) of \(channel): \(reason)" + (place.isEmpty ? "" : " (\(place))")
         if let bad = words.first(where: { ChannelPattern($0) == nil }) {
             let shown = String(
                 bad.unicodeScalars.prefix(80).map {
@@ -125,10 +160,72 @@ extension CGIRequest {
         guard let value = self.operator else { return false }
         return ["1", "on", "yes", "true"].contains { value.equalsIgnoringCase($0) }
     }
+}
 
-    /// Who publishes, as [quota] names it.
-    var publisherName: String { remoteUser ?? publisher ?? "" }
+extension HTTPInterface {
+    /// Who asks, as the web server vouches for: by a parameter that only a deliberate line sets, else by REMOTE_USER where
+    /// the ini file believes it, for some servers set that to what the client claims. Nil where it does not say.
+    ///
+    /// What it says is taken whole or not at all: cut or repaired, two users could become one.
+    func user(_ request: borrowing CGIRequest) throws(Problem) -> String? {
+        if let user = request.user {
+            return try Self.vouched(user, "HOLDFAST_USER", !request.malformed.contains(.user))
+        }
+        guard settings.fastcgi.remoteUser == .believed, let user = request.remoteUser else {
+            return nil
+        }
+        return try Self.vouched(user, "REMOTE_USER", !request.malformed.contains(.remoteUser))
+    }
 
-    /// Whose keys and quota its messages use; nobody of this machine, who are `unix:` and `pipe:`.
-    var publisherScope: String { "web:\(publisherName)" }
+    private static func vouched(
+        _ name: String,
+        _ parameter: String,
+        _ isUTF8: Bool
+    ) throws(Problem) -> String {
+        guard isUTF8, name.utf8.count <= Member.nameByteLimit,
+            name.unicodeScalars.allSatisfy(\.isShown)
+        else {
+            var problem = Problem.badRequest(
+                "invalid_user",
+                "The web server's parameter \(parameter) must be at most \(Member.nameByteLimit) bytes of UTF-8 text "
+                    + "without control characters."
+            )
+            problem.note =
+                "a request was refused: its \(parameter) is too long, or not plain UTF-8 text"
+            throw problem
+        }
+        return name
+    }
+
+    /// Who publishes. Refuses pages of other origins, unless they may do what everyone may.
+    func author(of request: borrowing CGIRequest) throws(Problem) -> Author {
+        let isOfOtherOrigin = try crossOrigin.standing(of: request) == .anyone
+        let user = isOfOtherOrigin ? nil : try user(request)
+        var name = user ?? ""
+        if user == nil, let publisher = request.publisher {
+            let isUTF8 = !request.malformed.contains(.publisher)
+            name = try Self.vouched(publisher, "HOLDFAST_PUBLISHER", isUTF8)
+        }
+        let space = user != nil ? "user" : isOfOtherOrigin ? "page" : "web"
+        return Author(
+            scope: "\(space):\(name)",
+            quota: settings.quota(of: name),
+            rights: ChannelRights(
+                settings: settings,
+                action: .publish,
+                granted: request.write,
+                isOfOtherOrigin: isOfOtherOrigin
+            )
+        )
+    }
+}
+
+/// Who publishes by HTTP.
+struct Author {
+    /// Whose idempotency keys and quota its messages use: a user's, `user:…`; else those of all whom the web server
+    /// calls alike by HOLDFAST_PUBLISHER, `web:…`, or of pages of other origins there, `page:…`, which so can't use up or
+    /// repeat what is the visitor's own. Nobody of this machine, who are `unix:…` and `pipe:…`.
+    let scope: String
+    let quota: QuotaLimits?
+    let rights: ChannelRights
 }

@@ -62,6 +62,8 @@ package struct Problem: Error, Sendable {
     var restart: (cursor: Cursor, reason: GapReason)?
     /// For the log, not for the client; without control characters.
     var note: String?
+    /// What in the ini file decided, likewise.
+    var decision: String?
 
     package init(
         _ status: HTTPStatus,

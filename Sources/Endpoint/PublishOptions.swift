@@ -56,17 +56,17 @@ struct PublishOptions {
         return text
     }
 
+    static let invalidType = Problem.badRequest(
+        "invalid_type",
+        "An event type has 1 to 64 bytes of UTF-8 and no control characters."
+    )
+
     private static func type(_ text: String?) throws(Problem) -> String? {
         guard let text else { return nil }
         let hasControls = text.unicodeScalars.contains {
             $0.value < 0x20 || (0x7F..<0xA0).contains($0.value)
         }
-        guard (1...64).contains(text.utf8.count), !hasControls else {
-            throw .badRequest(
-                "invalid_type",
-                "An event type has 1 to 64 bytes and no control characters."
-            )
-        }
+        guard (1...64).contains(text.utf8.count), !hasControls else { throw invalidType }
         switch text {
         case "error", "open", "hello", "gap", "bye":
             throw .badRequest("reserved_type", "This event type is reserved; choose another name.")

@@ -26,7 +26,10 @@ struct PublishedContent {
             }
             return type
         }
-        if type?.essence == MediaType.lines { return try lines(body, limits) }
+        if let type, type.essence == MediaType.lines {
+            try checkCharset(type, body)
+            return try lines(body, limits)
+        }
         guard body.count <= limits.messageBytes else { throw .messageTooLarge(limits) }
         let content = try PublishedContent(body, type)
         // A form may grow on its way to JSON.
@@ -64,9 +67,7 @@ struct PublishedContent {
 
     /// A line of text.
     static func text(_ line: some Collection<UInt8>) throws(Problem) -> PublishedContent {
-        guard String(validating: line, as: UTF8.self) != nil else {
-            throw .badRequest("not_utf8", "Text must be UTF-8; other bytes go with their own type.")
-        }
+        guard String(validating: line, as: UTF8.self) != nil else { throw .notUTF8 }
         return PublishedContent(.text, "text/plain; charset=utf-8", Array(line))
     }
 
@@ -108,18 +109,31 @@ struct PublishedContent {
         }
         switch type.essence {
         case "application/json":
+            try Self.checkCharset(type, body)
             self.init(.json, "application/json", try JSONText.compacted(body))
+        // `curl -d 'some words'` sends them as a form, which no form is without "=".
+        case MediaType.form where !body.isEmpty && !body.contains(UInt8(ascii: "=")):
+            try Self.checkCharset(type, body)
+            self = try .text(body)
         case MediaType.form:
-            self.init(.json, "application/json", Self.object(ofForm: body.span))
+            self.init(.json, "application/json", try Self.object(ofForm: body.span, type))
         case "multipart/form-data":
             throw .unsupported(
                 "Send a form as application/x-www-form-urlencoded, or the content itself with its own type."
             )
         default:
-            let isText =
-                type.essence.hasPrefix("text/")
-                && String(validating: body, as: UTF8.self) != nil
+            let isText = type.essence.hasPrefix("text/") && type.isUTF8(body)
             self.init(isText ? .text : .bytes, type.text, body)
+        }
+    }
+
+    /// Values are UTF-8; what is said to be in another character set is not taken for that.
+    private static func checkCharset(
+        _ type: MediaType,
+        _ body: some Collection<UInt8>
+    ) throws(Problem) {
+        guard type.saysUTF8 || type.isUTF8(body) else {
+            throw .unsupported("Send JSON and forms in UTF-8, and say so or nothing of it.")
         }
     }
 
@@ -130,12 +144,17 @@ struct PublishedContent {
     }
 
     /// A JSON object of a form's fields in their order; a field given more than once becomes an array.
-    private static func object(ofForm form: Span<UInt8>) -> [UInt8] {
+    private static func object(
+        ofForm form: Span<UInt8>,
+        _ type: MediaType
+    ) throws(Problem) -> [UInt8] {
         var fields: [(name: String, values: [String])] = []
         var places: [String: Int] = [:]
+        var isUTF8 = true
         Decoding.forEachField(form) { _, nameRange, valueRange in
-            let name = Decoding.formText(form, nameRange)
-            let value = Decoding.formText(form, valueRange)
+            guard let name = Decoding.formText(form, nameRange),
+                let value = Decoding.formText(form, valueRange)
+            else { return isUTF8 = false }
             if let place = places[name] {
                 fields[place].values.append(value)
             } else {
@@ -143,6 +162,8 @@ struct PublishedContent {
                 fields.append((name, [value]))
             }
         }
+        guard isUTF8 else { throw .notUTF8 }
+        for text in fields.flatMap({ [$0.name] + $0.values }) { try checkCharset(type, text.utf8) }
         var object: [UInt8] = []
         object.reserveCapacity(form.count + form.count / 4 + 16)
         object.append(UInt8(ascii: "{"))
@@ -167,6 +188,11 @@ struct PublishedContent {
 }
 
 extension Problem {
+    static let notUTF8 = badRequest(
+        "not_utf8",
+        "Text and forms must be UTF-8; other bytes go with their own type."
+    )
+
     static func messageTooLarge(_ limits: LimitSettings) -> Problem {
         Problem(
             .contentTooLarge,

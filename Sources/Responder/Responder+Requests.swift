@@ -341,6 +341,10 @@ extension Responder {
             logger.warning("\(note)")
             notesResumeAt = now + 60_000
         }
+        if let decision = answer.decision, now >= decisionsResumeAt {
+            logger.info("\(decision)")
+            decisionsResumeAt = now + 1000
+        }
         metrics.answers[min(5, answer.status / 100)] += 1
         guard !answer.closes else { return finishWithoutAnswer(requester) }
         finish(requester, outgoing(answer))

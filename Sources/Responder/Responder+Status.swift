@@ -12,7 +12,12 @@ internal import Reactor
 extension Responder {
     func page(_ request: PageRequest) -> Answer {
         guard let page = Pages.page(named: request.name) else { return request.notFound() }
-        return request.answer(body: page.bytes, contentType: page.contentType, etag: page.etag)
+        return request.answer(
+            body: page.bytes,
+            gzipped: page.gzipped,
+            contentType: page.contentType,
+            etag: page.etag
+        )
     }
 
     var isReady: Bool { tail != nil && logTrouble == nil && !isStopping }

@@ -32,9 +32,7 @@ enum IniFileReader {
 
     /// The settings, or every problem as a line for people.
     static func read(_ path: String) -> Result<Settings, IniFileProblems> {
-        bytes(of: path).flatMap { bytes in
-            Settings.read(bytes).mapError { IniFileProblems($0, path) }
-        }
+        bytes(of: path).flatMap { settings(in: $0, of: path) }
     }
 
     /// The same for this machine: what it lacks is a problem, too.
@@ -52,7 +50,7 @@ enum IniFileReader {
             }
         )
         return bytes(of: path).flatMap { bytes in
-            Settings.read(bytes).mapError { IniFileProblems($0, path) }.flatMap { settings in
+            settings(in: bytes, of: path).flatMap { settings in
                 let problems = settings.problems(on: machine, in: bytes)
                 guard problems.isEmpty else {
                     return .failure(IniFileProblems(problems, path))
@@ -60,6 +58,17 @@ enum IniFileReader {
                 return .success(settings)
             }
         }
+    }
+
+    private static func settings(
+        in bytes: [UInt8],
+        of path: String
+    ) -> Result<Settings, IniFileProblems> {
+        Settings.read(bytes).map { read in
+            var settings = read
+            settings.file = path
+            return settings
+        }.mapError { IniFileProblems($0, path) }
     }
 
     private static func bytes(of path: String) -> Result<[UInt8], IniFileProblems> {

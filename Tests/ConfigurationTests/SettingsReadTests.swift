@@ -1,5 +1,6 @@
 import Channels
 import Configuration
+import Liveness
 import Testing
 
 struct SettingsReadTests {
@@ -79,6 +80,59 @@ struct SettingsReadTests {
         expected.endpoints = [sub, FixedEndpoint(path: "/debug", action: .held)]
         expected.log.level = .warning
         #expect(read == expected)
+    }
+
+    @Test(arguments: ["allow", "retain", "presence"])
+    func `sections count by how specific they are, not by their order`(section: String) throws {
+        let values =
+            ["allow": ["everyone", "nobody", "user:a"], "retain": ["1", "2", "3"]][section]
+            ?? ["1", "2", "3"]
+        let key = ["allow": "read", "retain": "count"][section] ?? "grace"
+        let sections = zip(["**", "secret/**", "secret/*"], values)
+            .map { "[\(section) \($0)]\n\(key) = \($1)\n" }
+        let wanted = try settings(sections.reversed().joined())
+        for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+            #expect(try settings(order.map { sections[$0] }.joined()) == wanted)
+        }
+        let (secret, deeper, other) = try (
+            ChannelName("secret/a"), ChannelName("secret/a/b"), ChannelName("other")
+        )
+        #expect(
+            [secret, deeper, other].map { wanted.retention(of: $0).count }
+                == (section == "retain" ? [3, 2, 1] : [1000, 1000, 1000])
+        )
+        if section == "presence" {
+            let graces = [secret, deeper, other].map { wanted.presence(on: $0)?.graceMilliseconds }
+            #expect(graces == [3000, 2000, 1000])
+        }
+        if section == "allow" {
+            #expect(wanted.allow.map(\.pattern.text) == ["secret/*", "secret/**", "**"])
+            #expect(try settings(sections.joined()).allow.map(\.line) == [5, 3, 1])
+        }
+    }
+
+    @Test(arguments: [
+        (
+            "[allow **]\nread = nobody\n[allow **/*]\nread = everyone",
+            "f:3: section [allow **/*] is about the same channels as [allow **] in line 1; write its keys in one place"
+        ),
+        (
+            "[retain a/*/**]\ncount = 1\n[presence a/**/*]\n[retain a/**/*]\nage = 1s",
+            "f:4: section [retain a/**/*] is about the same channels as [retain a/*/**] in line 1; write its keys in"
+                + " one place"
+        ),
+        (
+            "[quota unix:www-data]\nmessages = 1",
+            "f:1: 'unix:www-data' is nobody on the bus socket; allowed: the number of a user, as in [quota unix:1000]"
+        ),
+        (
+            "[quota pipe:/run/p]\nmessages = 1",
+            "f:1: 'pipe:/run/p' has no quota: what can't be taken waits in its pipe; allowed: users and publishers of"
+                + " the web, *, and unix:NUMBER"
+        ),
+    ])
+    func `a section that could never count is refused`(text: String, problem: String) {
+        #expect(problems(text) == [problem])
     }
 
     @Test func `all problems come at once, in the file's order`() {

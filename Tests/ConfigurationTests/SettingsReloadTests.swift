@@ -65,6 +65,7 @@ struct SettingsReloadTests {
             mode = 0600
             group = g
             base = /b/
+            remote_user = believed
             max_connections = 2
             stop_timeout = 1
             [bus]

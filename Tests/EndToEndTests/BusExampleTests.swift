@@ -31,6 +31,28 @@ struct BusExampleTests {
         }
     }
 
+    @Test(arguments: [
+        "bus/example.sh", "bus/example.php", "bus/example.py", "examples/progress.sh",
+        "examples/progress.php", "examples/progress.py", "examples/table.php", "examples/table.py",
+    ])
+    func `an example that failed said that it went well`(file: String) throws {
+        let closed = "[allow **]\npublish = nobody\n"
+        try HoldfastServer.with(closed, bus: ["socket_mode = 0600"]) { server throws in
+            let program =
+                file.hasSuffix("php")
+                ? try Tool.php.path : file.hasSuffix("py") ? try Tool.python.path : "/bin/sh"
+            let arguments =
+                file.contains("table") ? ["EUR", "1"] : file.contains("bus/") ? [] : ["7"]
+            let outcome = try ChildProcess.run(
+                program,
+                ["\(Place.root)/conf/\(file)"] + arguments + [server.directory.file("none.sock")],
+                directory: server.directory,
+                environment: ["PATH": "/usr/bin:/bin"]
+            )
+            #expect(outcome.exit == .exited(1), "\(outcome.output)\(outcome.error)")
+        }
+    }
+
     @Test func `the shell's`() throws {
         try run("/bin/sh", "sh") { server, child throws in
             #expect(try child.readLine()?.contains(#""kind":"ok""#) == true)

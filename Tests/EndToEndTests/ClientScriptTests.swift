@@ -356,6 +356,28 @@ struct ClientScriptTests {
         }
     }
 
+    @Test func `browsers, which all take it compressed, got it as it is`() throws {
+        try HoldfastServer.with { holdfast in
+            for name in ["holdfast.js", "holdfast.classic.js"] {
+                let plain = try holdfast.get("/push/-/\(name)")
+                let fields = ["Accept-Encoding": "gzip, deflate, br"]
+                let packed = try holdfast.get("/push/-/\(name)", fields)
+                #expect(packed["Content-Encoding"] == "gzip" && plain["Content-Encoding"] == nil)
+                #expect(packed.body.starts(with: [0x1F, 0x8B]) && packed.body.count < 5000)
+                #expect(packed["Vary"]?.contains("Accept-Encoding") == true)
+                #expect(plain["Vary"] == packed["Vary"])
+                let tag = try #require(packed["ETag"])
+                #expect(tag != plain["ETag"])
+                let same = try holdfast.get(
+                    "/push/-/\(name)",
+                    fields.merging(["If-None-Match": tag]) { $1 }
+                )
+                #expect(same.status == 304)
+                #expect(try holdfast.get("/push/-/\(name)", ["If-None-Match": tag]).status == 200)
+            }
+        }
+    }
+
     @Test(.enabled(if: Tool.usable(.gzip)))
     func `it is small, and known by its ETag`() throws {
         try HoldfastServer.with { holdfast in

@@ -28,6 +28,21 @@ struct PagesTests {
         try page.evaluate("Number(document.getElementById('\(id)').textContent)").number
     }
 
+    @Test func `the base path in a browser was an error`() throws {
+        try with { browser, web, _ in
+            for path in ["/push/", "/push/-/"] {
+                let page = try browser.open("http://127.0.0.1:\(web.port)\(path)")
+                try page.waitForText("It works")
+                let links = try page.evaluate("[...document.links].map(a => a.pathname).join(' ')")
+                #expect(links.string?.hasPrefix("/push/-/chat /push/-/console ") == true)
+                try waitUntil("its style is there") {
+                    try page.evaluate("document.styleSheets[0]?.cssRules.length > 9") == true
+                }
+            }
+            #expect(try web.get("/push/").status == 400)
+        }
+    }
+
     @Test func `the status page shows what is held, and the channels`() throws {
         try with(operator: true) { browser, web, holdfast in
             let waiting = try (0..<3).map { _ in try holdfast.hold("/push/news/sport?wait=25") }

@@ -84,7 +84,7 @@ import Testing
                 FastCGIRequest(
                     "GET",
                     "/push/chat?wait=25&name=root",
-                    params: [("REMOTE_USER", "ada")]
+                    params: [("HOLDFAST_USER", "ada")]
                 )
             )
             try waitUntil("ada is there") { try names(server) == ["ada"] }

@@ -128,7 +128,7 @@ import Testing
             #expect(try refused.json["code"] == "quota_exceeded")
             let wait = try #require(Int(refused["Retry-After"] ?? ""))
             #expect((1...1800).contains(wait))
-            let anna = [("REMOTE_USER", "anna")]
+            let anna = [("HOLDFAST_USER", "anna")]
             #expect(try server.post("/push/a", "5", params: anna).status == 201)
             #expect(try server.get("/push/a?since=first").json["messages"].array.count == 3)
         }
@@ -178,7 +178,7 @@ import Testing
                 "/push/news",
                 "ann",
                 fields: key,
-                params: [("REMOTE_USER", "ann")]
+                params: [("HOLDFAST_USER", "ann")]
             )
             #expect(ann.status == 201)
         }

@@ -57,7 +57,7 @@ struct RecipeTests {
                         if ($http_cookie = "login=ann") {
                             add_header Holdfast-Read "news/**";
                             add_header Holdfast-Write "news/ann";
-                            add_header Holdfast-Publisher ann;
+                            add_header Holdfast-User ann;
                             return 200;
                         }
                         return 401;

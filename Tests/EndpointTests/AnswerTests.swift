@@ -73,21 +73,28 @@ import Testing
     @Test func `an immediate poll without a cursor of its own can be asked whether it changed`()
         throws
     {
-        for uri in ["/push/news", "/push/news?since=first", "/push/news?since=last:2"] {
+        for (uri, caching) in [
+            ("/push/news?since=first", "private, no-cache"),
+            ("/push/news?since=last:2", "private, no-cache"), ("/push/news", "no-store"),
+            ("/push/news?since=now", "no-store"), ("/push/news?since=last:0", "no-store"),
+        ] {
             let current = reading([message(9, "1")], scanned: 200, newest: 9)
             let first = try #require(get(uri, current))
-            #expect(first["Cache-Control"] == "private, no-cache")
+            // A browser that goes back shows what it stored without asking, and a page began in the past.
+            #expect(first["Cache-Control"] == caching)
             #expect(first.body.hasPrefix("{\"cursor\":\"k7f2-9\""))
             let tag = try #require(first["ETag"])
             #expect(tag.hasPrefix("\"k7f2-9-") && tag.hasSuffix("\""))
             for field in [tag, "W/" + tag, "\"x\" , W/\(tag)", "*"] {
                 let second = try #require(get(uri, current, ifNoneMatch: field))
                 #expect(second.status == 304)
-                #expect(second["ETag"] == tag)
+                #expect(second["ETag"] == tag && second["Cache-Control"] == caching)
                 #expect(second["Vary"] != nil)
             }
-            let other = try #require(get(uri, current, ifNoneMatch: "\"k7f2-9\", \(tag)x"))
-            #expect(other.status == 200)
+            // A comma in another tag ends nothing.
+            for field in ["\"k7f2-9\", \(tag)x", "\"a, *, b\"", "\"\\\", *\", \"x\""] {
+                #expect(get(uri, current, ifNoneMatch: field)?.status == 200)
+            }
             let changed = try #require(
                 get(uri, later([message(10, "1")], newest: 10), ifNoneMatch: tag)
             )
@@ -130,9 +137,9 @@ import Testing
     }
 
     @Test(arguments: [
-        (BodyKind.text, "text/html", "text/html; charset=utf-8"),
-        (.text, "text/html; Charset=utf-8", "text/html; Charset=utf-8"),
-        (.bytes, "image/svg+xml", "image/svg+xml"),
+        (BodyKind.text, "text/html", "text/plain; charset=utf-8"),
+        (.text, "text/markdown; Charset=utf-8", "text/markdown; Charset=utf-8"),
+        (.bytes, "image/svg+xml", "text/plain; charset=utf-8"),
         (.bytes, "", "application/octet-stream"),
         (.text, "", "text/plain; charset=utf-8"),
         (.json, "text/html", "application/json; charset=utf-8"),
@@ -190,6 +197,65 @@ import Testing
         #expect(page("")?.bytes == [1, 2])
         #expect(page("")?["ETag"] == "\"abc\"")
         #expect(page("\"abc\"")?.status == 304)
+    }
+
+    @Test(arguments: [
+        ("gzip, deflate, br", true), ("", false), ("br", false), ("gzip;q=0", false),
+        ("*", true), ("*, gzip;q=0.0", false), ("x-gzip;q=0.1", true), ("GZIP", true),
+    ])
+    func `pages were sent as they are to whoever takes them compressed`(
+        accepted: String,
+        isSmall: Bool
+    )
+        throws
+    {
+        func page(_ fields: KeyValuePairs<String, String>) throws -> Reply? {
+            let intent = http.intent(of: .get("/push/-/chat.js", fields), random: 0)
+            guard case .page(let request) = intent else { return nil }
+            return Reply(
+                request.answer(
+                    body: [1, 2],
+                    gzipped: [3],
+                    contentType: "text/javascript",
+                    etag: "\"abc\""
+                )
+            )
+        }
+        let reply = try #require(try page(["HTTP_ACCEPT_ENCODING": accepted]))
+        #expect(reply["Content-Encoding"] == (isSmall ? "gzip" : nil))
+        #expect(reply.bytes == (isSmall ? [3] : [1, 2]))
+        #expect(reply["ETag"] == (isSmall ? "\"abc-gzip\"" : "\"abc\""))
+        #expect(reply["Vary"] == "Accept, Accept-Encoding, Origin")
+        for (tag, status) in [
+            ("\"abc\"", isSmall ? 200 : 304), ("\"abc-gzip\"", isSmall ? 304 : 200),
+        ] {
+            let again = try page(["HTTP_ACCEPT_ENCODING": accepted, "HTTP_IF_NONE_MATCH": tag])
+            #expect(again?.status == status)
+            #expect(again?["Vary"] == "Accept, Accept-Encoding, Origin")
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("/push/", "/"), ("/push/-/", ""), ("/push", nil), ("/push/?channel=a", nil),
+            ("/push/news", nil), ("/push/?x=1", "/"),
+        ] as [(String, String?)]
+    )
+    func `a browser's address line got an error as JSON`(uri: String, name: String?) {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        if case .page(let page) = http.intent(of: .get(uri, ["HTTP_ACCEPT": browser]), random: 0) {
+            #expect(page.name == name)
+        } else {
+            #expect(name == nil)
+        }
+        for accept in ["*/*", "application/json, text/html", "text/html;q=0"] {
+            let request = CGIRequest.get(uri, ["HTTP_ACCEPT": accept])
+            if case .page = http.intent(of: request, random: 0) {
+                #expect(Bool(false), "\(accept)")
+            }
+        }
+        let post = CGIRequest.post(uri, ["HTTP_ACCEPT": browser], body: "x")
+        if case .page = http.intent(of: post, random: 0) { #expect(Bool(false)) }
     }
 
     @Test func `trouble says when to come back`() throws {

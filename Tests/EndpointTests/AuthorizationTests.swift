@@ -28,7 +28,7 @@ import Testing
         )
     }
 
-    @Test func `for each key the first rule that sets it decides`() {
+    @Test func `for each key the most specific rule that sets it decides`() {
         let http = interface([
             rule("news/*", publish: .everyone), rule("news/private", read: .nobody),
             rule("news/**", read: .everyone, publish: .nobody),
@@ -37,6 +37,48 @@ import Testing
         #expect(http.poll(.get("/push/news/private")) == nil)
         #expect(http.publication(.post("/push/news/a", body: "x")) != nil)
         #expect(http.publication(.post("/push/news/a/b", body: "x")) == nil)
+    }
+
+    @Test func `a section for all channels hid the closed one, or kept the open one closed`() throws
+    {
+        let closed = [rule("**", read: .everyone), rule("secret/**", read: .nobody)]
+        let opened = [rule("**", read: .nobody), rule("chat", read: .everyone)]
+        for rules in [closed, closed.reversed()] {
+            #expect(interface(rules).refusal(.get("/push/secret/a")) == "read_forbidden")
+            #expect(interface(rules).refusal(.get("/push/a,secret")) == "read_forbidden")
+            #expect(interface(rules).refusal(.get("/push/~presence/secret")) == "read_forbidden")
+            #expect(interface(rules).poll(.get("/push/other")) != nil)
+        }
+        for rules in [opened, opened.reversed()] {
+            #expect(interface(rules).poll(.get("/push/chat")) != nil)
+            #expect(interface(rules).refusal(.get("/push/other")) == "read_forbidden")
+        }
+    }
+
+    @Test(arguments: [
+        ("secret/a", "[allow secret/**] says read = nobody", "holdfast.ini:7"),
+        ("local", "[allow local] opens it to others alone", "holdfast.ini:9"),
+        ("other", "no [allow] section with 'read' matches it", "holdfast.ini"),
+    ])
+    func `a refusal names the section that decided, and the log its line`(
+        channel: String,
+        reason: String,
+        place: String
+    ) throws {
+        var (secret, local) = (rule("secret/**", read: .nobody), rule("local"))
+        local.read = .local([.user("ann")])
+        (secret.line, local.line) = (7, 9)
+        let http = HTTPInterface.open {
+            $0.allow = [rule("**", publish: .everyone), local, secret]
+            $0.file = "/etc/holdfast.ini"
+        }
+        guard case .answer(let answer) = http.intent(of: .get("/push/\(channel)"), random: 0) else {
+            return #expect(Bool(false))
+        }
+        let reply = try #require(Reply(answer))
+        #expect(reply.status == 403 && reply.body.contains(reason))
+        #expect(!reply.body.contains("holdfast.ini") && !reply.body.contains("user:"))
+        #expect(answer.decision == "refused: read of \(channel): \(reason) (/etc/\(place))")
     }
 
     @Test(arguments: [

@@ -98,7 +98,7 @@ import Testing
         }
         let plain = http.publication(.post("/push/a", body: "x"))
         #expect(plain?.quota?.messages == 5)
-        let named = http.publication(.post("/push/a", ["REMOTE_USER": "anna"], body: "x"))
+        let named = http.publication(.post("/push/a", ["HOLDFAST_USER": "anna"], body: "x"))
         #expect(named?.quota?.messages == nil)
         #expect(named?.quota?.bytes == 1000)
         #expect(self.http.publication(.post("/push/a", body: "x"))?.quota == nil)

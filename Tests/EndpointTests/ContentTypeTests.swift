@@ -1,4 +1,5 @@
 import Channels
+import Configuration
 import Testing
 
 @testable import Endpoint
@@ -59,6 +60,92 @@ import Testing
             #expect(reply?["Content-Type"] == served)
             #expect(reply?["Content-Security-Policy"] == "sandbox")
         }
+    }
+
+    // Under `script-src 'self'`, which most sites have, a message was a script of the site.
+    @Test(arguments: [
+        "text/javascript", "application/javascript", "Text/JavaScript; charset=utf-8",
+        "application/x-javascript", "text/ecmascript", "application/ecmascript", "text/jscript",
+        "text/livescript", "text/javascript1.5", "text/x-javascript", "text/vbscript", "text/css",
+        "text/html", "application/xhtml+xml", "text/xml", "application/xml", "image/svg+xml",
+        "application/rss+xml", "application/xslt+xml", "text/xsl", "application/mathml+xml",
+        "application/xml-dtd", "multipart/x-mixed-replace;boundary=b", "message/rfc822",
+        "application/wasm", "application/manifest+json", "text/event-stream",
+        "application/x-shockwave-flash", "text/x-server-parsed-html",
+    ])
+    func `what browsers execute or apply is served as plain text`(type: String) throws {
+        for kind in [BodyKind.text, .bytes] {
+            let sent = message(9, "alert(1)", kind: kind, contentType: type)
+            #expect(bare(sent)?["Content-Type"] == "text/plain; charset=utf-8")
+            #expect(bare(sent)?["X-Content-Type-Options"] == "nosniff")
+            #expect(bare(sent)?.body == "alert(1)")
+            #expect(asMessage(sent)?["Content-Type"] == "text/plain; charset=utf-8")
+            let endpoint = HTTPInterface.open { $0.endpoints = classicEndpoints }
+            let polled = try #require(endpoint.poll(.get("/sub"))).answer(
+                reading([sent], scanned: 9),
+                epoch: epoch
+            )
+            #expect(Reply(polled)?["Content-Type"] == "text/plain; charset=utf-8")
+        }
+    }
+
+    @Test(arguments: [
+        "image/png", "video/mp4", "audio/ogg", "font/woff2", "application/pdf", "application/zip",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "application/ld+json", "application/octet-stream", "application/cbor",
+    ])
+    func `what they show or play keeps its type`(type: String) {
+        let sent = message(9, "x", kind: .bytes, contentType: type)
+        #expect(bare(sent)?["Content-Type"] == type)
+    }
+
+    @Test(arguments: [
+        ("text/html; charset=iso-8859-1", "iso-8859-1"),
+        ("text/html; charset=\"UTF-16\"", "utf-16"),
+        ("text/html; charset=\"a; b\"", "utf-8"), ("text/html; charset=\"\"", "utf-8"),
+    ])
+    func `plain text keeps the character set`(type: String, charset: String) {
+        let sent = message(9, [0xE9], kind: .bytes, contentType: type)
+        #expect(bare(sent)?["Content-Type"] == "text/plain; charset=\(charset)")
+    }
+
+    @Test func `pages of other origins took messages in without being listed`() throws {
+        let http = HTTPInterface.open {
+            $0.cors.origins = .listed(["https://a.test"])
+            $0.endpoints = classicEndpoints
+        }
+        let name = "Cross-Origin-Resource-Policy"
+        let sent = message(9, "x", kind: .bytes, contentType: "image/png")
+        for (origin, policy) in [
+            ("", "same-origin" as String?), ("https://b.test", "same-origin"),
+            ("https://a.test", nil),
+        ] {
+            for uri in ["/push/news?format=bare&since=k7f2-1", "/sub"] {
+                let poll = try #require(http.poll(.get(uri, ["HTTP_ORIGIN": origin])))
+                let answer = poll.answer(reading([sent], scanned: 9), epoch: epoch)
+                #expect(Reply(answer)?[name] == policy)
+            }
+            for form in ["", "?format=bare"] {
+                let request = CGIRequest.get(
+                    "/push/-/messages/k7f2-9\(form)",
+                    ["HTTP_ORIGIN": origin]
+                )
+                guard case .message(let asked) = http.intent(of: request, random: 0) else {
+                    return #expect(Bool(false))
+                }
+                #expect(Reply(asked.answer(sent))?[name] == policy)
+            }
+        }
+    }
+
+    private func asMessage(_ message: Message) -> Reply? {
+        guard
+            case .message(let request) = http.intent(
+                of: .get("/push/-/messages/k7f2-9?format=bare"),
+                random: 0
+            )
+        else { return nil }
+        return Reply(request.answer(message))
     }
 
     @Test(arguments: [

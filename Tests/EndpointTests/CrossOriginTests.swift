@@ -86,7 +86,9 @@ import Testing
     @Test(arguments: [
         // Origin, Host, what the server says of the scheme, Sec-Fetch-Site, may publish
         ("", "a.test", "http", "", true), ("", "a.test", "http", "cross-site", false),
-        ("", "a.test", "http", "same-origin", true), ("http://a.test", "a.test", "http", "", true),
+        ("", "a.test", "http", "same-origin", true), ("", "a.test", "http", "same-site", false),
+        ("http://a.test", "a.test", "http", "", true),
+        ("http://a.test", "a.test", "http", "same-site", false),
         ("http://A.test", "a.TEST", "http", "", true),
         ("http://a.test:80", "a.test", "http", "", true),
         ("http://a.test", "a.test:80", "http", "", true),
@@ -126,6 +128,54 @@ import Testing
             )
             #expect((http.publication(request) != nil) == may)
             #expect(http.refusal(request) == (may ? nil : "cross_site_write"))
+        }
+    }
+
+    @Test func `with a star any site wrote with its visitor's rights`() throws {
+        let http = HTTPInterface.open {
+            $0.allow = [AllowRule(pattern: ChannelPattern("open")!, publish: .everyone)]
+            $0.cors.origins = .any
+        }
+        func post(_ channel: String, _ fields: [(String, String)]) -> CGIRequest {
+            CGIRequest(
+                [
+                    ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/\(channel)"),
+                    ("CONTENT_TYPE", "text/plain"), ("HTTP_HOST", "here.test"),
+                    ("HOLDFAST_WRITE", "**"), ("HOLDFAST_USER", "ada"),
+                    ("HOLDFAST_PUBLISHER", "192.0.2.7"), ("HTTP_COOKIE", "login=ada"),
+                ] + fields,
+                body: Array("x".utf8)
+            )
+        }
+        let elsewhere = [
+            [("HTTP_ORIGIN", "https://evil.test")],
+            [("HTTP_ORIGIN", "https://evil.test"), ("HTTP_SEC_FETCH_SITE", "cross-site")],
+            [("HTTP_ORIGIN", "http://here.test:8081"), ("HTTP_SEC_FETCH_SITE", "same-site")],
+            [("HTTP_ORIGIN", "http://here.test"), ("HTTP_SEC_FETCH_SITE", "cross-site")],
+            [("HTTP_ORIGIN", "http://here.test"), ("HTTP_ORIGIN", "https://evil.test")],
+        ]
+        for fields in elsewhere {
+            let reply = try #require(http.answer(post("closed", fields)))
+            #expect(reply.code == "publish_forbidden" && reply.body.contains("other origins"))
+            // The visitor's own keys and quota are not touched either.
+            #expect(http.publication(post("open", fields))?.publisher == "page:192.0.2.7")
+            var delete = post("closed", fields)
+            delete.put("REQUEST_METHOD", Array("DELETE".utf8))
+            #expect(http.refusal(delete) == "publish_forbidden")
+        }
+        let own = [
+            [], [("HTTP_ORIGIN", "http://here.test")], [("HTTP_SEC_FETCH_SITE", "same-origin")],
+            [("HTTP_ORIGIN", "https://here.test"), ("HTTP_SEC_FETCH_SITE", "same-origin")],
+        ]
+        for fields in own {
+            #expect(http.publication(post("closed", fields))?.publisher == "user:ada")
+        }
+        for fields in [
+            [("HTTP_ORIGIN", "null")], [("HTTP_SEC_FETCH_SITE", "cross-site")],
+            [("HTTP_SEC_FETCH_SITE", "same-site")],
+            [("HTTP_ORIGIN", "null"), ("HTTP_SEC_FETCH_SITE", "same-origin")],
+        ] {
+            #expect(http.refusal(post("open", fields)) == "cross_site_write")
         }
     }
 

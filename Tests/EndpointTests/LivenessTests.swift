@@ -34,10 +34,30 @@ import Testing
 
     @Test func `the web server's user wins over the name that a client gives itself`() throws {
         let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
-        let poll = try #require(http.poll(.get("/push/a?name=root", ["REMOTE_USER": "ada"])))
+        let poll = try #require(http.poll(.get("/push/a?name=root", ["HOLDFAST_USER": "ada"])))
         #expect(poll.origin.member == Member(name: "ada", isVerified: true))
+        // What a client claims, and what stands for an address, is nobody's name.
+        let claimed = CGIRequest.get(
+            "/push/a?wait=9",
+            ["REMOTE_USER": "root", "HOLDFAST_PUBLISHER": "192.0.2.7"]
+        )
+        #expect(try #require(http.poll(claimed)).origin.member == nil)
         let elsewhere = try #require(HTTPInterface.open().poll(.get("/push/a?name=root")))
         #expect(elsewhere.origin.member == nil)
+    }
+
+    @Test func `an image on any page made its visitor appear on a channel`() throws {
+        let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
+        for (site, member) in [
+            ("cross-site", nil as String?), ("same-site", nil), ("same-origin", "ada"),
+            ("none", "ada"),
+        ] {
+            let request = CGIRequest.get(
+                "/push/a?wait=9",
+                ["HOLDFAST_USER": "ada", "HTTP_SEC_FETCH_SITE": site]
+            )
+            #expect(try #require(http.poll(request)).origin.member?.name == member)
+        }
     }
 
     @Test(arguments: [

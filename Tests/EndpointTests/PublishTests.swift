@@ -25,9 +25,15 @@ import Testing
             "{\"a\":[\"1\",\"2\"],\"b\":\"\",\"c\":\"\",\"\":\"x\"}"
         ),
         (
-            "application/x-www-form-urlencoded", "a=%zz%e9+%22\n%00",
-            "{\"a\":\"%zz\u{FFFD} \\\"\\n\\u0000\"}"
+            "application/x-www-form-urlencoded", "a=%zz%c3%a9+%22\n%00",
+            "{\"a\":\"%zzé \\\"\\n\\u0000\"}"
         ),
+        (
+            "application/x-www-form-urlencoded; charset=ISO-8859-1", "a=b+c",
+            "{\"a\":\"b c\"}"
+        ),
+        ("application/json; charset=\"utf-8\"", "\"é\"", "\"é\""),
+        ("application/json; charset=us-ascii", "\"e\"", "\"e\""),
     ])
     func `JSON and forms are kept as values`(type: String, body: String, kept: String) throws {
         let draft = try #require(self.kept(type, Array(body.utf8)))
@@ -48,6 +54,90 @@ import Testing
             body: body
         )
         #expect(http.refusal(request) == "invalid_json")
+    }
+
+    @Test(arguments: [
+        "build finished", "a&b", "50%25", "a+b", "é",
+    ])
+    func `what curl -d sends became the name of a field`(body: String) throws {
+        let draft = try #require(kept("application/x-www-form-urlencoded", Array(body.utf8)))
+        #expect(draft.kind == .text && draft.contentType == "text/plain; charset=utf-8")
+        #expect(draft.body == Array(body.utf8))
+    }
+
+    @Test(arguments: [
+        ("application/x-www-form-urlencoded", "a=%e9", 400, "not_utf8"),
+        ("application/x-www-form-urlencoded", "%ff=a", 400, "not_utf8"),
+        ("application/x-www-form-urlencoded", "\u{1}", 400, "not_utf8"),
+        ("application/x-www-form-urlencoded; charset=utf-8", "a=%e9", 400, "not_utf8"),
+        ("application/x-www-form-urlencoded; charset=iso-8859-1", "a=%c3%a9", 415, nil),
+        ("application/x-www-form-urlencoded; charset=utf-16", "a=b", 415, nil),
+        ("application/json; charset=iso-8859-1", "\"é\"", 415, nil),
+        ("application/json; charset=\"UTF-16\"", "1", 415, nil),
+        ("application/x-ndjson; charset=windows-1252", "\"é\"", 415, nil),
+        ("application/json; charset=utf-8", "\u{1}", 400, "invalid_json"),
+    ])
+    func `values that are not UTF-8 were repaired, or taken for it`(
+        type: String,
+        body: String,
+        status: Int,
+        code: String?
+    ) throws {
+        // U+0001 stands for a byte that no UTF-8 has.
+        let bytes = body.utf8.map { $0 == 1 ? 0xFF : $0 }
+        let reply = try #require(
+            http.answer(.post("/push/news", ["CONTENT_TYPE": type], body: bytes))
+        )
+        #expect(reply.status == status)
+        #expect(reply.code == code ?? "unsupported_media_type")
+    }
+
+    @Test(
+        arguments: [
+            ("text/plain; charset=iso-8859-1", [0xE9], BodyKind.bytes),
+            ("text/plain; charset=iso-8859-1", [0xC3, 0xA9], .bytes),
+            ("text/plain; charset=iso-8859-1", [0x65], .text),
+            ("text/plain; charset=\"utf-16\"", [0x65, 0x65], .bytes),
+            ("text/plain; charset=iso-2022-jp", [0x65], .bytes),
+            ("text/plain; charset=UTF-8", [0xC3, 0xA9], .text),
+            ("text/plain; charset=utf-8", [0xE9], .bytes),
+            ("text/plain; charset=us-ascii", [0xC3, 0xA9], .bytes),
+            ("text/plain; charset=iso-8859-1; charset=utf-8", [0xC3, 0xA9], .bytes),
+        ] as [(String, [UInt8], BodyKind)]
+    )
+    func `text in another character set is bytes with its type`(
+        type: String,
+        body: [UInt8],
+        kind: BodyKind
+    ) throws {
+        let draft = try #require(kept(type, body))
+        #expect(draft.kind == kind && draft.contentType == type && draft.body == body)
+    }
+
+    @Test func `Caddy called bytes without a type a form, which they became`() throws {
+        let form = "application/x-www-form-urlencoded"
+        for (server, own, type, contentType) in [
+            ("Caddy/v2.6.2", "", form, "text/plain; charset=utf-8"),
+            ("Caddy", "", form, "text/plain; charset=utf-8"),
+            ("Caddy/v2.6.2", form, form, "application/json"),
+            ("Caddy/v2.6.2", "image/png", "image/png", "image/png"),
+            ("nginx/1.22.1", "", form, "application/json"),
+            ("Apache", "", form, "application/json"), ("", "", form, "application/json"),
+        ] {
+            let request = CGIRequest.post(
+                "/push/news",
+                ["SERVER_SOFTWARE": server, "CONTENT_TYPE": type, "HTTP_CONTENT_TYPE": own],
+                body: "a=b"
+            )
+            let draft = try #require(http.publication(request)?.drafts.first)
+            #expect(draft.contentType == contentType)
+        }
+    }
+
+    @Test func `an event type that is not UTF-8 was repaired`() {
+        var post = CGIRequest.post("/push/a", body: "x")
+        post.put("HTTP_HOLDFAST_TYPE", [0x61, 0xFF])
+        #expect(http.refusal(post) == "invalid_type")
     }
 
     @Test func `JSON must be UTF-8`() {
@@ -108,7 +198,7 @@ import Testing
         let form = CGIRequest.post(
             "/push/a",
             ["CONTENT_TYPE": "application/x-www-form-urlencoded"],
-            body: "a&b&c"
+            body: "a=&b&c"
         )
         #expect(http.answer(form)?.status == 413)
         var dropped = CGIRequest.post("/push/a")
@@ -173,18 +263,64 @@ import Testing
     }
 
     @Test(arguments: [
-        (["REMOTE_USER": "anna", "HOLDFAST_PUBLISHER": "x"], "web:anna"),
-        (["REMOTE_USER": "", "HOLDFAST_PUBLISHER": "x"], "web:x"), ([:], "web:"),
+        (["HOLDFAST_USER": "anna", "HOLDFAST_PUBLISHER": "x"], "user:anna", "user:anna"),
+        (["HOLDFAST_USER": "anna", "REMOTE_USER": "root"], "user:anna", "user:anna"),
+        (["REMOTE_USER": "root", "HOLDFAST_PUBLISHER": "x"], "web:x", "user:root"),
+        (["REMOTE_USER": "root"], "web:", "user:root"),
+        (["HOLDFAST_USER": "", "HOLDFAST_PUBLISHER": "anna"], "web:anna", "web:anna"),
+        ([:], "web:", "web:"),
     ])
-    func `the publisher is the user, else what the web server says, else shared`(
+    func `whoever claimed to be root published as root`(
         variables: [String: String],
-        publisher: String
+        publisher: String,
+        believing: String
     ) {
         let request = CGIRequest(
             [("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/a"), ("HTTP_IDEMPOTENCY_KEY", "k")]
                 + variables.map { ($0, $1) }
         )
         #expect(http.publication(request)?.publisher == publisher)
+        let believer = HTTPInterface.open { $0.fastcgi.remoteUser = .believed }
+        #expect(believer.publication(request)?.publisher == believing)
+    }
+
+    @Test func `a section of [quota] is a user's, an address's, and no claimed name's`() {
+        let http = HTTPInterface.open {
+            var (ann, others) = (QuotaRule(publisher: "ann"), QuotaRule(publisher: "*"))
+            (ann.limits.messages, others.limits.messages) = (100, 1)
+            $0.quotas = [others, ann]
+        }
+        func limit(_ variables: KeyValuePairs<String, String>) -> Int? {
+            http.publication(.post("/push/a", variables, body: "x"))?.quota?.messages
+        }
+        #expect(limit(["HOLDFAST_USER": "ann"]) == 100)
+        #expect(limit(["REMOTE_USER": "ann"]) == 1)
+        #expect(limit(["HOLDFAST_PUBLISHER": "192.0.2.7"]) == 1)
+    }
+
+    @Test func `users whose names are not UTF-8 were one and the same`() {
+        let http = HTTPInterface.open {
+            $0.presence = [PresenceRule(pattern: .any)]
+            $0.fastcgi.remoteUser = .believed
+        }
+        for parameter in ["HOLDFAST_USER", "REMOTE_USER"] {
+            for name in [[0x61, 0xE9], [0x61, 0x0A], Array(repeating: 0x61, count: 129)]
+                as [[UInt8]]
+            {
+                var (post, get) = (CGIRequest.post("/push/a"), CGIRequest.get("/push/a?wait=5"))
+                post.put(parameter, name)
+                get.put(parameter, name)
+                #expect(http.refusal(post) == "invalid_user")
+                #expect(http.refusal(get) == "invalid_user")
+                // Who is believed nothing needs no good name.
+                #expect(
+                    (HTTPInterface.open().publication(post) != nil) == (parameter == "REMOTE_USER")
+                )
+            }
+        }
+        var post = CGIRequest.post("/push/a")
+        post.put("HOLDFAST_PUBLISHER", [0xFF])
+        #expect(http.refusal(post) == "invalid_user")
     }
 
     @Test(arguments: [

@@ -232,6 +232,23 @@ import Testing
         #expect(http.refusal(.get("/push/a?stream=websocket")) == "invalid_stream")
     }
 
+    @Test(arguments: ["lastEventId", "evs_last_event_id", "Last-Event-ID"])
+    func `the position was ignored of those who can't set header fields`(name: String) throws {
+        let uri = "/push/a?stream=sse&since=first&\(name)="
+        #expect(try #require(http.stream(.get(uri + "k7f2-a"))).start == .cursor(cursor(10)))
+        #expect(try #require(http.stream(.get(uri))).start == .history(.first))
+        // What is not ours is told as a gap.
+        guard case .cursor(let unknown) = try #require(http.stream(.get(uri + "17"))).start else {
+            return #expect(Bool(false))
+        }
+        #expect(unknown.epoch != epoch)
+        // A browser's own field is newer than the URL.
+        let again = CGIRequest.get(uri + "k7f2-a", ["HTTP_LAST_EVENT_ID": "k7f2-b"])
+        #expect(try #require(http.stream(again)).start == .cursor(cursor(11)))
+        let poll = try #require(http.poll(.get("/push/a?wait=5&\(name)=k7f2-a")))
+        #expect(Reply(poll.answer(reading(), epoch: epoch))?["Link"]?.contains(name) == false)
+    }
+
     @Test func `Last-Event-ID beats since, and one that is not ours is a log that is not here`()
         throws
     {

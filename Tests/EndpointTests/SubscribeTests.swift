@@ -52,7 +52,9 @@ import Testing
         ("", "wait=100", 25_000, "wait=25"), ("wait=3", "wait=10", 3000, nil),
         ("", "respond-async, WAIT = \"7\"; x=1", 7000, "wait=7"), ("", "wait=x", 0, nil),
         ("", "wait", 0, nil), ("", "", 0, nil), ("wait=", "", 0, nil),
-        ("", "wait=0", 0, "wait=0"),
+        ("", "wait=0", 0, "wait=0"), ("", "foo=\"a, wait=3, b\", wait=7", 7000, "wait=7"),
+        ("", "foo=\"\\\", wait=3\";x=\"; wait=4\", wait=7", 7000, "wait=7"),
+        ("", "foo; wait=3, wait=7", 7000, "wait=7"), ("", "foo=\"wait=3", 0, nil),
     ])
     func `wait comes from the parameter or the preference and is clamped`(
         query: String,
@@ -80,11 +82,51 @@ import Testing
         ("image/png", true), ("text/html,application/xhtml+xml,*/*;q=0.8", true),
         ("text/event-stream, application/json", true), ("text/event-stream", false),
         ("Text/Event-Stream ; q=1", false), ("application/x-ndjson", false),
+        ("text/event-stream;q=0", true), ("text/event-stream; Q=0.000, text/html", true),
+        ("text/event-stream, application/json;q=0", false), ("text/event-stream, */*;q=0.0", false),
+        ("text/event-stream, */*, application/json;q=0", false),
+        ("text/event-stream, application/*;q=0, */*", false),
+        ("text/event-stream, application/*;q=0.1", true), ("text/event-stream;q=0.001", false),
+        ("text/html;x=\"a, application/json, b\", text/event-stream", false),
+        ("text/html;x=\"; q=0\", text/event-stream;q=0.5", false),
     ])
     func `JSON goes to everybody but those who want a stream only`(accept: String?, isJSON: Bool) {
         let request = CGIRequest.get("/push/news", ["HTTP_ACCEPT": accept ?? ""])
         #expect((http.poll(request)?.subscription.form == .json) == isJSON)
         #expect((http.stream(request) != nil) == !isJSON)
+    }
+
+    @Test func `a field in several lines counted with its last one alone`() throws {
+        func get(_ fields: [(String, String)]) -> CGIRequest {
+            CGIRequest([("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/push/a")] + fields)
+        }
+        let prefer = [("HTTP_PREFER", "wait=7"), ("HTTP_PREFER", "respond-async")]
+        #expect(http.poll(get(prefer))?.waitMilliseconds == 7000)
+        let accept = [("HTTP_ACCEPT", "application/json"), ("HTTP_ACCEPT", "text/event-stream")]
+        #expect(http.poll(get(accept))?.subscription.form == .json)
+        let tags = [("HTTP_IF_NONE_MATCH", "\"a\""), ("HTTP_IF_NONE_MATCH", "\"b\"")]
+        #expect(http.poll(get(tags))?.ifNoneMatch == "\"a\", \"b\"")
+        let cookies = get([
+            ("HTTP_COOKIE", "a=1"), ("HTTP_COOKIE", ""), ("HTTP_COOKIE", "b=2; c=3"),
+        ])
+        #expect(cookieValue("a", in: cookies.cookie) == "1")
+        #expect(cookies.cookie == "a=1; b=2; c=3")
+        // Of what is no list the second is not taken for the first, nor the first for the second.
+        let keys = CGIRequest(
+            [
+                ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/a"),
+                ("HTTP_IDEMPOTENCY_KEY", "a"), ("HTTP_IDEMPOTENCY_KEY", "b"),
+            ]
+        )
+        #expect(http.refusal(keys) == "invalid_idempotency_key")
+    }
+
+    @Test func `what is not UTF-8 in a query was repaired`() {
+        for query in ["name=%ff", "since=%ff", "channel=%e9", "wait=5&subscriber=%ff"] {
+            #expect(http.refusal(.get("/push/a?" + query)) == "malformed_path")
+        }
+        // What nobody looks at may be anything.
+        #expect(http.poll(.get("/push/a?x=%ff&%ff=1")) != nil)
     }
 
     @Test func `limit is clamped to the ini file's`() {

@@ -8,21 +8,21 @@ package struct Answer: Sendable {
     /// The connection is closed without an answer, as a fixed endpoint's `on_timeout = close` asks.
     package let closes: Bool
     /// Something the administrator should know, once in a while; free of control characters.
-    package let note: String?
+    package fileprivate(set) var note: String?
+    /// What in the ini file decided, likewise: of interest while something is set up.
+    package fileprivate(set) var decision: String?
 
-    init(_ header: [UInt8], _ status: HTTPStatus, body: [UInt8] = [], note: String? = nil) {
+    init(_ header: [UInt8], _ status: HTTPStatus, body: [UInt8] = []) {
         self.header = header
         self.body = body
         self.status = status.rawValue
         self.closes = false
-        self.note = note
     }
 
     private init(closing status: HTTPStatus) {
         (header, body) = ([], [])
         self.status = status.rawValue
         closes = true
-        note = nil
     }
 
     static let closing = Answer(closing: .noContent)
@@ -93,7 +93,9 @@ package struct Shape: Hashable, Sendable {
         if let seconds = problem.retryAfterSeconds {
             document.field("Retry-After: ", decimal: seconds)
         }
-        return document.answer(body: problem.json, note: problem.note)
+        var answer = document.answer(body: problem.json)
+        (answer.note, answer.decision) = (problem.note, problem.decision)
+        return answer
     }
 }
 
@@ -105,8 +107,15 @@ struct CGIDocument {
 
     /// Begins with what every answer carries: the status, `Vary`, CORS.
     ///
-    /// - Parameter location: goes before the status.
-    init(_ status: HTTPStatus, _ shape: Shape, location: [UInt8]? = nil) {
+    /// - Parameters:
+    ///   - location: goes before the status.
+    ///   - vary: the fields of the request that an answer depends on.
+    init(
+        _ status: HTTPStatus,
+        _ shape: Shape,
+        location: [UInt8]? = nil,
+        vary: StaticString = "Accept, Origin"
+    ) {
         self.status = status
         headOnly = shape.headOnly
         bytes.reserveCapacity(640)
@@ -119,7 +128,9 @@ struct CGIDocument {
         bytes.append(decimal: status.rawValue)
         bytes.append(UInt8(ascii: " "))
         bytes.append(status.phrase)
-        bytes.append("\r\nVary: Accept, Origin\r\nX-Content-Type-Options: nosniff\r\n")
+        bytes.append("\r\nVary: ")
+        bytes.append(vary)
+        bytes.append("\r\nX-Content-Type-Options: nosniff\r\n")
         switch shape.origin {
         case .silent: return
         case .anyone: bytes.append("Access-Control-Allow-Origin: *\r\n")
@@ -173,11 +184,11 @@ struct CGIDocument {
         return bytes
     }
 
-    consuming func answer(body: [UInt8], note: String? = nil) -> Answer {
+    consuming func answer(body: [UInt8]) -> Answer {
         bytes.append("Content-Length: ")
         bytes.append(decimal: body.count)
         bytes.append("\r\n\r\n")
-        return Answer(bytes, status, body: headOnly ? [] : body, note: note)
+        return Answer(bytes, status, body: headOnly ? [] : body)
     }
 
     /// For 204 and 304, which have no body and say nothing of its length.
@@ -185,26 +196,4 @@ struct CGIDocument {
         bytes.append("\r\n")
         return Answer(bytes, status)
     }
-}
-
-/// Whether `If-None-Match` (RFC 9110 §13.1.2) names this entity tag; compared weakly, as the RFC asks.
-func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
-    guard let field else { return false }
-    let source = field.utf8Span.span
-    var start = 0
-    while start < source.count {
-        let end = source.first(UInt8(ascii: ","), in: start..<source.count) ?? source.count
-        var entry = source.trimmed(start..<end)
-        if source.equals("*", in: entry) { return true }
-        if entry.count > 2, source.equals("W/", in: entry.lowerBound..<entry.lowerBound + 2) {
-            entry = entry.lowerBound + 2..<entry.upperBound
-        }
-        if entry.count == tag.count,
-            tag.indices.allSatisfy({ tag[$0] == source[entry.lowerBound + $0] })
-        {
-            return true
-        }
-        start = end + 1
-    }
-    return false
 }

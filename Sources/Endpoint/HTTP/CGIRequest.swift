@@ -3,6 +3,10 @@
 /// Filled by the FastCGI edge one variable at a time, without a dictionary. An empty variable counts as
 /// absent, since servers pass those they have no value for; only an empty `QUERY_STRING` is kept, for it says
 /// that there is no query. Header fields can only become `HTTP_…`, so no client can set a `HOLDFAST_…`.
+///
+/// Some servers pass a variable for each line of a field that comes more than once. Its lines are one list (RFC 9110
+/// §5.3), and the crumbs of a cookie one cookie (RFC 6265 §5.4); where a field can't be a list, what comes of it is
+/// refused as any other malformed value is. Of other variables the last one counts.
 package struct CGIRequest: Sendable {
     package private(set) var method: String?
     package private(set) var requestURI: String?
@@ -10,9 +14,12 @@ package struct CGIRequest: Sendable {
     package private(set) var scriptName: String?
     package private(set) var pathInfo: String?
     package private(set) var contentType: String?
+    /// The client itself sent a Content-Type, as far as the server passes it on by its own name too.
+    package private(set) var hasOwnContentType = false
     package private(set) var contentLength: String?
     package private(set) var contentEncoding: String?
     package private(set) var accept: String?
+    package private(set) var acceptEncoding: String?
     package private(set) var prefer: String?
     package private(set) var ifNoneMatch: String?
     package private(set) var lastEventID: String?
@@ -37,6 +44,8 @@ package struct CGIRequest: Sendable {
     package private(set) var write: String?
     /// `HOLDFAST_OPERATOR`
     package private(set) var `operator`: String?
+    /// `HOLDFAST_USER`
+    package private(set) var user: String?
     /// `HOLDFAST_PUBLISHER`
     package private(set) var publisher: String?
     /// `HOLDFAST_EARLY_HEADERS`
@@ -46,8 +55,17 @@ package struct CGIRequest: Sendable {
     package private(set) var remoteAddress: String?
     /// A proxy has passed the request on, by one of the fields that tell of it.
     package private(set) var isForwarded = false
-    /// The path or the query was not UTF-8.
-    package private(set) var hasMalformedTarget = false
+    /// Where repairing what is not UTF-8 would make one of two that differ, or something that was never sent.
+    private(set) var malformed: Malformed = []
+
+    struct Malformed: OptionSet {
+        let rawValue: UInt8
+        static let target = Malformed(rawValue: 1)
+        static let user = Malformed(rawValue: 2)
+        static let remoteUser = Malformed(rawValue: 4)
+        static let publisher = Malformed(rawValue: 8)
+        static let type = Malformed(rawValue: 16)
+    }
 
     package var body: [UInt8] = []
     /// The body was over the framing's limit and was not kept.
@@ -59,57 +77,67 @@ package struct CGIRequest: Sendable {
     /// -1 with which some servers pass a chunked body on, the end of STDIN is the truth.
     var isCutOff: Bool { !bodyDropped && (contentLength?.wholeNumber ?? 0) > body.count }
 
+    /// The type of the body, as far as the client said it. Caddy calls a body a form where the client did not say what it
+    /// is; what the client said itself it also passes on by the field's own name. Other servers say nothing then.
+    var sentContentType: String? {
+        guard let contentType, !hasOwnContentType, serverSoftware?.hasPrefix("Caddy") == true,
+            MediaType(contentType)?.essence == MediaType.form
+        else { return contentType }
+        return nil
+    }
+
     package init() {}
 
-    /// Takes one variable in; the last one of a name counts. What is not UTF-8 is repaired, and in path and
-    /// query remembered.
+    /// Takes one variable in. What is not UTF-8 is repaired, and where that matters remembered.
     package mutating func set(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         switch name.count {
         case 5:
-            if unsafe name.spells("HTTPS") { unsafe https = text(value) }
+            if unsafe name.spells("HTTPS") { unsafe https = Self.text(value) }
         case 8:
             if unsafe name.spells("HTTP_TTL") {
-                unsafe timeToLive = text(value)
+                unsafe Self.add(value, to: &timeToLive)
             } else if unsafe name.spells("HTTP_VIA") {
                 unsafe isForwarded = isForwarded || !value.isEmpty
             }
         case 9:
             if unsafe name.spells("HTTP_HOST") {
-                unsafe host = text(value)
+                unsafe Self.add(value, to: &host)
             } else if unsafe name.spells("PATH_INFO") {
                 unsafe pathInfo = targetText(value)
             }
         case 10:
-            if unsafe name.spells("HTTP_TOPIC") { unsafe topic = text(value) }
+            if unsafe name.spells("HTTP_TOPIC") { unsafe Self.add(value, to: &topic) }
         case 11: unsafe setElevenBytes(name, value)
         case 12:
             if unsafe name.spells("CONTENT_TYPE") {
-                unsafe contentType = text(value)
+                unsafe contentType = Self.text(value)
             } else if unsafe name.spells("QUERY_STRING") {
                 unsafe queryString = targetText(value) ?? ""
             }
         case 13:
             if unsafe name.spells("HOLDFAST_BASE") {
-                unsafe base = text(value)
+                unsafe base = Self.text(value)
             } else if unsafe name.spells("HOLDFAST_READ") {
-                unsafe read = text(value)
+                unsafe read = Self.text(value)
+            } else if unsafe name.spells("HOLDFAST_USER") {
+                unsafe user = text(value, or: .user)
             }
         case 14:
             if unsafe name.spells("REQUEST_METHOD") {
-                unsafe method = text(value)
+                unsafe method = Self.text(value)
             } else if unsafe name.spells("REQUEST_SCHEME") {
-                unsafe scheme = text(value)
+                unsafe scheme = Self.text(value)
             } else if unsafe name.spells("CONTENT_LENGTH") {
-                unsafe contentLength = text(value)
+                unsafe contentLength = Self.text(value)
             } else if unsafe name.spells("HOLDFAST_WRITE") {
-                unsafe write = text(value)
+                unsafe write = Self.text(value)
             } else if unsafe name.spells("HOLDFAST_PROBE") {
-                unsafe probe = text(value)
+                unsafe probe = Self.text(value)
             } else if unsafe name.spells("HTTP_FORWARDED") {
                 unsafe isForwarded = isForwarded || !value.isEmpty
             }
         case 15:
-            if unsafe name.spells("SERVER_SOFTWARE") { unsafe serverSoftware = text(value) }
+            if unsafe name.spells("SERVER_SOFTWARE") { unsafe serverSoftware = Self.text(value) }
         default: unsafe setLongName(name, value)
         }
     }
@@ -121,19 +149,19 @@ package struct CGIRequest: Sendable {
         if unsafe name.spells("REQUEST_URI") {
             unsafe requestURI = targetText(value)
         } else if unsafe name.spells("HTTP_ACCEPT") {
-            unsafe accept = text(value)
+            unsafe Self.add(value, to: &accept)
         } else if unsafe name.spells("SCRIPT_NAME") {
             unsafe scriptName = targetText(value)
         } else if unsafe name.spells("HTTP_ORIGIN") {
-            unsafe origin = text(value)
+            unsafe Self.add(value, to: &origin)
         } else if unsafe name.spells("HTTP_COOKIE") {
-            unsafe cookie = text(value)
+            unsafe Self.add(value, to: &cookie, separator: "; ")
         } else if unsafe name.spells("HTTP_PREFER") {
-            unsafe prefer = text(value)
+            unsafe Self.add(value, to: &prefer)
         } else if unsafe name.spells("REMOTE_USER") {
-            unsafe remoteUser = text(value)
+            unsafe remoteUser = text(value, or: .remoteUser)
         } else if unsafe name.spells("REMOTE_ADDR") {
-            unsafe remoteAddress = text(value)
+            unsafe remoteAddress = Self.text(value)
         }
     }
 
@@ -143,46 +171,76 @@ package struct CGIRequest: Sendable {
     ) {
         switch name.count {
         case 17:
-            if unsafe name.spells("HOLDFAST_OPERATOR") { unsafe `operator` = text(value) }
+            if unsafe name.spells("HOLDFAST_OPERATOR") {
+                unsafe `operator` = Self.text(value)
+            } else if unsafe name.spells("HTTP_CONTENT_TYPE") {
+                unsafe hasOwnContentType = hasOwnContentType || !value.isEmpty
+            }
         case 18:
             if unsafe name.spells("HTTP_IF_NONE_MATCH") {
-                unsafe ifNoneMatch = text(value)
+                unsafe Self.add(value, to: &ifNoneMatch)
             } else if unsafe name.spells("HOLDFAST_PUBLISHER") {
-                unsafe publisher = text(value)
+                unsafe publisher = text(value, or: .publisher)
             } else if unsafe name.spells("HTTP_HOLDFAST_TYPE") {
-                unsafe holdfastType = text(value)
+                _ = unsafe text(value, or: .type)
+                unsafe Self.add(value, to: &holdfastType)
             } else if unsafe name.spells("HTTP_LAST_EVENT_ID") {
-                unsafe lastEventID = text(value)
+                unsafe Self.add(value, to: &lastEventID)
             }
         case 19:
-            if unsafe name.spells("HTTP_SEC_FETCH_SITE") { unsafe secFetchSite = text(value) }
+            if unsafe name.spells("HTTP_SEC_FETCH_SITE") {
+                unsafe Self.add(value, to: &secFetchSite)
+            }
         case 20:
             if unsafe name.spells("HTTP_IDEMPOTENCY_KEY") {
-                unsafe idempotencyKey = text(value)
+                unsafe Self.add(value, to: &idempotencyKey)
+            } else if unsafe name.spells("HTTP_ACCEPT_ENCODING") {
+                unsafe Self.add(value, to: &acceptEncoding)
             } else if unsafe name.spells("HTTP_X_FORWARDED_FOR") {
                 unsafe isForwarded = isForwarded || !value.isEmpty
             }
         case 21:
-            if unsafe name.spells("HTTP_CONTENT_ENCODING") { unsafe contentEncoding = text(value) }
+            if unsafe name.spells("HTTP_CONTENT_ENCODING") {
+                unsafe Self.add(value, to: &contentEncoding)
+            }
         case 22:
-            if unsafe name.spells("HOLDFAST_EARLY_HEADERS") { unsafe earlyHeaders = text(value) }
+            if unsafe name.spells("HOLDFAST_EARLY_HEADERS") {
+                unsafe earlyHeaders = Self.text(value)
+            }
         case 34:
             if unsafe name.spells("HTTP_ACCESS_CONTROL_REQUEST_METHOD") {
-                unsafe accessControlRequestMethod = text(value)
+                unsafe Self.add(value, to: &accessControlRequestMethod)
             }
         default: break
         }
     }
 
-    private func text(_ value: UnsafeRawBufferPointer) -> String? {
+    private static func text(_ value: UnsafeRawBufferPointer) -> String? {
         unsafe value.isEmpty ? nil : String(decoding: value, as: UTF8.self)
+    }
+
+    /// One more line of a header field.
+    private static func add(
+        _ value: UnsafeRawBufferPointer,
+        to field: inout String?,
+        separator: String = ", "
+    ) {
+        guard let line = unsafe text(value) else { return }
+        if field == nil { return field = line }
+        field?.append(separator)
+        field?.append(line)
+    }
+
+    private mutating func text(_ value: UnsafeRawBufferPointer, or flaw: Malformed) -> String? {
+        if unsafe String(validating: value, as: UTF8.self) == nil { malformed.insert(flaw) }
+        return unsafe Self.text(value)
     }
 
     private mutating func targetText(_ value: UnsafeRawBufferPointer) -> String? {
         if let text = unsafe String(validating: value, as: UTF8.self) {
             return text.isEmpty ? nil : text
         }
-        hasMalformedTarget = true
+        malformed.insert(.target)
         return nil
     }
 }

@@ -33,20 +33,35 @@ struct CrossOrigin: Sendable {
         }
     }
 
-    /// Refuses a write that a page of another origin set off: forms and beacons need no preflight.
+    /// On whose behalf a write comes.
+    enum Standing: Sendable {
+        /// Of no page, of one of this site, or of one whose origin is listed.
+        case own
+        /// Of a page of any other origin, which `*` lets in: nobody knows whether the visitor wants it, so that what the
+        /// web server says of the visitor counts for nothing.
+        case anyone
+    }
+
+    /// Refuses a write that a page of another origin set off: forms and beacons need no preflight, and carry cookies
+    /// and passwords.
+    func standing(of request: borrowing CGIRequest) throws(Problem) -> Standing {
+        guard isFromElsewhere(request) else { return .own }
+        guard let origin = request.origin, origin != "null" else { throw Self.refusal }
+        guard case .any = origins else { throw Self.refusal(of: origin, request) }
+        return .anyone
+    }
+
+    /// Whether a page of another origin that is not listed set the request off.
     ///
-    /// `Sec-Fetch-Site: same-origin` is the browser's own word, which no page can set; it counts where a layer in
-    /// front has taken TLS off, so that the scheme seen here is not the page's.
-    func checkWrite(_ request: borrowing CGIRequest) throws(Problem) {
-        guard let origin = request.origin else {
-            if request.secFetchSite == "cross-site" { throw Self.refusal }
-            return
-        }
-        if origin == "null" { throw Self.refusal }
-        if decision(on: origin) != .silent { return }
-        if request.secFetchSite == "cross-site" { throw Self.refusal(of: origin, request) }
-        if request.secFetchSite == "same-origin" { return }
-        guard Self.isSameHost(origin, request) else { throw Self.refusal(of: origin, request) }
+    /// `Sec-Fetch-Site` is the browser's own word, which no page can set; it counts more than a comparison of ours, since
+    /// a layer in front may have taken TLS off, so that the scheme seen here is not the page's. Requests that are simple
+    /// and no writes, as an image's, have no `Origin`.
+    func isFromElsewhere(_ request: borrowing CGIRequest) -> Bool {
+        let site = request.secFetchSite ?? "none"
+        guard let origin = request.origin else { return site != "same-origin" && site != "none" }
+        if origin == "null" { return true }
+        if case .listed = decision(on: origin) { return false }
+        return site == "none" ? !Self.isSameHost(origin, request) : site != "same-origin"
     }
 
     /// Names both values, which often differ by nothing but a port that a proxy has left out.

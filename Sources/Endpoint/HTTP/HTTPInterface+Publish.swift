@@ -1,7 +1,7 @@
 internal import Channels
 internal import Configuration
 
-/// POST and DELETE on channels, or POST on a fixed endpoint that publishes. Cross-site writes were refused before.
+/// POST and DELETE on channels, or POST on a fixed endpoint that publishes.
 extension HTTPInterface {
     func publish(
         _ channels: [ChannelName],
@@ -9,14 +9,16 @@ extension HTTPInterface {
         _ shape: Shape,
         base: [UInt8]
     ) throws(Problem) -> Intent {
-        try ChannelRights(rules: settings.allow, action: .publish, granted: request.write)
-            .check(channels)
+        let author = try author(of: request)
+        try author.rights.check(channels)
         if request.bodyDropped || announcesTooMuch(request) {
-            let isBatch = request.contentType.flatMap { MediaType($0) }?.essence == MediaType.lines
+            let type = request.sentContentType.flatMap { MediaType($0) }
+            let isBatch = type?.essence == MediaType.lines
             throw isBatch ? .batchTooLarge(settings.limits) : .messageTooLarge(settings.limits)
         }
         if request.awaitsBody { return .awaitBody }
         if request.isCutOff { throw .incompleteBody }
+        if request.malformed.contains(.type) { throw PublishOptions.invalidType }
         let options = try PublishOptions(
             timeToLive: request.timeToLive,
             topic: request.topic,
@@ -25,7 +27,7 @@ extension HTTPInterface {
         )
         let messages = try PublishedContent.messages(
             in: request.body,
-            contentType: request.contentType,
+            contentType: request.sentContentType,
             contentEncoding: request.contentEncoding,
             limits: settings.limits
         )
@@ -38,9 +40,9 @@ extension HTTPInterface {
             PublishRequest(
                 publication: Publication(
                     drafts: options.drafts(messages, to: channels),
-                    publisher: request.publisherScope,
+                    publisher: author.scope,
                     idempotencyKey: options.key,
-                    quota: settings.quota(of: request.publisherName)
+                    quota: author.quota
                 ),
                 shape: shape,
                 base: mounted,
@@ -55,15 +57,15 @@ extension HTTPInterface {
         _ request: borrowing CGIRequest,
         _ shape: Shape
     ) throws(Problem) -> Intent {
-        try ChannelRights(rules: settings.allow, action: .publish, granted: request.write)
-            .check(channels)
+        let author = try author(of: request)
+        try author.rights.check(channels)
         return .publish(
             PublishRequest(
                 publication: Publication(
                     dropping: channels,
-                    publisher: request.publisherScope,
+                    publisher: author.scope,
                     idempotencyKey: try PublishOptions(key: request.idempotencyKey).key,
-                    quota: settings.quota(of: request.publisherName)
+                    quota: author.quota
                 ),
                 shape: shape,
                 base: []

@@ -29,7 +29,7 @@ extension HTTPInterface {
         let origin = try origin(query, channels, request)
         let wait = try waitSeconds(query.wait, request.prefer, fixed)
         let start = try start(query, endpoint, request, waits: wait.seconds > 0)
-        try ChannelRights(rules: settings.allow, action: .read, granted: request.read)
+        try ChannelRights(settings: settings, action: .read, granted: request.read)
             .check(channels)
 
         var cookie: Subscription.CursorCookie?
@@ -100,23 +100,22 @@ extension HTTPInterface {
         return origin
     }
 
-    /// The web server's word wins.
+    /// The web server's word wins, but not where a page of another site makes the visitor ask: nobody is anywhere
+    /// without wanting it.
     private func member(
         _ name: String?,
         _ request: borrowing CGIRequest
     ) throws(Problem) -> Member? {
-        let limit = Member.nameByteLimit
-        if let user = request.remoteUser {
-            let shown = String(String.UnicodeScalarView(user.unicodeScalars.filter(\.isShown)))
-            return Member(name: shown.prefix(utf8Bytes: limit), isVerified: true)
+        if !crossOrigin.isFromElsewhere(request), let user = try user(request) {
+            return Member(name: user, isVerified: true)
         }
         guard let name else { return nil }
-        guard name.utf8.count <= limit, name.unicodeScalars.allSatisfy(\.isShown),
+        guard name.utf8.count <= Member.nameByteLimit, name.unicodeScalars.allSatisfy(\.isShown),
             name.unicodeScalars.contains(where: { !$0.properties.isWhitespace })
         else {
             throw .badRequest(
                 "invalid_name",
-                "The parameter 'name' is at most \(limit) bytes of text without control characters."
+                "The parameter 'name' is at most \(Member.nameByteLimit) bytes of text without control characters."
             )
         }
         return Member(name: name, isVerified: false)
@@ -234,23 +233,11 @@ extension HTTPInterface {
 
 extension Unicode.Scalar {
     /// Neither a control character nor one that turns the direction of the text around it.
-    fileprivate var isShown: Bool {
+    var isShown: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: false
         default: !(0x202A...0x202E).contains(value) && !(0x2066...0x2069).contains(value)
         }
-    }
-}
-
-extension String {
-    /// As many whole characters as fit.
-    fileprivate func prefix(utf8Bytes limit: Int) -> String {
-        var text = ""
-        for character in self {
-            guard text.utf8.count + character.utf8.count <= limit else { break }
-            text.append(character)
-        }
-        return text
     }
 }
 

@@ -2,7 +2,7 @@
 extension HTTPInterface {
     /// The decoded path: that of REQUEST_URI, else SCRIPT_NAME and PATH_INFO, which are decoded already.
     static func path(of request: borrowing CGIRequest) throws(Problem) -> [UInt8] {
-        if request.hasMalformedTarget { throw .malformedPath }
+        if request.malformed.contains(.target) { throw .malformedPath }
         let path: [UInt8]?
         if let uri = request.requestURI {
             let source = uri.utf8Span.span
@@ -31,7 +31,13 @@ extension HTTPInterface {
     }
 
     /// QUERY_STRING decides if the server passes it.
-    static func query(of request: borrowing CGIRequest) -> Query {
+    static func query(of request: borrowing CGIRequest) throws(Problem) -> Query {
+        let query = takenQuery(of: request)
+        if query.isMalformed { throw .malformedPath }
+        return query
+    }
+
+    private static func takenQuery(of request: borrowing CGIRequest) -> Query {
         if let query = request.queryString { return Query(query.utf8Span.span) }
         guard let uri = request.requestURI else { return Query() }
         let source = uri.utf8Span.span

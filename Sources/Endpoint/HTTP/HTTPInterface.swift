@@ -98,6 +98,9 @@ package struct HTTPInterface: Sendable {
             return try channels([], request, shape, random, base: mounted)
         }
         let rest = path[mounted.count...]
+        if rest.isEmpty, try isPageWanted(request) {
+            return .page(PageRequest(name: "/", request, shape))
+        }
         if rest.first == UInt8(ascii: "-"),
             rest.count == 1 || rest[rest.startIndex + 1] == UInt8(ascii: "/")
         {
@@ -111,6 +114,13 @@ package struct HTTPInterface: Sendable {
         return try channels(rest, request, shape, random, base: mounted)
     }
 
+    /// A browser's address line, where no channel is named.
+    private func isPageWanted(_ request: borrowing CGIRequest) throws(Problem) -> Bool {
+        let isReading = request.method == nil || request.method == "GET" || request.method == "HEAD"
+        guard isReading, asksForPage(request.accept) else { return false }
+        return try Self.query(of: request).channels.isEmpty
+    }
+
     private func fixed(
         _ endpoint: BoundEndpoint,
         _ request: borrowing CGIRequest,
@@ -120,7 +130,6 @@ package struct HTTPInterface: Sendable {
         switch (endpoint.settings.action, request.method ?? "GET") {
         case (.publish, "OPTIONS"): return options("POST, OPTIONS", request, shape)
         case (.publish, "POST"):
-            try crossOrigin.checkWrite(request)
             return try publish(endpoint.settings.channels, request, shape, base: mount(request))
         case (.publish, _): throw .methodNotAllowed("POST, OPTIONS")
         case (_, "OPTIONS"): return options("GET, HEAD, OPTIONS", request, shape)
@@ -152,7 +161,7 @@ package struct HTTPInterface: Sendable {
     ) throws(Problem) -> Intent {
         switch request.method ?? "GET" {
         case "GET", "HEAD":
-            let query = Self.query(of: request)
+            let query = try Self.query(of: request)
             return try subscribe(
                 names(list, query.channels),
                 query,
@@ -162,17 +171,15 @@ package struct HTTPInterface: Sendable {
                 random
             )
         case "POST":
-            let query = Self.query(of: request)
+            let query = try Self.query(of: request)
             if let operation = query.operation {
                 guard operation == "read" else {
                     throw .badRequest("unknown_operation", "The parameter 'op' allows 'read' only.")
                 }
                 return try readByPost(list, query, request, shape, random)
             }
-            try crossOrigin.checkWrite(request)
             return try publish(names(list, query.channels), request, shape, base: base)
         case "DELETE":
-            try crossOrigin.checkWrite(request)
             return try drop(names(list, Self.query(of: request).channels), request, shape)
         case "OPTIONS": return options("GET, HEAD, POST, DELETE, OPTIONS", request, shape)
         default: throw .methodNotAllowed("GET, HEAD, POST, DELETE, OPTIONS")
@@ -188,7 +195,7 @@ package struct HTTPInterface: Sendable {
         _ shape: Shape,
         _ random: UInt32
     ) throws(Problem) -> Intent {
-        guard request.contentType.flatMap({ MediaType($0) })?.essence == MediaType.form else {
+        guard request.sentContentType.flatMap({ MediaType($0) })?.essence == MediaType.form else {
             throw Problem(
                 .unsupportedMediaType,
                 "unsupported_media_type",
@@ -202,7 +209,7 @@ package struct HTTPInterface: Sendable {
         if request.isCutOff { throw .incompleteBody }
         var query = query
         let body = request.body
-        query.take(body: body.span)
+        try query.take(body: body.span)
         return try subscribe(names(list, query.channels), query, nil, request, shape, random)
     }
 
@@ -214,16 +221,19 @@ package struct HTTPInterface: Sendable {
         _ random: UInt32
     ) throws(Problem) -> Intent {
         let intent: Intent
+        let query = try Self.query(of: request)
         switch name {
         case "live": intent = .live(shape)
         case "ready": intent = .ready(shape)
         case "metrics": intent = .metrics(shape)
         // The page is public: what it shows it asks for itself.
         case "status"
-        where asksForPage(request.accept) && Self.query(of: request).stream == nil:
-            intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
+        where asksForPage(request.accept) && query.stream == nil:
+            intent = .page(PageRequest(name: name, request, shape))
+        case "" where asksForPage(request.accept):
+            intent = .page(PageRequest(name: name, request, shape))
         case "status":
-            if let wish = try StreamWish(Self.query(of: request), request.accept) {
+            if let wish = try StreamWish(query, request.accept) {
                 intent = .statusStream(try statusStream(wish, request, shape, random))
             } else {
                 intent = .status(shape)
@@ -236,7 +246,6 @@ package struct HTTPInterface: Sendable {
                 try presence(String(name.dropFirst("presence/".utf8.count)), request, shape)
             )
         case "channels":
-            let query = Self.query(of: request)
             intent = .channels(
                 ChannelsRequest(
                     selection: .after(
@@ -252,20 +261,20 @@ package struct HTTPInterface: Sendable {
             let channel = try ChannelName(requested: String(name.dropFirst("channels/".utf8.count)))
             intent = .channels(ChannelsRequest(selection: .only(channel), shape: shape))
         case _ where Self.isPageName(name):
-            intent = .page(PageRequest(name: name, ifNoneMatch: request.ifNoneMatch, shape: shape))
+            intent = .page(PageRequest(name: name, request, shape))
         default:
             let directory = "messages/"
             guard name.hasPrefix(directory) else { throw .notFound }
             guard let id = Cursor(name.dropFirst(directory.utf8.count)) else {
                 throw .messageNotFound
             }
-            let format = try Self.form(Self.query(of: request).format) ?? .json
+            let format = try Self.form(query.format) ?? .json
             intent = .message(
                 MessageRequest(
                     id: id,
                     form: format,
                     rights: ChannelRights(
-                        rules: settings.allow,
+                        settings: settings,
                         action: .read,
                         granted: request.read
                     ),

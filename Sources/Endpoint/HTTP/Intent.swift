@@ -54,9 +54,10 @@ package struct MessageRequest: Sendable {
         switch form {
         case .json:
             document.line("Content-Type: application/json; charset=utf-8\r\n")
+            shape.keepFromOthers(&document)
             return document.answer(body: MessageEncoder.json(message) + [0x0A])
         case .bare:
-            message.contentFields(&document)
+            message.contentFields(&document, for: shape)
             return document.answer(body: message.body)
         }
     }
@@ -66,23 +67,47 @@ package struct MessageRequest: Sendable {
 
 /// A page of our own or what belongs to one, if there is any of this name: `-/chat`, `-/chat.js`, …
 package struct PageRequest: Sendable {
-    /// What stands behind `-/`: ASCII letters, digits, `.` and `-`.
+    /// What stands behind `-/`: ASCII letters, digits, `.` and `-`; or of the base path `/`, of `-/` nothing.
     package let name: String
     package let ifNoneMatch: String?
+    /// The client takes a body that is compressed with gzip.
+    package let takesGzip: Bool
     package let shape: Shape
 
-    /// - Parameter etag: an entity tag with or without its quotes.
-    package func answer(body: [UInt8], contentType: String, etag: String) -> Answer {
-        let tag = Array((etag.hasPrefix("\"") ? etag : "\"" + etag + "\"").utf8)
+    init(name: String, _ request: borrowing CGIRequest, _ shape: Shape) {
+        self.name = name
+        self.shape = shape
+        ifNoneMatch = request.ifNoneMatch
+        takesGzip = acceptsGzip(request.acceptEncoding)
+    }
+
+    /// - Parameters:
+    ///   - etag: an entity tag with or without its quotes, of the body as it is.
+    ///   - gzipped: the same, compressed; nil where that saves nothing.
+    package func answer(
+        body: [UInt8],
+        gzipped: [UInt8]? = nil,
+        contentType: String,
+        etag: String
+    ) -> Answer {
+        let compressed = takesGzip ? gzipped : nil
+        // Other bytes need another tag (RFC 9110 §8.8.3.3).
+        let text = etag.split(separator: "\"").joined() + (compressed == nil ? "" : "-gzip")
+        let tag = Array("\"\(text)\"".utf8)
         let isKnown = entityTag(tag, isNamedBy: ifNoneMatch)
-        var document = CGIDocument(isKnown ? .notModified : .ok, shape)
+        var document = CGIDocument(
+            isKnown ? .notModified : .ok,
+            shape,
+            vary: "Accept, Accept-Encoding, Origin"
+        )
         document.line("Cache-Control: no-cache\r\n")
         document.field("ETag: ", safe: String(decoding: tag, as: UTF8.self))
         if isKnown { return document.answerWithoutBody() }
         document.field("Content-Type: ", safe: contentType)
+        if compressed != nil { document.line("Content-Encoding: gzip\r\n") }
         // Our pages load nothing but their own script and style, so nothing else may run in them.
         document.line("Content-Security-Policy: default-src 'self'; frame-ancestors 'self'\r\n")
-        return document.answer(body: body)
+        return document.answer(body: compressed ?? body)
     }
 
     package func notFound() -> Answer { shape.answer(.notFound) }

@@ -7,7 +7,8 @@ struct MediaType {
     let text: String
     /// `type/subtype` in lower case, without parameters.
     let essence: String
-    private let hasCharset: Bool
+    /// The character set of the text, in lower case, as far as the type says; the first counts.
+    let charset: String?
 
     /// NDJSON: a JSON value in each line.
     static let lines = "application/x-ndjson"
@@ -27,7 +28,7 @@ struct MediaType {
         guard at > slash + 1 else { return nil }
         text = source.text(whole)
         essence = source.text(whole.lowerBound..<at).lowercased()
-        var hasCharset = false
+        var charset: String?
         while at < whole.upperBound {
             let semicolon = source.endOfBlanks(at..<whole.upperBound)
             guard semicolon < whole.upperBound, source[semicolon] == UInt8(ascii: ";") else {
@@ -42,17 +43,59 @@ struct MediaType {
                 let end = source.endOfParameterValue(equals + 1..<whole.upperBound)
             else { return nil }
             at = end
-            if source.text(name..<equals).equalsIgnoringCase("charset") { hasCharset = true }
+            if charset == nil, source.text(name..<equals).equalsIgnoringCase("charset") {
+                charset = source.parameterValue(equals + 1..<end).lowercased()
+            }
         }
-        self.hasCharset = hasCharset
+        self.charset = charset
     }
 
     /// The type of a text that is UTF-8.
     var withCharset: String {
-        if hasCharset { return text }
+        if charset != nil { return text }
         let end = text.utf8.lastIndex { $0 != UInt8(ascii: ";") && $0 != 0x20 }
         return (end.map { String(text[...$0]) } ?? text) + "; charset=utf-8"
     }
+
+    /// Whether these bytes are UTF-8, also by what the type says of them: where that is another character set it is so if
+    /// they are ASCII, and the other set has that in common.
+    func isUTF8(_ bytes: some Collection<UInt8>) -> Bool {
+        if saysUTF8 { return String(validating: bytes, as: UTF8.self) != nil }
+        return Self.setsWithASCII.contains { charset?.hasPrefix($0) == true }
+            && bytes.allSatisfy { $0 < 0x80 }
+    }
+
+    /// Or says nothing of it.
+    var saysUTF8: Bool { charset == nil || charset == "utf-8" || charset == "utf8" }
+
+    private static let setsWithASCII = [
+        "us-ascii", "ascii", "iso-8859-", "iso8859-", "iso_8859-", "latin", "windows-125", "cp125",
+        "koi8-",
+    ]
+
+    /// Whether browsers execute what has this type, or apply it to pages, rather than show or play it: scripts, styles,
+    /// pages and all of XML, which may have scripts in it, and what is made of parts with types of their own.
+    var isActive: Bool {
+        if Self.activeTypes.contains(essence) { return true }
+        let parts = essence.split(separator: "/", maxSplits: 1)
+        if parts[0] == "multipart" || parts[0] == "message" { return true }
+        let subtype = parts[1]
+        // application/javascript, text/javascript1.5, text/jscript, text/vbscript, application/x-ecmascript, …
+        return subtype.contains("script") || subtype.contains("html")
+            || subtype == "xml" || subtype.hasPrefix("xml-") || subtype.hasSuffix("+xml")
+            || subtype == "css" || subtype.hasSuffix("+css")
+    }
+
+    private static let activeTypes: Set<String> = [
+        "text/xsl", "text/x-component", "text/vtt", "text/cache-manifest", "text/event-stream",
+        "application/wasm", "application/manifest+json", "application/x-web-app-manifest+json",
+        "application/importmap+json", "application/speculationrules+json",
+        "application/signed-exchange", "application/webbundle", "application/x-shockwave-flash",
+        "application/futuresplash", "application/java-archive", "application/x-java-applet",
+        "application/x-java-archive", "application/x-xpinstall", "application/x-chrome-extension",
+        "application/x-ns-proxy-autoconfig", "application/x-x509-ca-cert",
+        "application/x-x509-user-cert", "application/x-x509-email-cert",
+    ]
 }
 
 extension Span<UInt8> {
@@ -82,93 +125,17 @@ extension Span<UInt8> {
         }
         return nil
     }
-}
 
-/// What an `Accept` field leaves to us.
-enum Acceptance {
-    case json
-    /// Only a stream is accepted, of this media type.
-    case streamOnly(String)
-
-    /// JSON unless the client asks for a stream and neither for JSON nor for anything: a browser's address line,
-    /// say, gets JSON although it asks for HTML.
-    init(_ accept: String?) {
-        self = .json
-        guard let accept else { return }
-        let source = accept.utf8Span.span
-        var stream: String?
-        var start = 0
-        while start < source.count {
-            let end = source.first(UInt8(ascii: ","), in: start..<source.count) ?? source.count
-            let cut = source.first(UInt8(ascii: ";"), in: start..<end) ?? end
-            let range = source.trimmed(start..<cut)
-            if source.equals("*/*", in: range) || source.equals("application/json", in: range) {
-                return
-            }
-            if range.count == 17 || range.count == 20 {
-                let type = source.text(range).lowercased()
-                if type == "text/event-stream" || type == MediaType.lines { stream = type }
-            }
-            start = end + 1
+    /// Of a token, or of a quoted string what it stands for.
+    fileprivate func parameterValue(_ range: Range<Int>) -> String {
+        guard self[range.lowerBound] == UInt8(ascii: "\"") else { return text(range) }
+        var bytes: [UInt8] = []
+        var at = range.lowerBound + 1
+        while at < range.upperBound - 1 {
+            if self[at] == UInt8(ascii: "\\") { at += 1 }
+            bytes.append(self[at])
+            at += 1
         }
-        if let stream { self = .streamOnly(stream) }
+        return String(decoding: bytes, as: UTF8.self)
     }
-}
-
-/// Whether an `Accept` field asks for a page to look at, as a browser's address line does, and not for JSON.
-func asksForPage(_ accept: String?) -> Bool {
-    guard let accept else { return false }
-    let source = accept.utf8Span.span
-    var isPage = false
-    var start = 0
-    while start < source.count {
-        let end = source.first(UInt8(ascii: ","), in: start..<source.count) ?? source.count
-        let cut = source.first(UInt8(ascii: ";"), in: start..<end) ?? end
-        let range = source.trimmed(start..<cut)
-        if source.equals("application/json", in: range) { return false }
-        if source.equals("text/html", in: range) { isPage = true }
-        start = end + 1
-    }
-    return isPage
-}
-
-/// The `wait` of a `Prefer` field (RFC 7240 §4.3) in seconds; what is malformed is ignored, as the RFC asks.
-func preferredWait(_ prefer: String?) -> Int? {
-    guard let prefer else { return nil }
-    let source = prefer.utf8Span.span
-    var start = 0
-    while start < source.count {
-        let end = source.first(UInt8(ascii: ","), in: start..<source.count) ?? source.count
-        let cut = source.first(UInt8(ascii: ";"), in: start..<end) ?? end
-        if let equals = source.first(UInt8(ascii: "="), in: start..<cut),
-            source.text(source.trimmed(start..<equals)).equalsIgnoringCase("wait")
-        {
-            var value = source.trimmed(equals + 1..<cut)
-            if value.count > 2, source[value.lowerBound] == UInt8(ascii: "\""),
-                source[value.upperBound - 1] == UInt8(ascii: "\"")
-            {
-                value = value.lowerBound + 1..<value.upperBound - 1
-            }
-            return source.text(value).wholeNumber
-        }
-        start = end + 1
-    }
-    return nil
-}
-
-/// The value of the first cookie of this name.
-func cookieValue(_ name: String, in field: String?) -> String? {
-    guard let field else { return nil }
-    let source = field.utf8Span.span
-    var start = 0
-    while start < source.count {
-        let end = source.first(UInt8(ascii: ";"), in: start..<source.count) ?? source.count
-        if let equals = source.first(UInt8(ascii: "="), in: start..<end),
-            source.text(source.trimmed(start..<equals)) == name
-        {
-            return source.text(source.trimmed(equals + 1..<end))
-        }
-        start = end + 1
-    }
-    return nil
 }

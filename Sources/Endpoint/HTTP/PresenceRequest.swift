@@ -73,7 +73,7 @@ extension HTTPInterface {
         _ shape: Shape
     ) throws(Problem) -> PresenceRequest {
         let channel = try ChannelName(requested: name)
-        try ChannelRights(rules: settings.allow, action: .read, granted: request.read)
+        try ChannelRights(settings: settings, action: .read, granted: request.read)
             .check([channel])
         guard settings.presence(on: channel) != nil else {
             throw Problem(
@@ -92,12 +92,12 @@ extension HTTPInterface {
         case "OPTIONS": return options("POST, OPTIONS", request, shape)
         default: throw .methodNotAllowed("POST, OPTIONS")
         }
-        try crossOrigin.checkWrite(request)
+        _ = try crossOrigin.standing(of: request)
         if request.awaitsBody { return .awaitBody }
         if request.isCutOff { throw .incompleteBody }
-        var query = Self.query(of: request)
+        var query = try Self.query(of: request)
         let body = request.body
-        query.take(body: body.span)
+        try query.take(body: body.span)
         guard let subscriber = try Self.subscriberHash(query.subscriber) else {
             throw .badRequest("no_subscriber", "Send subscriber=ID, as the subscriptions had it.")
         }

@@ -3,6 +3,8 @@
 struct Query {
     var channels: [String] = []
     var since: String?
+    /// As those send it who stand in for EventSource and can't set header fields.
+    var lastEventID: String?
     var wait: String?
     var limit: String?
     var subscriber: String?
@@ -14,9 +16,11 @@ struct Query {
     var lineLimit: String?
     var operation: String?
     var after: String?
-    /// The query as it came, without `since`, `subscriber`, `name` and jQuery's `_`; each piece is followed by `&`.
+    /// The query as it came, without positions, `subscriber`, `name` and jQuery's `_`; each piece is followed by `&`.
     /// Safe in a header field.
     var link: [UInt8] = []
+    /// A value that counts was not UTF-8.
+    private(set) var isMalformed = false
     /// Some of it stands in the body, so that no link repeats it.
     private(set) var isInBody = false
 
@@ -26,9 +30,10 @@ struct Query {
     }
 
     /// Takes in a form body, whose values count more.
-    mutating func take(body: Span<UInt8>) {
+    mutating func take(body: Span<UInt8>) throws(Problem) {
         isInBody = true
         take(body)
+        if isMalformed { throw .notUTF8 }
     }
 
     private mutating func take(_ source: Span<UInt8>) {
@@ -45,9 +50,12 @@ struct Query {
     ) {
         var isLinked = true
         switch Decoding.formText(source, name) {
-        case "channel": channels.append(Decoding.formText(source, value))
+        case "channel": channels.append(text(source, value) ?? "")
         case "since":
             since = text(source, value)
+            isLinked = false
+        case "lastEventId", "evs_last_event_id", "Last-Event-ID":
+            lastEventID = text(source, value)
             isLinked = false
         case "wait": wait = text(source, value)
         case "limit": limit = text(source, value)
@@ -72,7 +80,12 @@ struct Query {
         }
     }
 
-    private func text(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
-        range.isEmpty ? nil : Decoding.formText(source, range)
+    private mutating func text(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
+        if range.isEmpty { return nil }
+        guard let text = Decoding.formText(source, range) else {
+            isMalformed = true
+            return nil
+        }
+        return text
     }
 }

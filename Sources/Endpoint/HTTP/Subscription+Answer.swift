@@ -100,6 +100,14 @@ extension Subscription {
     /// What an immediate poll's ETag is compared with.
     fileprivate struct Revalidation {
         let ifNoneMatch: String?
+        /// Who asks where the newest is begins there: an older answer, which browsers show again without asking when
+        /// somebody goes back, would have him begin in the past. Of others an older answer is older, no more.
+        let mayBeStored: Bool
+
+        var caching: StaticString {
+            mayBeStored
+                ? "Cache-Control: private, no-cache\r\n" : "Cache-Control: no-store\r\n"
+        }
     }
 
     fileprivate func complete(
@@ -167,7 +175,7 @@ extension Subscription {
         _ revalidating: Revalidation?
     ) -> Answer {
         var document = CGIDocument(.ok, shape)
-        message.contentFields(&document)
+        message.contentFields(&document, for: shape)
         bareFields(reading, cursor, &document)
         return finish(&document, message.body, cursor, revalidating)
     }
@@ -199,13 +207,13 @@ extension Subscription {
         tag.append(hexadecimal: StableHash.of(body))
         tag.append(UInt8(ascii: "\""))
         guard entityTag(tag, isNamedBy: revalidating.ifNoneMatch) else {
-            document.line("Cache-Control: private, no-cache\r\n")
+            document.line(revalidating.caching)
             document.field("ETag: ") { $0.append(contentsOf: tag) }
             position(cursor, &document)
             return document.answer(body: body)
         }
         var unchanged = CGIDocument(.notModified, shape)
-        unchanged.line("Cache-Control: private, no-cache\r\n")
+        unchanged.line(revalidating.caching)
         unchanged.field("ETag: ") { $0.append(contentsOf: tag) }
         if form == .bare { unchanged.field("Holdfast-Cursor: ") { $0.append(cursor) } }
         position(cursor, &unchanged)
@@ -295,32 +303,47 @@ extension Poll {
             reading,
             epoch: epoch,
             revalidating: isRevalidating
-                ? Subscription.Revalidation(ifNoneMatch: ifNoneMatch) : nil,
+                ? Subscription.Revalidation(
+                    ifNoneMatch: ifNoneMatch,
+                    mayBeStored: start != .history(.newest)
+                ) : nil,
             hasWaited: waitMilliseconds > 0
         )
     }
 }
 
 extension Message {
-    /// The type of the body where it is served as it is. What a publisher sent must not run as a page of this
-    /// site, so that all of it is put into a sandbox without rights, whatever type it claims to be: browsers have
-    /// their own reading of types. One not by the grammar, as other ways in let it into the log, is not served.
-    func contentFields(_ document: inout CGIDocument) {
-        switch kind {
-        case .json:
-            document.line("Content-Type: application/json; charset=utf-8\r\n")
-        case .text:
-            document.field(
-                "Content-Type: ",
-                safe: MediaType(contentType)?.withCharset ?? "text/plain; charset=utf-8"
-            )
-        case .bytes:
-            document.field(
-                "Content-Type: ",
-                safe: MediaType(contentType)?.text ?? "application/octet-stream"
-            )
-        }
+    /// The fields of the body where it is served as it is.
+    ///
+    /// What a publisher sent must not run as a page of this site, whatever type it claims to be, nor be taken in by one as
+    /// a script or a style, nor by pages of others: so what browsers execute or apply is plain text, all of it is put
+    /// into a sandbox without rights, for browsers have their own reading of types, and other origins may use it only
+    /// as far as [cors] lets them. A type not by the grammar, as other ways in let it into the log, is not served.
+    func contentFields(_ document: inout CGIDocument, for shape: Shape) {
+        document.field("Content-Type: ", safe: servedType)
         document.line("Content-Security-Policy: sandbox\r\n")
+        shape.keepFromOthers(&document)
+    }
+
+    private var servedType: String {
+        if kind == .json { return "application/json; charset=utf-8" }
+        guard let type = MediaType(contentType) else {
+            return kind == .text ? "text/plain; charset=utf-8" : "application/octet-stream"
+        }
+        if type.isActive {
+            let charset = type.charset ?? "utf-8"
+            let isToken = !charset.isEmpty && charset.utf8.allSatisfy(isTokenByte)
+            return "text/plain; charset=" + (isToken ? charset : "utf-8")
+        }
+        return kind == .text ? type.withCharset : type.text
+    }
+}
+
+extension Shape {
+    /// Other origins get what publishers sent only by CORS, not as an image, say, which needs no leave.
+    func keepFromOthers(_ document: inout CGIDocument) {
+        guard origin == .silent else { return }
+        document.line("Cross-Origin-Resource-Policy: same-origin\r\n")
     }
 }
 

@@ -154,6 +154,7 @@ package struct BusInterface: Sendable {
         _ command: BusCommand,
         _ peer: LocalPeer
     ) throws(Problem) -> BusRequest {
+        guard String(validating: rest, as: UTF8.self) != nil else { throw .notUTF8 }
         let words = Self.words(rest)
         // The reader saw to channel and length.
         guard words.count >= 2 else { throw Self.wrongPut }
@@ -173,7 +174,10 @@ package struct BusInterface: Sendable {
                 )
             }
             let value = String(parts[1]).utf8Span.span
-            options[name] = String(decoding: Decoding.escapes(value), as: UTF8.self)
+            guard let text = String(validating: Decoding.escapes(value), as: UTF8.self) else {
+                throw .badRequest("invalid_option", "The value of \(name)= must be UTF-8.")
+            }
+            options[name] = text
         }
         let content: [PublishedContent]
         switch options["split"] {

@@ -39,8 +39,9 @@ package struct LocalRights: Sendable {
         for channel in channels where !may(action, channel, peer) {
             throw .forbidden(
                 action,
-                "The channel '\(channel)' is not open to user \(peer.user): it needs '\(action.key) = "
-                    + "user:\(peer.user)', one of its groups, or everyone, in an [allow] section of the ini file."
+                "The channel '\(channel)' is not open to user \(peer.user): \(rules.reason(action, channel)). It needs "
+                    + "'\(action.key) = user:\(peer.user)', one of its groups, or everyone, in an [allow] section of the "
+                    + "ini file."
             )
         }
     }

@@ -107,14 +107,14 @@ extension HTTPInterface {
         }
         let origin = try origin(query, channels, request)
         var start = PollStart.now
-        if let last = request.lastEventID {
+        if let last = request.lastEventID ?? query.lastEventID {
             // A browser can't mend it, and would give up for good on an error: what is not ours is a cursor of a log
             // that is not here, which is told as a gap.
             start = .cursor(Cursor(last) ?? .ofNoLog)
         } else if let since = query.since {
             start = try PollStart(since: since, waits: true)
         }
-        try ChannelRights(rules: settings.allow, action: .read, granted: request.read)
+        try ChannelRights(settings: settings, action: .read, granted: request.read)
             .check(channels)
         return .stream(
             StreamRequest(

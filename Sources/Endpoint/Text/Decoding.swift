@@ -58,11 +58,14 @@ enum Decoding {
         form(source, 0..<source.count, plusIsSpace: false)
     }
 
-    static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String {
+    /// Nil where it is not UTF-8: repaired it would be something that was never sent.
+    static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
         for at in range where source[at] == UInt8(ascii: "%") || source[at] == UInt8(ascii: "+") {
-            return String(decoding: form(source, range), as: UTF8.self)
+            return String(validating: form(source, range), as: UTF8.self)
         }
-        return source.text(range)
+        return unsafe source.extracting(range).withUnsafeBufferPointer {
+            unsafe String(validating: $0, as: UTF8.self)
+        }
     }
 
     /// The name and value ranges of each `name=value` between `&`; empty pieces are left out.

@@ -1,0 +1,180 @@
+// Fields by which a client says what it wants: lists, whose elements may have quoted strings in them.
+
+/// What an `Accept` field leaves to us.
+enum Acceptance {
+    case json
+    /// Only a stream is accepted, of this media type.
+    case streamOnly(String)
+
+    /// JSON unless the client asks for a stream and neither for JSON nor for anything: a browser's address line,
+    /// say, gets JSON although it asks for HTML.
+    init(_ accept: String?) {
+        self = .json
+        guard let accept else { return }
+        // The more exact of these counts.
+        var (json, application, anything): (Int?, Int?, Int?)
+        var stream: (type: String, weight: Int)?
+        forEachWish(in: accept) { type, weight in
+            switch type {
+            case "application/json": json = weight
+            case "application/*": application = weight
+            case "*/*": anything = weight
+            case "text/event-stream", MediaType.lines:
+                if weight > 0, weight >= stream?.weight ?? 0 { stream = (type, weight) }
+            default: break
+            }
+        }
+        guard let stream, json ?? application ?? anything ?? 0 == 0 else { return }
+        self = .streamOnly(stream.type)
+    }
+}
+
+/// Whether an `Accept` field asks for a page to look at, as a browser's address line does, and not for JSON.
+func asksForPage(_ accept: String?) -> Bool {
+    guard let accept else { return false }
+    var (page, json) = (0, 0)
+    forEachWish(in: accept) { type, weight in
+        if type == "text/html" { page = weight }
+        if type == "application/json" { json = weight }
+    }
+    return page > 0 && json == 0
+}
+
+/// Whether an `Accept-Encoding` field takes a body that is compressed with gzip.
+func acceptsGzip(_ acceptEncoding: String?) -> Bool {
+    guard let acceptEncoding else { return false }
+    var (gzip, anything): (Int?, Int?)
+    forEachWish(in: acceptEncoding) { coding, weight in
+        if coding == "gzip" || coding == "x-gzip" { gzip = weight }
+        if coding == "*" { anything = weight }
+    }
+    return gzip ?? anything ?? 0 > 0
+}
+
+/// The `wait` of a `Prefer` field (RFC 7240 §4.3) in seconds; what is malformed is ignored, as the RFC asks.
+func preferredWait(_ prefer: String?) -> Int? {
+    guard let prefer else { return nil }
+    let source = prefer.utf8Span.span
+    var start = 0
+    while start < source.count {
+        let end = source.endOfElement(start..<source.count, before: UInt8(ascii: ","))
+        let cut = source.endOfElement(start..<end, before: UInt8(ascii: ";"))
+        if let equals = source.first(UInt8(ascii: "="), in: start..<cut),
+            source.text(source.trimmed(start..<equals)).equalsIgnoringCase("wait")
+        {
+            return source.text(source.unquoted(source.trimmed(equals + 1..<cut))).wholeNumber
+        }
+        start = end + 1
+    }
+    return nil
+}
+
+/// Whether `If-None-Match` (RFC 9110 §13.1.2) names this entity tag; compared weakly, as the RFC asks.
+func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
+    guard let field else { return false }
+    let source = field.utf8Span.span
+    var start = 0
+    while start < source.count {
+        // In a tag a backslash is a backslash.
+        let end = source.endOfElement(
+            start..<source.count,
+            before: UInt8(ascii: ","),
+            hasEscapes: false
+        )
+        var entry = source.trimmed(start..<end)
+        if source.equals("*", in: entry) { return true }
+        if entry.count > 2, source.equals("W/", in: entry.lowerBound..<entry.lowerBound + 2) {
+            entry = entry.lowerBound + 2..<entry.upperBound
+        }
+        if entry.count == tag.count,
+            tag.indices.allSatisfy({ tag[$0] == source[entry.lowerBound + $0] })
+        {
+            return true
+        }
+        start = end + 1
+    }
+    return false
+}
+
+/// The value of the first cookie of this name.
+func cookieValue(_ name: String, in field: String?) -> String? {
+    guard let field else { return nil }
+    let source = field.utf8Span.span
+    var start = 0
+    while start < source.count {
+        let end = source.first(UInt8(ascii: ";"), in: start..<source.count) ?? source.count
+        if let equals = source.first(UInt8(ascii: "="), in: start..<end),
+            source.text(source.trimmed(start..<equals)) == name
+        {
+            return source.text(source.trimmed(equals + 1..<end))
+        }
+        start = end + 1
+    }
+    return nil
+}
+
+/// What a field such as `Accept` asks for, in lower case, and its weight (RFC 9110 §12.4.2) in thousandths; 0: not wanted.
+private func forEachWish(in field: String, _ body: (_ name: String, _ weight: Int) -> Void) {
+    let source = field.utf8Span.span
+    var start = 0
+    while start < source.count {
+        let end = source.endOfElement(start..<source.count, before: UInt8(ascii: ","))
+        var at = source.endOfElement(start..<end, before: UInt8(ascii: ";"))
+        let name = source.text(source.trimmed(start..<at)).lowercased()
+        var weight = 1000
+        while at < end {
+            let next = source.endOfElement(at + 1..<end, before: UInt8(ascii: ";"))
+            if let equals = source.first(UInt8(ascii: "="), in: at + 1..<next),
+                source.text(source.trimmed(at + 1..<equals)).equalsIgnoringCase("q")
+            {
+                weight = source.thousandths(source.trimmed(equals + 1..<next)) ?? weight
+            }
+            at = next
+        }
+        body(name, weight)
+        start = end + 1
+    }
+}
+
+extension Span<UInt8> {
+    /// Where the element that begins the range ends: before the next separator that is not in a quoted string.
+    fileprivate func endOfElement(
+        _ range: Range<Int>,
+        before separator: UInt8,
+        hasEscapes: Bool = true
+    ) -> Int {
+        var at = range.lowerBound
+        var isQuoted = false
+        while at < range.upperBound {
+            switch self[at] {
+            case separator where !isQuoted: return at
+            case UInt8(ascii: "\""): isQuoted.toggle()
+            case UInt8(ascii: "\\") where isQuoted && hasEscapes: at += 1
+            default: break
+            }
+            at += 1
+        }
+        return range.upperBound
+    }
+
+    fileprivate func unquoted(_ range: Range<Int>) -> Range<Int> {
+        guard range.count > 2, self[range.lowerBound] == UInt8(ascii: "\""),
+            self[range.upperBound - 1] == UInt8(ascii: "\"")
+        else { return range }
+        return range.lowerBound + 1..<range.upperBound - 1
+    }
+
+    /// A weight: `0`, `1`, `0.5`, `0.333`; nil where it is none.
+    fileprivate func thousandths(_ range: Range<Int>) -> Int? {
+        let point = range.lowerBound + 1
+        guard (1...5).contains(range.count), range.count == 1 || self[point] == UInt8(ascii: ".")
+        else { return nil }
+        var (value, unit) = (0, 1000)
+        for at in range where at != point {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self[at]) else { return nil }
+            value += Int(self[at] - UInt8(ascii: "0")) * unit
+            unit /= 10
+        }
+        return min(value, 1000)
+    }
+}

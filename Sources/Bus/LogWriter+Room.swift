@@ -40,7 +40,10 @@ extension LogWriter {
             let emptied = (try? open.store.checkpoint(.truncate)) ?? false
             if room.free >= needed {
                 // Trimming would not help: what lacks is room on the disk.
-                return gaveUp || (emptied && round == 1)
+                guard limited else { return gaveUp || (emptied && round == 1) }
+                // Somebody else may have made this room. Where it does not do in spite of our reckoning, for many small
+                // messages touch many pages, more has to go.
+                if round == 1 { return true }
             }
             // Deleting may have to rebalance indexes into a few new pages.
             try open.store.limitGrowth(to: room.growth > 64 ? nil : 64)

@@ -49,6 +49,31 @@ import Testing
         #expect(size! <= 1 << 20)
     }
 
+    @Test func `of a group some publishes were refused though the next one fitted`() throws {
+        let directory = TemporaryDirectory()
+        var settings = settings(directory)
+        settings.maxBytes = 1 << 20
+        let probe = LogProbe(settings)
+        for round in 0..<60 {
+            let tickets = (0..<64).map { number in
+                probe.send([
+                    draft(
+                        "c\((round * 64 + number) % 700)",
+                        String(repeating: "x", count: number * 37 % 2000),
+                        topic: "t\(number)"
+                    )
+                ])
+            }
+            let refused = tickets.count { probe.outcome(of: $0).id == nil }
+            #expect(refused == 0, "in round \(round)")
+            if refused > 0 { break }
+        }
+        #expect(probe.log.statistics.diskFull > 0)
+        probe.stop()
+        #expect(try integrity(directory.path + "/bus") == "ok")
+        #expect(try countsAgree(directory.path + "/bus"))
+    }
+
     /// Mounts a small file system; nil where that is not allowed.
     private func mountSmall(_ directory: TemporaryDirectory) -> Bool {
         mount("holdfast-test", directory.path, "tmpfs", 0, "size=6m") == 0

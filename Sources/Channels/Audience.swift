@@ -48,6 +48,16 @@ package struct Audience<Interest: Hashable> {
         return id
     }
 
+    /// The same list, as somebody who waits for it has it, where one is found at once: a list of many channels is in memory
+    /// once then, however many ask for it in different words.
+    package func shared(_ channels: [ChannelName]) -> [ChannelName] {
+        guard channels.count > 1, let first = channels.first,
+            let id = byChannel[first]?.first, let entry = entries[Int(id)],
+            entry.channels == channels
+        else { return channels }
+        return entry.channels
+    }
+
     /// Takes one holder away; the last one takes the interest with it.
     package mutating func leave(_ id: ID) {
         guard let entry = entries[Int(id)] else {

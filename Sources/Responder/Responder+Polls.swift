@@ -180,7 +180,8 @@ extension Responder {
             return answer(requester, poll.subscription.busy())
         }
         let (opening, frontEnd) = opening(poll.origin)
-        var subscription = poll.subscription
+        let channels = audience.shared(poll.subscription.channels)
+        var subscription = poll.subscription.sharing(channels)
         var kind = HeldTable.Kind.poll
         if opening != .silent, let early = subscription.startingEarly() {
             (subscription, kind) = (early, opening == .probed ? .probedPoll : .begunPoll)

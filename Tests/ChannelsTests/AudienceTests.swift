@@ -25,6 +25,22 @@ import Testing
         #expect(audience.shares(of: batch([message(1, "chat")])).isEmpty)
     }
 
+    @Test func `a list of channels was kept once for each who asked for it in other words`() {
+        var audience = Audience<String>()
+        let kept = names("a", "b", "c")
+        let id = audience.join("a,b,c?z=1", channels: kept)
+        func address(_ list: [ChannelName]) -> UInt {
+            list.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
+        }
+        let equal = names("a", "b", "c")
+        #expect(address(equal) != address(kept))
+        #expect(address(audience.shared(equal)) == address(kept))
+        #expect(audience.shared(names("a", "b")) == names("a", "b"))
+        #expect(audience.shared([]) == [])
+        audience.leave(id)
+        #expect(address(audience.shared(equal)) == address(equal))
+    }
+
     @Test func `each interest gets the messages of its channels, in order`() {
         var audience = Audience<String>()
         let one = audience.join("a", channels: names("a"))

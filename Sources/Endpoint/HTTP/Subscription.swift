@@ -26,7 +26,7 @@ package struct Subscription: Hashable, Sendable {
     }
 
     /// Ascending and distinct.
-    package let channels: [ChannelName]
+    package private(set) var channels: [ChannelName]
     package let form: Form
     /// At most so many messages in the answer; 1 for the bare form.
     package let messageLimit: Int
@@ -56,6 +56,13 @@ package struct Subscription: Hashable, Sendable {
         }
         var copy = self
         copy.startsEarly = true
+        return copy
+    }
+
+    /// The same with an equal list of channels, for the sake of memory.
+    package func sharing(_ channels: [ChannelName]) -> Subscription {
+        var copy = self
+        copy.channels = channels
         return copy
     }
 

@@ -13,7 +13,9 @@ extension Responder {
     /// - Returns: whether nobody waits any more.
     @discardableResult
     func acceptConnections() -> Bool {
-        // A bounded share: what is to be delivered must not wait for a crowd of newcomers.
+        // A bounded share: what is to be delivered must not wait for a crowd of newcomers, nor for few that ask for much,
+        // such as a thousand channels.
+        let end = MonotonicClock.milliseconds() + 10
         for _ in 0..<256 {
             guard webConnections < connectionLimit || isStopping || makePlace() else {
                 metrics[.connections] += 1
@@ -43,6 +45,7 @@ extension Responder {
             read(descriptor, toTheEnd: false)
             mayHaveIdle = mayHaveIdle || connections[Int(descriptor)].isIdle
             watch(descriptor)
+            if MonotonicClock.milliseconds() >= end { break }
         }
         return false
     }

@@ -124,6 +124,7 @@ struct ReplayTable {
     }
 
     /// - Returns: whether it was there.
+    @discardableResult
     mutating func remove(_ replay: Replay) -> Bool {
         let connection = replay.requester.connection
         guard of(connection).contains(where: { $0 === replay }) else { return false }

@@ -180,9 +180,9 @@ extension Responder {
         )
         replay.owedGap = nil
         replay.position = .cursor(Cursor(epoch: tail.epochs.current, offset: reading.scanned))
-        guard bytes.isEmpty || sendPart(bytes, replay.stream, to: replay.requester) else {
-            return false
-        }
+        // Nothing was unsent before the greeting.
+        guard bytes.isEmpty || sendPart(bytes, replay.stream, to: replay.requester, isRest: true)
+        else { return false }
         guard reading.more || reading.scanned < tail.head else {
             goLive(replay)
             return false

@@ -380,13 +380,14 @@ extension Responder {
         guard let rest = outgoing.rest else {
             return finish(requester, outgoing.first.bytes(for: requester.id))
         }
+        let isAlone = unsentBytes(requester.connection) == 0
         guard send(requester.connection, outgoing.first.bytes(for: requester.id)) else { return }
-        finish(requester, rest.bytes(for: requester.id))
+        finish(requester, rest.bytes(for: requester.id), isRest: isAlone)
     }
 
     /// Sends the last bytes of a request.
-    func finish(_ requester: Requester, _ bytes: [UInt8]) {
-        guard send(requester.connection, bytes) else { return }
+    func finish(_ requester: Requester, _ bytes: [UInt8], isRest: Bool = false) {
+        guard send(requester.connection, bytes, isRest: isRest) else { return }
         if !requester.keepConnection {
             connections[Int(requester.connection)].flags.insert(.closesWhenIdle)
         }

@@ -238,9 +238,10 @@ extension Responder {
         _ requester: Requester
     ) {
         guard !stream.form.isFramed else {
-            return finish(requester, codec.encode(bytes).bytes(for: requester.id))
+            let records = codec.encode(bytes).bytes(for: requester.id)
+            return finish(requester, records, isRest: true)
         }
-        guard send(requester.connection, bytes) else { return }
+        guard send(requester.connection, bytes, isRest: true) else { return }
         greeted(requester.connection)
         connections[Int(requester.connection)].flags.insert(.closesWhenIdle)
         dropIfDone(requester.connection)
@@ -265,8 +266,10 @@ extension Responder {
     func sendPart(
         _ bytes: [UInt8],
         _ stream: StreamSubscription,
-        to requester: Requester
+        to requester: Requester,
+        isRest: Bool = false
     ) -> Bool {
-        send(requester.connection, encode(bytes, stream).bytes(for: requester.id))
+        let records = encode(bytes, stream).bytes(for: requester.id)
+        return send(requester.connection, records, isRest: isRest)
     }
 }

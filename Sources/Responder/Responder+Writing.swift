@@ -8,28 +8,29 @@ internal import Reactor
 extension Responder {
     /// Sends records to a peer; what it does not take now is kept, within the bound.
     ///
+    /// - Parameter isRest: of an answer that has been taken, or its last word; goes wherever that did.
     /// - Returns: false if the connection had to be given up.
     @discardableResult
-    func send(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
+    func send(_ descriptor: Int32, _ bytes: [UInt8], isRest: Bool = false) -> Bool {
         guard connections[Int(descriptor)].isOpen else { return false }
         if let extra = connections[Int(descriptor)].extra, !extra.unsent.isEmpty {
-            return keep(descriptor, bytes, sent: 0)
+            return keep(descriptor, bytes, sent: 0, isRest)
         }
         switch unsafe bytes.withUnsafeBytes({ unsafe SystemCalls.send(descriptor, $0) }) {
         case .bytes(bytes.count): return true
-        case .bytes(let count): return keep(descriptor, bytes, sent: count)
-        case .wouldBlock: return keep(descriptor, bytes, sent: 0)
+        case .bytes(let count): return keep(descriptor, bytes, sent: count, isRest)
+        case .wouldBlock: return keep(descriptor, bytes, sent: 0, isRest)
         case .ended:
             drop(descriptor, .closed)
             return false
         }
     }
 
-    private func keep(_ descriptor: Int32, _ bytes: [UInt8], sent: Int) -> Bool {
+    private func keep(_ descriptor: Int32, _ bytes: [UInt8], sent: Int, _ isRest: Bool) -> Bool {
         let extra = makeExtra(descriptor)
         let isFirst = extra.unsent.isEmpty
         // One answer is always taken: its size is bounded elsewhere, and it could never be delivered otherwise.
-        if !isFirst, extra.unsent.bytes + bytes.count > settings.limits.unsentBytes {
+        if !isFirst, !isRest, extra.unsent.bytes + bytes.count > settings.limits.unsentBytes {
             metrics[.unsentBytes] += 1
             drop(descriptor, .slow)
             return false

@@ -76,7 +76,10 @@ import Testing
                 let peer = try server.peer(receiveBuffer: 4096)
                 try peer.send(FastCGIRequest("GET", "/push/own/\(number)?since=first"))
                 try waitUntil("it is answered") {
-                    try server.metrics()["holdfast_requests_total"] > before + 1
+                    // It came, and the log has been read for it.
+                    let metrics = try server.metrics()
+                    return metrics["holdfast_requests_total"] > before + 1
+                        && metrics["holdfast_pending_requests"] == 0
                 }
                 return peer
             }

@@ -73,9 +73,8 @@ let package = Package(
         .executableTarget(
             name: "holdfast",
             dependencies: [
-                "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "FastCGI", "Liveness",
-                "Reactor",
-                "Responder", "CLinux", "CStart",
+                "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "Endpoint", "FastCGI",
+                "Liveness", "Reactor", "Responder", "CLinux", "CStart",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -2,8 +2,8 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// A thread of the log: all signals blocked (they are the reactor's), ended by its own body.
-final class LogThread: Sendable {
+/// A thread beside the reactor's: all signals blocked (they are the reactor's), ended by its own body.
+package final class LogThread: Sendable {
     private final class Start {
         let body: @Sendable () -> Void
         let thread: LogThread
@@ -19,7 +19,8 @@ final class LogThread: Sendable {
     private let bell = FutexWord()
 
     /// - Parameter name: at most 15 bytes, as `top -H` shows it.
-    init(name: String, _ body: @escaping @Sendable () -> Void) {
+    @discardableResult
+    package init(name: String, _ body: @escaping @Sendable () -> Void) {
         let start = unsafe Unmanaged.passRetained(Start(body, self, name)).toOpaque()
         var all = sigset_t()
         var before = sigset_t()

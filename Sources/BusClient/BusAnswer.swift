@@ -1,47 +1,51 @@
-internal import Endpoint
-internal import Foundation
+package import Endpoint
+internal import FoundationEssentials
 
 /// A line from the bus socket, as a JSON object.
 package struct BusAnswer {
+    /// As it came, without the line end.
     package let bytes: [UInt8]
-    private let members: [String: Any]
+    package let value: JSONValue
 
     package init(_ bytes: [UInt8]) throws(BusClientError) {
-        guard let object = try? JSONSerialization.jsonObject(with: Data(bytes)),
-            let members = object as? [String: Any]
-        else { throw .broken("the service answered what is no JSON object") }
+        guard let value = JSONValue(bytes), value.members != nil else {
+            throw .broken("the service answered what is no JSON object")
+        }
         self.bytes = bytes
-        self.members = members
+        self.value = value
     }
 
-    package var kind: String { self["kind"] ?? "" }
+    package var kind: String { self["kind"]?.string ?? "" }
 
-    package subscript<Value>(name: String) -> Value? { members[name] as? Value }
+    package subscript(name: String) -> JSONValue? { value[name] }
 
     /// What the command was refused with.
     package var refusal: BusClientError? {
         guard kind == "error" else { return nil }
-        return .refused(code: self["code"] ?? "error", detail: self["detail"] ?? "refused")
+        return .refused(
+            code: self["code"]?.string ?? "error",
+            detail: self["detail"]?.string ?? "refused"
+        )
     }
 
     /// Whether the same command may be taken later, and was perhaps taken already.
     package var isPassing: Bool {
-        guard kind == "error", let code: String = self["code"] else { return false }
+        guard kind == "error", let code = self["code"]?.string else { return false }
         return ["outcome_unknown", "log_unavailable", "busy", "log_full", "too_many_clients"]
             .contains(code)
     }
 
     /// After how long this publisher's quota allows what it has refused; nil where it has not, or never will.
-    package var quotaSeconds: Int? { self["code"] == "quota_exceeded" ? self["retry_after"] : nil }
+    package var quotaSeconds: Int? {
+        self["code"]?.string == "quota_exceeded" ? self["retry_after"]?.integer : nil
+    }
 
     /// The bytes that a message is, without its envelope: text and bytes as they were published, any other value as JSON.
     package var content: [UInt8] {
-        if self["encoding"] == "base64", let text: String = self["data"] {
-            return Data(base64Encoded: text).map { [UInt8]($0) } ?? []
-        }
-        if let text: String = self["data"] { return Array(text.utf8) }
-        // As it stands there: numbers are not read and written again.
-        let data = JSONMembers.of(bytes)?.first { $0.name == "data" }
-        return data.map { Array(bytes[$0.value]) } ?? []
+        guard let data = self["data"] else { return [] }
+        // As it stands there, where it is no string: numbers are not read and written again.
+        guard let text = data.string else { return data.bytes }
+        guard self["encoding"]?.string == "base64" else { return Array(text.utf8) }
+        return Data(base64Encoded: text).map(Array.init) ?? []
     }
 }

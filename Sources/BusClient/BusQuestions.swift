@@ -1,3 +1,4 @@
+package import Endpoint
 internal import Glibc
 internal import Reactor
 
@@ -30,7 +31,7 @@ package final class BusQuestions {
                 return answer
             }
             last = answer
-            poll(nil, 0, 250)
+            MonotonicClock.sleep(milliseconds: 250)
         }
         throw last?.refusal ?? door.silent("no answer within \(patienceSeconds) s")
     }
@@ -38,19 +39,18 @@ package final class BusQuestions {
     /// The channels that this user may read, as `channels` lists them: at most so many.
     package func channels(
         atMost limit: Int = .max,
-        _ body: ([String: Any]) throws -> Void
+        _ body: (JSONValue) throws -> Void
     ) throws {
         var count = 0
         var after: String?
         repeat {
             let answer = try ask(after.map { "channels \($0)" } ?? "channels")
-            let channels: [[String: Any]] = answer["channels"] ?? []
-            for channel in channels {
+            for channel in answer["channels"]?.elements ?? [] {
                 guard count < limit else { return }
                 count += 1
                 try body(channel)
             }
-            after = answer["next"]
+            after = answer["next"]?.string
         } while after != nil
     }
 }

@@ -1,4 +1,5 @@
-internal import Foundation
+internal import Endpoint
+internal import FoundationEssentials
 internal import Reactor
 
 /// Publishes so that each message is committed once, also across the end of the process that serves the bus: every
@@ -61,7 +62,7 @@ package final class Publisher {
                 if waitsForQuota, let seconds = answer.quotaSeconds {
                     // Who is told so has kept nothing, nor had before.
                     sendBy = nil
-                    Thread.sleep(forTimeInterval: Double(seconds))
+                    MonotonicClock.sleep(milliseconds: Int64(seconds) * 1000)
                     deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
                     continue
                 }
@@ -72,7 +73,7 @@ package final class Publisher {
                 last = answer
             }
             // A moment for another process to take over, or for the log to come back.
-            Thread.sleep(forTimeInterval: last == nil ? 0.01 : 0.25)
+            MonotonicClock.sleep(milliseconds: last == nil ? 10 : 250)
         }
     }
 

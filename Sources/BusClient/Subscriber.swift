@@ -1,3 +1,4 @@
+internal import Endpoint
 internal import Glibc
 internal import Reactor
 
@@ -87,7 +88,7 @@ package final class Subscriber {
             return waiting(refusal)
         }
         (hasBegun, pause, saidWaiting) = (true, 0, false)
-        if let cursor: String = answer["cursor"] ?? answer["id"] { since = cursor }
+        if let cursor = (answer["cursor"] ?? answer["id"])?.string { since = cursor }
         return .line(answer)
     }
 

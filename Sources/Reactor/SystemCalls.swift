@@ -169,4 +169,14 @@ package enum MonotonicClock {
     }
 
     package static func milliseconds() -> Int64 { nanoseconds() / 1_000_000 }
+
+    /// For the command line; the reactor never sleeps.
+    package static func sleep(milliseconds: Int64) {
+        let end = self.milliseconds() + milliseconds
+        while true {
+            let left = end - self.milliseconds()
+            guard left > 0 else { return }
+            _ = poll(nil, 0, Int32(clamping: left))
+        }
+    }
 }

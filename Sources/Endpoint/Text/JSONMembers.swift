@@ -1,11 +1,15 @@
-/// The members of a JSON object that `JSONText` has let through: valid, and without white space between its parts.
+/// The parts of a JSON text that `JSONText` has let through: valid, and without white space between its parts.
 package enum JSONMembers {
     /// Names, unescaped, and where their values stand; nil where the text is no object.
     package static func of(_ text: [UInt8]) -> [(name: String, value: Range<Int>)]? {
-        guard text.first == UInt8(ascii: "{") else { return nil }
+        of(text, in: text.indices)
+    }
+
+    static func of(_ text: [UInt8], in range: Range<Int>) -> [(name: String, value: Range<Int>)]? {
+        guard text[range].first == UInt8(ascii: "{") else { return nil }
         var members: [(name: String, value: Range<Int>)] = []
-        var at = 1
-        while at < text.count, text[at] == UInt8(ascii: "\"") {
+        var at = range.lowerBound + 1
+        while at < range.upperBound, text[at] == UInt8(ascii: "\"") {
             let end = endOfString(text, at)
             let value = end + 1..<endOfValue(text, end + 1)
             members.append((string(text, at..<end), value))
@@ -13,6 +17,18 @@ package enum JSONMembers {
             at = value.upperBound + 1
         }
         return members
+    }
+
+    /// Where the elements of an array stand; nil where the value is none.
+    static func elements(_ text: [UInt8], in range: Range<Int>) -> [Range<Int>]? {
+        guard text[range].first == UInt8(ascii: "[") else { return nil }
+        var elements: [Range<Int>] = []
+        var at = range.lowerBound + 1
+        while at < range.upperBound - 1 {
+            elements.append(at..<endOfValue(text, at))
+            at = elements[elements.count - 1].upperBound + 1
+        }
+        return elements
     }
 
     /// The text that a string is; nil where the value is no string.

@@ -13,11 +13,14 @@ package enum JSONText {
     /// The value without the white space between its parts, so that it is one line.
     ///
     /// A byte order mark is dropped. Throws a 400 otherwise.
-    package static func compacted(_ source: [UInt8]) throws(Problem) -> [UInt8] {
+    package static func compacted(
+        _ source: [UInt8],
+        depthLimit: Int = depthLimit
+    ) throws(Problem) -> [UInt8] {
         guard String(validating: source, as: UTF8.self) != nil else {
             throw .badRequest("invalid_json", "The body must be JSON in UTF-8.")
         }
-        var walk = JSONWalk(source: source)
+        var walk = JSONWalk(source: source, depthLimit: depthLimit)
         guard walk.takeText() else {
             throw .badRequest(
                 "invalid_json",
@@ -36,6 +39,7 @@ private struct JSONWalk {
     }
 
     private let source: [UInt8]
+    private let depthLimit: Int
     private var at = 0
     private(set) var compact: [UInt8] = []
     /// What is wrong, where the grammar has nothing against it.
@@ -43,8 +47,9 @@ private struct JSONWalk {
     /// Of each open bracket, whether it is an object's.
     private var open: [Bool] = []
 
-    init(source: [UInt8]) {
+    init(source: [UInt8], depthLimit: Int) {
         self.source = source
+        self.depthLimit = depthLimit
         compact.reserveCapacity(source.count)
     }
 
@@ -98,7 +103,7 @@ private struct JSONWalk {
     }
 
     private mutating func takeOpening(_ byte: UInt8) -> Bool {
-        guard open.count < JSONText.depthLimit else { return false }
+        guard open.count < depthLimit else { return false }
         open.append(byte == UInt8(ascii: "{"))
         takeByte()
         return true

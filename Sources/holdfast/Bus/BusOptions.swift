@@ -1,9 +1,10 @@
 internal import ArgumentParser
+internal import Bus
 internal import BusClient
 internal import CLinux
 internal import Channels
 internal import Configuration
-internal import Foundation
+internal import Glibc
 internal import Logging
 internal import Reactor
 internal import Responder
@@ -82,7 +83,7 @@ enum DirectBus {
         let theirs = ends[1]
         _ = fcntl(theirs, F_SETFL, O_NONBLOCK)
         logsWarnings
-        Thread.detachNewThread {
+        LogThread(name: "hf-responder") {
             let logger = Logger(label: "holdfast")
             do {
                 let responder = try Responder(

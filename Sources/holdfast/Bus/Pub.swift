@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Channels
+internal import Endpoint
 
 /// `holdfast pub`: publishes from the command line.
 struct Pub: ParsableCommand {
@@ -123,7 +124,7 @@ struct Pub: ParsableCommand {
     }
 
     private func say(_ answer: BusAnswer) {
-        if id, let id: String = answer["cursor"] { StandardOutput.writeLine(id) }
+        if id, let id = answer["cursor"]?.string { StandardOutput.writeLine(id) }
     }
 
     // MARK: Lines

@@ -1,6 +1,6 @@
 internal import BusClient
 internal import CLinux
-internal import Foundation
+internal import FoundationEssentials
 internal import Glibc
 internal import Reactor
 

@@ -1,4 +1,5 @@
 internal import BusClient
+internal import Endpoint
 
 /// The service's status, for people.
 struct Status {
@@ -12,29 +13,29 @@ struct Status {
     let endings: [(name: String, count: Int)]
     let bounds: [(name: String, count: Int)]
     private let lines: [(String, String)]
-    private let processes: [[String: Any]]
+    private let processes: [JSONValue]
 
     init(_ answer: BusAnswer) {
-        func number(_ name: String) -> Int { answer[name] ?? 0 }
-        func counts(_ name: String) -> [(name: String, count: Int)] {
-            let counts: [String: Int] = answer[name] ?? [:]
-            return counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }
-                .map { ($0.key, $0.value) }
+        func number(_ name: String, in group: String? = nil) -> Int {
+            (group.map { answer[$0]?[name] } ?? answer[name])?.integer ?? 0
         }
-        let log: [String: Any] = answer["log"] ?? [:]
-        let pipes: [String: Int] = answer["pipes"] ?? [:]
+        func counts(_ name: String) -> [(name: String, count: Int)] {
+            (answer[name]?.members ?? []).map { ($0.name, $0.value.integer ?? 0) }
+                .filter { $0.1 > 0 }.sorted { $0.0 < $1.0 }
+        }
         (held, deliveries, requests) = (number("held"), number("deliveries"), number("requests"))
-        messages = log["messages"] as? Int ?? 0
+        messages = number("messages", in: "log")
         (connections, clients) = (number("connections"), number("bus_clients"))
         (endings, bounds) = (counts("ended"), counts("bounds_reached"))
-        processes = answer["processes"] ?? []
+        processes = answer["processes"]?.elements ?? []
         let missing = number("processes_missing")
         func list(_ counts: [(name: String, count: Int)]) -> String {
             counts.isEmpty ? "-" : counts.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
         }
-        let (version, epoch): (String?, String?) = (answer["version"], answer["epoch"])
+        let epoch = answer["epoch"]?.string ?? "?"
+        let head = String(number("head", in: "log"), radix: 16)
         lines = [
-            ("version", version ?? "?"),
+            ("version", answer["version"]?.string ?? "?"),
             (
                 "processes",
                 "\(processes.count)" + (missing > 0 ? " (\(missing) do not answer)" : "")
@@ -44,13 +45,13 @@ struct Status {
             ("connections", "\(connections) FastCGI, \(clients) bus"),
             (
                 "channels",
-                "\(log["channels"] as? Int ?? 0) remembered, \(log["kept"] as? Int ?? 0) messages kept"
+                "\(number("channels", in: "log")) remembered, \(number("kept", in: "log")) messages kept"
             ),
+            ("messages", "\(messages) published, newest at \(epoch)-\(head)"),
             (
-                "messages",
-                "\(messages) published, newest at \(epoch ?? "?")-\(String(log["head"] as? Int ?? 0, radix: 16))"
+                "pipes",
+                "\(number("lines", in: "pipes")) lines, \(number("refusals", in: "pipes")) refused"
             ),
-            ("pipes", "\(pipes["lines"] ?? 0) lines, \(pipes["refusals"] ?? 0) refused"),
         ]
     }
 
@@ -58,7 +59,7 @@ struct Status {
     func counts(theSameAs earlier: Status) -> Bool {
         func uptimes(_ status: Status) -> [Int: Int] {
             status.processes.reduce(into: [:]) {
-                $0[$1["pid"] as? Int ?? 0] = $1["uptime_seconds"] as? Int ?? 0
+                $0[$1["pid"]?.integer ?? 0] = $1["uptime_seconds"]?.integer ?? 0
             }
         }
         let (now, then) = (uptimes(self), uptimes(earlier))
@@ -73,10 +74,10 @@ struct Status {
         }
         let rows = processes.map { process in
             [
-                "\(process["pid"] as? Int ?? 0)", "\(process["held"] as? Int ?? 0)",
-                Self.duration(process["uptime_seconds"] as? Int ?? 0),
-                (process["ready"] as? Bool ?? false ? "ready" : "not ready")
-                    + (process["serves_bus"] as? Bool ?? false ? ", serves the bus" : ""),
+                "\(process["pid"]?.integer ?? 0)", "\(process["held"]?.integer ?? 0)",
+                Self.duration(process["uptime_seconds"]?.integer ?? 0),
+                (process["ready"]?.boolean == true ? "ready" : "not ready")
+                    + (process["serves_bus"]?.boolean == true ? ", serves the bus" : ""),
             ]
         }
         return facts + [""] + Table.lines(["PROCESS", "HELD", "UP", "STATE"], rows)

@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import BusClient
-internal import Foundation
+internal import Endpoint
 internal import Reactor
 
 /// `holdfast status`: what all processes of the bus say of themselves.
@@ -43,14 +43,7 @@ struct ChannelsCommand: ParsableCommand {
             var rows: [[String]] = []
             try questions.channels { channel in
                 guard json else { return rows.append(ChannelRow(channel).cells) }
-                StandardOutput.writeLine(
-                    [UInt8](
-                        try JSONSerialization.data(
-                            withJSONObject: channel,
-                            options: [.sortedKeys, .withoutEscapingSlashes]
-                        )
-                    )
-                )
+                StandardOutput.writeLine(channel.bytes)
             }
             if json { return }
             let lines = Table.lines(ChannelRow.heading, rows)
@@ -67,8 +60,8 @@ enum ChannelCompletion {
         guard let options = try? BusOptions.parse([]), let door = try? options.door(),
             let answer = try? BusQuestions(door, patienceSeconds: 1).ask("channels")
         else { return [] }
-        let channels: [[String: Any]] = answer["channels"] ?? []
-        return channels.compactMap { $0["channel"] as? String }.filter { $0.hasPrefix(prefix) }
+        let names = answer["channels"]?.elements?.compactMap { $0["channel"]?.string } ?? []
+        return names.filter { $0.hasPrefix(prefix) }
     }
 }
 
@@ -79,12 +72,12 @@ struct ChannelRow {
     let cells: [String]
     let held: Int
 
-    init(_ channel: [String: Any]) {
-        held = channel["held"] as? Int ?? 0
+    init(_ channel: JSONValue) {
+        func number(_ name: String) -> Int { channel[name]?.integer ?? 0 }
+        held = number("held")
         cells = [
-            channel["channel"] as? String ?? "?", "\(channel["messages"] as? Int ?? 0)",
-            "\(channel["bytes"] as? Int ?? 0)", "\(held)",
-            (channel["time"] as? String).map { $0.prefix(19) + "Z" } ?? "-",
+            channel["channel"]?.string ?? "?", "\(number("messages"))", "\(number("bytes"))",
+            "\(held)", channel["time"]?.string.map { $0.prefix(19) + "Z" } ?? "-",
         ]
     }
 }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Channels
+internal import Endpoint
 internal import Glibc
 
 /// `holdfast sub`: follows channels from the command line.
@@ -87,12 +88,13 @@ struct Sub: ParsableCommand {
                     if isMessage, let exec { failed = try !run(exec, line) || failed }
                     if exec == nil { show(line) }
                     if line.kind == "gap" {
-                        let (reason, cursor): (String?, String?) = (line["reason"], line["cursor"])
+                        let reason = line["reason"]?.string ?? "?"
+                        let cursor = line["cursor"]?.string ?? "?"
                         StandardError.write(
-                            "holdfast: messages are missing (\(reason ?? "?")); going on behind \(cursor ?? "?")"
+                            "holdfast: messages are missing (\(reason)); going on behind \(cursor)"
                         )
                     }
-                    if let cursor: String = line["cursor"] ?? line["id"] { try keep(cursor) }
+                    if let cursor = (line["cursor"] ?? line["id"])?.string { try keep(cursor) }
                     guard isMessage else { continue }
                     seen += 1
                     if seen == count { throw ExitCode(failed ? 1 : 0) }
@@ -148,8 +150,10 @@ struct Sub: ParsableCommand {
         let outcome = try ShellCommand(text: command).run(
             input: message.content,
             variables: [
-                ("HOLDFAST_CHANNEL", message["channel"]), ("HOLDFAST_ID", message["id"]),
-                ("HOLDFAST_TYPE", message["type"]), ("HOLDFAST_TIME", message["time"]),
+                ("HOLDFAST_CHANNEL", message["channel"]?.string),
+                ("HOLDFAST_ID", message["id"]?.string),
+                ("HOLDFAST_TYPE", message["type"]?.string),
+                ("HOLDFAST_TIME", message["time"]?.string),
             ]
         )
         let how: String
@@ -158,8 +162,8 @@ struct Sub: ParsableCommand {
         case .exited(let status): how = "ended with \(status)"
         case .killed(let signal): how = "was ended by signal \(signal)"
         }
-        let id: String? = message["id"]
-        StandardError.write("holdfast: the command \(how) for message \(id ?? "?")")
+        let id = message["id"]?.string ?? "?"
+        StandardError.write("holdfast: the command \(how) for message \(id)")
         return false
     }
 }

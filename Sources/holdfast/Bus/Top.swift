@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import BusClient
-internal import Foundation
+internal import Glibc
 internal import Reactor
 
 /// `holdfast top`: how it goes, again and again.
@@ -51,7 +51,7 @@ struct Top: ParsableCommand {
                 }
                 looks += 1
                 if looks == count { return }
-                Thread.sleep(forTimeInterval: Double(interval))
+                MonotonicClock.sleep(milliseconds: Int64(interval) * 1000)
             }
         }
     }
@@ -92,7 +92,9 @@ private struct Rates {
 
     func line(_ status: Status) -> String {
         func text(_ rate: Double?) -> String {
-            rate.map { String(format: $0 < 10 ? "%.1f" : "%.0f", $0) } ?? "-"
+            guard let rate else { return "-" }
+            let tenths = Int((rate * 10).rounded())
+            return rate < 10 ? "\(tenths / 10).\(tenths % 10)" : "\(Int(rate.rounded()))"
         }
         var line =
             "held \(status.held)  published \(text(messages))/s  delivered \(text(deliveries))/s"

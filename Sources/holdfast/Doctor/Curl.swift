@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Diagnosis
-internal import Foundation
+internal import FoundationEssentials
 internal import Glibc
 internal import Reactor
 

@@ -3,7 +3,9 @@ internal import BusClient
 internal import Channels
 internal import Configuration
 internal import Diagnosis
-internal import Foundation
+internal import Endpoint
+internal import FoundationEssentials
+internal import Glibc
 internal import Reactor
 
 /// `holdfast doctor`: asks a site, as its clients would, what web servers and proxies on the way do to Holdfast.
@@ -127,7 +129,7 @@ struct Doctor: ParsableCommand {
         _ settings: Settings?,
         _ door: BusDoor?
     ) -> ServiceObservation {
-        let problem = try? JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
+        let problem = JSONValue(answer.body)
         let isThere = door.map { (try? BusQuestions($0).ask("ping")) != nil } ?? false
         return ServiceObservation(
             status: answer.head?.status ?? 0,
@@ -135,7 +137,7 @@ struct Doctor: ParsableCommand {
             author: ServiceObservation.author(
                 isReady: answer.body.starts(with: "ready\n".utf8),
                 type: answer.head?["content-type"],
-                code: problem?["code"] as? String
+                code: problem?["code"]?.string
             ),
             path: String(site.path),
             responder: isThere
@@ -172,21 +174,25 @@ struct Doctor: ParsableCommand {
     // MARK: Output
 
     private func document(_ findings: [Finding]) throws -> [UInt8] {
-        let members: [String: Any] = [
-            "url": url,
-            "findings": findings.map { finding -> [String: Any] in
-                [
-                    "subject": finding.subject.rawValue, "verdict": finding.verdict.rawValue,
-                    "sentence": finding.sentence, "advice": finding.advice,
-                ]
-            },
-        ]
-        return Array(
-            try JSONSerialization.data(
-                withJSONObject: members,
-                options: [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-            )
+        struct Document: Encodable {
+            struct Part: Encodable { var subject, verdict, sentence: String, advice: [String] }
+            var url: String
+            var findings: [Part]
+        }
+        let document = Document(
+            url: url,
+            findings: findings.map {
+                .init(
+                    subject: $0.subject.rawValue,
+                    verdict: $0.verdict.rawValue,
+                    sentence: $0.sentence,
+                    advice: $0.advice
+                )
+            }
         )
+        let encoder = FoundationEssentials.JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+        return Array(try encoder.encode(document))
     }
 }
 

@@ -1,6 +1,6 @@
 internal import Configuration
 internal import Diagnosis
-internal import Foundation
+internal import FoundationEssentials
 internal import Reactor
 
 /// What is looked at, in this order; each subject has a file of its own or a function below.

@@ -1,5 +1,5 @@
 internal import Diagnosis
-internal import Foundation
+internal import FoundationEssentials
 
 /// A stream that leaves nothing behind: Holdfast is told that its subscriber leaves, for a server on the way may not show
 /// it, and no message ends a stream.

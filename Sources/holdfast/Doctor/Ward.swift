@@ -2,7 +2,7 @@ internal import BusClient
 internal import Channels
 internal import Configuration
 internal import Diagnosis
-internal import Foundation
+internal import FoundationEssentials
 
 /// The channel that is examined.
 struct Ward {

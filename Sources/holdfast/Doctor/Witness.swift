@@ -1,6 +1,6 @@
 internal import BusClient
 internal import Diagnosis
-internal import Foundation
+internal import Endpoint
 
 /// The responder's own word, on the bus socket or by the operator's pages of the site.
 final class Witness {
@@ -13,18 +13,19 @@ final class Witness {
         /// How many requests a process holds.
         var heldLimit: Int?
 
-        init?(_ status: [String: Any]) {
-            guard let held = status["held"] as? Int else { return nil }
+        init?(_ status: JSONValue) {
+            guard let held = status["held"]?.integer else { return nil }
             self.held = held
-            endings = status["ended"] as? [String: Int] ?? [:]
-            heldLimit = (status["limits"] as? [String: Any])?["held"] as? Int
-            frontEnds = (status["front_ends"] as? [[String: Any]] ?? []).map { one in
+            endings = (status["ended"]?.members ?? [])
+                .reduce(into: [:]) { $0[$1.name] = $1.value.integer }
+            heldLimit = status["limits"]?["held"]?.integer
+            frontEnds = (status["front_ends"]?.elements ?? []).map { one in
                 Way.Seen(
-                    software: one["server"] as? String ?? "",
-                    isForwarded: one["forwarded"] as? Bool ?? false,
-                    isProbed: one["probed"] as? Bool ?? false,
-                    holds: one["holds"] as? Int ?? 0,
-                    foundWithinMilliseconds: one["found_within_milliseconds"] as? Int
+                    software: one["server"]?.string ?? "",
+                    isForwarded: one["forwarded"]?.boolean ?? false,
+                    isProbed: one["probed"]?.boolean ?? false,
+                    holds: one["holds"]?.integer ?? 0,
+                    foundWithinMilliseconds: one["found_within_milliseconds"]?.integer
                 )
             }
         }
@@ -77,14 +78,7 @@ final class Witness {
     func figures() throws -> Figures? {
         switch source {
         case .bus(let questions, _):
-            let answer = try questions.ask("status")
-            let endings: [String: Int] = answer["ended"] ?? [:]
-            let servers: [[String: Any]] = answer["front_ends"] ?? []
-            let limits: [String: Any] = answer["limits"] ?? [:]
-            return Figures([
-                "held": answer["held"] ?? 0, "ended": endings, "front_ends": servers,
-                "limits": limits,
-            ])
+            return Figures(try questions.ask("status").value)
         case .pages(let site): return try Self.page("-/status", of: site).flatMap(Figures.init)
         case .nobody: return nil
         }
@@ -95,7 +89,7 @@ final class Witness {
         switch source {
         case .bus(let questions, _): return try listed(channel, questions)
         case .pages(let site):
-            return try Self.page("-/channels/\(channel)", of: site)?["held"] as? Int
+            return try Self.page("-/channels/\(channel)", of: site)?["held"]?.integer
         case .nobody: return nil
         }
     }
@@ -105,7 +99,7 @@ final class Witness {
         guard case .bus(let questions, _) = source else { return [] }
         var names: [String] = []
         try questions.channels(atMost: limit) { channel in
-            if let name = channel["channel"] as? String { names.append(name) }
+            if let name = channel["channel"]?.string { names.append(name) }
         }
         return names
     }
@@ -136,19 +130,18 @@ final class Witness {
         }
         while true {
             let answer = try questions.ask(after.isEmpty ? "channels" : "channels \(after)")
-            let channels: [[String: Any]] = answer["channels"] ?? []
-            for entry in channels {
-                guard let name = entry["channel"] as? String else { continue }
-                if name == channel { return entry["held"] as? Int }
+            for entry in answer["channels"]?.elements ?? [] {
+                guard let name = entry["channel"]?.string else { continue }
+                if name == channel { return entry["held"]?.integer }
                 if name.utf8.lexicographicallyPrecedes(channel.utf8) == false { return nil }
             }
-            guard let next: String = answer["next"] else { return nil }
+            guard let next = answer["next"]?.string else { return nil }
             after = next
         }
     }
 
-    private static func page(_ target: String, of site: Site) throws -> [String: Any]? {
+    private static func page(_ target: String, of site: Site) throws -> JSONValue? {
         guard let answer = try site.answer(target), answer.head?.status == 200 else { return nil }
-        return try? JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
+        return JSONValue(answer.body)
     }
 }

@@ -77,20 +77,20 @@ const cases = {
         ? Promise.resolve(new Response("retry: 20\n", { headers: { "Content-Type": "text/event-stream" } }))
         : really(url, init);
     const states = [];
-    const one = await new Promise((resolve) => {
-      const one = subscribe("news", {
-        message({ data }) {
-          console.log(data);
-          leave();
-        },
+    let came;
+    const message = new Promise((resolve) => (came = resolve));
+    await new Promise((resolve) => {
+      subscribe("news", {
+        message: ({ data }) => came(data),
         state(state, info) {
           states.push(info.transport ?? (info.problem ? `${state}: ${info.problem}` : state));
-          if (state === "live") resolve(one);
+          if (state === "live") resolve();
         },
       }, { base });
     });
     console.log(states.join());
     await publish("news", "x", { base });
+    console.log(await message);
   },
 
   async "no answer"() {

@@ -8,35 +8,6 @@ struct LogProblem: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Device and inode: tells a file from another that has its name.
-struct FileIdentity: Equatable, Sendable {
-    var device: UInt64
-    var inode: UInt64
-
-    init(device: UInt64, inode: UInt64) {
-        self.device = device
-        self.inode = inode
-    }
-
-    /// Of what the path leads to now; nil if there is nothing or it can't be reached.
-    init?(path: String) {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return nil }
-        self.init(status)
-    }
-
-    init?(descriptor: Int32) {
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { return nil }
-        self.init(status)
-    }
-
-    private init(_ status: stat) {
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
-    }
-}
-
 /// The bus directory: its files' names, its descriptor, and the gate on it.
 ///
 /// Every write and every checkpoint of every process happens between `enter` and `leave`: before 3.51.3, SQLite
@@ -97,25 +68,27 @@ final class BusDirectory: Sendable {
 
     func leave() { _ = flock(descriptor, LOCK_UN) }
 
-    /// The number of the process that is inside the gate, as proc(5) locks has it; nil where that can't be told.
-    ///
-    /// `5: FLOCK  ADVISORY  WRITE 1234 fe:01:567890 0 EOF`, device in hexadecimal; `->` marks one that waits.
+    /// The number of the process that is inside the gate; nil where that can't be told.
     static func holder(of directory: FileIdentity) -> Int32? {
-        let numbers = deviceNumbers(directory.device)
-        for line in readText("/proc/locks").split(separator: "\n") {
-            let fields = line.split(separator: " ")
-            guard fields.count >= 6, fields[1] == "FLOCK" else { continue }
-            let place = fields[5].split(separator: ":")
-            guard place.count == 3, UInt64(place[0], radix: 16) == numbers.major,
-                UInt64(place[1], radix: 16) == numbers.minor, UInt64(place[2]) == directory.inode
-            else { continue }
-            return Int32(fields[4])
-        }
-        return nil
+        FileLock.all(on: directory).first { $0.kind == "FLOCK" }?.process
     }
 
     /// Whether the path still leads to this directory.
     var isCurrent: Bool { FileIdentity(path: path) == identity }
+
+    /// What is in it now, also if it was moved.
+    var files: LogFileSet {
+        LogFileSet(
+            log: lookAt(descriptor, "log.sqlite")?.identity,
+            writeAhead: lookAt(descriptor, "log.sqlite-wal")?.identity,
+            index: lookAt(descriptor, "log.sqlite-shm")?.identity
+        )
+    }
+
+    /// 0: there is none, or it is empty and holds no messages.
+    var writeAheadBytes: Int64 { lookAt(descriptor, "log.sqlite-wal")?.bytes ?? 0 }
+
+    var wake: FileIdentity? { lookAt(descriptor, "wake")?.identity }
 
     func sync() { _ = fsync(descriptor) }
 
@@ -174,14 +147,6 @@ final class BusDirectory: Sendable {
         return names.contains(type) || type.hasPrefix("fuse.")
     }
 
-    /// As Linux packs numbers beyond 8 bits (sysmacros.h).
-    private static func deviceNumbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
-        (
-            (device >> 8) & 0xfff | (device >> 32) & ~0xfff,
-            device & 0xff | (device >> 12) & ~0xff
-        )
-    }
-
     /// The type of the file system with the device, as in the fields of proc(5) mountinfo:
     /// `36 35 98:0 /root /mount options [tags…] - type source options`. Nil where no line names the device.
     private static func fileSystemType(_ identity: FileIdentity) -> String? {
@@ -196,6 +161,14 @@ final class BusDirectory: Sendable {
         }
         return nil
     }
+}
+
+/// As Linux packs numbers beyond 8 bits (sysmacros.h).
+func deviceNumbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
+    (
+        (device >> 8) & 0xfff | (device >> 32) & ~0xfff,
+        device & 0xff | (device >> 12) & ~0xff
+    )
 }
 
 /// All of a small file that the kernel makes up; empty where it can't be read.

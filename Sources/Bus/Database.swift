@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 
 /// A connection to an SQLite file, used by one thread at a time.
 ///
@@ -21,6 +22,7 @@ import CSQLite
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             }
         var opened: OpaquePointer?
+        errno = 0
         let code = unsafe sqlite3_open_v2(path, &opened, mode | SQLITE_OPEN_NOMUTEX, nil)
         guard let connection = unsafe opened, code == SQLITE_OK else {
             // It is to be closed even where opening it failed.
@@ -42,6 +44,7 @@ import CSQLite
 
     /// Runs statements to their ends; rows are passed over.
     func execute(_ sql: String) throws(DatabaseError) {
+        errno = 0
         let code = unsafe sqlite3_exec(connection, sql, nil, nil, nil)
         if code != SQLITE_OK { throw failure(code) }
     }
@@ -62,6 +65,7 @@ import CSQLite
     /// A prepared statement, for `Query`, which finalizes it.
     func prepare(_ sql: String) throws(DatabaseError) -> OpaquePointer {
         var statement: OpaquePointer?
+        errno = 0
         let code = unsafe sqlite3_prepare_v3(
             connection,
             sql,
@@ -89,7 +93,7 @@ import CSQLite
     /// SQLite ends some transactions by itself, as on a full disk.
     var isInsideTransaction: Bool { unsafe sqlite3_get_autocommit(connection) == 0 }
 
-    /// Of the call that just failed.
+    /// Of the call that just failed, before which errno was 0.
     func failure(_ code: Int32) -> DatabaseError { unsafe DatabaseError(code, on: connection) }
 
     // MARK: The connection
@@ -119,8 +123,15 @@ import CSQLite
 
     enum Checkpoint { case passive, restart, truncate }
 
-    /// Copies the write-ahead log into the file; false where other connections kept it from being complete.
-    func checkpoint(_ kind: Checkpoint) throws(DatabaseError) -> Bool {
+    struct Checkpointed {
+        /// All of the write-ahead log is in the file.
+        var isComplete: Bool
+        /// And what was asked for was done: nobody keeps the write-ahead log from being begun anew.
+        var isDone: Bool
+    }
+
+    /// Copies the write-ahead log into the file, as far as other connections' readers let it.
+    func checkpoint(_ kind: Checkpoint) throws(DatabaseError) -> Checkpointed {
         let mode =
             switch kind {
             case .passive: SQLITE_CHECKPOINT_PASSIVE
@@ -129,16 +140,21 @@ import CSQLite
             }
         var frames: Int32 = 0
         var copied: Int32 = 0
+        errno = 0
         let code = unsafe sqlite3_wal_checkpoint_v2(connection, nil, mode, &frames, &copied)
-        if code & 0xff == SQLITE_BUSY { return false }
-        if code != SQLITE_OK { throw failure(code) }
-        return frames == copied
+        if code != SQLITE_OK, code & 0xff != SQLITE_BUSY { throw failure(code) }
+        let isComplete = frames == copied && (code == SQLITE_OK || frames >= 0)
+        if code == SQLITE_OK, isComplete, kind != .passive {
+            unsafe walFrames.pointee = 0
+        }
+        return Checkpointed(isComplete: isComplete, isDone: isComplete && code == SQLITE_OK)
     }
 
     /// Writes all of it, as of one moment, over the other.
     func backUp(to other: Database) throws(DatabaseError) {
         guard let backup = unsafe sqlite3_backup_init(other.connection, "main", connection, "main")
         else { throw other.failure(SQLITE_ERROR) }
+        errno = 0
         unsafe sqlite3_backup_step(backup, -1)
         let code = unsafe sqlite3_backup_finish(backup)
         // Either side's failure is noted on the one that is written to.
@@ -167,14 +183,19 @@ struct DatabaseError: Error, CustomStringConvertible {
             self.init(code)
             return
         }
-        // SQLite keeps the errno of the newest failure for good, and looks at it for these two codes only.
+        // sqlite3_system_errno is not for this: a COMMIT that fails leaves it as an earlier failure left it. It is errno
+        // itself otherwise, and these two codes alone are about that.
+        let systemError = errno
         let fromSystem = code & 0xff == SQLITE_IOERR || code & 0xff == SQLITE_CANTOPEN
         unsafe self.init(
             code,
-            systemError: fromSystem ? sqlite3_system_errno(connection) : 0,
+            systemError: fromSystem ? systemError : 0,
             message: String(cString: sqlite3_errmsg(connection))
         )
     }
 
-    var description: String { "\(message) (\(extendedCode))" }
+    var description: String {
+        let reason = unsafe systemError == 0 ? "" : ": \(String(cString: strerror(systemError)))"
+        return "\(message)\(reason) (\(extendedCode))"
+    }
 }

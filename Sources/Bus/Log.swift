@@ -54,7 +54,7 @@ package final class Log: Sendable {
     package func read(_ question: LogRead) { shared.readerBox.post(.read(question)) }
 
     /// The newest offset that any process of the bus has committed and acknowledged, as far as the log is open: what
-    /// is above the head that was told here is on its way. Any thread, no system call.
+    /// is above the head that was told here is on its way. Any thread; one read of eight bytes.
     package var committedHead: Offset? {
         shared.position.opened.map { Offset($0.page.head) }
     }

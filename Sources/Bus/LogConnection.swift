@@ -5,6 +5,9 @@ import Configuration
 /// Used by one thread at a time: the writer's by the writer, the reader's by the reader.
 final class LogConnection {
     static let pageBytes: Int64 = 4096
+    /// How long statements wait for SQLite's own locks. Nobody but a stranger's tool holds the write lock, since ours queue
+    /// at the gate.
+    static let patienceMilliseconds: Int32 = 250
 
     private let database: Database
     /// The configured size; SQLite raises it to what the file has already.
@@ -16,9 +19,7 @@ final class LogConnection {
     init(path: String, settings: BusSettings, readOnly: Bool) throws {
         maximumPages = max(64, settings.maxBytes / Self.pageBytes)
         database = try Database(path: path, readOnly ? .readOnly : .readWrite)
-        // Nobody but a stranger's tool holds SQLite's write lock, since ours queue at the gate; checkpoints wait
-        // this long for readers.
-        database.waitForLocks(milliseconds: 250)
+        database.waitForLocks(milliseconds: Self.patienceMilliseconds)
         try database.leaveWriteAheadLogOnClosing()
         try database.execute(
             """
@@ -39,6 +40,16 @@ final class LogConnection {
             """
         )
         database.countWriteAheadFrames()
+    }
+
+    /// - Parameter patienceMilliseconds: how long to wait for readers.
+    func checkpoint(
+        _ kind: Database.Checkpoint,
+        _ patienceMilliseconds: Int32
+    ) throws(DatabaseError) -> Database.Checkpointed {
+        database.waitForLocks(milliseconds: patienceMilliseconds)
+        defer { database.waitForLocks(milliseconds: Self.patienceMilliseconds) }
+        return try database.checkpoint(kind)
     }
 
     func use<T>(_ body: (Database) throws -> T) rethrows -> T { try body(database) }

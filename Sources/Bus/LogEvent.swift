@@ -96,7 +96,16 @@ package enum LogEvent: Sendable {
     /// The log can't be used at the moment, as a sentence for the operator; retried about every second.
     case unavailable(String)
     /// Worth one line in the operator's log.
-    case notice(String)
+    case notice(String, NoticeLevel)
+}
+
+/// How badly an operator needs to know it.
+package enum NoticeLevel: Sendable {
+    case notice
+    /// Something was lost, or soon may be.
+    case warning
+    /// Somebody must do something.
+    case error
 }
 
 /// The newest part of the log, as one committed state.

@@ -42,16 +42,16 @@ final class LogReader {
         let position = shared.position
         guard let opened = position.opened else {
             close()
-            failRequests()
+            if !position.isReopening { failRequests() }
             return
         }
         let now = monotonicMilliseconds()
         if now >= nextLook {
             nextLook = now + 1000
-            if FileIdentity(path: opened.path) != opened.identity { askWriter(position.generation) }
+            if !position.isCurrent { askWriter(position.generation) }
         }
         do {
-            if generation != position.generation { try open(opened, position.generation) }
+            if generation != position.generation { try open(position) }
             guard let connection, let history else { return }
             try connection.use { database in
                 try history.begin.run()
@@ -87,8 +87,9 @@ final class LogReader {
                 now: shared.time().retention,
                 retention: shared.retention
             )
+            guard position.isCurrent else { return askWriter(generation) }
             if shared.tell(resumed: newest, stamp: state.trimStamp, from: position) {
-                answer(history, state, opened)
+                answer(history, state, opened, position)
             }
             return
         }
@@ -99,7 +100,10 @@ final class LogReader {
             upTo: state,
             epochs: opened.epochs
         ) { batch in
-            allTold = allTold && shared.tellFollowed(batch, generation: generation)
+            // Looked at afterwards: what was read from files that others have left may be torn.
+            allTold =
+                allTold && position.isCurrent
+                && shared.tellFollowed(batch, generation: generation)
             if allTold { followed += batch.messages.count }
         }
         shared.count {
@@ -107,16 +111,24 @@ final class LogReader {
             ($0.channels, $0.messagesKept) = (Int(state.channels), Int(state.messages))
         }
         // Else the writer is about to tell, and calls again; the requests wait as long.
-        guard allTold else { return }
+        guard allTold else {
+            if !position.isCurrent { askWriter(generation) }
+            return
+        }
         shared.noteMarks(
             stamp: state.trimStamp,
             forgotten: state.forgottenThrough,
             generation: generation
         )
-        answer(history, state, opened)
+        answer(history, state, opened, position)
     }
 
-    private func answer(_ history: LogHistory, _ state: StateRow, _ opened: LogShared.Opened) {
+    private func answer(
+        _ history: LogHistory,
+        _ state: StateRow,
+        _ opened: LogShared.Opened,
+        _ position: LogShared.Position
+    ) {
         let now = shared.time().retention
         let retention = shared.retention
         let requests = self.requests
@@ -126,13 +138,15 @@ final class LogReader {
             case .history(let request):
                 shared.count { $0.historyReads += 1 }
                 let result = Result {
-                    try history.read(
+                    let reading = try history.read(
                         request,
                         state: state,
                         epochs: opened.epochs,
                         now: now,
                         retention: retention
                     )
+                    guard position.isCurrent else { throw LogProblem("log.sqlite was replaced") }
+                    return reading
                 }
                 tellResult(result.mapError { _ in .unavailable }) {
                     .history(ticket: request.ticket, $0)
@@ -182,19 +196,19 @@ final class LogReader {
         shared.writerBox.post(.check)
     }
 
-    private func open(_ opened: LogShared.Opened, _ generation: Int) throws {
+    private func open(_ position: LogShared.Position) throws {
         close()
+        guard let opened = position.opened, shared.readerOpens(generation: position.generation)
+        else { return }
         let connection = try LogConnection(
-            path: opened.path,
+            path: opened.directory.logPath,
             settings: shared.settings,
             readOnly: true
         )
-        guard FileIdentity(path: opened.path) == opened.identity else {
-            throw LogProblem("log.sqlite was replaced")
-        }
         history = try connection.use { try LogHistory($0) }
         self.connection = connection
-        self.generation = generation
+        guard position.isCurrent else { throw LogProblem("log.sqlite was replaced") }
+        generation = position.generation
     }
 
     private func close() {
@@ -202,6 +216,7 @@ final class LogReader {
         history = nil
         connection = nil
         generation = -1
+        shared.readerClosed()
     }
 }
 
@@ -221,7 +236,7 @@ struct LogWaker {
             let position = shared.position
             if shared.stopping.load(ordering: .acquiring) { return }
             if opened.page.head > max(position.head, position.committed)
-                || opened.page.epoch != opened.epochs.current.name
+                || opened.page.isOfAnotherEpoch(than: opened.epochs.current.name)
             {
                 shared.readerBox.post(.follow)
             }

@@ -24,8 +24,8 @@ final class LogShared: Sendable {
 
     /// The log as it is open now.
     struct Opened: Sendable {
-        var path: String
-        var identity: FileIdentity
+        var directory: BusDirectory
+        var files: LogFileSet
         var page: WakePage
         var epochs: EpochHistory
         var epochNumber: Int64
@@ -45,7 +45,18 @@ final class LogShared: Sendable {
         /// nobody else: its own trimming may have taken messages out of the file that only it can still tell.
         var writing = false
         var readerWaits = false
+        /// The log is about to be opened anew: the reader keeps its questions.
+        var isReopening = false
+        /// Whether the reader has a connection of its own.
+        var isReaderOpen = false
+        var wasOpened = false
         var opened: Opened?
+
+        /// Whether the paths still lead to the files that were told.
+        var isCurrent: Bool {
+            guard let opened else { return false }
+            return opened.directory.isCurrent && opened.directory.files == opened.files
+        }
     }
 
     /// A function stored in a generic type is wrapped once more by each access to it, so that it would grow for ever and be
@@ -61,6 +72,8 @@ final class LogShared: Sendable {
     let readerBox = Mailbox<ReaderCommand>()
     /// Rung when there is another wake page to wait on, or none.
     let wakerBell = FutexWord()
+    /// Rung when the reader has closed its connection.
+    private let readerBell = FutexWord()
     let stopping = Atomic(false)
     private let deliverEvent: @Sendable (LogEvent) -> Void
     private let retentionRules: Mutex<RetentionRules>
@@ -89,12 +102,17 @@ final class LogShared: Sendable {
         set { retentionRules.withLock { $0.retention = newValue } }
     }
 
+    /// Whether it has been open since the process began.
+    var wasOpened: Bool { position.wasOpened }
+
     var statistics: LogStatistics { counters.withLock { $0 } }
 
     func count(_ change: (inout LogStatistics) -> Void) { counters.withLock { change(&$0) } }
 
     /// Events that say nothing about the log's content.
     func deliver(_ event: LogEvent) { deliverEvent(event) }
+
+    func say(_ sentence: String, _ level: NoticeLevel) { deliverEvent(.notice(sentence, level)) }
 
     /// Tells the log's whole state; everything told before is void.
     func tell(opened state: LogState, stamp: Int64, as opened: Opened) {
@@ -108,6 +126,8 @@ final class LogShared: Sendable {
                 committed: state.head.value,
                 writing: position.writing,
                 readerWaits: position.readerWaits,
+                isReaderOpen: position.isReaderOpen,
+                wasOpened: true,
                 opened: opened
             )
             deliverEvent(.opened(state))
@@ -122,12 +142,50 @@ final class LogShared: Sendable {
         let before = positionNow.withLock { position in
             let before = position.opened?.page
             position.generation += 1
-            position.opened = nil
+            (position.opened, position.isReopening) = (nil, false)
             deliverEvent(.unavailable(sentence))
             return before
         }
         readerBox.post(.changed)
         before?.ring()
+    }
+
+    /// Makes the reader close its connection. SQLite keeps one index of the write-ahead log for all connections of a
+    /// process to one file: while one of them is left, all others go on with the files it had found.
+    ///
+    /// Returns whether it has closed within the time.
+    func closeReader(patienceMilliseconds: Int64) -> Bool {
+        let before = positionNow.withLock { position in
+            defer {
+                if position.opened != nil { position.generation += 1 }
+                (position.opened, position.isReopening) = (nil, true)
+            }
+            return position.opened?.page
+        }
+        readerBox.post(.changed)
+        before?.ring()
+        let end = monotonicMilliseconds() + patienceMilliseconds
+        while true {
+            let seen = readerBell.value
+            if !position.isReaderOpen { return true }
+            let left = end - monotonicMilliseconds()
+            if left <= 0 { return false }
+            readerBell.wait(whileEqual: seen, milliseconds: left)
+        }
+    }
+
+    /// Before the reader opens a connection: false where that is no longer wanted.
+    func readerOpens(generation: Int) -> Bool {
+        positionNow.withLock { position in
+            guard position.generation == generation, position.opened != nil else { return false }
+            position.isReaderOpen = true
+            return true
+        }
+    }
+
+    func readerClosed() {
+        positionNow.withLock { $0.isReaderOpen = false }
+        readerBell.ring()
     }
 
     /// Tells a batch, unless the log it was read from was replaced meanwhile; what else is told stays in order,

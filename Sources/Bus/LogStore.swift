@@ -174,9 +174,12 @@ final class LogStore {
         try writing.pruneEpochs.run()
     }
 
-    /// Under the gate, outside of transactions. False where readers kept it from being complete.
-    func checkpoint(_ kind: Database.Checkpoint) throws -> Bool {
-        try connection.use { try $0.checkpoint(kind) }
+    /// Under the gate, outside of transactions.
+    func checkpoint(
+        _ kind: Database.Checkpoint,
+        patienceMilliseconds: Int32 = LogConnection.patienceMilliseconds
+    ) throws(DatabaseError) -> Database.Checkpointed {
+        try connection.checkpoint(kind, patienceMilliseconds)
     }
 
     /// Pages inside the file that hold nothing, and pages it may still grow by.

@@ -69,10 +69,9 @@ struct LogTurn {
         }
         let slip = store.clockSlip
         if abs(slip) >= 10_000 {
-            shared.deliver(
-                .notice(
-                    "the wall clock jumped by \(slip / 1000) s; retention goes by the time that passes, and is not changed"
-                )
+            shared.say(
+                "the wall clock jumped by \(slip / 1000) s; retention goes by the time that passes, and is not changed",
+                .notice
             )
         }
         changed = own != nil || reopened != nil
@@ -229,16 +228,14 @@ struct LogTurn {
         var generation = generation
         if let reopened {
             if let reason = reopened.reason {
-                shared.deliver(
-                    .notice("new epoch \(reopened.state.epochs.current): \(reason)")
-                )
+                shared.say("new epoch \(reopened.state.epochs.current): \(reason)", .warning)
             }
             shared.tell(
                 opened: reopened.state,
                 stamp: stamp,
                 as: LogShared.Opened(
-                    path: open.directory.logPath,
-                    identity: open.identity,
+                    directory: open.directory,
+                    files: open.files,
                     page: open.page,
                     epochs: reopened.state.epochs,
                     epochNumber: reopened.number

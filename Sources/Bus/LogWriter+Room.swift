@@ -3,31 +3,102 @@ import Configuration
 
 /// What the writer does against a write-ahead log that grows and a disk that is full.
 extension LogWriter {
+    // MARK: The write-ahead log
+
+    /// Whether so much of the write-ahead log is waiting for readers that nothing may be added to it.
+    func isWriteAheadFull(_ open: OpenLog) -> Bool {
+        open.store.connection.walPages >= pace.mostPages
+    }
+
     /// Under the gate, after a commit. A passive checkpoint takes what no reader still needs; if the write-ahead log
     /// grows nevertheless, one that waits for readers makes the next writer begin it anew.
     func checkpoint(_ open: OpenLog) {
         let pages = open.store.connection.walPages
+        let now = monotonicMilliseconds()
         do {
-            var complete = try open.store.checkpoint(.passive)
-            if pages >= restartPages, try open.store.checkpoint(.restart) { complete = true }
+            let passive = try open.store.checkpoint(.passive)
             shared.count { $0.checkpoints += 1 }
-            // Incomplete: some more pages, not every commit, before the next attempt.
-            nextCheckpointPages =
-                complete ? passivePages : max(passivePages, pages + passivePages / 4)
-        } catch let error as DatabaseError where error.isFull {
-            nextCheckpointPages = pages + passivePages / 4
+            guard pages >= pace.restartPages else {
+                if passive.isComplete { isUnblocked() } else { pace.wasIncomplete(pages: pages) }
+                return
+            }
+            let patience = pace.patience(now: now)
+            if try open.store.checkpoint(.restart, patienceMilliseconds: patience).isDone {
+                isUnblocked()
+            } else {
+                pace.wasBlocked(now: monotonicMilliseconds(), waited: patience > 0)
+                sayWhoReads(open, pages)
+            }
+        } catch  where error.isFull {
+            pace.wasIncomplete(pages: pages)
             giveUpReserve(open)
+        } catch  where error.isDamage {
+            fail(error)
         } catch {
-            nextCheckpointPages = pages + passivePages / 4
-            shared.deliver(.notice("a checkpoint failed, which loses nothing yet: \(error)"))
+            // Nothing is lost, for all of it stays in the write-ahead log; but nothing is gained by trying at once.
+            pace.wasBlocked(now: now, waited: false)
+            if said(once: .checkpoint) {
+                shared.say("log.sqlite-wal can't be copied into log.sqlite: \(error)", .error)
+            }
         }
     }
+
+    private func isUnblocked() {
+        pace.succeeded()
+        sayAgain(.checkpoint)
+        guard !namedReaders.isEmpty else { return }
+        shared.say(
+            "\(Self.list(namedReaders)) no longer keeps log.sqlite-wal from being emptied",
+            .notice
+        )
+        namedReaders = []
+    }
+
+    /// Names who has been reading all the time that the write-ahead log could not be begun anew, once.
+    private func sayWhoReads(_ open: OpenLog, _ pages: Int) {
+        let now = monotonicMilliseconds()
+        guard namedReaders.isEmpty, let since = pace.blockedSince else { return }
+        let readers = LockHolders.readers(of: open.files)
+        suspects = since == suspectedSince ? suspects.intersection(readers) : readers
+        suspectedSince = since
+        guard now >= since + 1000, !suspects.isEmpty else { return }
+        namedReaders = suspects
+        shared.say(
+            "\(Self.list(suspects)) has been reading the log without a pause: log.sqlite-wal can't be emptied, "
+                + "and has \(Self.megabytes(pages)) MB; at \(Self.megabytes(pace.mostPages)) MB nothing can be "
+                + "published any more; end it, or let it read in shorter transactions",
+            .warning
+        )
+    }
+
+    /// That publishers are refused on account of the write-ahead log.
+    func sayWriteAheadIsFull(_ open: OpenLog) {
+        guard said(once: .writeAheadFull) else { return }
+        let readers = LockHolders.readers(of: open.files)
+        shared.say(
+            "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages)) MB and can't be emptied, "
+                + (readers.isEmpty
+                    ? "since another program reads the log; end it"
+                    : "since \(Self.list(readers)) reads the log; end it"),
+            .error
+        )
+    }
+
+    static func list(_ holders: Set<LockHolder>) -> String {
+        holders.map(\.description).sorted().joined(separator: ", ")
+    }
+
+    private static func megabytes(_ pages: Int) -> Int {
+        pages * Int(LogConnection.pageBytes) >> 20
+    }
+
+    // MARK: The disk
 
     /// Finds room after a transaction failed for want of it: the reserve, the write-ahead log's space, then the
     /// oldest messages of all channels. Returns whether another attempt makes sense.
     ///
     /// - Parameter round: 1, 2, … for the same transaction.
-    func makeRoom(for bytes: Int, round: Int, _ error: DatabaseError) -> Bool {
+    func makeRoom(for bytes: Int, round: Int) -> Bool {
         guard let open else { return false }
         do {
             try enterGate(open)
@@ -37,13 +108,18 @@ extension LogWriter {
             let room = try open.store.room()
             let limited = room.growth < needed && !tight
             let gaveUp = !limited && giveUpReserve(open)
-            let emptied = (try? open.store.checkpoint(.truncate)) ?? false
+            let emptied = (try? open.store.checkpoint(.truncate).isDone) ?? false
             if room.free >= needed {
                 // Trimming would not help: what lacks is room on the disk.
                 guard limited else { return gaveUp || (emptied && round == 1) }
                 // Somebody else may have made this room. Where it does not do in spite of our reckoning, for many small
                 // messages touch many pages, more has to go.
                 if round == 1 { return true }
+            }
+            if !limited, !emptied, open.store.connection.walPages > pace.passivePages {
+                // Nor would it while a reader keeps the room for itself: what is deleted goes into the write-ahead log.
+                sayWhoReads(open, open.store.connection.walPages)
+                return gaveUp
             }
             // Deleting may have to rebalance indexes into a few new pages.
             try open.store.limitGrowth(to: room.growth > 64 ? nil : 64)
@@ -55,14 +131,13 @@ extension LogWriter {
             if trimmed > 0, monotonicMilliseconds() >= nextFullNotice {
                 // A log that lives at its largest size says so now and then, not every few seconds.
                 nextFullNotice = monotonicMilliseconds() + 60_000
-                shared.deliver(
-                    .notice(
-                        "the log is full (\(limited ? "[bus] max_bytes" : "its disk")): "
-                            + "\(trimmed) of the oldest messages were trimmed"
-                    )
+                shared.say(
+                    "the log is full (\(limited ? "[bus] max_bytes" : "its disk")): "
+                        + "\(trimmed) of the oldest messages were trimmed",
+                    .warning
                 )
             }
-            nextCheckpointPages = passivePages
+            pace.succeeded()
             return trimmed > 0 || gaveUp || (emptied && round == 1)
         } catch let error as DatabaseError where error.isFull {
             return false
@@ -70,6 +145,17 @@ extension LogWriter {
             fail(error)
             return false
         }
+    }
+
+    /// That publishers are told that the log is full.
+    func sayFull(_ error: DatabaseError) {
+        guard monotonicMilliseconds() >= nextRefusalNotice else { return }
+        nextRefusalNotice = monotonicMilliseconds() + 60_000
+        shared.say(
+            "publishers are told that the log is full (507): \(error), and trimming old messages makes no room; "
+                + "make room on the disk of \(shared.settings.directory), or raise max_bytes in [bus]",
+            .error
+        )
     }
 
     /// Trims a tenth of all messages, so that the log is not full again at once.
@@ -92,7 +178,7 @@ extension LogWriter {
                 portion = max(1, portion / 8)
                 _ = try open.store.checkpoint(.truncate)
             }
-            if open.store.connection.walPages >= passivePages / 2 {
+            if open.store.connection.walPages >= pace.passivePages / 2 {
                 _ = try open.store.checkpoint(.truncate)
             }
         }
@@ -101,38 +187,66 @@ extension LogWriter {
 
     @discardableResult
     private func giveUpReserve(_ open: OpenLog) -> Bool {
-        let reserve = Reserve(
-            path: open.directory.reservePath,
-            bytes: shared.settings.reserveBytes
-        )
-        let gaveUp = reserve.giveUp()
-        if gaveUp {
-            shared.deliver(
-                .notice(
-                    "the disk of \(open.directory.path) is full: the reserve file was given up; "
-                        + "make room on it"
-                )
-            )
-        }
+        let gaveUp = open.reserve.giveUp()
+        if gaveUp { sayReserveIsGone() }
         tight = true
         try? open.store.limitGrowth(to: 0)
         return gaveUp
     }
 
-    /// Makes the reserve again when there is room; while it is missing the file may not grow.
-    func tendReserve(_ open: OpenLog) {
-        guard shared.settings.reserveBytes > 0 else { return }
-        let reserve = Reserve(
-            path: open.directory.reservePath,
-            bytes: shared.settings.reserveBytes
+    func sayReserveIsGone() {
+        shared.say(
+            "the disk of \(shared.settings.directory) is full: the reserve file was given up; make room on it",
+            .warning
         )
-        if reserve.make(in: open.directory) {
-            guard tight else { return }
-            tight = false
-            try? open.store.limitGrowth(to: nil)
-            shared.deliver(
-                .notice("there is room on the disk again: the reserve file was made anew")
+    }
+
+    /// Makes the reserve again, as large as it was, when there is room; while it is missing the file may not grow.
+    func tendReserve(_ open: OpenLog) {
+        guard open.reserve.wantedBytes > 0 else { return }
+        let size = max(reserveBytes, Reserve.leastBytes)
+        if !tight {
+            // One that had to be small grows with the room there is.
+            if size < open.reserve.wantedBytes,
+                open.reserve.make(open.reserve.wantedBytes, in: open.directory)
+            {
+                haveReserve(of: open.reserve.wantedBytes, open)
+            }
+            return
+        }
+        guard open.reserve.make(size, in: open.directory) else { return }
+        tight = false
+        try? open.store.limitGrowth(to: nil)
+        haveReserve(of: size, open)
+        shared.say("there is room on the disk again: the reserve file was made anew", .notice)
+    }
+
+    /// Checkpoints are as large as the reserve allows: log.sqlite may have to grow by as much on a disk that has nothing
+    /// left but that.
+    func haveReserve(of bytes: Int64, _ open: OpenLog) {
+        reserveBytes = bytes
+        let wanted = open.reserve.wantedBytes
+        if bytes < wanted, said(once: .smallReserve) {
+            shared.say(
+                "the disk of \(open.directory.path) is nearly full: "
+                    + (bytes > 0
+                        ? "the reserve has \(bytes >> 10) kB only, "
+                        : "there is no room for the reserve, so that old messages may not be trimmed for new ones, ")
+                    + "instead of \(wanted >> 10) kB (reserve_bytes in [bus]); make room on it",
+                .warning
             )
         }
+        pace = Self.pace(
+            reserveBytes: wanted > 0 ? max(bytes, Reserve.leastBytes) : 0,
+            shared.settings
+        )
+    }
+
+    static func pace(reserveBytes: Int64, _ settings: BusSettings) -> CheckpointPace {
+        let reserve = Int(reserveBytes / LogConnection.pageBytes)
+        return CheckpointPace(
+            passivePages: reserve > 0 ? min(1000, max(16, reserve * 3 / 4)) : 1000,
+            mostPages: Int(max(settings.maxBytes, 16 << 20) / LogConnection.pageBytes)
+        )
     }
 }

@@ -16,12 +16,10 @@ final class LogWriter {
     /// Messages of others that are read inside the gate, at the most.
     private static let farBehind: Int64 = 512
     private static let retryMilliseconds: Int64 = 1000
-    /// Pages of write-ahead log after which it is copied into the file; fewer where the reserve is small, for the file
-    /// may have to grow by as many on a disk that has nothing left but the reserve.
-    let passivePages: Int
-    /// Above it the next writer is to begin the write-ahead log anew: 4 MB, a little more than a passive checkpoint
-    /// needs to have had its chance.
-    var restartPages: Int { passivePages + 64 }
+    /// How long a group of messages waits for a stranger who holds SQLite's write lock.
+    private static let busyMilliseconds: Int64 = 2000
+    /// Twice as long as another process needs to notice that its files were removed.
+    private static let patienceMilliseconds: Int64 = 2000
 
     let shared: LogShared
     var open: OpenLog?
@@ -29,21 +27,31 @@ final class LogWriter {
     private var queueStart = 0
     private var stopping = false
     private var suspect = false
+    /// What this process had open last, and told of it.
+    private var known: Witness?
     private var said = ""
+    private var saidOnce: Set<Once> = []
     private var nextChores: Int64 = 0
     private var nextOpening: Int64 = 0
+    /// Until when others may bring home what a write-ahead log held that was removed.
+    private var patienceEnds: Int64?
     /// See `LogStore.chores`.
     private var walk: Int64? = 0
-    var nextCheckpointPages: Int
+    var pace: CheckpointPace
+    /// Who is said to keep the write-ahead log from being emptied; and who may, since when.
+    var namedReaders: Set<LockHolder> = []
+    var suspects: Set<LockHolder> = []
+    var suspectedSince: Int64 = 0
+    /// As large as the reserve is, or was before it was given up.
+    var reserveBytes: Int64 = 0
     /// While the disk is full the file may not grow, or checkpoints could not be completed.
     var tight = false
     var nextFullNotice: Int64 = 0
+    var nextRefusalNotice: Int64 = 0
 
     init(_ shared: LogShared) {
         self.shared = shared
-        let reserve = Int(shared.settings.reserveBytes / LogConnection.pageBytes)
-        passivePages = reserve > 0 ? min(1000, max(16, reserve * 3 / 4)) : 1000
-        nextCheckpointPages = passivePages
+        pace = Self.pace(reserveBytes: shared.settings.reserveBytes, shared.settings)
     }
 
     func run() {
@@ -110,6 +118,10 @@ final class LogWriter {
         case done(Int)
         case replaced
         case full(DatabaseError)
+        /// Somebody else holds SQLite's write lock.
+        case busy
+        /// The write-ahead log is as large as it may be.
+        case overgrown
         case failed
     }
 
@@ -118,6 +130,7 @@ final class LogWriter {
         var rest = group[...]
         var reopenings = 0
         var rounds = 0
+        let patience = monotonicMilliseconds() + Self.busyMilliseconds
         while !rest.isEmpty {
             switch attempt(Array(rest), chores: false) {
             case .done(let count):
@@ -131,23 +144,24 @@ final class LogWriter {
                 shared.count { $0.diskFull += 1 }
                 rounds += 1
                 let bytes = rest.reduce(0) { $0 + $1.drafts.reduce(0) { $0 + $1.body.count + 256 } }
-                if rounds <= 4, makeRoom(for: bytes, round: rounds, error) { continue }
+                if rounds <= 4, makeRoom(for: bytes, round: rounds) { continue }
                 if rest.count > 1 {
                     // A small message may fit where the whole group does not.
                     for append in rest { runGroup([append]) }
                 } else {
-                    for append in rest {
-                        shared.deliver(.appended(ticket: append.ticket, .full))
-                    }
+                    if open != nil { sayFull(error) }
+                    answer(rest, .full)
                 }
                 return
-            case .failed, .replaced:
-                for append in rest {
-                    shared.deliver(.appended(ticket: append.ticket, .unavailable))
-                }
-                return
+            case .busy where monotonicMilliseconds() < patience: continue
+            case .overgrown: return answer(rest, .logBusy)
+            case .failed, .replaced, .busy: return answer(rest, .unavailable)
             }
         }
+    }
+
+    private func answer(_ appends: ArraySlice<Append>, _ outcome: AppendOutcome) {
+        for append in appends { shared.deliver(.appended(ticket: append.ticket, outcome)) }
     }
 
     /// Messages too old, past their time to live, and what else the clock makes due; also the look at the paths.
@@ -156,11 +170,11 @@ final class LogWriter {
         switch attempt([], chores: true) {
         case .full(let error):
             shared.count { $0.diskFull += 1 }
-            _ = makeRoom(for: 0, round: 1, error)
+            if !makeRoom(for: 0, round: 1), open != nil { sayFull(error) }
         case .replaced:
             nextOpening = 0
             reopenIfDue()
-        case .done, .failed: break
+        case .done, .failed, .busy, .overgrown: break
         }
         if walk != nil { nextChores = min(nextChores, monotonicMilliseconds() + 20) }
     }
@@ -173,18 +187,26 @@ final class LogWriter {
             try enterGate(open)
             var inside = true
             defer { if inside { open.directory.leave() } }
-            guard open.isCurrent else {
-                close()
-                say("the log was removed or replaced under the running process; opening it anew")
-                return .replaced
-            }
+            guard open.isCurrent else { return try leaveBehind(open) }
             if chores { tendReserve(open) }
+            if isWriteAheadFull(open) {
+                if pace.isDue(pages: .max, now: monotonicMilliseconds()) { checkpoint(open) }
+                if isWriteAheadFull(open) {
+                    sayWriteAheadIsFull(open)
+                    return .overgrown
+                }
+                sayAgain(.writeAheadFull)
+            }
             shared.beginWriting()
             defer { shared.endWriting() }
             var turn = LogTurn(shared, open)
             try turn.run(appends, walk: &walk, chores: chores)
             turn.writeWitness(open.page)
-            let checkpoint = open.store.connection.walPages >= nextCheckpointPages
+            sayAgain(.busy)
+            let checkpoint = pace.isDue(
+                pages: open.store.connection.walPages,
+                now: monotonicMilliseconds()
+            )
             if !checkpoint {
                 open.directory.leave()
                 inside = false
@@ -196,6 +218,9 @@ final class LogWriter {
             return .done(turn.answered)
         } catch let error as DatabaseError where error.isFull {
             return .full(error)
+        } catch let error as DatabaseError where error.isBusy {
+            sayWhoWrites(open.files)
+            return .busy
         } catch {
             fail(error)
             return .failed
@@ -207,7 +232,30 @@ final class LogWriter {
         defer { shared.endWriting() }
         var turn = LogTurn(shared, open)
         try turn.catchUp()
-        turn.tell(shared, open)
+        // What was read from files that others have left may be torn.
+        if shared.position.isCurrent { turn.tell(shared, open) }
+    }
+
+    /// The paths no longer lead to what is open.
+    private func leaveBehind(_ open: OpenLog) throws -> Attempt {
+        guard try open.bringHome() else {
+            if said(once: .notHome) {
+                shared.say(
+                    "files of the log were removed under the running process, and other programs "
+                        + "(\(Self.list(LockHolders.readers(of: open.files)))) keep it from saving what they held; "
+                        + "nothing is published until these end",
+                    .error
+                )
+            }
+            return .failed
+        }
+        sayAgain(.notHome)
+        close()
+        shared.say(
+            "files of the log were removed or replaced under the running process; opening it anew",
+            .warning
+        )
+        return .replaced
     }
 
     func enterGate(_ open: OpenLog) throws {
@@ -226,25 +274,57 @@ final class LogWriter {
     private func reopenIfDue() {
         guard open == nil, monotonicMilliseconds() >= nextOpening else { return }
         nextOpening = monotonicMilliseconds() + Self.retryMilliseconds
+        guard shared.closeReader(patienceMilliseconds: 5000) else {
+            return fail(LogProblem("the log can't be opened anew while it is being read"))
+        }
         do {
-            open = try OpenLog.open(shared, suspect: suspect)
-            (suspect, walk, tight) = (false, 0, false)
-            nextCheckpointPages = passivePages
-            nextChores = 0
-            said = ""
-        } catch let error as DatabaseError where error.isFull && giveUpReserve() {
-            fail(error)
+            try reopen()
+        } catch let error as DatabaseError where error.isBusy && !shared.wasOpened {
+            // A stranger who writes is waited for, also at the start.
+            sayWhoWrites(LogFileSet(in: shared.settings.directory))
             nextOpening = monotonicMilliseconds()
+        } catch is WriteAheadLogMissing {
+            patienceEnds = patienceEnds ?? monotonicMilliseconds() + Self.patienceMilliseconds
+            nextOpening = monotonicMilliseconds() + 100
         } catch {
             fail(error)
         }
     }
 
-    private func giveUpReserve() -> Bool {
-        Reserve(path: shared.settings.directory + "/reserve", bytes: 0).giveUp()
+    private func reopen() throws {
+        while true {
+            do {
+                let opened = try OpenLog.open(
+                    shared,
+                    suspect: suspect,
+                    isPatient: patienceEnds.map { monotonicMilliseconds() < $0 } ?? true,
+                    known: known
+                )
+                (open, patienceEnds) = (opened, nil)
+                (suspect, walk, known, said, nextChores) = (false, 0, nil, "", 0)
+                let reserve = opened.reserve.make(in: opened.directory)
+                haveReserve(of: reserve, opened)
+                tight = opened.reserve.wantedBytes > 0 && reserve == 0
+                if tight { try? opened.store.limitGrowth(to: 0) }
+                return
+            } catch let error as DatabaseError where error.isFull {
+                let path = shared.settings.directory + "/reserve"
+                guard Reserve(path: path, wantedBytes: 0).giveUp() else { throw error }
+                sayReserveIsGone()
+            }
+        }
     }
 
     private func close() {
+        if let open, let opened = shared.position.opened {
+            known = Witness(
+                files: open.files,
+                head: shared.position.head,
+                boot: open.boot,
+                epoch: opened.epochs.current.name,
+                synced: open.page.isSynced
+            )
+        }
         open = nil
     }
 
@@ -267,22 +347,56 @@ final class LogWriter {
         if first || shared.position.opened != nil { shared.tell(unavailable: sentence) }
     }
 
-    private func say(_ sentence: String) { shared.deliver(.notice(sentence)) }
+    /// What lasts is said when it begins, and again only after it has ended.
+    enum Once { case busy, checkpoint, notHome, smallReserve, writeAheadFull }
 
-    /// Leaves an empty write-ahead log behind where no other process reads it, so that a copy of log.sqlite alone
-    /// is complete.
+    func said(once what: Once) -> Bool { saidOnce.insert(what).inserted }
+
+    func sayAgain(_ what: Once) { saidOnce.remove(what) }
+
+    /// Names who keeps this process from writing.
+    private func sayWhoWrites(_ files: LogFileSet) {
+        let writers = LockHolders.writers(of: files)
+        // Our own hold it inside the gate alone, where this process is now.
+        guard said(once: .busy) else { return }
+        shared.say(
+            "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which nobody but Holdfast "
+                + "may do; nothing can be published until it ends that",
+            .warning
+        )
+    }
+
+    /// Leaves an empty write-ahead log behind, so that a copy of log.sqlite alone is complete, or says why not.
     private func end() {
         guard let open else { return }
         do {
             try enterGate(open)
             defer { open.directory.leave() }
-            if open.isCurrent, try open.store.checkpoint(.truncate) {
-                // All of it is on the disk: an orderly reboot loses nothing.
-                open.page.isSynced = true
+            if open.isCurrent {
+                // A reader of our own kind is done by the second attempt.
+                let isEmpty = try (1...4).contains { _ in
+                    try open.store.checkpoint(.truncate).isDone
+                }
+                if isEmpty {
+                    // All of it is on the disk: an orderly reboot loses nothing.
+                    open.page.isSynced = true
+                } else {
+                    sayIncomplete("\(Self.list(LockHolders.readers(of: open.files))) reads it")
+                }
+            } else if try !open.bringHome() {
+                sayIncomplete("files of the log were removed")
             }
         } catch {
-            say("the last checkpoint failed, which loses nothing: \(error)")
+            sayIncomplete("\(error)")
         }
         close()
+    }
+
+    private func sayIncomplete(_ why: String) {
+        shared.say(
+            "log.sqlite alone is not complete, since log.sqlite-wal could not be copied into it (\(why)): "
+                + "keep both together, or use holdfast log backup",
+            .warning
+        )
     }
 }

@@ -8,35 +8,40 @@ import Glibc
 final class OpenLog {
     let directory: BusDirectory
     let page: WakePage
-    let identity: FileIdentity
+    let files: LogFileSet
     let store: LogStore
+    let reserve: Reserve
+    /// The name of the running boot.
+    let boot: String
 
     private init(
         directory: BusDirectory,
         page: WakePage,
-        identity: FileIdentity,
-        store: LogStore
+        files: LogFileSet,
+        store: LogStore,
+        reserve: Reserve,
+        boot: String
     ) {
         self.directory = directory
         self.page = page
-        self.identity = identity
+        self.files = files
         self.store = store
-    }
-
-    /// Whether the paths still lead to what is open here. Three looks at the directory, under the gate.
-    var isCurrent: Bool {
-        directory.isCurrent && FileIdentity(path: directory.logPath) == identity
-            && FileIdentity(path: directory.wakePath) == page.identity
+        self.reserve = reserve
+        self.boot = boot
     }
 
     /// Opens the log, made if need be; under the gate, which it takes and leaves itself.
     ///
     /// - Parameters:
     ///   - suspect: read all of the file first, since something in it looked damaged.
+    ///   - isPatient: rather fail than go on without what another process may still have open.
+    ///   - known: what this process itself had open and told, where the file `wake` says nothing any more.
     ///   - newEpochBecause: begin a new epoch although nothing asks for it.
     static func open(
         _ shared: LogShared,
         suspect: Bool,
+        isPatient: Bool = false,
+        known: Witness? = nil,
         newEpochBecause given: String? = nil
     ) throws -> OpenLog {
         let directory = try BusDirectory(settings: shared.settings)
@@ -45,21 +50,32 @@ final class OpenLog {
         guard directory.isCurrent else {
             throw LogProblem("\(directory.path) was moved while it was being opened")
         }
-        let page = try WakePage(directory)
-        let witness = page.witness
+        let page = try WakePage(directory, boot: shared.clocks.bootName)
+        let witness = page.witness ?? known
         do {
+            let hadWriteAhead = witness?.files.writeAhead == directory.files.writeAhead
             let store = try openStore(directory, witness, shared)
+            if isPatient, !hadWriteAhead, let witness, store.state.head < witness.head,
+                directory.files.log.map({ witness.names($0, boot: shared.clocks.bootName) })
+                    ?? false
+            {
+                throw WriteAheadLogMissing()
+            }
             if suspect, try !store.isSound() {
                 throw DatabaseError(SQLITE_CORRUPT)
             }
             return try begin(directory, page, witness, store, shared, given)
         } catch let error as DatabaseError where error.isDamage {
-            let name = try setAside(directory, shared)
-            shared.deliver(
-                .notice(
-                    "log.sqlite is damaged (\(error.message)): it was kept as \(name), "
-                        + "and a new log begins; subscribers are told of the gap"
-                )
+            let name = try SetAside.damaged.keep(
+                "log.sqlite",
+                with: "log.sqlite-wal",
+                in: directory
+            )
+            _ = unsafe unlink(directory.logPath + "-shm")
+            shared.say(
+                "log.sqlite is damaged (\(error.message)): it was kept as \(name), "
+                    + "and a new log begins; subscribers are told of the gap",
+                .error
             )
             let store = try openStore(directory, witness, shared)
             return try begin(directory, page, nil, store, shared)
@@ -72,16 +88,7 @@ final class OpenLog {
         _ shared: LogShared
     ) throws -> LogStore {
         let path = directory.logPath
-        let found = FileIdentity(path: path)
-        let foreign =
-            found.map { witness?.names($0, boot: shared.clocks.bootName) == false } ?? true
-        if foreign {
-            // What lies beside it belongs to another file: applying the write-ahead log of a file that is gone
-            // would ruin this one. A write-ahead log that came together with it is not the one in the witness.
-            _ = unsafe unlink(path + "-shm")
-            let wal = FileIdentity(path: path + "-wal")
-            if found == nil || wal?.inode == witness?.walInode { _ = unsafe unlink(path + "-wal") }
-        }
+        try partFromForeign(directory, witness, shared)
         try directory.makeFile(path)
         return try LogStore(
             path: path,
@@ -89,6 +96,38 @@ final class OpenLog {
             channelLimit: shared.channelLimit,
             retention: shared.retention
         )
+    }
+
+    /// What lies beside log.sqlite may belong to another one that is gone: applying its write-ahead log would ruin this
+    /// one. Only what the witness names is known to; what came together with a copy belongs to that.
+    private static func partFromForeign(
+        _ directory: BusDirectory,
+        _ witness: Witness?,
+        _ shared: LogShared
+    ) throws {
+        let found = directory.files
+        func isNamed(_ file: FileIdentity?, _ noted: FileIdentity?) -> Bool {
+            guard let file, let witness else { return false }
+            return file.isSame(as: noted, sameBoot: witness.boot == shared.clocks.bootName)
+        }
+        let hasLog = isNamed(found.log, witness?.files.log)
+        let hasWriteAhead = isNamed(found.writeAhead, witness?.files.writeAhead)
+        if found.log == nil || (hasWriteAhead && !hasLog) {
+            if directory.writeAheadBytes > 0 {
+                let name = try SetAside.orphaned.keep("log.sqlite-wal", in: directory)
+                shared.say(
+                    "log.sqlite-wal belongs to a log.sqlite that is gone, and may hold messages: it was kept as \(name)",
+                    .warning
+                )
+            } else {
+                _ = unsafe unlink(directory.logPath + "-wal")
+            }
+        }
+        // An index holds no messages. One that others still have open, for other files than are there now, would
+        // mislead; any other is made anew by SQLite itself.
+        if isNamed(found.index, witness?.files.index), !(hasLog && hasWriteAhead) {
+            _ = unsafe unlink(directory.logPath + "-shm")
+        }
     }
 
     /// Decides about the epoch, writes the witness, and tells the process.
@@ -114,13 +153,15 @@ final class OpenLog {
                     identity,
                     store.state,
                     epoch: try store.reading.epochs()?.current,
-                    boot: shared.clocks.bootName
+                    boot: shared.clocks.bootName,
+                    isCopied: page.isCopied
                 ) ?? given
             if reason != nil {
                 try store.beginEpoch(
                     told: witness?.position,
                     // What an administrator asks for is about what nobody else can know.
-                    isProved: given == nil
+                    // What this process alone was told is less than what others may have been.
+                    isProved: given == nil && page.witness != nil
                         && proves(witness, identity, boot: shared.clocks.bootName)
                 )
             }
@@ -139,29 +180,29 @@ final class OpenLog {
                 ), store.state.trimStamp, reason
             )
         }
+        let files = directory.files
+        guard files.log == identity else {
+            throw LogProblem("log.sqlite was replaced while it was being opened")
+        }
         page.write(
             Witness(
-                log: identity,
+                files: files,
                 head: state.head.value,
                 boot: shared.clocks.bootName,
                 epoch: state.epochs.current.name,
                 // One process that does not sync makes the log one that is not synced.
-                synced: synced && (reason != nil || witness?.synced ?? true),
-                walInode: FileIdentity(path: directory.logPath + "-wal")?.inode ?? 0
+                synced: synced && (reason != nil || witness?.synced ?? true)
             )
         )
         if synced { directory.sync() }
-        _ = Reserve(path: directory.reservePath, bytes: shared.settings.reserveBytes)
-            .make(in: directory)
         if let reason, state.epochs.stretches.count > 1 {
-            shared.deliver(.notice("new epoch \(state.epochs.current): \(reason)"))
+            shared.say("new epoch \(state.epochs.current): \(reason)", .warning)
         }
         if directory.isInMemory, shared.settings.durability != .memory {
-            shared.deliver(
-                .notice(
-                    "\(directory.path) is on tmpfs: nothing there survives a reboot, although [bus] durability = "
-                        + "\(shared.settings.durability.rawValue); say memory, or put it on a disk"
-                )
+            shared.say(
+                "\(directory.path) is on tmpfs: nothing there survives a reboot, although [bus] durability = "
+                    + "\(shared.settings.durability.rawValue); say memory, or put it on a disk",
+                .warning
             )
         }
         shared.count { $0.openings += 1 }
@@ -169,15 +210,25 @@ final class OpenLog {
             opened: state,
             stamp: stamp,
             as: LogShared.Opened(
-                path: directory.logPath,
-                identity: identity,
+                directory: directory,
+                files: files,
                 page: page,
                 epochs: state.epochs,
                 epochNumber: store.state.epoch
             )
         )
         page.ring()
-        return OpenLog(directory: directory, page: page, identity: identity, store: store)
+        return OpenLog(
+            directory: directory,
+            page: page,
+            files: files,
+            store: store,
+            reserve: Reserve(
+                path: directory.reservePath,
+                wantedBytes: shared.settings.reserveBytes
+            ),
+            boot: shared.clocks.bootName
+        )
     }
 
     /// Why the newest part of what subscribers were told may not be in this file; nil: it is.
@@ -186,11 +237,14 @@ final class OpenLog {
         _ identity: FileIdentity,
         _ state: StateRow,
         epoch: Epoch?,
-        boot: String
+        boot: String,
+        isCopied: Bool
     ) -> String? {
         if state.epoch == 0 { return "the log is new" }
         guard let witness else {
-            return "the file wake was missing, so that nothing proves the log complete"
+            return isCopied
+                ? "the directory or its file wake is a copy, so that nothing proves the log complete"
+                : "the file wake was missing or of another release, so that nothing proves the log complete"
         }
         // An inode may be given out again, but then a copy is behind, or of another log, whose epochs nobody here was
         // told.
@@ -217,27 +271,16 @@ final class OpenLog {
         guard let witness, witness.names(identity, boot: boot) else { return false }
         return witness.boot == boot || witness.synced
     }
-
-    /// Renames a damaged log. Nothing is ever deleted: what is readable in it is the administrator's to recover.
-    private static func setAside(_ directory: BusDirectory, _ shared: LogShared) throws -> String {
-        for number in 1...3 {
-            let name = "\(directory.logPath).damaged-\(number)"
-            if FileIdentity(path: name) != nil { continue }
-            guard unsafe rename(directory.logPath, name) == 0 else {
-                throw BusDirectory.problem("set aside", directory.logPath)
-            }
-            _ = unsafe rename(directory.logPath + "-wal", name + "-wal")
-            _ = unsafe unlink(directory.logPath + "-shm")
-            return "log.sqlite.damaged-\(number)"
-        }
-        throw LogProblem(
-            "log.sqlite is damaged, and three damaged logs are kept in \(directory.path) already; "
-                + "recover them with sqlite3's .recover or remove them"
-        )
-    }
 }
 
+/// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still brings it
+/// home within a second or so.
+struct WriteAheadLogMissing: Error {}
+
 extension DatabaseError {
+    /// Somebody else holds a lock that is needed.
+    var isBusy: Bool { code == SQLITE_BUSY }
+
     /// The file's content is wrong, as opposed to a disk that is full or does not answer.
     var isDamage: Bool {
         code == SQLITE_CORRUPT || code == SQLITE_NOTADB

@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 
 /// A prepared statement of the log's connection, for the thread that owns the connection only.
 ///
@@ -69,6 +70,7 @@ import CSQLite
 
     /// Goes to the next row; false at the end, after which the statement holds no lock any more.
     func step() throws(DatabaseError) -> Bool {
+        errno = 0
         let code = unsafe sqlite3_step(handle)
         switch code {
         case SQLITE_ROW: return true
@@ -76,8 +78,9 @@ import CSQLite
             unsafe sqlite3_reset(handle)
             return false
         default:
+            let error = database.failure(code)
             unsafe sqlite3_reset(handle)
-            throw database.failure(code)
+            throw error
         }
     }
 
@@ -112,3 +115,7 @@ import CSQLite
         return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count))
     }
 }
+
+/// Whether an offset, an amount or a time can have been written by Holdfast. All of them are far below, so that sums
+/// and products with them fit into 64 bits; what a stranger wrote may not be.
+func isPlausible(_ number: Int64) -> Bool { number >= 0 && number <= 1 << 50 }

@@ -3,28 +3,40 @@ import Glibc
 
 /// A file that only takes up room, so that some can be had when the disk is full: trimming, too, needs space first.
 struct Reserve {
-    let path: String
-    let bytes: Int64
+    static let leastBytes: Int64 = 65_536
 
-    /// Makes the file if it is missing and the disk has twice its size left over. Returns whether it is there.
-    func make(in directory: BusDirectory) -> Bool {
-        guard bytes > 0 else { return false }
-        var status = stat()
-        if unsafe stat(path, &status) == 0 {
-            if status.st_size >= bytes { return true }
-            // Left by a process that died while making it.
-            _ = unsafe unlink(path)
+    let path: String
+    /// What [bus] reserve_bytes says; 0: none is wanted.
+    let wantedBytes: Int64
+
+    var bytes: Int64 { lookAt(AT_FDCWD, path)?.bytes ?? 0 }
+
+    /// Makes it as large as is wanted, or as the disk allows, halving it until it does: a small one still keeps trimming
+    /// possible. Returns how large it is.
+    func make(in directory: BusDirectory) -> Int64 {
+        var size = wantedBytes
+        while size >= Self.leastBytes {
+            if make(size, in: directory) { return size }
+            size /= 2
         }
+        return bytes
+    }
+
+    /// Makes it, or what is missing of it, if the disk has twice its size left over. Returns whether it is there.
+    func make(_ size: Int64, in directory: BusDirectory) -> Bool {
+        let had = bytes
+        if had >= size { return true }
         var system = statvfs()
-        guard unsafe statvfs(directory.path, &system) == 0,
-            Int64(system.f_bavail) * Int64(system.f_frsize) > 3 * bytes
-        else { return false }
-        let file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o660)
+        guard size > 0, unsafe statvfs(directory.path, &system) == 0 else { return false }
+        let (available, _) = Int64(clamping: system.f_bavail)
+            .multipliedReportingOverflow(by: Int64(clamping: system.f_frsize))
+        guard available > 3 * size - had else { return false }
+        let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o660)
         guard file >= 0 else { return false }
         defer { close(file) }
         directory.adopt(file)
-        if posix_fallocate(file, 0, Int(bytes)) == 0 { return true }
-        _ = unsafe unlink(path)
+        if posix_fallocate(file, 0, Int(size)) == 0 { return true }
+        _ = ftruncate(file, Int(had))
         return false
     }
 

@@ -4,153 +4,221 @@ import Glibc
 
 /// What the witness remembers about the log: enough to tell a log that was rolled back from one that was restarted.
 struct Witness: Equatable, Sendable {
-    var log: FileIdentity
+    var files: LogFileSet
     var head: Int64
     /// Name of the boot during which it was written.
     var boot: String
     var epoch: String
     /// Whether every commit was synced to the disk before it was acknowledged.
     var synced: Bool
-    /// Of the write-ahead log that belongs to the log; 0: there was none.
-    var walInode: UInt64
 
     /// How far the log was told.
     var position: Channels.Cursor? {
         Epoch(epoch).map { Channels.Cursor(epoch: $0, offset: Offset(head)) }
     }
 
-    /// Whether the file is the one meant; its device may have another number after a reboot.
+    /// Whether the file is the one meant.
     func names(_ file: FileIdentity, boot: String) -> Bool {
-        log.inode == file.inode && (self.boot != boot || log.device == file.device)
+        file.isSame(as: files.log, sameBoot: self.boot == boot)
     }
 }
 
-/// The file `wake`: a page that all processes of the bus map. One word of it is the bell everybody waits on; the
-/// rest is the witness.
+/// The file `wake`: the bell that all processes of the bus wait on, and the witness.
 ///
 /// ```
-/// 0  magic and version, 8 bytes    8  bell (futex), u32     12  1: every commit synced, u32
-/// 16 newest committed offset, u64  24 device, u64           32  inode, u64
-/// 40 boot name, 40 bytes           80 epoch name, 16 bytes   96  inode of the
-/// write-ahead log, u64             4096 end
+/// 0   magic and version, 8 bytes      8  bell (futex), u32     12  1: every commit synced, u32
+/// 16  newest committed offset, u64
+/// 24  this file itself   48  log.sqlite   72  log.sqlite-wal   96  log.sqlite-shm: each device, inode, birth, u64
+/// 120 boot name, 40 bytes             160 epoch name, 16 bytes                            4096 end
 /// ```
-/// Numbers are in the machine's byte order; names end at the first zero. The witness is written under the gate;
-/// bell and offset are atomic and may be read by anyone.
+/// Numbers are in the machine's byte order; a file with inode 0 was not there; names end at the first zero. The witness
+/// is written under the gate, the bell and the offset by anyone at any time.
+///
+/// The file is mapped for the futex alone, which the kernel works on. Everything else is read and written by system
+/// calls: a file that is shortened under its processes, as by copying over it, is a short read then, and not a SIGBUS
+/// in each of them.
 @safe final class WakePage: @unchecked Sendable {
-    private static let magic: UInt64 = 0x0100_454b_4157_4648  // "HFWAKE", 0, 1
+    private static let magic: UInt64 = 0x0200_454b_4157_4648  // "HFWAKE", 0, 2
     private static let size = 4096
+    private static let bell = 8
+    private static let synced = 12
+    private static let head = 16
+    private static let epoch = 160
+    private static let end = 176
 
     let identity: FileIdentity
-    // Mapped until deinit; accessed by atomic operations or under the gate, as said above.
+    private let boot: String
+    // Both open until deinit.
+    private let file: Int32
     private let page: UnsafeMutableRawPointer
 
-    /// Maps the file, made if need be. Whether it holds a witness is `witness`'s answer.
-    init(_ directory: BusDirectory) throws(LogProblem) {
+    /// Opens the file, made if need be. Whether it holds a witness is for `witness` to say.
+    ///
+    /// - Parameter boot: the name of the running boot.
+    init(_ directory: BusDirectory, boot: String) throws(LogProblem) {
+        self.boot = boot
         let path = directory.wakePath
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o660)
         guard file >= 0 else { throw BusDirectory.problem("open", path) }
-        defer { close(file) }
-        guard let found = FileIdentity(descriptor: file) else {
-            throw BusDirectory.problem("look at", path)
+        do throws(LogProblem) {
+            guard let found = lookAt(file, "") else { throw BusDirectory.problem("look at", path) }
+            if found.bytes == 0 { directory.adopt(file) }
+            // So that the kernel never lacks the word to wait on, nor the disk the room for the witness.
+            let code = posix_fallocate(file, 0, Self.size)
+            guard code == 0 else {
+                errno = code
+                throw BusDirectory.problem("allocate", path)
+            }
+            let mapped = unsafe mmap(nil, Self.size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+            guard let mapped = unsafe mapped,
+                unsafe mapped != UnsafeMutableRawPointer(bitPattern: -1)
+            else { throw BusDirectory.problem("map", path) }
+            identity = found.identity
+            self.file = file
+            unsafe page = mapped
+        } catch {
+            close(file)
+            throw error
         }
-        identity = found
-        if lseek(file, 0, SEEK_END) == 0 { directory.adopt(file) }
-        // Without its blocks a write to the page on a full disk would be a SIGBUS.
-        let code = posix_fallocate(file, 0, Self.size)
-        guard code == 0 else {
-            errno = code
-            throw BusDirectory.problem("allocate", path)
-        }
-        let mapped = unsafe mmap(nil, Self.size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
-        guard let mapped = unsafe mapped, unsafe mapped != UnsafeMutableRawPointer(bitPattern: -1)
-        else {
-            throw BusDirectory.problem("map", path)
-        }
-        unsafe page = mapped
     }
 
-    deinit { _ = unsafe munmap(page, Self.size) }
-
-    private var bell: UnsafeMutablePointer<UInt32> {
-        unsafe (page + 8).assumingMemoryBound(to: UInt32.self)
-    }
-    private var headWord: UnsafeMutablePointer<UInt64> {
-        unsafe (page + 16).assumingMemoryBound(to: UInt64.self)
+    deinit {
+        _ = unsafe munmap(page, Self.size)
+        close(file)
     }
 
-    var bellValue: UInt32 { unsafe clinux_load32(bell) }
+    // MARK: The bell
+
+    private var word: UnsafeMutablePointer<UInt32> {
+        unsafe (page + Self.bell).assumingMemoryBound(to: UInt32.self)
+    }
+
+    var bellValue: UInt32 { read(UInt32.self, at: Self.bell) ?? 0 }
 
     /// Wakes the waiting thread of every process.
-    func ring() {
-        unsafe clinux_add32(bell, 1)
-        _ = unsafe clinux_futex_wake_all(bell)
-    }
+    func ring() { _ = unsafe clinux_futex_add_and_wake_all(word) }
 
     func wait(whileEqual seen: UInt32, milliseconds: Int64) {
         var time = timespec(milliseconds: milliseconds)
-        _ = unsafe clinux_futex_wait(bell, seen, &time)
+        if unsafe clinux_futex_wait(word, seen, &time) != 0, errno == EFAULT {
+            // Shortened: the writer finds that out within a second.
+            _ = poll(nil, 0, Int32(clamping: milliseconds))
+        }
     }
+
+    // MARK: The witness
 
     /// The newest committed offset that any process told.
     var head: Int64 {
-        get { unsafe Int64(bitPattern: clinux_load64(headWord)) }
-        set { unsafe clinux_store64(headWord, UInt64(bitPattern: newValue)) }
-    }
-
-    var epoch: String { text(at: 80, limit: 16) }
-
-    /// Whether every commit is on the disk. Set under the gate only; on the disk itself when it returns.
-    var isSynced: Bool {
-        get { unsafe page.load(fromByteOffset: 12, as: UInt32.self) == 1 }
-        set {
-            unsafe page.storeBytes(of: newValue ? 1 : 0, toByteOffset: 12, as: UInt32.self)
-            _ = unsafe msync(page, Self.size, MS_SYNC)
-        }
-    }
-
-    /// Under the gate only. Nil: the page is new, or was not written by us.
-    var witness: Witness? {
         get {
-            guard unsafe page.load(as: UInt64.self) == Self.magic else { return nil }
-            return unsafe Witness(
-                log: FileIdentity(
-                    device: page.load(fromByteOffset: 24, as: UInt64.self),
-                    inode: page.load(fromByteOffset: 32, as: UInt64.self)
-                ),
-                head: head,
-                boot: text(at: 40, limit: 40),
-                epoch: text(at: 80, limit: 16),
-                synced: isSynced,
-                walInode: page.load(fromByteOffset: 96, as: UInt64.self)
-            )
+            let found = read(Int64.self, at: Self.head) ?? 0
+            return isPlausible(found) ? found : 0
         }
+        set { write(newValue, at: Self.head) }
+    }
+
+    /// Whether the newest messages belong to another epoch; a file that has been shortened does not say so.
+    func isOfAnotherEpoch(than name: String) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        guard unsafe pread(file, &bytes, bytes.count, Self.epoch) == bytes.count else {
+            return false
+        }
+        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) != name
+    }
+
+    /// Whether every commit is on the disk; one process that does not sync makes it a log that is not. Set under the gate
+    /// only; on the disk itself when it returns.
+    var isSynced: Bool {
+        get { read(UInt32.self, at: Self.synced) == 1 }
+        set {
+            write(UInt32(newValue ? 1 : 0), at: Self.synced)
+            _ = fdatasync(file)
+        }
+    }
+
+    /// Under the gate only. Nil: the file is new, was not written by us, or is a copy.
+    var witness: Witness? {
+        if case .witness(let witness) = content { witness } else { nil }
+    }
+
+    /// The file was written under another name or in another directory, and proves nothing here. Under the gate only.
+    var isCopied: Bool { content == .copied }
+
+    private enum Content: Equatable {
+        case none, copied
+        case witness(Witness)
+    }
+
+    private var content: Content {
+        var bytes = [UInt8](repeating: 0, count: Self.end)
+        guard unsafe pread(file, &bytes, bytes.count, 0) == bytes.count else { return .none }
+        func number(_ at: Int) -> UInt64 {
+            unsafe bytes.withUnsafeBytes { unsafe $0.load(fromByteOffset: at, as: UInt64.self) }
+        }
+        func text(_ at: Int, _ limit: Int) -> String {
+            String(decoding: bytes[at..<at + limit].prefix { $0 != 0 }, as: UTF8.self)
+        }
+        func identity(_ at: Int) -> FileIdentity? {
+            let inode = number(at + 8)
+            guard inode != 0 else { return nil }
+            let birth = Int64(bitPattern: number(at + 16))
+            return FileIdentity(device: number(at), inode: inode, birth: birth)
+        }
+        let head = Int64(bitPattern: number(Self.head))
+        guard number(0) == Self.magic, isPlausible(head) else { return .none }
+        let witness = Witness(
+            files: LogFileSet(log: identity(48), writeAhead: identity(72), index: identity(96)),
+            head: head,
+            boot: text(120, 40),
+            epoch: text(Self.epoch, 16),
+            synced: isSynced
+        )
+        let isOwn = self.identity.isSame(as: identity(24), sameBoot: witness.boot == boot)
+        return isOwn ? .witness(witness) : .copied
     }
 
     /// Under the gate only. Killed half-way, it leaves no witness, which ends as a new epoch.
     func write(_ witness: Witness) {
-        unsafe page.storeBytes(of: 0, as: UInt64.self)
-        unsafe page.storeBytes(of: witness.synced ? 1 : 0, toByteOffset: 12, as: UInt32.self)
-        unsafe page.storeBytes(of: witness.log.device, toByteOffset: 24, as: UInt64.self)
-        unsafe page.storeBytes(of: witness.log.inode, toByteOffset: 32, as: UInt64.self)
-        unsafe page.storeBytes(of: witness.walInode, toByteOffset: 96, as: UInt64.self)
-        store(witness.boot, at: 40, limit: 40)
-        store(witness.epoch, at: 80, limit: 16)
-        head = witness.head
-        unsafe page.storeBytes(of: Self.magic, as: UInt64.self)
-        // That something is not synced is said before it is committed.
-        _ = unsafe msync(page, Self.size, MS_SYNC)
-    }
-
-    private func text(at start: Int, limit: Int) -> String {
-        let bytes = unsafe UnsafeRawBufferPointer(start: page + start, count: limit)
-        return unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-    }
-
-    private func store(_ text: String, at start: Int, limit: Int) {
-        let bytes = Array(text.utf8.prefix(limit))
-        for index in 0..<limit {
-            let byte = index < bytes.count ? bytes[index] : 0
-            unsafe page.storeBytes(of: byte, toByteOffset: start + index, as: UInt8.self)
+        var bytes = [UInt8](repeating: 0, count: Self.end)
+        func put(_ number: UInt64, _ at: Int) {
+            unsafe bytes.withUnsafeMutableBytes {
+                unsafe $0.storeBytes(of: number, toByteOffset: at, as: UInt64.self)
+            }
         }
+        func put(_ text: String, _ at: Int, _ limit: Int) {
+            for (index, byte) in text.utf8.prefix(limit).enumerated() { bytes[at + index] = byte }
+        }
+        func put(_ file: FileIdentity?, _ at: Int) {
+            guard let file else { return }
+            put(file.device, at)
+            put(file.inode, at + 8)
+            put(UInt64(bitPattern: file.birth), at + 16)
+        }
+        put(UInt64(bitPattern: witness.head), Self.head)
+        put(identity, 24)
+        put(witness.files.log, 48)
+        put(witness.files.writeAhead, 72)
+        put(witness.files.index, 96)
+        put(witness.boot, 120, 40)
+        put(witness.epoch, Self.epoch, 16)
+        write(UInt64(0), at: 0)
+        write(UInt32(witness.synced ? 1 : 0), at: Self.synced)
+        _ = unsafe bytes.withUnsafeBytes {
+            unsafe pwrite(file, $0.baseAddress! + Self.head, Self.end - Self.head, Self.head)
+        }
+        write(Self.magic, at: 0)
+        // That something is not synced is said before it is committed.
+        _ = fdatasync(file)
+    }
+
+    private func read<Number: FixedWidthInteger>(_: Number.Type, at offset: Int) -> Number? {
+        var number: Number = 0
+        let size = MemoryLayout<Number>.size
+        return unsafe pread(file, &number, size, offset) == size ? number : nil
+    }
+
+    private func write(_ number: some FixedWidthInteger, at offset: Int) {
+        var number = number
+        _ = unsafe pwrite(file, &number, MemoryLayout.size(ofValue: number), offset)
     }
 }

@@ -31,8 +31,10 @@ package struct BusAnswer {
     /// Whether the same command may be taken later, and was perhaps taken already.
     package var isPassing: Bool {
         guard kind == "error", let code = self["code"]?.string else { return false }
-        return ["outcome_unknown", "log_unavailable", "busy", "log_full", "too_many_clients"]
-            .contains(code)
+        return [
+            "outcome_unknown", "log_unavailable", "log_busy", "busy", "log_full",
+            "too_many_clients",
+        ].contains(code)
     }
 
     /// After how long this publisher's quota allows what it has refused; nil where it has not, or never will.

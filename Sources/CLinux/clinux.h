@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/futex.h>
+#include <linux/stat.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -113,10 +115,39 @@ static inline int clinux_futex_wake_all(uint32_t *word) {
     return (int)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/// Atomic operations on a word that several processes map; Swift's Synchronization works on its own storage only.
+/// Adds 1 to a word of a mapped file and wakes its waiters, all of it in the kernel: where the file has been shortened
+/// meanwhile that is EFAULT, where an access of our own would be a SIGBUS. 0 or more, or -1 with errno.
+static inline int clinux_futex_add_and_wake_all(uint32_t *word) {
+    return (int)syscall(
+        SYS_futex, word, FUTEX_WAKE_OP, INT_MAX, 0, word, FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0));
+}
+
+/// What tells a file from every other, and its size.
+typedef struct {
+    uint64_t device;
+    uint64_t inode;
+    /// When it was made, in nanoseconds since 1970; 0 where the file system does not say.
+    int64_t birth;
+    int64_t size;
+} clinux_file;
+
+extern int statx(int directory, const char *path, int flags, unsigned int mask, struct statx *status);
+
+/// Of the path in the directory, or of the descriptor itself if the path is empty. 0, or -1 with errno.
+static inline int clinux_look_at(int directory, const char *path, clinux_file *file) {
+    struct statx status;
+    unsigned int mask = STATX_INO | STATX_SIZE | STATX_BTIME;
+    if (statx(directory, path, *path ? 0 : 0x1000 /* AT_EMPTY_PATH */, mask, &status) != 0) return -1;
+    file->device = makedev(status.stx_dev_major, status.stx_dev_minor);
+    file->inode = status.stx_ino;
+    file->size = (int64_t)status.stx_size;
+    file->birth = status.stx_mask & STATX_BTIME
+        ? status.stx_btime.tv_sec * 1000000000LL + status.stx_btime.tv_nsec : 0;
+    return 0;
+}
+
+/// Atomic operations on a word that the kernel looks at as well; Swift's Synchronization works on its own storage only.
 static inline uint32_t clinux_load32(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 static inline void clinux_add32(uint32_t *word, uint32_t by) { __atomic_fetch_add(word, by, __ATOMIC_RELEASE); }
-static inline uint64_t clinux_load64(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
-static inline void clinux_store64(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
 
 #endif

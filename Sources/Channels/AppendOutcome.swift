@@ -11,6 +11,8 @@ package enum AppendOutcome: Equatable, Sendable {
     case noMoreChannels
     /// There is no room, also after trimming.
     case full
+    /// Not written: another program reads the log, and what would be written has to wait for it.
+    case logBusy
     /// Not written, or not known to be written.
     case unavailable
 }

@@ -217,6 +217,15 @@ extension Problem {
         retryAfterSeconds: 2
     )
 
+    /// Another program reads the log for so long that its write-ahead log is as large as it may be.
+    static let logBusy = Problem(
+        .unavailable,
+        "log_busy",
+        "Another program has been reading the message log for too long; nothing can be kept until it ends, "
+            + "and Holdfast's own log names it.",
+        retryAfterSeconds: 5
+    )
+
     static let logFull = Problem(
         .insufficientStorage,
         "log_full",

@@ -73,8 +73,15 @@ extension Responder {
             logTrouble = sentence
             // Who starts with a log that can't be opened has been set up wrongly, and should hear of it at once.
             if tail == nil { failure = LogUnavailable() }
-        case .notice(let sentence):
-            logger.notice("\(sentence)")
+        case .notice(let sentence, let level): note(sentence, level)
+        }
+    }
+
+    func note(_ sentence: String, _ level: NoticeLevel) {
+        switch level {
+        case .notice: logger.notice("\(sentence)")
+        case .warning: logger.warning("\(sentence)")
+        case .error: logger.error("\(sentence)")
         }
     }
 

@@ -260,7 +260,7 @@ extension Responder {
             refuse(Problem.noMoreChannels.detail, beginning, reader)
             reader.pipe.take(byteCount)
             reader.singleLines = max(0, reader.singleLines - 1)
-        case .full, .unavailable, .overQuota:
+        case .full, .logBusy, .unavailable, .overQuota:
             if !reader.saidWaiting {
                 reader.saidWaiting = true
                 logger.warning(

@@ -297,7 +297,14 @@ package import Reactor
         stopServing()
         // Nothing is queued any more, unless somebody else is stuck inside the gate.
         let left = (stopDeadline ?? now) - MonotonicClock.milliseconds()
-        log.stop(patienceMilliseconds: max(500, left))
+        if !log.stop(patienceMilliseconds: max(500, left)) {
+            logger.warning(
+                "the log could not be closed in time: log.sqlite alone is not complete without log.sqlite-wal"
+            )
+        }
+        for case .log(.notice(let sentence, let level), _) in mailbox.takeAll() {
+            note(sentence, level)
+        }
     }
 
     private func dispatch(_ readiness: Readiness) {

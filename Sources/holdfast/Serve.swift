@@ -33,6 +33,8 @@ struct Serve: ParsableCommand {
         // Before any other thread: they inherit the mask.
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
+        // A write beyond the largest file size fails then, as one on a full disk does.
+        signal(SIGXFSZ, SIG_IGN)
         let descriptors = raiseDescriptorLimit()
 
         let settings = withListen(try IniFileReader.read(config, orExit: EX_CONFIG))

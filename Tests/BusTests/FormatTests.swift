@@ -83,14 +83,13 @@ import Testing
             PRAGMA wal_checkpoint(TRUNCATE);
             """
         )
-        try WakePage(directory).write(
+        try WakePage(directory, boot: "boot-1").write(
             Witness(
-                log: #require(FileIdentity(path: directory.logPath)),
+                files: directory.files,
                 head: 3,
                 boot: "boot-1",
                 epoch: "bbbb2222",
-                synced: false,
-                walInode: FileIdentity(path: directory.logPath + "-wal")?.inode ?? 0
+                synced: false
             )
         )
     }

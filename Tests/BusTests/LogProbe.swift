@@ -151,7 +151,7 @@ final class LogProbe: Sendable {
             case .message(let ticket, let result): told.messages[ticket] = result
             case .channels(let ticket, let result): told.channels[ticket] = result
             case .unavailable(let sentence): told.unavailable.append(sentence)
-            case .notice(let sentence): told.notices.append(sentence)
+            case .notice(let sentence, _): told.notices.append(sentence)
             }
         }
     }
@@ -320,7 +320,7 @@ extension AppendOutcome {
     var id: Cursor? {
         switch self {
         case .committed(let ids), .repeated(let ids): ids.first
-        case .conflict, .overQuota, .noMoreChannels, .full, .unavailable: nil
+        case .conflict, .overQuota, .noMoreChannels, .full, .logBusy, .unavailable: nil
         }
     }
 }

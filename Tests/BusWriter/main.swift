@@ -71,7 +71,7 @@ for await event in events.stream {
         say("failed \(outcome)")
         exit(1)
     case .unavailable(let sentence): say("unavailable \(sentence)")
-    case .notice(let sentence): say("notice \(sentence)")
+    case .notice(let sentence, _): say("notice \(sentence)")
     case .resumed, .committed, .history, .message, .channels: break
     }
 }

@@ -351,6 +351,7 @@ import Testing
         for (answer, status, code, comesBack) in [
             (publishing.answer(.conflict), 422, "idempotency_conflict", false),
             (publishing.answer(.full), 507, "log_full", true),
+            (publishing.answer(.logBusy), 503, "log_busy", true),
             (publishing.answer(.unavailable), 503, "log_unavailable", true),
             (publishing.outcomeUnknown(), 503, "outcome_unknown", true),
             (publishing.busy(), 503, "busy", true),

@@ -2,7 +2,8 @@ internal import Foundation
 
 /// The programs that tests run besides Holdfast, and where things are.
 package enum Tool: String, CaseIterable {
-    case nginx, lighttpd, haproxy, caddy, curl, chromium, socat, php, busybox, node, gzip, prlimit
+    case nginx, lighttpd, haproxy, caddy, curl, chromium, socat, php, busybox, node, gzip, prlimit,
+        cc
     case apache = "apache2"
     case cgiFCGI = "cgi-fcgi"
     case spawnFCGI = "spawn-fcgi"

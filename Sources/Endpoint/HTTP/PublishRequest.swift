@@ -17,6 +17,7 @@ package struct PublishRequest: Sendable {
         case .overQuota(let seconds): shape.answer(.overQuota(retrySeconds: seconds))
         case .noMoreChannels: shape.answer(.noMoreChannels)
         case .full: shape.answer(.logFull)
+        case .logBusy: shape.answer(.logBusy)
         case .unavailable: shape.answer(.unavailable)
         }
     }

@@ -95,6 +95,7 @@ package struct BusPublish: Sendable {
         case .overQuota(let seconds): command.error(.overQuota(retrySeconds: seconds))
         case .noMoreChannels: command.error(.noMoreChannels)
         case .full: command.error(.logFull)
+        case .logBusy: command.error(.logBusy)
         case .unavailable: command.error(.unavailable)
         }
     }

@@ -1,0 +1,58 @@
+import CLinux
+import Glibc
+
+/// Tells a file from every other that has or had its name: device and inode, and when it was made, since inodes are
+/// given out again.
+struct FileIdentity: Equatable, Sendable {
+    var device: UInt64
+    var inode: UInt64
+    /// Nanoseconds since 1970; 0 where the file system does not say.
+    var birth: Int64
+
+    init(device: UInt64, inode: UInt64, birth: Int64) {
+        self.device = device
+        self.inode = inode
+        self.birth = birth
+    }
+
+    /// Of what the path leads to now; nil if there is nothing or it can't be reached.
+    init?(path: String) { self.init(in: AT_FDCWD, path) }
+
+    init?(descriptor: Int32) { self.init(in: descriptor, "") }
+
+    private init?(in directory: Int32, _ path: String) {
+        guard let file = lookAt(directory, path) else { return nil }
+        self = file.identity
+    }
+
+    /// Whether it is the same file as was noted earlier; its device may have another number after a reboot.
+    func isSame(as noted: FileIdentity?, sameBoot: Bool) -> Bool {
+        guard let noted else { return false }
+        return inode == noted.inode && birth == noted.birth && (!sameBoot || device == noted.device)
+    }
+}
+
+/// What is at a path in an open directory, or the descriptor's own file for an empty one; nil: nothing.
+func lookAt(_ directory: Int32, _ path: String) -> (identity: FileIdentity, bytes: Int64)? {
+    var file = clinux_file()
+    guard unsafe clinux_look_at(directory, path, &file) == 0 else { return nil }
+    let identity = FileIdentity(device: file.device, inode: file.inode, birth: file.birth)
+    return (identity, file.size)
+}
+
+/// The three files that hold the log together. Any two of them alone may be less than what was acknowledged: SQLite
+/// itself does not notice when one is taken away or replaced under it.
+struct LogFileSet: Equatable, Sendable {
+    var log: FileIdentity?
+    var writeAhead: FileIdentity?
+    /// The index of the write-ahead log, which holds no messages but the locks.
+    var index: FileIdentity?
+}
+
+extension LogFileSet {
+    init(in directory: String) {
+        log = FileIdentity(path: directory + "/log.sqlite")
+        writeAhead = FileIdentity(path: directory + "/log.sqlite-wal")
+        index = FileIdentity(path: directory + "/log.sqlite-shm")
+    }
+}

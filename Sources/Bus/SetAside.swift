@@ -1,0 +1,35 @@
+import Glibc
+
+/// Files of a log that can't be used are kept under names that say why, at most three of a kind: nothing that may hold
+/// messages is ever deleted, and what is readable in it is the administrator's to recover.
+enum SetAside: String {
+    /// log.sqlite and its write-ahead log, which don't make sense to SQLite.
+    case damaged
+    /// A write-ahead log whose log.sqlite is gone; beside another one it would ruin that.
+    case orphaned
+
+    /// Renames the first file, and the second one if it is there; returns the first one's new name.
+    func keep(_ name: String, with second: String? = nil, in directory: BusDirectory)
+        throws(LogProblem)
+        -> String
+    {
+        for number in 1...3 {
+            let suffix = ".\(rawValue)-\(number)"
+            let kept = name + suffix
+            if FileIdentity(path: directory.path + "/" + kept) != nil { continue }
+            let path = directory.path + "/" + name
+            guard unsafe rename(path, directory.path + "/" + kept) == 0 else {
+                throw BusDirectory.problem("set aside", path)
+            }
+            if let second {
+                let target = name + suffix + second.dropFirst(name.count)
+                _ = unsafe rename(directory.path + "/" + second, directory.path + "/" + target)
+            }
+            return kept
+        }
+        throw LogProblem(
+            "\(name) is \(rawValue), and three such files are kept in \(directory.path) already; "
+                + "recover what they hold, or remove them"
+        )
+    }
+}

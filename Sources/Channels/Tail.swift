@@ -19,9 +19,25 @@ package struct Tail {
     /// What is known of one channel above the floor.
     private struct ChannelTail {
         /// Ascending; a subsequence of `recent` without what was trimmed or replaced.
-        var messages: [Message] = []
+        private(set) var messages: [Message] = []
+        /// Where each topic has its message among these, so that nobody searches for it.
+        private var topics: [String: Offset] = [:]
         var trimmedThrough = Offset.start
         var trimReason = GapReason.trimmed
+
+        mutating func append(_ message: Message) {
+            if let topic = message.topic,
+                let replaced = topics.updateValue(message.offset, forKey: topic)
+            {
+                messages.remove(at: messages.firstIndex(after: replaced.previous))
+            }
+            messages.append(message)
+        }
+
+        mutating func removeFirst(_ count: Int) {
+            for case let topic? in messages.prefix(count).lazy.map(\.topic) { topics[topic] = nil }
+            messages.removeFirst(count)
+        }
     }
 
     /// A tail that begins as the log stands: `messages` are the log's in (floor, head].
@@ -128,17 +144,14 @@ package struct Tail {
     private mutating func append(_ message: Message) {
         recent.append(message)
         bodyBytes += message.body.count
-        if let topic = message.topic {
-            channels[message.channel]?.messages.removeAll { $0.topic == topic }
-        }
-        channels[message.channel, default: ChannelTail()].messages.append(message)
+        channels[message.channel, default: ChannelTail()].append(message)
     }
 
     private mutating func apply(_ trim: TrimMark) {
         channels[trim.channel, default: ChannelTail()].trimmedThrough = trim.through
         channels[trim.channel]?.trimReason = trim.reason
         let kept = channels[trim.channel]?.messages.firstIndex(after: trim.through) ?? 0
-        channels[trim.channel]?.messages.removeFirst(kept)
+        channels[trim.channel]?.removeFirst(kept)
     }
 
     /// What lies at or below it is for the log to say from now on.
@@ -162,7 +175,7 @@ package struct Tail {
             floor = oldest.offset
             let name = oldest.channel
             if let first = channels[name]?.messages.first, first.offset <= floor {
-                channels[name]?.messages.removeFirst()
+                channels[name]?.removeFirst(1)
             }
             if let channel = channels[name], channel.messages.isEmpty,
                 channel.trimmedThrough <= floor

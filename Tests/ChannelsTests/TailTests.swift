@@ -141,6 +141,42 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
         #expect(reading.gap == nil)
     }
 
+    @Test func `a topic's earlier message is found wherever it is, and where it is gone none is`() {
+        var tail = tail(messageLimit: 40)
+        var published: [Message] = []
+        var trimmedThrough: Int64 = 0
+        var number: UInt64 = 1
+        func random(_ limit: Int64) -> Int64 {
+            number = number &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int64(number >> 33) % limit
+        }
+        for offset in Int64(1)...2000 {
+            let topic = random(3) == 0 ? nil : "topic \(random(random(2) == 0 ? 4 : 60))"
+            let new = message(offset, random(4) == 0 ? "b" : "a", topic: topic)
+            published.append(new)
+            if random(9) == 0 { trimmedThrough = max(trimmedThrough, offset - random(30)) }
+            tail.receive(
+                CommittedBatch(
+                    previous: Offset(offset - 1),
+                    head: Offset(offset),
+                    messages: [new],
+                    trims: trimmedThrough > 0 ? [mark("a", trimmedThrough)] : []
+                )
+            )
+            var topics: Set<String> = []
+            let expected = published.suffix(80).reversed().filter { message in
+                message.channel.text == "a" && message.offset > tail.floor
+                    && message.offset.value > trimmedThrough
+                    && message.topic.map { topics.insert($0).inserted } ?? true
+            }.reversed().map(\.offset)
+            let reading = read(tail, ["a"], after: tail.floor.value)
+            guard reading?.messages.map(\.offset) == expected else {
+                Issue.record("at \(offset): \(expected)")
+                return
+            }
+        }
+    }
+
     @Test func `what lies below the floor is for the log to say`() {
         var tail = tail(messageLimit: 2)
         tail.receive(

@@ -9,6 +9,9 @@ struct KeyTable {
     /// How long a key is remembered (HTTP interface, Idempotency-Key).
     static let milliseconds: Int64 = 300_000
 
+    /// More than any one request brings.
+    private static let mostMessages: Int64 = 1 << 20
+
     /// What an earlier request with the key became.
     struct Use {
         var digest: [UInt8]
@@ -64,7 +67,10 @@ struct KeyTable {
         guard try find.step() else { return nil }
         defer { find.finish() }
         guard find.integer(3) + Self.milliseconds > now else { return nil }
-        return Use(digest: find.blob(0), first: find.integer(1), count: find.integer(2))
+        let (first, count) = (find.integer(1), find.integer(2))
+        // What no request can have become is a stranger's.
+        guard isPlausible(first), (0...Self.mostMessages).contains(count) else { return nil }
+        return Use(digest: find.blob(0), first: first, count: count)
     }
 
     /// Remembers what the key of this request was used for, in a table that has `count` rows. Returns how many it has

@@ -1,3 +1,4 @@
+import CSQLite
 import Channels
 import Configuration
 
@@ -69,6 +70,11 @@ struct LogReading {
         try stateQuery.bind()
         guard try stateQuery.step() else { throw LogProblem("log.sqlite has lost its state row") }
         defer { stateQuery.finish() }
+        // All else is counted on from these; the clocks are times that may be anybody's.
+        guard (0..<4).allSatisfy({ isPlausible(stateQuery.integer($0)) }) else {
+            throw DatabaseError(SQLITE_CORRUPT, message: "its state holds a number that can't be")
+        }
+        func time(_ column: Int32) -> Int64 { min(max(stateQuery.integer(column), 0), 1 << 50) }
         return StateRow(
             head: stateQuery.integer(0),
             trimStamp: stateQuery.integer(1),
@@ -77,9 +83,9 @@ struct LogReading {
             channels: stateQuery.integer(4),
             messages: stateQuery.integer(5),
             keys: stateQuery.integer(6),
-            clock: stateQuery.integer(7),
-            clockBoot: stateQuery.integer(8),
-            clockWall: stateQuery.integer(9),
+            clock: time(7),
+            clockBoot: time(8),
+            clockWall: time(9),
             boot: stateQuery.text(10)
         )
     }

@@ -92,7 +92,11 @@ import Glibc
     /// Ends a reading before its last row.
     func finish() { unsafe sqlite3_reset(handle) }
 
-    func integer(_ column: Int32) -> Int64 { unsafe sqlite3_column_int64(handle, column) }
+    /// So that sums with a few of them fit into 64 bits, whoever wrote them, no number is larger than 2⁶⁰.
+    func integer(_ column: Int32) -> Int64 {
+        let limit: Int64 = 1 << 60
+        return unsafe min(max(sqlite3_column_int64(handle, column), -limit), limit)
+    }
 
     func optionalInteger(_ column: Int32) -> Int64? {
         unsafe sqlite3_column_type(handle, column) == SQLITE_NULL ? nil : integer(column)

@@ -38,26 +38,24 @@ extension LogStore {
         case .never: return .overQuota(retrySeconds: nil)
         }
         guard try loadChannels(of: append) else { return .noMoreChannels }
-        let first = state.head + 1
         for name in append.dropping { try drop(name, time) }
-        let firstMessage = state.head + 1
+        let first = state.head + 1
         for draft in append.drafts {
             messages.append(try store(draft, time, epoch))
         }
-        // Who drops what is not there has changed nothing, and nothing is written for that.
-        guard state.head >= first else { return .committed(first: firstMessage, count: 0) }
+        // Also of who has dropped what was not there: his repeat is not to drop what comes later.
         try write(quota, of: append)
         let count = Int64(append.drafts.count)
         if let (key, digest) = keyed {
             state.keys = try keys.keep(
-                KeyTable.Use(digest: digest, first: firstMessage, count: count),
+                KeyTable.Use(digest: digest, first: first, count: count),
                 of: key,
                 append,
                 now: time.retention,
                 count: state.keys
             )
         }
-        return .committed(first: firstMessage, count: count)
+        return .committed(first: first, count: count)
     }
 
     /// Loads the channels of the drafts and makes those that are missing. False, with nothing changed, where the log
@@ -100,7 +98,7 @@ extension LogStore {
         }
         writing.findQuota.finish()
         return used.take(
-            max(1, append.drafts.count),
+            max(1, append.drafts.count + append.dropping.count),
             bytes: append.drafts.reduce(0) { $0 + $1.body.count },
             of: quota.limits,
             now: time.retention * 1000

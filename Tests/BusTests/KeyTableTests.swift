@@ -99,33 +99,65 @@ import Testing
         )
     }
 
-    @Test func `deleting what is not there wrote a key for each`() throws {
+    @Test func `the repeat of a DELETE that found nothing deleted what came later`() throws {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
-        let id = probe.append(draft("a", "x")).id!
-        let before = probe.log.statistics.walBytes
-        for number in 1...50 {
-            let outcome = probe.outcome(
+        let delete = { probe.outcome(of: probe.send([], dropping: ["a", "b"], key: self.key(1))) }
+        #expect(delete() == .committed(ids: []))
+        _ = probe.append(draft("a", "x"))
+        #expect(delete() == .repeated(ids: []))
+        #expect(probe.read(["a"], .first).messages.map(\.text) == ["x"])
+        // Without a key it is another request each time.
+        #expect(probe.outcome(of: probe.send([], dropping: ["a"])) == .committed(ids: []))
+        #expect(probe.read(["a"], .first).messages.isEmpty)
+        #expect(delete() == .repeated(ids: []))
+        probe.stop()
+        #expect(try rowCount("keys", directory.path + "/bus") == 1)
+        #expect(try countsAgree(directory.path + "/bus"))
+    }
+
+    @Test func `deleting 64 channels that are not there cost as much as one message`() throws {
+        let directory = TemporaryDirectory()
+        let clock = GivenClock()
+        let probe = LogProbe(settings(directory), clocks: clock.clocks())
+        func delete(_ number: Int, of publisher: String = "p") -> AppendOutcome {
+            probe.outcome(
                 of: probe.send(
                     [],
                     dropping: (1...64).map { "missing/\(number)/\($0)" },
                     key: key(number),
-                    quota: PublisherQuota(publisher: "p", limits: .of(messages: 100))
+                    quota: PublisherQuota(publisher: publisher, limits: .of(messages: 128))
                 )
             )
-            #expect(outcome == .committed(ids: []))
         }
-        #expect(probe.log.statistics.walBytes == before)
-        // One that drops something is remembered.
-        let first = probe.outcome(of: probe.send([], dropping: ["a"], key: key(0)))
-        #expect(first == .committed(ids: []))
-        _ = probe.append(draft("a", "y"))
-        #expect(
-            probe.outcome(of: probe.send([], dropping: ["a"], key: key(0))) == .repeated(ids: [])
-        )
-        #expect(probe.read(["a"], .after(id.offset)).messages.map(\.text) == ["y"])
+        #expect(delete(1) == .committed(ids: []))
+        #expect(delete(2) == .committed(ids: []))
+        #expect(delete(3) == .overQuota(retrySeconds: 31))
+        // Its repeats cost nothing, and of a refused one nothing is known.
+        #expect(delete(2) == .repeated(ids: []))
+        clock.advance(seconds: 31)
+        #expect(delete(3) == .committed(ids: []))
         probe.stop()
-        #expect(try rowCount("keys", directory.path + "/bus") == 1)
-        #expect(try rowCount("quotas", directory.path + "/bus") == 0)
+        #expect(try rowCount("keys", directory.path + "/bus") == 3)
+        #expect(try rowCount("channels", directory.path + "/bus") == 0)
+    }
+
+    @Test func `a key of each DELETE that finds nothing took no more than its publisher's room`()
+        throws
+    {
+        let directory = TemporaryDirectory()
+        var small = settings(directory)
+        small.maxBytes = 1 << 20
+        let probe = LogProbe(small)
+        for number in 1...200 { probe.send([draft("quiet", "\(number)")]) }
+        for number in 1...1000 { probe.send([], dropping: ["missing"], key: key(number)) }
+        #expect(
+            probe.outcome(of: probe.send([], dropping: ["missing"], key: key(1000)))
+                == .repeated(ids: [])
+        )
+        #expect(probe.read(["quiet"], .first).messages.count == 200)
+        #expect(probe.log.statistics.messagesTrimmed == 0)
+        probe.stop()
+        #expect(try rowCount("keys", directory.path + "/bus") == 128)
     }
 }

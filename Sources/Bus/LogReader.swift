@@ -115,11 +115,7 @@ final class LogReader {
             if !position.isCurrent { askWriter(generation) }
             return
         }
-        shared.noteMarks(
-            stamp: state.trimStamp,
-            forgotten: state.forgottenThrough,
-            generation: generation
-        )
+        shared.noteMarks(stamp: state.trimStamp, generation: generation)
         answer(history, state, opened, position)
     }
 

@@ -127,13 +127,13 @@ struct LogReading {
     }
 
     /// Whether what was committed since that position can be told in batches: it is about as much as memory keeps, and
-    /// no channel was forgotten whose mark lies in it, for nobody could say any more who has missed something.
+    /// no channel was forgotten whose mark may lie in it, for nobody could say any more who has missed something.
     func canFollow(
         _ position: LogShared.Position,
         upTo state: StateRow,
         _ settings: BusSettings
     ) throws -> Bool {
-        if state.forgottenThrough > max(position.forgotten, position.head) { return false }
+        if min(state.forgottenThrough, state.head) > position.head { return false }
         let count = state.head - position.head
         guard count > 8 else { return true }
         guard count <= max(1024, settings.memoryMessages) else { return false }
@@ -145,7 +145,9 @@ struct LogReading {
 
     /// What was committed since that position up to `state`, in contiguous batches of bounded size.
     ///
-    /// A mark goes into the batch whose stretch holds it: messages it took from that stretch were never seen here.
+    /// A mark goes into the batch whose stretch holds it: messages it took from that stretch were never seen here. Every
+    /// batch brings the floor of the forgotten, whether or not it has risen: a channel whose mark lies below it may have
+    /// been forgotten since. Whoever forgets one appends to another, so that there is a batch.
     func follow(
         after position: LogShared.Position,
         upTo state: StateRow,
@@ -158,14 +160,12 @@ struct LogReading {
             try markQuery.bind(.integer(position.stamp))
             marks = try Self.marks(markQuery)
         }
-        // The marks of channels that were forgotten since are in no table any more.
-        var forgotten = state.forgottenThrough > position.forgotten ? state.forgottenThrough : 0
         var previous = head
         var messages: [Message] = []
         var bytes = 0
         func flush(to newHead: Int64) {
             let here = marks.filter { $0.through.value <= newHead }
-            if previous == newHead && here.isEmpty && forgotten == 0 { return }
+            if previous == newHead && here.isEmpty { return }
             marks.removeAll { $0.through.value <= newHead }
             deliver(
                 CommittedBatch(
@@ -173,10 +173,10 @@ struct LogReading {
                     head: Offset(newHead),
                     messages: messages,
                     trims: here,
-                    forgottenThrough: Offset(forgotten)
+                    forgottenThrough: Offset(min(state.forgottenThrough, head))
                 )
             )
-            (previous, messages, bytes, forgotten) = (newHead, [], 0, 0)
+            (previous, messages, bytes) = (newHead, [], 0)
         }
         if state.head > head {
             try followQuery.bind(.integer(head), .integer(state.head))

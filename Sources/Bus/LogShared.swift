@@ -37,8 +37,6 @@ final class LogShared: Sendable {
         /// Newest offset and trim stamp that were told.
         var head: Int64 = 0
         var stamp: Int64 = 0
-        /// The floor of forgotten channels that was told.
-        var forgotten: Int64 = 0
         /// Newest offset that this process committed and is about to tell.
         var committed: Int64 = 0
         /// Whether the writer is between its transaction's begin and the telling of it. What it commits is told by
@@ -122,7 +120,6 @@ final class LogShared: Sendable {
                 generation: position.generation + 1,
                 head: state.head.value,
                 stamp: stamp,
-                forgotten: state.forgottenThrough.value,
                 committed: state.head.value,
                 writing: position.writing,
                 readerWaits: position.readerWaits,
@@ -239,7 +236,6 @@ final class LogShared: Sendable {
         deliverEvent(.resumed(state))
         position.head = max(position.head, state.head.value)
         position.stamp = max(position.stamp, stamp)
-        position.forgotten = max(position.forgotten, state.forgottenThrough.value)
     }
 
     /// Before the writer's transaction begins, which is how the reader knows that it saw none of it.
@@ -253,12 +249,11 @@ final class LogShared: Sendable {
         if waits { readerBox.post(.follow) }
     }
 
-    /// All marks up to this stamp were told, and the floor of forgotten channels.
-    func noteMarks(stamp: Int64, forgotten: Int64, generation: Int) {
+    /// All marks up to this stamp were told.
+    func noteMarks(stamp: Int64, generation: Int) {
         positionNow.withLock { position in
             guard position.generation == generation else { return }
             position.stamp = max(position.stamp, stamp)
-            position.forgotten = max(position.forgotten, forgotten)
         }
     }
 

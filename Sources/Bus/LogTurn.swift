@@ -13,7 +13,6 @@ struct LogTurn {
 
     private(set) var head: Int64 = 0
     private var stamp: Int64 = 0
-    private var forgotten: Int64 = 0
     private(set) var answered = 0
     private(set) var moreChores = false
     /// Whether others must be woken.
@@ -63,7 +62,6 @@ struct LogTurn {
             if !outcomes.isEmpty { try store.trimTouched(time) }
             raised = store.raised
             (head, stamp) = (store.state.head, store.state.trimStamp)
-            forgotten = store.state.forgottenThrough
             counts = (store.trimmedMessages, store.expiredMessages)
             if store.leftOver { moreChores = true }
         }
@@ -97,10 +95,10 @@ struct LogTurn {
         let time = shared.time()
         try open.store.look {
             let state = open.store.state
-            (head, stamp, forgotten) = (position.head, position.stamp, position.forgotten)
+            (head, stamp) = (position.head, position.stamp)
             guard state.epoch == opened.epochNumber, state.head >= position.head else { return }
             try readOthers(opened, position, time)
-            (head, stamp, forgotten) = (state.head, state.trimStamp, state.forgottenThrough)
+            (head, stamp) = (state.head, state.trimStamp)
         }
     }
 
@@ -188,7 +186,9 @@ struct LogTurn {
                 previous: Offset(previous),
                 head: Offset(store.state.head),
                 messages: messages,
-                trims: store.dropped
+                trims: store.dropped,
+                // What lies beyond is in the marks.
+                forgottenThrough: Offset(min(store.state.forgottenThrough, previous))
             )
         }
     }
@@ -261,7 +261,7 @@ struct LogTurn {
                 generation: generation
             )
         }
-        shared.noteMarks(stamp: stamp, forgotten: forgotten, generation: generation)
+        shared.noteMarks(stamp: stamp, generation: generation)
         for (ticket, outcome) in outcomes {
             shared.deliver(.appended(ticket: ticket, outcome))
         }

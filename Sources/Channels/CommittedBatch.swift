@@ -30,7 +30,8 @@ package struct CommittedBatch: Sendable {
     /// Ascending by offset; offsets without a message (replaced, dropped) may be missing.
     package let messages: [Message]
     package let trims: [TrimMark]
-    /// Stands in for the marks of channels that others forgot, which are in no list any more; never beyond `head`.
+    /// The log's floor of forgotten channels, as far as `previous`: it stands in for their marks, which are in no list
+    /// any more. Only the log answers whoever comes from below it, in every process alike.
     package let forgottenThrough: Offset
 
     package init(

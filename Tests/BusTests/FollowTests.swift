@@ -35,24 +35,40 @@ import Testing
         /// Which of its threads looks.
         enum Look: CaseIterable { case reader, writer, writerBeforeTheGate }
 
+        /// What it is told when it appends.
+        func append(_ append: Append) throws -> [LogEvent] {
+            try tell { turn in try run(&turn, [append]) }
+        }
+
         /// What it is told.
         func look(_ look: Look) throws -> [LogEvent] {
+            try tell { turn in
+                switch look {
+                case .reader: reader.turn()
+                case .writer: try run(&turn, [])
+                case .writerBeforeTheGate: try turn.catchUp()
+                }
+            }
+        }
+
+        private func tell(_ work: (inout LogTurn) throws -> Void) rethrows -> [LogEvent] {
             events.told.withLock { $0 = [] }
             var turn = LogTurn(shared, open)
-            switch look {
-            case .reader: reader.turn()
-            case .writer:
-                var walk: Int64?
-                try open.directory.enter()
-                defer { open.directory.leave() }
-                try turn.run([], walk: &walk, chores: false)
-            case .writerBeforeTheGate: try turn.catchUp()
-            }
+            try work(&turn)
             turn.tell(shared, open)
             return events.told.withLock { $0 }
         }
 
+        private func run(_ turn: inout LogTurn, _ appends: [Append]) throws {
+            var walk: Int64?
+            try open.directory.enter()
+            defer { open.directory.leave() }
+            try turn.run(appends, walk: &walk, chores: false)
+        }
+
         var head: Offset { Offset(shared.position.head) }
+
+        var epochs: EpochHistory { shared.position.opened!.epochs }
     }
 
     static let looks = Sleeper.Look.allCases
@@ -130,15 +146,76 @@ import Testing
         // Its memory is no answer any more to whoever comes from before.
         #expect(batch.forgottenThrough == first.offset)
         #expect(batch.messages.map(\.text) == ["new", "new", "new"])
-        // That is told once.
-        _ = other.append(draft("w", "next"))
-        guard case .committed(let next)? = try sleeper.look(look).first else {
+        #expect(try sleeper.look(look).isEmpty)
+        #expect(other.read(["x"], .after(.start)).gap == .trimmed)
+        other.stop()
+    }
+
+    @Test(arguments: looks)
+    func `a process that forgot a channel itself replayed what others trimmed and forgot`(
+        look: Sleeper.Look
+    ) throws {
+        let directory = TemporaryDirectory()
+        let sleeper = try Sleeper(settings(directory), channelLimit: 3)
+        let other = LogProbe(settings(directory), channelLimit: 3)
+        _ = other.append(draft("y", "1"))
+        _ = other.append(draft("z", "2"))
+        _ = other.outcome(of: other.send([], dropping: ["z"]))
+        _ = other.append(draft("v", "4"))
+        _ = try sleeper.look(look)
+        // The floor rises to z's mark, and what the process has of y lies below it.
+        guard
+            case .committed(let own)? = try sleeper.append(
+                Append(ticket: 1, drafts: [draft("w", "5")])
+            ).first
+        else {
             Issue.record("nothing was told")
             return
         }
-        #expect(next.forgottenThrough == .start)
-        #expect(other.read(["x"], .after(.start)).gap == .trimmed)
+        #expect(own.forgottenThrough == Offset(3))
+        // Now y goes, whose mark is lower.
+        other.log.replaceRetention { $0 == name("y") ? keep(count: 0)($0) : Retention() }
+        other.wait("trimmed") { $0.trims["y"] == Offset(1) }
+        _ = other.append(draft("u", "6"))
+        #expect(other.channels()?.entries.map(\.name.text) == ["u", "v", "w"])
+        guard case .committed(let batch)? = try sleeper.look(look).first else {
+            Issue.record("nothing was told")
+            return
+        }
+        #expect(batch.forgottenThrough == Offset(3))
+        #expect(batch.messages.map(\.text) == ["6"])
+        #expect(!batch.trims.contains { $0.channel == name("y") })
         other.stop()
+    }
+
+    @Test func `a process that forgot a channel answered otherwise than the log`() throws {
+        let directory = TemporaryDirectory()
+        let sleeper = try Sleeper(settings(directory), channelLimit: 2)
+        var tail = Tail(
+            epochs: sleeper.epochs,
+            head: .start,
+            floor: .start,
+            messages: [],
+            trims: [],
+            messageLimit: 100,
+            byteLimit: 1 << 20
+        )
+        for append in [
+            Append(ticket: 1, drafts: [draft("x", "1")]),
+            Append(ticket: 2, drafts: [], dropping: [name("x")]),
+            Append(ticket: 3, drafts: [draft("y", "3")]),
+            // Forgets x, and makes z as one that may have been forgotten.
+            Append(ticket: 4, drafts: [draft("z", "4")]),
+        ] {
+            for case .committed(let batch) in try sleeper.append(append) { tail.receive(batch) }
+        }
+        #expect(tail.head == Offset(4) && tail.floor == Offset(2))
+        // What only the log knows: that there may have been a z before.
+        func read(after offset: Offset) -> HistoryReading? {
+            tail.read([name("z")], after: offset, messageLimit: 100, byteLimit: 1 << 20, now: 0)
+        }
+        #expect(read(after: .start) == nil)
+        #expect(read(after: Offset(2))?.messages.map(\.text) == ["4"])
     }
 
     @Test(arguments: looks)

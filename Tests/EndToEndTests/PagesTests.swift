@@ -56,7 +56,7 @@ struct PagesTests {
             #expect(try page.evaluate("document.querySelectorAll('svg').length") == 3)
             // What is known of the server in front is learned from what it has held.
             try page.evaluate("void fetch('/push/news/sport?wait=25')")
-            try page.waitForText("it shows departures")
+            try page.waitForText("servers of this kind show departures")
             _ = waiting
         }
     }

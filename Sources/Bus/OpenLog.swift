@@ -205,7 +205,12 @@ final class OpenLog {
                 .warning
             )
         }
-        shared.count { $0.openings += 1 }
+        let (channels, messages) = (Int(store.state.channels), Int(store.state.messages))
+        shared.count {
+            $0.openings += 1
+            // Before anybody hears of it, who may ask at once.
+            ($0.channels, $0.messagesKept) = (channels, messages)
+        }
         shared.tell(
             opened: state,
             stamp: stamp,

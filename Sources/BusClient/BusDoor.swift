@@ -5,14 +5,14 @@ internal import Reactor
 
 /// How to get at a bus: by its socket, or where no process serves it, and its log is this user's, without one.
 package struct BusDoor {
-    private let path: String
+    package let path: String
     /// Nil where only the socket's path is known.
     private let settings: BusSettings?
-    /// Connects to a responder inside this process.
-    private let direct: () throws -> Int32
+    /// Connects to a responder inside this process; nil where only one that others run will do.
+    private let direct: (() throws -> Int32)?
 
     /// - Parameter direct: returns a connected socket.
-    package init(path: String, settings: BusSettings?, direct: @escaping () throws -> Int32) {
+    package init(path: String, settings: BusSettings?, direct: (() throws -> Int32)? = nil) {
         self.path = path
         self.settings = settings
         self.direct = direct
@@ -43,8 +43,8 @@ package struct BusDoor {
                         "\(path) is not there although a process serves the bus; is [bus] socket the same for all?"
                     )
                 }
-            } else if isTaken == false, ownsLog {
-                return LineConnection(try direct())
+            } else if isTaken == false, ownsLog, let direct {
+                return LineConnection(try direct(), isInside: true)
             } else {
                 guard now < giveUp else { throw absent }
             }

@@ -13,6 +13,12 @@ package final class BusQuestions {
         self.patienceSeconds = patienceSeconds
     }
 
+    /// The last answer came from inside this process: nobody serves the bus, and all it knows is the log.
+    package var knowsLogOnly: Bool { connection?.isInside ?? false }
+
+    /// The path of the bus socket.
+    package var path: String { door.path }
+
     /// Asks and waits for the answer: again on a new connection where the old one has ended, and again where it is refused
     /// for now only.
     package func ask(_ command: String) throws -> BusAnswer {

@@ -13,15 +13,20 @@ package final class LineConnection {
     }
 
     private let descriptor: OwnedDescriptor
+    /// To a responder inside this process, since nobody serves the bus.
+    package let isInside: Bool
     private var unread: [UInt8] = []
     private var looked = 0
 
     /// Takes over a connected socket.
-    package init(_ descriptor: Int32) { self.descriptor = OwnedDescriptor(descriptor) }
+    package init(_ descriptor: Int32, isInside: Bool = false) {
+        self.descriptor = OwnedDescriptor(descriptor)
+        self.isInside = isInside
+    }
 
     /// Connects to a path; nil with errno where that fails.
     package static func connect(_ path: String) -> LineConnection? {
-        Sockets.connect(unix: path).map(LineConnection.init)
+        Sockets.connect(unix: path).map { LineConnection($0) }
     }
 
     package var number: Int32 { descriptor.number }

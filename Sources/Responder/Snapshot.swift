@@ -65,6 +65,8 @@ struct Snapshot: Equatable {
 struct Overview {
     /// This process's, which has the names.
     let figures: [Figure]
+    /// This process serves others; else it has come for one command, and only what it says of the log counts.
+    let isService: Bool
     /// This process's first.
     let snapshots: [Snapshot]
     /// Processes that did not answer, or count other things.
@@ -120,7 +122,7 @@ struct Overview {
         }
         if group != "" { parts[parts.count - 1] += "}" }
         let held = figures.firstIndex { $0.path == "held" }
-        let processes = snapshots.map { snapshot in
+        let processes = snapshots.dropFirst(isService ? 0 : 1).map { snapshot in
             "{\"pid\":\(snapshot.pid),\"uptime_seconds\":\(snapshot.uptimeSeconds)"
                 + ",\"ready\":\(snapshot.isReady),\"serves_bus\":\(snapshot.isServing)"
                 + ",\"held\":\(held.map { snapshot.values[$0] } ?? 0)}"

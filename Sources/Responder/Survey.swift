@@ -107,6 +107,7 @@ extension Responder {
         let figures = figures
         return Overview(
             figures: figures,
+            isService: !isForOneClient,
             snapshots: [snapshot(figures)] + survey.snapshots.sorted { $0.pid < $1.pid },
             // Who came meanwhile may have answered without being asked.
             missing: max(0, survey.asked - survey.snapshots.count)

@@ -343,6 +343,27 @@ import Testing
         }
     }
 
+    @Test func `status and top without a service showed a ready one`() throws {
+        try with { server in
+            try server.publish("a", "1")
+            try server.stop()
+            let status = try run(server, "status")
+            #expect(status.exit == .exited(69))
+            #expect(status.error.contains("no holdfast serves the bus"))
+            #expect(status.output.contains("1 messages kept"))
+            #expect(!status.output.contains("ready") && !status.output.contains("held"))
+            let json = try run(server, "status", "--json")
+            #expect(json.exit == .exited(69))
+            #expect(try JSON(Array(json.output.utf8))["processes"].array.isEmpty)
+            let top = try run(server, "top", "--count", "1")
+            #expect(top.exit == .exited(69))
+            #expect(top.error.contains("no holdfast serves"))
+            #expect(top.output == "")
+            try server.start()
+            #expect(try run(server, "status").exit == .exited(0))
+        }
+    }
+
     @Test(.enabled(if: Place.isRoot, "needs root, to become somebody else"))
     func `nobody else gets at the log where no process serves it`() throws {
         try with { server in

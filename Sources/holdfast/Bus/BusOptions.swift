@@ -26,16 +26,15 @@ struct BusOptions: ParsableArguments {
     var socket: String?
 
     /// The way to the bus.
-    func door() throws -> BusDoor { try doorAndLimit().door }
+    ///
+    /// - Parameter needsService: whether there must be a process that serves it.
+    func door(needsService: Bool = false) throws -> BusDoor {
+        try doorAndLimit(needsService: needsService).door
+    }
 
     /// The way to the bus, and how many bytes it takes at once: what any ini file may allow where ours is not known.
-    func doorAndLimit() throws -> (door: BusDoor, bodyLimit: Int) {
-        if let socket {
-            let door = BusDoor(path: socket, settings: nil) {
-                throw BusClientError.absent("only the socket is known")
-            }
-            return (door, 64 << 20)
-        }
+    func doorAndLimit(needsService: Bool = false) throws -> (door: BusDoor, bodyLimit: Int) {
+        if let socket { return (BusDoor(path: socket, settings: nil), 64 << 20) }
         let settings: Settings
         do {
             settings = try IniFileReader.read(config, orExit: EX_CONFIG)
@@ -48,9 +47,11 @@ struct BusOptions: ParsableArguments {
         guard let path = settings.bus.socket else {
             throw BusClientError.absent("socket = none in \(config): there is no bus socket")
         }
-        let door = BusDoor(path: path, settings: settings.bus) {
-            try DirectBus.connect(settings)
-        }
+        let door = BusDoor(
+            path: path,
+            settings: settings.bus,
+            direct: needsService ? nil : { try DirectBus.connect(settings) }
+        )
         return (door, max(settings.limits.messageBytes, settings.limits.batchBytes))
     }
 

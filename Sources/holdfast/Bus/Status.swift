@@ -67,9 +67,14 @@ struct Status {
             && now.allSatisfy { pid, seconds in then[pid].map { $0 <= seconds } ?? false }
     }
 
+    /// What there is to say where no process runs.
+    private static let ofLog: Set = ["version", "channels", "messages"]
+
     var text: [String] {
         let width = lines.map(\.0.count).max() ?? 0
-        let facts = lines.map { name, value in
+        let facts = lines.filter { !processes.isEmpty || Self.ofLog.contains($0.0) }.map {
+            name,
+            value in
             name + String(repeating: " ", count: width + 2 - name.count) + value
         }
         let rows = processes.map { process in
@@ -80,6 +85,7 @@ struct Status {
                     + (process["serves_bus"]?.boolean == true ? ", serves the bus" : ""),
             ]
         }
+        if processes.isEmpty { return facts }
         return facts + [""] + Table.lines(["PROCESS", "HELD", "UP", "STATE"], rows)
     }
 

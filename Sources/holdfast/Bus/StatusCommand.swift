@@ -1,13 +1,15 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Endpoint
+internal import Glibc
 internal import Reactor
 
 /// `holdfast status`: what all processes of the bus say of themselves.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Shows what all processes of the bus together hold and have done."
+        abstract: "Shows what all processes of the bus together hold and have done.",
+        discussion: "Where none serves it, the log alone is shown; the exit code is 69 then."
     )
 
     @OptionGroup var bus: BusOptions
@@ -17,10 +19,19 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         try BusOptions.exiting {
-            let answer = try BusQuestions(try bus.door()).ask("status")
-            if json { return StandardOutput.writeLine(answer.bytes) }
-            let status = Status(answer)
-            StandardOutput.writeLine(status.text.joined(separator: "\n"))
+            let questions = BusQuestions(try bus.door())
+            let answer = try questions.ask("status")
+            if questions.knowsLogOnly {
+                StandardError.write(
+                    "holdfast: no holdfast serves the bus \(questions.path); the log alone:"
+                )
+            }
+            if json {
+                StandardOutput.writeLine(answer.bytes)
+            } else {
+                StandardOutput.writeLine(Status(answer).text.joined(separator: "\n"))
+            }
+            if questions.knowsLogOnly { throw ExitCode(EX_UNAVAILABLE) }
         }
     }
 }

@@ -31,7 +31,7 @@ struct Top: ParsableCommand {
 
     func run() throws {
         try BusOptions.exiting {
-            let questions = BusQuestions(try bus.door())
+            let questions = BusQuestions(try bus.door(needsService: true))
             let screen = isatty(1) == 1
             var before: (status: Status, at: Int64)?
             var looks = 0

@@ -16,11 +16,19 @@ package struct DepartureObservation: Sendable {
         package var milliseconds: Int
         /// How endings were counted meanwhile, those of other clients too.
         package var endings: [String: Int]
+        /// Nobody else waits where they were counted; else others who come or go change the count.
+        package var isAlone: Bool
 
-        package init(gone: Int, milliseconds: Int, endings: [String: Int]) {
+        package init(
+            gone: Int,
+            milliseconds: Int,
+            endings: [String: Int],
+            isAlone: Bool = true
+        ) {
             self.gone = gone
             self.milliseconds = milliseconds
             self.endings = endings
+            self.isAlone = isAlone
         }
     }
 
@@ -73,9 +81,22 @@ package struct DepartureObservation: Sendable {
                     "probes tell after \(seconds) s; --patience \(seconds + 5) waits for them."
                 )
             }
+            let left = fewestLeft(watch)
+            guard left > 0 else {
+                return unknown(
+                    "others came meanwhile, so that the \(count) that left can't be told from them; a channel that nobody else "
+                        + "uses would show it."
+                )
+            }
             return problem(
-                "of \(count) that left, \(count - max(0, watch.gone)) are still held after \(patienceSeconds) s",
+                "of \(count) that left, \(left) \(left == 1 ? "is" : "are") still held after \(patienceSeconds) s",
                 way
+            )
+        }
+        guard watch.isAlone || allEndedAlike(watch) else {
+            return unknown(
+                "others came and went meanwhile, so that what ended the \(count) that left can't be told; a channel that nobody "
+                    + "else uses would show it."
             )
         }
         if endedByThemselves(watch) {
@@ -99,8 +120,24 @@ package struct DepartureObservation: Sendable {
     private func endedByThemselves(_ watch: Watch) -> Bool {
         if let grantedSeconds, watch.milliseconds < grantedSeconds * 500 { return false }
         let deadlines = watch.endings["deadline", default: 0]
-        let departures = Self.departures.reduce(0) { $0 + watch.endings[$1, default: 0] }
-        return deadlines >= count || departures < count && deadlines > 0
+        return deadlines >= count || departures(watch) < count && deadlines > 0
+    }
+
+    /// How many of ours are held still, for certain: where others are counted too, those whom no ending can have been of.
+    private func fewestLeft(_ watch: Watch) -> Int {
+        let left = count - max(0, watch.gone)
+        return watch.isAlone ? left : min(left, count - watch.endings.values.reduce(0, +))
+    }
+
+    /// Whoever they were: all of them left, or all came to the end of their time.
+    private func allEndedAlike(_ watch: Watch) -> Bool {
+        let all = watch.endings.values.reduce(0, +)
+        return all >= count
+            && [departures(watch), watch.endings["deadline", default: 0]].contains(all)
+    }
+
+    private func departures(_ watch: Watch) -> Int {
+        Self.departures.reduce(0) { $0 + watch.endings[$1, default: 0] }
     }
 
     private static let departures = ["closed", "aborted", "probe", "newer_request", "superseded"]

@@ -3,6 +3,8 @@ package struct HoldObservation: Sendable {
     package enum Outcome: Equatable, Sendable {
         /// An answer of Holdfast's, complete.
         case whole
+        /// A whole answer that a message brought about.
+        case messages
         /// The status where there was one, else what curl says.
         case cut(String)
         case stillHeld
@@ -32,6 +34,12 @@ package struct HoldObservation: Sendable {
                 )
             }
             return Finding(.holdTime, .ok, "A whole hold, of \(seconds), is not cut on the way.")
+        case .messages:
+            return Finding(
+                .holdTime,
+                .unknown,
+                "A message ended the hold after \(seconds); a channel that nobody else uses would show a whole one."
+            )
         case .cut(let how):
             return Finding(
                 .holdTime,

@@ -13,6 +13,8 @@ package struct ServiceObservation: Sendable {
     package enum Author: Equatable, Sendable {
         /// Holdfast, with the code of its problem where it is one.
         case holdfast(code: String?)
+        /// Holdfast, with what it has of a channel.
+        case channel
         /// The web server in its place: the configurations that are shipped do so while Holdfast is away.
         case other
     }
@@ -43,9 +45,15 @@ package struct ServiceObservation: Sendable {
         self.responder = responder
     }
 
-    /// Of what a problem's `code` says.
-    package static func author(isReady: Bool, type: String?, code: String?) -> Author {
+    /// Of what a problem's `code` says; an answer with a cursor is a channel's.
+    package static func author(
+        isReady: Bool,
+        type: String?,
+        code: String?,
+        hasCursor: Bool = false
+    ) -> Author {
         if isReady { return .holdfast(code: nil) }
+        if hasCursor { return .channel }
         guard type == "application/problem+json", let code, code != "away" else { return .other }
         return .holdfast(code: code)
     }
@@ -69,6 +77,13 @@ package struct ServiceObservation: Sendable {
                     "base = \(path)   (in [fastcgi] of holdfast.ini)",
                     "or the parameter HOLDFAST_BASE \(path) by the web server, or its location as base is",
                 ]
+            )
+        case (.channel, _), (.holdfast, 400..<500):
+            let base = responder?.base.map { " It is mounted at \($0) there." } ?? ""
+            return problem(
+                "Holdfast gets the request, but takes \(path)-/ready for a channel (\(status)): the URL goes too deep, or "
+                    + "Holdfast is mounted elsewhere.\(base)",
+                ["ask about the URL that ends with \(responder?.base ?? "base of holdfast.ini")"]
             )
         case (.holdfast, _):
             return problem(

@@ -83,6 +83,40 @@ import Testing
         #expect(departures(after: 24_000, ["closed": 50, "deadline": 5]).verdict == .problem)
     }
 
+    @Test(arguments: [
+        // Who came meanwhile makes up for nobody who left.
+        (2, ["closed": 5], Verdict.unknown), (-3, ["closed": 9, "released": 4], .unknown),
+        (0, [:], .problem), (2, ["closed": 2], .problem),
+        // A message lets go of those whose departure did not show.
+        (5, ["released": 12], .unknown), (5, ["released": 12, "closed": 6], .unknown),
+        (5, ["closed": 5], .ok), (8, ["closed": 6, "probe": 2], .ok),
+        (5, ["deadline": 7], .problem),
+    ])
+    func `others on the channel were taken for those who had left`(
+        gone: Int,
+        endings: [String: Int],
+        verdict: Verdict
+    ) {
+        let watch = DepartureObservation.Watch(
+            gone: gone,
+            milliseconds: 900,
+            endings: endings,
+            isAlone: false
+        )
+        let seen = DepartureObservation(
+            version: "1.1",
+            count: 5,
+            patienceSeconds: 30,
+            grantedSeconds: nil,
+            outcome: .watched(watch)
+        )
+        #expect(seen.finding(behind: Way(.nginx)).verdict == verdict)
+    }
+
+    @Test func `one that is still held is, not are`() {
+        #expect(departures(gone: 4, after: 30_000, [:]).sentence.contains("1 is still held"))
+    }
+
     @Test func `probing is advised where there is none`() {
         func advice(probe: Int?) -> [String] {
             DepartureObservation(
@@ -129,6 +163,7 @@ import Testing
 
     @Test(arguments: [
         (HoldObservation.Outcome.whole, 23_000, Verdict.ok), (.whole, 2000, .unknown),
+        (.messages, 7000, .unknown), (.messages, 23_000, .unknown),
         (.cut("status 504"), 10_000, .problem), (.stillHeld, 10_000, .unknown),
         (.refused(status: 403), 10, .unknown),
     ])
@@ -283,6 +318,37 @@ import Testing
         #expect(finding.sentence.contains("mounted elsewhere"))
         #expect(finding.sentence.contains("/push/"))
         #expect(finding.advice.contains { $0.contains("HOLDFAST_BASE /live/") })
+    }
+
+    @Test(arguments: [
+        (403, Service.Author.holdfast(code: "forbidden")),
+        (400, .holdfast(code: "invalid_channel")), (200, .channel), (403, .channel),
+    ])
+    func `a URL that goes too deep was called a service that is not ready`(
+        status: Int,
+        author: ServiceObservation.Author
+    ) {
+        let seen = ServiceObservation(
+            status: status,
+            author: author,
+            path: "/push/chat/",
+            responder: .init(base: "/push/")
+        )
+        let finding = seen.finding(behind: Way(.nginx))
+        #expect(finding.verdict == .problem)
+        #expect(finding.sentence.contains("takes /push/chat/-/ready for a channel"))
+        #expect(finding.sentence.contains("mounted at /push/ there"))
+        #expect(!finding.lines.joined().contains("journalctl"))
+    }
+
+    @Test func `what a channel open to all answers in the place of ready is Holdfast's`() {
+        let author = ServiceObservation.author(
+            isReady: false,
+            type: "application/json",
+            code: nil,
+            hasCursor: true
+        )
+        #expect(author == .channel)
     }
 
     @Test func `a web server that does not reach a service that runs is not told to start it`() {

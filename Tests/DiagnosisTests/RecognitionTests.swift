@@ -70,6 +70,19 @@ import Testing
         #expect(Way.passed(apache, apache, nginx) == apache[1])
     }
 
+    @Test func `a server that answers without its name is known by the request it passed on`()
+        throws
+    {
+        let nameless = try head("Content-Type: application/json")
+        let before = [seen("HAProxy 2.6.12", holds: 3), seen("nginx", holds: 5)]
+        var after = before
+        after[0].holds += 1
+        let way = Way(nameless, Way.passed(before, after, nameless))
+        #expect(way == Way(.haproxy, isForwarded: false))
+        after[1].holds += 1
+        #expect(Way.passed(before, after, nameless) == nil)
+    }
+
     @Test(arguments: FrontEnd.proxies)
     func `the proxy must change, not the server behind it that shows departures`(proxy: FrontEnd) {
         let advice = Remedy.hidesDepartures.advice(for: Way(.nginx, proxy: proxy))

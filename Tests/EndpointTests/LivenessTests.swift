@@ -32,6 +32,27 @@ import Testing
         #expect(plain.member == nil && plain.address == nil)
     }
 
+    @Test(arguments: [
+        (["HTTP_X_FORWARDED_FOR": "192.0.2.7"], false),
+        (["HTTP_X_FORWARDED_FOR": "192.0.2.7", "REMOTE_ADDR": "192.0.2.7%eth0"], false),
+        (["HTTP_X_FORWARDED_FOR": "198.51.100.9, 192.0.2.7"], true),
+        (["HTTP_X_FORWARDED_FOR": "198.51.100.9"], true),
+        (["HTTP_X_FORWARDED_FOR": "192.0.2.7", "HTTP_VIA": "1.1 squid"], true),
+        (["HTTP_X_FORWARDED_FOR": "192.0.2.7", "HTTP_FORWARDED": "for=192.0.2.7"], true),
+        // A server that puts the client's address in the place of the proxy's, as nginx' real_ip.
+        (["HTTP_X_FORWARDED_FOR": "192.0.2.7", "SERVER_SOFTWARE": "nginx/1.22.1"], true),
+    ])
+    func `the address that Caddy adds itself was taken for a proxy's`(
+        parameters: [String: String],
+        isForwarded: Bool
+    ) {
+        let usual = ["SERVER_SOFTWARE": "Caddy/2.6.2", "REMOTE_ADDR": "192.0.2.7"]
+        let all = usual.merging(parameters) { $1 }.map { ($0.key, $0.value) }
+        for order in [all, all.reversed()] {
+            #expect(CGIRequest(order).isForwarded == isForwarded)
+        }
+    }
+
     @Test func `the web server's user wins over the name that a client gives itself`() throws {
         let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
         let poll = try #require(http.poll(.get("/push/a?name=root", ["HOLDFAST_USER": "ada"])))

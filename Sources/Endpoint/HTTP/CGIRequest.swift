@@ -53,8 +53,9 @@ package struct CGIRequest: Sendable {
     /// `HOLDFAST_PROBE`
     package private(set) var probe: String?
     package private(set) var remoteAddress: String?
-    /// A proxy has passed the request on, by one of the fields that tell of it.
-    package private(set) var isForwarded = false
+    /// `Via` or `Forwarded`, which no server adds on its own account.
+    private var namesProxy = false
+    private var forwardedFor: String?
     /// Where repairing what is not UTF-8 would make one of two that differ, or something that was never sent.
     private(set) var malformed: Malformed = []
 
@@ -80,11 +81,26 @@ package struct CGIRequest: Sendable {
     /// The type of the body, as far as the client said it. Caddy calls a body a form where the client did not say what it
     /// is; what the client said itself it also passes on by the field's own name. Other servers say nothing then.
     var sentContentType: String? {
-        guard let contentType, !hasOwnContentType, serverSoftware?.hasPrefix("Caddy") == true,
+        guard let contentType, !hasOwnContentType, isByCaddy,
             MediaType(contentType)?.essence == MediaType.form
         else { return contentType }
         return nil
     }
+
+    /// A proxy before the web server has passed the request on, by one of the fields that tell of it.
+    ///
+    /// Caddy itself always adds the address of its client, so that only another address, or several, are a proxy's
+    /// (one that it does not trust shows by `Via` alone, since it drops the rest). HAProxy does so where it is told to, and can't be told from a proxy then: to probe until it has shown
+    /// departures costs little.
+    package var isForwarded: Bool {
+        guard !namesProxy, isByCaddy, let forwardedFor, let remoteAddress else {
+            return namesProxy || forwardedFor != nil
+        }
+        // Without the zone of a link-local address, which Caddy leaves out there.
+        return forwardedFor != remoteAddress.prefix { $0 != "%" }
+    }
+
+    private var isByCaddy: Bool { serverSoftware?.hasPrefix("Caddy") == true }
 
     package init() {}
 
@@ -97,7 +113,7 @@ package struct CGIRequest: Sendable {
             if unsafe name.spells("HTTP_TTL") {
                 unsafe Self.add(value, to: &timeToLive)
             } else if unsafe name.spells("HTTP_VIA") {
-                unsafe isForwarded = isForwarded || !value.isEmpty
+                unsafe namesProxy = namesProxy || !value.isEmpty
             }
         case 9:
             if unsafe name.spells("HTTP_HOST") {
@@ -134,7 +150,7 @@ package struct CGIRequest: Sendable {
             } else if unsafe name.spells("HOLDFAST_PROBE") {
                 unsafe probe = Self.text(value)
             } else if unsafe name.spells("HTTP_FORWARDED") {
-                unsafe isForwarded = isForwarded || !value.isEmpty
+                unsafe namesProxy = namesProxy || !value.isEmpty
             }
         case 15:
             if unsafe name.spells("SERVER_SOFTWARE") { unsafe serverSoftware = Self.text(value) }
@@ -197,7 +213,7 @@ package struct CGIRequest: Sendable {
             } else if unsafe name.spells("HTTP_ACCEPT_ENCODING") {
                 unsafe Self.add(value, to: &acceptEncoding)
             } else if unsafe name.spells("HTTP_X_FORWARDED_FOR") {
-                unsafe isForwarded = isForwarded || !value.isEmpty
+                unsafe Self.add(value, to: &forwardedFor)
             }
         case 21:
             if unsafe name.spells("HTTP_CONTENT_ENCODING") {

@@ -110,8 +110,7 @@ struct Doctor: ParsableCommand {
         let settings = try settings()
         let door = door(settings)
         let service = service(visit.answer, site, settings, door)
-        report(service.finding(behind: Way(head, nil)))
-        guard service.isReady else { return }
+        guard service.isReady else { return report(service.finding(behind: Way(head, nil))) }
         var examination = try Examination(
             site: site,
             witness: try Witness(door, site),
@@ -120,7 +119,7 @@ struct Doctor: ParsableCommand {
             origin: origin,
             ready: head
         )
-        try examination.run(report)
+        try examination.run(service, report)
     }
 
     private func service(
@@ -137,7 +136,8 @@ struct Doctor: ParsableCommand {
             author: ServiceObservation.author(
                 isReady: answer.body.starts(with: "ready\n".utf8),
                 type: answer.head?["content-type"],
-                code: problem?["code"]?.string
+                code: problem?["code"]?.string,
+                hasCursor: problem?["cursor"]?.string != nil
             ),
             path: String(site.path),
             responder: isThere
@@ -166,9 +166,7 @@ struct Doctor: ParsableCommand {
     /// Never a responder inside this process, which would know nothing of the site.
     private func door(_ settings: Settings?) -> BusDoor? {
         guard let path = socket ?? settings?.bus.socket else { return nil }
-        return BusDoor(path: path, settings: nil) {
-            throw BusClientError.absent("nobody serves \(path)")
-        }
+        return BusDoor(path: path, settings: nil)
     }
 
     // MARK: Output

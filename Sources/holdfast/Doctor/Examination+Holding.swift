@@ -1,6 +1,7 @@
 internal import BusClient
 internal import Configuration
 internal import Diagnosis
+internal import Endpoint
 internal import Glibc
 internal import Liveness
 internal import Reactor
@@ -138,12 +139,14 @@ extension Examination {
         )
     }
 
-    /// - Returns: also when the requests were held, one after the other.
+    /// - Returns: also when the requests were held, one after the other; nothing where others are counted with them.
     private func departureOutcome(
         _ ward: Ward,
         _ version: WebRequest.Version
     ) throws -> ([Int], DepartureObservation.Outcome) {
         guard witness.isThere, let idle = try settled(ward) else { return ([], .nobodyAsked) }
+        // Where the channel is not remembered all are counted who are held anywhere.
+        let isAlone = try ward.isOwn && witness.held(on: ward.channel) != nil
         let begun = MonotonicClock.milliseconds()
         let visits = try (0..<Self.departing).map { _ in try hold(ward, version: version) }
         defer { visits.forEach { $0.leave() } }
@@ -155,7 +158,7 @@ extension Examination {
             return shown >= visits.count
         }
         guard allShow, let before = try witness.figures() else {
-            return (times, .notShown(times.count))
+            return (isAlone ? times : [], .notShown(times.count))
         }
         // Some servers watch a client from the first byte they have sent it on, which comes in a moment or not at all.
         Visit.follow(visits, until: MonotonicClock.milliseconds() + 300) {
@@ -173,9 +176,10 @@ extension Examination {
         let watch = DepartureObservation.Watch(
             gone: visits.count - left,
             milliseconds: Int(MonotonicClock.milliseconds() - leaving),
-            endings: try witness.figures()?.endings(since: before) ?? [:]
+            endings: try witness.figures()?.endings(since: before) ?? [:],
+            isAlone: isAlone
         )
-        return (times, .watched(watch))
+        return (isAlone ? times : [], .watched(watch))
     }
 
     /// How many wait here without us. A message lets go of those of earlier checks, whose departures may not have shown.
@@ -225,8 +229,10 @@ extension Examination {
         guard let head = visit.answer.head, code == 0 else { return .cut(visit.complaint) }
         switch head.status {
         case 200:
-            let isWhole = visit.answer.body.contains(Array("\"cursor\":".utf8))
-            return isWhole ? .whole : .cut("the answer is not Holdfast's")
+            guard let answer = JSONValue(visit.answer.body), answer["cursor"]?.string != nil else {
+                return .cut("the answer is not Holdfast's")
+            }
+            return answer["messages"]?.elements?.isEmpty == false ? .messages : .whole
         case 408, 500...599: return .cut("status \(head.status)")
         default: return .refused(status: head.status)
         }

@@ -34,13 +34,17 @@ struct Examination {
         way = Way(ready, Way.passed([], try witness.figures()?.frontEnds ?? [], ready))
     }
 
-    /// - Parameter report: given each finding as soon as it is known.
-    mutating func run(_ report: (Finding) -> Void) throws {
-        let versions = try versions()
-        report(versions.finding(behind: way))
+    /// - Parameters:
+    ///   - service: told when it is known by which server it was reached: some answer without a name, and only the
+    ///     responder then knows one, by a request that was held.
+    ///   - report: given each finding as soon as it is known.
+    mutating func run(_ service: ServiceObservation, _ report: (Finding) -> Void) throws {
         let (ward, closed) = try Ward.find(named: channel, at: site, witness, settings)
         var looks: [CompressionObservation.Look] = []
         if let ward { looks = try lookAround(ward) }
+        report(service.finding(behind: way))
+        let versions = try versions()
+        report(versions.finding(behind: way))
         if way.proxy != nil {
             report(Finding(.way, .ok, "Requests come by \(way.name)."))
         }

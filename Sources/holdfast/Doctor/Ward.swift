@@ -35,7 +35,8 @@ struct Ward {
     private init(_ channel: String, _ site: Site, _ witness: Witness) throws {
         self.channel = channel
         guard isOwn else {
-            silence = "others may use the channel \(channel)."
+            silence =
+                "others may use the channel \(channel); open one of doctor's own: [allow doctor-examines] read = everyone."
             return
         }
         let text = "holdfast doctor \(UUID().uuidString)"

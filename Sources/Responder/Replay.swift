@@ -34,8 +34,10 @@ final class Replay {
     /// Where his presence is counted by this stream.
     var attended: [ChannelName] = []
     /// To be told before the next message.
-    var owedGap: GapReason?
-    var told = ToldMarks()
+    private(set) var owedGap: GapReason?
+    /// Where it stood before the gap that is owed.
+    private var beforeGap: Cursor?
+    private(set) var told = ToldMarks()
     /// Which of all it is; given by the table.
     fileprivate(set) var number: UInt64 = 0
     /// Waits for the log's reader, or for the peer to take what was sent.
@@ -59,12 +61,48 @@ final class Replay {
         isGreeted = head == nil
     }
 
-    /// As far as it has come; nil where it has not begun at a cursor.
+    /// Where its client goes on if it ends now: as far as it has come, but before a gap that it has not been told of, so
+    /// that it is told then; nil where it has not begun at a cursor.
     var cursor: Cursor? {
-        switch position {
+        if let beforeGap { return beforeGap }
+        return switch position {
         case .cursor(let cursor), .start(.cursor(let cursor)): cursor
         case .start: nil
         }
+    }
+
+    /// The offset after which it goes on in the log as it is now. What is missing there is owed to it from now on.
+    func place(of cursor: Cursor, in epochs: EpochHistory, head: Offset) -> Offset {
+        let (gap, offset): (GapReason, Offset)
+        switch epochs.verdict(on: cursor, head: head) {
+        case .valid(let offset): return offset
+        case .restarted(let resume): (gap, offset) = (.restarted, resume)
+        case .future: (gap, offset) = (.future, head)
+        }
+        owe(gap, resumed: Cursor(epoch: epochs.current, offset: offset))
+        return offset
+    }
+
+    /// It stands in another log than the one that it has read: what it was told of marks there says nothing here, where
+    /// the same offsets are given out again.
+    func owe(_ gap: GapReason, resumed: Cursor) {
+        beforeGap = cursor
+        owedGap = gap
+        position = .cursor(resumed)
+        told = ToldMarks()
+    }
+
+    /// What to send of a piece that was read, with the gap that is to be told before it.
+    func piece(of reading: HistoryReading) -> HistoryReading {
+        let piece = stream.fitting(told.withoutPassed(reading), bytes: Self.pieceBytes)
+        let untold = told.take(piece)
+        return piece.told(of: owedGap ?? untold)
+    }
+
+    /// Everything up to this cursor goes out, and the gap before it.
+    func advanced(to cursor: Cursor) {
+        position = .cursor(cursor)
+        (owedGap, beforeGap) = (nil, nil)
     }
 
     /// Bytes as they are sent, and messages, in one piece: no more is made before the peer has taken it.

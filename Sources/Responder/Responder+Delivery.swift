@@ -340,28 +340,32 @@ extension Responder {
                 release(interest, subscription, reading, .released, &encoded)
             }
             tail = after
-            replayAll(from: position, gap: nil)
+            replayAll(from: position)
         case .restarted(let resume):
             tail = after
-            releaseAll(.restarted, resume: resume)
+            releaseAll(.restarted, from: position, resume: resume)
         case .future:
             tail = after
-            releaseAll(.restarted, resume: after.head)
+            releaseAll(.restarted, from: position, resume: after.head)
         }
     }
 
-    private func replayAll(from position: Cursor, gap: GapReason?) {
+    private func replayAll(
+        from position: Cursor,
+        owing gap: (reason: GapReason, resumed: Cursor)? = nil
+    ) {
         for interest in audience.all where isHeld(interest) {
             guard case .stream = audience[interest] else { continue }
             for slot in held.slots(ofInterest: interest) where held.isHeld(slot) {
-                replayAgain(slot, from: position, gap: gap)
+                replayAgain(slot, from: position, owing: gap)
             }
         }
     }
 
-    private func releaseAll(_ gap: GapReason, resume: Offset) {
+    private func releaseAll(_ gap: GapReason, from position: Cursor, resume: Offset) {
         guard let tail else { return }
-        replayAll(from: Cursor(epoch: tail.epochs.current, offset: resume), gap: gap)
+        let resumed = Cursor(epoch: tail.epochs.current, offset: resume)
+        replayAll(from: position, owing: (gap, resumed))
         let reading = HistoryReading(
             messages: [],
             scanned: resume,

@@ -87,7 +87,7 @@ extension Responder {
                 case .future, .restarted: return ask(replay, .newest, .lookAhead)
                 }
             case .cursor(let cursor):
-                guard let offset = judge(cursor, replay) else { return }
+                let offset = replay.place(of: cursor, in: tail.epochs, head: tail.head)
                 let reading = tail.read(
                     replay.stream.channels,
                     after: offset,
@@ -96,24 +96,10 @@ extension Responder {
                     now: log.retentionMilliseconds()
                 )
                 guard let reading else { return ask(replay, .after(offset), .reading(gap: nil)) }
-                if !send(reading, from: cursor, replay) { return }
+                if !send(reading, replay) { return }
             }
         }
         replaysDue.append(replay)
-    }
-
-    /// Where a cursor that was known once stands in the log as it is now.
-    private func judge(_ cursor: Cursor, _ replay: Replay) -> Offset? {
-        guard let tail else { return nil }
-        switch tail.epochs.verdict(on: cursor, head: tail.head) {
-        case .valid(let offset): return offset
-        case .restarted(let resume):
-            replay.owedGap = .restarted
-            return resume
-        case .future:
-            replay.owedGap = .future
-            return tail.head
-        }
     }
 
     private func ask(_ replay: Replay, _ start: HistoryStart, _ question: Pending.Question) {
@@ -157,29 +143,19 @@ extension Responder {
             }
             return advance(replay)
         }
-        let begin = reading.messages.first?.offset.previous ?? reading.scanned
-        let cursor = replay.cursor ?? Cursor(epoch: epoch, offset: begin)
-        if send(reading, from: cursor, replay) { advance(replay) }
+        if send(reading, replay) { advance(replay) }
     }
 
     /// Sends a piece. Whether there is more to read.
-    ///
-    /// - Parameter cursor: where it begins, before the gap that it may tell: whoever is cut off between the greeting and the
-    ///   gap comes back with it, and is told again.
-    private func send(_ reading: HistoryReading, from cursor: Cursor, _ replay: Replay) -> Bool {
+    private func send(_ reading: HistoryReading, _ replay: Replay) -> Bool {
         guard let tail else { return false }
-        let reading = replay.stream.fitting(
-            replay.told.withoutPassed(reading),
-            bytes: Replay.pieceBytes
-        )
-        greet(replay, at: cursor)
-        let untold = replay.told.take(reading)
-        let bytes = replay.stream.chunk(
-            reading.told(of: replay.owedGap ?? untold),
-            epoch: tail.epochs.current
-        )
-        replay.owedGap = nil
-        replay.position = .cursor(Cursor(epoch: tail.epochs.current, offset: reading.scanned))
+        let epoch = tail.epochs.current
+        let begin = reading.messages.first?.offset.previous ?? reading.scanned
+        // Before the gap: whoever is cut off between the greeting and that comes back with it, and is told again.
+        greet(replay, at: replay.cursor ?? Cursor(epoch: epoch, offset: begin))
+        let reading = replay.piece(of: reading)
+        let bytes = replay.stream.chunk(reading, epoch: epoch)
+        replay.advanced(to: Cursor(epoch: epoch, offset: reading.scanned))
         // Nothing was unsent before the greeting.
         guard bytes.isEmpty || sendPart(bytes, replay.stream, to: replay.requester, isRest: true)
         else { return false }

@@ -155,8 +155,12 @@ extension Responder {
         probes.add(slot, deadline: now + heartbeatMilliseconds)
     }
 
-    /// A live stream goes back to reading the log, from this position in it on.
-    func replayAgain(_ slot: HeldTable.Slot, from cursor: Cursor, gap: GapReason?) {
+    /// A live stream goes back to reading the log from where it stood; where that is another log now, behind a gap.
+    func replayAgain(
+        _ slot: HeldTable.Slot,
+        from cursor: Cursor,
+        owing gap: (reason: GapReason, resumed: Cursor)?
+    ) {
         guard case .stream(let stream) = audience[held[slot].interest] else { return }
         let requester = requester(of: slot)
         var web: Replay.Web?
@@ -174,7 +178,7 @@ extension Responder {
             web: web,
             head: nil
         )
-        replay.owedGap = gap
+        if let gap { replay.owe(gap.reason, resumed: gap.resumed) }
         begin(replay)
         replaysDue.append(replay)
     }

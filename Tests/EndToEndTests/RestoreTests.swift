@@ -206,4 +206,34 @@ import Testing
             #expect(texts(next) == ["n1", "n2"] && next["gap"] == .null)
         }
     }
+
+    @Test func `a stream that ended before it was told of a restore came back behind it`() throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            try server.publish("news", "m1")
+            let copy = server.directory.file("copy.sqlite")
+            #expect(try server.command("log", "backup", copy).exit == .exited(0))
+            let stream = try server.peer(receiveBuffer: 4096)
+            try stream.send(FastCGIRequest("GET", "/push/news?stream=ndjson"))
+            try server.waitForHeld(1)
+            // It is live, and has not read all.
+            let long = String(repeating: "x", count: 30_000)
+            for number in 1...30 { try server.publish("news", "\(number) \(long)") }
+            try #require(rename(copy, server.directory.file("bus/log.sqlite")) == 0)
+            try server.publish("news", "n1")
+            try server.writeSettings("[allow other]\nread = everyone\n")
+            server.reload()
+            try waitUntil("it is read") { server.log.contains("ini file read again") }
+
+            let lines = try stream.answer().text.split(separator: "\n")
+            let last = try JSON(Array(try #require(lines.last).utf8))
+            #expect(last["kind"] == "bye" && last["reason"] == "revoked")
+            #expect(!lines.contains { $0.contains("\"gap\"") })
+            let cursor = try #require(last["cursor"].string)
+            let granted = [("HOLDFAST_READ", "news")]
+            let again = try server.get("/push/news?since=\(cursor)", params: granted).json
+            #expect(again["gap"]["reason"] == "restarted")
+            #expect(texts(again).last == "n1")
+        }
+    }
 }

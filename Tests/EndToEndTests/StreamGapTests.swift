@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Glibc
 import Harness
 import Testing
 
@@ -116,6 +117,45 @@ import Testing
                 seen.append(String(text.prefix(2)))
             }
             #expect(seen == ["b2", "b3", "b4", "a7", "a8", "a9"])
+        }
+    }
+
+    @Test func `a stream that had not read all got nothing of a restored log up to an old mark`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            let start = try server.cursor("a")
+            func publishAll(_ numbers: ClosedRange<Int>) throws {
+                let lines = numbers.map { "\($0)\n" }.joined()
+                let answer = try server.post("/push/a", lines, type: "application/x-ndjson")
+                #expect(answer.status == 201)
+            }
+            try publishAll(1...100)
+            let copy = server.directory.file("copy.sqlite")
+            #expect(try server.command("log", "backup", copy).exit == .exited(0))
+            try publish(server, 1...200)
+            #expect(try server.exchange(FastCGIRequest("DELETE", "/push/a")).status == 204)
+            try publish(server, 201...201)
+            let client = try server.busClient()
+            try client.send("subscribe a b since \(start)\n")
+            try client.next("hello")
+            #expect(try client.next("gap")["reason"] == "deleted")
+            try #require(rename(copy, server.directory.file("bus/log.sqlite")) == 0)
+            try publishAll(1001...1080)
+            try server.publish("b", "end")
+
+            var seen: [Int] = []
+            var gaps: [String] = []
+            while let line = try client.next() {
+                if let reason = line["reason"].string { gaps.append(reason) }
+                if line["channel"] == "a", let number = line["data"].number {
+                    seen.append(Int(number))
+                }
+                if line["data"] == "end" { break }
+            }
+            #expect(seen.suffix(80) == Array(1001...1080)[...])
+            #expect(gaps == ["restarted"])
         }
     }
 }

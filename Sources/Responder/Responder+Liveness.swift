@@ -142,15 +142,17 @@ extension Responder {
         let why =
             entry.streamsAreSafe
             ? "who leaves one is found" : "heartbeats have not found anybody there who has left one"
-        logger.notice("streams of \(name(place)) live \(streamSeconds(place)) s at most: \(why)")
+        let most = streamSeconds(place, life: settings.hold.streamSeconds)
+        logger.notice("streams of \(name(place)) live \(most) s at most: \(why)")
     }
 
     // MARK: The life of streams
 
-    func streamSeconds(_ place: ProbePolicy.Place) -> Int {
+    /// - Parameter life: what it may live for other reasons.
+    func streamSeconds(_ place: ProbePolicy.Place, life: Int) -> Int {
         policy.streamSeconds(
             place,
-            life: settings.hold.streamSeconds,
+            life: life,
             heartbeat: settings.hold.heartbeatSeconds
         )
     }
@@ -211,8 +213,7 @@ extension Responder {
             guard case .poll(let poll, _, _)? = pending[ticket]?.work,
                 poll.origin.arrivedAt < time, let waiting = take(ticket)
             else { continue }
-            // Not an empty answer: it would move his cursor beyond what was not read.
-            answer(waiting.requester, poll.subscription.busy())
+            turnAway(poll, waiting.requester, .busy)
         }
     }
 

@@ -58,6 +58,7 @@ extension Responder {
         var parts: [String] = []
         for (index, entry) in policy.entries.enumerated().dropFirst() {
             let place = ProbePolicy.Place(index)
+            let most = streamSeconds(place, life: settings.hold.streamSeconds)
             let why =
                 switch (entry.wish.probe, settings.hold.probe) {
                 case (let said?, _): "the web server says so: HOLDFAST_PROBE \(said ? "on" : "off")"
@@ -77,7 +78,7 @@ extension Responder {
                     + ",\"found_within_milliseconds\":\(probeMilliseconds(place) * Int64(entry.frontEnd.probesNeeded))"
                     + ",\"shown\":\(entry.evidence.shown),\"revealed\":\(entry.evidence.revealed)"
                     + ",\"overtaken\":\(entry.evidence.overtaken)"
-                    + ",\"stream_seconds\":\(streamSeconds(place)),\"streams\":\"\(streams)\"}"
+                    + ",\"stream_seconds\":\(most),\"streams\":\"\(streams)\"}"
             )
         }
         return Array(",\"front_ends\":[\(parts.joined(separator: ","))]".utf8)

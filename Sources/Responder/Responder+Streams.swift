@@ -36,7 +36,10 @@ extension Responder {
             frontEnd: place,
             endsAt: now
                 + Int64(
-                    request.lifeMilliseconds * streamSeconds(place) / settings.hold.streamSeconds
+                    interface.holdMilliseconds(
+                        streamSeconds(place, life: request.lifeSeconds),
+                        jitter.next()
+                    )
                 )
         )
         openStream(request.stream, request.start, requester, web, head: request.head)

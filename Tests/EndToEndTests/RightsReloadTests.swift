@@ -83,6 +83,24 @@ import Testing
         }
     }
 
+    @Test func `a granted stream behind a server that hides departures lived for moments`() throws {
+        let hold = "[hold]\njitter = 0%\nheartbeat = 1s\ngranted_life = 6s\n"
+        try HoldfastServer.with(Self.closed + hold) { server in
+            let peer = try server.peer()
+            try peer.send(
+                FastCGIRequest(
+                    "GET",
+                    "/push/secret?stream=ndjson",
+                    params: [("HOLDFAST_READ", "secret"), ("SERVER_SOFTWARE", "Apache/2.4.62")]
+                )
+            )
+            let text = try peer.answer().text
+            // It lived to its first heartbeat.
+            #expect(text.contains(#""kind":"ping""#))
+            #expect(text.contains(#""reason":"lifetime""#))
+        }
+    }
+
     @Test func `the long hold of an endpoint that the web server had granted is bounded too`()
         throws
     {

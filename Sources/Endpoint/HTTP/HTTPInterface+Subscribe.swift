@@ -21,7 +21,7 @@ extension HTTPInterface {
                     "This endpoint keeps the cursor in a cookie, which a stream can't change; poll it."
                 )
             }
-            return try stream(wish, channels, query, request, shape, random)
+            return try stream(wish, channels, query, request, shape)
         }
         let form = try Self.form(query.format) ?? (fixed?.format == .bare ? .bare : .json)
         let limit = try messageLimit(query.limit)
@@ -186,7 +186,7 @@ extension HTTPInterface {
     }
 
     /// Ends by chance up to `jitterPercent` earlier, so that those who began together do not come back together.
-    func holdMilliseconds(_ seconds: Int, _ random: UInt32) -> Int {
+    package func holdMilliseconds(_ seconds: Int, _ random: UInt32) -> Int {
         let most = seconds * 1000
         let jitter = most * settings.hold.jitterPercent / 100
         return max(1, most - Int((UInt64(jitter) * UInt64(random)) >> 32))

@@ -234,7 +234,7 @@ package struct HTTPInterface: Sendable {
             intent = .page(PageRequest(name: name, request, shape))
         case "status":
             if let wish = try StreamWish(query, request.accept) {
-                intent = .statusStream(try statusStream(wish, request, shape, random))
+                intent = .statusStream(try statusStream(wish, request, shape))
             } else {
                 intent = .status(shape)
             }

@@ -7,8 +7,8 @@ package struct StreamRequest: Sendable {
     package let stream: StreamSubscription
     package let start: PollStart
     package var origin: Poll.Origin
-    /// After which it ends and its client comes back, after jitter.
-    package let lifeMilliseconds: Int
+    /// After which it ends at the latest, and its client comes back; before jitter.
+    package let lifeSeconds: Int
     let shape: Shape
 
     /// The header block before the first word. Nothing on the way may keep, change or gather what follows.
@@ -73,18 +73,14 @@ extension HTTPInterface {
     func statusStream(
         _ wish: StreamWish,
         _ request: borrowing CGIRequest,
-        _ shape: Shape,
-        _ random: UInt32
+        _ shape: Shape
     ) throws(Problem) -> StreamRequest {
         StreamRequest(
             stream: StreamSubscription(channels: [.status], form: wish.form(bare: false)),
             start: .now,
             origin: try origin(Query(), [], request),
             // Nobody but the web server says who is an operator.
-            lifeMilliseconds: holdMilliseconds(
-                min(settings.hold.streamSeconds, settings.hold.grantedSeconds),
-                random
-            ),
+            lifeSeconds: min(settings.hold.streamSeconds, settings.hold.grantedSeconds),
             shape: shape
         )
     }
@@ -94,8 +90,7 @@ extension HTTPInterface {
         _ channels: [ChannelName],
         _ query: Query,
         _ request: borrowing CGIRequest,
-        _ shape: Shape,
-        _ random: UInt32
+        _ shape: Shape
     ) throws(Problem) -> Intent {
         let bare = try Self.form(query.format) == .bare
         let lineLimit = try StreamSubscription.lineLimit(query.lineLimit)
@@ -125,10 +120,7 @@ extension HTTPInterface {
                 ),
                 start: start,
                 origin: origin,
-                lifeMilliseconds: holdMilliseconds(
-                    bounded(settings.hold.streamSeconds, channels),
-                    random
-                ),
+                lifeSeconds: bounded(settings.hold.streamSeconds, channels),
                 shape: shape
             )
         )

@@ -127,6 +127,7 @@ extension Responder {
             connections[Int(descriptor)].flags.remove(.readAgain)
             obey(descriptor)
             read(descriptor, toTheEnd: true)
+            relieveMemory()
         }
     }
 

@@ -181,6 +181,7 @@ extension Responder {
             }
             takingUp = -1
             dropIfDone(descriptor)
+            relieveMemory()
         }
     }
 

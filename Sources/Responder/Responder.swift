@@ -285,6 +285,8 @@ package import Reactor
                 keepHouse()
                 tellComplaints()
             }
+            // What was made by the clock, and not for something that came.
+            relieveMemory()
             if now >= memoryLookAt { giveBackMemory() }
             if siblings?.hasPosts == true { siblings?.flush() }
             closeDropped()
@@ -310,7 +312,11 @@ package import Reactor
     private func dispatch(_ readiness: Readiness) {
         switch readiness.descriptor {
         case listener.descriptor where isAccepting: acceptConnections()
-        case mailbox.descriptor: for news in mailbox.takeAll() { receive(news) }
+        case mailbox.descriptor:
+            for news in mailbox.takeAll() {
+                receive(news)
+                relieveMemory()
+            }
         case busListener?.descriptor: acceptBusPeers()
         case siblings?.descriptor: readSiblings()
         case signals.number: while let signal = signals.next() { handle(signal) }

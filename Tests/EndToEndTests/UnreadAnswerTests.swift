@@ -144,4 +144,40 @@ import Testing
             }
         }
     }
+
+    @Test func `what was made outside of an event came on top of the bound for all`() throws {
+        let limits = "[limits]\nunsent_bytes = 512k\nanswer_bytes = 64k\nunsent_bytes_total = 1M\n"
+        try HoldfastServer.with(HoldfastServer.open + limits) { server in
+            // A connection of long standing: that a new one is accepted would be looked at, too.
+            let watch = try server.peer()
+            func figure(_ name: String) throws -> Int {
+                let request = FastCGIRequest(
+                    "GET",
+                    "/push/-/metrics",
+                    params: [("HOLDFAST_OPERATOR", "1")]
+                )
+                try watch.send(request, keep: true)
+                let metrics = Metrics(try watch.answer().text)
+                most = max(most, metrics["holdfast_unsent_bytes"])
+                return metrics[name]
+            }
+            var most = 0
+            var clients: [LineClient] = []
+            for number in 1...4 {
+                let start = try server.cursor("own/\(number)")
+                try server.publish(
+                    "own/\(number)",
+                    "\(number) " + String(repeating: "\u{1}", count: 60_000)
+                )
+                let client = try server.busClient()
+                let before = try figure("holdfast_holds_total")
+                // The second waits for the first, and is taken up after what the log tells of that.
+                try client.send("publish other x\nsubscribe own/\(number) since \(start)\n")
+                try waitUntil("it is subscribed") { try figure("holdfast_holds_total") > before }
+                clients.append(client)
+            }
+            #expect(most > 300_000 && most <= 1_048_576)
+            #expect(try server.metrics().bound("unsent_bytes_total") > 0)
+        }
+    }
 }

@@ -164,7 +164,7 @@ extension Responder {
             case .publish(let request):
                 noteWaiting()
                 answer(waiting.requester, request.outcomeUnknown())
-            case .poll(let poll, _, _): answer(waiting.requester, poll.subscription.unavailable())
+            case .poll(let poll, _, _): turnAway(poll, waiting.requester, .unavailable)
             case .message(let request): answer(waiting.requester, request.unavailable())
             case .channels(let request): answer(waiting.requester, request.unavailable())
             case .command(let publish, let place):

@@ -20,12 +20,12 @@ extension Responder {
         isCurrent: Bool = false,
         isFinal: Bool = false
     ) {
-        guard let tail else { return answer(requester, poll.subscription.unavailable()) }
+        guard let tail else { return turnAway(poll, requester, .unavailable) }
         // Who was told that his message is committed, by whatever process, finds it at this one too.
         if !isCurrent, !isFinal, let committed = log.committedHead, committed > tail.head {
             guard pending.count < heldLimit else {
                 metrics[.heldRequests] += 1
-                return answer(requester, poll.subscription.busy())
+                return turnAway(poll, requester, .busy)
             }
             let ticket = wait(requester, .poll(poll, .head, tail.epochs.current), seconds: 10)
             behind.append((committed, ticket))
@@ -51,6 +51,16 @@ extension Responder {
                 ask(poll, requester, .newest, .lookAhead)
             }
         }
+    }
+
+    /// Answers a poll for which nothing was read.
+    func turnAway(_ poll: Poll, _ requester: Requester, _ reason: Poll.Refusal) {
+        let refusal = poll.turnedAway(
+            reason,
+            at: tail.map { Cursor(epoch: $0.epochs.current, offset: $0.head) },
+            retryAfterSeconds: HoldBudget.retrySeconds(random: jitter.next())
+        )
+        answer(requester, refusal)
     }
 
     /// Answers with what the channels have after `offset`; holds if that is nothing, and waiting was asked for.
@@ -95,7 +105,7 @@ extension Responder {
     ) {
         guard let tail, pending.count < heldLimit else {
             metrics[.heldRequests] += 1
-            return answer(requester, poll.subscription.busy())
+            return turnAway(poll, requester, .busy)
         }
         var start = start
         // More than one answer takes is never read ahead.
@@ -126,7 +136,7 @@ extension Responder {
         // The log was replaced meanwhile: the cursor is judged anew, and what was read is of no use.
         guard tail?.epochs.current == epoch else { return serve(poll, requester) }
         guard case .success(let reading) = outcome else {
-            return answer(requester, poll.subscription.unavailable())
+            return turnAway(poll, requester, .unavailable)
         }
         switch question {
         case .head: preconditionFailure("the log's reader was not asked")
@@ -177,7 +187,7 @@ extension Responder {
         guard connections[Int(requester.connection)].isOpen else { return }
         guard held.count + replays.count < heldLimit else {
             metrics[.heldRequests] += 1
-            return answer(requester, poll.subscription.busy())
+            return turnAway(poll, requester, .busy)
         }
         let (opening, frontEnd) = opening(poll.origin)
         let channels = audience.shared(poll.subscription.channels)

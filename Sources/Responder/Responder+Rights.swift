@@ -35,7 +35,7 @@ extension Responder {
             guard case .poll(let poll, _, _) = waiting.work,
                 poll.subscription.channels.contains(where: isClosed), let waiting = take(ticket)
             else { continue }
-            answer(waiting.requester, poll.subscription.busy())
+            turnAway(poll, waiting.requester, .busy)
         }
     }
 }

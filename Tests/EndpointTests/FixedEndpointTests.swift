@@ -209,4 +209,28 @@ let classicEndpoints: [FixedEndpoint] = {
     func `the endpoint's wait is default and bound`(uri: String, milliseconds: Int) {
         #expect(http.poll(.get(uri))?.waitMilliseconds == milliseconds)
     }
+
+    @Test func `whoever was sent away before his first cursor began behind what came meanwhile`()
+        throws
+    {
+        let first = try #require(http.poll(.get("/sub")))
+        let reply = try #require(
+            Reply(first.turnedAway(.busy, at: cursor(9), retryAfterSeconds: 3))
+        )
+        #expect(reply.status == 204)
+        #expect(reply["Set-Cookie"]?.contains("=k7f2-9;") == true)
+        #expect(reply["Retry-After"] == "3")
+        // Where the end of the log is not known, there is none to give.
+        let unknown = Reply(first.turnedAway(.unavailable, at: nil, retryAfterSeconds: 3))
+        #expect(unknown?.status == 503)
+        // Who has one keeps it: nothing was read for him.
+        let header = try #require(cookieHeader(reply))
+        let next = try #require(http.poll(.get("/sub", ["HTTP_COOKIE": header])))
+        for poll in [next, try #require(http.poll(.get("/push/chat?wait=9")))] {
+            let busy = try #require(
+                Reply(poll.turnedAway(.busy, at: cursor(12), retryAfterSeconds: 3))
+            )
+            #expect(busy.status == 503 && busy["Set-Cookie"] == nil)
+        }
+    }
 }

@@ -93,9 +93,9 @@ extension Subscription {
         }
     }
 
-    package func unavailable() -> Answer { shape.answer(.unavailable) }
+    func unavailable() -> Answer { shape.answer(.unavailable) }
 
-    package func busy() -> Answer { shape.answer(.busy) }
+    func busy() -> Answer { shape.answer(.busy) }
 
     /// What an immediate poll's ETag is compared with.
     fileprivate struct Revalidation {
@@ -297,6 +297,39 @@ extension Subscription {
 }
 
 extension Poll {
+    /// Why one is sent away before it was served.
+    package enum Refusal { case busy, unavailable }
+
+    /// The answer to one that is sent away before anything was read for it. It is not an empty one, which would move the
+    /// client's cursor beyond what was not read. But one that keeps its cursor in a cookie and has none yet is given its
+    /// first one: it would begin behind what comes meanwhile otherwise.
+    ///
+    /// - Parameter end: of the log; nil where that is not known.
+    package func turnedAway(
+        _ reason: Refusal,
+        at end: Cursor?,
+        retryAfterSeconds: Int
+    ) -> Answer {
+        guard start == .now, subscription.cookie != nil, let end else {
+            return switch reason {
+            case .busy: subscription.busy()
+            case .unavailable: subscription.unavailable()
+            }
+        }
+        let nothing = HistoryReading(
+            messages: [],
+            scanned: end.offset,
+            more: false,
+            gap: nil,
+            newest: end.offset
+        )
+        return subscription.answer(
+            nothing,
+            epoch: end.epoch,
+            retryAfterSeconds: retryAfterSeconds
+        )
+    }
+
     /// The complete answer to a request that is not held.
     package func answer(_ reading: HistoryReading, epoch: Epoch) -> Answer {
         subscription.complete(

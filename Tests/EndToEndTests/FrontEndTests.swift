@@ -122,6 +122,36 @@ struct FrontEndTests {
         }
     }
 
+    /// As conf/nginx.conf has it; the others' files say that they can't.
+    @Test
+    func `a page that asks before a request saw nothing of the answer while Holdfast was away`()
+        throws
+    {
+        try HoldfastServer.with(settings) { holdfast in
+            let edits = try WebServer.Kind.nginx.linesForListedOrigins
+            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+                web.expectsFailures = true
+                func preflight(_ origin: String) throws -> HTTPAnswer {
+                    try HTTPClient.exchange(
+                        "OPTIONS",
+                        "/push/news",
+                        ["Origin": origin, "Access-Control-Request-Method": "POST"],
+                        port: web.port
+                    )
+                }
+                let names = ["Allow-Origin", "Allow-Methods", "Allow-Headers", "Allow-Credentials"]
+                    .map { "Access-Control-" + $0 }
+                let own = try preflight("https://www.example.org")
+                try holdfast.stop()
+                let away = try preflight("https://www.example.org")
+                #expect(away.status == 204)
+                for name in names { #expect(away[name] == own[name] && away[name] != nil) }
+                let stranger = try preflight("https://www.example.net")
+                #expect(stranger["Access-Control-Allow-Origin"] == nil)
+            }
+        }
+    }
+
     /// At once where the server shows it, else by probes.
     @Test(arguments: WebServer.Kind.fastCGI)
     func `a client that leaves is let go, at once or by probes`(kind: WebServer.Kind) throws {

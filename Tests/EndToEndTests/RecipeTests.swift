@@ -108,6 +108,30 @@ struct RecipeTests {
         }
     }
 
+    @Test func `a stream that needs a password was answered 200 without one`() throws {
+        try HoldfastServer.with(closed) { holdfast in
+            let edits = [("/etc/lighttpd/holdfast.htpasswd", try passwords(holdfast.directory))]
+            let recipe = Files.text("\(Place.root)/conf/recipes/lighttpd-basic.conf")
+            try WebServer.with(.lighttpd, before: holdfast, edits: edits, addition: recipe) {
+                web throws in
+                web.expectsFailures = true
+                let streams = ["Accept": "text/event-stream"]
+                let known = user("editor").merging(streams) { $1 }
+                let refused = try web.get("/readers/news/a", streams)
+                #expect(refused.status == 401)
+                #expect(refused["WWW-Authenticate"]?.contains("Basic") == true)
+                #expect(refused["Content-Type"] == "application/problem+json")
+                #expect(try refused.json["status"] == 401)
+                #expect(try web.get("/readers/secret", known).status == 403)
+                try holdfast.stop()
+                #expect(try web.get("/readers/news/a", streams).status == 401)
+                let away = try web.get("/readers/news/a", known)
+                #expect(away.status == 200)
+                #expect(away["Content-Type"] == "text/event-stream")
+            }
+        }
+    }
+
     // MARK: Preflights
 
     @Test(arguments: ["nginx-basic", "nginx-auth-request", "lighttpd-basic"])

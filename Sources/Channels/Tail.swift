@@ -21,13 +21,13 @@ package struct Tail {
         /// Ascending; a subsequence of `recent` without what was trimmed or replaced.
         private(set) var messages: [Message] = []
         /// Where each topic has its message among these, so that nobody searches for it.
-        private var topics: [String: Offset] = [:]
+        private var topics: [ExactText: Offset] = [:]
         var trimmedThrough = Offset.start
         var trimReason = GapReason.trimmed
 
         mutating func append(_ message: Message) {
             if let topic = message.topic,
-                let replaced = topics.updateValue(message.offset, forKey: topic)
+                let replaced = topics.updateValue(message.offset, forKey: ExactText(topic))
             {
                 messages.remove(at: messages.firstIndex(after: replaced.previous))
             }
@@ -35,7 +35,9 @@ package struct Tail {
         }
 
         mutating func removeFirst(_ count: Int) {
-            for case let topic? in messages.prefix(count).lazy.map(\.topic) { topics[topic] = nil }
+            for case let topic? in messages.prefix(count).lazy.map(\.topic) {
+                topics[ExactText(topic)] = nil
+            }
             messages.removeFirst(count)
         }
     }

@@ -375,6 +375,11 @@ extension Settings {
 
     /// The bounds on what this publisher may append, or nil where there are none.
     package func quota(of publisher: String) -> QuotaLimits? {
-        (quotas.first { $0.publisher == publisher } ?? quotas.first { $0.publisher == "*" })?.limits
+        ownQuota(of: publisher) ?? ownQuota(of: "*")
+    }
+
+    /// The same by a section of this publisher's own.
+    package func ownQuota(of publisher: String) -> QuotaLimits? {
+        quotas.first { ExactText($0.publisher) == ExactText(publisher) }?.limits
     }
 }

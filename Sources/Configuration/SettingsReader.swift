@@ -22,7 +22,7 @@ struct SettingsReader {
     private(set) var settings = Settings()
     private(set) var problems: [ConfigurationProblem]
     /// Where each section (with its argument) stands first.
-    private var sectionLines: [String: Int] = [:]
+    private var sectionLines: [ExactText: Int] = [:]
     /// For each section, with its argument, what became of its keys.
     private var keysRead: [String: KeysRead] = [:]
     /// The sections about patterns of channels so far.
@@ -45,12 +45,12 @@ struct SettingsReader {
         guard SettingsTable.sectionNames.contains(section.name) else {
             return reportUnknown(section)
         }
-        let title = Self.title(section)
+        let title = ExactText(Self.title(section))
         // A section that stands twice is read all the same, for the problems in it.
         if let line = sectionLines[title] {
             report(
                 section.line,
-                "section \(shown(title)) was already in line \(line); write its keys in one place"
+                "section \(shown(title.text)) was already in line \(line); write its keys in one place"
             )
         } else {
             sectionLines[title] = section.line

@@ -149,16 +149,16 @@ struct PublishedContent {
         _ type: MediaType
     ) throws(Problem) -> [UInt8] {
         var fields: [(name: String, values: [String])] = []
-        var places: [String: Int] = [:]
+        var places: [ExactText: Int] = [:]
         var isUTF8 = true
         Decoding.forEachField(form) { _, nameRange, valueRange in
             guard let name = Decoding.formText(form, nameRange),
                 let value = Decoding.formText(form, valueRange)
             else { return isUTF8 = false }
-            if let place = places[name] {
+            if let place = places[ExactText(name)] {
                 fields[place].values.append(value)
             } else {
-                places[name] = fields.count
+                places[ExactText(name)] = fields.count
                 fields.append((name, [value]))
             }
         }

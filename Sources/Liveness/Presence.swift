@@ -35,15 +35,18 @@ package struct PresenceBounds: Equatable, Sendable {
 
 /// Somebody on a channel, by the name that others see.
 package struct Member: Hashable, Sendable {
-    /// At most `nameByteLimit` bytes, without control characters.
-    package let name: String
-    /// The web server vouches for the name (REMOTE_USER); else the client gave it itself. The same name is two members.
+    private let exactName: ExactText
+    /// The web server vouches for the name (HOLDFAST_USER, or REMOTE_USER where that is believed); else the client gave it
+    /// itself. The same name is two members.
     package let isVerified: Bool
+
+    /// At most `nameByteLimit` bytes, without control characters.
+    package var name: String { exactName.text }
 
     package static let nameByteLimit = 128
 
     package init(name: String, isVerified: Bool) {
-        self.name = name
+        exactName = ExactText(name)
         self.isVerified = isVerified
     }
 
@@ -52,8 +55,13 @@ package struct Member: Hashable, Sendable {
 
     /// Nil where it is not one.
     package init?(topic: String) {
-        guard topic.hasPrefix("user ") || topic.hasPrefix("name ") else { return nil }
-        self.init(name: String(topic.dropFirst(5)), isVerified: topic.hasPrefix("user "))
+        // By bytes: a name may begin with what joins on to the blank before it.
+        let isVerified = topic.utf8.starts(with: "user ".utf8)
+        guard isVerified || topic.utf8.starts(with: "name ".utf8) else { return nil }
+        self.init(
+            name: String(topic[topic.utf8.index(topic.startIndex, offsetBy: 5)...]),
+            isVerified: isVerified
+        )
     }
 }
 

@@ -141,6 +141,15 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
         #expect(reading.gap == nil)
     }
 
+    @Test func `a message took the place of one whose topic Unicode calls the same`() throws {
+        let topics = ["Jos\u{E9}", "Jose\u{301}", "Jos\u{E9}"]
+        let tail = tail(
+            head: 3,
+            zip(1..., topics).map { message($0, "a", topic: $1) }
+        )
+        #expect(read(tail, ["a"], after: 0)?.messages.map(\.offset.value) == [2, 3])
+    }
+
     @Test func `a topic's earlier message is found wherever it is, and where it is gone none is`() {
         var tail = tail(messageLimit: 40)
         var published: [Message] = []

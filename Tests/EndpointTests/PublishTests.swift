@@ -398,4 +398,15 @@ import Testing
         #expect(verdict(.get("/push/-/live")) == "drop")
         #expect(verdict(.get("/elsewhere")) == "404")
     }
+
+    @Test func `form fields whose names Unicode calls the same became one`() throws {
+        let request = CGIRequest.post(
+            "/push/a",
+            ["CONTENT_TYPE": "application/x-www-form-urlencoded"],
+            body: "caf%C3%A9=1&cafe%CC%81=2&caf%C3%A9=3"
+        )
+        let body = try #require(HTTPInterface.open().publication(request)?.drafts.first?.body)
+        let wanted = "{\"caf\u{E9}\":[\"1\",\"3\"],\"cafe\u{301}\":\"2\"}"
+        #expect(body == Array(wanted.utf8))
+    }
 }

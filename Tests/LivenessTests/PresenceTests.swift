@@ -396,4 +396,23 @@ struct PresenceTests {
         }
         #expect(Member(topic: "nobody") == nil)
     }
+
+    @Test func `two members whose names Unicode calls the same were one`() {
+        let (one, other) = ("Jos\u{E9}", "Jose\u{301}")
+        #expect(one == other)
+        var presence = loaded()
+        for (id, name) in [(1, one), (2, other)] as [(UInt64, String)] {
+            expect(attends(&presence, Member(name: name, isVerified: true), id, 0))
+        }
+        #expect(commit(&presence, at: 1, now: 0).count == 2)
+        let names = Set(presence.members(of: chat).map { Array($0.member.name.utf8) })
+        #expect(names == [Array(one.utf8), Array(other.utf8)])
+    }
+
+    @Test func `a name that joins on to what stands before it was nobody's`() {
+        for isVerified in [true, false] {
+            let member = Member(name: "\u{301}e", isVerified: isVerified)
+            #expect(Member(topic: member.topic) == member)
+        }
+    }
 }

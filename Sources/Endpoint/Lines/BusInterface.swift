@@ -325,6 +325,6 @@ package struct BusInterface: Sendable {
 extension Settings {
     /// Of a publisher on the bus socket: only a section of its own counts there, for `*` is about the web.
     fileprivate func quota(ofLocal publisher: String) -> QuotaLimits? {
-        quotas.first { $0.publisher == publisher }?.limits
+        ownQuota(of: publisher)
     }
 }

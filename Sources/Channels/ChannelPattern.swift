@@ -3,7 +3,7 @@
 /// Everything else is compared as it is: `news/*` matches `news/sport`, not `news` nor `news/a/b`;
 /// `news/**` matches all three; `**` matches every channel.
 package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
-    private enum Segment: Hashable {
+    enum Segment: Hashable {
         case literal(String), one, any
 
         var freedom: Int {
@@ -16,7 +16,7 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
     }
 
     package let text: String
-    private let segments: [Segment]
+    let segments: [Segment]
 
     /// Nil where the text is empty, has an empty segment, `*` inside a segment, or a byte no name has.
     package init?(_ text: some StringProtocol) {

@@ -7,7 +7,7 @@ struct Check: ParsableCommand {
         abstract: "Checks the ini file and prints every problem at once.",
         discussion: """
             Users, groups and directories that the file names must be on this machine. Exits 0 if the file is right and 1 \
-            if it is not.
+            if it is not. What is allowed but may not be meant is a notice on standard error.
             """
     )
 
@@ -31,6 +31,9 @@ struct Check: ParsableCommand {
             elsewhere ? IniFileReader.read(config) : IniFileReader.readForThisMachine(config),
             orExit: 1
         )
+        for notice in settings.notices() {
+            StandardError.write(notice.description(file: config))
+        }
         StandardOutput.write(self.print ? settings.render() : "\(config): no problems\n")
     }
 }

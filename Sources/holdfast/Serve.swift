@@ -41,6 +41,7 @@ struct Serve: ParsableCommand {
         let level = LogLevel(settings.log.level)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
         let logger = Logger(label: "holdfast")
+        tell(settings.notices(), logger)
         defer { LogSink.standardError.flush() }
 
         let responder: Responder
@@ -56,6 +57,7 @@ struct Serve: ParsableCommand {
                 case .success(let read):
                     let new = withListen(read)
                     level.set(new.log.level)
+                    tell(new.notices(), logger)
                     return new
                 case .failure(let problems):
                     for line in problems.lines { logger.error("\(line)") }
@@ -88,6 +90,11 @@ struct Serve: ParsableCommand {
             throw ExitCode(obstacle == nil ? 1 : EX_CONFIG)
         }
         logger.notice("stopped")
+    }
+
+    /// What the ini file says and may not mean.
+    private func tell(_ notices: [ConfigurationProblem], _ logger: Logger) {
+        for notice in notices { logger.warning("\(notice.description(file: config))") }
     }
 
     private func withListen(_ read: Settings) -> Settings {

@@ -72,6 +72,10 @@ import Testing
                 }
                 #expect((ones == others) == one.isEquivalent(to: other), "\(one), \(other)")
                 #expect(!(one.isMoreSpecific(than: other) && other.isMoreSpecific(than: one)))
+                #expect(one.contains(other) == ones.isSuperset(of: others), "\(one), \(other)")
+                let common = one.common(with: other)
+                #expect((common == nil) == ones.isDisjoint(with: others), "\(one), \(other)")
+                #expect(common.map { one.matches($0) && other.matches($0) } ?? true)
             }
         }
     }

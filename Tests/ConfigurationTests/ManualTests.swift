@@ -161,6 +161,11 @@ struct ManualTests {
         }
     }
 
+    @Test(arguments: ["holdfast.ini", "chat.ini"])
+    func `what is shipped has nothing that may not be meant`(file: String) throws {
+        #expect(try settings(conf(file)).notices().isEmpty)
+    }
+
     @Test func `the chat's file opens the channel and has the classic endpoints`() throws {
         let read = try settings(conf("chat.ini"))
         #expect(read.fastcgi.listen == .unix(path: "/run/holdfast/holdfast.sock"))

@@ -496,4 +496,43 @@ struct SettingsReadTests {
     func `a cookie and a closed answer were refused together`(keys: String) {
         #expect(problems("[endpoint /x]\naction = subscribe\nchannels = a\n" + keys).isEmpty)
     }
+
+    @Test func `two publishers whose names Unicode calls the same had one quota`() throws {
+        let (one, other) = ("Jos\u{E9}", "Jose\u{301}")
+        let read = try settings("[quota \(one)]\nmessages = 1\n[quota \(other)]\nmessages = 2\n")
+        #expect(read.quota(of: one)?.messages == 1)
+        #expect(read.quota(of: other)?.messages == 2)
+        #expect(try settings("[quota \(one)]\nmessages = 1\n").quota(of: other) == nil)
+    }
+
+    private func notices(_ text: String) throws -> [String] {
+        try settings(text).notices().map { $0.description(file: "f") }
+    }
+
+    @Test func `a closed pattern was opened by one that overlaps it, and nothing said so`() throws {
+        let (open, closed) = (
+            "[allow */public]\nread = everyone\n", "[allow secret/**]\nread = nobody\n"
+        )
+        #expect(
+            try notices(open + closed) == [
+                "f:1: [allow */public] and [allow secret/**] in line 3 both name 'secret/public', and"
+                    + " [allow */public] decides: read = everyone; if that is not meant,"
+                    + " add [allow secret/public] with read = nobody"
+            ]
+        )
+        for silent in [
+            open + closed + "[allow secret/public]\nread = nobody\n",
+            open + closed.replacing("nobody", with: "everyone"),
+            open + closed.replacing("read", with: "publish"),
+            "[allow **]\nread = everyone\n" + closed + "[allow secret/*/x]\nread = everyone\n",
+            "[allow news/*]\nread = everyone\n" + closed,
+        ] {
+            #expect(try notices(silent) == [])
+        }
+        let many = (1...60).map {
+            "[allow *\($0 % 2 == 0 ? "" : "/**")/a\($0)]\nread = everyone\n"
+                + "[allow b\($0)/**]\nread = nobody\n"
+        }
+        #expect(try notices(many.joined()).count == 20)
+    }
 }

@@ -28,6 +28,16 @@ import Testing
         #expect(serve.error == result.error)
     }
 
+    @Test func `that a section opens what another closes is no failure of check`() throws {
+        let directory = try TestDirectory()
+        let text = "[allow */public]\nread = everyone\n[allow secret/**]\nread = nobody\n"
+        let file = try directory.write(text, to: "open.ini")
+        let result = try holdfast(["check", "--elsewhere", "--config", file], directory)
+        #expect(result.exit == .exited(0))
+        #expect(result.error.contains("open.ini:1:"))
+        #expect(result.error.contains("'secret/public'"))
+    }
+
     @Test(arguments: ["holdfast.ini", "chat.ini"])
     func `the shipped ini files are right, and so is what --print makes of them`(name: String)
         throws

@@ -183,23 +183,28 @@ extension HTTPInterface {
         _ isUTF8: Bool
     ) throws(Problem) -> String {
         guard isUTF8, name.utf8.count <= Member.nameByteLimit,
-            name.unicodeScalars.allSatisfy(\.isShown)
+            name.isShownName
         else {
             var problem = Problem.badRequest(
                 "invalid_user",
                 "The web server's parameter \(parameter) must be at most \(Member.nameByteLimit) bytes of UTF-8 text "
-                    + "without control characters."
+                    + "without control characters, and not blank."
             )
             problem.note =
-                "a request was refused: its \(parameter) is too long, or not plain UTF-8 text"
+                "a request was refused: its \(parameter) is blank, too long, or not plain UTF-8 text"
             throw problem
         }
         return name
     }
 
     /// Who publishes. Refuses pages of other origins, unless they may do what everyone may.
-    func author(of request: borrowing CGIRequest) throws(Problem) -> Author {
-        let isOfOtherOrigin = try crossOrigin.standing(of: request) == .anyone
+    ///
+    /// - Parameter verb: what he wants to do, for the refusal.
+    func author(
+        of request: borrowing CGIRequest,
+        to verb: StaticString
+    ) throws(Problem) -> Author {
+        let isOfOtherOrigin = try crossOrigin.standing(of: request, to: verb) == .anyone
         let user = isOfOtherOrigin ? nil : try user(request)
         var name = user ?? ""
         if user == nil, let publisher = request.publisher {

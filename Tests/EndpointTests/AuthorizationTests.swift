@@ -114,4 +114,14 @@ import Testing
         )
         #expect(Reply(answer)?.body.contains("new*") == false)
     }
+
+    @Test(arguments: [" ", "\u{A0}\u{3000}", " a", "a"])
+    func `a verified name was blank`(name: String) {
+        let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
+        let refusal = name.hasSuffix("a") ? nil : "invalid_user"
+        #expect(http.refusal(.get("/push/a?wait=5", ["HOLDFAST_USER": name])) == refusal)
+        for parameter in ["HOLDFAST_USER", "HOLDFAST_PUBLISHER"] {
+            #expect(http.refusal(.post("/push/a", [parameter: name], body: "x")) == refusal)
+        }
+    }
 }

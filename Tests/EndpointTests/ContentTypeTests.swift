@@ -163,4 +163,21 @@ import Testing
         else { return #expect(Bool(false)) }
         #expect(Reply(request.answer(sent))?["Content-Security-Policy"] == "sandbox")
     }
+
+    @Test(arguments: [
+        ("text/plain; charset=\"\"", "text/plain; charset=utf-8"),
+        ("text/plain ;charset=\"\"; a=b", "text/plain; a=b; charset=utf-8"),
+        ("text/plain; charset=\"\"; charset=utf-8", "text/plain; charset=utf-8"),
+    ])
+    func `an empty character set counted as another one`(type: String, served: String) throws {
+        let text = CGIRequest.post("/push/news", ["CONTENT_TYPE": type], body: "é")
+        #expect(http.publication(text)?.drafts.first?.kind == .text)
+        #expect(bare(message(9, "é", kind: .text, contentType: type))?["Content-Type"] == served)
+        let json = CGIRequest.post(
+            "/push/news",
+            ["CONTENT_TYPE": "application/json; charset=\"\""],
+            body: "\"é\""
+        )
+        #expect(http.publication(json)?.drafts.first?.kind == .json)
+    }
 }

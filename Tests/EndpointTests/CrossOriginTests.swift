@@ -210,4 +210,22 @@ import Testing
             #expect(detail?.contains(named) == true)
         }
     }
+
+    @Test(arguments: [CORSSettings.Origins.any, .listed([])])
+    func `a refusal advised to list an origin that no list can have`(
+        origins: CORSSettings.Origins
+    ) {
+        let http = interface(origins)
+        for (name, value) in [("HTTP_ORIGIN", "null"), ("HTTP_SEC_FETCH_SITE", "cross-site")] {
+            let fields: KeyValuePairs = [name: value]
+            for (uri, verb) in [("/push/a", "publish"), ("/push/-/leave", "end requests")] {
+                let detail = http.answer(.post(uri, fields, body: "x"))?.body
+                #expect(detail?.contains("may not \(verb) here") == true)
+                #expect(detail?.contains("[cors]") == false)
+            }
+            var delete = CGIRequest.get("/push/a", fields)
+            delete.put("REQUEST_METHOD", Array("DELETE".utf8))
+            #expect(http.answer(delete)?.body.contains("may not delete messages here") == true)
+        }
+    }
 }

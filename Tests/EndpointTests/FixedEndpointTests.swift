@@ -233,4 +233,24 @@ let classicEndpoints: [FixedEndpoint] = {
             #expect(busy.status == 503 && busy["Set-Cookie"] == nil)
         }
     }
+
+    @Test func `a page that keeps its cursor in a cookie never got past a gap`() throws {
+        let first = try #require(http.poll(.get("/sub")))
+        let header = try #require(
+            cookieHeader(Reply(first.subscription.answer(reading(), epoch: epoch)))
+        )
+        let request = CGIRequest.get("/sub?on_gap=fail", ["HTTP_COOKIE": header])
+        let poll = try #require(http.poll(request))
+        for answer in [
+            poll.answer(reading(gap: .trimmed), epoch: epoch),
+            poll.subscription.answer(reading(gap: .trimmed), epoch: epoch),
+        ] {
+            let reply = try #require(Reply(answer))
+            #expect(reply.status == 410)
+            let cookie = try #require(cookieHeader(reply))
+            #expect(reply.body.contains("\"cursor\":\"k7f2-64\""))
+            let next = http.poll(.get("/sub?on_gap=fail", ["HTTP_COOKIE": cookie]))
+            #expect(next?.start == .cursor(cursor(100)))
+        }
+    }
 }

@@ -249,6 +249,16 @@ import Testing
         #expect(Reply(poll.answer(reading(), epoch: epoch))?["Link"]?.contains(name) == false)
     }
 
+    @Test(arguments: ["%ff", "k7f2-%C3", "%zz"])
+    func `a position that is not UTF-8 ended a browser's stream for good`(position: String) throws {
+        let uri = "/push/a?stream=sse&lastEventId=\(position)"
+        guard case .cursor(let unknown) = try #require(http.stream(.get(uri))).start else {
+            return #expect(Bool(false))
+        }
+        #expect(unknown.epoch != epoch)
+        #expect(http.refusal(.get("/push/a?stream=sse&since=%ff")) == "malformed_path")
+    }
+
     @Test func `Last-Event-ID beats since, and one that is not ours is a log that is not here`()
         throws
     {

@@ -139,4 +139,26 @@ import Testing
         let reply = Reply(poll.subscription.answer(reading(gap: .deleted), epoch: epoch))
         #expect(reply?.status == 410)
     }
+
+    @Test(arguments: [FixedEndpoint.Format.json, .bare])
+    func `who does not wait was told that he had waited`(format: FixedEndpoint.Format) throws {
+        let ordinary = format == .json ? 200 : 204
+        for onTimeout in [FixedEndpoint.OnTimeout.unavailable, .close] {
+            var endpoint = FixedEndpoint(path: "/x", action: .subscribe)
+            endpoint.channels = [channel("news")]
+            endpoint.format = format
+            endpoint.onTimeout = onTimeout
+            endpoint.waitSeconds = 55
+            let http = HTTPInterface.open { $0.endpoints = [endpoint] }
+            var head = CGIRequest.get("/x")
+            head.put("REQUEST_METHOD", Array("HEAD".utf8))
+            for request in [head, .get("/x?wait=0")] {
+                let poll = try #require(http.poll(request))
+                #expect(poll.answer(reading(), epoch: epoch).status == ordinary)
+            }
+            // As the classic page asks.
+            let poll = try #require(http.poll(.get("/x")))
+            #expect(poll.answer(reading(), epoch: epoch).status == 503)
+        }
+    }
 }

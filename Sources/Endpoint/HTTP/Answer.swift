@@ -86,13 +86,17 @@ package struct Shape: Hashable, Sendable {
         )
     }
 
-    package func answer(_ problem: Problem) -> Answer {
+    package func answer(_ problem: Problem) -> Answer { answer(problem) { _ in } }
+
+    /// - Parameter further: writes further fields.
+    func answer(_ problem: Problem, _ further: (inout CGIDocument) -> Void) -> Answer {
         var document = CGIDocument(problem.status, self)
         document.line("Content-Type: application/problem+json\r\nCache-Control: no-store\r\n")
         if let allow = problem.allow { document.field("Allow: ", allow) }
         if let seconds = problem.retryAfterSeconds {
             document.field("Retry-After: ", decimal: seconds)
         }
+        further(&document)
         var answer = document.answer(body: problem.json)
         (answer.note, answer.decision) = (problem.note, problem.decision)
         return answer

@@ -44,10 +44,26 @@ struct CrossOrigin: Sendable {
 
     /// Refuses a write that a page of another origin set off: forms and beacons need no preflight, and carry cookies
     /// and passwords.
-    func standing(of request: borrowing CGIRequest) throws(Problem) -> Standing {
+    ///
+    /// - Parameter verb: what is refused, for the client.
+    func standing(
+        of request: borrowing CGIRequest,
+        to verb: StaticString
+    ) throws(Problem) -> Standing {
         guard isFromElsewhere(request) else { return .own }
-        guard let origin = request.origin, origin != "null" else { throw Self.refusal }
-        guard case .any = origins else { throw Self.refusal(of: origin, request) }
+        guard let origin = request.origin else {
+            throw Self.refusal(
+                "A page of another origin set this request off, and it does not say which; such requests may not \(verb) "
+                    + "here. Let the page send it by fetch or a form, with the field Origin."
+            )
+        }
+        guard origin != "null" else {
+            throw Self.refusal(
+                "The page has no origin of its own ('null'), as one of a file or in a sandbox; such pages may not \(verb) "
+                    + "here, and can't be listed. Serve it by a web server, and let its sandbox allow-same-origin."
+            )
+        }
+        guard case .any = origins else { throw Self.refusal(of: origin, request, to: verb) }
         return .anyone
     }
 
@@ -65,13 +81,15 @@ struct CrossOrigin: Sendable {
     }
 
     /// Names both values, which often differ by nothing but a port that a proxy has left out.
-    private static func refusal(of origin: String, _ request: borrowing CGIRequest) -> Problem {
+    private static func refusal(
+        of origin: String,
+        _ request: borrowing CGIRequest,
+        to verb: StaticString
+    ) -> Problem {
         let scheme = request.isSecure.map { $0 ? "https://" : "http://" } ?? ""
         let host = request.host.map { "'" + scheme + shown($0) + "'" } ?? "a host that is not said"
-        return Problem(
-            .forbidden,
-            "cross_site_write",
-            "The page is of '\(shown(origin))' and this request went to \(host); pages of other origins may not publish "
+        return refusal(
+            "The page is of '\(shown(origin))' and this request went to \(host); pages of other origins may not \(verb) "
                 + "here. List the page's origin under [cors] in the ini file, or have the proxy pass on the Host field "
                 + "with its port."
         )
@@ -86,11 +104,9 @@ struct CrossOrigin: Sendable {
         )
     }
 
-    private static let refusal = Problem(
-        .forbidden,
-        "cross_site_write",
-        "Pages of other origins may not publish here; list this origin under [cors] in the ini file."
-    )
+    private static func refusal(_ detail: String) -> Problem {
+        Problem(.forbidden, "cross_site_write", detail)
+    }
 
     /// Whether the page came from the scheme, host and port that this request went to. Where the server does not
     /// tell the scheme, host and port decide.

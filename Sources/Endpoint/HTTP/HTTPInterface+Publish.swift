@@ -9,7 +9,7 @@ extension HTTPInterface {
         _ shape: Shape,
         base: [UInt8]
     ) throws(Problem) -> Intent {
-        let author = try author(of: request)
+        let author = try author(of: request, to: "publish")
         try author.rights.check(channels)
         if request.bodyDropped || announcesTooMuch(request) {
             let type = request.sentContentType.flatMap { MediaType($0) }
@@ -57,7 +57,7 @@ extension HTTPInterface {
         _ request: borrowing CGIRequest,
         _ shape: Shape
     ) throws(Problem) -> Intent {
-        let author = try author(of: request)
+        let author = try author(of: request, to: "delete messages")
         try author.rights.check(channels)
         return .publish(
             PublishRequest(

@@ -110,12 +110,10 @@ extension HTTPInterface {
             return Member(name: user, isVerified: true)
         }
         guard let name else { return nil }
-        guard name.utf8.count <= Member.nameByteLimit, name.unicodeScalars.allSatisfy(\.isShown),
-            name.unicodeScalars.contains(where: { !$0.properties.isWhitespace })
-        else {
+        guard name.utf8.count <= Member.nameByteLimit, name.isShownName else {
             throw .badRequest(
                 "invalid_name",
-                "The parameter 'name' is at most \(Member.nameByteLimit) bytes of text without control characters."
+                "The parameter 'name' is at most \(Member.nameByteLimit) bytes of text without control characters, and not blank."
             )
         }
         return Member(name: name, isVerified: false)
@@ -231,9 +229,17 @@ extension HTTPInterface {
     }
 }
 
+extension String {
+    /// A name that others see: not blank, and every character of it as it is.
+    var isShownName: Bool {
+        unicodeScalars.allSatisfy(\.isShown)
+            && unicodeScalars.contains { !$0.properties.isWhitespace }
+    }
+}
+
 extension Unicode.Scalar {
     /// Neither a control character nor one that turns the direction of the text around it.
-    var isShown: Bool {
+    fileprivate var isShown: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: false
         default: !(0x202A...0x202E).contains(value) && !(0x2066...0x2069).contains(value)

@@ -7,8 +7,10 @@ struct MediaType {
     let text: String
     /// `type/subtype` in lower case, without parameters.
     let essence: String
-    /// The character set of the text, in lower case, as far as the type says; the first counts.
+    /// The character set of the text, in lower case, as far as the type says; the first counts, and an empty one is none.
     let charset: String?
+    /// Where `text` has parameters of an empty one.
+    private let emptyCharsets: [Range<Int>]
 
     /// NDJSON: a JSON value in each line.
     static let lines = "application/x-ndjson"
@@ -29,6 +31,7 @@ struct MediaType {
         text = source.text(whole)
         essence = source.text(whole.lowerBound..<at).lowercased()
         var charset: String?
+        var emptyCharsets: [Range<Int>] = []
         while at < whole.upperBound {
             let semicolon = source.endOfBlanks(at..<whole.upperBound)
             guard semicolon < whole.upperBound, source[semicolon] == UInt8(ascii: ";") else {
@@ -36,6 +39,7 @@ struct MediaType {
             }
             let name = source.endOfBlanks(semicolon + 1..<whole.upperBound)
             let equals = source.endOfToken(name..<whole.upperBound)
+            let begin = at
             at = equals
             // A parameter may be missing, as in `text/plain;`.
             if equals == name { continue }
@@ -44,14 +48,24 @@ struct MediaType {
             else { return nil }
             at = end
             if charset == nil, source.text(name..<equals).equalsIgnoringCase("charset") {
-                charset = source.parameterValue(equals + 1..<end).lowercased()
+                let value = source.parameterValue(equals + 1..<end).lowercased()
+                if value.isEmpty {
+                    emptyCharsets.append(begin - whole.lowerBound..<end - whole.lowerBound)
+                } else {
+                    charset = value
+                }
             }
         }
         self.charset = charset
+        self.emptyCharsets = emptyCharsets
     }
 
     /// The type of a text that is UTF-8.
     var withCharset: String {
+        var bytes = Array(self.text.utf8)
+        // Of two the first counts, to browsers also an empty one.
+        for range in emptyCharsets.reversed() { bytes.removeSubrange(range) }
+        let text = String(decoding: bytes, as: UTF8.self)
         if charset != nil { return text }
         let end = text.utf8.lastIndex { $0 != UInt8(ascii: ";") && $0 != 0x20 }
         return (end.map { String(text[...$0]) } ?? text) + "; charset=utf-8"

@@ -92,7 +92,7 @@ extension HTTPInterface {
         case "OPTIONS": return options("POST, OPTIONS", request, shape)
         default: throw .methodNotAllowed("POST, OPTIONS")
         }
-        _ = try crossOrigin.standing(of: request)
+        _ = try crossOrigin.standing(of: request, to: "end requests")
         if request.awaitsBody { return .awaitBody }
         if request.isCutOff { throw .incompleteBody }
         var query = try Self.query(of: request)

@@ -55,7 +55,8 @@ struct Query {
             since = text(source, value)
             isLinked = false
         case "lastEventId", "evs_last_event_id", "Last-Event-ID":
-            lastEventID = text(source, value)
+            // A stream's client can't mend it: what is malformed is a position of no log, and no error.
+            lastEventID = value.isEmpty ? nil : Decoding.formText(source, value) ?? "?"
             isLinked = false
         case "wait": wait = text(source, value)
         case "limit": limit = text(source, value)

@@ -87,9 +87,9 @@ extension Subscription {
         return switch onTimeout {
         case .answer: ordinary
         case .noContent: .noContent
-        case .unavailable: .unavailable
-        // A wait that can't end by closing (see `closes`, and those that end as soon as they begin).
-        case .close: hasWaited ? .unavailable : ordinary
+        // Who does not wait is not told that he has. Also a wait that can't end by closing (see `closes`, and those that
+        // end as soon as they begin).
+        case .unavailable, .close: hasWaited ? .unavailable : ordinary
         }
     }
 
@@ -121,7 +121,9 @@ extension Subscription {
         if let gap = reading.gap, onGap == .fail {
             // Not `scanned`: the cursor must lie beyond every trim mark of these channels, or it would fail again.
             let restart = max(reading.newest, reading.messages.isEmpty ? reading.scanned : .start)
-            return shape.answer(.gap(gap, restart: Cursor(epoch: epoch, offset: restart)))
+            let cursor = Cursor(epoch: epoch, offset: restart)
+            // A page that knows nothing of cursors goes on by its cookie, or would fail here for ever.
+            return shape.answer(.gap(gap, restart: cursor)) { keep(cursor, &$0) }
         }
         var position = reading.scanned
         if revalidating != nil, !reading.more { position = reading.newest }
@@ -220,7 +222,7 @@ extension Subscription {
         return unchanged.answerWithoutBody()
     }
 
-    /// How to go on: `Link`, and the cookie where the endpoint keeps one.
+    /// How to go on: `Link`, and the cookie.
     private func position(_ cursor: Cursor, _ document: inout CGIDocument) {
         preference(&document)
         if let link {
@@ -232,6 +234,11 @@ extension Subscription {
                 bytes.append(">; rel=\"next\"")
             }
         }
+        keep(cursor, &document)
+    }
+
+    /// The cookie, where the endpoint keeps the cursor in one.
+    private func keep(_ cursor: Cursor, _ document: inout CGIDocument) {
         guard let cookie else { return }
         document.field("Set-Cookie: ") { bytes in
             bytes.append(text: cookie.name)

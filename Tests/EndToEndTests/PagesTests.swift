@@ -38,6 +38,12 @@ struct PagesTests {
                 try waitUntil("its style is there") {
                     try page.evaluate("document.styleSheets[0]?.cssRules.length > 9") == true
                 }
+                // Its cards once touched.
+                let gap = try page.evaluate(
+                    "(([a, b]) => b.getBoundingClientRect().top - a.getBoundingClientRect().bottom)"
+                        + "(document.querySelectorAll('.card'))"
+                )
+                #expect(gap.number ?? 0 >= 8)
             }
             #expect(try web.get("/push/").status == 400)
         }

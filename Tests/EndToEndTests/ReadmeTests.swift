@@ -155,6 +155,11 @@ struct ReadmeTests {
                 #expect(try web.get("/members/-/messages/\(ids[1])", ann).status == 200)
                 #expect(try web.get("/members/other", ann).status == 403)
                 #expect(try web.get("/push/private/a", ann).status == 403)
+                // What /push/ has goes for its twin, too.
+                try holdfast.stop()
+                #expect(try web.get("/members/private/a", ann).json["code"] == "away")
+                let stream = ann.merging(["Accept": "text/event-stream"]) { $1 }
+                #expect(try web.get("/members/private/a", stream).text == "retry: 2000\n")
             }
         }
     }

@@ -104,18 +104,22 @@ package struct ChannelRights: Sendable {
                 : "The channel '\(channel)' is not open to this request: \(reason). It needs \(action.parameter) "
                     + "from the web server, or \(needed)."
         )
-        let place = [file, rules.deciding(action, channel)?.line.map(String.init)]
-            .compactMap { $0 }.joined(separator: ":")
-        problem.decision =
+        let line = rules.deciding(action, channel)?.line.map(String.init)
+        let place = [file, line].compactMap { $0 }.joined(separator: ":")
+        problem.decision = Remark(
+            "\(action.key) by \(line ?? "no section")",
             "refused: \(action.key) of \(channel): \(reason)" + (place.isEmpty ? "" : " (\(place))")
+        )
         if let bad = words.first(where: { ChannelPattern($0) == nil }) {
             let shown = String(
                 bad.unicodeScalars.prefix(80).map {
                     $0.isASCII && $0.value > 0x20 && $0.value != 0x7F ? Character($0) : "?"
                 }
             )
-            problem.note =
+            problem.note = Remark(
+                action.parameter,
                 "\(action.parameter) holds '\(shown)', which is no channel pattern and grants nothing"
+            )
         }
         return problem
     }
@@ -190,8 +194,10 @@ extension HTTPInterface {
                 "The web server's parameter \(parameter) must be at most \(Member.nameByteLimit) bytes of UTF-8 text "
                     + "without control characters, and not blank."
             )
-            problem.note =
+            problem.note = Remark(
+                parameter,
                 "a request was refused: its \(parameter) is blank, too long, or not plain UTF-8 text"
+            )
             throw problem
         }
         return name

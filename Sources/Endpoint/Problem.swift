@@ -60,10 +60,10 @@ package struct Problem: Error, Sendable {
     var allow: StaticString?
     /// Where a subscriber goes on after a gap, for a 410.
     var restart: (cursor: Cursor, reason: GapReason)?
-    /// For the log, not for the client; without control characters.
-    var note: String?
+    /// For the log, not for the client.
+    var note: Remark?
     /// What in the ini file decided, likewise.
-    var decision: String?
+    var decision: Remark?
 
     package init(
         _ status: HTTPStatus,

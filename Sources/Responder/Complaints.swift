@@ -3,7 +3,7 @@ internal import Logging
 /// Lines of the log that others can cause as often as they like: the first is written at once, and then one a minute at
 /// most, with how often it came.
 struct Complaints {
-    enum Subject: Int, CaseIterable {
+    enum Subject: Hashable {
         /// A request began with the id of one that was under way.
         case idInUse
         /// libfcgi did not take a request.
@@ -12,6 +12,15 @@ struct Complaints {
         case notWatched
         /// What came on the socket between processes is none of theirs.
         case passedOver
+        /// A mistake of the web server's, by its kind; it shows in each of its requests.
+        case mistake(String)
+        /// A refusal, by the section of the ini file and the right that decided.
+        case refusal(String)
+
+        var level: Logger.Level {
+            if case .refusal = self { return .info }
+            return .warning
+        }
     }
 
     private struct Matter {
@@ -20,25 +29,30 @@ struct Complaints {
         var resumesAt = Int64.min
     }
 
-    private var matters = [Matter](repeating: Matter(), count: Subject.allCases.count)
+    /// Those of the last minute: no more than there are kinds, and rights in the ini file.
+    private var matters: [Subject: Matter] = [:]
     static let pauseMilliseconds: Int64 = 60_000
 
     /// Once more. The line to write now, or nil.
     mutating func add(_ subject: Subject, _ sentence: String, now: Int64) -> String? {
-        matters[subject.rawValue].sentence = sentence
-        matters[subject.rawValue].untold += 1
-        return line(subject.rawValue, now)
+        matters[subject, default: Matter()].sentence = sentence
+        matters[subject, default: Matter()].untold += 1
+        return line(subject, now)
     }
 
     /// Lines whose time has come although nothing has happened since.
-    mutating func due(now: Int64) -> [String] {
-        matters.indices.compactMap { line($0, now) }
+    mutating func due(now: Int64) -> [(subject: Subject, line: String)] {
+        for (subject, matter) in matters where matter.untold == 0 && now >= matter.resumesAt {
+            matters[subject] = nil
+        }
+        return matters.keys.compactMap { subject in line(subject, now).map { (subject, $0) } }
     }
 
-    private mutating func line(_ place: Int, _ now: Int64) -> String? {
-        let matter = matters[place]
-        guard matter.untold > 0, now >= matter.resumesAt else { return nil }
-        (matters[place].untold, matters[place].resumesAt) = (0, now + Self.pauseMilliseconds)
+    private mutating func line(_ subject: Subject, _ now: Int64) -> String? {
+        guard let matter = matters[subject], matter.untold > 0, now >= matter.resumesAt else {
+            return nil
+        }
+        matters[subject] = Matter(resumesAt: now + Self.pauseMilliseconds)
         return matter.untold == 1
             ? matter.sentence
             : "\(matter.sentence) (and \(matter.untold - 1) more such since the last line)"
@@ -47,10 +61,13 @@ struct Complaints {
 
 extension Responder {
     func complain(_ subject: Complaints.Subject, _ sentence: String) {
-        if let line = complaints.add(subject, sentence, now: now) { logger.warning("\(line)") }
+        guard let line = complaints.add(subject, sentence, now: now) else { return }
+        logger.log(level: subject.level, "\(line)")
     }
 
     func tellComplaints() {
-        for line in complaints.due(now: now) { logger.warning("\(line)") }
+        for (subject, line) in complaints.due(now: now) {
+            logger.log(level: subject.level, "\(line)")
+        }
     }
 }

@@ -338,14 +338,8 @@ extension Responder {
     }
 
     func answer(_ requester: Requester, _ answer: Answer) {
-        if let note = answer.note, now >= notesResumeAt {
-            logger.warning("\(note)")
-            notesResumeAt = now + 60_000
-        }
-        if let decision = answer.decision, now >= decisionsResumeAt {
-            logger.info("\(decision)")
-            decisionsResumeAt = now + 1000
-        }
+        if let note = answer.note { complain(.mistake(note.kind), note.sentence) }
+        if let decision = answer.decision { complain(.refusal(decision.kind), decision.sentence) }
         metrics.answers[min(5, answer.status / 100)] += 1
         guard !answer.closes else { return finishWithoutAnswer(requester) }
         finish(requester, outgoing(answer))

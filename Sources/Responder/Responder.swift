@@ -152,10 +152,6 @@ package import Reactor
     var queuedMessages = 0
     var queuedBytes = 0
 
-    /// A web server's mistake shows in each of its requests; one line a minute is enough.
-    var notesResumeAt: Int64 = 0
-    /// Likewise of what the ini file decided.
-    var decisionsResumeAt: Int64 = 0
     /// That a bound on addresses can't be kept has been said.
     var hasMissedAddresses = false
     var waitingNoteAt: Int64 = 0

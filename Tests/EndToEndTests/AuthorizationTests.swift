@@ -89,6 +89,19 @@ import Testing
         }
     }
 
+    @Test func `most refusals never reached the log`() throws {
+        let settings = "[allow news/**]\nread = everyone\n[allow news/secret]\nread = nobody\n"
+        try HoldfastServer.with(settings) { server throws in
+            for channel in ["s1", "s2", "news/secret", "s3"] {
+                #expect(try server.get("/push/\(channel)").status == 403)
+            }
+            #expect(try server.post("/push/s1", "x").status == 403)
+            // The first of each section and right at once; the rest is counted.
+            let told = server.log.matches(of: /refused: (\w+ of [a-z0-9\/]+)/).map { String($0.1) }
+            #expect(told == ["read of s1", "read of news/secret", "publish of s1"])
+        }
+    }
+
     @Test(.enabled(if: Tool.usable(.nginx), "nginx is not installed"))
     func `nginx grants what its basic authentication lets through`() throws {
         try HoldfastServer.with(closed) { holdfast in

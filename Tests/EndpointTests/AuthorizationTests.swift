@@ -78,7 +78,10 @@ import Testing
         let reply = try #require(Reply(answer))
         #expect(reply.status == 403 && reply.body.contains(reason))
         #expect(!reply.body.contains("holdfast.ini") && !reply.body.contains("user:"))
-        #expect(answer.decision == "refused: read of \(channel): \(reason) (/etc/\(place))")
+        let said = "refused: read of \(channel): \(reason) (/etc/\(place))"
+        #expect(answer.decision?.sentence == said)
+        let decider = place.firstMatch(of: /:(\d+)/).map { String($0.1) } ?? "no section"
+        #expect(answer.decision?.kind == "read by \(decider)")
     }
 
     @Test(arguments: [
@@ -109,7 +112,7 @@ import Testing
             return #expect(Bool(false))
         }
         #expect(
-            answer.note
+            answer.note?.sentence
                 == "HOLDFAST_READ holds 'new*??', which is no channel pattern and grants nothing"
         )
         #expect(Reply(answer)?.body.contains("new*") == false)

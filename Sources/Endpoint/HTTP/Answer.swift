@@ -1,3 +1,13 @@
+/// A line for the log that others can cause as often as they like.
+package struct Remark: Sendable {
+    /// What is told once in a while is told so for each kind. As many as there are causes, whatever requests say.
+    package let kind: String
+    /// Free of control characters.
+    package let sentence: String
+
+    init(_ kind: String, _ sentence: String) { (self.kind, self.sentence) = (kind, sentence) }
+}
+
 /// A complete answer to one request.
 package struct Answer: Sendable {
     /// Of a CGI response (RFC 3875 §6): `Status: 200 OK`, header lines, an empty line. Empty for an answer that was begun
@@ -7,10 +17,10 @@ package struct Answer: Sendable {
     package let status: Int
     /// The connection is closed without an answer, as a fixed endpoint's `on_timeout = close` asks.
     package let closes: Bool
-    /// Something the administrator should know, once in a while; free of control characters.
-    package fileprivate(set) var note: String?
-    /// What in the ini file decided, likewise: of interest while something is set up.
-    package fileprivate(set) var decision: String?
+    /// Something the administrator should know.
+    package fileprivate(set) var note: Remark?
+    /// What in the ini file decided: of interest while something is set up.
+    package fileprivate(set) var decision: Remark?
 
     init(_ header: [UInt8], _ status: HTTPStatus, body: [UInt8] = []) {
         self.header = header

@@ -56,24 +56,62 @@ package enum LogFiles {
     /// nothing like that is to be seen.
     package static func obstacle(_ settings: BusSettings) -> String? {
         let directory = settings.directory
+        if let file = FileOwner.fileInPlaceOfDirectory(directory) {
+            return "\(file) is no directory; move it away, or set [bus] directory to another path"
+        }
         guard unsafe access(directory, F_OK) == 0 else {
             switch errno {
             case ENOENT:
                 let parent = directory[..<(directory.lastIndex(of: "/") ?? directory.startIndex)]
                 if unsafe access("\(parent)/", W_OK | X_OK) == 0 { return nil }
                 return "\(directory) is not there and cannot be made; make it, for this user"
-            case EACCES, ENOTDIR: return inTheWay(directory)
+            case EACCES: return inTheWay(directory)
             default: return nil
             }
         }
         guard unsafe access(directory, R_OK | W_OK | X_OK) == 0 else { return inTheWay(directory) }
-        for name in ["log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "wake", "serve", "reserve"] {
-            let path = directory + "/" + name
-            if unsafe access(path, F_OK) == 0, unsafe access(path, R_OK | W_OK) != 0 {
-                return inTheWay(path)
-            }
+        for path in files(directory)
+        where unsafe access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0 {
+            return errno == EROFS
+                ? inTheWay(path)
+                : "\(inTheWay(path)); \(remedy(FileOwner.user(geteuid()), directory))"
         }
         return nil
+    }
+
+    /// What somebody else, root in a trial say, has left in a log's directory so that whom the directory belongs to can't
+    /// use it: a sentence on the first such file. Nil where nothing like that is to be seen.
+    package static func leftover(_ directory: String) -> String? {
+        var whole = stat()
+        guard unsafe stat(directory, &whole) == 0, whole.st_uid != 0 else { return nil }
+        for path in files(directory) {
+            var file = stat()
+            guard unsafe stat(path, &file) == 0 else { continue }
+            let needed: mode_t =
+                if file.st_uid == whole.st_uid {
+                    0o600
+                } else if file.st_gid == whole.st_gid {
+                    0o060
+                } else {
+                    0o006
+                }
+            guard file.st_mode & needed != needed, let owner = FileOwner.owner(path) else {
+                continue
+            }
+            let user = FileOwner.user(whole.st_uid)
+            return "\(path) \(owner), and the directory to \(user); \(remedy(user, directory))"
+        }
+        return nil
+    }
+
+    private static func files(_ directory: String) -> [String] {
+        ["log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "wake", "serve", "reserve"].map {
+            directory + "/" + $0
+        }
+    }
+
+    private static func remedy(_ user: String, _ directory: String) -> String {
+        "give it to that user: chown -R \(user): \(directory)"
     }
 
     /// After a call on it that failed.

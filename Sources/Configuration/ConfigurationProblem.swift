@@ -1,13 +1,13 @@
 /// One thing that is wrong in an ini file, for the person who wrote it.
 package struct ConfigurationProblem: Equatable, Sendable {
-    /// Counted from 1.
-    package let line: Int
+    /// Counted from 1; nil for a default of a section that is not in the file.
+    package let line: Int?
     /// Counted from 1 in characters; only where the line alone does not show what is meant.
     package let column: Int?
     /// `what is wrong; what is allowed`, without control characters.
     package let sentence: String
 
-    package init(line: Int, column: Int? = nil, sentence: String) {
+    package init(line: Int?, column: Int? = nil, sentence: String) {
         self.line = line
         self.column = column
         self.sentence = sentence
@@ -15,8 +15,8 @@ package struct ConfigurationProblem: Equatable, Sendable {
 
     /// `path:line: what is wrong; what is allowed`.
     package func description(file: String) -> String {
-        let place = column.map { "\(line):\($0)" } ?? "\(line)"
-        return "\(file):\(place): \(sentence)"
+        let place = [line, column].compactMap { $0 }.map { ":\($0)" }.joined()
+        return "\(file)\(place): \(sentence)"
     }
 }
 

@@ -4,64 +4,110 @@ import Channels
 package struct Machine: Sendable {
     package let hasUser: @Sendable (String) -> Bool
     package let hasGroup: @Sendable (String) -> Bool
-    package let hasDirectory: @Sendable (String) -> Bool
+    package let directory: @Sendable (String) -> Directory
+    /// A sentence on what lies in a log's directory and can't be used by whom that belongs to.
+    package let leftover: @Sendable (String) -> String?
+
+    /// What is where a directory should be.
+    package enum Directory: Sendable {
+        case there, missing
+        /// This file is in its place, or on the way there.
+        case file(String)
+    }
 
     package init(
         hasUser: @escaping @Sendable (String) -> Bool,
         hasGroup: @escaping @Sendable (String) -> Bool,
-        hasDirectory: @escaping @Sendable (String) -> Bool
+        directory: @escaping @Sendable (String) -> Directory,
+        leftover: @escaping @Sendable (String) -> String?
     ) {
         self.hasUser = hasUser
         self.hasGroup = hasGroup
-        self.hasDirectory = hasDirectory
+        self.directory = directory
+        self.leftover = leftover
     }
 }
 
 extension Settings {
     /// The users, groups and directories that these settings name and the machine does not have.
     ///
-    /// - Parameter bytes: the file that they were read from.
-    package func problems(on machine: Machine, in bytes: [UInt8]) -> [ConfigurationProblem] {
-        var check = MachineCheck(machine: machine, sections: IniFile.parse(bytes).sections)
+    /// - Parameters:
+    ///   - sections: the file that they were read from.
+    ///   - known: what is wrong in the file itself. Then only what could be read is judged, and no default, which may
+    ///     stand for something that could not.
+    func problems(
+        on machine: Machine,
+        in sections: [IniFile.Section],
+        besides known: [ConfigurationProblem]
+    ) -> [ConfigurationProblem] {
+        var check = MachineCheck(machine: machine, sections: sections, known: known)
         if case .unix(let path) = fastcgi.listen {
-            check.parent(of: path, at: ("fastcgi", nil, "listen"))
+            check.parent(of: path, at: check.place("fastcgi", "listen"))
         }
-        check.group(fastcgi.group, at: ("fastcgi", nil, "group"))
-        if !machine.hasDirectory(bus.directory) {
-            check.parent(of: bus.directory, at: ("bus", nil, "directory"))
-        }
-        check.group(bus.group, at: ("bus", nil, "group"))
-        if let path = bus.socket { check.parent(of: path, at: ("bus", nil, "socket")) }
-        check.group(bus.socketGroup, at: ("bus", nil, "socket_group"))
+        check.group(fastcgi.group, at: check.place("fastcgi", "group"))
+        check.log(bus.directory, at: check.place("bus", "directory"))
+        check.group(bus.group, at: check.place("bus", "group"))
+        if let path = bus.socket { check.parent(of: path, at: check.place("bus", "socket")) }
+        check.group(bus.socketGroup, at: check.place("bus", "socket_group"))
         for pipe in pipes {
-            check.parent(of: pipe.path, at: ("pipe", pipe.path, nil))
-            check.group(pipe.group, at: ("pipe", pipe.path, "group"))
+            check.parent(of: pipe.path, at: check.place("pipe", nil, argument: pipe.path))
+            check.group(pipe.group, at: check.place("pipe", "group", argument: pipe.path))
         }
         for rule in allow {
-            check.principals(rule.read, at: ("allow", rule.pattern.text, "read"))
-            check.principals(rule.publish, at: ("allow", rule.pattern.text, "publish"))
+            let section = sections.first { $0.line == rule.line }
+            check.principals(rule.read, at: ("allow", section, "read"))
+            check.principals(rule.publish, at: ("allow", section, "publish"))
         }
-        return check.problems.sorted { $0.line < $1.line }
+        return check.problems
     }
 }
 
 private struct MachineCheck {
-    /// `key`: nil for what the section's argument says.
-    typealias Place = (section: String, argument: String?, key: String?)
+    /// `section`: nil where it is not in the file; `key`: nil for what the section's argument says.
+    typealias Place = (name: String, section: IniFile.Section?, key: String?)
 
     let machine: Machine
     let sections: [IniFile.Section]
+    let known: [ConfigurationProblem]
     var problems: [ConfigurationProblem] = []
+
+    init(machine: Machine, sections: [IniFile.Section], known: [ConfigurationProblem]) {
+        (self.machine, self.sections, self.known) = (machine, sections, known)
+    }
+
+    /// Where something stands; of several places the last one counts, as in reading.
+    func place(_ name: String, _ key: String?, argument: String? = nil) -> Place {
+        let found = sections.filter { $0.name == name && $0.argument == argument }
+        let section = found.last { $0.entries.contains { $0.key == key } } ?? found.last
+        return (name, section, key)
+    }
+
+    mutating func log(_ directory: String, at place: Place) {
+        switch machine.directory(directory) {
+        case .there:
+            if let sentence = machine.leftover(directory) { report(place, directory, sentence) }
+        case .missing: parent(of: directory, at: place)
+        case .file(let file): report(place, directory, Self.sentence(onFile: file))
+        }
+    }
 
     mutating func parent(of path: String, at place: Place) {
         let parent = path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
-        guard !machine.hasDirectory(parent.isEmpty ? "/" : parent) else { return }
-        report(
-            place,
-            path,
-            "there is no directory \(shown(parent)) on this machine; make it (conf/holdfast.tmpfiles makes"
-                + " those of the defaults), or name a path in one that is there"
-        )
+        switch machine.directory(parent.isEmpty ? "/" : parent) {
+        case .there: break
+        case .missing:
+            report(
+                place,
+                path,
+                "there is no directory \(shown(parent)) on this machine; make it (conf/holdfast.tmpfiles makes"
+                    + " those of the defaults), or name a path in one that is there"
+            )
+        case .file(let file): report(place, path, Self.sentence(onFile: file))
+        }
+    }
+
+    private static func sentence(onFile file: String) -> String {
+        "\(shown(file)) is no directory; move it away, or name another path"
     }
 
     mutating func group(_ name: String?, at place: Place) {
@@ -87,16 +133,14 @@ private struct MachineCheck {
     }
 
     private mutating func report(_ place: Place, _ value: String, _ sentence: String) {
-        let section = sections.first { $0.name == place.section && $0.argument == place.argument }
-        let entry = section?.entries.first { $0.key == place.key }
-        let title = place.argument.map { "[\(place.section) \(shown($0))]" } ?? "[\(place.section)]"
-        var subject = place.key.map { "\(title) \($0) = \(shown(value))" } ?? title
-        if place.key != nil, entry == nil { subject += " (the default)" }
-        problems.append(
-            ConfigurationProblem(
-                line: entry?.line ?? section?.line ?? 1,
-                sentence: "\(subject): \(sentence)"
-            )
-        )
+        let entry = place.section?.entries.last { $0.key == place.key }
+        let isDefault = place.key != nil && entry == nil
+        let line = entry?.line ?? place.section?.line
+        if !known.isEmpty, isDefault || known.contains(where: { $0.line == line }) { return }
+        let argument = place.section?.argument.map { " \(shown($0))" } ?? ""
+        var subject = "[\(place.name)\(argument)]"
+        if let key = place.key { subject += " \(key) = \(shown(value))" }
+        if isDefault { subject += " (the default)" }
+        problems.append(ConfigurationProblem(line: line, sentence: "\(subject): \(sentence)"))
     }
 }

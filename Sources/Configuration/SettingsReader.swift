@@ -2,15 +2,24 @@ import Channels
 
 extension Settings {
     /// The settings that an ini file says, with defaults for what it does not say; or everything that is wrong in it.
-    package static func read(_ bytes: [UInt8]) -> Result<Settings, ConfigurationProblems> {
+    ///
+    /// - Parameter machine: what the file presumes of the machine that it is for is looked for here, too.
+    package static func read(
+        _ bytes: [UInt8],
+        on machine: Machine? = nil
+    ) -> Result<Settings, ConfigurationProblems> {
         let file = IniFile.parse(bytes)
         var reader = SettingsReader(problems: file.problems)
         for section in file.sections { reader.read(section) }
         reader.checkWhole()
-        guard reader.problems.isEmpty else {
+        var problems = reader.problems
+        if let machine {
+            problems += reader.settings.problems(on: machine, in: file.sections, besides: problems)
+        }
+        guard problems.isEmpty else {
             // By line; the sort is stable.
             return .failure(
-                ConfigurationProblems(reader.problems.sorted { $0.line < $1.line })
+                ConfigurationProblems(problems.sorted { $0.line ?? 0 < $1.line ?? 0 })
             )
         }
         return .success(reader.settings)
@@ -101,7 +110,8 @@ struct SettingsReader {
         var rule = AllowRule(pattern: pattern ?? .any)
         rule.line = section.line
         _ = read(section, keys: SettingsTable.allow, into: &rule)
-        if pattern != nil { settings.allow.append(rule) }
+        // Also where the pattern can't be read, in which case nothing goes by these settings: its users are looked for.
+        settings.allow.append(rule)
     }
 
     private mutating func readPresence(_ section: IniFile.Section) {

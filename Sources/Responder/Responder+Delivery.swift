@@ -69,10 +69,13 @@ extension Responder {
             if !ownListing(ticket, outcome) { listed(ticket, outcome) }
             readEnded()
         case .unavailable(let sentence):
+            // Who starts with a log that can't be opened has been set up wrongly, and should hear of it at once.
+            guard tail != nil else {
+                failure = LogUnavailable(sentence: sentence)
+                return
+            }
             if logTrouble != sentence { logger.error("\(sentence)") }
             logTrouble = sentence
-            // Who starts with a log that can't be opened has been set up wrongly, and should hear of it at once.
-            if tail == nil { failure = LogUnavailable() }
         case .notice(let sentence, let level): note(sentence, level)
         }
     }

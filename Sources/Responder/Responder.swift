@@ -444,11 +444,11 @@ struct Jitter {
     }
 }
 
-/// The log could not be opened when the process started; the sentence was logged before.
+/// The log could not be opened when the process started.
 package struct LogUnavailable: Error, CustomStringConvertible {
-    package var description: String {
-        "not started: the log cannot be used (see [bus] in the ini file)"
-    }
+    /// Why, as the log says it.
+    let sentence: String
+    package var description: String { "not started: \(sentence) (see [bus] in the ini file)" }
 }
 
 /// What other threads have to say.

@@ -6,8 +6,9 @@ struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Checks the ini file and prints every problem at once.",
         discussion: """
-            Users, groups and directories that the file names must be on this machine. Exits 0 if the file is right and 1 \
-            if it is not. What is allowed but may not be meant is a notice on standard error.
+            Users, groups and directories that the file names must be on this machine, and what is in the log's directory \
+            must be its owner's to use. Exits 0 if all is right and 1 if it is not. What is allowed but may not be meant is \
+            a notice on standard error.
             """
     )
 

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Bus
 internal import CLinux
 internal import Configuration
 internal import Glibc
@@ -40,31 +41,23 @@ enum IniFileReader {
         let machine = Machine(
             hasUser: { SystemCalls.user($0) != nil },
             hasGroup: { SystemCalls.group($0) != nil },
-            hasDirectory: { path in
+            directory: { path in
+                if let file = FileOwner.fileInPlaceOfDirectory(path) { return .file(file) }
                 var info = stat()
-                guard unsafe stat(path, &info) == 0 else {
-                    // What this user may not see may be there for the service's.
-                    return errno == EACCES
-                }
-                return info.st_mode & S_IFMT == S_IFDIR
-            }
+                // What this user may not see may be there for the service's.
+                return unsafe stat(path, &info) == 0 || errno == EACCES ? .there : .missing
+            },
+            leftover: LogFiles.leftover
         )
-        return bytes(of: path).flatMap { bytes in
-            settings(in: bytes, of: path).flatMap { settings in
-                let problems = settings.problems(on: machine, in: bytes)
-                guard problems.isEmpty else {
-                    return .failure(IniFileProblems(problems, path))
-                }
-                return .success(settings)
-            }
-        }
+        return bytes(of: path).flatMap { settings(in: $0, of: path, on: machine) }
     }
 
     private static func settings(
         in bytes: [UInt8],
-        of path: String
+        of path: String,
+        on machine: Machine? = nil
     ) -> Result<Settings, IniFileProblems> {
-        Settings.read(bytes).map { read in
+        Settings.read(bytes, on: machine).map { read in
             var settings = read
             settings.file = path
             return settings

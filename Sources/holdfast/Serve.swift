@@ -86,7 +86,7 @@ struct Serve: ParsableCommand {
             try responder.run()
         } catch {
             let obstacle = error is LogUnavailable ? LogFiles.obstacle(settings.bus) : nil
-            logger.critical("\(error)\(obstacle.map { ": \($0)" } ?? "")")
+            logger.critical("\(obstacle.map { "not started: \($0)" } ?? "\(error)")")
             throw ExitCode(obstacle == nil ? 1 : EX_CONFIG)
         }
         logger.notice("stopped")

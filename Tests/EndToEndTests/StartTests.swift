@@ -215,6 +215,33 @@ import Testing
                     "\(directory.file(name)) belongs to root:root with mode 0600"
                 )
         )
+        // One sentence, and what to do.
+        #expect(service.errorLines.count == 1)
+        guard name == "bus/log.sqlite" else { return }
+        let user = String(try #require(service.log.firstMatch(of: /runs as ([^;]+);/)).1)
+        let remedy = "; give it to that user: chown -R \(user): \(directory.file("bus"))"
+        #expect(service.log.contains(remedy))
+        let check = try service.command("check")
+        #expect(check.exit == .exited(1))
+        #expect(check.error.contains("the directory to \(user)\(remedy)"))
+    }
+
+    @Test func `a file where a directory should be was called out of reach`() throws {
+        let server = try HoldfastServer()
+        let text = Files.text(server.iniFile)
+        let file = try server.directory.write("", to: "file")
+        for path in [file, "\(file)/log"] {
+            let bus = "directory = \(server.directory.file("bus"))\n"
+            try server.directory.write(
+                text.replacing(bus, with: "directory = \(path)\n"),
+                to: "holdfast.ini"
+            )
+            try server.launch()
+            #expect(try server.process?.wait() == .exited(78))
+            #expect(server.log.contains("not started: \(file) is no directory; move it away"))
+            let check = try server.command("check")
+            #expect(check.error.contains("directory = \(path): \(file) is no directory"))
+        }
     }
 
     @Test(

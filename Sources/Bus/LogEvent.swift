@@ -11,6 +11,9 @@ package struct Append: Sendable {
     package var dropping: [ChannelName]
     package var idempotency: IdempotencyKey?
     package var quota: PublisherQuota?
+    /// Whether presence on new channels may take the last quarter of the places for such channels, which is kept for those
+    /// that the ini file names: visitors make the others.
+    package var takesLastPlaces = true
 
     package init(
         ticket: UInt64,

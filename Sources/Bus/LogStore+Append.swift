@@ -72,7 +72,11 @@ extension LogStore {
             }
         }
         for own in [false, true] {
-            let excess = try excess(of: missing.count { $0.isOwn == own }, own: own)
+            let excess = try excess(
+                of: missing.count { $0.isOwn == own },
+                own: own,
+                toTheLast: append.takesLastPlaces
+            )
             guard excess > 0 else { continue }
             let inUse = Set(touched.values.map(\.id)).union(found.values.map(\.id))
             guard try forgetIdleChannels(atLeast: excess, but: inUse, own: own) else {
@@ -202,14 +206,17 @@ extension LogStore {
 
     /// How many channels have to be forgotten before so many of a kind can be made. Those of presence are made by whoever
     /// comes somewhere: they have places of their own, and take none of the others'.
-    private func excess(of count: Int, own: Bool) throws -> Int {
+    private func excess(of count: Int, own: Bool, toTheLast: Bool) throws -> Int {
         guard count > 0, own || state.channels + Int64(count) > channelLimit else { return 0 }
         try writing.countOwnChannels.bind()
         guard try writing.countOwnChannels.step() else { return 0 }
         let owned = writing.countOwnChannels.integer(0)
         writing.countOwnChannels.finish()
+        let ownLimit = max(64, channelLimit / 4)
         let (there, limit) =
-            own ? (owned, max(64, channelLimit / 4)) : (state.channels - owned, channelLimit)
+            own
+            ? (owned, toTheLast ? ownLimit : ownLimit - ownLimit / 4)
+            : (state.channels - owned, channelLimit)
         return Int(there + Int64(count) - limit)
     }
 

@@ -42,6 +42,9 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
+    /// Matches one name only, its own.
+    package var isName: Bool { !segments.contains { $0.freedom > 0 } }
+
     /// `**`: every channel.
     package static let any = ChannelPattern(text: "**", segments: [.any])
 

@@ -360,6 +360,11 @@ extension Settings {
         return outcome
     }
 
+    /// Whether the channel is named by a `[presence]` rule, not only matched.
+    package func namesPresence(on channel: ChannelName) -> Bool {
+        presence.contains { $0.pattern.isName && $0.pattern.matches(channel) }
+    }
+
     /// What the `[presence]` rules say about a channel; nil: nothing is told of who is there.
     package func presence(on channel: ChannelName) -> PresenceLimits? {
         guard !presence.isEmpty, !channel.isOwn else { return nil }

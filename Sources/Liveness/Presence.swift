@@ -156,6 +156,8 @@ package struct Presence: Sendable {
         var members: Set<Member> = []
         /// Those of them who are here.
         var counted = 0
+        /// The log has told an event of it, and so has a place for more.
+        var isInLog = false
     }
 
     private let bounds: PresenceBounds
@@ -167,6 +169,11 @@ package struct Presence: Sendable {
     package private(set) var counted = 0
     private var leaseCount = 0
     private var queue = DueQueue<Key>()
+    /// Those of whom the log has to be told, in the order in which that was noticed. Whoever waits here for his turn keeps
+    /// nobody's lease from being told or from ending.
+    private var untold = WaitingLine<Key>()
+    /// The log had no place for a channel's events: until then it is asked for no further one.
+    private var placelessUntil: Int64 = .min
     /// In microseconds: what the events so far have used up, and from when on the next one may be told.
     private var spentUntil: Int64 = .min
     private var tellableAt: Int64 = .min
@@ -180,6 +187,8 @@ package struct Presence: Sendable {
     /// How long somebody who has left is remembered, so that nobody's older news makes him come again.
     private static let forgetMilliseconds: Int64 = 60_000
     private static let askMilliseconds: Int64 = 5000
+    /// How long the log is not asked for places after it had none.
+    private static let placelessMilliseconds: Int64 = 30_000
     /// So many are looked at in one turn, so that publishers get theirs between them.
     private static let turn = 250
 
@@ -369,6 +378,21 @@ package struct Presence: Sendable {
                     now + (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
             }
         }
+        places[channel]?.isInLog = true
+    }
+
+    /// The log has not taken the event, which is told later and has used up nothing.
+    ///
+    /// - Parameter hasNoPlace: it has none for a channel more, and would have none for others either.
+    package mutating func refused(_ event: PresenceEvent, hasNoPlace: Bool, now: Int64) {
+        spentUntil -= interval
+        guard hasNoPlace else { return }
+        let until = now + Self.placelessMilliseconds
+        placelessUntil = until
+        places[event.channel]?.isInLog = false
+        let key = Key(channel: event.channel, member: event.member)
+        guard entries[key] != nil else { return }
+        change(key, 0, now) { $0.askedUntil = until }
     }
 
     /// All that the log knew has been told.
@@ -400,8 +424,8 @@ package struct Presence: Sendable {
 
     /// When to look next; `.max` where nothing is going to be due by itself.
     package var nextLook: Int64 {
-        guard isLoaded, let next = queue.first?.at else { return .max }
-        return max(next, tellableAt)
+        guard isLoaded else { return .max }
+        return min(queue.first?.at ?? .max, untold.isEmpty ? .max : tellableAt)
     }
 
     /// Looks at those of whom something is due.
@@ -410,33 +434,17 @@ package struct Presence: Sendable {
         guard isLoaded else { return due }
         for _ in 0..<Self.turn {
             guard let (at, key) = queue.first, at <= now else { break }
-            // Those that were given an earlier place in the queue, or are gone.
-            guard let entry = entries[key], entry.lookAt == at else {
-                queue.removeFirst()
-                continue
-            }
-            var event: PresenceEvent?
-            if let isJoin = entry.isJoinDue(now), entry.askedUntil <= now {
-                // Who was first in the queue is the first to be told.
-                guard mayTell(now) else { break }
-                event = PresenceEvent(
-                    key.channel,
-                    key.member,
-                    isJoin: isJoin,
-                    after: entry.event,
-                    now: now
-                )
-            }
             queue.removeFirst()
+            // Those that were given an earlier place in the queue, or are gone.
+            guard let entry = entries[key], entry.lookAt == at else { continue }
             entries[key]?.lookAt = .max
+            if entry.isJoinDue(now) != nil, entry.askedUntil <= now { untold.append(key) }
             tidy(key, now)
             let isTelling = tellsOthers && entry.tellAt <= now && entry.isLeased(now)
             change(key, 0, now) { entry in
-                if event != nil { entry.askedUntil = now + Self.askMilliseconds }
                 // All in the same second, so that the others hear of many at a time.
                 if isTelling { entry.tellAt = (now + Self.tellMilliseconds) / 1000 * 1000 }
             }
-            if let event { due.events.append(event) }
             if isTelling {
                 due.leases += (entries[key]?.leases ?? [:]).map {
                     (key.channel, key.member, $0.key)
@@ -444,12 +452,43 @@ package struct Presence: Sendable {
             }
             forgetIfAbsent(key, now)
         }
+        due.events = takeEvents(now)
         return due
     }
 
+    /// What is told now of those who wait to be told of: who came first is the first.
+    private mutating func takeEvents(_ now: Int64) -> [PresenceEvent] {
+        var events: [PresenceEvent] = []
+        for _ in 0..<Self.turn {
+            guard let key = untold.first else { break }
+            guard let entry = entries[key], let isJoin = entry.isJoinDue(now) else {
+                untold.remove(key)
+                continue
+            }
+            let hasPlace = now >= placelessUntil || places[key.channel]?.isInLog == true
+            guard !hasPlace || mayTell(now) else { break }
+            untold.remove(key)
+            let askedUntil = hasPlace ? now + Self.askMilliseconds : placelessUntil
+            change(key, 0, now) { $0.askedUntil = askedUntil }
+            guard hasPlace else { continue }
+            events.append(
+                PresenceEvent(
+                    key.channel,
+                    key.member,
+                    isJoin: isJoin,
+                    after: entry.event,
+                    now: now
+                )
+            )
+        }
+        return events
+    }
+
+    /// In microseconds: one event more is told so much later.
+    private var interval: Int64 { PresenceBounds.eventsMilliseconds * 1000 / Int64(bounds.events) }
+
     /// Whether one more event is told now.
     private mutating func mayTell(_ now: Int64) -> Bool {
-        let interval = PresenceBounds.eventsMilliseconds * 1000 / Int64(bounds.events)
         let microseconds = now * 1000
         let next = max(spentUntil, microseconds - Int64(bounds.burst) * interval) + interval
         guard next <= microseconds else {
@@ -495,7 +534,8 @@ package struct Presence: Sendable {
             counted += counts ? 1 : -1
             places[key.channel]?.counted += counts ? 1 : -1
         }
-        let look = nextLook(entry, now)
+        if entry.isJoinDue(now) == nil { untold.remove(key) }
+        let look = nextLook(entry, isUntold: untold.contains(key), now)
         if look < entry.lookAt {
             entry.lookAt = look
             queue.insert(key, at: look)
@@ -503,9 +543,9 @@ package struct Presence: Sendable {
         entries[key] = entry
     }
 
-    private func nextLook(_ entry: Entry, _ now: Int64) -> Int64 {
+    private func nextLook(_ entry: Entry, isUntold: Bool, _ now: Int64) -> Int64 {
         var at = Int64.max
-        if entry.isJoinDue(now) != nil { at = max(now, entry.askedUntil) }
+        if !isUntold, entry.isJoinDue(now) != nil { at = max(now, entry.askedUntil) }
         for end in [entry.graceEnd, entry.heardEnd, entry.patientUntil] where end > now {
             at = min(at, end)
         }

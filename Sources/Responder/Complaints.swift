@@ -12,6 +12,8 @@ struct Complaints {
         case notWatched
         /// What came on the socket between processes is none of theirs.
         case passedOver
+        /// The log remembers no further channel that tells of presence.
+        case placelessPresence
         /// A mistake of the web server's, by its kind; it shows in each of its requests.
         case mistake(String)
         /// A refusal, by the section of the ini file and the right that decided.

@@ -388,7 +388,7 @@ extension Responder {
             queuedMessages -= charge.messages
             queuedBytes -= charge.bytes
         }
-        if pipeAppended(ticket, outcome) { return }
+        if pipeAppended(ticket, outcome) || presenceAppended(ticket, outcome) { return }
         guard let waiting = take(ticket) else { return }
         switch waiting.work {
         case .publish(let request): answer(waiting.requester, request.answer(outcome))

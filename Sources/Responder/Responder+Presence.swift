@@ -143,19 +143,40 @@ extension Responder {
     private func append(_ event: PresenceEvent) {
         guard let draft = event.draft else { return }
         lastTicket += 1
-        log.append(
-            Append(
-                ticket: lastTicket,
-                drafts: [draft],
-                idempotency: IdempotencyKey(publisher: "presence", key: event.key)
-            )
+        presenceTickets[lastTicket] = event
+        var append = Append(
+            ticket: lastTicket,
+            drafts: [draft],
+            idempotency: IdempotencyKey(publisher: "presence", key: event.key)
         )
+        append.takesLastPlaces = settings.namesPresence(on: event.channel)
+        log.append(append)
+    }
+
+    /// The log's answer to an event. Whether it was about one.
+    func presenceAppended(_ ticket: UInt64, _ outcome: AppendOutcome) -> Bool {
+        guard let event = presenceTickets.removeValue(forKey: ticket) else { return false }
+        switch outcome {
+        case .committed, .repeated, .conflict: break
+        case .noMoreChannels:
+            metrics[.members] += 1
+            complain(
+                .placelessPresence,
+                "who comes and leaves is not told on \(event.channel): the log remembers as many channels with members "
+                    + "as it may, a quarter of channels in [limits]; raise that, or let [presence] name fewer"
+            )
+            presence.refused(event, hasNoPlace: true, now: now)
+        case .full, .logBusy, .unavailable, .overQuota:
+            presence.refused(event, hasNoPlace: false, now: now)
+        }
+        return true
     }
 
     /// The ini file says something else about it now: begins anew with those whose requests are here, and with what the
     /// log knows.
     func renewPresence() {
         presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
+        presenceTickets = [:]
         for (slot, former) in attendances {
             var origin = arrivals.origin(of: slot)
             origin.member = former.member

@@ -94,6 +94,8 @@ package import Reactor
     var presenceLookedAt: Int64 = .min / 2
     var presenceLoadAt: Int64 = .max
     var ownReads: [UInt64: OwnRead] = [:]
+    /// Events that the log was given, until it answers.
+    var presenceTickets: [UInt64: PresenceEvent] = [:]
 
     // The bus socket
     var busInterface: BusInterface

@@ -190,18 +190,19 @@ final class LogProbe: Sendable {
         _ drafts: [Draft],
         dropping: [String] = [],
         key: IdempotencyKey? = nil,
-        quota: PublisherQuota? = nil
+        quota: PublisherQuota? = nil,
+        takesLastPlaces: Bool = true
     ) -> UInt64 {
         let ticket = newTicket()
-        log.append(
-            Append(
-                ticket: ticket,
-                drafts: drafts,
-                dropping: dropping.map(name),
-                idempotency: key,
-                quota: quota
-            )
+        var append = Append(
+            ticket: ticket,
+            drafts: drafts,
+            dropping: dropping.map(name),
+            idempotency: key,
+            quota: quota
         )
+        append.takesLastPlaces = takesLastPlaces
+        log.append(append)
         return ticket
     }
 
@@ -214,9 +215,13 @@ final class LogProbe: Sendable {
     func append(
         _ drafts: Draft...,
         key: IdempotencyKey? = nil,
+        takesLastPlaces: Bool = true,
         location: SourceLocation = #_sourceLocation
     ) -> AppendOutcome {
-        outcome(of: send(drafts, key: key), location: location)
+        outcome(
+            of: send(drafts, key: key, takesLastPlaces: takesLastPlaces),
+            location: location
+        )
     }
 
     func read(

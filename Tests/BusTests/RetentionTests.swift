@@ -243,6 +243,21 @@ import Testing
         probe.stop()
     }
 
+    @Test func `channels that visitors make took all places of those that the ini file names`() {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory), channelLimit: 3, retention: keep(count: 1))
+        func visit(_ number: Int) -> AppendOutcome {
+            probe.append(draft("~presence/\(number)", "x"), takesLastPlaces: false)
+        }
+        for number in 1...48 { #expect(visit(number).id != nil) }
+        #expect(visit(49) == .noMoreChannels)
+        for number in 1...16 {
+            #expect(probe.append(draft("~presence/named/\(number)", "x")).id != nil)
+        }
+        #expect(visit(48).id != nil)
+        probe.stop()
+    }
+
     @Test func `channels of presence took the places of all others`() {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory), channelLimit: 3, retention: keep(count: 1))

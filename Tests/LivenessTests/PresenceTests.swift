@@ -339,6 +339,84 @@ struct PresenceTests {
         #expect(presence.nextLook == .max)
     }
 
+    @Test func `who was there was called gone by others while joins waited for their turn`() {
+        var limits = limits
+        (limits.graceMilliseconds, limits.members) = (1000, 100)
+        let scarce = bounds { ($0.burst, $0.events) = (16, 64) }
+        var (one, other) = (Presence(scarce), Presence(scarce))
+        one.loaded()
+        other.loaded()
+        one.tellOthers(true, now: 0)
+        for number in 0..<26 {
+            let member = Member(name: "m\(number)", isVerified: false)
+            _ = one.attends(member, on: chat, subscriber: nil, limits, now: 0)
+        }
+        var offset: Int64 = 0
+        for second in 0..<150 {
+            let now = Int64(second) * 1000
+            let due = one.due(now: now)
+            for (channel, member, subscriber) in due.leases {
+                other.heard(member, on: channel, subscriber: subscriber, limits, now: now)
+            }
+            for event in due.events + other.due(now: now).events {
+                expect(event.isJoin)
+                offset += 1
+                func tell(_ presence: inout Presence) {
+                    presence.told(
+                        event.member,
+                        on: event.channel,
+                        isJoin: event.isJoin,
+                        id: id(offset),
+                        timeMilliseconds: now,
+                        limits,
+                        now: now
+                    )
+                }
+                tell(&one)
+                tell(&other)
+            }
+        }
+        #expect(other.members(of: chat).count == 26)
+        #expect(offset == 26)
+    }
+
+    @Test func `events that the log has no place for were asked again, and took the others' turn`()
+    {
+        var presence = Presence(bounds { ($0.burst, $0.events) = (4, 6) })
+        presence.loaded()
+        var limits = limits
+        limits.members = 10
+        func attend(_ channel: ChannelName) {
+            _ = presence.attends(ada, on: channel, subscriber: 1, limits, now: 0)
+        }
+        attend(chat)
+        expect(commit(&presence, at: 1, now: 0).count == 1)
+        attend(channel(1))
+        let event = presence.due(now: 0).events.first!
+        presence.refused(event, hasNoPlace: true, now: 0)
+        attend(channel(2))
+        expect(presence.due(now: 5000).events.isEmpty)
+        // Where the log has a place, all that is left is had.
+        for number in 1...3 {
+            let member = Member(name: "\(number)", isVerified: true)
+            _ = presence.attends(member, on: chat, subscriber: nil, limits, now: 5000)
+        }
+        expect(presence.due(now: 5000).events.map(\.channel) == [chat, chat, chat])
+        expect(presence.due(now: 29_999).events.allSatisfy { $0.channel == chat })
+        // Nobody is forgotten: he is asked for again.
+        var found: Set<ChannelName> = []
+        for turn in 0..<40 {
+            for event in commit(
+                &presence,
+                at: 100 + Int64(turn),
+                now: 30_000 + Int64(turn) * 50_000
+            ) {
+                found.insert(event.channel)
+            }
+        }
+        #expect(found.isSuperset(of: [channel(1), channel(2)]))
+    }
+
     @Test func `thousands who are there were all looked at each second`() {
         var presence = loaded()
         for number in 0..<5000 {

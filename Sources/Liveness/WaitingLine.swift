@@ -1,0 +1,40 @@
+/// Elements in the order in which they came, each once. Who leaves it early loses his place.
+struct WaitingLine<Element: Hashable & Sendable>: Sendable {
+    private var order: [(ticket: Int, element: Element)] = []
+    private var head = 0
+    /// What counts: in `order` are also those who have left early.
+    private var tickets: [Element: Int] = [:]
+    private var lastTicket = 0
+
+    var isEmpty: Bool { tickets.isEmpty }
+
+    func contains(_ element: Element) -> Bool { !isEmpty && tickets[element] != nil }
+
+    var first: Element? {
+        mutating get {
+            while head < order.count {
+                let (ticket, element) = order[head]
+                if tickets[element] == ticket { return element }
+                head += 1
+            }
+            (order, head) = ([], 0)
+            return nil
+        }
+    }
+
+    /// At the end; who is there already keeps his place.
+    mutating func append(_ element: Element) {
+        guard tickets[element] == nil else { return }
+        lastTicket += 1
+        tickets[element] = lastTicket
+        order.append((lastTicket, element))
+    }
+
+    mutating func remove(_ element: Element) {
+        guard !isEmpty, tickets.removeValue(forKey: element) != nil else { return }
+        // However often somebody comes and leaves, most of what is kept counts.
+        guard order.count > 2 * tickets.count + 64 else { return }
+        order = order[head...].filter { tickets[$0.element] == $0.ticket }
+        head = 0
+    }
+}

@@ -29,6 +29,8 @@ final class PipeReader {
     var isDry = true
     /// That the log takes nothing was said.
     var saidWaiting = false
+    /// Another pipe stands at its place, and is used once no line is left in this one.
+    var isReplaced = false
     /// Why it can't be opened anew, as it was said last.
     var trouble = ""
     /// Lines refused since the last note in the log of one, the newest of them, and when the next note may come.

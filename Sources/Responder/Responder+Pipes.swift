@@ -48,23 +48,42 @@ extension Responder {
         }
     }
 
-    /// Opens anew what somebody has put another pipe in the place of.
+    /// Finds what somebody has put another pipe in the place of.
     func lookAtPipes() {
-        for reader in pipes where !reader.pipe.isInPlace && !reader.isAppending {
-            do throws(ServingProblem) {
-                let anew = try PipeReader(reader.settings, settings.limits)
-                logger.warning("the pipe \(reader.settings.path) was replaced; using the new one")
-                if isServing { epoll.remove(reader.pipe.descriptor) }
-                (reader.pipe, reader.interface) = (anew.pipe, anew.interface)
-                (reader.isSkipping, reader.lookAt, reader.trouble) = (false, nil, "")
-                if isServing {
-                    watch(reader)
-                    pump(reader)
-                }
-            } catch {
-                if reader.trouble != error.description { logger.error("\(error)") }
-                reader.trouble = error.description
+        for reader in pipes where !reader.isReplaced && !reader.pipe.isInPlace {
+            reader.isReplaced = true
+            if reader.pipe.left.lines > 0 {
+                logger.warning(
+                    "the pipe \(reader.settings.path) was replaced; the lines in it are published first"
+                )
             }
+            exchange(reader)
+        }
+    }
+
+    /// Uses the new pipe once the old one has no lines any more, which this process publishes, or the one that serves the bus.
+    private func exchange(_ reader: PipeReader) {
+        guard reader.isReplaced, !reader.isAppending, reader.pipe.left.lines == 0 else { return }
+        reader.isReplaced = false
+        do throws(ServingProblem) {
+            let anew = try PipeReader(reader.settings, settings.limits)
+            logger.warning("the pipe \(reader.settings.path) was replaced; using the new one")
+            if isServing {
+                tellOfLoss(reader, reader.pipe.left)
+                if reader.isSkipping { skip(reader, false) }
+                epoll.remove(reader.pipe.descriptor)
+            }
+            reader.pipe.close()
+            (reader.pipe, reader.interface) = (anew.pipe, anew.interface)
+            (reader.isSkipping, reader.lookAt, reader.trouble) = (false, nil, "")
+            if isServing {
+                watch(reader)
+                pump(reader)
+            }
+        } catch {
+            // Tried again when the pipes are looked at next.
+            if reader.trouble != error.description { logger.error("\(error)") }
+            reader.trouble = error.description
         }
     }
 
@@ -86,6 +105,7 @@ extension Responder {
     func lookAtDuePipes() {
         for reader in pipes {
             if let lookAt = reader.lookAt, now >= lookAt { pump(reader) }
+            if reader.isReplaced { exchange(reader) }
             if reader.refused.count > 0, now >= reader.refusalNoteAt { noteRefusals(reader) }
         }
     }
@@ -138,24 +158,31 @@ extension Responder {
     /// What is in a pipe lives on where another process has it open; else it is told of.
     private func closePipes() {
         for reader in pipes {
-            let left = reader.pipe.left
+            let (left, isInPlace) = (reader.pipe.left, reader.pipe.isInPlace)
             reader.pipe.close()
-            guard left.bytes > 0, !NamedPipe.isRead(reader.settings.path) else { continue }
-            let metadata: Logger.Metadata = [
-                "pipe": "\(reader.settings.path)", "lines": "\(left.lines)",
-                "bytes": "\(left.bytes)",
-            ]
-            if left.lines > 0 {
-                logger.error(
-                    "lines in a pipe are lost: they could not be published before the process had to end",
-                    metadata: metadata
-                )
-            } else {
-                logger.warning(
-                    "the beginning of a line in a pipe is lost: its end had not come when the process ended",
-                    metadata: metadata
-                )
-            }
+            // What others read there is another pipe, if this one was replaced.
+            guard !isInPlace || !NamedPipe.isRead(reader.settings.path) else { continue }
+            tellOfLoss(reader, left)
+        }
+    }
+
+    /// Says what is in a pipe that is let go of.
+    private func tellOfLoss(_ reader: PipeReader, _ left: (bytes: Int, lines: Int)) {
+        guard left.bytes > 0 else { return }
+        let metadata: Logger.Metadata = [
+            "pipe": "\(reader.settings.path)", "lines": "\(left.lines)",
+            "bytes": "\(left.bytes)",
+        ]
+        if left.lines > 0 {
+            logger.error(
+                "lines in a pipe are lost: they could not be published before the process had to end",
+                metadata: metadata
+            )
+        } else {
+            logger.warning(
+                "the beginning of a line in a pipe is lost: its end had not come when the pipe was let go of",
+                metadata: metadata
+            )
         }
     }
 

@@ -258,6 +258,28 @@ import Testing
         #expect(server.log.contains("lines=30 pipe=\(pipe)"))
     }
 
+    @Test func `lines in a pipe that was replaced were lost without a word`() throws {
+        try with("channel = a\n") { server, pipe in
+            // Nobody gets into the log.
+            let gate = open(server.directory.file("bus"), O_RDONLY | O_DIRECTORY)
+            defer { close(gate) }
+            #expect(flock(gate, LOCK_EX) == 0)
+            try fill(pipe, (1...300).map { "\($0)\n" }.joined())
+            #expect(rename(pipe, pipe + ".old") == 0)
+            #expect(mkfifo(pipe, 0o600) == 0)
+            try waitUntil("it is seen") {
+                server.log.contains("the lines in it are published first")
+            }
+            #expect(flock(gate, LOCK_UN) == 0)
+            #expect(try texts("a", server, count: 300) == (1...300).map { "\($0)" })
+            try waitUntil("the new one is used") { server.log.contains("using the new one") }
+            try fill(pipe, "more\n")
+            #expect(try texts("a", server, count: 301).last == "more")
+            #expect(!server.log.contains("is lost"))
+            #expect(!server.log.contains("are lost"))
+        }
+    }
+
     @Test func `the beginning of a line that never ended was dropped without a word`() throws {
         try with("channel = a\n") { server, pipe in
             try fill(pipe, "one\ntwo")

@@ -258,3 +258,10 @@ extension Problem {
         "This Idempotency-Key was used for another message; use a new key for each message."
     )
 }
+
+extension Problem: Equatable {
+    package static func == (one: Problem, other: Problem) -> Bool {
+        one.status == other.status && one.code.description == other.code.description
+            && one.detail == other.detail && one.retryAfterSeconds == other.retryAfterSeconds
+    }
+}

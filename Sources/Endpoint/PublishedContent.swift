@@ -214,6 +214,15 @@ extension Problem {
         )
     }
 
+    static func requestTimeout(_ limits: LimitSettings) -> Problem {
+        Problem(
+            .unavailable,
+            "request_timeout",
+            "A command has \(limits.requestSeconds) s to arrive completely (request_timeout in the ini file); send it "
+                + "again, all of it at once."
+        )
+    }
+
     /// The same, said of one line of the body; lines count from 1.
     fileprivate func inLine(_ number: Int) -> Problem {
         var problem = self

@@ -41,7 +41,9 @@ struct Connection {
     /// The rare part: a request that has not arrived completely, an answer that has not gone out.
     final class Extra {
         var assembler: RequestAssembler?
-        /// Where the oldest incomplete request begins, and the monotonic milliseconds when that was seen first.
+        /// The same of a client of the bus socket: bytes of a command that is not complete; they are kept in its reader.
+        var commandBytes: Int?
+        /// Where the oldest incomplete request or command begins, and the monotonic milliseconds when that was seen first.
         var incompleteAt: Int?
         var incompleteSince: Int64 = 0
         /// What this counts for in the bytes of all unfinished requests.
@@ -62,11 +64,13 @@ struct Connection {
             let bodyDropped: Bool
         }
 
-        var isEmpty: Bool { assembler == nil && unsent.isEmpty && queued.isEmpty }
+        var isReceiving: Bool { assembler != nil || commandBytes != nil }
+
+        var isEmpty: Bool { !isReceiving && unsent.isEmpty && queued.isEmpty }
 
         /// The memory of requests that are not complete, or wait for their turn.
         var storedBytes: Int {
-            queued.reduce(assembler?.storedBytes ?? 0) { $0 + $1.records.count }
+            queued.reduce(assembler?.storedBytes ?? commandBytes ?? 0) { $0 + $1.records.count }
         }
     }
 

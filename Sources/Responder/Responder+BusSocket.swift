@@ -78,6 +78,7 @@ extension Responder {
         unsafe peer.reader.receive(bytes)
         peer.hasUnlooked = true
         obey(descriptor)
+        boundUnfinished()
     }
 
     /// Does what has come, as far as answers are taken.
@@ -90,7 +91,8 @@ extension Responder {
         while peer.hasUnlooked, connections[Int(descriptor)].isOpen, mayGoOn(peer, descriptor) {
             let piece = peer.reader.next(
                 lineLimit: busInterface.lineLimit,
-                bodyLimit: busInterface.bodyLimit
+                bodyLimit: busInterface.bodyLimit,
+                judge: { busInterface.problem(with: $0, from: peer.identity) }
             )
             if let piece {
                 metrics.busCommands += 1
@@ -104,8 +106,36 @@ extension Responder {
             }
         }
         guard connections[Int(descriptor)].isOpen else { return }
+        noteUnfinished(peer, descriptor)
         if peer.isPaused, mayGoOn(peer, descriptor) { readLater(descriptor) }
         dropIfDone(descriptor)
+    }
+
+    /// A command that has begun and not ended counts among the unfinished requests, in memory and in time. What waits
+    /// complete for its turn does not: nothing further is read meanwhile.
+    private func noteUnfinished(_ peer: BusPeer, _ descriptor: Int32) {
+        guard !peer.hasUnlooked, !peer.hasEnded, !peer.isEnding,
+            let line = peer.reader.unfinishedLine
+        else {
+            guard let extra = connections[Int(descriptor)].extra else { return }
+            (extra.commandBytes, extra.incompleteAt) = (nil, nil)
+            return charge(descriptor)
+        }
+        let extra = makeExtra(descriptor)
+        if extra.incompleteAt != line { (extra.incompleteAt, extra.incompleteSince) = (line, now) }
+        extra.commandBytes = peer.reader.byteCount
+        charge(descriptor)
+    }
+
+    /// Says the last word to a client whose command is not complete, and keeps nothing of it.
+    func endUnfinishedCommand(_ descriptor: Int32, _ lastWord: (_ line: Int) -> BusRequest) {
+        guard let peer = busPeers[descriptor], let line = peer.reader.unfinishedLine else {
+            return drop(descriptor, .closed)
+        }
+        peer.reader = BusReader()
+        connections[Int(descriptor)].extra?.commandBytes = nil
+        charge(descriptor)
+        act(on: lastWord(line), peer, descriptor)
     }
 
     private func act(on request: BusRequest, _ peer: BusPeer, _ descriptor: Int32) {

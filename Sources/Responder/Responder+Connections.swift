@@ -261,7 +261,7 @@ extension Responder {
         endReplays(of: descriptor, ending)
         busPeers[descriptor] = nil
         if let extra = connections[Int(descriptor)].extra {
-            extra.assembler = nil
+            (extra.assembler, extra.commandBytes) = (nil, nil)
             extra.queued = []
             charge(descriptor)
         }
@@ -310,11 +310,15 @@ extension Responder {
                 memoryLookAt = min(memoryLookAt, now + 2000)
                 connections[Int(descriptor)].extra = nil
                 unfinished.remove(descriptor)
-            } else if extra.assembler != nil,
+            } else if extra.isReceiving,
                 now - extra.incompleteSince > Int64(settings.limits.requestSeconds) * 1000
             {
                 metrics[.requestTime] += 1
-                drop(descriptor, .closed)
+                if extra.commandBytes != nil {
+                    endUnfinishedCommand(descriptor, busInterface.outOfTime)
+                } else {
+                    drop(descriptor, .closed)
+                }
             } else if !extra.unsent.isEmpty,
                 now - extra.progressedAt > Int64(settings.limits.unsentSeconds) * 1000
             {

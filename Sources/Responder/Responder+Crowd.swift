@@ -123,18 +123,24 @@ extension Responder {
         while unfinishedBytes > settings.limits.unfinishedBytes {
             guard let descriptor = oldestUnfinished(isOf: 0, holdingMemory: true) else { return }
             metrics[.unfinishedBytes] += 1
-            answerUnfinished(descriptor)
+            if connections[Int(descriptor)].flags.contains(.busSocket) {
+                endUnfinishedCommand(descriptor, busInterface.tooSlow)
+            } else {
+                answerUnfinished(descriptor)
+            }
         }
     }
 
     /// The connection whose unfinished request was begun first, if that is so long ago; also one that is answered already,
-    /// but for its memory.
+    /// but for its memory. Where memory is not wanted, a place is: those of the bus socket have their own.
     private func oldestUnfinished(isOf age: Int64, holdingMemory: Bool) -> Int32? {
         var oldest: (descriptor: Int32, since: Int64)?
         for descriptor in unfinished {
             guard let extra = connections[Int(descriptor)].extra,
-                connections[Int(descriptor)].isOpen, extra.assembler != nil,
-                !holdingMemory || extra.chargedBytes > 0, extra.incompleteSince <= now - age,
+                connections[Int(descriptor)].isOpen,
+                holdingMemory
+                    ? extra.isReceiving && extra.chargedBytes > 0 : extra.assembler != nil,
+                extra.incompleteSince <= now - age,
                 extra.incompleteSince < oldest?.since ?? .max
             else { continue }
             oldest = (descriptor, extra.incompleteSince)

@@ -120,6 +120,39 @@ import Testing
         }
     }
 
+    @Test func `a body that never came to its end was waited for without a limit`() throws {
+        let settings = HoldfastServer.open + "[limits]\nrequest_timeout = 1s\n"
+        try HoldfastServer.with(settings) { server in
+            let client = try server.busClient()
+            try client.send("ping\nput a 100\nhello")
+            try client.next("pong")
+            let error = try client.next("error")
+            #expect(error["code"] == "request_timeout")
+            #expect(error["line"] == 2)
+            #expect(try client.next() == nil)
+            #expect(try server.get("/push/a?since=first").json["messages"].array.isEmpty)
+        }
+    }
+
+    @Test func `bodies on the bus socket were kept without a bound for all together`() throws {
+        let settings = HoldfastServer.open + "[limits]\nunfinished_bytes = 4M\n"
+        try HoldfastServer.with(settings) { server in
+            let body = String(repeating: "x", count: 900_000)
+            let clients = try (0..<12).map { _ in
+                let client = try server.busClient()
+                try client.send("put a 1000000\n" + body)
+                return client
+            }
+            try waitUntil("the first ones give way") {
+                try server.metrics().bound("unfinished_bytes") >= 6
+            }
+            #expect(try server.metrics()["holdfast_unfinished_bytes"] <= 4 << 20)
+            #expect(try clients[0].next("error")["code"] == "too_many_uploads")
+            #expect(try clients[0].next() == nil)
+            #expect(try server.busClient().ask("publish a hello")["kind"] == "ok")
+        }
+    }
+
     // MARK: Pipes
 
     @Test func `a line that names one channel too many kept the lines beside it waiting`() throws {

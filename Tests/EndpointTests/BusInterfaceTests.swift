@@ -186,6 +186,22 @@ import Testing
         #expect(http.refusal(.post("/push/a", body: "x")) == "publish_forbidden")
     }
 
+    @Test func `the line of a put is enough to refuse what follows it`() {
+        let rules = interface {
+            $0.allow = [
+                AllowRule(pattern: ChannelPattern("closed")!, read: nil, publish: .nobody),
+                AllowRule(pattern: ChannelPattern("open")!, read: nil, publish: .everyone),
+            ]
+        }
+        func code(_ line: String) -> String? {
+            rules.problem(with: Array(line.utf8), from: web)?.code.description
+        }
+        #expect(code("put closed 1000") == "publish_forbidden")
+        #expect(code("put open 1000 ttl=0") == "invalid_ttl")
+        #expect(code("put open 1000 split=words") == "invalid_option")
+        #expect(code("put open 1000 ttl=1 content-type=text/plain") == nil)
+    }
+
     @Test func `a local user has a quota by a section of his own only`() {
         let rules = interface { settings in
             settings.allow = [

@@ -91,4 +91,26 @@ import Testing
             #expect(reader.byteCount == 0)
         }
     }
+
+    @Test func `a body was kept though its line was enough to refuse it`() {
+        var reader = BusReader()
+        let problem = Problem(.forbidden, "forbidden", "no")
+        func next(_ text: String) -> BusReader.Piece? {
+            unsafe Array(text.utf8).withUnsafeBytes { unsafe reader.receive($0) }
+            return reader.next(lineLimit: 60, bodyLimit: 30) { line in
+                line.starts(with: "put closed".utf8) ? problem : nil
+            }
+        }
+        #expect(next("put closed 20\n0123456789") == nil)
+        #expect((reader.byteCount, reader.unfinishedLine) == (0, 1))
+        #expect(next("0123456789ping\n") == .refused(line: 1, .announced(problem)))
+        #expect(next("") == command(2, "ping"))
+        #expect(next("put a 20\n0123456789") == nil)
+        #expect((reader.byteCount, reader.unfinishedLine) == (10, 3))
+        #expect(next("0123456789") == command(3, "put a 20", "01234567890123456789"))
+        #expect(next("") == nil)
+        #expect(reader.unfinishedLine == nil)
+        #expect(next("pi") == nil)
+        #expect(reader.unfinishedLine == 4)
+    }
 }

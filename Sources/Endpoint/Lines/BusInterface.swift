@@ -53,11 +53,34 @@ package struct BusInterface: Sendable {
             )
         case .refused(let line, .bodyTooLarge):
             return .refused(BusCommand(line: line).error(.batchTooLarge(settings.limits)))
+        case .refused(let line, .announced(let problem)):
+            return .refused(BusCommand(line: line).error(problem))
         case .refused(let line, .unfinished):
             return .refused(BusCommand(line: line).error(Self.unfinished))
         case .lost(let line):
             return .ended(BusCommand(line: line).error(Self.wrongPut))
         }
+    }
+
+    /// What is wrong with the line of a `put`, as far as that tells: rights, channel and options. What follows it is not
+    /// kept for somebody who may not publish it.
+    package func problem(with line: [UInt8], from peer: LocalPeer) -> Problem? {
+        do throws(Problem) {
+            _ = try announced(Self.firstWord(line[...]).rest, peer)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// The last answer to a client whose command, begun in this line, has been on its way for too long.
+    package func outOfTime(_ line: Int) -> BusRequest {
+        .ended(BusCommand(line: line).error(.requestTimeout(settings.limits)))
+    }
+
+    /// The same where such commands take too much memory together, and his has been on its way longest.
+    package func tooSlow(_ line: Int) -> BusRequest {
+        .ended(BusCommand(line: line).error(.tooSlow))
     }
 
     /// A client beyond the bound.
@@ -148,17 +171,24 @@ package struct BusInterface: Sendable {
 
     // MARK: Commands
 
-    private func put(
+    /// What the line of a `put` says of what follows it.
+    private struct Announced {
+        let channel: ChannelName
+        let contentType: String?
+        let splitsLines: Bool
+        let options: PublishOptions
+    }
+
+    private func announced(
         _ rest: ArraySlice<UInt8>,
-        _ body: [UInt8],
-        _ command: BusCommand,
         _ peer: LocalPeer
-    ) throws(Problem) -> BusRequest {
+    ) throws(Problem) -> Announced {
         guard String(validating: rest, as: UTF8.self) != nil else { throw .notUTF8 }
         let words = Self.words(rest)
         // The reader saw to channel and length.
         guard words.count >= 2 else { throw Self.wrongPut }
         let channel = try ChannelName(requested: words[0])
+        try rights.check([channel], .publish, peer)
         var options: [String: String] = [:]
         for word in words.dropFirst(2) {
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -179,37 +209,43 @@ package struct BusInterface: Sendable {
             }
             options[name] = text
         }
-        let content: [PublishedContent]
-        switch options["split"] {
-        case nil:
-            content = try PublishedContent.messages(
-                in: body,
-                contentType: options["content-type"],
-                contentEncoding: nil,
-                limits: settings.limits
-            )
-        case "lines":
-            guard options["content-type"] == nil else {
-                throw .badRequest(
-                    "invalid_option",
-                    "split=lines makes texts; leave content-type= out."
-                )
-            }
-            content = try PublishedContent.textLines(body, settings.limits)
-        default: throw .badRequest("invalid_option", "The option 'split' allows 'lines' only.")
+        guard options["split"] == nil || options["split"] == "lines" else {
+            throw .badRequest("invalid_option", "The option 'split' allows 'lines' only.")
         }
-        return try publish(
-            content,
-            PublishOptions(
+        guard options["split"] == nil || options["content-type"] == nil else {
+            throw .badRequest("invalid_option", "split=lines makes texts; leave content-type= out.")
+        }
+        return Announced(
+            channel: channel,
+            contentType: options["content-type"],
+            splitsLines: options["split"] != nil,
+            options: try PublishOptions(
                 timeToLive: options["ttl"],
                 topic: options["topic"],
                 type: options["type"],
                 key: options["key"]
-            ),
-            channel,
-            command,
-            peer
+            )
         )
+    }
+
+    private func put(
+        _ rest: ArraySlice<UInt8>,
+        _ body: [UInt8],
+        _ command: BusCommand,
+        _ peer: LocalPeer
+    ) throws(Problem) -> BusRequest {
+        // Judged again: the rules may have changed while the body came.
+        let announced = try announced(rest, peer)
+        let content =
+            announced.splitsLines
+            ? try PublishedContent.textLines(body, settings.limits)
+            : try PublishedContent.messages(
+                in: body,
+                contentType: announced.contentType,
+                contentEncoding: nil,
+                limits: settings.limits
+            )
+        return try publish(content, announced.options, announced.channel, command, peer)
     }
 
     private func publish(

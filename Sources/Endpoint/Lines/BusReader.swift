@@ -4,8 +4,8 @@
 /// publish CHANNEL TEXT⏎      put CHANNEL LENGTH OPTION=VALUE …⏎ LENGTH bytes      subscribe CHANNEL …⏎
 /// ```
 /// Lines end with LF or CR LF and count from 1; bodies and what stands in them do not count. What is not needed for the
-/// command that comes next is not kept beyond the bounds given: a line that is too long and a body that is too large
-/// are dropped as they come, and the next line is read. Pure.
+/// command that comes next is not kept beyond the bounds given: a line that is too long, a body that is too large and
+/// one whose line is refused are dropped as they come, and the next line is read. Pure.
 package struct BusReader: Sendable {
     /// What stands in front, complete.
     package enum Piece: Equatable, Sendable {
@@ -19,6 +19,8 @@ package struct BusReader: Sendable {
 
     package enum Refusal: Equatable, Sendable {
         case lineTooLong, bodyTooLarge
+        /// A `put` whose line says enough to refuse it.
+        case announced(Problem)
         /// The peer ended in the middle of it.
         case unfinished
     }
@@ -29,7 +31,7 @@ package struct BusReader: Sendable {
         case skippingLine
         /// So many bytes belong to the line before.
         case body(line: Int, [UInt8], count: Int)
-        case skippingBody(line: Int, left: Int)
+        case skippingBody(line: Int, left: Int, Refusal)
     }
 
     private var state = State.line
@@ -52,8 +54,23 @@ package struct BusReader: Sendable {
     /// Bytes that are kept for a command that is not complete, or not asked for yet.
     package var byteCount: Int { buffer.count - start }
 
+    /// The line of the command that has begun and not ended, once `next` has found that there is none complete.
+    package var unfinishedLine: Int? {
+        switch state {
+        case .line: byteCount > 0 ? line + 1 : nil
+        case .skippingLine: line
+        case .body(let line, _, _), .skippingBody(let line, _, _): line
+        }
+    }
+
     /// The next command, nil while there is none.
-    package mutating func next(lineLimit: Int, bodyLimit: Int) -> Piece? {
+    ///
+    /// - Parameter judge: what is wrong with the line of a `put`, whose body is not kept then.
+    package mutating func next(
+        lineLimit: Int,
+        bodyLimit: Int,
+        judge: ([UInt8]) -> Problem? = { _ in nil }
+    ) -> Piece? {
         while true {
             switch state {
             case .line:
@@ -75,10 +92,13 @@ package struct BusReader: Sendable {
                     return .command(line: line, text, body: nil)
                 }
                 guard let count = Self.announcedLength(text) else { return .lost(line: line) }
-                state =
-                    count <= bodyLimit
-                    ? .body(line: line, text, count: count)
-                    : .skippingBody(line: line, left: count)
+                if let problem = judge(text) {
+                    state = .skippingBody(line: line, left: count, .announced(problem))
+                } else if count > bodyLimit {
+                    state = .skippingBody(line: line, left: count, .bodyTooLarge)
+                } else {
+                    state = .body(line: line, text, count: count)
+                }
             case .skippingLine:
                 guard takeLine() != nil else {
                     drop(byteCount)
@@ -91,15 +111,15 @@ package struct BusReader: Sendable {
                 drop(count)
                 state = .line
                 return .command(line: line, text, body: body)
-            case .skippingBody(let line, let left):
+            case .skippingBody(let line, let left, let refusal):
                 let here = min(left, byteCount)
                 drop(here)
                 guard here == left else {
-                    state = .skippingBody(line: line, left: left - here)
+                    state = .skippingBody(line: line, left: left - here, refusal)
                     return nil
                 }
                 state = .line
-                return .refused(line: line, .bodyTooLarge)
+                return .refused(line: line, refusal)
             }
         }
     }
@@ -112,7 +132,7 @@ package struct BusReader: Sendable {
         switch state {
         case .skippingLine: return nil
         case .line: return byteCount > 0 ? .refused(line: line + 1, .unfinished) : nil
-        case .body(let line, _, _), .skippingBody(let line, _):
+        case .body(let line, _, _), .skippingBody(let line, _, _):
             return .refused(line: line, .unfinished)
         }
     }

@@ -42,7 +42,12 @@ let package = Package(
             dependencies: ["Channels", "Configuration", "Liveness"],
             swiftSettings: settings
         ),
-        .target(name: "FastCGI", dependencies: ["CLibFCGI", "CLinux"], swiftSettings: settings),
+        .target(name: "FastCGI", swiftSettings: settings),
+        .target(
+            name: "FastCGICodec",
+            dependencies: ["CLibFCGI", "CLinux", "FastCGI"],
+            swiftSettings: settings
+        ),
         .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: settings),
         .target(
             name: "Bus",
@@ -59,7 +64,7 @@ let package = Package(
             name: "Responder",
             dependencies: [
                 "BrowserClient", "Bus", "Channels", "Configuration", "Endpoint", "FastCGI",
-                "Liveness", "Reactor", "CLinux", log,
+                "FastCGICodec", "Liveness", "Reactor", "CLinux", log,
             ],
             swiftSettings: settings
         ),
@@ -99,7 +104,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FastCGITests",
-            dependencies: ["FastCGI", "CLibFCGI", "CLinux"],
+            dependencies: ["FastCGI", "FastCGICodec", "CLibFCGI", "CLinux"],
             swiftSettings: common
         ),
         .testTarget(name: "DiagnosisTests", dependencies: ["Diagnosis"], swiftSettings: common),

@@ -1,5 +1,4 @@
 import Channels
-import Configuration
 
 /// The reader's queries: stretches of the log for some channels, always with a limit and read out completely.
 struct LogHistory {

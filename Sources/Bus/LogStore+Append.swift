@@ -1,5 +1,4 @@
 import Channels
-import Configuration
 
 extension LogStore {
     /// What became of one append inside the running transaction.

@@ -1,5 +1,4 @@
 import Channels
-import Configuration
 
 extension LogStore {
     /// Rows that one visit of a channel may delete, so that a transaction stays short.

@@ -1,4 +1,5 @@
 import CLinux
+import Channels
 import Configuration
 
 /// What the writer does against a write-ahead log that grows and a disk that is full.

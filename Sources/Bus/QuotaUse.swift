@@ -1,4 +1,4 @@
-import Configuration
+import Channels
 
 /// How much of a publisher's quota is used, as the times at which all of it will have been given back.
 ///

@@ -1,3 +1,5 @@
+internal import Channels
+
 extension Settings {
     /// A complete ini file with every value filled in, which reads back as the same settings.
     package func render() -> String {

@@ -118,43 +118,6 @@ package struct PipeSettings: Equatable, Sendable {
     package init(path: String) { self.path = path }
 }
 
-/// `[retain PATTERN]`: how much of a channel can be read again. Nil: not said by this rule.
-package struct RetainRule: Equatable, Sendable {
-    package var pattern: ChannelPattern
-    package var count: Int?
-    package var ageSeconds: Int?
-    package var bytes: Int?
-
-    package init(
-        pattern: ChannelPattern,
-        count: Int? = nil,
-        ageSeconds: Int? = nil,
-        bytes: Int? = nil
-    ) {
-        self.pattern = pattern
-        self.count = count
-        self.ageSeconds = ageSeconds
-        self.bytes = bytes
-    }
-}
-
-/// What a channel keeps: the rules' outcome for one name.
-package struct Retention: Equatable, Sendable {
-    package var count = 1000
-    package var ageSeconds = 86_400
-    package var bytes = 16 * 1024 * 1024
-
-    package init() {}
-
-    /// Of `~presence/…`: the last word on each member is kept for as long as he is there.
-    static var ofOwnChannels: Retention {
-        var retention = Retention()
-        (retention.count, retention.bytes) = (100_000, 64 << 20)
-        retention.ageSeconds = 3650 * 86_400
-        return retention
-    }
-}
-
 /// `[allow PATTERN]`: who may read and publish without a word from the web server. Nil: not said by this rule.
 package struct AllowRule: Equatable, Sendable {
     package enum Who: Equatable, Sendable {
@@ -199,17 +162,6 @@ package struct QuotaRule: Equatable, Sendable {
     package var limits = QuotaLimits()
 
     package init(publisher: String) { self.publisher = publisher }
-}
-
-package struct QuotaLimits: Hashable, Sendable {
-    /// Nil: any number.
-    package var messages: Int?
-    /// Of bodies. Nil: any number.
-    package var bytes: Int?
-    /// The stretch of time.
-    package var seconds = 60
-
-    package init() {}
 }
 
 /// `[hold]`

@@ -1,4 +1,4 @@
-import Channels
+package import Channels
 
 /// Every section and key of the ini file, in the order of the manual, conf/holdfast.ini.
 package enum SettingsTable {

@@ -1,5 +1,4 @@
 package import Channels
-package import Configuration
 
 /// What a publisher wants of the log, whichever way it came.
 package struct Publication: Sendable {

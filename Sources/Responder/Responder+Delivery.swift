@@ -3,6 +3,7 @@ internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import FastCGICodec
 internal import Glibc
 internal import Logging
 internal import Reactor
@@ -16,7 +17,7 @@ extension Responder {
         }
     }
 
-    private func receive(_ event: Bus.LogEvent, toldAt nanoseconds: Int64) {
+    private func receive(_ event: Channels.LogEvent, toldAt nanoseconds: Int64) {
         switch event {
         case .opened(let state):
             logTrouble = nil

@@ -4,6 +4,7 @@ internal import Channels
 internal import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import FastCGICodec
 internal import Glibc
 internal import Liveness
 internal import Reactor

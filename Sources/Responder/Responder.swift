@@ -4,6 +4,7 @@ internal import Channels
 package import Configuration
 internal import Endpoint
 internal import FastCGI
+internal import FastCGICodec
 internal import Glibc
 internal import Liveness
 package import Logging
@@ -456,6 +457,6 @@ package struct LogUnavailable: Error, CustomStringConvertible {
 /// What other threads have to say.
 enum News: Sendable {
     /// With the moment it was told, for the latency histogram.
-    case log(Bus.LogEvent, nanoseconds: Int64)
+    case log(Channels.LogEvent, nanoseconds: Int64)
     case serving(round: Int, Result<Void, ServingProblem>)
 }

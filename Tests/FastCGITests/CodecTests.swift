@@ -1,3 +1,4 @@
+import FastCGICodec
 import Glibc
 import Testing
 

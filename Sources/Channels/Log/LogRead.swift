@@ -1,5 +1,3 @@
-package import Channels
-
 /// A question to the log's reader, with a ticket that its answer has too.
 package enum LogRead: Sendable {
     case history(HistoryRequest)
@@ -15,11 +13,35 @@ package enum LogRead: Sendable {
     }
 
     /// What is told where the log can't be read.
-    var failed: LogEvent {
+    package var failed: LogEvent {
         switch self {
         case .history(let request): .history(ticket: request.ticket, .failure(.unavailable))
         case .message(let ticket, _): .message(ticket: ticket, .failure(.unavailable))
         case .channels(let ticket, _): .channels(ticket: ticket, .failure(.unavailable))
         }
+    }
+}
+
+/// A stretch of the log to be read from the file, for some channels.
+package struct HistoryRequest: Sendable {
+    package var ticket: UInt64
+    package var channels: [ChannelName]
+    package var start: HistoryStart
+    package var messageLimit: Int
+    /// Bytes of bodies; at least one message always comes.
+    package var byteLimit: Int
+
+    package init(
+        ticket: UInt64,
+        channels: [ChannelName],
+        start: HistoryStart,
+        messageLimit: Int,
+        byteLimit: Int
+    ) {
+        self.ticket = ticket
+        self.channels = channels
+        self.start = start
+        self.messageLimit = messageLimit
+        self.byteLimit = byteLimit
     }
 }

@@ -1,5 +1,6 @@
 internal import CLibFCGI
 internal import CLinux
+package import FastCGI
 internal import Glibc
 
 /// What keeps the codec from being made.

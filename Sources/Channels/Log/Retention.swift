@@ -1,0 +1,36 @@
+/// `[retain PATTERN]`: how much of a channel can be read again. Nil: not said by this rule.
+package struct RetainRule: Equatable, Sendable {
+    package var pattern: ChannelPattern
+    package var count: Int?
+    package var ageSeconds: Int?
+    package var bytes: Int?
+
+    package init(
+        pattern: ChannelPattern,
+        count: Int? = nil,
+        ageSeconds: Int? = nil,
+        bytes: Int? = nil
+    ) {
+        self.pattern = pattern
+        self.count = count
+        self.ageSeconds = ageSeconds
+        self.bytes = bytes
+    }
+}
+
+/// What a channel keeps: the rules' outcome for one name.
+package struct Retention: Equatable, Sendable {
+    package var count = 1000
+    package var ageSeconds = 86_400
+    package var bytes = 16 * 1024 * 1024
+
+    package init() {}
+
+    /// Of `~presence/…`: the last word on each member is kept for as long as he is there.
+    package static var ofOwnChannels: Retention {
+        var retention = Retention()
+        (retention.count, retention.bytes) = (100_000, 64 << 20)
+        retention.ageSeconds = 3650 * 86_400
+        return retention
+    }
+}

@@ -54,6 +54,12 @@ let package = Package(
             dependencies: ["Channels", "Configuration", "CLinux", "CSQLite"],
             swiftSettings: settings
         ),
+        // What is decided, without descriptors, system calls and clocks; Responder carries it out.
+        .target(
+            name: "Core",
+            dependencies: ["Channels", "Configuration", "Endpoint", "FastCGI", "Liveness"],
+            swiftSettings: settings
+        ),
         .target(
             name: "BrowserClient",
             dependencies: ["CZlib"],

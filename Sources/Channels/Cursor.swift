@@ -1,5 +1,5 @@
 /// A place in the log's one total order: message 1 is the first; 0 is before all of them.
-package struct Offset: Hashable, Comparable, Sendable, CustomStringConvertible {
+package struct Offset: Hashable, Comparable, Sendable, BitwiseCopyable, CustomStringConvertible {
     package let value: Int64
 
     package init(_ value: Int64) { self.value = value }

@@ -1,7 +1,7 @@
 /// A FastCGI request id: chosen by the web server, unique among the open requests of a connection.
 ///
 /// Never 0, which is the id of management records (FastCGI 1.0 §3.3).
-package struct RequestID: Hashable, Sendable {
+package struct RequestID: Hashable, Sendable, BitwiseCopyable {
     package let value: UInt16
 
     package init?(_ value: UInt16) {

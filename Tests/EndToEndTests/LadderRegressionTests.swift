@@ -172,8 +172,6 @@ import Testing
 
     @Test func `a crowd that comes back to another process leaves no ghosts`() throws {
         try HoldfastGroup.with(2) { group in
-            _ = try group[0].status()
-            _ = try group[1].status()
             func crowd(_ server: HoldfastServer) throws -> [FastCGIPeer] {
                 try (0..<300).map { number in
                     let peer = try server.peer()
@@ -255,11 +253,11 @@ import Testing
             let slow = try server.peer(receiveBuffer: 4096)
             try slow.send(events("/push/news?since=first&name=slow"))
             try waitUntil("slow is there") {
-                try server.get("/push/-/presence/news").json["members"].array.count == 1
+                try server.members("news").count == 1
             }
             // Longer than the grace period.
             #expect(try server.get("/push/other?wait=2").status == 200)
-            #expect(try server.get("/push/-/presence/news").json["members"].array.count == 1)
+            #expect(try server.members("news").count == 1)
             try server.get("/push/other?wait=1").expectOK()
             #expect(try slow.answer().text.contains(#""reason":"lifetime""#))
         }
@@ -290,8 +288,7 @@ import Testing
         let on = HoldfastServer.open + "[presence chat]\ngrace = 1s\n"
         try HoldfastServer.with(on) { server in
             func names() throws -> [String] {
-                let answer = try server.get("/push/-/presence/chat")
-                return try answer.json["members"].array.compactMap { $0["name"].string }
+                try server.members("chat").compactMap { $0["name"].string }
             }
             let stays = try server.hold("/push/chat?wait=55&name=stays")
             let goes = try server.hold("/push/chat?wait=55&name=goes")

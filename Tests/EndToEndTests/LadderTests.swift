@@ -270,9 +270,6 @@ import Testing
 
     @Test func `a newer request at another process ends the older one`() throws {
         try HoldfastGroup.with(2) { group in
-            // They know of each other once they have answered each other.
-            _ = try group[0].status()
-            _ = try group[1].status()
             let older = try group[0].hold("/push/news?wait=25&subscriber=\(Self.id)")
             let newer = try group[1].hold("/push/news?wait=25&subscriber=\(Self.id)")
             #expect(try older.answer().json["messages"] == [])
@@ -298,8 +295,6 @@ import Testing
 
     @Test func `who says that he leaves is let go at once, at whichever process`() throws {
         try HoldfastGroup.with(2) { group in
-            _ = try group[0].status()
-            _ = try group[1].status()
             let peer = try group[0].hold("/push/news?wait=25&subscriber=\(Self.id)")
             let other = try group[0].hold("/push/news?wait=25&subscriber=another-subscriber")
             let answer = try group[1].post("/push/-/leave", "subscriber=\(Self.id)")

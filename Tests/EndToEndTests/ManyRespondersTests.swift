@@ -41,7 +41,7 @@ import Testing
         }
         // Whoever accepts them, all hear it.
         let held = try (1...40).map { _ in try server.hold("/push/news?wait=25") }
-        #expect(try server.metrics().held == 40)
+        try waitUntil("all are counted") { try server.metrics().held == 40 }
         let id = try server.publish("news", "hello")
         for peer in held { #expect(try peer.answer().json["messages"][0]["id"].string == id) }
         kill(pids[0], SIGKILL)
@@ -76,8 +76,11 @@ import Testing
                 try client.send("GET", "/push/news?wait=25")
                 return client
             }
-            try waitUntil("all are held") { try bus.ask("status")["held"] == 20 }
-            let shares = try bus.ask("status")["processes"].array.map { $0["held"].number ?? 0 }
+            let shares = try waitFor("all are held") {
+                let status = try bus.ask("status")
+                return status["held"] == 20
+                    ? status["processes"].array.map { $0["held"].number ?? 0 } : nil
+            }
             #expect(shares.filter { $0 > 0 }.count > 1, "\(shares)")
             #expect(try web.post("/push/news", "hello").status == 201)
             for client in clients {
@@ -134,35 +137,45 @@ import Testing
     @Test func `the operator sees all processes, whichever is asked`() throws {
         try HoldfastGroup.with(3) { group in
             let holds = try group.servers.map { try $0.hold("/push/news?wait=25") }
-            for server in group.servers {
-                #expect(try server.metrics().held == 3)
-                #expect(try server.metrics()["holdfast_processes"] == 3)
-            }
             let params = [("HOLDFAST_OPERATOR", "1")]
-            let status = try group[0].get("/push/-/status", params: params).json
-            #expect(status["held"] == 3)
+            /// What `target` says once that is so: a process that is slow to answer on a busy machine is left out.
+            func ask(
+                _ target: String,
+                _ server: HoldfastServer,
+                _ isSo: (JSON) throws -> Bool
+            ) throws -> JSON {
+                var last = JSON.null
+                return try waitFor("\(target) is complete: \(last)") {
+                    last = try server.get("/push/-/\(target)", params: params).json
+                    return try isSo(last) ? last : nil
+                }
+            }
+            for server in group.servers {
+                try waitUntil("all are counted") {
+                    let metrics = try server.metrics()
+                    return metrics["holdfast_processes"] == 3 && metrics.held == 3
+                }
+            }
+            let status = try ask("status", group[0]) { $0["held"] == 3 }
             #expect(status["processes"].array.map { $0["held"] } == [1, 1, 1])
             // And all who wait for a channel.
             try group[2].publish("other", "x")
-            let listed = try group[1].get("/push/-/channels", params: params).json["channels"]
-            #expect(listed.array.map { $0["held"] } == [0])
+            let listed = try ask("channels", group[1]) { $0["channels"].array.count == 1 }
+            #expect(listed["channels"][0]["held"] == 0)
             try group[0].publish("news", "released")
             for peer in holds { _ = try peer.answer() }
             let again = try group.servers.map { try $0.hold("/push/news,other?wait=25") }
-            let counted = try group[1].get("/push/-/channels", params: params).json["channels"]
-            #expect(counted.array.map { $0["held"] } == [3, 3])
-            let one = try group[1].get("/push/-/channels/news", params: params).json
-            #expect(one["held"] == 3)
+            _ = try ask("channels", group[1]) { $0["channels"].array.map { $0["held"] } == [3, 3] }
+            _ = try ask("channels/news", group[1]) { $0["held"] == 3 }
             // One that is stopped is missed, and keeps nobody waiting for long.
             group[1].process?.signal(SIGSTOP)
-            let without = try group[0].get("/push/-/status", params: params).json
-            #expect(without["processes"].array.count == 2)
+            let without = try ask("status", group[0]) { $0["processes"].array.count == 2 }
             #expect(without["processes_missing"] == 1)
             group[1].process?.signal(SIGCONT)
             // One that is gone is forgotten.
             try group[2].kill()
             try waitUntil("two are left") {
-                let status = try group[0].get("/push/-/status", params: params).json
+                let status = try group[0].status()
                 return status["processes_missing"] == 0 && status["processes"].array.count == 2
             }
             try group[0].publish("news", "end")

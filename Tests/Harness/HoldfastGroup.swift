@@ -36,12 +36,22 @@ package final class HoldfastGroup {
             // All at once, so that they race for what there is to be made.
             for server in group.servers { try server.launch() }
             for server in group.servers { try server.waitUntilReady() }
+            try group.waitUntilAcquainted()
             let result = try body(group)
             for server in group.servers { try server.finish() }
             return result
         } catch {
             let logs = group.servers.map { $0.log.suffix(2000) }.joined(separator: "\n--\n")
             throw HarnessError("\(error)\nlogs:\n\(logs)")
+        }
+    }
+
+    /// Until each has had an answer from all others; what one tells the others is heard from then on.
+    package func waitUntilAcquainted() throws {
+        for server in servers {
+            try waitUntil("\(servers.count) processes know each other") {
+                try server.metrics()["holdfast_processes"] == servers.count
+            }
         }
     }
 

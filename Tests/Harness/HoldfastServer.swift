@@ -292,6 +292,21 @@ package final class HoldfastServer {
         return try answer.json
     }
 
+    /// Who is on the channel, in the order they came.
+    ///
+    /// Waits until the process has read in the log who came and left before it started; until then it answers 503.
+    package func members(_ channel: String) throws -> [JSON] {
+        let target = "/push/-/presence/\(channel)"
+        let answer = try waitFor("presence is known") {
+            let answer = try get(target)
+            return answer.status == 503 ? nil : answer
+        }
+        guard answer.status == 200 else {
+            throw HarnessError("presence on \(channel): \(answer.status) \(answer.text)")
+        }
+        return try answer.json["members"].array
+    }
+
     package func waitForHeld(_ count: Int) throws {
         var last = -1
         try waitUntil("\(count) held requests; the last count was \(last)") {

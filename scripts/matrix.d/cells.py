@@ -82,8 +82,7 @@ class Cell:
         if self.may_be_taken_whole:
             return {"answered", "closed", "unsent"}, UNSENT_SECONDS
         if self.way == "amid":
-            # How soon is what counts. The counter of unread answers is the process's, and may be late by a cell.
-            return {"closed", "probe"} | ({"unsent"} if self.kind == "poll" else set()), 0
+            return {"closed", "probe"}, 0
         if self.server in LAYERS:
             return {"unsent", "lifetime"}, self.options.life
         return {"unsent"}, UNSENT_SECONDS

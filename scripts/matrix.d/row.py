@@ -97,12 +97,34 @@ class Row:
         await self.look_for_leaks(descriptors)
 
     async def leave_in_turn(self, cell):
+        if not await self.settle():
+            cell.trouble = "the one before it left something unread"
+            return
         if cell.kind == "stream":
             await self.leave_stream(cell)
         elif cell.way in ("stall", "amid"):
             await self.leave_answer(cell)
         else:
             await self.leave_unread(cell)
+
+    async def settle(self):
+        """
+        Whether everything of the cell before is over and counted. The counts of connections and of unread answers are
+        the process's: a stream whose life has ended, for one, has its connection given up only when it has not read
+        its last word for unsent_timeout.
+        """
+        now = self.now()
+
+        def is_settled():
+            status = self.watch.status
+            return (
+                self.watch.asked_at >= now
+                and status["held"] == status["unsent_bytes"] == 0
+                # Where they are kept, any number may be idle.
+                and (self.server.keeps_connections or status["connections"] == 0)
+            )
+
+        return await self.watch.until(is_settled, self.options.life + PATIENCE_SECONDS)
 
     # MARK: Clients
 
@@ -178,6 +200,8 @@ class Row:
         if not await one.receive(2_000, PATIENCE_SECONDS):
             cell.trouble = "nothing of the answer came"
             return
+        # Its connection is among those that were seen.
+        await self.watch.look()
         left_at = self.now()
         if cell.way == "amid":
             one.leave("close")

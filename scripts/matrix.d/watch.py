@@ -54,6 +54,12 @@ class Watch:
             self.reasons[channel] = reasons
         self.gone, self.unexplained = {}, Counter()
 
+    async def look(self):
+        """Waits for a status that is asked for from now on."""
+        now = asyncio.get_running_loop().time()
+        async with self.news:
+            await self.news.wait_for(lambda: self.asked_at >= now)
+
     async def until(self, condition, seconds):
         """Whether the condition became true in that time."""
         async with self.news:

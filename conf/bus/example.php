@@ -1,5 +1,5 @@
 <?php
-// Publishes a value, and prints the newest message and the next: php example.php [SOCKET]
+// Publishes a value, then prints the newest message and the next one: php example.php [SOCKET]
 function stop($why) { fwrite(STDERR, "$why\n"); exit(1); }   // exit("text") alone would be a success
 
 $bus = @stream_socket_client('unix://' . ($argv[1] ?? '/run/holdfast-bus/bus.sock'), $code, $why, 5);

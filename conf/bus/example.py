@@ -1,4 +1,4 @@
-"""Publishes any bytes, and prints the newest message and the next: python3 example.py [SOCKET]"""
+"""Publishes any bytes, then prints the newest message and the next one: python3 example.py [SOCKET]"""
 import json
 import socket
 import sys

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Publishes a line of text, and prints the newest message and the next: sh example.sh [SOCKET]
+# Publishes a line of text, then prints the newest message and the next one: sh example.sh [SOCKET]
 bus=${1:-/run/holdfast-bus/bus.sock}
 answer=$(printf 'publish news hello from the shell\n' | socat -t 5 - "UNIX-CONNECT:$bus") || exit
 echo "$answer"

@@ -1,7 +1,8 @@
 #!/bin/sh
-# What lighttpd says instead of an error of its own to a browser's EventSource, which takes any answer except 200 for a
-# reason never to come back: where Holdfast is away an empty stream, and it comes back after two seconds. Any other error,
-# as a 401, stays the error it is. lighttpd runs this by /bin/sh, with the status in REDIRECT_STATUS.
+# The answer that lighttpd gives a browser's EventSource instead of an error of its own, because EventSource never comes
+# back after any answer except 200: while Holdfast is away it gets an empty stream, and comes back after two seconds.
+# Any other error, such as a 401, remains the error that it is. lighttpd runs this by /bin/sh, with the status in
+# REDIRECT_STATUS.
 case "$REDIRECT_STATUS" in
 500 | 502 | 503 | 504)
     printf 'Status: 200\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\nretry: 2000\n'

@@ -4,7 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const port = new URLSearchParams(location.search).get("poll");
 const other = /^\d{1,5}$/.test(port ?? "") ? `${location.protocol}//${location.hostname}:${port}` : "";
-// From another port, credentials make the cursor cookie travel, without which messages between two polls are lost.
+// With another port, the cursor cookie travels only with credentials; without it, messages between two polls are lost.
 const options = { cache: "no-store", credentials: other ? "include" : "same-origin" };
 
 $("where").textContent = other ? `This page came from ${location.host} and polls ${other}.` : `Polls ${location.host}.`;
@@ -36,7 +36,7 @@ const read = async (response) => {
 const poll = async () => {
   try {
     const response = await fetch(`${other}/sub`, options);
-    // Nothing came in time: 204 or, as on_timeout in the ini file says, an error that has a cursor nevertheless.
+    // No message arrived in time: 204 or, as on_timeout in the ini file says, an error that nevertheless has a cursor.
     const nothing = response.status === 204 || (response.status === 503 && response.headers.has("Holdfast-Cursor"));
     if (!response.ok && !nothing) throw new Error(`status ${response.status}`);
     if (!nothing) say(await read(response));
@@ -61,7 +61,7 @@ const count = async () => {
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = new URLSearchParams(new FormData(event.target));
-  // At once: what is typed while the answer is on its way is the next message.
+  // Cleared at once, so that what is typed while the answer is on its way becomes the next message.
   $("message").value = "";
   try {
     const response = await fetch("/pub", { method: "POST", body });

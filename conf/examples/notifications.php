@@ -1,5 +1,5 @@
 <?php
-// Notifies somebody, by HTTP from anywhere: php notifications.php USER TEXT [BASE]
+// Notifies a user, by HTTP from anywhere: php notifications.php USER TEXT [BASE]
 [, $user, $text] = $argv;
 $answer = file_get_contents(($argv[3] ?? 'http://localhost/push/') . "notices/$user", false, stream_context_create(['http' => [
     'method' => 'POST',

@@ -1,4 +1,4 @@
-"""Notifies somebody, by HTTP from anywhere: python3 notifications.py USER TEXT [BASE]"""
+"""Notifies a user, by HTTP from anywhere: python3 notifications.py USER TEXT [BASE]"""
 import json
 import sys
 import urllib.request

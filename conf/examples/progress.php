@@ -1,5 +1,5 @@
 <?php
-// Does a job in ten steps and tells how far it is: php progress.php [JOB [SOCKET]]
+// Does a job in ten steps and reports its progress: php progress.php [JOB [SOCKET]]
 $job = $argv[1] ?? '42';
 function stop($why) { fwrite(STDERR, "$why\n"); exit(1); }
 

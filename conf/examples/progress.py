@@ -1,4 +1,4 @@
-"""Does a job in ten steps and tells how far it is: python3 progress.py [JOB [SOCKET]]"""
+"""Does a job in ten steps and reports its progress: python3 progress.py [JOB [SOCKET]]"""
 import json
 import socket
 import sys

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Does a job in ten steps and tells how far it is: sh progress.sh [JOB [SOCKET]]
+# Does a job in ten steps and reports its progress: sh progress.sh [JOB [SOCKET]]
 job=${1:-42}
 taken=$(for step in 1 2 3 4 5 6 7 8 9 10; do
     sleep 0.1 # the work

@@ -1,6 +1,6 @@
 <?php
 // Sets a row of the table: php table.php NAME PRICE [SOCKET]
-// NAME is one word, for it is the message's topic, too.
+// NAME is one word, because it is also the message's topic.
 [, $name, $price] = $argv;
 function stop($why) { fwrite(STDERR, "$why\n"); exit(1); }
 

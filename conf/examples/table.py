@@ -1,6 +1,6 @@
 """Sets a row of the table: python3 table.py NAME PRICE [SOCKET]
 
-NAME is one word, for it is the message's topic, too.
+NAME is one word, because it is also the message's topic.
 """
 import json
 import socket

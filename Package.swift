@@ -30,6 +30,8 @@ let package = Package(
 
         // What happens before `main`: arguments and signals.
         .target(name: "CStart"),
+        // Bytes and text, JSON both ways, what stands in URLs and header fields, hashes. Pure; imports nothing.
+        .target(name: "Text", swiftSettings: settings),
         .target(name: "Channels", swiftSettings: settings),
         .target(name: "Liveness", dependencies: ["Channels"], swiftSettings: settings),
         .target(
@@ -39,10 +41,10 @@ let package = Package(
         ),
         .target(
             name: "Endpoint",
-            dependencies: ["Channels", "Configuration", "Liveness"],
+            dependencies: ["Channels", "Configuration", "Liveness", "Text"],
             swiftSettings: settings
         ),
-        .target(name: "FastCGI", swiftSettings: settings),
+        .target(name: "FastCGI", dependencies: ["Text"], swiftSettings: settings),
         .target(
             name: "FastCGICodec",
             dependencies: ["CLibFCGI", "CLinux", "FastCGI"],
@@ -51,7 +53,7 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: settings),
         .target(
             name: "Bus",
-            dependencies: ["Channels", "Configuration", "CLinux", "CSQLite"],
+            dependencies: ["Channels", "Configuration", "Text", "CLinux", "CSQLite"],
             swiftSettings: settings
         ),
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.
@@ -62,7 +64,7 @@ let package = Package(
         ),
         .target(
             name: "BrowserClient",
-            dependencies: ["CZlib"],
+            dependencies: ["Text", "CZlib"],
             resources: [.embedInCode("Resources")],
             swiftSettings: settings
         ),
@@ -70,13 +72,13 @@ let package = Package(
             name: "Responder",
             dependencies: [
                 "BrowserClient", "Bus", "Channels", "Configuration", "Endpoint", "FastCGI",
-                "FastCGICodec", "Liveness", "Reactor", "CLinux", log,
+                "FastCGICodec", "Liveness", "Reactor", "Text", "CLinux", log,
             ],
             swiftSettings: settings
         ),
         .target(
             name: "BusClient",
-            dependencies: ["Bus", "Configuration", "Endpoint", "Reactor", "CLinux"],
+            dependencies: ["Bus", "Configuration", "Reactor", "Text", "CLinux"],
             swiftSettings: settings
         ),
         // What `holdfast doctor` has seen of a site → what is wrong there. Pure.
@@ -85,13 +87,14 @@ let package = Package(
             name: "holdfast",
             dependencies: [
                 "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "Endpoint", "FastCGI",
-                "Liveness", "Reactor", "Responder", "CLinux", "CStart",
+                "Liveness", "Reactor", "Responder", "Text", "CLinux", "CStart",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),
 
+        .testTarget(name: "TextTests", dependencies: ["Text"], swiftSettings: common),
         .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: common),
         .testTarget(
             name: "LivenessTests",
@@ -105,7 +108,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EndpointTests",
-            dependencies: ["Channels", "Configuration", "Endpoint", "Liveness"],
+            dependencies: ["Channels", "Configuration", "Endpoint", "Liveness", "Text"],
             swiftSettings: common
         ),
         .testTarget(

@@ -1,3 +1,5 @@
+internal import Text
+
 /// The pages the binary carries, so that there is nothing to install beside it.
 ///
 /// They are served below `-/` of the base path and find everything else by relative addresses, so that they work
@@ -66,13 +68,8 @@ extension Pages.Page {
         etag = "\"\(Self.fingerprint(of: bytes))\""
     }
 
-    /// FNV-1a, 64 bits: it need only differ from one build's page to the next's, and must be the same in every
-    /// process, which Swift's own hash isn't.
+    /// It need only differ from one build's page to the next's, and must be the same in every process.
     private static func fingerprint(of bytes: [UInt8]) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in bytes {
-            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-        }
-        return String(hash, radix: 16)
+        String(FNV1a<UInt64>.of(bytes.span), radix: 16)
     }
 }

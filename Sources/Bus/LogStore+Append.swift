@@ -1,4 +1,5 @@
 import Channels
+import Text
 
 extension LogStore {
     /// What became of one append inside the running transaction.
@@ -250,31 +251,23 @@ extension LogStore {
 /// A publisher could construct two requests that collide, and would deceive only itself.
 enum AppendDigest {
     static func of(_ append: Append) -> [UInt8] {
-        var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
-        let prime: UInt128 = 0x0000_0000_0100_0000_0000_0000_0000_013b
-        func add(_ bytes: some Sequence<UInt8>) {
-            for byte in bytes { hash = (hash ^ UInt128(byte)) &* prime }
-        }
-        func add(number: Int) {
-            for shift in stride(from: 0, to: 64, by: 8) {
-                add(CollectionOfOne(UInt8(truncatingIfNeeded: number >> shift)))
-            }
-        }
+        var hash = FNV1a<UInt128>()
         func add(text: String?) {
-            add(number: text?.utf8.count ?? -1)
-            if let text { add(text.utf8) }
+            hash.combine(text?.utf8.count ?? -1)
+            if let text { hash.combine(text.utf8Span.span) }
         }
         for name in append.dropping { add(text: name.text) }
         for draft in append.drafts {
             add(text: draft.channel.text)
-            add(number: Int(draft.kind.rawValue))
+            hash.combine(Int(draft.kind.rawValue))
             add(text: draft.contentType)
             add(text: draft.type)
             add(text: draft.topic)
-            add(number: draft.timeToLiveSeconds ?? -1)
-            add(number: draft.body.count)
-            add(draft.body)
+            hash.combine(draft.timeToLiveSeconds ?? -1)
+            hash.combine(draft.body.count)
+            let body = draft.body
+            hash.combine(body.span)
         }
-        return stride(from: 0, to: 128, by: 8).map { UInt8(truncatingIfNeeded: hash >> $0) }
+        return stride(from: 0, to: 128, by: 8).map { UInt8(truncatingIfNeeded: hash.value >> $0) }
     }
 }

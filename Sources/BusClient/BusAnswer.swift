@@ -1,5 +1,5 @@
-package import Endpoint
 internal import FoundationEssentials
+package import Text
 
 /// A line from the bus socket, as a JSON object.
 package struct BusAnswer {

@@ -1,6 +1,6 @@
-package import Endpoint
 internal import Glibc
 internal import Reactor
+package import Text
 
 /// Questions on one connection, one after the other.
 package final class BusQuestions {

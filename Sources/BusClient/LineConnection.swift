@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Reactor
+internal import Text
 
 /// A connection to the bus socket: bytes out, lines back; waits, but never longer than it is told.
 package final class LineConnection {
@@ -15,8 +16,7 @@ package final class LineConnection {
     private let descriptor: OwnedDescriptor
     /// To a responder inside this process, since nobody serves the bus.
     package let isInside: Bool
-    private var unread: [UInt8] = []
-    private var looked = 0
+    private var unread = ByteQueue()
 
     /// Takes over a connected socket.
     package init(_ descriptor: Int32, isInside: Bool = false) {
@@ -61,23 +61,16 @@ package final class LineConnection {
     }
 
     /// A line that has come already, or nil.
-    package func takeLine() -> [UInt8]? {
-        guard let end = unread[looked...].firstIndex(of: UInt8(ascii: "\n")) else {
-            looked = unread.count
-            return nil
-        }
-        let line = Array(unread[..<end])
-        unread.removeFirst(end + 1)
-        looked = 0
-        return line
-    }
+    package func takeLine() -> [UInt8]? { unread.takeLine() }
 
     /// Takes in what has come, or waits for it; false at the end.
     package func receive() -> Bool {
         let count = SystemCalls.retrying {
             unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
                 let count = unsafe recv(descriptor.number, buffer.baseAddress, buffer.count, 0)
-                if count > 0 { unsafe unread.append(contentsOf: buffer[..<count]) }
+                if count > 0 {
+                    unsafe unread.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                }
                 return count
             }
         }

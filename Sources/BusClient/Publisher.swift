@@ -1,6 +1,6 @@
-internal import Endpoint
 internal import FoundationEssentials
 internal import Reactor
+internal import Text
 
 /// Publishes so that each message is committed once, also across the end of the process that serves the bus: every
 /// command has an idempotency key, and one whose answer does not come is repeated, as long as its key is known.

@@ -1,6 +1,6 @@
-internal import Endpoint
 internal import Glibc
 internal import Reactor
+internal import Text
 
 /// Follows channels, and comes back with its cursor when the connection ends.
 package final class Subscriber {

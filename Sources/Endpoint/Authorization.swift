@@ -1,6 +1,7 @@
 package import Channels
 internal import Configuration
 internal import Liveness
+internal import Text
 
 /// What an `[allow]` rule is about.
 enum ChannelAction: Sendable {

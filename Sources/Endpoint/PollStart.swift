@@ -1,4 +1,5 @@
 package import Channels
+internal import Text
 
 /// Where a subscriber begins.
 package enum PollStart: Equatable, Sendable {

@@ -1,4 +1,5 @@
 internal import Channels
+internal import Text
 
 /// Statuses Holdfast answers with; `line` is what stands behind `Status:`.
 package enum HTTPStatus: Int, Sendable, CaseIterable {

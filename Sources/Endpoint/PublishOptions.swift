@@ -1,4 +1,5 @@
 internal import Channels
+internal import Text
 
 /// What a publisher may say of a message besides its content, by header fields or by options of a line.
 struct PublishOptions {
@@ -47,7 +48,7 @@ struct PublishOptions {
 
     private static func topic(_ text: String?) throws(Problem) -> String? {
         guard let text else { return nil }
-        guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy(isTokenByte) else {
+        guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy(\.isTokenByte) else {
             throw .badRequest(
                 "invalid_topic",
                 "A topic has 1 to 64 characters, ASCII letters, digits and !#$%&'*+-.^_`|~."
@@ -76,7 +77,7 @@ struct PublishOptions {
 
     private static func key(_ text: String?) throws(Problem) -> String? {
         guard let text else { return nil }
-        guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(isVisibleASCII) else {
+        guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isVisibleASCII) else {
             throw .badRequest(
                 "invalid_idempotency_key",
                 "An idempotency key has 1 to 255 visible ASCII characters."

@@ -1,5 +1,6 @@
 internal import Channels
 internal import Configuration
+internal import Text
 
 /// The body of a message as the log keeps it.
 struct PublishedContent {
@@ -50,7 +51,7 @@ struct PublishedContent {
             separator: UInt8(ascii: "\n"),
             omittingEmptySubsequences: false
         ).enumerated() {
-            if line.allSatisfy({ isBlank($0) || $0 == 0x0D }) { continue }
+            if line.allSatisfy({ $0.isBlank || $0 == 0x0D }) { continue }
             guard messages.count < limits.batchMessages else { throw .batchTooLarge(limits) }
             guard line.count <= limits.messageBytes else {
                 throw .messageTooLarge(limits).inLine(index + 1)
@@ -72,7 +73,7 @@ struct PublishedContent {
     }
 
     static func json(_ value: some Collection<UInt8>) throws(Problem) -> PublishedContent {
-        PublishedContent(.json, "application/json", try JSONText.compacted(Array(value)))
+        PublishedContent(.json, "application/json", try compacted(Array(value)))
     }
 
     /// A text in each line.
@@ -110,7 +111,7 @@ struct PublishedContent {
         switch type.essence {
         case "application/json":
             try Self.checkCharset(type, body)
-            self.init(.json, "application/json", try JSONText.compacted(body))
+            self.init(.json, "application/json", try Self.compacted(body))
         // `curl -d 'some words'` sends them as a form, which no form is without "=".
         case MediaType.form where !body.isEmpty && !body.contains(UInt8(ascii: "=")):
             try Self.checkCharset(type, body)
@@ -151,9 +152,9 @@ struct PublishedContent {
         var fields: [(name: String, values: [String])] = []
         var places: [ExactText: Int] = [:]
         var isUTF8 = true
-        Decoding.forEachField(form) { _, nameRange, valueRange in
-            guard let name = Decoding.formText(form, nameRange),
-                let value = Decoding.formText(form, valueRange)
+        URLDecoding.forEachField(form) { _, nameRange, valueRange in
+            guard let name = URLDecoding.formText(form, nameRange),
+                let value = URLDecoding.formText(form, valueRange)
             else { return isUTF8 = false }
             if let place = places[ExactText(name)] {
                 fields[place].values.append(value)

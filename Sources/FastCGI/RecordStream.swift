@@ -1,3 +1,5 @@
+internal import Text
+
 /// Takes what a responder sends apart, record by record: the other side of the protocol, for the CGI bridge.
 package struct RecordStream {
     package enum Piece: Equatable {
@@ -8,32 +10,28 @@ package struct RecordStream {
         case end(appStatus: UInt32, protocolStatus: UInt8)
     }
 
-    private var buffer: [UInt8] = []
-    private var start = 0
+    private var buffer = ByteQueue()
 
     package init() {}
 
     package mutating func receive(_ bytes: UnsafeRawBufferPointer) {
-        buffer.removeFirst(start)
-        start = 0
-        unsafe buffer.append(contentsOf: bytes)
+        unsafe buffer.append(bytes)
     }
 
     /// The next piece that has come completely; records of other kinds and empty ones are passed over.
     package mutating func next() -> Piece? {
-        while buffer.count - start >= RecordHeader.byteCount {
-            let header = RecordHeader(buffer[start...])
-            guard buffer.count - start >= header.recordLength else { return nil }
-            let from = start + RecordHeader.byteCount
-            let content = buffer[from..<from + header.contentLength]
-            start += header.recordLength
+        while buffer.count >= RecordHeader.byteCount {
+            let header = RecordHeader(buffer.prefix(RecordHeader.byteCount))
+            guard buffer.count >= header.recordLength else { return nil }
+            let record = buffer.take(header.recordLength)
+            let content = record.dropFirst(RecordHeader.byteCount).prefix(header.contentLength)
             switch header.type {
             case Record.stdout where !content.isEmpty: return .output(Array(content))
             case Record.stderr where !content.isEmpty: return .error(Array(content))
             case Record.endRequest where content.count >= 5:
                 return .end(
                     appStatus: content.prefix(4).reduce(0) { $0 << 8 | UInt32($1) },
-                    protocolStatus: content[from + 4]
+                    protocolStatus: content[content.startIndex + 4]
                 )
             default: break
             }

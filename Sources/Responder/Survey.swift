@@ -2,6 +2,7 @@ internal import Channels
 internal import Endpoint
 internal import Glibc
 internal import Reactor
+internal import Text
 
 /// A question to all processes of the bus, and who asked it.
 final class Survey {
@@ -124,14 +125,10 @@ extension Responder {
         )
     }
 
-    /// FNV-1a over the names, so that figures of another release are not taken for others.
+    /// Of the names, so that figures of another release are not taken for others.
     static func fingerprint(of figures: [Figure]) -> Int64 {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for figure in figures {
-            for byte in (figure.sample ?? figure.family).utf8 {
-                hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-            }
-        }
-        return Int64(bitPattern: hash)
+        var hash = FNV1a<UInt64>()
+        for figure in figures { hash.combine((figure.sample ?? figure.family).utf8Span.span) }
+        return Int64(bitPattern: hash.value)
     }
 }

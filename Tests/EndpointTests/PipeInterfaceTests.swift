@@ -2,6 +2,7 @@ import Channels
 import Configuration
 import Foundation
 import Testing
+import Text
 
 @testable import Endpoint
 

@@ -43,6 +43,19 @@ import Testing
     }
 
     @Test(arguments: [
+        ("\"\\ud800\"", "write both halves"), ("[1e309]", "send it as a string"),
+        (String(repeating: "7", count: 301), "more than 300 characters"),
+        ("{", "quote it"), ("\u{1}", "not valid JSON"),
+    ])
+    func `why JSON is refused is said so that it can be mended`(body: String, hint: String) {
+        let error = #expect(throws: Problem.self) {
+            try PublishedContent.compacted(Array(body.utf8))
+        }
+        #expect(error.map { "\($0.code)" } == "invalid_json")
+        #expect(error?.detail.contains(hint) == true, "\(error?.detail ?? "")")
+    }
+
+    @Test(arguments: [
         "", " ", "{", "{\"a\":1,}", "[1] [2]", "hello", "'a'", "\"a", "\"\n\"", "\"\t\"", "01",
         "NaN",
         "\u{0}1", "1\u{0}", "// x\n1", "[1,]", "\"\\x\"", "+1", "1.", ".5",

@@ -1,3 +1,5 @@
+internal import Text
+
 /// A line for the log that others can cause as often as they like.
 package struct Remark: Sendable {
     /// What is told once in a while is told so for each kind. As many as there are causes, whatever requests say.
@@ -182,7 +184,7 @@ struct CGIDocument {
     /// A value that others had a hand in: what is not a visible character or a blank ends it.
     mutating func field(_ name: StaticString, safe value: String) {
         bytes.append(name)
-        bytes.append(contentsOf: value.utf8.prefix { isVisibleASCII($0) || $0 == 0x20 })
+        bytes.append(contentsOf: value.utf8.prefix { $0.isVisibleASCII || $0 == 0x20 })
         bytes.append("\r\n")
     }
 

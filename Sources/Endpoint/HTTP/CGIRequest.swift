@@ -1,3 +1,5 @@
+internal import Text
+
 /// One request as CGI variables (RFC 3875 §4.1): those that Holdfast looks at, and the body.
 ///
 /// Filled by the FastCGI edge one variable at a time, without a dictionary. An empty variable counts as

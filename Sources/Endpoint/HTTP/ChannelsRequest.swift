@@ -1,4 +1,5 @@
 package import Channels
+internal import Text
 
 /// `GET …/-/channels` and `…/-/channels/{channel}`
 package struct ChannelsRequest: Sendable {

@@ -1,4 +1,5 @@
 internal import Configuration
+internal import Text
 
 /// What the answer tells a browser about the page that asked (Fetch standard, "CORS protocol").
 package enum OriginDecision: Hashable, Sendable {
@@ -27,7 +28,7 @@ struct CrossOrigin: Sendable {
         case .listed(let list):
             // The list's own element goes into the header, so that nothing of the client's ever does.
             guard origin != "null", let listed = list.first(where: { $0 == origin }),
-                listed.utf8.allSatisfy(isVisibleASCII)
+                listed.utf8.allSatisfy(\.isVisibleASCII)
             else { return .silent }
             return .listed(listed)
         }
@@ -119,8 +120,8 @@ struct CrossOrigin: Sendable {
         guard request.isSecure.map({ scheme == ($0 ? "https" : "http") }) ?? true else {
             return false
         }
-        return withoutDefaultPort(authority.map(lowercase), scheme)
-            == withoutDefaultPort(host.utf8.map(lowercase), scheme)
+        return withoutDefaultPort(authority.map(\.lowercased), scheme)
+            == withoutDefaultPort(host.utf8.map(\.lowercased), scheme)
     }
 
     private static func withoutDefaultPort(_ authority: [UInt8], _ scheme: String) -> [UInt8] {

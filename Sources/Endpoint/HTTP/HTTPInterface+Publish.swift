@@ -1,5 +1,6 @@
 internal import Channels
 internal import Configuration
+internal import Text
 
 /// POST and DELETE on channels, or POST on a fixed endpoint that publishes.
 extension HTTPInterface {

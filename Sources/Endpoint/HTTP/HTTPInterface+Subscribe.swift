@@ -1,6 +1,7 @@
 internal import Channels
 internal import Configuration
 internal import Liveness
+internal import Text
 
 /// GET on channels, or on a fixed endpoint that subscribes.
 extension HTTPInterface {
@@ -85,7 +86,7 @@ extension HTTPInterface {
     ) throws(Problem) -> Poll.Origin {
         var origin = Poll.Origin()
         origin.subscriber = try Self.subscriberHash(query.subscriber)
-        origin.address = request.remoteAddress.map { StableHash.of($0.utf8) }
+        origin.address = request.remoteAddress.map { FNV1a<UInt64>.mixed($0) }
         origin.frontEnd = FrontEnd(
             software: request.serverSoftware ?? "",
             isForwarded: request.isForwarded
@@ -153,14 +154,14 @@ extension HTTPInterface {
     static func subscriberHash(_ subscriber: String?) throws(Problem) -> UInt64? {
         guard let subscriber else { return nil }
         guard (16...64).contains(subscriber.utf8.count),
-            subscriber.utf8.allSatisfy(isVisibleASCII)
+            subscriber.utf8.allSatisfy(\.isVisibleASCII)
         else {
             throw .badRequest(
                 "invalid_subscriber",
                 "The parameter 'subscriber' is 16 to 64 visible ASCII characters, such as a random UUID."
             )
         }
-        return StableHash.of(subscriber.utf8)
+        return FNV1a<UInt64>.mixed(subscriber)
     }
 
     /// The parameter, else the preference, else the endpoint's own; never above what the ini file allows.

@@ -1,3 +1,5 @@
+internal import Text
+
 /// The path and the query of a request.
 extension HTTPInterface {
     /// The decoded path: that of REQUEST_URI, else SCRIPT_NAME and PATH_INFO, which are decoded already.
@@ -6,10 +8,10 @@ extension HTTPInterface {
         let path: [UInt8]?
         if let uri = request.requestURI {
             let source = uri.utf8Span.span
-            path = Decoding.path(source, pathRange(source))
+            path = URLDecoding.path(source, pathRange(source))
         } else {
             let text = (request.scriptName ?? "") + (request.pathInfo ?? "")
-            path = Decoding.path(text.utf8Span.span, 0..<text.utf8.count, escapes: false)
+            path = URLDecoding.path(text.utf8Span.span, 0..<text.utf8.count, escapes: false)
         }
         guard let path else { throw .malformedPath }
         return path

@@ -1,5 +1,6 @@
 internal import Channels
 package import Configuration
+internal import Text
 
 /// The HTTP interface: what a request wants, as far as request and settings tell. Pure.
 ///
@@ -23,7 +24,7 @@ package struct HTTPInterface: Sendable {
         crossOrigin = CrossOrigin(settings.cors)
         base = Self.normalized(settings.fastcgi.base)
         endpoints = settings.endpoints.map { endpoint in
-            let hash = StableHash.of(endpoint.path.utf8)
+            let hash = FNV1a<UInt64>.mixed(endpoint.path)
             return BoundEndpoint(
                 path: Array(endpoint.path.utf8),
                 settings: endpoint,

@@ -1,3 +1,5 @@
+internal import Text
+
 /// A `Content-Type` by the grammar of RFC 9110 §8.3.1, with what Holdfast looks at.
 ///
 /// Whatever is not by the grammar is none: browsers cut such a field at commas and take the last part that is a
@@ -21,7 +23,7 @@ struct MediaType {
         let source = field.utf8Span.span
         guard source.count <= 255 else { return nil }
         let whole = source.trimmed(0..<source.count)
-        for at in whole where !isVisibleASCII(source[at]) && source[at] != 0x20 { return nil }
+        for at in whole where !source[at].isVisibleASCII && source[at] != 0x20 { return nil }
         let slash = source.endOfToken(whole)
         guard slash > whole.lowerBound, slash < whole.upperBound,
             source[slash] == UInt8(ascii: "/")
@@ -114,12 +116,12 @@ struct MediaType {
 
 extension Span<UInt8> {
     fileprivate func endOfToken(_ range: Range<Int>) -> Int {
-        for at in range where !isTokenByte(self[at]) { return at }
+        for at in range where !self[at].isTokenByte { return at }
         return range.upperBound
     }
 
     fileprivate func endOfBlanks(_ range: Range<Int>) -> Int {
-        for at in range where !isBlank(self[at]) { return at }
+        for at in range where !self[at].isBlank { return at }
         return range.upperBound
     }
 

@@ -1,3 +1,5 @@
+internal import Text
+
 // Fields by which a client says what it wants: lists, whose elements may have quoted strings in them.
 
 /// What an `Accept` field leaves to us.
@@ -55,16 +57,14 @@ func acceptsGzip(_ acceptEncoding: String?) -> Bool {
 func preferredWait(_ prefer: String?) -> Int? {
     guard let prefer else { return nil }
     let source = prefer.utf8Span.span
-    var start = 0
-    while start < source.count {
-        let end = source.endOfElement(start..<source.count, before: UInt8(ascii: ","))
-        let cut = source.endOfElement(start..<end, before: UInt8(ascii: ";"))
-        if let equals = source.first(UInt8(ascii: "="), in: start..<cut),
-            source.text(source.trimmed(start..<equals)).equalsIgnoringCase("wait")
-        {
-            return source.text(source.unquoted(source.trimmed(equals + 1..<cut))).wholeNumber
-        }
-        start = end + 1
+    var preferences = ListElements(of: 0..<source.count, separator: ",")
+    while let preference = preferences.next(in: source) {
+        var parameters = ListElements(of: preference, separator: ";")
+        guard let first = parameters.next(in: source),
+            let (name, value) = source.pair(first),
+            source.text(name).equalsIgnoringCase("wait")
+        else { continue }
+        return source.text(source.unquoted(value)).wholeNumber
     }
     return nil
 }
@@ -73,15 +73,9 @@ func preferredWait(_ prefer: String?) -> Int? {
 func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
     guard let field else { return false }
     let source = field.utf8Span.span
-    var start = 0
-    while start < source.count {
-        // In a tag a backslash is a backslash.
-        let end = source.endOfElement(
-            start..<source.count,
-            before: UInt8(ascii: ","),
-            hasEscapes: false
-        )
-        var entry = source.trimmed(start..<end)
+    // In a tag a backslash is a backslash.
+    var tags = ListElements(of: 0..<source.count, separator: ",", quoting: .plain)
+    while var entry = tags.next(in: source) {
         if source.equals("*", in: entry) { return true }
         if entry.count > 2, source.equals("W/", in: entry.lowerBound..<entry.lowerBound + 2) {
             entry = entry.lowerBound + 2..<entry.upperBound
@@ -91,7 +85,6 @@ func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
         {
             return true
         }
-        start = end + 1
     }
     return false
 }
@@ -100,15 +93,11 @@ func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
 func cookieValue(_ name: String, in field: String?) -> String? {
     guard let field else { return nil }
     let source = field.utf8Span.span
-    var start = 0
-    while start < source.count {
-        let end = source.first(UInt8(ascii: ";"), in: start..<source.count) ?? source.count
-        if let equals = source.first(UInt8(ascii: "="), in: start..<end),
-            source.text(source.trimmed(start..<equals)) == name
-        {
-            return source.text(source.trimmed(equals + 1..<end))
+    var cookies = ListElements(of: 0..<source.count, separator: ";", quoting: .none)
+    while let cookie = cookies.next(in: source) {
+        if let (found, value) = source.pair(cookie), source.text(found) == name {
+            return source.text(value)
         }
-        start = end + 1
     }
     return nil
 }
@@ -116,45 +105,28 @@ func cookieValue(_ name: String, in field: String?) -> String? {
 /// What a field such as `Accept` asks for, in lower case, and its weight (RFC 9110 §12.4.2) in thousandths; 0: not wanted.
 private func forEachWish(in field: String, _ body: (_ name: String, _ weight: Int) -> Void) {
     let source = field.utf8Span.span
-    var start = 0
-    while start < source.count {
-        let end = source.endOfElement(start..<source.count, before: UInt8(ascii: ","))
-        var at = source.endOfElement(start..<end, before: UInt8(ascii: ";"))
-        let name = source.text(source.trimmed(start..<at)).lowercased()
+    var wishes = ListElements(of: 0..<source.count, separator: ",")
+    while let wish = wishes.next(in: source) {
+        var parameters = ListElements(of: wish, separator: ";")
+        guard let name = parameters.next(in: source) else { continue }
         var weight = 1000
-        while at < end {
-            let next = source.endOfElement(at + 1..<end, before: UInt8(ascii: ";"))
-            if let equals = source.first(UInt8(ascii: "="), in: at + 1..<next),
-                source.text(source.trimmed(at + 1..<equals)).equalsIgnoringCase("q")
+        while let parameter = parameters.next(in: source) {
+            if let (name, value) = source.pair(parameter), source.text(name).equalsIgnoringCase("q")
             {
-                weight = source.thousandths(source.trimmed(equals + 1..<next)) ?? weight
+                weight = source.thousandths(value) ?? weight
             }
-            at = next
         }
-        body(name, weight)
-        start = end + 1
+        body(source.text(name).lowercased(), weight)
     }
 }
 
 extension Span<UInt8> {
-    /// Where the element that begins the range ends: before the next separator that is not in a quoted string.
-    fileprivate func endOfElement(
-        _ range: Range<Int>,
-        before separator: UInt8,
-        hasEscapes: Bool = true
-    ) -> Int {
-        var at = range.lowerBound
-        var isQuoted = false
-        while at < range.upperBound {
-            switch self[at] {
-            case separator where !isQuoted: return at
-            case UInt8(ascii: "\""): isQuoted.toggle()
-            case UInt8(ascii: "\\") where isQuoted && hasEscapes: at += 1
-            default: break
-            }
-            at += 1
-        }
-        return range.upperBound
+    /// What stands before and behind the first `=`, without the blanks around them; nil where there is none.
+    fileprivate func pair(_ range: Range<Int>) -> (name: Range<Int>, value: Range<Int>)? {
+        guard let equals = first(UInt8(ascii: "="), in: range) else { return nil }
+        return (
+            trimmed(range.lowerBound..<equals), trimmed(equals + 1..<range.upperBound)
+        )
     }
 
     fileprivate func unquoted(_ range: Range<Int>) -> Range<Int> {

@@ -1,6 +1,7 @@
 package import Channels
 internal import Configuration
 package import Liveness
+internal import Text
 
 /// `GET …/-/presence/{channel}`: who is there, with the cursor from which on `~presence/{channel}` tells of changes.
 package struct PresenceRequest: Sendable {

@@ -1,4 +1,5 @@
 package import Channels
+internal import Text
 
 /// A POST or DELETE that changes channels.
 package struct PublishRequest: Sendable {

@@ -1,3 +1,5 @@
+internal import Text
+
 /// The query parameters that Holdfast knows; others are ignored. Of one given twice, the last counts, but every
 /// `channel` does. An empty value counts as absent.
 struct Query {
@@ -37,7 +39,7 @@ struct Query {
     }
 
     private mutating func take(_ source: Span<UInt8>) {
-        Decoding.forEachField(source) { piece, name, value in take(source, piece, name, value) }
+        URLDecoding.forEachField(source) { piece, name, value in take(source, piece, name, value) }
     }
 
     init() {}
@@ -49,14 +51,14 @@ struct Query {
         _ value: Range<Int>
     ) {
         var isLinked = true
-        switch Decoding.formText(source, name) {
+        switch URLDecoding.formText(source, name) {
         case "channel": channels.append(text(source, value) ?? "")
         case "since":
             since = text(source, value)
             isLinked = false
         case "lastEventId", "evs_last_event_id", "Last-Event-ID":
             // A stream's client can't mend it: what is malformed is a position of no log, and no error.
-            lastEventID = value.isEmpty ? nil : Decoding.formText(source, value) ?? "?"
+            lastEventID = value.isEmpty ? nil : URLDecoding.formText(source, value) ?? "?"
             isLinked = false
         case "wait": wait = text(source, value)
         case "limit": limit = text(source, value)
@@ -83,7 +85,7 @@ struct Query {
 
     private mutating func text(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
         if range.isEmpty { return nil }
-        guard let text = Decoding.formText(source, range) else {
+        guard let text = URLDecoding.formText(source, range) else {
             isMalformed = true
             return nil
         }

@@ -1,5 +1,6 @@
 package import Channels
 internal import Configuration
+internal import Text
 
 extension Subscription {
     /// The header block that a hold begins with which starts early.
@@ -206,7 +207,7 @@ extension Subscription {
         var tag: [UInt8] = [UInt8(ascii: "\"")]
         tag.append(cursor)
         tag.append(UInt8(ascii: "-"))
-        tag.append(hexadecimal: StableHash.of(body))
+        tag.append(hexadecimal: FNV1a<UInt64>.mixed(body.span))
         tag.append(UInt8(ascii: "\""))
         guard entityTag(tag, isNamedBy: revalidating.ifNoneMatch) else {
             document.line(revalidating.caching)
@@ -372,7 +373,7 @@ extension Message {
         }
         if type.isActive {
             let charset = type.charset ?? "utf-8"
-            let isToken = !charset.isEmpty && charset.utf8.allSatisfy(isTokenByte)
+            let isToken = !charset.isEmpty && charset.utf8.allSatisfy(\.isTokenByte)
             return "text/plain; charset=" + (isToken ? charset : "utf-8")
         }
         return kind == .text ? type.withCharset : type.text

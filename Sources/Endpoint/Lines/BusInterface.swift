@@ -1,5 +1,6 @@
 package import Channels
 package import Configuration
+internal import Text
 
 /// The line protocol of the bus socket: what a command wants, as far as command, peer and settings tell. Pure.
 ///
@@ -204,7 +205,7 @@ package struct BusInterface: Sendable {
                 )
             }
             let value = String(parts[1]).utf8Span.span
-            guard let text = String(validating: Decoding.escapes(value), as: UTF8.self) else {
+            guard let text = String(validating: URLDecoding.escapes(value), as: UTF8.self) else {
                 throw .badRequest("invalid_option", "The value of \(name)= must be UTF-8.")
             }
             options[name] = text
@@ -327,7 +328,7 @@ package struct BusInterface: Sendable {
     }
 
     private static func expectNothing(_ rest: ArraySlice<UInt8>) throws(Problem) {
-        guard rest.allSatisfy(isBlank) else {
+        guard rest.allSatisfy(\.isBlank) else {
             throw .badRequest("too_many_words", "This command stands alone on its line.")
         }
     }

@@ -1,3 +1,5 @@
+internal import Text
+
 /// Takes the bytes of a bus client apart, one command at a time: lines, and the bodies that `put` announces.
 ///
 /// ```
@@ -35,24 +37,17 @@ package struct BusReader: Sendable {
     }
 
     private var state = State.line
-    private var buffer: [UInt8] = []
-    private var start = 0
-    /// Bytes from `start` on in which there is no line end.
-    private var looked = 0
+    private var buffer = ByteQueue()
     private var line = 0
 
     package init() {}
 
     package mutating func receive(_ bytes: UnsafeRawBufferPointer) {
-        if start > 65_536, start * 2 > buffer.count {
-            buffer.removeFirst(start)
-            start = 0
-        }
-        unsafe buffer.append(contentsOf: bytes)
+        unsafe buffer.append(bytes)
     }
 
     /// Bytes that are kept for a command that is not complete, or not asked for yet.
-    package var byteCount: Int { buffer.count - start }
+    package var byteCount: Int { buffer.count }
 
     /// The line of the command that has begun and not ended, once `next` has found that there is none complete.
     package var unfinishedLine: Int? {
@@ -77,7 +72,7 @@ package struct BusReader: Sendable {
                 guard let text = takeLine() else {
                     guard byteCount > lineLimit else { return nil }
                     line += 1
-                    drop(byteCount)
+                    buffer.drop(byteCount)
                     state = .skippingLine
                     return .refused(line: line, .lineTooLong)
                 }
@@ -101,19 +96,18 @@ package struct BusReader: Sendable {
                 }
             case .skippingLine:
                 guard takeLine() != nil else {
-                    drop(byteCount)
+                    buffer.drop(byteCount)
                     return nil
                 }
                 state = .line
             case .body(let line, let text, let count):
                 guard byteCount >= count else { return nil }
-                let body = Array(buffer[start..<start + count])
-                drop(count)
+                let body = buffer.take(count)
                 state = .line
                 return .command(line: line, text, body: body)
             case .skippingBody(let line, let left, let refusal):
                 let here = min(left, byteCount)
-                drop(here)
+                buffer.drop(here)
                 guard here == left else {
                     state = .skippingBody(line: line, left: left - here, refusal)
                     return nil
@@ -126,7 +120,7 @@ package struct BusReader: Sendable {
 
     /// Nothing more comes, and what is complete has been asked for: what is left of a command, once.
     package mutating func end() -> Piece? {
-        defer { drop(byteCount) }
+        defer { buffer.drop(byteCount) }
         let state = self.state
         self.state = .skippingLine
         switch state {
@@ -139,24 +133,9 @@ package struct BusReader: Sendable {
 
     /// The line in front without its end.
     private mutating func takeLine() -> [UInt8]? {
-        guard let end = buffer[(start + looked)...].firstIndex(of: UInt8(ascii: "\n")) else {
-            looked = byteCount
-            return nil
-        }
-        var text = buffer[start..<end]
-        if text.last == UInt8(ascii: "\r") { text = text.dropLast() }
-        let taken = Array(text)
-        drop(end + 1 - start)
-        return taken
-    }
-
-    private mutating func drop(_ count: Int) {
-        start += count
-        looked = 0
-        if start == buffer.count {
-            buffer.removeAll(keepingCapacity: buffer.capacity <= 65_536)
-            start = 0
-        }
+        guard var line = buffer.takeLine() else { return nil }
+        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        return line
     }
 
     /// The third word of a `put` line; nil where it is no length, or one that no body could have.

@@ -1,4 +1,5 @@
 package import Channels
+internal import Text
 
 /// What a command of a bus client wants, after everything it can be refused for.
 package enum BusRequest: Sendable {

@@ -1,5 +1,6 @@
 internal import Channels
 package import Configuration
+internal import Text
 
 /// What the lines of a named pipe mean. Pure.
 ///
@@ -131,7 +132,7 @@ package struct PipeInterface: Sendable {
     }
 
     private func readObject(_ line: ArraySlice<UInt8>) throws(Problem) -> (Draft, key: String?) {
-        let text = try JSONText.compacted(Array(line))
+        let text = try PublishedContent.compacted(Array(line))
         var strings: [String: String] = [:]
         var data: ArraySlice<UInt8>?
         for (name, value) in JSONMembers.of(text) ?? [] {

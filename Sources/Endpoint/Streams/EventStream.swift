@@ -1,4 +1,5 @@
 internal import Channels
+internal import Text
 
 /// Server-sent events, as the EventSource section of the WHATWG HTML standard has them parsed.
 ///

@@ -1,4 +1,5 @@
 package import Channels
+internal import Text
 
 /// What equal streams have in common: everything their bytes depend on but messages and cursors. Equal subscriptions get
 /// equal bytes, which are therefore made once.

@@ -1,3 +1,5 @@
+internal import Text
+
 /// Standard input, line by line, as many at a time as are there.
 ///
 /// What is kept is bounded, and each byte is looked at once: a line that is too long is dropped as it comes.
@@ -18,10 +20,7 @@ struct LineInput {
     private let lineLimit: Int
     /// Also those of nothing but white space.
     private let skipsEmptyLines: Bool
-    private var unread: [UInt8] = []
-    /// Where the next line begins in `unread`, and up to where it is known to have no end.
-    private var start = 0
-    private var looked = 0
+    private var unread = ByteQueue()
     /// Up to the next line end all belongs to a line that is too long.
     private var isSkipping = false
     private var hasEnded = false
@@ -41,10 +40,8 @@ struct LineInput {
         while true {
             if let piece = take() { return piece }
             if hasEnded { return nil }
-            unread.removeFirst(start)
-            (start, looked) = (0, looked - start)
             let bytes = try StandardInput.next()
-            unread += bytes
+            unread.append(bytes)
             hasEnded = bytes.isEmpty
         }
     }
@@ -53,41 +50,38 @@ struct LineInput {
         var lines: [Line] = []
         var bytes = 0
         while lines.count < Self.lineCount {
-            let newline = unread[looked...].firstIndex(of: 0x0A)
-            let end = newline ?? unread.count
-            looked = end
+            let complete = unread.lineLength()
+            let length = complete ?? unread.count
             if isSkipping {
-                pass(newline, end)
-                if newline == nil { break }
+                pass(complete)
+                if complete == nil { break }
                 isSkipping = false
                 continue
             }
-            let length = end - start
             // What has come already goes first.
             let isLast = length > lineLimit || bytes + length > Self.byteCount
             if isLast, !lines.isEmpty { break }
             if length > lineLimit {
                 number += 1
-                isSkipping = newline == nil
-                pass(newline, end)
+                isSkipping = complete == nil
+                pass(complete)
                 return .tooLong(number: number)
             }
             // The last line may lack its end.
-            guard newline != nil || hasEnded && length > 0 else { break }
-            let text = unread[start..<end]
+            guard complete != nil || hasEnded && length > 0 else { break }
+            let text = Array(unread.prefix(length))
             number += 1
-            pass(newline, end)
+            pass(complete)
             if skipsEmptyLines, text.allSatisfy(Self.isWhite) { continue }
             bytes += length + 1
-            lines.append(Line(number: number, text: Array(text)))
+            lines.append(Line(number: number, text: text))
         }
         return lines.isEmpty ? nil : .lines(lines)
     }
 
-    /// Goes behind the line that ends there.
-    private mutating func pass(_ newline: Int?, _ end: Int) {
-        start = newline.map { $0 + 1 } ?? end
-        looked = start
+    /// Goes behind the line in front, which has so many bytes, or behind what has come of it.
+    private mutating func pass(_ length: Int?) {
+        unread.drop(length.map { $0 + 1 } ?? unread.count)
     }
 
     private static func isWhite(_ byte: UInt8) -> Bool { [0x20, 0x09, 0x0D].contains(byte) }

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Channels
-internal import Endpoint
+internal import Text
 
 /// `holdfast pub`: publishes from the command line.
 struct Pub: ParsableCommand {

@@ -1,5 +1,5 @@
 internal import BusClient
-internal import Endpoint
+internal import Text
 
 /// The service's status, for people.
 struct Status {

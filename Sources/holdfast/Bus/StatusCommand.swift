@@ -1,8 +1,8 @@
 internal import ArgumentParser
 internal import BusClient
-internal import Endpoint
 internal import Glibc
 internal import Reactor
+internal import Text
 
 /// `holdfast status`: what all processes of the bus say of themselves.
 struct StatusCommand: ParsableCommand {

@@ -1,8 +1,8 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Channels
-internal import Endpoint
 internal import Glibc
+internal import Text
 
 /// `holdfast sub`: follows channels from the command line.
 struct Sub: ParsableCommand {

@@ -3,10 +3,10 @@ internal import BusClient
 internal import Channels
 internal import Configuration
 internal import Diagnosis
-internal import Endpoint
 internal import FoundationEssentials
 internal import Glibc
 internal import Reactor
+internal import Text
 
 /// `holdfast doctor`: asks a site, as its clients would, what web servers and proxies on the way do to Holdfast.
 struct Doctor: ParsableCommand {

@@ -1,10 +1,10 @@
 internal import BusClient
 internal import Configuration
 internal import Diagnosis
-internal import Endpoint
 internal import Glibc
 internal import Liveness
 internal import Reactor
+internal import Text
 
 /// What is seen with requests that are held.
 extension Examination {

@@ -1,6 +1,6 @@
 internal import BusClient
 internal import Diagnosis
-internal import Endpoint
+internal import Text
 
 /// The responder's own word, on the bus socket or by the operator's pages of the site.
 final class Witness {

@@ -1,4 +1,5 @@
 internal import Channels
+internal import Text
 
 /// Channels as listings write them.
 enum ChannelEncoder {

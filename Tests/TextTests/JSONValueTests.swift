@@ -1,5 +1,5 @@
-import Endpoint
 import Testing
+import Text
 
 @Suite struct JSONValueTests {
     private func value(_ text: String) -> JSONValue? { JSONValue(Array(text.utf8)) }

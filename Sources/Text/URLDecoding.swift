@@ -1,9 +1,9 @@
 /// Percent-decoding, as paths and as forms have it.
-enum Decoding {
+package enum URLDecoding {
     /// A path decoded once, with `//` merged after decoding as servers do.
     ///
     /// - Returns: nil on an escape that is none, NUL, and what is not UTF-8.
-    static func path(_ source: Span<UInt8>, _ range: Range<Int>, escapes: Bool = true) -> [UInt8]? {
+    package static func path(_ source: Span<UInt8>, _ range: Range<Int>, escapes: Bool = true) -> [UInt8]? {
         var path: [UInt8] = []
         path.reserveCapacity(range.count)
         var at = range.lowerBound
@@ -12,8 +12,8 @@ enum Decoding {
             var byte = source[at]
             at += 1
             if escapes, byte == UInt8(ascii: "%") {
-                guard at + 1 < range.upperBound, let high = hexadecimalValue(source[at]),
-                    let low = hexadecimalValue(source[at + 1])
+                guard at + 1 < range.upperBound, let high = source[at].hexadecimalValue,
+                    let low = source[at + 1].hexadecimalValue
                 else { return nil }
                 byte = high << 4 | low
                 at += 2
@@ -28,7 +28,7 @@ enum Decoding {
     }
 
     /// A form's name or value (WHATWG URL §5.1): `+` is a space, and an escape that is none stands for itself.
-    static func form(
+    package static func form(
         _ source: Span<UInt8>,
         _ range: Range<Int>,
         plusIsSpace: Bool = true
@@ -42,7 +42,7 @@ enum Decoding {
             if plusIsSpace, byte == UInt8(ascii: "+") {
                 bytes.append(UInt8(ascii: " "))
             } else if byte == UInt8(ascii: "%"), at + 1 < range.upperBound,
-                let high = hexadecimalValue(source[at]), let low = hexadecimalValue(source[at + 1])
+                let high = source[at].hexadecimalValue, let low = source[at + 1].hexadecimalValue
             {
                 bytes.append(high << 4 | low)
                 at += 2
@@ -54,12 +54,12 @@ enum Decoding {
     }
 
     /// `%20` and its like; an escape that is none stands for itself.
-    static func escapes(_ source: Span<UInt8>) -> [UInt8] {
+    package static func escapes(_ source: Span<UInt8>) -> [UInt8] {
         form(source, 0..<source.count, plusIsSpace: false)
     }
 
     /// Nil where it is not UTF-8: repaired it would be something that was never sent.
-    static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
+    package static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
         for at in range where source[at] == UInt8(ascii: "%") || source[at] == UInt8(ascii: "+") {
             return String(validating: form(source, range), as: UTF8.self)
         }
@@ -69,7 +69,7 @@ enum Decoding {
     }
 
     /// The name and value ranges of each `name=value` between `&`; empty pieces are left out.
-    static func forEachField(
+    package static func forEachField(
         _ source: Span<UInt8>,
         _ body: (_ piece: Range<Int>, _ name: Range<Int>, _ value: Range<Int>) -> Void
     ) {
@@ -87,7 +87,7 @@ enum Decoding {
 
 extension [UInt8] {
     /// The bytes so that they can stand in a URL inside a header field: what could end it is percent-encoded.
-    mutating func append(urlBytes source: Span<UInt8>, _ range: Range<Int>) {
+    package mutating func append(urlBytes source: Span<UInt8>, _ range: Range<Int>) {
         for at in range {
             let byte = source[at]
             switch byte {
@@ -95,14 +95,14 @@ extension [UInt8] {
                 UInt8(ascii: "\\"):
                 append(percentEncoding: byte)
             default:
-                if isVisibleASCII(byte) { append(byte) } else { append(percentEncoding: byte) }
+                if byte.isVisibleASCII { append(byte) } else { append(percentEncoding: byte) }
             }
         }
     }
 
     private mutating func append(percentEncoding byte: UInt8) {
         append(UInt8(ascii: "%"))
-        append(hexadecimalDigit(byte >> 4))
-        append(hexadecimalDigit(byte & 15))
+        append(UInt8(hexadecimalDigit: byte >> 4))
+        append(UInt8(hexadecimalDigit: byte & 15))
     }
 }

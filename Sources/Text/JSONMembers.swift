@@ -32,7 +32,7 @@ package enum JSONMembers {
     }
 
     /// The text that a string is; nil where the value is no string.
-    static func string(_ text: [UInt8], at value: Range<Int>) -> String? {
+    package static func string(_ text: [UInt8], at value: Range<Int>) -> String? {
         text[value.lowerBound] == UInt8(ascii: "\"") ? string(text, value) : nil
     }
 
@@ -98,6 +98,6 @@ package enum JSONMembers {
     }
 
     private static func codeUnit(_ text: [UInt8], _ at: Int) -> UInt32 {
-        text[at..<at + 4].reduce(0) { $0 << 4 | UInt32(hexadecimalValue($1) ?? 0) }
+        text[at..<at + 4].reduce(0) { $0 << 4 | UInt32($1.hexadecimalValue ?? 0) }
     }
 }

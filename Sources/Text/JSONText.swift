@@ -12,24 +12,29 @@ package enum JSONText {
 
     /// The value without the white space between its parts, so that it is one line.
     ///
-    /// A byte order mark is dropped. Throws a 400 otherwise.
+    /// A byte order mark is dropped.
     package static func compacted(
         _ source: [UInt8],
         depthLimit: Int = depthLimit
-    ) throws(Problem) -> [UInt8] {
-        guard String(validating: source, as: UTF8.self) != nil else {
-            throw .badRequest("invalid_json", "The body must be JSON in UTF-8.")
-        }
+    ) throws(JSONError) -> [UInt8] {
+        guard String(validating: source, as: UTF8.self) != nil else { throw .notUTF8 }
         var walk = JSONWalk(source: source, depthLimit: depthLimit)
-        guard walk.takeText() else {
-            throw .badRequest(
-                "invalid_json",
-                walk.complaint
-                    ?? "The body is not valid JSON; send other text as text/plain, or quote it."
-            )
-        }
+        guard walk.takeText() else { throw walk.complaint ?? .notJSON }
         return walk.compact
     }
+}
+
+/// Why a text is not taken as JSON.
+package enum JSONError: Error, Equatable {
+    case notUTF8
+    /// Not by the grammar, or with more brackets inside each other than `JSONText.depthLimit`.
+    case notJSON
+    /// An escape that is half a surrogate pair.
+    case halfSurrogate
+    /// A number of more than `JSONText.numberLimit` characters.
+    case longNumber
+    /// A number beyond what a double can be.
+    case largeNumber
 }
 
 /// One walk over a JSON text, which copies everything but the white space between the parts.
@@ -43,7 +48,7 @@ private struct JSONWalk {
     private var at = 0
     private(set) var compact: [UInt8] = []
     /// What is wrong, where the grammar has nothing against it.
-    private(set) var complaint: String?
+    private(set) var complaint: JSONError?
     /// Of each open bracket, whether it is an object's.
     private var open: [Bool] = []
 
@@ -164,16 +169,14 @@ private struct JSONWalk {
                 if let low = takeCodeUnit(), (0xDC00...0xDFFF).contains(low) { return true }
             }
         }
-        complaint =
-            "The JSON has half a surrogate pair as an escape, which is no character; write both halves, as in "
-            + "\\ud83d\\ude00."
+        complaint = .halfSurrogate
         return false
     }
 
     private mutating func takeCodeUnit() -> UInt16? {
         var unit: UInt16 = 0
         for _ in 0..<4 {
-            guard at < source.count, let digit = hexadecimalValue(source[at]) else { return nil }
+            guard at < source.count, let digit = source[at].hexadecimalValue else { return nil }
             takeByte()
             unit = unit << 4 | UInt16(digit)
         }
@@ -184,16 +187,14 @@ private struct JSONWalk {
         let start = at
         guard takeNumberParts() else { return false }
         guard at - start <= JSONText.numberLimit else {
-            complaint =
-                "The JSON has a number of more than \(JSONText.numberLimit) characters; send it as a string."
+            complaint = .longNumber
             return false
         }
         // Without an exponent, so few digits are not.
         if source[start..<at].contains(where: { $0 | 0x20 == UInt8(ascii: "e") }),
             isBeyondDouble(source[start..<at])
         {
-            complaint =
-                "The JSON has a number that is larger than a double can be (about 1e308); send it as a string."
+            complaint = .largeNumber
             return false
         }
         return true

@@ -1,0 +1,27 @@
+internal import Text
+
+extension PublishedContent {
+    /// A JSON value as it is kept: on one line, without the white space between its parts.
+    static func compacted(_ source: [UInt8]) throws(Problem) -> [UInt8] {
+        do throws(JSONError) {
+            return try JSONText.compacted(source)
+        } catch {
+            throw .badRequest("invalid_json", sentence(of: error))
+        }
+    }
+
+    private static func sentence(of error: JSONError) -> String {
+        switch error {
+        case .notUTF8: "The body must be JSON in UTF-8."
+        case .notJSON:
+            "The body is not valid JSON; send other text as text/plain, or quote it."
+        case .halfSurrogate:
+            "The JSON has half a surrogate pair as an escape, which is no character; write both halves, as in "
+                + "\\ud83d\\ude00."
+        case .longNumber:
+            "The JSON has a number of more than \(JSONText.numberLimit) characters; send it as a string."
+        case .largeNumber:
+            "The JSON has a number that is larger than a double can be (about 1e308); send it as a string."
+        }
+    }
+}

@@ -1,0 +1,32 @@
+extension [UInt8] {
+    /// ISO 8601 in UTC with milliseconds, `2026-01-31T12:00:00.123Z`; years 0 to 9999, others are cut to them.
+    package mutating func append(timeMilliseconds time: Int64) {
+        let time = Swift.min(Swift.max(time, -62_167_219_200_000), 253_402_300_799_999)
+        let days = time >= 0 ? time / 86_400_000 : (time - 86_399_999) / 86_400_000
+        let rest = Int(time - days * 86_400_000)
+        // Days to a date in the Gregorian calendar, by H. Hinnant's civil_from_days: years begin in March, so that
+        // the leap day is the last one.
+        let shifted = Int(days) + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra =
+            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        append(yearOfEra + era * 400 + (month <= 2 ? 1 : 0), digits: 4)
+        append(UInt8(ascii: "-"))
+        append(month, digits: 2)
+        append(UInt8(ascii: "-"))
+        append(dayOfYear - (153 * monthFromMarch + 2) / 5 + 1, digits: 2)
+        append(UInt8(ascii: "T"))
+        append(rest / 3_600_000, digits: 2)
+        append(UInt8(ascii: ":"))
+        append(rest / 60_000 % 60, digits: 2)
+        append(UInt8(ascii: ":"))
+        append(rest / 1000 % 60, digits: 2)
+        append(UInt8(ascii: "."))
+        append(rest % 1000, digits: 3)
+        append(UInt8(ascii: "Z"))
+    }
+}

@@ -1,8 +1,8 @@
 internal import CZlib
 
-/// The bytes as gzip has them; nil where that saves less than a tenth.
+/// Compresses bytes with gzip; nil if that saves less than a tenth.
 func gzip(_ bytes: [UInt8]) -> [UInt8]? {
-    // A bound of bytes that fits into 32 bits, as pages do.
+    // The length must fit into 32 bits, as that of pages does.
     let room = bytes.count - bytes.count / 10
     guard room > 0, let count = UInt32(exactly: bytes.count) else { return nil }
     let compressed = unsafe [UInt8](unsafeUninitializedCapacity: room) { target, written in

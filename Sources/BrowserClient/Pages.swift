@@ -1,16 +1,16 @@
 internal import Text
 
-/// The pages the binary carries, so that there is nothing to install beside it.
+/// The pages inside the binary, so that nothing needs to be installed beside it.
 ///
-/// They are served below `-/` of the base path and find everything else by relative addresses, so that they work
-/// wherever the web server mounts Holdfast. They need no inline script or style, and say so in a
-/// Content-Security-Policy of their own.
+/// They are served below `-/` of the base path and refer to everything by relative addresses, so they work wherever the
+/// web server mounts Holdfast. They need no inline script or style, and declare that in a Content-Security-Policy of
+/// their own.
 package enum Pages {
-    /// One page as it goes over the wire.
+    /// A page as it is sent.
     package struct Page: Sendable {
         /// UTF-8.
         package let bytes: [UInt8]
-        /// The same, compressed once for all who take that; nil where it saves nothing.
+        /// The same, compressed once for all clients that accept it; nil if compression saves nothing.
         package let gzipped: [UInt8]?
         /// Ready for `Content-Type`.
         package let contentType: String
@@ -25,7 +25,7 @@ package enum Pages {
     private static let style = "text/css; charset=utf-8"
     private static let script = "text/javascript; charset=utf-8"
 
-    /// What is there, for whoever comes to the base path with a browser, or to `-/`, where everything else is relative to.
+    /// The index page: for browsers at the base path, and at `-/`, to which all other addresses are relative.
     package static let index = (ofBase: "/", ofService: "")
 
     private static let pages: [String: Page] = [
@@ -44,7 +44,7 @@ package enum Pages {
         "chat": Page(PackageResources.chat_html, html),
         "chat.js": Page(PackageResources.chat_js, script),
         "chat.css": Page(PackageResources.chat_css, style),
-        // Where a page is asked for; else `-/status` is JSON.
+        // For requests that accept HTML; otherwise `-/status` is JSON.
         "status": Page(PackageResources.status_html, html),
         "status.js": Page(PackageResources.status_js, script),
         "chart.js": Page(PackageResources.chart_js, script),

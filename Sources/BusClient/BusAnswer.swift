@@ -3,13 +3,13 @@ package import Text
 
 /// A line from the bus socket, as a JSON object.
 package struct BusAnswer {
-    /// As it came, without the line end.
+    /// The line as it was received, without its end.
     package let bytes: [UInt8]
     package let value: JSONValue
 
     package init(_ bytes: [UInt8]) throws(BusClientError) {
         guard let value = JSONValue(bytes), value.members != nil else {
-            throw .broken("the service answered what is no JSON object")
+            throw .broken("the answer of the service is not a JSON object")
         }
         self.bytes = bytes
         self.value = value
@@ -19,7 +19,7 @@ package struct BusAnswer {
 
     package subscript(name: String) -> JSONValue? { value[name] }
 
-    /// What the command was refused with.
+    /// The refusal, if the command was refused.
     package var refusal: BusClientError? {
         guard kind == "error" else { return nil }
         return .refused(
@@ -28,8 +28,8 @@ package struct BusAnswer {
         )
     }
 
-    /// Whether the same command may be taken later, and was perhaps taken already.
-    package var isPassing: Bool {
+    /// Whether the same command may succeed later; it may also have been carried out already.
+    package var isTransient: Bool {
         guard kind == "error", let code = self["code"]?.string else { return false }
         return [
             "outcome_unknown", "log_unavailable", "log_busy", "busy", "log_full",
@@ -37,15 +37,16 @@ package struct BusAnswer {
         ].contains(code)
     }
 
-    /// After how long this publisher's quota allows what it has refused; nil where it has not, or never will.
+    /// The seconds after which this publisher's quota allows what it refused; nil if it refused nothing, or will never
+    /// allow it.
     package var quotaSeconds: Int? {
         self["code"]?.string == "quota_exceeded" ? self["retry_after"]?.integer : nil
     }
 
-    /// The bytes that a message is, without its envelope: text and bytes as they were published, any other value as JSON.
+    /// The bytes of a message without its envelope: text and bytes as they were published, any other value as JSON.
     package var content: [UInt8] {
         guard let data = self["data"] else { return [] }
-        // As it stands there, where it is no string: numbers are not read and written again.
+        // Any other value is copied as it is: numbers are not parsed and printed again.
         guard let text = data.string else { return data.bytes }
         guard self["encoding"]?.string == "base64" else { return Array(text.utf8) }
         return Data(base64Encoded: text).map(Array.init) ?? []

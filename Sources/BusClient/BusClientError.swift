@@ -1,12 +1,12 @@
-/// Why a client of the bus can't go on; `description` is a sentence for the person at the keyboard.
+/// Why a client of the bus cannot continue; `description` is a sentence for the user.
 package enum BusClientError: Error, CustomStringConvertible {
-    /// Nobody serves the bus, or this user can't get at it.
+    /// No process serves the bus, or this user may not connect to it.
     case absent(String)
     /// No answer came in time.
     case late(String)
-    /// The service said no.
+    /// The service refused the command.
     case refused(code: String, detail: String)
-    /// The service and this program do not understand each other, or something of the machine's failed.
+    /// The service and this program do not understand each other, or something on this machine failed.
     case broken(String)
 
     package var description: String {
@@ -16,7 +16,7 @@ package enum BusClientError: Error, CustomStringConvertible {
         }
     }
 
-    /// sysexits(3), and 1 for what was refused.
+    /// As sysexits(3) defines, and 1 for a refusal.
     package var exitCode: Int32 {
         switch self {
         case .refused: 1

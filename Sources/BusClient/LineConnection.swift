@@ -3,35 +3,35 @@ internal import Glibc
 internal import Reactor
 internal import Text
 
-/// A connection to the bus socket: bytes out, lines back; waits, but never longer than it is told.
+/// A connection to the bus socket that sends bytes and receives lines; it waits, but never past the deadline given.
 package final class LineConnection {
     package enum Line: Equatable {
         case line([UInt8])
-        /// Nothing came in time.
+        /// Nothing arrived in time.
         case nothing
-        /// The other side has closed; what had begun as a line is dropped.
+        /// The other side has closed; an unfinished line is dropped.
         case end
     }
 
     private let descriptor: OwnedDescriptor
-    /// To a responder inside this process, since nobody serves the bus.
+    /// Whether it leads to a responder inside this process, because no process serves the bus.
     package let isInside: Bool
     private var unread = ByteQueue()
 
-    /// Takes over a connected socket.
+    /// Takes ownership of a connected socket.
     package init(_ descriptor: Int32, isInside: Bool = false) {
         self.descriptor = OwnedDescriptor(descriptor)
         self.isInside = isInside
     }
 
-    /// Connects to a path; nil with errno where that fails.
+    /// Connects to a path; nil, with errno set, on failure.
     package static func connect(_ path: String) -> LineConnection? {
         Sockets.connect(unix: path).map { LineConnection($0) }
     }
 
     package var number: Int32 { descriptor.number }
 
-    /// Sends all of it. False where the other side has closed, or takes nothing until the deadline.
+    /// Sends all bytes. False if the other side has closed, or does not take them by the deadline.
     package func send(_ bytes: [UInt8], until deadline: Int64) -> Bool {
         var sent = 0
         while sent < bytes.count {
@@ -51,7 +51,7 @@ package final class LineConnection {
         return true
     }
 
-    /// The next line without its end.
+    /// Waits for the next line, without its end.
     package func next(until deadline: Int64) -> Line {
         while true {
             if let line = takeLine() { return .line(line) }
@@ -60,10 +60,10 @@ package final class LineConnection {
         }
     }
 
-    /// A line that has come already, or nil.
+    /// Returns a line that has already arrived, or nil.
     package func takeLine() -> [UInt8]? { unread.takeLine() }
 
-    /// Takes in what has come, or waits for it; false at the end.
+    /// Receives what has arrived, or waits for it; false at the end.
     package func receive() -> Bool {
         let count = SystemCalls.retrying {
             unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in

@@ -2,13 +2,13 @@ internal import FoundationEssentials
 internal import Reactor
 internal import Text
 
-/// Publishes so that each message is committed once, also across the end of the process that serves the bus: every
-/// command has an idempotency key, and one whose answer does not come is repeated, as long as its key is known.
+/// Publishes so that each message is committed exactly once, even if the process that serves the bus ends: every
+/// command has an idempotency key, and one whose answer does not come is repeated for as long as its key is known.
 package final class Publisher {
-    /// A key is known for five minutes; the rest is for a repeat that has to wait on its way.
+    /// A key is known for five minutes; the difference allows for delays of a repeated command.
     package static let repeatMilliseconds: Int64 = 240_000
 
-    private let door: BusDoor
+    private let connector: BusConnector
     private let repeatMilliseconds: Int64
     private let timeoutMilliseconds: Int64
     private var connection: LineConnection?
@@ -16,21 +16,22 @@ package final class Publisher {
     private var sent = 0
 
     package init(
-        _ door: BusDoor,
+        _ connector: BusConnector,
         timeoutSeconds: Int,
         repeatMilliseconds: Int64 = Publisher.repeatMilliseconds
     ) {
-        self.door = door
+        self.connector = connector
         self.repeatMilliseconds = repeatMilliseconds
         timeoutMilliseconds = Int64(timeoutSeconds) * 1000
     }
 
-    /// Publishes a body with the options of `put`, and returns the answer; waits for it at most the time given.
+    /// Publishes a body with the options of `put` and returns the answer.
     ///
     /// - Parameters:
-    ///   - options: as `put` has them, without `key`.
+    ///   - options: those of `put`, without `key`.
     ///   - key: the caller's own, or nil.
-    ///   - waitsForQuota: where this publisher has used its quota up, what it has to wait for is not counted.
+    ///   - waitsForQuota: whether to wait when this publisher's quota is used up; that time does not count against the
+    ///     timeout.
     package func put(
         _ body: [UInt8],
         to channel: String,
@@ -44,46 +45,46 @@ package final class Publisher {
             + ["key=\(Self.escaped(key ?? "\(keys)-\(sent)"))"]
         let command = Array((words.joined(separator: " ") + "\n").utf8) + body
         var deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
-        // After this it would be another message.
+        // After this time a repeat would be a second message.
         var sendBy: Int64?
         var last: BusAnswer?
         while true {
             let now = MonotonicClock.milliseconds()
             guard now < deadline, now < sendBy ?? .max else {
                 throw last?.refusal
-                    ?? door.silent(
+                    ?? connector.lateError(
                         now < deadline
-                            ? "no answer came, and the message is not sent again, since its key is only known for five "
-                                + "minutes; it may or may not have been kept"
-                            : "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been kept"
+                            ? "no answer came, and the message is not sent again, because its key is known for only five "
+                                + "minutes; it may or may not have been committed"
+                            : "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been committed"
                     )
             }
             if let answer = try ask(command, until: deadline, &sendBy) {
                 if waitsForQuota, let seconds = answer.quotaSeconds {
-                    // Who is told so has kept nothing, nor had before.
+                    // A command refused by the quota was not carried out, neither now nor before.
                     sendBy = nil
                     MonotonicClock.sleep(milliseconds: Int64(seconds) * 1000)
                     deadline = MonotonicClock.milliseconds() + timeoutMilliseconds
                     continue
                 }
-                if !answer.isPassing {
+                if !answer.isTransient {
                     if let refusal = answer.refusal { throw refusal }
                     return answer
                 }
                 last = answer
             }
-            // A moment for another process to take over, or for the log to come back.
+            // Gives another process time to take over, or the log time to recover.
             MonotonicClock.sleep(milliseconds: last == nil ? 10 : 250)
         }
     }
 
-    /// One command and its answer; nil where the connection ended before it.
+    /// Sends a command and returns its answer; nil if the connection ended before it.
     private func ask(
         _ command: [UInt8],
         until deadline: Int64,
         _ sendBy: inout Int64?
     ) throws -> BusAnswer? {
-        let connection = try connection ?? door.open(until: min(deadline, sendBy ?? deadline))
+        let connection = try connection ?? connector.open(until: min(deadline, sendBy ?? deadline))
         self.connection = connection
         sendBy = sendBy ?? MonotonicClock.milliseconds() + repeatMilliseconds
         guard connection.send(command, until: deadline) else {
@@ -98,7 +99,7 @@ package final class Publisher {
         }
     }
 
-    /// A value of an option, in ASCII: its blanks and percent signs must not be taken for something else.
+    /// Escapes the value of an option as ASCII: blanks and percent signs have a meaning of their own.
     package static func escaped(_ value: String) -> String {
         var text = ""
         for byte in value.utf8 {

@@ -2,36 +2,36 @@ internal import Glibc
 internal import Reactor
 internal import Text
 
-/// Follows channels, and comes back with its cursor when the connection ends.
+/// Subscribes to channels, and reconnects with its cursor when the connection ends.
 package final class Subscriber {
     package enum Event {
-        /// As the bus sent it: hello, message, gap, ping or bye.
+        /// A line as the bus sent it: hello, message, gap, ping or bye.
         case line(BusAnswer)
-        /// It does not go on for now, and why; told once for each time.
+        /// The subscription is interrupted, with the reason; reported once per interruption.
         case waiting(String)
         /// Nobody reads our output any more.
         case outputClosed
     }
 
-    private let door: BusDoor
+    private let connector: BusConnector
     private let channels: [String]
     private var since: String
     private var connection: LineConnection?
     private var hasBegun = false
-    /// Milliseconds before it is tried again, and whether that was told.
+    /// The milliseconds before the next attempt, and whether the interruption was reported.
     private var pause: Int64 = 0
-    private var saidWaiting = false
-    /// Twice the heartbeat and a bit: then the other side is gone without a word, or stopped.
+    private var reportedWaiting = false
+    /// Somewhat more than two heartbeats: after that time the other side has vanished or is stopped.
     private static let silenceMilliseconds: Int64 = 40_000
 
-    /// - Parameter since: a cursor, or what stands for one.
-    package init(_ door: BusDoor, channels: [String], since: String) {
-        self.door = door
+    /// - Parameter since: a cursor, or a word that stands for one.
+    package init(_ connector: BusConnector, channels: [String], since: String) {
+        self.connector = connector
         self.channels = channels
         self.since = since
     }
 
-    /// Waits for the next line. A message is reported once: behind it goes on who reconnects.
+    /// Waits for the next line. Each message is reported once: reconnecting resumes after the last reported message.
     package func next() throws -> Event {
         while true {
             if let connection {
@@ -44,11 +44,11 @@ package final class Subscriber {
             pause = min(2000, max(20, pause * 2))
             do {
                 let deadline = MonotonicClock.milliseconds() + 10_000
-                let opened = try door.open(until: deadline)
+                let opened = try connector.open(until: deadline)
                 let command = "subscribe \(channels.joined(separator: " ")) since \(since)\n"
                 if opened.send(Array(command.utf8), until: deadline) { connection = opened }
             } catch let error as BusClientError {
-                // Whoever was connected once waits for the service to come back.
+                // A subscriber that was connected before waits for the service to come back.
                 guard hasBegun else { throw error }
                 if let event = waiting(error) { return event }
             }
@@ -56,19 +56,19 @@ package final class Subscriber {
     }
 
     private func waiting(_ error: BusClientError) -> Event? {
-        if saidWaiting { return nil }
-        saidWaiting = true
+        if reportedWaiting { return nil }
+        reportedWaiting = true
         return .waiting("\(error)")
     }
 
-    /// The next event of a connection; nil where it has ended.
+    /// Waits for the next event of a connection; nil if it has ended.
     private func line(_ connection: LineConnection) throws -> Event? {
         let deadline = MonotonicClock.milliseconds() + Self.silenceMilliseconds
         while true {
             if let line = connection.takeLine() { return try take(line) }
             guard MonotonicClock.milliseconds() < deadline else {
                 self.connection = nil
-                return waiting(door.silent("nothing came for 40 s, not even a heartbeat"))
+                return waiting(connector.lateError("nothing came for 40 s, not even a heartbeat"))
             }
             var looks = [
                 pollfd(fd: connection.number, events: Int16(POLLIN), revents: 0),
@@ -83,11 +83,11 @@ package final class Subscriber {
     private func take(_ line: [UInt8]) throws -> Event? {
         let answer = try BusAnswer(line)
         if let refusal = answer.refusal {
-            guard answer.isPassing else { throw refusal }
+            guard answer.isTransient else { throw refusal }
             connection = nil
             return waiting(refusal)
         }
-        (hasBegun, pause, saidWaiting) = (true, 0, false)
+        (hasBegun, pause, reportedWaiting) = (true, 0, false)
         if let cursor = (answer["cursor"] ?? answer["id"])?.string { since = cursor }
         return .line(answer)
     }

@@ -1,9 +1,9 @@
-/// Status line and header fields of an answer, as curl shows them.
+/// The status line and header fields of an answer, as curl prints them.
 package struct AnswerHead: Equatable, Sendable {
     /// `1.1`, `2`
     package let version: String
     package let status: Int
-    /// Names in lower case, in their order.
+    /// In their order, with names in lower case.
     package let fields: [(name: String, value: String)]
 
     package init?(_ text: some StringProtocol) {
@@ -26,7 +26,7 @@ package struct AnswerHead: Equatable, Sendable {
         fields.filter { $0.name == name }.map(\.value)
     }
 
-    /// The longest hold that is granted, where the answer says so (RFC 7240).
+    /// The longest hold that the server grants, if the answer gives it (RFC 7240).
     package var grantedWaitSeconds: Int? {
         self["preference-applied"].flatMap { value in
             let parts = value.split(separator: "=")
@@ -40,7 +40,7 @@ package struct AnswerHead: Equatable, Sendable {
     }
 }
 
-/// Heads and body as curl prints them one after the other, taken apart: interim heads (1xx) are passed over.
+/// Splits what curl prints, heads followed by the body; interim heads (1xx) are skipped.
 package struct AnswerBytes: Sendable {
     package private(set) var head: AnswerHead?
     package private(set) var body: [UInt8] = []
@@ -61,7 +61,7 @@ package struct AnswerBytes: Sendable {
         }
     }
 
-    /// Behind the empty line.
+    /// The index after the empty line.
     private var endOfHead: Int? {
         let mark: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A]
         guard unread.count >= mark.count else { return nil }

@@ -1,9 +1,9 @@
-/// How held answers are compressed on the way; Holdfast compresses none of them.
+/// Whether held answers are compressed on the way; Holdfast itself compresses none of them.
 ///
-/// Of its pages it doesn't matter: they are whole when they are sent.
+/// Compression of its pages does no harm: they are sent whole.
 package struct CompressionObservation: Sendable {
-    /// The Content-Encoding of what was looked at; nil where it has none.
-    package struct Look: Equatable, Sendable {
+    /// One answer and its Content-Encoding; nil if it has none.
+    package struct Sample: Equatable, Sendable {
         package let what: String
         package let encoding: String?
 
@@ -13,34 +13,35 @@ package struct CompressionObservation: Sendable {
         }
     }
 
-    /// Empty where nothing could be held.
-    package let looks: [Look]
+    /// Empty if no request could be held.
+    package let samples: [Sample]
 
-    package init(looks: [Look]) { self.looks = looks }
+    package init(samples: [Sample]) { self.samples = samples }
 
-    package func finding(behind way: Way) -> Finding {
-        guard !looks.isEmpty else {
-            return Finding(.compression, .unknown, "Nothing was held to look at.")
+    package func finding(behind servers: ServerChain) -> Finding {
+        guard !samples.isEmpty else {
+            return Finding(.compression, .unknown, "No held answer could be examined.")
         }
-        guard let look = looks.first(where: { $0.encoding != nil }), let encoding = look.encoding
+        guard let sample = samples.first(where: { $0.encoding != nil }),
+            let encoding = sample.encoding
         else { return Finding(.compression, .ok, "Held answers are not compressed on the way.") }
         return Finding(
             .compression,
             .problem,
-            "\(look.what) compressed on the way (\(encoding)), which may keep back what is sent before the end.",
-            Remedy.compresses.advice(for: way)
+            "\(sample.what) compressed on the way (\(encoding)), which may delay what is sent before the end.",
+            Remedy.compresses.advice(for: servers)
         )
     }
 }
 
-/// Which versions of HTTP the site speaks.
+/// The versions of HTTP that the site speaks.
 package struct VersionObservation: Sendable {
-    /// `1.1`, or `1.0` of what is answered to it; nil: it is not answered.
+    /// The version of the answer to a HTTP/1.1 request, `1.1` or `1.0`; nil if there is none.
     package let http1: String?
     package let http2: Bool
     package let isSecure: Bool
 
-    /// All by which clients come; departures show differently in each.
+    /// The versions that clients can use; departures may show differently in each.
     package var answered: [String] { (http1.map { [$0] } ?? []) + (http2 ? ["2"] : []) }
 
     package init(http1: String?, http2: Bool, isSecure: Bool) {
@@ -49,7 +50,7 @@ package struct VersionObservation: Sendable {
         self.isSecure = isSecure
     }
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         switch (http1, http2) {
         case (let http1?, true):
             return Finding(.versions, .ok, "HTTP/\(http1) and HTTP/2 are answered.")
@@ -61,7 +62,7 @@ package struct VersionObservation: Sendable {
             return Finding(
                 .versions,
                 .ok,
-                "HTTP/1.0 is answered, and nothing newer: each request has a connection of its own."
+                "HTTP/1.0 is answered, and nothing newer: each request has its own connection."
             )
         case (_?, false): break
         }
@@ -69,24 +70,24 @@ package struct VersionObservation: Sendable {
             return Finding(
                 .versions,
                 .ok,
-                "HTTP/1.1 is answered, HTTP/2 is not, which browsers speak with https only."
+                "HTTP/1.1 is answered; HTTP/2 is not, but browsers use it only with https."
             )
         }
         return Finding(
             .versions,
             .problem,
-            "HTTP/2 is not answered: by HTTP/1.1 a browser holds at most six requests to a site, of all its tabs.",
-            Remedy.lacksHTTP2.advice(for: way)
+            "HTTP/2 is not answered: over HTTP/1.1, all tabs of a browser together hold at most six requests to a site.",
+            Remedy.lacksHTTP2.advice(for: servers)
         )
     }
 }
 
-/// How long a URL may be.
+/// The length of URLs that the site accepts.
 package struct URLObservation: Sendable {
     package struct Trial: Equatable, Sendable {
         /// Bytes from the path to the end of the query.
         package let length: Int
-        /// Nil where no answer came.
+        /// Nil if no answer came.
         package let status: Int?
 
         package init(length: Int, status: Int?) {
@@ -95,9 +96,9 @@ package struct URLObservation: Sendable {
         }
     }
 
-    /// What a short URL is answered.
+    /// The status of the answer to a short URL.
     package let usual: Int
-    /// Ascending, to the first that fails.
+    /// In ascending order of length, up to the first failure.
     package let trials: [Trial]
 
     package init(usual: Int, trials: [Trial]) {
@@ -105,20 +106,20 @@ package struct URLObservation: Sendable {
         self.trials = trials
     }
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         let passed = trials.last { $0.status == usual }?.length ?? 0
         guard let failed = trials.first(where: { $0.status != usual }) else {
             return Finding(.urlLength, .ok, "URLs of \(passed) bytes pass.")
         }
         let answer = failed.status.map { "answered \($0)" } ?? "not answered"
         let until = passed > 0 ? "; \(passed) bytes pass" : ""
-        // Too long for the server's own reading is an error of the client's; one of the server's is about the answer.
+        // A URL that the server cannot read is a client error; a server error is about the header of the answer.
         let remedy: Remedy = (failed.status ?? 0) >= 500 ? .headerTooLarge : .shortensURLs
         return Finding(
             .urlLength,
             .problem,
             "A URL of \(failed.length) bytes is \(answer)\(until).",
-            remedy.advice(for: way)
+            remedy.advice(for: servers)
         )
     }
 }

@@ -1,20 +1,20 @@
-/// Whether a part of an answer reaches the client before its end.
+/// Whether parts of an answer reach the client before its end.
 package struct BufferingObservation: Sendable {
-    /// What of an answer came while it was not complete.
+    /// The part of an answer that arrived before it was complete.
     package enum Part: Equatable, Sendable {
         case body, headAlone
-        /// Of a stream the beginning, and no message that was published after it.
+        /// The beginning of a stream, but no message published after that.
         case beginningAlone(seconds: Int)
         case nothing(seconds: Int)
-        /// There was no such answer: streams may be unknown, the channel closed.
+        /// There is no such answer: streams may be unknown, or the channel closed.
         case refused(status: Int)
     }
 
     package var stream: Part
     package var hold: Part?
-    /// Holds begin with their head and a blank.
+    /// Held answers begin with their head and a blank.
     package var isProbed = false
-    /// How long each event took from its commit to the client, where any came.
+    /// Milliseconds from the commit of each event to its arrival; empty if none arrived.
     package var delays: [Int]
 
     package init(stream: Part, hold: Part?, isProbed: Bool = false, delays: [Int] = []) {
@@ -24,45 +24,49 @@ package struct BufferingObservation: Sendable {
         self.delays = delays
     }
 
-    /// What a system holds back of a small packet (Nagle, MSG_MORE) comes 200 ms late, or 40; each one does.
+    /// Delays of small packets by the system (Nagle, MSG_MORE) are 200 or 40 ms, and each packet has them.
     private static let lateMilliseconds = 150
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         switch stream {
         case .body:
             if let quickest = delays.min(), quickest >= Self.lateMilliseconds {
                 return Finding(
                     .buffering,
                     .problem,
-                    "The events of a stream come late, each by \(quickest) ms or more.",
-                    Remedy.delaysEvents.advice(for: way)
-                        + (way.proxy == nil && way.server != .haproxy
-                            ? ["or, if HAProxy stands before it: option http-no-delay"] : [])
+                    "The events of a stream are late, each by \(quickest) ms or more.",
+                    Remedy.delaysEvents.advice(for: servers)
+                        + (servers.proxy == nil && servers.server != .haproxy
+                            ? ["or, if HAProxy is in front of it: option http-no-delay"] : [])
                 )
             }
-            return Finding(.buffering, .ok, "The events of a stream come at once.")
+            return Finding(.buffering, .ok, "The events of a stream arrive at once.")
         case .beginningAlone(let seconds):
             return problem(
-                "of a stream only the beginning reaches the client, and no message within \(seconds) s",
-                way
+                "only the beginning of a stream reaches the client, and no message within \(seconds) s",
+                servers
             )
         case .headAlone:
-            return problem("of a stream only the head reaches the client before its end", way)
+            return problem("only the head of a stream reaches the client before its end", servers)
         case .nothing(let seconds):
-            return problem("nothing of a stream reaches the client within \(seconds) s", way)
+            return problem("nothing of a stream reaches the client within \(seconds) s", servers)
         case .refused: break
         }
         switch hold {
         case .body:
-            return Finding(.buffering, .ok, "The first byte of a held answer comes before its end.")
+            return Finding(
+                .buffering,
+                .ok,
+                "The first byte of a held answer arrives before its end."
+            )
         case .headAlone where isProbed, .beginningAlone:
-            return problem("of a probed answer only the head reaches the client", way)
+            return problem("only the head of a probed answer reaches the client", servers)
         case .headAlone:
-            return Finding(.buffering, .ok, "The head of a held answer comes before its end.")
+            return Finding(.buffering, .ok, "The head of a held answer arrives before its end.")
         case .nothing(let seconds) where isProbed:
             return problem(
                 "nothing of a held answer reaches the client within \(seconds) s, although it is probed",
-                way
+                servers
             )
         case .nothing:
             return Finding(
@@ -76,12 +80,12 @@ package struct BufferingObservation: Sendable {
         }
     }
 
-    private func problem(_ sentence: String, _ way: Way) -> Finding {
+    private func problem(_ sentence: String, _ servers: ServerChain) -> Finding {
         Finding(
             .buffering,
             .problem,
-            "Answers are kept back on the way: \(sentence).",
-            Remedy.buffers.advice(for: way)
+            "Answers are buffered on the way: \(sentence).",
+            Remedy.buffers.advice(for: servers)
         )
     }
 }

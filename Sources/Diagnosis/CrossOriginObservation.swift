@@ -1,9 +1,9 @@
 /// What a page of another origin may do.
 package struct CrossOriginObservation: Sendable {
     package let origin: String
-    /// Of a read with that origin.
+    /// The answer to a read with that origin.
     package let answer: AnswerHead?
-    /// Of a browser's question before a publish, without credentials as browsers ask it.
+    /// The answer to a browser's preflight of a publish, sent without credentials as browsers do.
     package let preflight: AnswerHead?
 
     package init(origin: String, answer: AnswerHead?, preflight: AnswerHead?) {
@@ -12,7 +12,7 @@ package struct CrossOriginObservation: Sendable {
         self.preflight = preflight
     }
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         guard let answer, let preflight else {
             return Finding(.crossOrigin, .unknown, "No answer to a request with an Origin.")
         }
@@ -20,7 +20,7 @@ package struct CrossOriginObservation: Sendable {
         if allowed.count > 1 || preflight.all("access-control-allow-origin").count > 1 {
             return problem(
                 "Access-Control-Allow-Origin comes more than once, which browsers refuse",
-                Remedy.ownCrossOriginFields.advice(for: way)
+                Remedy.ownCrossOriginFields.advice(for: servers)
             )
         }
         guard let value = allowed.first else {
@@ -32,13 +32,13 @@ package struct CrossOriginObservation: Sendable {
         guard value == origin || value == "*" else {
             return problem(
                 "pages of \(origin) may not read answers, which are for \(value)",
-                Remedy.ownCrossOriginFields.advice(for: way)
+                Remedy.ownCrossOriginFields.advice(for: servers)
             )
         }
         guard (200..<300).contains(preflight.status) else {
             return problem(
                 "the preflight of a publish is answered \(preflight.status)",
-                Remedy.refusesPreflight.advice(for: way)
+                Remedy.refusesPreflight.advice(for: servers)
             )
         }
         guard preflight["access-control-allow-methods"]?.contains("POST") == true,
@@ -46,7 +46,7 @@ package struct CrossOriginObservation: Sendable {
         else {
             return problem(
                 "the preflight of a publish is not answered by Holdfast",
-                Remedy.ownCrossOriginFields.advice(for: way)
+                Remedy.ownCrossOriginFields.advice(for: servers)
             )
         }
         let credentials = value == "*" ? ", without credentials" : ""

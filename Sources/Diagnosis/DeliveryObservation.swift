@@ -3,12 +3,12 @@ package enum DeliveryObservation: Equatable, Sendable {
     case arrived
     case missing(seconds: Int)
     case notHeld(status: Int)
-    /// And why.
+    /// With the reason.
     case notPublished(String)
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         switch self {
-        case .arrived: Finding(.delivery, .ok, "A message reaches a client that is held.")
+        case .arrived: Finding(.delivery, .ok, "A message reaches a client whose request is held.")
         case .missing(let seconds):
             Finding(
                 .delivery,

@@ -1,22 +1,22 @@
-/// Whether the responder lets go of those who leave.
+/// Whether the responder releases departed clients.
 package struct DepartureObservation: Sendable {
     package enum Outcome: Equatable, Sendable {
-        /// Nobody could be asked how many are held.
+        /// There is no responder to ask how many requests are held.
         case nobodyAsked
-        /// So many of the requests were seen to be held by the responder that was asked.
+        /// The responder reported only this many of the requests as held.
         case notShown(Int)
         case watched(Watch)
     }
 
-    /// What was seen after all had left.
+    /// What was seen after all clients had left.
     package struct Watch: Equatable, Sendable {
-        /// How many were let go.
+        /// How many were released.
         package var gone: Int
-        /// Until the last of them.
+        /// Time until the last of them was released.
         package var milliseconds: Int
-        /// How endings were counted meanwhile, those of other clients too.
+        /// The endings counted meanwhile, including those of other clients.
         package var endings: [String: Int]
-        /// Nobody else waits where they were counted; else others who come or go change the count.
+        /// No other client waits where they were counted; otherwise clients that come or go change the count.
         package var isAlone: Bool
 
         package init(
@@ -36,9 +36,9 @@ package struct DepartureObservation: Sendable {
     package let version: String
     package let count: Int
     package let patienceSeconds: Int
-    /// The longest hold, where that is known.
+    /// The longest hold, if it is known.
     package let grantedSeconds: Int?
-    /// Within which probes find who has left, where it is known that there are any.
+    /// The time within which probes find departed clients; nil if no probes are known to be sent.
     package let foundWithinMilliseconds: Int?
     package let outcome: Outcome
 
@@ -58,51 +58,51 @@ package struct DepartureObservation: Sendable {
         self.outcome = outcome
     }
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         switch outcome {
         case .nobodyAsked:
             return unknown(
-                "nobody says how many are held; run this where the bus socket is, or give --header for -/status."
+                "nothing says how many requests are held; run this where the bus socket is, or give --header for -/status."
             )
         case .notShown(let shown):
             return unknown(
-                "\(shown) of \(count) held requests show at the responder that was asked; is it the one behind this URL?"
+                "the responder that was asked reports \(shown) of \(count) requests as held; is it the one behind this URL?"
             )
-        case .watched(let watch): return finding(watch, way)
+        case .watched(let watch): return finding(watch, servers)
         }
     }
 
-    private func finding(_ watch: Watch, _ way: Way) -> Finding {
+    private func finding(_ watch: Watch, _ servers: ServerChain) -> Finding {
         let seconds = "\(watch.milliseconds / 1000).\(watch.milliseconds / 100 % 10) s"
         guard watch.gone >= count else {
             if let within = foundWithinMilliseconds, patienceSeconds * 1000 < within {
                 let seconds = (within + 999) / 1000
                 return unknown(
-                    "probes tell after \(seconds) s; --patience \(seconds + 5) waits for them."
+                    "probes find departures after \(seconds) s; --patience \(seconds + 5) waits for them."
                 )
             }
             let left = fewestLeft(watch)
             guard left > 0 else {
                 return unknown(
-                    "others came meanwhile, so that the \(count) that left can't be told from them; a channel that nobody else "
-                        + "uses would show it."
+                    "other clients came meanwhile, so the \(count) that left cannot be told from them; use a channel that nobody else "
+                        + "uses."
                 )
             }
             return problem(
                 "of \(count) that left, \(left) \(left == 1 ? "is" : "are") still held after \(patienceSeconds) s",
-                way
+                servers
             )
         }
         guard watch.isAlone || allEndedAlike(watch) else {
             return unknown(
-                "others came and went meanwhile, so that what ended the \(count) that left can't be told; a channel that nobody "
-                    + "else uses would show it."
+                "other clients came and went meanwhile, so what ended the \(count) that left is unknown; use a channel that nobody "
+                    + "else uses."
             )
         }
         if endedByThemselves(watch) {
             return problem(
-                "the \(count) that left were held to the end of their time, \(seconds)",
-                way
+                "the \(count) that left were held until their deadline, \(seconds)",
+                servers
             )
         }
         let how =
@@ -111,25 +111,26 @@ package struct DepartureObservation: Sendable {
         return Finding(
             .departures,
             .ok,
-            "HTTP/\(version): the \(count) that left were let go \(how), within \(seconds)."
+            "HTTP/\(version): the \(count) that left were released \(how), within \(seconds)."
         )
     }
 
-    /// By their deadlines. The endings of other clients are counted with ours, so that what is clear by the time alone
-    /// is decided by that: a hold ends at most half of its time early (`jitter`).
+    /// Whether the deadlines ended them. The endings of other clients are counted, too, so the time decides where it is
+    /// conclusive: a hold ends at most half of its time early (`jitter`).
     private func endedByThemselves(_ watch: Watch) -> Bool {
         if let grantedSeconds, watch.milliseconds < grantedSeconds * 500 { return false }
         let deadlines = watch.endings["deadline", default: 0]
         return deadlines >= count || departures(watch) < count && deadlines > 0
     }
 
-    /// How many of ours are held still, for certain: where others are counted too, those whom no ending can have been of.
+    /// The least number of our requests that are still held: if others are counted, too, those that no counted ending
+    /// can belong to.
     private func fewestLeft(_ watch: Watch) -> Int {
         let left = count - max(0, watch.gone)
         return watch.isAlone ? left : min(left, count - watch.endings.values.reduce(0, +))
     }
 
-    /// Whoever they were: all of them left, or all came to the end of their time.
+    /// Whether all counted endings are of one kind, whichever clients they belong to: departures, or deadlines.
     private func allEndedAlike(_ watch: Watch) -> Bool {
         let all = watch.endings.values.reduce(0, +)
         return all >= count
@@ -142,23 +143,25 @@ package struct DepartureObservation: Sendable {
 
     private static let departures = ["closed", "aborted", "probe", "newer_request", "superseded"]
 
-    private func problem(_ sentence: String, _ way: Way) -> Finding {
+    private func problem(_ sentence: String, _ servers: ServerChain) -> Finding {
         guard foundWithinMilliseconds == nil else {
             return Finding(
                 .departures,
                 .problem,
                 "HTTP/\(version): \(sentence), although they are probed: the probes do not reach the clients.",
-                Remedy.buffers.advice(for: way)
+                Remedy.buffers.advice(for: servers)
                     + [
-                        "or probe_bytes = 9k   (in [hold] of holdfast.ini), for a server that gathers 8 kB"
+                        "or probe_bytes = 9k   (in [hold] of holdfast.ini), for a server that buffers 8 kB"
                     ]
             )
         }
-        var advice = Remedy.hidesDepartures.advice(for: way)
-        if way.proxy == nil, way.server != .unknown {
-            advice.append("or, if another server stands before \(way.server.name), that one:")
-            // These say nothing of themselves.
-            for proxy in [FrontEnd.nginx, .haproxy] {
+        var advice = Remedy.hidesDepartures.advice(for: servers)
+        if servers.proxy == nil, servers.server != .unknown {
+            advice.append(
+                "or, if there is another server in front of \(servers.server.name), that one:"
+            )
+            // These do not identify themselves in answers.
+            for proxy in [ServerKind.nginx, .haproxy] {
                 advice += Remedy.hidesDepartures.proxyAdvice(proxy)
             }
         }
@@ -166,7 +169,7 @@ package struct DepartureObservation: Sendable {
             .departures,
             .problem,
             "HTTP/\(version): \(sentence).",
-            advice + ["where that does not help:", way.server.probingLine]
+            advice + ["where that does not help:", servers.server.probingLine]
         )
     }
 

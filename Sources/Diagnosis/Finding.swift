@@ -1,7 +1,7 @@
-/// What `holdfast doctor` looks at.
+/// The subjects that `holdfast doctor` examines.
 package enum Subject: String, CaseIterable, Sendable {
     case service
-    case way = "servers"
+    case servers
     case versions = "HTTP versions"
     case operators = "operator pages"
     case parameters
@@ -19,17 +19,17 @@ package enum Subject: String, CaseIterable, Sendable {
 
 package enum Verdict: String, Sendable {
     case ok, problem
-    /// Worth knowing, and no fault.
+    /// Worth knowing, but not a fault.
     case note
     case unknown = "cannot tell"
 }
 
-/// What was found about one subject, and for problems what to change.
+/// The result for one subject, and for problems what to change.
 package struct Finding: Equatable, Sendable {
     package let subject: Subject
     package let verdict: Verdict
     package let sentence: String
-    /// Lines of configuration, each with where it goes.
+    /// Lines of configuration, each with the place where it belongs.
     package let advice: [String]
 
     package init(
@@ -44,7 +44,7 @@ package struct Finding: Equatable, Sendable {
         self.advice = advice
     }
 
-    /// For people: the verdict, the subject and the sentence, and below it what to change.
+    /// For people: verdict, subject and sentence, and below them what to change.
     package var lines: [String] {
         func padded(_ text: String, _ width: Int) -> String {
             text + String(repeating: " ", count: max(0, width - text.count))
@@ -55,6 +55,6 @@ package struct Finding: Equatable, Sendable {
 }
 
 extension [Finding] {
-    /// 1 where anything is a problem; what can't be told is none.
+    /// 1 if there is a problem; what cannot be determined is not a problem.
     package var exitCode: Int32 { contains { $0.verdict == .problem } ? 1 : 0 }
 }

@@ -1,11 +1,11 @@
-/// Whether a whole hold passes.
+/// Whether a whole hold gets through.
 package struct HoldObservation: Sendable {
     package enum Outcome: Equatable, Sendable {
-        /// An answer of Holdfast's, complete.
+        /// A complete answer of Holdfast, without messages.
         case whole
-        /// A whole answer that a message brought about.
+        /// A complete answer that a message released.
         case messages
-        /// The status where there was one, else what curl says.
+        /// With the status, or else curl's error message.
         case cut(String)
         case stillHeld
         case refused(status: Int)
@@ -21,11 +21,11 @@ package struct HoldObservation: Sendable {
         self.grantedSeconds = grantedSeconds
     }
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         let seconds = "\((milliseconds + 500) / 1000) s"
         switch outcome {
         case .whole:
-            // Holds may end early for reasons of Holdfast's own.
+            // Holdfast may end holds early for reasons of its own.
             if let grantedSeconds, milliseconds < grantedSeconds * 500 {
                 return Finding(
                     .holdTime,
@@ -38,21 +38,21 @@ package struct HoldObservation: Sendable {
             return Finding(
                 .holdTime,
                 .unknown,
-                "A message ended the hold after \(seconds); a channel that nobody else uses would show a whole one."
+                "A message ended the hold after \(seconds); use a channel that nobody else uses."
             )
         case .cut(let how):
             return Finding(
                 .holdTime,
                 .problem,
                 "A hold is cut on the way after \(seconds): \(how).",
-                Remedy.cutsHolds.advice(for: way)
+                Remedy.cutsHolds.advice(for: servers)
             )
         case .stillHeld:
             let need = grantedSeconds.map { "--patience \($0 + 5)" } ?? "a longer --patience"
             return Finding(
                 .holdTime,
                 .unknown,
-                "Not cut within \(seconds), but the hold is longer; \(need) waits for its end."
+                "The hold is not cut within \(seconds), but it is longer; \(need) waits for its end."
             )
         case .refused(let status):
             return Finding(.holdTime, .unknown, "No request is held (\(status)).")

@@ -1,6 +1,6 @@
-/// How fast requests begin that come together.
+/// How fast requests that are sent together are held.
 package struct PaceObservation: Sendable {
-    /// When each of them was held, ascending; fewer than were sent where not all of them were.
+    /// When each of them was held, ascending; fewer than were sent if some were not held.
     package let milliseconds: [Int]
     package let count: Int
     package let patienceSeconds: Int
@@ -11,18 +11,18 @@ package struct PaceObservation: Sendable {
         self.patienceSeconds = patienceSeconds
     }
 
-    /// Two gaps are no accident.
+    /// A single gap may be an accident; two are not.
     private static let fewestGaps = 2
     private static let gapMilliseconds = 500
 
-    /// Nil where they begin as they come.
-    package func finding(behind way: Way) -> Finding? {
-        if !milliseconds.isEmpty, milliseconds.count < count, way.server == .apache {
-            // Behind other servers the rest may be held on another machine.
+    /// Nil if they are held as they arrive.
+    package func finding(behind servers: ServerChain) -> Finding? {
+        if !milliseconds.isEmpty, milliseconds.count < count, servers.server == .apache {
+            // Behind other servers, the rest may be held on another machine.
             return problem(
-                "Of \(count) requests that came together only \(milliseconds.count) were held within \(patienceSeconds) s: "
-                    + "the server has a process for each, and too few",
-                way
+                "Of \(count) requests sent together only \(milliseconds.count) were held within \(patienceSeconds) s: "
+                    + "the server uses a process for each, and has too few",
+                servers
             )
         }
         let gaps = zip(milliseconds.dropFirst(), milliseconds).map(-)
@@ -31,13 +31,13 @@ package struct PaceObservation: Sendable {
         else { return nil }
         let tenths = (last - first) / 100
         return problem(
-            "Of \(milliseconds.count) requests that came together the last was held \(tenths / 10).\(tenths % 10) s "
-                + "after the first: the server begins them one by one",
-            way
+            "Of \(milliseconds.count) requests sent together the last was held \(tenths / 10).\(tenths % 10) s "
+                + "after the first: the server starts them one by one",
+            servers
         )
     }
 
-    private func problem(_ sentence: String, _ way: Way) -> Finding {
-        Finding(.pace, .problem, sentence + ".", Remedy.beginsSlowly.advice(for: way))
+    private func problem(_ sentence: String, _ servers: ServerChain) -> Finding {
+        Finding(.pace, .problem, sentence + ".", Remedy.beginsSlowly.advice(for: servers))
     }
 }

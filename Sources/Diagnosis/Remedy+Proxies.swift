@@ -1,6 +1,6 @@
-/// The lines to change in a proxy before the server that speaks FastCGI.
+/// The lines to change in a proxy in front of the server that speaks FastCGI.
 extension Remedy {
-    func proxyLines(for proxy: FrontEnd) -> [String] {
+    func proxyLines(for proxy: ServerKind) -> [String] {
         switch self {
         case .hidesDepartures: departures(proxy)
         case .buffers, .delaysEvents: buffering(proxy)
@@ -8,18 +8,18 @@ extension Remedy {
         case .compresses: compression(proxy)
         case .shortensURLs: urls(proxy)
         case .lacksHTTP2, .refusesPreflight, .ownCrossOriginFields, .hasFewConnections:
-            // Not about FastCGI.
+            // These do not concern FastCGI.
             lines(for: proxy)
-        case .dropsAccept: ["the header field Accept has to be passed on as it came"]
+        case .dropsAccept: ["pass on the header field Accept unchanged"]
         case .openToAll, .believesClients, .headerTooLarge, .beginsSlowly: []
         }
     }
 
-    private func departures(_ proxy: FrontEnd) -> [String] {
+    private func departures(_ proxy: ServerKind) -> [String] {
         switch proxy {
         case .nginx: ["proxy_ignore_client_abort off;   (the default)", "and no proxy_cache"]
         case .lighttpd: ["\"tcp-fin-propagate\" => \"enable\",   (in proxy.server)"]
-        case .apache: ["it looks at no client that waits, and no line makes it; so probe"]
+        case .apache: ["it does not watch a waiting client, and no line changes that; use probes"]
         case .haproxy:
             ["option abortonclose   (in defaults or listen; in backend alone it does nothing)"]
         case .caddy: ["no flush_interval of more than 0, and no buffering"]
@@ -28,11 +28,11 @@ extension Remedy {
             [
                 "quick_abort_min 0 KB", "quick_abort_max 0 KB", "half_closed_clients off",
             ]
-        case .unknown: ["it may not ignore that a client leaves"]
+        case .unknown: ["it must not ignore that a client leaves"]
         }
     }
 
-    private func buffering(_ proxy: FrontEnd) -> [String] {
+    private func buffering(_ proxy: ServerKind) -> [String] {
         switch proxy {
         case .nginx: ["proxy_buffering off;"]
         case .lighttpd: ["server.stream-response-body = 2"]
@@ -45,7 +45,7 @@ extension Remedy {
         }
     }
 
-    private func timeouts(_ proxy: FrontEnd) -> [String] {
+    private func timeouts(_ proxy: ServerKind) -> [String] {
         switch proxy {
         case .nginx: ["proxy_read_timeout 75s;"]
         case .lighttpd:
@@ -62,11 +62,11 @@ extension Remedy {
                 "-p pipe_timeout=75   (where it pipes)",
             ]
         case .squid: ["read_timeout 75 seconds"]
-        case .unknown: ["time-outs above max_wait"]
+        case .unknown: ["timeouts above max_wait"]
         }
     }
 
-    private func compression(_ proxy: FrontEnd) -> [String] {
+    private func compression(_ proxy: ServerKind) -> [String] {
         switch proxy {
         case .varnish: ["no set beresp.do_gzip = true; for this path"]
         case .squid: ["no eCAP or ICAP service that compresses"]
@@ -74,7 +74,7 @@ extension Remedy {
         }
     }
 
-    private func urls(_ proxy: FrontEnd) -> [String] {
+    private func urls(_ proxy: ServerKind) -> [String] {
         switch proxy {
         case .varnish: ["-p http_req_hdr_len=8k -p http_req_size=32k"]
         case .squid: ["request_header_max_size 64 KB"]
@@ -83,8 +83,8 @@ extension Remedy {
     }
 }
 
-/// The word of the web server that probes are needed, for where the proxy cannot be changed.
-extension FrontEnd {
+/// The line by which the web server asks for probes, if the proxy cannot be changed.
+extension ServerKind {
     package var probingLine: String {
         switch self {
         case .nginx: "nginx: fastcgi_param HOLDFAST_PROBE on;"

@@ -1,37 +1,39 @@
-/// What can be wrong in the configuration of a web server.
+/// Faults in the configuration of a web server.
 package enum Remedy: CaseIterable, Sendable {
     case buffers, hidesDepartures, cutsHolds, compresses, lacksHTTP2, shortensURLs, headerTooLarge
     case openToAll, believesClients, refusesPreflight, ownCrossOriginFields
     case dropsAccept, delaysEvents, beginsSlowly, hasFewConnections
 }
 
-/// The lines to change. The servers' own words, so that they can be searched for and copied.
+/// The lines to change, in the servers' own syntax, so that they can be searched for and copied.
 extension Remedy {
-    /// Of a proxy and the server behind it the one that must change comes first.
-    package func advice(for way: Way) -> [String] {
-        guard let proxy = way.proxy else { return named(way.server, lines(for: way.server)) }
+    /// The advice for each server that may be at fault; the one that must change comes first.
+    package func advice(for servers: ServerChain) -> [String] {
+        guard let proxy = servers.proxy else {
+            return named(servers.server, lines(for: servers.server))
+        }
         switch place {
-        case .server: return named(way.server, lines(for: way.server))
-        case .proxy where self == .lacksHTTP2 || way.server.showsByItself:
+        case .server: return named(servers.server, lines(for: servers.server))
+        case .proxy where self == .lacksHTTP2 || servers.server.showsByItself:
             return proxyAdvice(proxy)
         case .proxy, .both:
-            return proxyAdvice(proxy) + named(way.server, lines(for: way.server))
+            return proxyAdvice(proxy) + named(servers.server, lines(for: servers.server))
         }
     }
 
-    func proxyAdvice(_ proxy: FrontEnd) -> [String] {
+    func proxyAdvice(_ proxy: ServerKind) -> [String] {
         guard proxy == .unknown else {
             return named(proxy, proxyLines(for: proxy), "\(proxy.name), the proxy")
         }
-        return ["the proxy before it, whichever it is:"]
-            + FrontEnd.proxies.flatMap { named($0, proxyLines(for: $0)) }
+        return ["the proxy in front of it, whichever it is:"]
+            + ServerKind.proxies.flatMap { named($0, proxyLines(for: $0)) }
     }
 
-    private func named(_ server: FrontEnd, _ lines: [String], _ name: String? = nil) -> [String] {
+    private func named(_ server: ServerKind, _ lines: [String], _ name: String? = nil) -> [String] {
         server == .unknown ? lines : lines.map { "\(name ?? server.name): \($0)" }
     }
 
-    /// Where the fault may be: with the server that speaks FastCGI, with a proxy before it, or in both.
+    /// Where the fault may be: in the server that speaks FastCGI, in a proxy in front of it, or in both.
     private enum Place { case server, proxy, both }
 
     private var place: Place {
@@ -44,7 +46,7 @@ extension Remedy {
         }
     }
 
-    func lines(for server: FrontEnd) -> [String] {
+    func lines(for server: ServerKind) -> [String] {
         switch self {
         case .buffers: buffering(server)
         case .hidesDepartures: departures(server)
@@ -64,7 +66,7 @@ extension Remedy {
         }
     }
 
-    private func buffering(_ server: FrontEnd) -> [String] {
+    private func buffering(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx:
             [
@@ -76,11 +78,11 @@ extension Remedy {
         case .haproxy: ["option http-no-delay"]
         case .caddy: ["flush_interval -1   (in reverse_proxy)"]
         case .varnish, .squid, .unknown:
-            ["turn the buffering of answers off for this path, in every server on the way"]
+            ["turn off the buffering of answers for this path, in every server on the way"]
         }
     }
 
-    private func departures(_ server: FrontEnd) -> [String] {
+    private func departures(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx:
             [
@@ -105,7 +107,7 @@ extension Remedy {
         }
     }
 
-    private func timeouts(_ server: FrontEnd) -> [String] {
+    private func timeouts(_ server: ServerKind) -> [String] {
         let shorter = "or a shorter max_wait   (in [hold] of holdfast.ini)"
         return switch server {
         case .nginx:
@@ -122,23 +124,23 @@ extension Remedy {
         case .haproxy: ["timeout server 75s", "timeout client 75s", shorter]
         case .caddy: ["no read_timeout   (in transport fastcgi)", shorter]
         case .varnish, .squid, .unknown:
-            ["raise the time-outs of every server on the way above max_wait", shorter]
+            ["raise the timeouts of every server on the way above max_wait", shorter]
         }
     }
 
-    private func compression(_ server: FrontEnd) -> [String] {
+    private func compression(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx: ["gzip off;   (in the location of Holdfast)"]
         case .lighttpd: ["deflate.mimetypes = ( )   (in the condition of Holdfast)"]
         case .apache: ["SetEnvIf Request_URI ^/push/ no-gzip no-brotli"]
         case .haproxy: ["remove \"compression algo\" from frontend and backend"]
-        case .caddy: ["encode only what is not Holdfast's, by a matcher"]
+        case .caddy: ["a matcher for encode that excludes Holdfast"]
         case .varnish, .squid, .unknown:
-            ["turn compression off for this path, in every server on the way"]
+            ["turn off compression for this path, in every server on the way"]
         }
     }
 
-    private func http2(_ server: FrontEnd) -> [String] {
+    private func http2(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx: ["listen 443 ssl http2;   (from nginx 1.25.1: http2 on;)"]
         case .lighttpd: ["server.feature-flags += ( \"server.h2proto\" => \"enable\" )"]
@@ -149,7 +151,7 @@ extension Remedy {
         }
     }
 
-    private func urls(_ server: FrontEnd) -> [String] {
+    private func urls(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx: ["large_client_header_buffers 4 8k;"]
         case .lighttpd: ["server.max-request-field-size = 16384"]
@@ -157,21 +159,21 @@ extension Remedy {
         case .haproxy: ["tune.bufsize 16384   (in global)"]
         case .caddy: ["max_header_size 1MB   (in servers of the global options)"]
         case .varnish, .squid, .unknown:
-            ["raise the limit of a request's line to 8 kB, in every server on the way"]
+            ["raise the limit of a request line to 8 kB, in every server on the way"]
         }
     }
 
-    private func answerHeaders(_ server: FrontEnd) -> [String] {
+    private func answerHeaders(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx:
             ["fastcgi_buffer_size 16k;", "fastcgi_buffers 4 16k;"]
         case .haproxy: ["tune.bufsize 16384   (in global)"]
         case .lighttpd, .apache, .caddy, .varnish, .squid, .unknown:
-            ["let an answer's header have 16 kB: it repeats the query"]
+            ["allow 16 kB for the header of an answer: it repeats the query"]
         }
     }
 
-    private func operators(_ server: FrontEnd) -> [String] {
+    private func operators(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx:
             ["fastcgi_param HOLDFAST_OPERATOR …   only where auth_basic or another check applies"]
@@ -179,14 +181,15 @@ extension Remedy {
             ["\"HOLDFAST_OPERATOR\" in setenv.add-environment   only where auth.require applies"]
         case .apache:
             ["HOLDFAST_OPERATOR by SetEnv or ProxyFCGISetEnvIf   only where Require applies"]
-        case .haproxy: ["set-param HOLDFAST_OPERATOR   only with an \"if\" on who is asking"]
+        case .haproxy:
+            ["set-param HOLDFAST_OPERATOR   only with an \"if\" on the client's identity"]
         case .caddy: ["env HOLDFAST_OPERATOR   only behind basicauth"]
         case .varnish, .squid, .unknown:
-            ["set HOLDFAST_OPERATOR only for requests whose sender was checked"]
+            ["set HOLDFAST_OPERATOR only for requests of authenticated operators"]
         }
     }
 
-    private func parameters(_ server: FrontEnd) -> [String] {
+    private func parameters(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx: ["no fastcgi_param HOLDFAST_… from $http_…, $arg_… or $cookie_…"]
         case .lighttpd:
@@ -194,24 +197,24 @@ extension Remedy {
         case .apache: ["no HOLDFAST_… by SetEnvIf from a header or query"]
         case .haproxy: ["no set-param HOLDFAST_… from req.hdr or url_param"]
         case .caddy: ["no env HOLDFAST_… from {http.request.header…} or {query…}"]
-        case .varnish, .squid, .unknown: ["make no HOLDFAST_… parameter of what a client sends"]
+        case .varnish, .squid, .unknown: ["derive no HOLDFAST_… parameter from what a client sends"]
         }
     }
 
-    private func preflights(_ server: FrontEnd) -> [String] {
+    private func preflights(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx:
             ["limit_except OPTIONS { auth_basic …; }   (as in conf/recipes/nginx-basic.conf)"]
         case .lighttpd: ["$HTTP[\"request-method\"] != \"OPTIONS\" { auth.require = … }"]
         case .apache: ["<LimitExcept OPTIONS> Require … </LimitExcept>"]
         case .haproxy: ["http-request auth unless METH_OPTIONS"]
-        case .caddy: ["basicauth by a matcher that leaves OPTIONS out"]
+        case .caddy: ["basicauth with a matcher that excludes OPTIONS"]
         case .varnish, .squid, .unknown:
-            ["let OPTIONS through without authentication: browsers send none with it"]
+            ["let OPTIONS through without authentication: browsers send it without credentials"]
         }
     }
 
-    private func crossOrigin(_ server: FrontEnd) -> [String] {
+    private func crossOrigin(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx: ["no add_header Access-Control-…; [cors] of holdfast.ini decides"]
         case .lighttpd:
@@ -225,26 +228,26 @@ extension Remedy {
         }
     }
 
-    private func accept(_ server: FrontEnd) -> [String] {
+    private func accept(_ server: ServerKind) -> [String] {
         switch server {
-        case .nginx: ["no fastcgi_pass_request_headers off;, and HTTP_ACCEPT as it came"]
+        case .nginx: ["no fastcgi_pass_request_headers off;, and HTTP_ACCEPT unchanged"]
         case .lighttpd, .apache, .haproxy, .caddy, .varnish, .squid, .unknown:
-            ["the header field Accept has to be passed on as it came"]
+            ["pass on the header field Accept unchanged"]
         }
     }
 
-    private func delays(_ server: FrontEnd) -> [String] {
+    private func delays(_ server: ServerKind) -> [String] {
         switch server {
         case .haproxy: ["option http-no-delay   (in defaults, or frontend and backend)"]
         case .nginx: ["tcp_nodelay on;   (the default)"]
         case .apache: ["ProxyPass … flushpackets=on, not auto"]
         case .caddy: ["flush_interval -1   (in reverse_proxy)"]
         case .lighttpd, .varnish, .squid, .unknown:
-            ["pass on at once what comes, in every server on the way"]
+            ["pass on at once what arrives, in every server on the way"]
         }
     }
 
-    private func pace(_ server: FrontEnd) -> [String] {
+    private func pace(_ server: ServerKind) -> [String] {
         switch server {
         case .apache:
             [
@@ -253,12 +256,12 @@ extension Remedy {
             ]
         case .nginx, .lighttpd, .haproxy, .caddy, .varnish, .squid, .unknown:
             [
-                "no process of its own for each held request (mod_fcgid, CGI): Holdfast is one that serves all of them"
+                "no separate process for each held request (mod_fcgid, CGI): one Holdfast serves all of them"
             ]
         }
     }
 
-    private func connections(_ server: FrontEnd) -> [String] {
+    private func connections(_ server: ServerKind) -> [String] {
         switch server {
         case .nginx:
             [
@@ -269,7 +272,7 @@ extension Remedy {
         case .apache: ["MaxRequestWorkers 2048, with ServerLimit 32 and ThreadsPerChild 64"]
         case .haproxy: ["maxconn 16000   (in global)"]
         case .caddy, .varnish, .squid, .unknown:
-            ["let each server on the way have two connections for each held request"]
+            ["allow two connections for each held request in each server on the way"]
         }
     }
 }

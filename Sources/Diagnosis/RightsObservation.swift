@@ -1,17 +1,17 @@
-/// What a client without credentials gets, and what it gets by pretending.
+/// What a client gets without credentials, and what it gets by sending HOLDFAST_… itself.
 package struct RightsObservation: Sendable {
     package struct Trial: Equatable, Sendable {
-        /// An answer; nil where none came.
+        /// The kind of an answer; nil if none came.
         package enum Answer: Equatable, Sendable {
-            /// What was asked for, by Holdfast.
+            /// What was asked for, answered by Holdfast.
             case open
-            /// Anything else; 200 may be a page to log in.
+            /// Anything else; a 200 may be a login page.
             case status(Int)
         }
 
-        /// What was asked, as in `-/status`.
+        /// The target, such as `-/status`.
         package let name: String
-        /// As it should be, and with HOLDFAST_… among header fields and query.
+        /// Asked without, and with, HOLDFAST_… in header fields and query.
         package let plain: Answer?
         package let forged: Answer?
 
@@ -22,9 +22,9 @@ package struct RightsObservation: Sendable {
         }
     }
 
-    /// Of the operator's pages.
+    /// The operator's pages.
     package let pages: [Trial]
-    /// A channel that is closed to everyone, where there is one.
+    /// A channel that is closed to everyone, if there is one.
     package let closed: Trial?
 
     package init(pages: [Trial], closed: Trial?) {
@@ -32,18 +32,18 @@ package struct RightsObservation: Sendable {
         self.closed = closed
     }
 
-    package func findings(behind way: Way) -> [Finding] {
-        [operators(way), parameters(way)]
+    package func findings(behind servers: ServerChain) -> [Finding] {
+        [operators(servers), parameters(servers)]
     }
 
-    private func operators(_ way: Way) -> Finding {
+    private func operators(_ servers: ServerChain) -> Finding {
         let open = pages.filter { $0.plain == .open }.map(\.name)
         if !open.isEmpty {
             return Finding(
                 .operators,
                 .problem,
                 "\(open.joined(separator: ", ")): open to anyone who asks from here.",
-                Remedy.openToAll.advice(for: way)
+                Remedy.openToAll.advice(for: servers)
             )
         }
         let others = pages.compactMap { page -> Int? in
@@ -54,7 +54,7 @@ package struct RightsObservation: Sendable {
             return Finding(
                 .operators,
                 .ok,
-                "Another page answers in their place, such as one to log in: they are closed to clients without credentials."
+                "Another page answers in their place, such as a login page: they are closed to clients without credentials."
             )
         }
         guard others.isEmpty else {
@@ -63,23 +63,23 @@ package struct RightsObservation: Sendable {
         return Finding(.operators, .ok, "They are closed to clients without credentials.")
     }
 
-    private func parameters(_ way: Way) -> Finding {
+    private func parameters(_ servers: ServerChain) -> Finding {
         let trials = (pages + [closed].compactMap(\.self)).filter { $0.plain != .open }
         if let forged = trials.first(where: { $0.forged == .open }) {
             return Finding(
                 .parameters,
                 .problem,
                 "A client opens \(forged.name) by sending HOLDFAST_… itself.",
-                Remedy.believesClients.advice(for: way)
+                Remedy.believesClients.advice(for: servers)
             )
         }
         guard trials.contains(where: { $0.forged != nil }) else {
             return Finding(
                 .parameters,
                 .unknown,
-                "Nothing is closed here, so that nothing could be opened by HOLDFAST_… of a client."
+                "Nothing is closed here, so there is nothing that a client could open by HOLDFAST_…."
             )
         }
-        return Finding(.parameters, .ok, "HOLDFAST_… that a client sends changes nothing.")
+        return Finding(.parameters, .ok, "HOLDFAST_… sent by a client has no effect.")
     }
 }

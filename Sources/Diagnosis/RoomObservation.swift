@@ -1,9 +1,9 @@
-/// How many requests can be held by nginx, which a file on this machine says.
+/// How many requests nginx can hold, according to a file on this machine.
 package struct RoomObservation: Sendable {
-    /// Of each worker.
+    /// Connections of each worker.
     package let connections: Int
     package let workers: Int
-    /// How many requests Holdfast would hold.
+    /// How many requests Holdfast can hold.
     package let wanted: Int
 
     package init(connections: Int, workers: Int, wanted: Int) {
@@ -12,7 +12,7 @@ package struct RoomObservation: Sendable {
         self.wanted = wanted
     }
 
-    /// From nginx' configuration; built-in values where it says nothing.
+    /// Reads nginx's configuration; the built-in values apply if it sets none.
     package init(configuration: String, processors: Int, wanted: Int) {
         func value(_ name: String) -> String? {
             for line in configuration.split(whereSeparator: \.isNewline) {
@@ -33,17 +33,17 @@ package struct RoomObservation: Sendable {
         )
     }
 
-    /// Nil where there is room for all that Holdfast would hold.
-    package func finding(behind way: Way) -> Finding? {
-        // One to the client and one to Holdfast.
+    /// Nil if nginx can hold as many requests as Holdfast.
+    package func finding(behind servers: ServerChain) -> Finding? {
+        // One connection to the client and one to Holdfast.
         let room = connections * workers / 2
         guard room < wanted else { return nil }
         return Finding(
             .room,
             .note,
-            "nginx has room for \(room) requests that are held, and Holdfast for \(wanted): worker_connections is "
+            "nginx has room for \(room) held requests, Holdfast for \(wanted): worker_connections is "
                 + "\(connections), for each of \(workers) workers, and a held request takes two.",
-            Remedy.hasFewConnections.advice(for: Way(.nginx))
+            Remedy.hasFewConnections.advice(for: ServerChain(.nginx))
         )
     }
 }

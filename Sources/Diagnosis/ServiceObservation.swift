@@ -1,27 +1,27 @@
-/// Whether Holdfast answers below this URL, and who passes its answers on.
+/// Whether Holdfast answers below this URL, and which servers pass its answers on.
 package struct ServiceObservation: Sendable {
-    /// The answer to `-/ready`.
+    /// The status of the answer to `-/ready`.
     package let status: Int
     package let location: String?
-    /// Who made the answer.
+    /// Which program made the answer.
     package let author: Author
-    /// Of the URL, from the host on.
+    /// The path of the URL, after the host.
     package let path: String
-    /// What is known of the responder on this machine.
+    /// The responder on this machine, if its bus answers.
     package let responder: Responder?
 
     package enum Author: Equatable, Sendable {
-        /// Holdfast, with the code of its problem where it is one.
+        /// Holdfast, with the code if the answer is a problem.
         case holdfast(code: String?)
-        /// Holdfast, with what it has of a channel.
+        /// Holdfast, which took the path for a channel.
         case channel
-        /// The web server in its place: the configurations that are shipped do so while Holdfast is away.
+        /// The web server itself: the shipped configurations let it answer while Holdfast is away.
         case other
     }
 
-    /// A responder whose bus answers here.
+    /// A responder on this machine.
     package struct Responder: Equatable, Sendable {
-        /// [fastcgi] of its ini file, where that could be read.
+        /// From [fastcgi] of its ini file, if that could be read.
         package var listen: String?
         package var base: String?
 
@@ -45,7 +45,7 @@ package struct ServiceObservation: Sendable {
         self.responder = responder
     }
 
-    /// Of what a problem's `code` says; an answer with a cursor is a channel's.
+    /// Decides by a problem's `code`; an answer with a cursor is a channel's.
     package static func author(
         isReady: Bool,
         type: String?,
@@ -60,30 +60,30 @@ package struct ServiceObservation: Sendable {
 
     package var isReady: Bool { status == 200 && author == .holdfast(code: nil) }
 
-    package func finding(behind way: Way) -> Finding {
+    package func finding(behind servers: ServerChain) -> Finding {
         if isReady {
-            return Finding(.service, .ok, "Holdfast answers and is ready, behind \(way.name).")
+            return Finding(.service, .ok, "Holdfast answers and is ready, behind \(servers.name).")
         }
         if let location, (300..<400).contains(status) {
-            return problem("The site sends clients on to \(location): ask about that address.")
+            return problem("The site redirects clients to \(location): examine that address.")
         }
         switch (author, status) {
         case (.holdfast, 404):
-            let base = responder?.base.map { " That is \($0) there." } ?? ""
+            let base = responder?.base.map { " That is \($0) here." } ?? ""
             return problem(
-                "Holdfast gets the request, and serves nothing below \(path): it is mounted elsewhere, as base of "
-                    + "holdfast.ini says.\(base)",
+                "Holdfast gets the request, but serves nothing below \(path): it is mounted elsewhere, at base of "
+                    + "holdfast.ini.\(base)",
                 [
                     "base = \(path)   (in [fastcgi] of holdfast.ini)",
-                    "or the parameter HOLDFAST_BASE \(path) by the web server, or its location as base is",
+                    "or HOLDFAST_BASE \(path) as a parameter from the web server, or the location changed to base",
                 ]
             )
         case (.channel, _), (.holdfast, 400..<500):
-            let base = responder?.base.map { " It is mounted at \($0) there." } ?? ""
+            let base = responder?.base.map { " It is mounted at \($0) here." } ?? ""
             return problem(
                 "Holdfast gets the request, but takes \(path)-/ready for a channel (\(status)): the URL goes too deep, or "
                     + "Holdfast is mounted elsewhere.\(base)",
-                ["ask about the URL that ends with \(responder?.base ?? "base of holdfast.ini")"]
+                ["examine the URL that ends with \(responder?.base ?? "base of holdfast.ini")"]
             )
         case (.holdfast, _):
             return problem(
@@ -92,9 +92,9 @@ package struct ServiceObservation: Sendable {
             )
         case (.other, 401), (.other, 403):
             return problem(
-                "\(way.server.name) refuses the request (\(status)) before Holdfast sees it; give credentials with --header."
+                "\(servers.server.name) refuses the request (\(status)) before Holdfast sees it; give credentials with --header."
             )
-        case (.other, 500...599): return unreached(way)
+        case (.other, 500...599): return unreached(servers)
         case (.other, _):
             let mount =
                 responder.map { " It runs here, mounted at \($0.base ?? "base of holdfast.ini")." }
@@ -108,25 +108,25 @@ package struct ServiceObservation: Sendable {
         }
     }
 
-    /// The web server's own error.
-    private func unreached(_ way: Way) -> Finding {
+    /// The web server's own error, because it does not reach Holdfast.
+    private func unreached(_ servers: ServerChain) -> Finding {
         let listen = responder?.listen ?? "[fastcgi] listen of holdfast.ini"
         guard responder != nil else {
             return problem(
-                "\(way.server.name) is there, but answers \(status): it does not reach Holdfast.",
+                "\(servers.server.name) runs, but answers \(status): it does not reach Holdfast.",
                 [
                     "systemctl status holdfast",
-                    "its user must be able to write to the socket, \(listen); its error log says why it cannot",
+                    "its user must be able to write to the socket, \(listen); its error log gives the reason",
                 ]
             )
         }
         return problem(
-            "\(way.server.name) answers \(status) although Holdfast runs: its bus answers. \(way.server.name) does not reach "
+            "\(servers.server.name) answers \(status) although Holdfast runs and its bus answers: \(servers.server.name) does not reach "
                 + "its socket, \(listen).",
             [
                 "the same path in the web server's configuration as \(listen)",
                 "group = www-data   (in [fastcgi] of holdfast.ini, the group of the web server's user)",
-                "the error log of \(way.server.name) says which of these it is",
+                "the error log of \(servers.server.name) says which of these applies",
             ]
         )
     }

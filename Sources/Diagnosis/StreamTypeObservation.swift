@@ -1,8 +1,8 @@
-/// Whether `Accept` reaches Holdfast: by it a browser's EventSource asks for a stream.
+/// Whether `Accept` reaches Holdfast: a browser's EventSource asks for a stream by it.
 package struct StreamTypeObservation: Sendable {
-    /// The type of what came instead of an event stream.
+    /// The type of the answer that came instead of an event stream.
     package let type: String?
-    /// An event stream came.
+    /// Whether an event stream came.
     package let isStream: Bool
 
     package init(type: String?, isStream: Bool) {
@@ -10,22 +10,22 @@ package struct StreamTypeObservation: Sendable {
         self.isStream = isStream
     }
 
-    /// Of an answer to `Accept: text/event-stream`.
+    /// From the answer to `Accept: text/event-stream`.
     package init(_ head: AnswerHead) {
         let type = head["content-type"]
         self.init(type: type, isStream: type?.lowercased().hasPrefix("text/event-stream") ?? false)
     }
 
-    /// Nil where there is nothing to say.
-    package func finding(behind way: Way) -> Finding? {
+    /// Nil if there is nothing to report.
+    package func finding(behind servers: ServerChain) -> Finding? {
         guard !isStream else { return nil }
         return Finding(
             .streams,
             .problem,
-            "A stream that is asked for by Accept is answered as \(type ?? "something without a type"): Accept is lost on the way, "
-                + "and by it browsers ask for one.",
-            Remedy.dropsAccept.advice(for: way)
-                + ["or ask for it in the URL: ?stream=sse"]
+            "A stream requested by Accept is answered as \(type ?? "something without a type"): Accept is lost on the way, "
+                + "and browsers ask for streams by it.",
+            Remedy.dropsAccept.advice(for: servers)
+                + ["or ask for a stream in the URL: ?stream=sse"]
         )
     }
 }

@@ -3,7 +3,7 @@ internal import Bus
 internal import Configuration
 internal import Glibc
 
-/// `holdfast bench-log`: how many commits a second the log makes, in a directory of its own. For scripts/bench.
+/// `holdfast bench-log`: the number of commits per second that the log makes, in its own directory. For scripts/bench.
 struct BenchLog: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measures the log alone.",
@@ -12,7 +12,7 @@ struct BenchLog: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: "The ini file; its bus directory must be one for the measurement."
+        help: "The ini file; its bus directory must exist for the measurement alone."
     )
     var config = IniFileReader.usualPath
 

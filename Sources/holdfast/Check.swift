@@ -6,9 +6,9 @@ struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Checks the ini file and prints every problem at once.",
         discussion: """
-            Users, groups and directories that the file names must be on this machine, and what is in the log's directory \
-            must be its owner's to use. Exits 0 if all is right and 1 if it is not. What is allowed but may not be meant is \
-            a notice on standard error.
+            The users, groups and directories that the file names must exist on this machine, and the files in the log's \
+            directory must be usable by its owner. Exits 0 if there is no problem, else 1. A setting that is allowed but may \
+            not be intended is a notice on standard error.
             """
     )
 

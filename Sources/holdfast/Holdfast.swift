@@ -9,19 +9,18 @@ enum Program {
         StandardStreams.keepOpen()
         guard let arguments = Arguments.all else {
             refuse(
-                "started without any arguments, not even a name for the program: what is to be done is not known; "
-                    + "as in: holdfast serve --config FILE"
+                "started without any arguments, even a program name, so there is nothing to do; "
+                    + "usage: holdfast serve --config FILE"
             )
         }
-        // The arguments of a CGI program are a client's.
+        // The arguments of a CGI program come from a client.
         if CGIInvocation.isThisProcess(arguments) {
             Arguments.letSignalsEnd()
             exit(CGIBridge(iniFile: IniFileReader.usualPath).run())
         }
-        if let number = Arguments.placeOfNoText {
-            // It would be read as another text than was meant.
+        if let number = Arguments.indexOfInvalidText {
             refuse(
-                "argument \(number) is not UTF-8; bytes that are no text go in by standard input, with "
+                "argument \(number) is not UTF-8; publish binary data through standard input, with "
                     + "--content-type application/octet-stream"
             )
         }
@@ -43,14 +42,14 @@ enum Program {
     }
 }
 
-/// The command line. Each subcommand has a file of its own.
+/// The command line. Each subcommand has its own file.
 struct Holdfast: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "holdfast",
-        abstract: "Lets web pages wait for messages behind the web server that is already there.",
+        abstract: "Lets web pages wait for messages behind the web server that already runs.",
         discussion: """
             Runs as a FastCGI responder under nginx, lighttpd and others, holds each subscriber's \
-            request until a message comes, and answers it.
+            request until a message arrives, then answers it.
             """,
         version: Version.current,
         subcommands: [
@@ -60,8 +59,8 @@ struct Holdfast: ParsableCommand {
         defaultSubcommand: Serve.self
     )
 
-    /// Why the first argument can't be what is to be done; nil where it can. `serve`, which is done where no command is
-    /// named, would only call it unexpected.
+    /// Why the first argument cannot be a command; nil if it can. Without this, `serve`, the default command, would
+    /// only report an unexpected argument.
     static func refusal(of arguments: [String]) -> String? {
         guard let first = arguments.first, !first.hasPrefix("-") else { return nil }
         let names = configuration.subcommands.map { $0._commandName } + ["help"]

@@ -5,20 +5,20 @@ internal import Configuration
 internal import Glibc
 internal import Reactor
 
-/// Where the ini file is, and what is in it.
+/// Finds and reads the ini file.
 enum IniFileReader {
-    /// Where it is where nobody says otherwise: HOLDFAST_INI in the environment, else the usual place.
+    /// The default path: HOLDFAST_INI in the environment, or else /etc/holdfast.ini.
     static let usualPath: String = {
         let named = unsafe getenv("HOLDFAST_INI").map { unsafe String(cString: $0) } ?? ""
         return named.isEmpty ? "/etc/holdfast.ini" : named
     }()
 
-    /// The settings; where there are problems, says them all and ends the command with this code.
+    /// Reads the settings; if there are problems, prints all of them and ends the command with this code.
     static func read(_ path: String, orExit code: Int32) throws(ExitCode) -> Settings {
         try settings(read(path), orExit: code)
     }
 
-    /// Likewise of what was read.
+    /// The same for a result of reading.
     static func settings(
         _ read: Result<Settings, IniFileProblems>,
         orExit code: Int32
@@ -36,7 +36,7 @@ enum IniFileReader {
         bytes(of: path).flatMap { settings(in: $0, of: path) }
     }
 
-    /// The same for this machine: what it lacks is a problem, too.
+    /// The same for this machine: whatever the machine lacks is a problem, too.
     static func readForThisMachine(_ path: String) -> Result<Settings, IniFileProblems> {
         let machine = Machine(
             hasUser: { SystemCalls.user($0) != nil },
@@ -44,7 +44,7 @@ enum IniFileReader {
             directory: { path in
                 if let file = FileOwner.fileInPlaceOfDirectory(path) { return .file(file) }
                 var info = stat()
-                // What this user may not see may be there for the service's.
+                // A directory that this user may not see may exist for the service's user.
                 return unsafe stat(path, &info) == 0 || errno == EACCES ? .there : .missing
             },
             leftover: LogFiles.leftover
@@ -81,7 +81,7 @@ enum IniFileReader {
     }
 }
 
-/// What is wrong with an ini file, a line each.
+/// The problems of an ini file, one line each.
 struct IniFileProblems: Error {
     let lines: [String]
 
@@ -94,7 +94,7 @@ struct IniFileProblems: Error {
     static func unreadable(_ path: String, code: Int32) -> IniFileProblems {
         let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
         return IniFileProblems(lines: [
-            "\(path): cannot be read: \(reason); name the ini file with --config FILE"
+            "\(path): cannot be read: \(reason); give the ini file with --config FILE"
         ])
     }
 }

@@ -3,7 +3,7 @@ internal import Glibc
 internal import Logging
 internal import Synchronization
 
-/// The level below which nothing is logged; SIGHUP may change it.
+/// The least level that is logged; SIGHUP may change it.
 final class LogLevel: Sendable {
     private let level: Mutex<Logger.Level>
 
@@ -24,10 +24,10 @@ final class LogLevel: Sendable {
     }
 }
 
-/// One line an event on standard error: `2026-01-31T12:00:00Z notice serving listen=…`.
+/// Writes one line per event to standard error: `2026-01-31T12:00:00Z notice serving listen=…`.
 ///
-/// Own code instead of swift-log's stream handler, because a client must not be able to write lines or control
-/// characters into the log: those are written as `\u{…}`.
+/// This replaces swift-log's stream handler, because a client must not be able to write lines or control characters
+/// into the log: they are written as `\u{…}`.
 struct LineLogHandler: LogHandler {
     private let shared: LogLevel
     var metadata: Logger.Metadata = [:]

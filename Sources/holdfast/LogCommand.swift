@@ -3,11 +3,11 @@ internal import Bus
 internal import Configuration
 internal import Glibc
 
-/// `holdfast log`: looking after the log's file.
+/// `holdfast log`: maintains the log's file.
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log",
-        abstract: "Backs the log up, or says that it was restored.",
+        abstract: "Backs up the log, or declares that it was restored.",
         subcommands: [Backup.self, NewEpoch.self]
     )
 
@@ -19,7 +19,7 @@ struct LogCommand: ParsableCommand {
 
         @OptionGroup var file: LogFile
 
-        @Argument(help: "Where the copy goes; there must be nothing yet.", completion: .file())
+        @Argument(help: "The path of the copy, which must not exist yet.", completion: .file())
         var copy: String
 
         func run() throws {
@@ -31,10 +31,11 @@ struct LogCommand: ParsableCommand {
     struct NewEpoch: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "new-epoch",
-            abstract: "Says that the log is another than subscribers knew, as after a restore.",
+            abstract:
+                "Declares that the log is no longer the one that subscribers knew, as after a restore.",
             discussion: """
-                Every cursor given out before is then answered with a gap ("restarted"). Processes that run go on with \
-                it at once.
+                Every cursor given out before is then answered with a gap ("restarted"). Running processes adopt the new \
+                epoch at once.
                 """
         )
 
@@ -43,7 +44,7 @@ struct LogCommand: ParsableCommand {
         func run() throws {
             try file.run {
                 let epoch = try LogFiles.beginEpoch($0)
-                StandardOutput.writeLine("the log goes on under epoch \(epoch)")
+                StandardOutput.writeLine("the log continues under epoch \(epoch)")
             }
         }
     }

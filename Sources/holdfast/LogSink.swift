@@ -4,23 +4,23 @@ internal import Logging
 internal import Reactor
 internal import Synchronization
 
-/// Where the lines of the log go: standard error, without ever making whoever logs wait.
+/// Writes the lines of the log to standard error without ever blocking the thread that logs.
 ///
-/// A pipe, a socket or a terminal takes no more where nobody reads: lines for these go through a thread of their own, and
-/// through a queue that is bounded. A file takes them at once. What could not be written is counted, and told as soon as
-/// something can be.
+/// A pipe, a socket or a terminal that nobody reads stops accepting bytes: lines for these go through a bounded queue
+/// and a thread of their own. A file accepts lines at once. Lines that cannot be written are counted, and the count is
+/// logged as soon as a line can be written.
 final class LogSink: Sendable {
     static let standardError = LogSink(descriptor: 2)
 
     private struct State {
         var queued = 0
-        /// Since the last line about it, and in all.
-        var untold = 0
+        /// Lost lines that no line has reported yet, and all lost lines.
+        var unreported = 0
         var lost = 0
         var hasThread = false
 
         mutating func lose() {
-            untold += 1
+            unreported += 1
             lost += 1
         }
     }
@@ -30,7 +30,7 @@ final class LogSink: Sendable {
     private let descriptor: Int32
     private let isFile: Bool
     private let state = Mutex(State())
-    /// Nil where there was no descriptor for it: lines are written by whoever logs.
+    /// Nil if no descriptor was left for it: the thread that logs then writes the lines.
     private let lines = try? Mailbox<[UInt8]>()
 
     init(descriptor: Int32) {
@@ -39,12 +39,12 @@ final class LogSink: Sendable {
         isFile = unsafe fstat(descriptor, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
     }
 
-    /// Lines that could not be written.
+    /// The number of lines that could not be written.
     var lost: Int { state.withLock { $0.lost } }
 
     func write(_ line: [UInt8]) {
         guard !isFile, let lines else {
-            tellUntold()
+            reportLost()
             return put(line)
         }
         let (fits, isFirst) = state.withLock { state in
@@ -58,14 +58,14 @@ final class LogSink: Sendable {
         }
         guard fits else { return }
         lines.post(line)
-        // Without a thread nobody else could write them.
+        // There is no other thread to write them.
         if isFirst, !BackgroundThread.start({ [self] in writeForEver(lines) }) {
             writeAll(lines)
             state.withLock { $0.hasThread = false }
         }
     }
 
-    /// Waits for what is queued, but not for ever: before the process ends.
+    /// Waits a limited time for the queued lines, before the process ends.
     func flush(milliseconds: Int64 = 1000) {
         let end = MonotonicClock.milliseconds() + milliseconds
         while state.withLock({ $0.queued }) > 0, MonotonicClock.milliseconds() < end {
@@ -86,20 +86,20 @@ final class LogSink: Sendable {
             put(line)
             state.withLock { $0.queued -= line.count }
         }
-        // What found no room in the queue came after what was in it.
-        tellUntold()
+        // Lines that were lost came after the lines in the queue.
+        reportLost()
     }
 
     private func put(_ line: [UInt8]) {
-        // One write, so that lines of several processes on one file do not mix.
+        // One write per line, so that lines of several processes in one file do not mix.
         if !SystemCalls.writeAll(descriptor, line) { state.withLock { $0.lose() } }
     }
 
-    private func tellUntold() {
-        let untold = state.withLock { $0.untold }
-        guard untold > 0 else { return }
-        let note = "\(untold) lines of the log could not be written here"
+    private func reportLost() {
+        let unreported = state.withLock { $0.unreported }
+        guard unreported > 0 else { return }
+        let note = "\(unreported) lines of the log could not be written here"
         guard SystemCalls.writeAll(descriptor, LineLogHandler.line(.warning, note)) else { return }
-        state.withLock { $0.untold -= untold }
+        state.withLock { $0.unreported -= unreported }
     }
 }

@@ -12,7 +12,7 @@ struct Serve: ParsableCommand {
         abstract: "Serves FastCGI requests until SIGTERM (the default).",
         discussion: """
             SIGHUP reads the ini file again. Exits 0 after SIGTERM, 1 if it cannot start, and 78 if it cannot start until \
-            somebody changes something: the ini file, or what it names on this machine.
+            something is changed: the ini file, or what it names on this machine.
             """
     )
 
@@ -30,10 +30,10 @@ struct Serve: ParsableCommand {
     var listen: FastCGISettings.Listen?
 
     func run() throws {
-        // Before any other thread: they inherit the mask.
+        // This precedes all other threads, which inherit the mask.
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
-        // A write beyond the largest file size fails then, as one on a full disk does.
+        // A write beyond the largest file size then fails like one on a full disk.
         signal(SIGXFSZ, SIG_IGN)
         let descriptors = raiseDescriptorLimit()
 
@@ -41,7 +41,7 @@ struct Serve: ParsableCommand {
         let level = LogLevel(settings.log.level)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
         let logger = Logger(label: "holdfast")
-        tell(settings.notices(), logger)
+        warn(of: settings.notices(), logger)
         defer { LogSink.standardError.flush() }
 
         let responder: Responder
@@ -57,11 +57,11 @@ struct Serve: ParsableCommand {
                 case .success(let read):
                     let new = withListen(read)
                     level.set(new.log.level)
-                    tell(new.notices(), logger)
+                    warn(of: new.notices(), logger)
                     return new
                 case .failure(let problems):
                     for line in problems.lines { logger.error("\(line)") }
-                    logger.error("the ini file was not taken over; the old settings stay in force")
+                    logger.error("the ini file was not applied; the old settings stay in force")
                     return nil
                 }
             }
@@ -75,7 +75,7 @@ struct Serve: ParsableCommand {
         )
         if descriptors - 64 < settings.fastcgi.maxConnections {
             logger.warning(
-                "fewer descriptors than max_connections, so that fewer requests are held; raise the hard limit (LimitNOFILE= in systemd)",
+                "fewer descriptors than max_connections, so fewer requests can be held; raise the hard limit (LimitNOFILE= in systemd)",
                 metadata: [
                     "descriptors": "\(descriptors)",
                     "max_connections": "\(settings.fastcgi.maxConnections)",
@@ -92,8 +92,8 @@ struct Serve: ParsableCommand {
         logger.notice("stopped")
     }
 
-    /// What the ini file says and may not mean.
-    private func tell(_ notices: [ConfigurationProblem], _ logger: Logger) {
+    /// Logs settings that are allowed but may not be intended.
+    private func warn(of notices: [ConfigurationProblem], _ logger: Logger) {
         for notice in notices { logger.warning("\(notice.description(file: config))") }
     }
 
@@ -103,7 +103,7 @@ struct Serve: ParsableCommand {
         return settings
     }
 
-    /// A held request costs a descriptor; what the administrator allows at most is what is wanted.
+    /// Raises the limit of descriptors to the most that the administrator allows, because each held request costs one.
     private func raiseDescriptorLimit() -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()

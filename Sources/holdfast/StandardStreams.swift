@@ -4,8 +4,8 @@ internal import Reactor
 
 /// Descriptors 0 to 2 of this process.
 enum StandardStreams {
-    /// Whoever started us may have closed some; the next file or socket would take their place, and be read from or
-    /// written to by mistake. They are opened so that using them fails.
+    /// Opens those of them that are closed, in such a way that using them fails. Otherwise the next file or socket
+    /// would take their number, and be read from or written to by mistake.
     static func keepOpen() {
         for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
             let null = unsafe open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY)
@@ -20,12 +20,12 @@ enum StandardStreams {
 /// Lines for people.
 enum StandardError {
     static func write(_ line: String) {
-        // Nobody could be told that it fails.
+        // There is no other place to report a failure.
         _ = SystemCalls.writeAll(2, Array((line + "\n").utf8))
     }
 }
 
-/// Results, at once. A program that can't say them ends, as sysexits(3) has it.
+/// Writes results, unbuffered. The program ends if it cannot write them, with the code that sysexits(3) defines.
 enum StandardOutput {
     static func write(_ text: String) { write(Array(text.utf8)) }
 
@@ -41,7 +41,7 @@ enum StandardOutput {
 }
 
 enum StandardInput {
-    /// What is there, waited for; empty at the end.
+    /// Waits for input and returns what has arrived; empty at the end.
     static func next() throws -> [UInt8] {
         let bytes = SystemCalls.readSome(0)
         guard let bytes else {
@@ -53,7 +53,7 @@ enum StandardInput {
         return bytes
     }
 
-    /// All of it; nil as soon as there is more than the limit.
+    /// All of standard input; nil as soon as it exceeds the limit.
     static func all(atMost limit: Int) throws -> [UInt8]? {
         var bytes: [UInt8] = []
         while bytes.count <= limit {

@@ -6,14 +6,16 @@ import Testing
 
     @Test func `the beginning of a stream that comes at once is well`() {
         let seen = BufferingObservation(stream: .body, hold: nil)
-        #expect(seen.finding(behind: Way(.nginx)).verdict == .ok)
+        #expect(seen.finding(behind: ServerChain(.nginx)).verdict == .ok)
     }
 
     @Test(arguments: [
         BufferingObservation.Part.headAlone, .nothing(seconds: 3), .beginningAlone(seconds: 3),
     ])
     func `a stream whose beginning does not come is kept back`(part: BufferingObservation.Part) {
-        let finding = BufferingObservation(stream: part, hold: .body).finding(behind: Way(.nginx))
+        let finding = BufferingObservation(stream: part, hold: .body).finding(
+            behind: ServerChain(.nginx)
+        )
         #expect(finding.verdict == .problem)
         #expect(finding.advice.contains { $0.contains("fastcgi_buffering off;") })
     }
@@ -34,7 +36,7 @@ import Testing
             hold: part,
             isProbed: probed
         )
-        #expect(seen.finding(behind: Way(.lighttpd)).verdict == verdict)
+        #expect(seen.finding(behind: ServerChain(.lighttpd)).verdict == verdict)
     }
 
     // MARK: Departures
@@ -53,7 +55,7 @@ import Testing
             outcome: .watched(
                 DepartureObservation.Watch(gone: gone, milliseconds: milliseconds, endings: endings)
             )
-        ).finding(behind: Way(.lighttpd))
+        ).finding(behind: ServerChain(.lighttpd))
     }
 
     @Test func `those who are let go are well, at once or after a probe`() {
@@ -110,7 +112,7 @@ import Testing
             grantedSeconds: nil,
             outcome: .watched(watch)
         )
-        #expect(seen.finding(behind: Way(.nginx)).verdict == verdict)
+        #expect(seen.finding(behind: ServerChain(.nginx)).verdict == verdict)
     }
 
     @Test func `one that is still held is, not are`() {
@@ -126,7 +128,7 @@ import Testing
                 grantedSeconds: 55,
                 foundWithinMilliseconds: probe.map { $0 * 2000 },
                 outcome: .watched(.init(gone: 0, milliseconds: 30_000, endings: [:]))
-            ).finding(behind: Way(.unknown)).advice
+            ).finding(behind: ServerChain(.unknown)).advice
         }
         #expect(advice(probe: nil).contains { $0.contains("probe = always") })
         #expect(!advice(probe: 10).contains { $0.contains("probe = always") })
@@ -141,7 +143,7 @@ import Testing
                 grantedSeconds: 25,
                 foundWithinMilliseconds: 20_000,
                 outcome: .watched(.init(gone: 0, milliseconds: patience * 1000, endings: [:]))
-            ).finding(behind: Way(.apache)).verdict
+            ).finding(behind: ServerChain(.apache)).verdict
         }
         #expect(verdict(patience: 19) == .unknown)
         #expect(verdict(patience: 20) == .problem)
@@ -156,7 +158,7 @@ import Testing
             grantedSeconds: nil,
             outcome: outcome
         )
-        #expect(seen.finding(behind: Way(.nginx)).verdict == .unknown)
+        #expect(seen.finding(behind: ServerChain(.nginx)).verdict == .unknown)
     }
 
     // MARK: Hold time
@@ -177,7 +179,7 @@ import Testing
             milliseconds: milliseconds,
             grantedSeconds: 25
         )
-        #expect(seen.finding(behind: Way(.caddy)).verdict == verdict)
+        #expect(seen.finding(behind: ServerChain(.caddy)).verdict == verdict)
     }
 
     // MARK: Answers
@@ -185,7 +187,7 @@ import Testing
     @Test func `HTTP 2 is wanted where browsers would speak it`() {
         func verdict(_ http1: String?, _ http2: Bool, _ secure: Bool) -> Verdict {
             VersionObservation(http1: http1, http2: http2, isSecure: secure)
-                .finding(behind: Way(.nginx)).verdict
+                .finding(behind: ServerChain(.nginx)).verdict
         }
         #expect(verdict("1.1", true, true) == .ok)
         #expect(verdict("1.1", false, false) == .ok)
@@ -196,7 +198,7 @@ import Testing
     @Test func `a server of HTTP 1 0 is not passed over`() {
         let seen = VersionObservation(http1: "1.0", http2: false, isSecure: false)
         #expect(seen.answered == ["1.0"])
-        let finding = seen.finding(behind: Way(.unknown))
+        let finding = seen.finding(behind: ServerChain(.unknown))
         #expect(finding.verdict == .ok)
         #expect(finding.sentence.contains("HTTP/1.0"))
         #expect(
@@ -209,7 +211,7 @@ import Testing
             URLObservation(
                 usual: 200,
                 trials: [.init(length: 2000, status: 200), .init(length: 4000, status: status)]
-            ).finding(behind: Way(.nginx))
+            ).finding(behind: ServerChain(.nginx))
         }
         #expect(finding(200).verdict == .ok)
         #expect(finding(414).advice == ["nginx: large_client_header_buffers 4 8k;"])
@@ -226,7 +228,7 @@ import Testing
             RightsObservation(
                 pages: [.init(name: "-/status", plain: plain, forged: forged)],
                 closed: nil
-            ).findings(behind: Way(.nginx)).map(\.verdict)
+            ).findings(behind: ServerChain(.nginx)).map(\.verdict)
         }
         #expect(verdicts(.status(403), .status(403)) == [.ok, .ok])
         #expect(verdicts(.status(401), .open) == [.ok, .problem])
@@ -245,7 +247,7 @@ import Testing
             origin: "https://a.example",
             answer: AnswerHead((["HTTP/1.1 200"] + answer).joined(separator: "\r\n")),
             preflight: AnswerHead(preflight.joined(separator: "\r\n"))
-        ).finding(behind: Way(.nginx))
+        ).finding(behind: ServerChain(.nginx))
     }
 
     private static let allowed = "Access-Control-Allow-Origin: https://a.example"
@@ -304,7 +306,7 @@ import Testing
             location: "https://b.example/",
             author: author
         )
-        #expect(seen.finding(behind: Way(.unknown)).verdict == verdict)
+        #expect(seen.finding(behind: ServerChain(.unknown)).verdict == verdict)
     }
 
     @Test func `another mount is not a service that is not ready`() {
@@ -314,7 +316,7 @@ import Testing
             path: "/live/",
             responder: .init(base: "/push/")
         )
-        let finding = seen.finding(behind: Way(.nginx))
+        let finding = seen.finding(behind: ServerChain(.nginx))
         #expect(finding.sentence.contains("mounted elsewhere"))
         #expect(finding.sentence.contains("/push/"))
         #expect(finding.advice.contains { $0.contains("HOLDFAST_BASE /live/") })
@@ -334,10 +336,10 @@ import Testing
             path: "/push/chat/",
             responder: .init(base: "/push/")
         )
-        let finding = seen.finding(behind: Way(.nginx))
+        let finding = seen.finding(behind: ServerChain(.nginx))
         #expect(finding.verdict == .problem)
         #expect(finding.sentence.contains("takes /push/chat/-/ready for a channel"))
-        #expect(finding.sentence.contains("mounted at /push/ there"))
+        #expect(finding.sentence.contains("mounted at /push/ here"))
         #expect(!finding.lines.joined().contains("journalctl"))
     }
 
@@ -354,7 +356,7 @@ import Testing
     @Test func `a web server that does not reach a service that runs is not told to start it`() {
         func advice(_ responder: ServiceObservation.Responder?) -> String {
             let seen = ServiceObservation(status: 502, author: .other, responder: responder)
-            return seen.finding(behind: Way(.nginx)).lines.joined(separator: "\n")
+            return seen.finding(behind: ServerChain(.nginx)).lines.joined(separator: "\n")
         }
         #expect(advice(nil).contains("systemctl status holdfast"))
         let running = advice(.init(listen: "/run/holdfast/holdfast.sock", base: "/push/"))
@@ -380,7 +382,7 @@ import Testing
     {
         func finding(_ type: String) throws -> Finding? {
             let head = try #require(AnswerHead("HTTP/1.1 200\r\nContent-Type: \(type)"))
-            return StreamTypeObservation(head).finding(behind: Way(.nginx))
+            return StreamTypeObservation(head).finding(behind: ServerChain(.nginx))
         }
         #expect(try finding("text/event-stream; charset=utf-8") == nil)
         #expect(try finding("application/json")?.sentence.contains("Accept is lost") == true)
@@ -391,7 +393,7 @@ import Testing
     ])
     func `events are late where each of them is`(delays: [Int], verdict: Verdict) {
         let finding = BufferingObservation(stream: .body, hold: nil, delays: delays)
-            .finding(behind: Way(.haproxy))
+            .finding(behind: ServerChain(.haproxy))
         #expect(finding.verdict == verdict)
         #expect(finding.advice.contains { $0.contains("http-no-delay") } == (verdict == .problem))
     }
@@ -401,23 +403,26 @@ import Testing
         ([20, 30, 40, 50, 900], false), ([400, 410, 420, 430, 440], false), ([], false),
     ])
     func `a server that begins one hold a second is found out`(times: [Int], isSlow: Bool) {
-        let finding = PaceObservation(milliseconds: times).finding(behind: Way(.apache))
+        let finding = PaceObservation(milliseconds: times).finding(behind: ServerChain(.apache))
         #expect((finding?.verdict == .problem) == isSlow)
         if isSlow { #expect(finding?.advice.contains { $0.contains("mod_fcgid") } == true) }
     }
 
     @Test func `a server with too few processes for the holds is found out`() {
         let seen = PaceObservation(milliseconds: [20, 30, 1100], count: 5, patienceSeconds: 12)
-        #expect(seen.finding(behind: Way(.apache))?.sentence.contains("only 3 were held") == true)
+        #expect(
+            seen.finding(behind: ServerChain(.apache))?.sentence.contains("only 3 were held")
+                == true
+        )
         // They may be on another machine.
-        #expect(seen.finding(behind: Way(.nginx)) == nil)
+        #expect(seen.finding(behind: ServerChain(.nginx)) == nil)
     }
 
     @Test func `held answers decide about compression, not pages`() {
-        func verdict(_ looks: [CompressionObservation.Look]) -> Verdict {
-            CompressionObservation(looks: looks).finding(behind: Way(.nginx)).verdict
+        func verdict(_ samples: [CompressionObservation.Sample]) -> Verdict {
+            CompressionObservation(samples: samples).finding(behind: ServerChain(.nginx)).verdict
         }
-        let held = CompressionObservation.Look(what: "A held answer is", encoding: nil)
+        let held = CompressionObservation.Sample(what: "A held answer is", encoding: nil)
         #expect(verdict([held]) == .ok)
         #expect(verdict([held, .init(what: "A stream is", encoding: "gzip")]) == .problem)
         #expect(verdict([]) == .unknown)
@@ -436,14 +441,17 @@ import Testing
 
     @Test func `Debian's worker_connections are said where Holdfast would hold more`() throws {
         let seen = RoomObservation(configuration: Self.debian, processors: 2, wanted: 20_000)
-        let finding = try #require(seen.finding(behind: Way(.nginx)))
+        let finding = try #require(seen.finding(behind: ServerChain(.nginx)))
         #expect(finding.verdict == .note)
         #expect([finding].exitCode == 0)
-        #expect(finding.sentence.contains("768 requests"))
+        #expect(finding.sentence.contains("768 held requests"))
         #expect(finding.advice.contains { $0.contains("worker_connections 32768;") })
         let few = RoomObservation(configuration: Self.debian, processors: 2, wanted: 700)
-        #expect(few.finding(behind: Way(.nginx)) == nil)
+        #expect(few.finding(behind: ServerChain(.nginx)) == nil)
         let silent = RoomObservation(configuration: "events { }", processors: 8, wanted: 300)
-        #expect(silent.finding(behind: Way(.nginx))?.sentence.contains("256 requests") == true)
+        #expect(
+            silent.finding(behind: ServerChain(.nginx))?.sentence.contains("256 held requests")
+                == true
+        )
     }
 }

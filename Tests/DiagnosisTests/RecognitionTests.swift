@@ -3,20 +3,20 @@ import Testing
 
 @Suite struct RecognitionTests {
     @Test(arguments: [
-        ("nginx/1.22.1", FrontEnd.nginx), ("nginx", .nginx), ("openresty/1.21", .nginx),
+        ("nginx/1.22.1", ServerKind.nginx), ("nginx", .nginx), ("openresty/1.21", .nginx),
         ("lighttpd/1.4.69", .lighttpd), ("Apache/2.4.62 (Debian)", .apache), ("Caddy", .caddy),
         ("HAProxy", .haproxy), ("cloudflare", .unknown), ("", .unknown),
     ])
-    func `a server is recognised by what it calls itself`(software: String, server: FrontEnd) {
-        #expect(FrontEnd(software: software) == server)
+    func `a server is recognised by what it calls itself`(software: String, server: ServerKind) {
+        #expect(ServerKind(software: software) == server)
     }
 
-    @Test(arguments: Remedy.allCases, FrontEnd.allCases)
+    @Test(arguments: Remedy.allCases, ServerKind.allCases)
     func `there is something to change for every problem at every server`(
         remedy: Remedy,
-        server: FrontEnd
+        server: ServerKind
     ) {
-        let advice = remedy.advice(for: Way(server))
+        let advice = remedy.advice(for: ServerChain(server))
         #expect(!advice.isEmpty)
         for line in advice where server != .unknown {
             #expect(line.hasPrefix(server.name + ": "))
@@ -24,17 +24,24 @@ import Testing
     }
 }
 
-@Suite struct WayTests {
+@Suite struct ServerChainTests {
     private func head(_ fields: String...) throws -> AnswerHead {
         try #require(AnswerHead((["HTTP/1.1 200"] + fields).joined(separator: "\r\n")))
     }
 
-    private func seen(_ software: String, forwarded: Bool = false, holds: Int = 1) -> Way.Seen {
-        Way.Seen(software: software, isForwarded: forwarded, isProbed: false, holds: holds)
+    private func seen(_ software: String, forwarded: Bool = false, holds: Int = 1)
+        -> ServerChain.FrontEndReport
+    {
+        ServerChain.FrontEndReport(
+            software: software,
+            isForwarded: forwarded,
+            isProbed: false,
+            holds: holds
+        )
     }
 
     @Test(arguments: [
-        ("Server: nginx/1.22.1", "nginx/1.22.1", false, FrontEnd?.none),
+        ("Server: nginx/1.22.1", "nginx/1.22.1", false, ServerKind?.none),
         ("Server: nginx", "nginx/1.22.1", true, .unknown),
         ("Server: nginx\r\nVia: 1.1 varnish (Varnish/7.1)", "nginx", true, .varnish),
         ("Server: nginx\r\nVia: 1.1 a, 1.1 b (squid/5.7)", "nginx", true, .squid),
@@ -45,17 +52,18 @@ import Testing
         fields: String,
         software: String,
         forwarded: Bool,
-        proxy: FrontEnd?
+        proxy: ServerKind?
     ) throws {
-        let way = Way(try head(fields), seen(software, forwarded: forwarded))
-        #expect(way.server == .nginx)
-        #expect(way.proxy == proxy)
+        let servers = ServerChain(try head(fields), seen(software, forwarded: forwarded))
+        #expect(servers.server == .nginx)
+        #expect(servers.proxy == proxy)
     }
 
     @Test func `without the responder's word the answer tells what it can`() throws {
-        #expect(Way(try head("Server: nginx"), nil) == Way(.nginx))
+        #expect(ServerChain(try head("Server: nginx"), nil) == ServerChain(.nginx))
         #expect(
-            Way(try head("Server: nginx", "Via: 1.1 varnish (Varnish/7.1)"), nil).proxy == .varnish
+            ServerChain(try head("Server: nginx", "Via: 1.1 varnish (Varnish/7.1)"), nil).proxy
+                == .varnish
         )
     }
 
@@ -63,11 +71,11 @@ import Testing
         let nginx = try head("Server: nginx")
         let before = [seen("nginx", holds: 3), seen("nginx", forwarded: true, holds: 5)]
         var after = before
-        #expect(Way.passed(before, after, nginx) == nil)
+        #expect(ServerChain.reportOfRequest(before, after, nginx) == nil)
         after[1].holds += 1
-        #expect(Way.passed(before, after, nginx) == after[1])
+        #expect(ServerChain.reportOfRequest(before, after, nginx) == after[1])
         let apache = [seen("Apache"), seen("nginx")]
-        #expect(Way.passed(apache, apache, nginx) == apache[1])
+        #expect(ServerChain.reportOfRequest(apache, apache, nginx) == apache[1])
     }
 
     @Test func `a server that answers without its name is known by the request it passed on`()
@@ -77,25 +85,26 @@ import Testing
         let before = [seen("HAProxy 2.6.12", holds: 3), seen("nginx", holds: 5)]
         var after = before
         after[0].holds += 1
-        let way = Way(nameless, Way.passed(before, after, nameless))
-        #expect(way == Way(.haproxy, isForwarded: false))
+        let servers = ServerChain(nameless, ServerChain.reportOfRequest(before, after, nameless))
+        #expect(servers == ServerChain(.haproxy, isForwarded: false))
         after[1].holds += 1
-        #expect(Way.passed(before, after, nameless) == nil)
+        #expect(ServerChain.reportOfRequest(before, after, nameless) == nil)
     }
 
-    @Test(arguments: FrontEnd.proxies)
-    func `the proxy must change, not the server behind it that shows departures`(proxy: FrontEnd) {
-        let advice = Remedy.hidesDepartures.advice(for: Way(.nginx, proxy: proxy))
+    @Test(arguments: ServerKind.proxies)
+    func `the proxy must change, not the server behind it that shows departures`(proxy: ServerKind)
+    {
+        let advice = Remedy.hidesDepartures.advice(for: ServerChain(.nginx, proxy: proxy))
         #expect(!advice.isEmpty)
         for line in advice { #expect(line.hasPrefix("\(proxy.name), the proxy: ")) }
     }
 
     @Test func `a proxy that does not say its name gets the lines of each kind`() {
-        let advice = Remedy.hidesDepartures.advice(for: Way(.nginx, proxy: .unknown))
+        let advice = Remedy.hidesDepartures.advice(for: ServerChain(.nginx, proxy: .unknown))
             .joined(separator: "\n")
         for words in [
             "option abortonclose", "return (pipe);", "quick_abort_min", "proxy_ignore_client_abort",
-            "tcp-fin-propagate", "Apache: it looks at no client",
+            "tcp-fin-propagate", "Apache: it does not watch",
         ] { #expect(advice.contains(words), "\(words)") }
         #expect(!advice.contains("fastcgi_ignore_client_abort"))
     }
@@ -109,7 +118,7 @@ import Testing
                 grantedSeconds: 55,
                 foundWithinMilliseconds: within,
                 outcome: .watched(.init(gone: 0, milliseconds: 30_000, endings: [:]))
-            ).finding(behind: Way(.nginx, proxy: .varnish))
+            ).finding(behind: ServerChain(.nginx, proxy: .varnish))
         }
         #expect(finding(nil).advice.contains { $0.contains("HOLDFAST_PROBE on") })
         let probed = finding(20_000)

@@ -261,7 +261,7 @@ import Testing
             #expect(run.exit == .exited(1))
             // The fourth is the directory that ls reads.
             #expect(String(decoding: run.output, as: UTF8.self) == "0 1 2 3 0 1 2 3 ")
-            #expect(run.error.contains("ended with 1"))
+            #expect(run.error.contains("exited with 1"))
             // A command that does not read what it is given keeps nobody waiting.
             let blind = try self.run(
                 server,

@@ -28,14 +28,14 @@ import Testing
         try with { server in
             let text = try server.shell("head -c 100M /dev/zero | \"$HOLDFAST\" pub a")
             #expect(text.exit == .exited(1))
-            #expect(text.error.contains("The bus takes at most 1048576 bytes"))
+            #expect(text.error.contains("The bus accepts at most 1048576 bytes"))
             let lines = try server.shell(
                 "{ echo one; head -c 3M /dev/zero; echo; echo two; head -c 3M /dev/zero; }"
                     + " | \"$HOLDFAST\" pub a --lines"
             )
             #expect(lines.exit == .exited(1))
-            #expect(lines.error.contains("line 2: The bus takes at most"))
-            #expect(lines.error.contains("line 4: The bus takes at most"))
+            #expect(lines.error.contains("line 2: The bus accepts at most"))
+            #expect(lines.error.contains("line 4: The bus accepts at most"))
             #expect(try server.texts("a") == ["one", "two"])
         }
     }

@@ -24,7 +24,7 @@ struct DoctorTests {
 
         """
 
-    private struct Visit {
+    private struct Outcome {
         let exit: ChildProcess.Exit
         let report: JSON
         let error: String
@@ -74,7 +74,7 @@ struct DoctorTests {
         _ arguments: [String] = [],
         patience: Int = 10,
         knowsBus: Bool = true
-    ) throws -> Visit {
+    ) throws -> Outcome {
         let run = try run(
             holdfast,
             "http://127.0.0.1:\(port)/push/",
@@ -82,7 +82,7 @@ struct DoctorTests {
             patience: patience,
             knowsBus: knowsBus
         )
-        return Visit(exit: run.exit, report: try JSON(run.output), error: run.error)
+        return Outcome(exit: run.exit, report: try JSON(run.output), error: run.error)
     }
 
     // MARK: Sound
@@ -91,16 +91,16 @@ struct DoctorTests {
     func `nothing is wrong behind the configurations that are shipped`(front: Front) throws {
         try front.with(Self.quick + "[cors]\norigins = https://a.example\n") { web, holdfast in
             let port = front.version == .http2 ? web.http2Port : web.port
-            let visit = try examine(holdfast, port: port, ["--origin", "https://a.example"])
-            #expect(visit.problems == [])
-            #expect(visit.exit == .exited(0), "\(visit.error)")
+            let outcome = try examine(holdfast, port: port, ["--origin", "https://a.example"])
+            #expect(outcome.problems == [])
+            #expect(outcome.exit == .exited(0), "\(outcome.error)")
             // Lighttpd has both versions on one port.
             let versions = front == .lighttpd ? 2 : 1
-            #expect(visit.verdicts("departures") == Array(repeating: "ok", count: versions))
+            #expect(outcome.verdicts("departures") == Array(repeating: "ok", count: versions))
             for subject in [
                 "service", "HTTP versions", "operator pages", "parameters", "delivery", "buffering",
                 "hold time", "compression", "URL length", "CORS",
-            ] { #expect(visit.verdicts(subject) == ["ok"], "\(subject)") }
+            ] { #expect(outcome.verdicts(subject) == ["ok"], "\(subject)") }
             try holdfast.waitForHeld(0)
         }
     }
@@ -116,15 +116,15 @@ struct DoctorTests {
         let settings = Self.long + "probe_interval = 1s\nheartbeat = 1s\n"
         try HoldfastServer.with(settings) { holdfast in
             try WebServer.with(kind, before: holdfast) { web in
-                let visit = try examine(holdfast, port: web.port, patience: 6)
-                #expect(visit.problems == [])
-                #expect(visit.exit == .exited(0), "\(visit.error)")
-                #expect(!visit.verdicts("departures").isEmpty)
-                #expect(visit.verdicts("departures").allSatisfy { $0 == "ok" })
-                #expect(visit.verdicts("buffering") == ["ok"])
-                let said = visit.findings("service").first?["sentence"].string ?? ""
+                let outcome = try examine(holdfast, port: web.port, patience: 6)
+                #expect(outcome.problems == [])
+                #expect(outcome.exit == .exited(0), "\(outcome.error)")
+                #expect(!outcome.verdicts("departures").isEmpty)
+                #expect(outcome.verdicts("departures").allSatisfy { $0 == "ok" })
+                #expect(outcome.verdicts("buffering") == ["ok"])
+                let said = outcome.findings("service").first?["sentence"].string ?? ""
                 #expect(said.lowercased().contains(kind.rawValue), "\(said)")
-                #expect(!said.contains("proxy before it"), "\(said)")
+                #expect(!said.contains("proxy in front of it"), "\(said)")
             }
         }
     }
@@ -144,9 +144,9 @@ struct DoctorTests {
             // They are released and come back all the time, and some leave.
             let others = try (0..<20).map { _ in try HTTPClient(port: web.port) }
             for other in others { try other.send("GET", "/push/news/others?wait=1") }
-            let visit = try examine(holdfast, port: web.port)
-            #expect(visit.problems == [])
-            #expect(visit.verdicts("departures") == ["ok"])
+            let outcome = try examine(holdfast, port: web.port)
+            #expect(outcome.problems == [])
+            #expect(outcome.verdicts("departures") == ["ok"])
             for other in others { #expect(try other.answer().status == 200) }
         }
     }
@@ -159,15 +159,15 @@ struct DoctorTests {
             let others = try (0..<3).map { _ in try HTTPClient(port: web.port) }
             for other in others { try other.send("GET", "/push/news/today?wait=50") }
             try holdfast.waitForHeld(others.count)
-            let visit = try examine(
+            let outcome = try examine(
                 holdfast,
                 port: web.port,
                 ["--channel", "news/today"],
                 patience: 2
             )
-            #expect(visit.problems == [])
-            #expect(visit.verdicts("delivery") == ["cannot tell"])
-            let why = visit.findings("delivery").first?["sentence"].string ?? ""
+            #expect(outcome.problems == [])
+            #expect(outcome.verdicts("delivery") == ["cannot tell"])
+            let why = outcome.findings("delivery").first?["sentence"].string ?? ""
             #expect(why.contains("[allow doctor-examines] read = everyone"))
             try holdfast.publish("news/today", "end")
             for other in others { #expect(try other.answer().status == 200) }
@@ -220,11 +220,11 @@ struct DoctorTests {
     @Test func `the bus of another Holdfast says nothing about the site`() throws {
         try Front.nginx.with(Self.quick) { web, _ in
             try HoldfastServer.with(Self.quick) { other in
-                let visit = try examine(other, port: web.port)
-                #expect(visit.problems == [])
-                #expect(visit.exit == .exited(0))
-                #expect(visit.verdicts("delivery") == ["cannot tell"])
-                #expect(visit.verdicts("departures") == ["cannot tell"])
+                let outcome = try examine(other, port: web.port)
+                #expect(outcome.problems == [])
+                #expect(outcome.exit == .exited(0))
+                #expect(outcome.verdicts("delivery") == ["cannot tell"])
+                #expect(outcome.verdicts("departures") == ["cannot tell"])
             }
         }
     }
@@ -236,11 +236,11 @@ struct DoctorTests {
             ("fastcgi_keep_conn on;", "fastcgi_keep_conn on;\nfastcgi_ignore_client_abort on;")
         ]
         try Front.nginx.with(Self.long, edits: edits) { web, holdfast in
-            let visit = try examine(holdfast, port: web.port, patience: 2)
-            #expect(visit.exit == .exited(1))
-            #expect(visit.verdicts("departures") == ["problem"])
-            #expect(visit.advice("departures").contains("fastcgi_ignore_client_abort off;"))
-            #expect(visit.problems.map { $0.prefix(10) } == ["departures"], "\(visit.problems)")
+            let outcome = try examine(holdfast, port: web.port, patience: 2)
+            #expect(outcome.exit == .exited(1))
+            #expect(outcome.verdicts("departures") == ["problem"])
+            #expect(outcome.advice("departures").contains("fastcgi_ignore_client_abort off;"))
+            #expect(outcome.problems.map { $0.prefix(10) } == ["departures"], "\(outcome.problems)")
         }
     }
 
@@ -248,11 +248,11 @@ struct DoctorTests {
         let edits = [("\"tcp-fin-propagate\" => \"enable\",", "")]
         try Front.lighttpd.with(Self.long, edits: edits) { web, holdfast in
             web.expectsFailures = true
-            let visit = try examine(holdfast, port: web.port, patience: 2)
-            #expect(visit.exit == .exited(1))
+            let outcome = try examine(holdfast, port: web.port, patience: 2)
+            #expect(outcome.exit == .exited(1))
             // HTTP/2 shows them nevertheless.
-            #expect(visit.verdicts("departures") == ["problem", "ok"])
-            #expect(visit.advice("departures").contains("\"tcp-fin-propagate\" => \"enable\""))
+            #expect(outcome.verdicts("departures") == ["problem", "ok"])
+            #expect(outcome.advice("departures").contains("\"tcp-fin-propagate\" => \"enable\""))
         }
     }
 
@@ -270,12 +270,12 @@ struct DoctorTests {
         ]
         // On kept connections nginx passes small records on all the same.
         try Front.nginxUnkept.with(Self.long + "probe = always\n", edits: edits) { web, holdfast in
-            let visit = try examine(holdfast, port: web.port, patience: 2)
-            #expect(visit.exit == .exited(1))
-            #expect(visit.verdicts("buffering") == ["problem"])
-            #expect(visit.advice("buffering").contains("fastcgi_buffering off;"))
-            #expect(visit.verdicts("compression") == ["problem"])
-            #expect(visit.advice("compression").contains("gzip off;"))
+            let outcome = try examine(holdfast, port: web.port, patience: 2)
+            #expect(outcome.exit == .exited(1))
+            #expect(outcome.verdicts("buffering") == ["problem"])
+            #expect(outcome.advice("buffering").contains("fastcgi_buffering off;"))
+            #expect(outcome.verdicts("compression") == ["problem"])
+            #expect(outcome.advice("compression").contains("gzip off;"))
         }
     }
 
@@ -286,12 +286,12 @@ struct DoctorTests {
         ]
         try Front.nginx.with(Self.long, edits: edits) { web, holdfast in
             web.expectsFailures = true
-            let visit = try examine(holdfast, port: web.port)
-            #expect(visit.exit == .exited(1))
-            #expect(visit.verdicts("URL length") == ["problem"])
-            #expect(visit.advice("URL length").contains("large_client_header_buffers 4 8k;"))
-            #expect(visit.verdicts("hold time") == ["problem"])
-            #expect(visit.advice("hold time").contains("fastcgi_read_timeout 75s;"))
+            let outcome = try examine(holdfast, port: web.port)
+            #expect(outcome.exit == .exited(1))
+            #expect(outcome.verdicts("URL length") == ["problem"])
+            #expect(outcome.advice("URL length").contains("large_client_header_buffers 4 8k;"))
+            #expect(outcome.verdicts("hold time") == ["problem"])
+            #expect(outcome.advice("hold time").contains("fastcgi_read_timeout 75s;"))
         }
     }
 
@@ -304,15 +304,15 @@ struct DoctorTests {
         }
         try HoldfastServer.with(Self.quick) { holdfast in
             try WebServer.with(.nginx, before: holdfast, edits: edits("1")) { web in
-                let visit = try examine(holdfast, port: web.port)
-                #expect(visit.verdicts("operator pages") == ["problem"])
-                #expect(visit.advice("operator pages").contains("HOLDFAST_OPERATOR"))
+                let outcome = try examine(holdfast, port: web.port)
+                #expect(outcome.verdicts("operator pages") == ["problem"])
+                #expect(outcome.advice("operator pages").contains("HOLDFAST_OPERATOR"))
             }
             for source in ["$arg_HOLDFAST_OPERATOR", "$http_holdfast_operator"] {
                 try WebServer.with(.nginx, before: holdfast, edits: edits(source)) { web in
-                    let visit = try examine(holdfast, port: web.port)
-                    #expect(visit.verdicts("operator pages") == ["ok"])
-                    #expect(visit.verdicts("parameters") == ["problem"])
+                    let outcome = try examine(holdfast, port: web.port)
+                    #expect(outcome.verdicts("operator pages") == ["ok"])
+                    #expect(outcome.verdicts("parameters") == ["problem"])
                 }
             }
         }
@@ -323,15 +323,15 @@ struct DoctorTests {
     @Test func `a proxy that hides departures must change, not the nginx behind it`() throws {
         try Front.nginx.with(Self.long + "probe = off\n") { inner, holdfast in
             try WebServer.with(.nginxRouting, before: inner) { web in
-                let visit = try examine(holdfast, port: web.port, patience: 2)
-                #expect(visit.verdicts("departures") == ["problem"])
-                let advice = visit.advice("departures")
+                let outcome = try examine(holdfast, port: web.port, patience: 2)
+                #expect(outcome.verdicts("departures") == ["problem"])
+                let advice = outcome.advice("departures")
                 #expect(advice.contains("nginx: proxy_ignore_client_abort off;"))
                 #expect(advice.contains("HAProxy: option abortonclose"))
                 #expect(advice.contains("fastcgi_param HOLDFAST_PROBE on;"))
                 #expect(!advice.contains("fastcgi_ignore_client_abort"))
-                let way = visit.findings("servers").first?["sentence"].string ?? ""
-                #expect(way.contains("nginx, with a proxy before it"))
+                let servers = outcome.findings("servers").first?["sentence"].string ?? ""
+                #expect(servers.contains("nginx, with a proxy in front of it"))
             }
         }
     }
@@ -344,9 +344,9 @@ struct DoctorTests {
             inner,
             holdfast in
             try WebServer.with(.nginxRouting, before: inner) { web in
-                let visit = try examine(holdfast, port: web.port, patience: 8)
-                #expect(visit.problems == [])
-                #expect(visit.verdicts("departures") == ["ok"])
+                let outcome = try examine(holdfast, port: web.port, patience: 8)
+                #expect(outcome.problems == [])
+                #expect(outcome.verdicts("departures") == ["ok"])
             }
         }
     }
@@ -368,10 +368,10 @@ struct DoctorTests {
             )
         ]
         try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
-            let visit = try examine(holdfast, port: web.port)
-            #expect(visit.problems == [])
-            #expect(visit.verdicts("compression") == ["ok"])
-            #expect(visit.verdicts("operator pages") == ["ok"])
+            let outcome = try examine(holdfast, port: web.port)
+            #expect(outcome.problems == [])
+            #expect(outcome.verdicts("compression") == ["ok"])
+            #expect(outcome.verdicts("operator pages") == ["ok"])
         }
     }
 
@@ -379,10 +379,10 @@ struct DoctorTests {
         let param = "fastcgi_param REQUEST_METHOD $request_method;"
         let edits = [(param, "\(param)\nfastcgi_param HTTP_ACCEPT */*;\n")]
         try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
-            let visit = try examine(holdfast, port: web.port)
-            #expect(visit.problems.map { $0.prefix(7) } == ["streams"], "\(visit.problems)")
-            #expect(visit.advice("streams").contains("?stream=sse"))
-            #expect(visit.verdicts("buffering") == ["ok"])
+            let outcome = try examine(holdfast, port: web.port)
+            #expect(outcome.problems.map { $0.prefix(7) } == ["streams"], "\(outcome.problems)")
+            #expect(outcome.advice("streams").contains("?stream=sse"))
+            #expect(outcome.verdicts("buffering") == ["ok"])
         }
     }
 
@@ -396,9 +396,9 @@ struct DoctorTests {
                 before: holdfast,
                 edits: [("option http-no-delay", "")]
             ) { web in
-                let visit = try examine(holdfast, port: web.port)
-                #expect(visit.verdicts("buffering") == ["problem"])
-                #expect(visit.advice("buffering").contains("option http-no-delay"))
+                let outcome = try examine(holdfast, port: web.port)
+                #expect(outcome.verdicts("buffering") == ["problem"])
+                #expect(outcome.advice("buffering").contains("option http-no-delay"))
             }
         }
     }
@@ -426,7 +426,7 @@ struct DoctorTests {
             #expect(run.exit == .exited(1))
             let output = String(decoding: run.output, as: UTF8.self)
             #expect(output.contains("takes /push/\(closedOrOpen)/-/ready for a channel"))
-            #expect(output.contains("mounted at /push/ there"))
+            #expect(output.contains("mounted at /push/ here"))
         }
     }
 

@@ -50,8 +50,10 @@ import Testing
         let path = directory.file("bus.sock")
         let bus = try DeafBus(path)
         defer { bus.stop() }
-        let door = BusDoor(path: path, settings: nil) { throw HarnessError("the log is not ours") }
-        let publisher = Publisher(door, timeoutSeconds: 86_400, repeatMilliseconds: 300)
+        let connector = BusConnector(path: path, settings: nil) {
+            throw HarnessError("the log is not ours")
+        }
+        let publisher = Publisher(connector, timeoutSeconds: 86_400, repeatMilliseconds: 300)
         do {
             _ = try publisher.put(Array("x".utf8), to: "a", options: [])
             Issue.record("nobody had answered")

@@ -1,4 +1,4 @@
-// Small live charts of a few minutes, drawn as SVG.
+// Small live charts of the last minutes, drawn as SVG.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 150, LEFT = 40, BOTTOM = 20, TOP = 8;
@@ -10,7 +10,7 @@ const draw = (tag, attributes, text) => {
   return made;
 };
 
-/** 1, 2 or 5 times a power of ten, at least this. */
+/** The least number of at least this value that is 1, 2 or 5 times a power of ten. */
 const roundUp = (value) => {
   const power = 10 ** Math.floor(Math.log10(value));
   return power * [1, 2, 5, 10].find((step) => power * step >= value * 0.9999);
@@ -23,7 +23,7 @@ export const short = (value) => {
 };
 
 /**
- * - series: [{ label, color, values }]; all as long as `times`, oldest first; null where nothing is known.
+ * - series: [{ label, color, values }]; values as many as `times`, oldest first; null where unknown.
  * - options: span (seconds shown), stacked.
  */
 export const chart = (place, times, series, { span, stacked = false, label }) => {
@@ -46,7 +46,7 @@ export const chart = (place, times, series, { span, stacked = false, label }) =>
     svg.append(draw("text", { x: x(now - minutes * 60), y: HEIGHT - 4, "text-anchor": anchor }, minutes ? `−${minutes} min` : "now"));
   }
 
-  // Runs of known values: a gap in what is known is a gap in the picture.
+  // Draws runs of known values; unknown values leave a gap.
   let base = times.map(() => 0);
   for (const { color, values } of series) {
     const upper = values.map((value, at) => (value === null ? null : stacked ? base[at] + value : value));

@@ -1,12 +1,12 @@
-// The chat page, upon holdfast.js: for reading as much as for using.
+// The chat page, built on holdfast.js, and an example to read.
 //
-// It keeps cursor and messages for this tab, so that nothing is missed over a reload either. What others wrote is
-// shown as text, never as HTML.
+// It keeps the cursor and messages of this tab, so that nothing is missed across a reload. What others wrote is shown
+// as text, never as HTML.
 
 import { presence, publish, subscribe } from "./holdfast.js";
 import { $, base, element, isChannel, showState, stored } from "./page.js";
 
-const HISTORY = 50; // messages shown to somebody who comes anew
+const HISTORY = 50; // messages shown on a first visit
 const KEEP = 300; // messages kept on the page and in the tab's storage
 
 const asked = new URLSearchParams(location.search).get("channel") || "chat";
@@ -23,7 +23,7 @@ const outgoing = new Map(); // id → element in the outbox
 
 // ---- Showing
 
-// The same colour for the same name on every page (FNV-1a).
+// The same colour for a name on every page (FNV-1a).
 const hue = (name) => {
   let hash = 0x811c9dc5;
   for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193) >>> 0;
@@ -40,7 +40,7 @@ const read = (message) => {
   return { nick: "", text: typeof data === "string" ? data : JSON.stringify(data) };
 };
 
-// Made once: thousands may come at a time.
+// Made once: thousands of messages may arrive at a time.
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
 
@@ -111,7 +111,7 @@ const showEmpty = () => {
 
 const showMembers = (members) => {
   $("here").hidden = !members;
-  const names = (members ?? []).map(({ name }) => name || "somebody").sort((a, b) => a.localeCompare(b));
+  const names = (members ?? []).map(({ name }) => name || "anonymous").sort((a, b) => a.localeCompare(b));
   $("here-count").textContent = names.length === 1 ? "1 here" : `${names.length} here`;
   $("here-names").replaceChildren(
     ...names.slice(0, 100).map((name) => {
@@ -131,7 +131,7 @@ const gapTexts = {
   future: "The message log is older than this page; messages may be missing here.",
 };
 
-let arrived = []; // not shown yet: what comes in a burst is laid out and stored once
+let arrived = []; // not shown yet: a burst is laid out and stored once
 
 const showArrived = () => {
   const came = arrived;
@@ -150,7 +150,7 @@ const showArrived = () => {
 
 const handlers = {
   message(message) {
-    // Nothing is drawn while nobody looks, but there is a count of what is unread.
+    // While the page is hidden nothing is drawn, but unread messages are counted.
     if (arrived.push(message) === 1) document.hidden ? setTimeout(showArrived, 100) : requestAnimationFrame(showArrived);
   },
   gap({ reason }) {
@@ -159,7 +159,7 @@ const handlers = {
   },
   state(state, info) {
     showState(state, info);
-    if (state === "refused" && !refused) note(`This channel can't be read: ${info.problem}`);
+    if (state === "refused" && !refused) note(`This channel cannot be read: ${info.problem}`);
     refused = state === "refused";
     if (state === "live") {
       showArrived();
@@ -178,7 +178,7 @@ const remember = (position) => {
   stored("session", storageKey, JSON.stringify({ cursor, messages }));
 };
 
-// Under another name this is another subscriber to those who look who is here.
+// Under another name, others see this as another subscriber.
 const begin = (name) => {
   const options = { name, since: subscription?.cursor ?? cursor ?? `last:${HISTORY}` };
   const [former, formerMembers] = [subscription, members];
@@ -190,14 +190,14 @@ const begin = (name) => {
 
 // ---- Sending
 
-// Until the server says yes or no. The key makes a repetition safe: the message is kept once.
+// Sends until the server accepts or refuses. The key makes a repeat harmless: the message is kept once.
 const send = async (nick, text, item, key) => {
   item.classList.remove("failed");
   item.classList.add("pending");
   item.querySelector(".trouble")?.remove();
   try {
     const { id } = await publish(channel, { nick, message: text }, { key, retries: 4 });
-    item.classList.remove("pending"); // also where one may publish but not read
+    item.classList.remove("pending"); // also if the client may publish but not read
     if (shown.has(id)) item.remove();
     else outgoing.set(id, item);
   } catch (error) {
@@ -216,7 +216,7 @@ const send = async (nick, text, item, key) => {
   }
 };
 
-// crypto.randomUUID is there on https and localhost only.
+// crypto.randomUUID exists on https and localhost only.
 const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 $("form").addEventListener("submit", (event) => {
@@ -237,7 +237,7 @@ $("form").addEventListener("submit", (event) => {
   send(nick, text, item, randomKey());
 });
 
-// ---- Beginning, and coming back
+// ---- Start, and return
 
 $("channel").textContent = channel;
 $("curl").textContent =
@@ -255,7 +255,7 @@ $("scroll").addEventListener("scroll", () => {
   stuck = isAtEnd();
   if (stuck) $("newest").hidden = true;
 });
-// A window, a keyboard on the screen, or who is here takes room away: the newest message stays in sight.
+// A resized window, an on-screen keyboard or the list of members takes room away: the newest message stays in sight.
 new ResizeObserver(() => stuck && toEnd()).observe($("scroll"));
 document.addEventListener("visibilitychange", () => {
   showArrived();
@@ -273,5 +273,5 @@ try {
 } catch {
   // not ours
 }
-if (channel !== asked) note(`No channel can be called “${asked.slice(0, 128)}”; this is “chat”.`);
+if (channel !== asked) note(`“${asked.slice(0, 128)}” is not a valid channel name; this is “chat”.`);
 begin($("nick").value.trim());

@@ -1,14 +1,14 @@
-// The console: one request at a time, with what goes out and what comes back. It uses fetch alone, so that nothing
-// stands between the reader and the bytes.
+// The console: one request at a time, with what is sent and received. It uses fetch alone, so that nothing stands
+// between the reader and the bytes.
 
 import { $, base, element } from "./page.js";
 
 const KEEP = 30; // exchanges on the page
-const SHOWN = 256 * 1024; // characters of one answer that are shown
+const SHOWN = 256 * 1024; // characters shown of one answer
 
-let current = null; // the AbortController of the subscription under way
+let current = null; // the AbortController of the running subscription
 
-/** Shows an exchange as it goes on. Returns the functions that add to it. */
+/** Shows an exchange in progress. Returns the functions that add to it. */
 const exchange = (method, url, headers, body) => {
   const item = element("li", "card");
   const what = element("p", "what");
@@ -31,7 +31,7 @@ const exchange = (method, url, headers, body) => {
     head(response) {
       status.textContent = `${response.status} ${response.statusText}`.trim();
       status.className = response.ok ? "good" : "bad";
-      // Browsers tell header fields in lower case, and not all of them.
+      // Browsers give header field names in lower case, and not all fields.
       const fields = [...response.headers].map((one) => one.join(": "));
       const head = element("span", "chunk", [`HTTP ${status.textContent}`, ...fields].join("\n") + "\n\n");
       head.dataset.at = seconds();
@@ -83,7 +83,7 @@ const ask = async (method, url, headers, body, signal) => {
 
 const pathOf = (channels) => channels.split(/[\s,]+/).filter(Boolean).map(encodeURIComponent).join(",").replaceAll("%2F", "/");
 
-/** Where the next request goes on, whatever the form of the answer. */
+/** The cursor for the next request, whatever the form of the answer. */
 const cursorIn = ({ response, text }, form) => {
   if (form === "application/json") return JSON.parse(text).cursor;
   if (form === "text/event-stream") return [...text.matchAll(/^id: ?(.+)$/gm)].at(-1)?.[1];
@@ -116,7 +116,7 @@ $("subscribe").addEventListener("submit", async (event) => {
     const cursor = cursorIn(outcome, form);
     if (!cursor) break;
     since = $("since").value = cursor;
-    // With no time to wait, or a server that is ending, this would ask without a rest.
+    // Without a wait, or with a server that is ending, this would ask without a pause.
     if (performance.now() - began < 1000) await pause(1, abort.signal);
     if (abort.signal.aborted) break;
   }

@@ -1,22 +1,22 @@
-// Holdfast's client for browsers and Node 18. holdfast.d.ts says what everything means; comments stay here when it is served.
+// Holdfast's client for browsers and Node 18. holdfast.d.ts documents it; comments are removed when it is served.
 //
-// A subscription first asks for itself until it has everything up to now: that gives it history, a cursor, and the
-// news that it may read at all. Then it joins the link, the one connection of all tabs of this origin. The tab that
-// holds the Web Lock has the connection and passes on by a BroadcastChannel what comes, in batches: "these are all
-// messages of these channels between the cursors FROM and TO". A subscription takes of a batch what lies beyond its
-// own cursor; when the batch begins beyond that, something was missed, and it asks for itself again. So nothing is
-// lost or repeated, whoever has the connection and whenever it passes to another tab.
+// A subscription first catches up by requests of its own: they yield history, a cursor, and whether it may read at all.
+// Then it joins the link, the one connection of all tabs of this origin. The tab that holds the Web Lock has the
+// connection and passes on by a BroadcastChannel what arrives, in batches: "these are all messages of these channels
+// between the cursors FROM and TO". A subscription takes from a batch what lies after its own cursor; if the batch
+// begins after that, something was missed, and it catches up again. So nothing is lost or repeated, whichever tab has
+// the connection and whenever it passes to another.
 //
-// What each may read, one request for all may not: there may be too many channels. Then one tab or subscription after
-// the other gets a connection of its own, until the rest is answered.
+// One request for all channels may be refused although each channel may be read: there may be too many. Then one tab or
+// subscription after the other gets its own connection, until the rest is answered.
 //
-// Streams are read with fetch, not with EventSource, which tells no status, problem, Retry-After or heartbeat, wants
-// to know the types of events beforehand, and is missing in Node.
+// Streams are read with fetch, not with EventSource, which reveals no status, problem, Retry-After or heartbeat, must
+// know the types of events beforehand, and is missing in Node.
 
 const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30, QUIET = 300; // seconds
 const MORE = 0, BACK = 1, OVER = 2; // what ends a pause: there is more to do, the network is back, it is closed
 const page = globalThis.document;
-const links = new Map(); // by all that must be the same to share a connection
+const links = new Map(); // by all options that must be equal to share a connection
 const silent = new Map(); // bases behind which streams do not come through, and until when none is tried
 
 const now = () => Date.now() / 1000;
@@ -28,7 +28,7 @@ const random = () => {
   return url.slice(-36);
 };
 
-// Pauses of one who waits; least: what ends this one before its time.
+// Interruptible pauses; least: the weakest reason that ends this one early.
 const sleeper = () => {
   let end, firm;
   return {
@@ -53,13 +53,13 @@ const call = (handler, ...values) => {
   }
 };
 
-// Browsers have other words for each of its causes, and none for people.
+// Browsers word each cause differently, and none of their texts is for people.
 const lost = (status) => Object.assign(new Error("connection lost"), { status });
 
-// Polls for a while: what kept a stream back may be over then.
+// Polls for a while: what blocked a stream may be over then.
 const hush = (base) => silent.set(base, now() + QUIET);
 
-// Whether cursor a is beyond b: they count all messages of a log. Of another log, it may be.
+// Whether cursor a is after b: cursors count all messages of a log. For two different logs, it may be.
 const beyond = (a, b = "") => {
   const [log, place] = a.split("-"), [other, there] = b.split("-");
   return log !== other || parseInt(place, 16) > parseInt(there, 16);
@@ -78,11 +78,11 @@ const ask = async (url, credentials, init) => {
   });
 };
 
-// Doubles from one second, and is spread: pages that lost the server together must not come back together.
+// Doubles from one second, and is randomised: pages that lost the server together must not come back together.
 const delay = (tries, { retryAfter }, least = 0) =>
   (retryAfter || Math.max(Math.min(2 ** tries, LONGEST), least) / 2) * (1 + Math.random());
 
-// Nobody shortens a pause that the server asked for.
+// A pause that the server asked for is never shortened.
 const least = ({ retryAfter }) => (retryAfter ? OVER : BACK);
 
 const why = (wait, { message }) => ({ until: Date.now() + wait * 1000, problem: message });
@@ -113,7 +113,7 @@ const listed = (channels) => {
   return list;
 };
 
-// Servers take no URL longer than 8000.
+// Servers accept no URL longer than 8000.
 const read = (accept, { base, credentials }, channels, parameters, signal) => {
   const query = new URLSearchParams(some(parameters)), init = { headers: { Accept: accept }, signal };
   const url = `${base}${channels}?${query}`;
@@ -124,7 +124,7 @@ const read = (accept, { base, credentials }, channels, parameters, signal) => {
 
 const poll = async (...request) => (await read("application/json", ...request)).json();
 
-// Text of an event stream in, events out, by the HTML standard (TextDecoder takes the byte order mark away).
+// Parses the text of an event stream into events, by the HTML standard (TextDecoder removes the byte order mark).
 export const eventParser = (emit, retry) => {
   let rest = "", type = "", data = "", id = "", last = "";
   return (text) => {
@@ -150,7 +150,7 @@ const connect = (key, options) => {
   const tab = random(), readers = new Set(), wants = new Map();
   let share = options.share !== false && page && navigator.locks;
   let subscriber = random();
-  let bus, queued, release, term; // between tabs; term: there while this one leads
+  let bus, queued, release, term; // between tabs; term: set while this tab leads
   const { sleep, wake } = sleeper();
   let abort, again, channels, cursor, refusals = 0, retry = 0, beat = BEAT; // the connection
   let silence, timer, closed = true;
@@ -172,8 +172,8 @@ const connect = (key, options) => {
     }
     if (!leader || term) return;
     listen(4 * BEAT, () => rouse(1));
-    subscriber = leader[0]; // to the server, whoever leads next is the same
-    if (transport !== "poll" && leader[1][1].transport === "poll") hush(base); // as it found out
+    subscriber = leader[0]; // to the server, whichever tab leads next is the same subscriber
+    if (transport !== "poll" && leader[1][1].transport === "poll") hush(base); // as the leader found out
     tell(...leader[1]);
     if (alone === tab) readers.forEach((reader) => reader.part());
     if (who) link.want();
@@ -186,13 +186,13 @@ const connect = (key, options) => {
     silence = setTimeout(act, seconds * 1000);
   };
 
-  // Asks the leading tab for a sign of life; where none comes, this one leads.
+  // Asks the leading tab for a sign of life; if none comes, this tab leads.
   const rouse = (prod) => {
     say({ prod });
     listen(HELLO + Math.random(), () => queue(true));
   };
 
-  // Leads as soon as the lock is free; or takes it from a tab that is silent.
+  // Leads as soon as the lock is free, or takes it from a silent tab.
   const queue = (steal) => {
     let mine;
     queued?.abort();
@@ -226,7 +226,7 @@ const connect = (key, options) => {
   const joined = () => [...readers].filter((reader) => reader.joined);
   const union = () => listed([...joined(), ...wants.values()].flatMap((one) => one.channels));
 
-  // No timer, however short: in a tab that nobody looks at they may take a minute.
+  // No timer, however short: in a hidden tab it may take a minute.
   const changed = () => {
     wake(MORE);
     if (union().some((one) => !channels?.includes(one))) restart();
@@ -243,14 +243,15 @@ const connect = (key, options) => {
     take(batch);
   };
 
-  // Something is the matter with one of the channels: everybody asks for their own.
+  // Something is wrong with one of the channels: every subscription catches up by itself.
   const recheckAll = (position = cursor) => {
     cursor = position;
     if (term) say({ recheck: 1 });
     readers.forEach((reader) => reader.catchUp());
   };
 
-  // One request for all is refused, though each may read: somebody goes alone, first of all who was not heard of.
+  // One request for all is refused, though each may read: one gets its own connection, preferably a tab that was not
+  // heard of.
   const split = () => {
     const [one] = wants.keys(), mine = joined();
     if (wants.delete(one)) say({ alone: one });
@@ -292,7 +293,7 @@ const connect = (key, options) => {
       abort = new AbortController();
       again = false;
       const began = (last = now());
-      deliver(cursor); // nothing yet, but everybody sees whether they are in
+      deliver(cursor); // nothing yet, but every tab sees whether its channels are included
       const streams = transport === "sse" || (transport !== "poll" && !(silent.get(base) > now()));
       let wait = 0, firm = OVER;
       try {
@@ -307,7 +308,7 @@ const connect = (key, options) => {
           } else {
             if (last - began > LONGEST) tries = 0;
             if (error.refused) {
-              recheckAll(); // one may not be read any more
+              recheckAll(); // one may have lost the right to read
               if (refusals++) split();
             }
             wait = delay(tries++, error, retry);
@@ -330,7 +331,7 @@ const connect = (key, options) => {
     tell("live", { transport: by });
   };
 
-  // The first poll is not held, and shows that the server is there.
+  // The first poll is not held, and shows that the server is reachable.
   const hold = async (signal) => {
     const first = quick, wait = first ? 0 : longest;
     watch(wait + SLACK);
@@ -362,12 +363,12 @@ const connect = (key, options) => {
     }, (milliseconds) => (retry = milliseconds / 1000));
     for (const body = response.body.getReader(), text = new TextDecoder(); ; ) {
       const { done, value } = await body.read();
-      // Nothing but when to come back is what web servers say while Holdfast is away.
+      // While Holdfast is away, web servers send only the time to come back.
       if (done) throw lost(quick && !retry && 406);
       last = now();
       const to = parse(text.decode(value, { stream: true })) || cursor;
       if (!quick) watch(2.5 * beat);
-      deliver(to, messages); // or nothing: other tabs need to hear the heart beat, too
+      deliver(to, messages); // or nothing: other tabs need the heartbeat, too
       if (farewell) return /lifetime|shutdown/.test(farewell) ? Math.random() : retry * (1 + Math.random());
       messages = [];
     }
@@ -401,13 +402,13 @@ const connect = (key, options) => {
       if (!kept) links.delete(key);
     },
 
-    // What this tab waits for is another now.
+    // The channels of this tab have changed.
     want() {
       if (term) changed();
       else say({ want: { tab, channels: closed ? [] : joined().flatMap((one) => one.channels) } });
     },
 
-    // The network is back, or somebody looks at the page, or at another tab.
+    // The network is back, or the page, or another tab, has become visible.
     wake(online) {
       wake(BACK);
       readers.forEach((reader) => reader.wake(BACK));
@@ -462,7 +463,7 @@ export const subscribe = (names, handlers, given) => {
       if (told !== (told = JSON.stringify(news()))) call(show, ...news());
     },
 
-    // Asks until nothing is left; batches that come meanwhile are kept.
+    // Asks until nothing is left; batches that arrive meanwhile are kept.
     async catchUp() {
       more = true;
       if (kept) return;
@@ -481,7 +482,7 @@ export const subscribe = (names, handlers, given) => {
           if (error.name === "TimeoutError") error = lost();
           more = true;
           if (error.status === 400 && cursor !== since) {
-            call(gap, { reason: "future" }); // a cursor that this server never gave out
+            call(gap, { reason: "future" }); // a cursor that this server never issued
             cursor = since;
             continue;
           }
@@ -512,7 +513,7 @@ export const subscribe = (names, handlers, given) => {
       }
     },
 
-    // From now on it has a connection of its own.
+    // From now on it has its own connection.
     part() {
       quit();
       begin(connect(key + random(), { ...options, share: false }));
@@ -553,7 +554,7 @@ export const publish = async (channels, data, options) => {
   });
   const init = { method: "POST", headers, signal, body: raw ? data : JSON.stringify(data) };
   const url = base + listed(channels);
-  new Request(url, init); // throws at what fetch would always refuse
+  new Request(url, init); // throws on what fetch would always refuse
   return insist(async () => (await ask(url, credentials, init)).json(), signal, retries);
 };
 
@@ -598,7 +599,7 @@ if (page) {
     links.forEach((link) => link.wake(true));
   });
   addEventListener("visibilitychange", () => page.hidden || links.forEach((link) => link.wake()));
-  // A page that is put aside, frozen or for the Back button, gives the connection away.
+  // A page that is frozen, or put aside for the Back button, gives up the connection.
   const close = ({ persisted = true }) => links.forEach((link) => link.close(persisted));
   const open = () => links.forEach((link) => link.open());
   addEventListener("pagehide", close);

@@ -2,7 +2,7 @@
 
 export const $ = (id) => document.getElementById(id);
 
-/** Text goes in as text, whatever is in it. */
+/** Creates an element; text is set as text, whatever it contains. */
 export const element = (tag, className, text) => {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -13,7 +13,7 @@ export const element = (tag, className, text) => {
 const words = { connecting: "Connecting", live: "Live", waiting: "Reconnecting", refused: "Not allowed", closed: "Closed" };
 let countdown;
 
-/** Shows a subscription's state in the header. The count is not read out, once a second, by screen readers. */
+/** Shows a subscription's state in the header. Screen readers do not read out the countdown each second. */
 export const showState = (state, { until, transport } = {}) => {
   clearInterval(countdown);
   const [text, count] = $("state").children;
@@ -36,12 +36,12 @@ export const stored = (kind, key, value) => {
     if (value === undefined) return storage.getItem(key);
     storage.setItem(key, value);
   } catch {
-    // as if nothing had been kept
+    // as if nothing had been stored
   }
   return null;
 };
 
-/** What the server takes for a name of a channel. */
+/** Whether the server accepts this as a channel name. */
 export const isChannel = (name) =>
   name.length <= 128 && /^[A-Za-z0-9._~/-]+$/.test(name) && !/^(~|-(\/|$))|(^|\/)\.{0,2}(\/|$)/.test(name);
 

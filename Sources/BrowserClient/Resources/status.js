@@ -5,22 +5,22 @@ import { eventParser } from "./holdfast.js";
 import { $, base, element, showState } from "./page.js";
 
 const SPAN = 300; // seconds in the charts
-const EVERY = 2; // seconds between looks at what no stream tells
+const EVERY = 2; // seconds between requests for what the stream does not carry
 
 const reasons = {
   released: ["answered with messages", "--one"],
-  deadline: ["waited in vain", "--two"],
+  deadline: ["reached the deadline", "--two"],
   closed: ["client left", "--three"],
-  probe: ["client was gone at a probe", "--six"],
+  probe: ["client gone at a probe", "--six"],
   superseded: ["client came back", "--four"],
   left: ["client said good-bye", "--seven"],
   gap: ["told of a gap", "--eight"],
   aborted: ["aborted by the server", "--nine"],
-  newer_request: ["gave way on its connection", "--ten"],
+  newer_request: ["replaced on its connection", "--ten"],
   shutdown: ["Holdfast stopped", "--five"],
   slow: ["did not read", "--nine"],
   limit: ["made room at a bound", "--ten"],
-  revoked: ["may not read any more", "--eight"],
+  revoked: ["lost the right to read", "--eight"],
 };
 const spare = ["--five", "--six", "--nine", "--ten"];
 const color = (reason) => `var(${reasons[reason]?.[1] ?? spare[reason.length % spare.length]})`;
@@ -50,7 +50,7 @@ const follow = async (show, signal) => {
   }
 };
 
-/** Calls `show` with { status, channels } again and again while somebody looks, and `fail` with why there is nothing. */
+/** Calls `show` with { status, channels } repeatedly while the page is visible, and `fail` with the reason if there is nothing. */
 const watch = async (show, fail) => {
   let channels, isRefused, came = 0, abort;
   const shown = (status) => {
@@ -61,7 +61,7 @@ const watch = async (show, fail) => {
     if (document.hidden) return;
     try {
       channels = await get("channels?limit=1000");
-      // Where no stream comes through, each look brings the status, too.
+      // If no stream comes through, each request fetches the status, too.
       if (Date.now() - came > 1.5 * EVERY * 1000) shown(await get("status"));
       isRefused = false;
     } catch (error) {
@@ -105,7 +105,7 @@ const sample = (status) => {
   while (samples[0].time < next.time - SPAN - 2 * EVERY) samples.shift();
 };
 
-/** Per second between each sample and the one before; null where counting began anew. */
+/** Rates per second between neighbouring samples; null where counting started anew. */
 const rates = (value) =>
   samples.map((one, at) => {
     const former = samples[at - 1];
@@ -168,12 +168,12 @@ const showCharts = () => {
   setText("deliveries", short(deliveries.at(-1) ?? 0));
   setText("published", short(published.at(-1) ?? 0));
   chart($("chart-held"), times, [{ color: "var(--one)", values: held }], { span: SPAN, label: `Held requests over ${SPAN / 60} minutes; now ${held.at(-1)}` });
-  chart($("chart-deliveries"), times, [{ color: "var(--two)", values: deliveries }], { span: SPAN, label: `Deliveries a second over ${SPAN / 60} minutes` });
+  chart($("chart-deliveries"), times, [{ color: "var(--two)", values: deliveries }], { span: SPAN, label: `Deliveries per second over ${SPAN / 60} minutes` });
 
   const names = Object.keys(samples.at(-1).ended);
   const series = names.map((name) => ({ name, color: color(name), values: rates((one) => one.ended[name] ?? 0) }));
   const seen = series.filter(({ values }) => values.some((value) => value > 0));
-  chart($("chart-ended"), times, seen, { span: SPAN, stacked: true, label: "Held requests that ended, a second, by reason" });
+  chart($("chart-ended"), times, seen, { span: SPAN, stacked: true, label: "Ended holds per second, by reason" });
   const totals = names.filter((name) => samples.at(-1).ended[name] > 0);
   $("legend").replaceChildren(
     ...totals.map((name) => {
@@ -228,7 +228,7 @@ const showTables = ({ status, channels }) => {
       [number(one.revealed), "number"],
       [number(one.overtaken), "number"],
     ]),
-    "No request has come yet.",
+    "No request has arrived yet.",
   );
   const list = channels.channels.toSorted?.((a, b) => b.held - a.held || b.messages - a.messages) ?? channels.channels;
   fill(
@@ -276,7 +276,7 @@ watch(
     const isRefused = error instanceof Refusal;
     showState(isRefused ? "refused" : "waiting");
     $("trouble").hidden = false;
-    setText("trouble", isRefused ? error.message : `Holdfast can't be reached (${error.message}). This page tries again.`);
+    setText("trouble", isRefused ? error.message : `Holdfast cannot be reached (${error.message}). This page keeps trying.`);
   },
 );
 addEventListener("resize", () => samples.length && showCharts());

@@ -9,7 +9,7 @@ internal import Logging
 internal import Reactor
 internal import Responder
 
-/// How a command gets at the bus.
+/// The options by which a command finds the bus.
 struct BusOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
@@ -20,39 +20,42 @@ struct BusOptions: ParsableArguments {
     var config = IniFileReader.usualPath
 
     @Option(
-        help: "The bus socket, instead of what the ini file says.",
+        help: "The bus socket, instead of the one in the ini file.",
         completion: .file()
     )
     var socket: String?
 
     /// The way to the bus.
     ///
-    /// - Parameter needsService: whether there must be a process that serves it.
-    func door(needsService: Bool = false) throws -> BusDoor {
-        try doorAndLimit(needsService: needsService).door
+    /// - Parameter needsService: whether a process must serve the bus.
+    func connector(needsService: Bool = false) throws -> BusConnector {
+        try connectorAndLimit(needsService: needsService).connector
     }
 
-    /// The way to the bus, and how many bytes it takes at once: what any ini file may allow where ours is not known.
-    func doorAndLimit(needsService: Bool = false) throws -> (door: BusDoor, bodyLimit: Int) {
-        if let socket { return (BusDoor(path: socket, settings: nil), 64 << 20) }
+    /// The way to the bus, and how many bytes it accepts in one message or batch; if the ini file is not known, the
+    /// most that any may allow.
+    func connectorAndLimit(needsService: Bool = false) throws -> (
+        connector: BusConnector, bodyLimit: Int
+    ) {
+        if let socket { return (BusConnector(path: socket, settings: nil), 64 << 20) }
         let settings: Settings
         do {
             settings = try IniFileReader.read(config, orExit: EX_CONFIG)
         } catch {
             StandardError.write(
-                "name the bus socket with --socket, or another ini file with --config"
+                "give the bus socket with --socket, or another ini file with --config"
             )
             throw error
         }
         guard let path = settings.bus.socket else {
             throw BusClientError.absent("socket = none in \(config): there is no bus socket")
         }
-        let door = BusDoor(
+        let connector = BusConnector(
             path: path,
             settings: settings.bus,
             direct: needsService ? nil : { try DirectBus.connect(settings) }
         )
-        return (door, max(settings.limits.messageBytes, settings.limits.batchBytes))
+        return (connector, max(settings.limits.messageBytes, settings.limits.batchBytes))
     }
 
     /// Runs a command's body and ends the process with the code its error asks for.
@@ -66,15 +69,15 @@ struct BusOptions: ParsableArguments {
     }
 }
 
-/// A bus that no process serves: a responder inside this one, for this one alone.
+/// A bus that no process serves: a responder inside this process, for this process alone.
 enum DirectBus {
-    /// Once in a process, whatever it connects to how often.
+    /// Set up once per process, however many connections it makes.
     private static let logsWarnings: Void = {
         let level = LogLevel(.warning)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
     }()
 
-    /// Our end of a socket whose other end it serves, until we close ours.
+    /// Our end of a pair of sockets; the responder serves the other end until we close ours.
     static func connect(_ settings: Settings) throws -> Int32 {
         var ends: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
@@ -105,7 +108,7 @@ enum DirectBus {
     }
 }
 
-/// A channel's name as an argument, or why it is none.
+/// Parses a channel name; the error says why it is not one.
 func channelArgument(_ text: String) throws -> ChannelName {
     do {
         return try ChannelName(text)

@@ -2,10 +2,10 @@ internal import Channels
 internal import Glibc
 internal import Reactor
 
-/// The file in which `holdfast sub` keeps how far it is.
+/// The file in which `holdfast sub` keeps its position.
 ///
-/// The cursor is written over the one before, always as 64 bytes in one call: a file of another name that is renamed
-/// would stay behind whenever the program is killed in between, and would need room on a full disk.
+/// The cursor overwrites the previous one, always as 64 bytes in one call: a second file that is renamed would be left
+/// behind whenever the program is killed in between, and would need room on a full disk.
 struct CursorFile {
     /// Longer than any cursor and its line end.
     private static let byteCount = 64
@@ -13,10 +13,10 @@ struct CursorFile {
     let path: String
 
     enum Content {
-        /// There is no file, or an empty one that somebody made.
+        /// There is no file, or an empty one.
         case none
         case cursor(Cursor)
-        /// Why it can't be gone on from.
+        /// Why the content cannot be used.
         case unusable(String)
     }
 
@@ -33,7 +33,7 @@ struct CursorFile {
         let text = Array(buffer[..<count].drop(while: isBlank))
         let trimmed = text.prefix((text.lastIndex { !isBlank($0) } ?? -1) + 1)
         if trimmed.isEmpty { return .none }
-        // Anything but a cursor would become other words of the command.
+        // Anything other than a cursor would become other words of the command.
         guard count < buffer.count, let text = String(validating: trimmed, as: UTF8.self),
             let cursor = Cursor(text)
         else { return .unusable("does not hold a cursor") }

@@ -1,8 +1,8 @@
 internal import Text
 
-/// Standard input, line by line, as many at a time as are there.
+/// Standard input, line by line; each piece has all lines that have arrived, up to a bound.
 ///
-/// What is kept is bounded, and each byte is looked at once: a line that is too long is dropped as it comes.
+/// The memory is bounded, and each byte is examined once: a line that is too long is dropped as it arrives.
 struct LineInput {
     struct Line {
         /// Counted from 1.
@@ -18,15 +18,15 @@ struct LineInput {
     }
 
     private let lineLimit: Int
-    /// Also those of nothing but white space.
+    /// Whether lines of white space alone are skipped.
     private let skipsEmptyLines: Bool
     private var unread = ByteQueue()
-    /// Up to the next line end all belongs to a line that is too long.
+    /// Whether everything up to the next line end belongs to a line that is too long.
     private var isSkipping = false
     private var hasEnded = false
     private var number = 0
 
-    /// Bounds of a piece; a longer line goes alone.
+    /// Bounds of a piece; a longer line forms its own piece.
     private static let lineCount = 64
     private static let byteCount = 49_152
 
@@ -35,7 +35,7 @@ struct LineInput {
         self.skipsEmptyLines = skipsEmptyLines
     }
 
-    /// What is next, waited for; nil at the end.
+    /// Waits for the next piece; nil at the end.
     mutating func next() throws -> Piece? {
         while true {
             if let piece = take() { return piece }
@@ -58,7 +58,7 @@ struct LineInput {
                 isSkipping = false
                 continue
             }
-            // What has come already goes first.
+            // Lines that have arrived before go first.
             let isLast = length > lineLimit || bytes + length > Self.byteCount
             if isLast, !lines.isEmpty { break }
             if length > lineLimit {
@@ -79,7 +79,7 @@ struct LineInput {
         return lines.isEmpty ? nil : .lines(lines)
     }
 
-    /// Goes behind the line in front, which has so many bytes, or behind what has come of it.
+    /// Moves past the first line, whose length is given, or past the part of it that has arrived.
     private mutating func pass(_ length: Int?) {
         unread.drop(length.map { $0 + 1 } ?? unread.count)
     }

@@ -8,16 +8,16 @@ struct Pub: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Publishes a message, or one for each line of standard input.",
         discussion: """
-            Says nothing when all is well. Each message is committed once when this returns 0, also if the process \
+            Prints nothing on success. Each message is committed exactly once when this returns 0, even if the process \
             that serves the bus ends meanwhile.
 
               holdfast pub news 'hello, world'
               date | holdfast pub news
               tail -F app.log | holdfast pub logs --lines
 
-            Where the ini file has a [quota] for this user, --lines waits as long as it asks for.
+            If the ini file has a [quota] for this user, --lines waits as long as it demands.
 
-            Exits 0 when all is committed, 1 if something was refused, 64 on wrong usage, 69 if no holdfast can be \
+            Exits 0 if everything is committed, 1 if something was refused, 64 on wrong usage, 69 if no holdfast can be \
             reached, 75 if no answer came in time (then it may or may not be committed), 78 if the ini file is wrong.
             """
     )
@@ -31,10 +31,10 @@ struct Pub: ParsableCommand {
     )
     var channel: ChannelName
 
-    @Argument(help: "The text; '-' or nothing for standard input.")
+    @Argument(help: "The text; '-' or nothing reads standard input.")
     var text: String?
 
-    @Flag(help: "A message for each line of standard input.")
+    @Flag(help: "Publish a message for each line of standard input.")
     var lines = false
 
     @Flag(help: "The text, or each line, is JSON.")
@@ -43,27 +43,27 @@ struct Pub: ParsableCommand {
     @Option(help: "The media type of the text, such as image/png.")
     var contentType: String?
 
-    @Option(help: "The event's name, which subscribers see as its type.")
+    @Option(help: "The event name, which subscribers see as the message's type.")
     var type: String?
 
     @Option(help: "Seconds after which the message is no longer replayed.")
     var ttl: Int?
 
-    @Option(help: "Takes the place of the channel's earlier message of the same topic.")
+    @Option(help: "Replace the channel's earlier message with the same topic.")
     var topic: String?
 
-    @Option(help: "With the same key within five minutes, a repeated call publishes nothing again.")
+    @Option(help: "A repeated call with the same key within five minutes publishes nothing.")
     var key: String?
 
     @Option(
         help: """
-            Seconds to wait for an answer. A message whose answer was lost is sent again for four minutes at most, since \
-            the service knows it again for five.
+            Seconds to wait for an answer. A message whose answer was lost is sent again for at most four minutes, because \
+            the service knows its key for five.
             """
     )
     var timeout = 10
 
-    @Flag(help: "Print the message's id, or with --lines that of each batch's last message.")
+    @Flag(help: "Print the message's id, or with --lines the id of the last message of each batch.")
     var id = false
 
     func validate() throws {
@@ -71,20 +71,20 @@ struct Pub: ParsableCommand {
             throw ValidationError("--lines reads standard input; leave the text out.")
         }
         guard !(lines && key != nil) else {
-            throw ValidationError("--key is for one message; --lines makes keys of its own.")
+            throw ValidationError("--key is for one message; --lines generates its own keys.")
         }
         guard contentType == nil || !json && !lines else {
             throw ValidationError("--content-type is for one message that is not --json.")
         }
         guard (1...86_400).contains(timeout) else {
-            throw ValidationError("--timeout is 1 to 86400.")
+            throw ValidationError("--timeout must be 1 to 86400.")
         }
     }
 
     func run() throws {
         try BusOptions.exiting {
-            let (door, bodyLimit) = try bus.doorAndLimit()
-            let publisher = Publisher(door, timeoutSeconds: timeout)
+            let (connector, bodyLimit) = try bus.connectorAndLimit()
+            let publisher = Publisher(connector, timeoutSeconds: timeout)
             if lines { return try publishLines(publisher, bodyLimit) }
             var body: [UInt8]
             if let text, text != "-" {
@@ -94,7 +94,7 @@ struct Pub: ParsableCommand {
                     throw Self.tooLarge(bodyLimit)
                 }
                 body = input
-                // What a shell adds to the end of a text is not part of it.
+                // The line end that a shell adds to a text is not part of it.
                 if contentType == nil, body.last == 0x0A { body.removeLast() }
             }
             let type = contentType ?? (json ? "application/json" : nil)
@@ -112,7 +112,7 @@ struct Pub: ParsableCommand {
     private static func tooLarge(_ limit: Int) -> BusClientError {
         .refused(
             code: "message_too_large",
-            detail: "The bus takes at most \(limit) bytes at once; see [limits] in the ini file."
+            detail: "The bus accepts at most \(limit) bytes at once; see [limits] in the ini file."
         )
     }
 
@@ -129,9 +129,10 @@ struct Pub: ParsableCommand {
 
     // MARK: Lines
 
-    /// As many lines as have come go together, so that a slow writer's are on their way at once and a fast one's are many.
+    /// Publishes the lines that have arrived together, so that a slow writer's lines are sent at once and a fast
+    /// writer's in large batches.
     private func publishLines(_ publisher: Publisher, _ lineLimit: Int) throws {
-        // In a batch of JSON the bus passes empty lines over; one alone would be refused, so they do not go there.
+        // The bus skips empty lines in a batch of JSON but would refuse a single one, so they are not sent.
         var input = LineInput(lineLimit: lineLimit, skipsEmptyLines: json)
         var refused = false
         func publish(_ lines: [LineInput.Line]) throws {
@@ -139,7 +140,7 @@ struct Pub: ParsableCommand {
                 say(try put(lines, publisher))
             } catch let error as BusClientError {
                 guard case .refused = error else { throw error }
-                // One bad line has refused them all: each for itself.
+                // One bad line makes the bus refuse the whole batch: send each by itself.
                 guard lines.count > 1 else {
                     StandardError.write("holdfast: line \(lines[0].number): \(error)")
                     refused = true

@@ -6,7 +6,7 @@ internal import Reactor
 
 /// A command that /bin/sh runs, with bytes on its standard input.
 ///
-/// Own code instead of Foundation's Process, which leaves a socket of its own open in the command.
+/// This replaces Foundation's Process, which leaves a socket of its own open in the command.
 struct ShellCommand {
     enum Outcome: Equatable {
         case exited(Int32)
@@ -15,9 +15,9 @@ struct ShellCommand {
 
     let text: String
 
-    /// Runs it to its end. Its input is a file in memory: one that does not read it keeps nobody waiting.
+    /// Runs it to its end. Its input is a file in memory, so a command that does not read it blocks nobody.
     ///
-    /// - Parameter variables: set in its environment, or unset where nil, besides our own.
+    /// - Parameter variables: set in its environment, or unset if nil, in addition to our own.
     func run(input: [UInt8], variables: [(name: String, value: String?)]) throws -> Outcome {
         let file = OwnedDescriptor(
             try SystemCalls.check(
@@ -33,9 +33,9 @@ struct ShellCommand {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        // Without the flag that would close it.
+        // The copy lacks the flag that would close it.
         unsafe posix_spawn_file_actions_adddup2(&actions, file.number, 0)
-        // Our own environment is left alone: another thread may look into it.
+        // Our own environment is not changed: another thread may be reading it.
         let kept = ProcessInfo.processInfo.environment.filter { own in
             !variables.contains { $0.name == own.key }
         }
@@ -54,7 +54,7 @@ struct ShellCommand {
         return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal)
     }
 
-    /// As execve(2) wants them.
+    /// C strings with a final nil, for execve(2).
     private static func copies(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
         unsafe texts.map { unsafe strdup($0) } + [nil]
     }

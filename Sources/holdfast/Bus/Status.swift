@@ -9,7 +9,7 @@ struct Status {
     let messages: Int
     let connections: Int
     let clients: Int
-    /// Reason and count, those that never happened left out.
+    /// Reasons with their counts; those that never occurred are left out.
     let endings: [(name: String, count: Int)]
     let bounds: [(name: String, count: Int)]
     private let lines: [(String, String)]
@@ -55,7 +55,7 @@ struct Status {
         ]
     }
 
-    /// Whether the same processes are counted as in an earlier status, each of them alive since.
+    /// Whether this status counts the same processes as an earlier one, all of them running since then.
     func counts(theSameAs earlier: Status) -> Bool {
         func uptimes(_ status: Status) -> [Int: Int] {
             status.processes.reduce(into: [:]) {
@@ -67,7 +67,7 @@ struct Status {
             && now.allSatisfy { pid, seconds in then[pid].map { $0 <= seconds } ?? false }
     }
 
-    /// What there is to say where no process runs.
+    /// The lines that are shown when no process runs.
     private static let ofLog: Set = ["version", "channels", "messages"]
 
     var text: [String] {

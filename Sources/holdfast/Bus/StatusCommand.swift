@@ -4,26 +4,26 @@ internal import Glibc
 internal import Reactor
 internal import Text
 
-/// `holdfast status`: what all processes of the bus say of themselves.
+/// `holdfast status`: what all processes of the bus report.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Shows what all processes of the bus together hold and have done.",
-        discussion: "Where none serves it, the log alone is shown; the exit code is 69 then."
+        abstract: "Shows what all processes of the bus hold and have done.",
+        discussion: "If no process serves the bus, shows the log alone and exits 69."
     )
 
     @OptionGroup var bus: BusOptions
 
-    @Flag(help: "As JSON, as the service says it.")
+    @Flag(help: "Print JSON, as the service sends it.")
     var json = false
 
     func run() throws {
         try BusOptions.exiting {
-            let questions = BusQuestions(try bus.door())
-            let answer = try questions.ask("status")
-            if questions.knowsLogOnly {
+            let session = BusSession(try bus.connector())
+            let answer = try session.ask("status")
+            if session.knowsLogOnly {
                 StandardError.write(
-                    "holdfast: no holdfast serves the bus \(questions.path); the log alone:"
+                    "holdfast: no holdfast serves the bus \(session.path); the log alone:"
                 )
             }
             if json {
@@ -31,12 +31,12 @@ struct StatusCommand: ParsableCommand {
             } else {
                 StandardOutput.writeLine(Status(answer).text.joined(separator: "\n"))
             }
-            if questions.knowsLogOnly { throw ExitCode(EX_UNAVAILABLE) }
+            if session.knowsLogOnly { throw ExitCode(EX_UNAVAILABLE) }
         }
     }
 }
 
-/// `holdfast channels`: what the log keeps of each channel.
+/// `holdfast channels`: what the log retains for each channel.
 struct ChannelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "channels",
@@ -45,14 +45,14 @@ struct ChannelsCommand: ParsableCommand {
 
     @OptionGroup var bus: BusOptions
 
-    @Flag(help: "As JSON, an object in each line.")
+    @Flag(help: "Print JSON, one object per line.")
     var json = false
 
     func run() throws {
         try BusOptions.exiting {
-            let questions = BusQuestions(try bus.door())
+            let session = BusSession(try bus.connector())
             var rows: [[String]] = []
-            try questions.channels { channel in
+            try session.channels { channel in
                 guard json else { return rows.append(ChannelRow(channel).cells) }
                 StandardOutput.writeLine(channel.bytes)
             }
@@ -63,20 +63,20 @@ struct ChannelsCommand: ParsableCommand {
     }
 }
 
-/// Names of channels for the shell's completion; none where the bus can't be asked at once.
+/// Channel names for the shell's completion; none if the bus does not answer at once.
 enum ChannelCompletion {
     @Sendable static func complete(_ arguments: [String], _ index: Int, _ prefix: String)
         -> [String]
     {
-        guard let options = try? BusOptions.parse([]), let door = try? options.door(),
-            let answer = try? BusQuestions(door, patienceSeconds: 1).ask("channels")
+        guard let options = try? BusOptions.parse([]), let connector = try? options.connector(),
+            let answer = try? BusSession(connector, patienceSeconds: 1).ask("channels")
         else { return [] }
         let names = answer["channels"]?.elements?.compactMap { $0["channel"]?.string } ?? []
         return names.filter { $0.hasPrefix(prefix) }
     }
 }
 
-/// A line of the list of channels.
+/// A row of the list of channels.
 struct ChannelRow {
     static let heading = ["CHANNEL", "MESSAGES", "BYTES", "WAITING", "NEWEST"]
 
@@ -93,7 +93,7 @@ struct ChannelRow {
     }
 }
 
-/// Columns for the terminal: the first to the left, numbers to the right.
+/// Columns for the terminal: the first aligned left, numbers aligned right.
 enum Table {
     static func lines(_ heading: [String], _ rows: [[String]]) -> [String] {
         let all = [heading] + rows

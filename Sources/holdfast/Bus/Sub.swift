@@ -9,16 +9,16 @@ struct Sub: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable { case json, raw, ndjson }
 
     static let configuration = CommandConfiguration(
-        abstract: "Prints what comes on channels, or runs a command for each message.",
+        abstract: "Prints the messages of channels, or runs a command for each.",
         discussion: """
-            Reconnects when the process that serves the bus ends, and misses nothing; what is missing nevertheless is \
-            said on standard error.
+            Reconnects when the process that serves the bus ends, and misses nothing; messages that are missing \
+            nevertheless are reported on standard error.
 
               holdfast sub news
               holdfast sub jobs/1 --since first --count 1 --format raw
               holdfast sub mail --cursor-file seen --exec 'sendmail -t'
 
-            Ends with Ctrl-C, when nobody reads its output any more, or after --count messages.
+            Ends on Ctrl-C, when nobody reads its output any more, or after --count messages.
             """
     )
 
@@ -31,45 +31,45 @@ struct Sub: ParsableCommand {
     )
     var channels: [ChannelName]
 
-    @Option(help: "Where to begin: a cursor, now, first, last:N, or age:10m.")
+    @Option(help: "Where to start: a cursor, now, first, last:N, or age:10m.")
     var since = "now"
 
     @Option(
         help: """
-            json: the message, an object in each line. raw: its content alone, with a line end. ndjson: all that the \
-            bus says, gaps and heartbeats too.
+            json: the message, one object per line. raw: its content alone, with a line end. ndjson: everything that the \
+            bus sends, including gaps and heartbeats.
             """
     )
     var format = Format.json
 
-    @Option(help: "End after so many messages.")
+    @Option(help: "End after this many messages.")
     var count: Int?
 
     @Option(
         help: """
-            Run this by /bin/sh for each message, one after the other, with its content on standard input and \
+            Run this by /bin/sh for each message, one after the other, with the content on standard input and \
             HOLDFAST_CHANNEL, HOLDFAST_ID, HOLDFAST_TYPE and HOLDFAST_TIME in the environment.
             """
     )
     var exec: String?
 
     @Option(
-        help: "Begin where the last run with this file ended; its content is kept up to date.",
+        help: "Start where the last run with this file ended; the file is kept up to date.",
         completion: .file()
     )
     var cursorFile: String?
 
     func validate() throws {
-        if let count, count < 1 { throw ValidationError("--count is at least 1.") }
+        if let count, count < 1 { throw ValidationError("--count must be at least 1.") }
         guard !since.isEmpty, since.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw ValidationError("--since is a cursor, now, first, last:N, or age:10m.")
+            throw ValidationError("--since must be a cursor, now, first, last:N, or age:10m.")
         }
     }
 
     func run() throws {
         try BusOptions.exiting {
             let subscriber = Subscriber(
-                try bus.door(),
+                try bus.connector(),
                 channels: channels.map(\.text),
                 since: try start()
             )
@@ -78,7 +78,7 @@ struct Sub: ParsableCommand {
             while true {
                 switch try subscriber.next() {
                 case .outputClosed:
-                    // As for any program that writes to a pipe without a reader.
+                    // Like any program that writes to a pipe without a reader.
                     signal(SIGPIPE, SIG_DFL)
                     raise(SIGPIPE)
                     throw ExitCode(1)
@@ -91,7 +91,7 @@ struct Sub: ParsableCommand {
                         let reason = line["reason"]?.string ?? "?"
                         let cursor = line["cursor"]?.string ?? "?"
                         StandardError.write(
-                            "holdfast: messages are missing (\(reason)); going on behind \(cursor)"
+                            "holdfast: messages are missing (\(reason)); continuing after \(cursor)"
                         )
                     }
                     if let cursor = (line["cursor"] ?? line["id"])?.string { try keep(cursor) }
@@ -108,7 +108,7 @@ struct Sub: ParsableCommand {
         case (.ndjson, _): StandardOutput.writeLine(line.bytes)
         case (.raw, "message"): StandardOutput.writeLine(line.content)
         case (.json, "message"):
-            // Without its kind, as HTTP has it.
+            // Without its kind, as over HTTP.
             let prefix = Array("{\"kind\":\"message\",".utf8)
             let bytes =
                 line.bytes.starts(with: prefix) ? [0x7B] + line.bytes[prefix.count...] : line.bytes
@@ -119,7 +119,7 @@ struct Sub: ParsableCommand {
 
     // MARK: Cursor file
 
-    /// Where the last run ended; `--since` for a first one.
+    /// Where the last run ended; `--since` for the first one.
     private func start() throws -> String {
         guard let cursorFile else { return since }
         switch CursorFile(path: cursorFile).read() {
@@ -127,7 +127,7 @@ struct Sub: ParsableCommand {
         case .cursor(let cursor): return cursor.description
         case .unusable(let why):
             StandardError.write(
-                "holdfast: \(cursorFile) \(why); remove it to begin with --since, or name another "
+                "holdfast: \(cursorFile) \(why); remove it to start with --since, or give another "
                     + "--cursor-file"
             )
             throw ExitCode(EX_CONFIG)
@@ -145,7 +145,7 @@ struct Sub: ParsableCommand {
 
     // MARK: Commands
 
-    /// Runs the command; false where it failed.
+    /// Runs the command; false if it failed.
     private func run(_ command: String, _ message: BusAnswer) throws -> Bool {
         let outcome = try ShellCommand(text: command).run(
             input: message.content,
@@ -159,8 +159,8 @@ struct Sub: ParsableCommand {
         let how: String
         switch outcome {
         case .exited(0): return true
-        case .exited(let status): how = "ended with \(status)"
-        case .killed(let signal): how = "was ended by signal \(signal)"
+        case .exited(let status): how = "exited with \(status)"
+        case .killed(let signal): how = "was killed by signal \(signal)"
         }
         let id = message["id"]?.string ?? "?"
         StandardError.write("holdfast: the command \(how) for message \(id)")

@@ -3,54 +3,54 @@ internal import BusClient
 internal import Glibc
 internal import Reactor
 
-/// `holdfast top`: how it goes, again and again.
+/// `holdfast top`: shows the status again and again.
 struct Top: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows live what is held, rates, endings by reason and the busiest channels.",
         discussion:
-            "In a terminal the screen is redrawn; else each turn is one plain line. Ctrl-C ends it."
+            "In a terminal the screen is redrawn; otherwise each update is one plain line. Ctrl-C ends it."
     )
 
     @OptionGroup var bus: BusOptions
 
-    @Option(help: "Seconds between two looks.")
+    @Option(help: "Seconds between two updates.")
     var interval = 1
 
-    @Option(help: "End after so many looks.")
+    @Option(help: "End after this many updates.")
     var count: Int?
 
-    /// Among so many, by name, the busiest are looked for.
+    /// The number of channels, by name, among which the busiest are found.
     private static let channelLimit = 10_000
 
     func validate() throws {
         guard (1...86_400).contains(interval) else {
-            throw ValidationError("--interval is 1 to 86400.")
+            throw ValidationError("--interval must be 1 to 86400.")
         }
-        if let count, count < 1 { throw ValidationError("--count is at least 1.") }
+        if let count, count < 1 { throw ValidationError("--count must be at least 1.") }
     }
 
     func run() throws {
         try BusOptions.exiting {
-            let questions = BusQuestions(try bus.door(needsService: true))
+            let session = BusSession(try bus.connector(needsService: true))
             let screen = isatty(1) == 1
             var before: (status: Status, at: Int64)?
-            var looks = 0
+            var updates = 0
             while true {
-                let status = Status(try questions.ask("status"))
+                let status = Status(try session.ask("status"))
                 let now = MonotonicClock.milliseconds()
                 let rates = Rates(status, since: before)
                 before = (status, now)
                 if screen {
                     var channels: [ChannelRow] = []
-                    try questions.channels(atMost: Self.channelLimit) {
+                    try session.channels(atMost: Self.channelLimit) {
                         channels.append(ChannelRow($0))
                     }
                     draw(status, rates, channels)
                 } else {
                     StandardOutput.writeLine(rates.line(status))
                 }
-                looks += 1
-                if looks == count { return }
+                updates += 1
+                if updates == count { return }
                 MonotonicClock.sleep(milliseconds: Int64(interval) * 1000)
             }
         }
@@ -63,14 +63,14 @@ struct Top: ParsableCommand {
         var lines = [rates.line(status), ""] + status.text
         let busiest = channels.sorted { $0.held > $1.held }
         lines += [""] + Table.lines(ChannelRow.heading, busiest.map(\.cells))
-        // Home, each line with its rest cleared, then what was below.
+        // Cursor home, then each line with its rest cleared, then the rest of the screen cleared.
         let shown = lines.prefix(height - 1).map { $0.prefix(width) + "\u{1b}[K" }
         StandardOutput.write("\u{1b}[H" + shown.joined(separator: "\n") + "\u{1b}[J\n")
     }
 }
 
-/// What happened a second between two looks; nothing is known where the processes that were counted are not the same, for
-/// one that comes brings all it has counted in its life, and one that goes takes it away.
+/// Events per second between two updates. Unknown if the processes differ: one that starts adds all it has counted in
+/// its life, and one that ends takes its counts away.
 private struct Rates {
     private var deliveries: Double?
     private var messages: Double?

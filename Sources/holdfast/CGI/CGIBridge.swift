@@ -3,16 +3,16 @@ internal import FastCGI
 internal import Glibc
 internal import Reactor
 
-/// One CGI request, joined to the responder: environment and body in, answer out as it comes.
+/// One CGI request, connected to the responder: environment and body in, answer out as it arrives.
 ///
-/// What a CGI program is told of a client's departure is little: its output has no reader any more (POLLERR), its
-/// parent is another, or SIGTERM comes. By each of them this process ends, and with it its connection, so that the
-/// responder lets go of the subscriber. Signals keep their ordinary action for that reason.
+/// A CGI program learns little of a client's departure: its output has no reader any more (POLLERR), its parent process
+/// changes, or SIGTERM arrives. Each of them ends this process and its connection, so that the responder releases the
+/// subscriber. Signals keep their default action for that reason.
 struct CGIBridge {
     let iniFile: String
 
-    /// How often the parent is looked at.
-    private static let lookMilliseconds: Int32 = 1000
+    /// How often the parent process is checked.
+    private static let parentCheckMilliseconds: Int32 = 1000
 
     /// - Returns: the exit code.
     func run() -> Int32 {
@@ -22,7 +22,7 @@ struct CGIBridge {
         case .success(let read): settings = read
         case .failure(let problems):
             for line in problems.lines { StandardError.write(line) }
-            refuse("The service is not set up; 'holdfast check' says why.", iniFile)
+            refuse("The service is not configured; 'holdfast check' says why.", iniFile)
             return EX_CONFIG
         }
         guard let connection = connect(settings.fastcgi.listen) else {
@@ -33,7 +33,7 @@ struct CGIBridge {
             return EX_UNAVAILABLE
         }
         guard let bodyLength else {
-            refuseBody("CONTENT_LENGTH is no number.")
+            refuseBody("CONTENT_LENGTH is not a number.")
             return EX_DATAERR
         }
         return passOn(connection, bodyLength, parent)
@@ -49,7 +49,7 @@ struct CGIBridge {
         }
     }
 
-    /// BEGIN_REQUEST and PARAMS: the whole environment, in which a client's header fields are HTTP_… only.
+    /// BEGIN_REQUEST and PARAMS: the whole environment, in which a client's header fields are all HTTP_….
     private var request: [UInt8] {
         var pairs: [UInt8] = []
         var (script, target): ([UInt8], [UInt8]) = ([], [])
@@ -68,8 +68,7 @@ struct CGIBridge {
             }
             NameValuePairs.append(name, value, to: &pairs)
         }
-        // The program is the place where Holdfast is mounted, unless the server says otherwise or has another address
-        // lead here.
+        // Holdfast is mounted at the program's path, unless the server says otherwise or maps another address to it.
         let isMount =
             target.isEmpty || target == script
             || [UInt8(ascii: "/"), UInt8(ascii: "?")].contains {
@@ -85,11 +84,11 @@ struct CGIBridge {
     /// How much of standard input is the body.
     private enum BodyLength {
         case bytes(Int)
-        /// A chunked body that the server passes on.
+        /// A chunked body, which the server passes on.
         case toTheEnd
     }
 
-    /// As CONTENT_LENGTH says; nil where that is no number. Empty and -1 are as good as none.
+    /// From CONTENT_LENGTH; nil if that is not a number. Empty and -1 count as absent.
     private var bodyLength: BodyLength? {
         let text = unsafe getenv("CONTENT_LENGTH").map { unsafe String(cString: $0) } ?? ""
         if text.isEmpty || text == "-1" {
@@ -108,7 +107,7 @@ struct CGIBridge {
     ) -> Int32 {
         var stream = RecordStream()
         var hasAnswered = false
-        // What the responder has not taken yet, and how much of the body is still to be read; nil when it is complete.
+        // What the responder has not taken yet, and how much of the body remains to be read; nil when it is complete.
         var unsent = request[...]
         var left: Int?
         switch bodyLength {
@@ -126,7 +125,7 @@ struct CGIBridge {
                     events: Int16(unsent.isEmpty ? POLLIN : POLLIN | POLLOUT),
                     revents: 0
                 ),
-                // Asks for nothing: errors and hang-ups are told unasked.
+                // No events requested: errors and hang-ups are always reported.
                 pollfd(fd: 1, events: 0, revents: 0),
                 pollfd(
                     fd: unsent.isEmpty && left != nil ? 0 : -1,
@@ -134,7 +133,7 @@ struct CGIBridge {
                     revents: 0
                 ),
             ]
-            _ = unsafe poll(&looks, nfds_t(looks.count), Self.lookMilliseconds)
+            _ = unsafe poll(&looks, nfds_t(looks.count), Self.parentCheckMilliseconds)
             // Nobody reads the answer any more.
             if looks[1].revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 || getppid() != parent {
                 return 0
@@ -147,10 +146,10 @@ struct CGIBridge {
                 } else if case .toTheEnd = bodyLength {
                     left = 0
                 } else {
-                    // Without the end of STDIN, which never goes out, it is no request.
+                    // The end of STDIN is never sent, so this never becomes a complete request.
                     if !hasAnswered {
                         refuseBody(
-                            "The body ended before as many bytes had come as Content-Length says; nothing of it was taken."
+                            "The body ended before as many bytes had arrived as Content-Length says; nothing was published."
                         )
                     }
                     return EX_DATAERR
@@ -160,13 +159,13 @@ struct CGIBridge {
                 switch unsafe unsent.withUnsafeBytes({ unsafe SystemCalls.send(connection, $0) }) {
                 case .bytes(let count): unsent = unsent.dropFirst(count)
                 case .wouldBlock: break
-                // Whatever the responder thinks of the request, what it has answered is an answer.
+                // The responder's answer counts even if it did not take the whole request.
                 case .ended: (unsent, left) = ([], nil)
                 }
             }
             guard looks[0].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 else { continue }
             guard receive(connection, &stream) else {
-                // The responder ended in the middle.
+                // The responder ended during the request.
                 if !hasAnswered { refuse("The service ended before it answered; try again.") }
                 return EX_PROTOCOL
             }
@@ -182,14 +181,14 @@ struct CGIBridge {
                     }
                 case .error(let bytes): _ = SystemCalls.writeAll(2, bytes)
                 case .end(_, let status):
-                    if status != 0, !hasAnswered { refuse("The service takes no more requests.") }
+                    if status != 0, !hasAnswered { refuse("The service accepts no more requests.") }
                     return 0
                 }
             }
         }
     }
 
-    /// False at the end of the connection.
+    /// Receives bytes; false at the end of the connection.
     private func receive(_ connection: Int32, _ stream: inout RecordStream) -> Bool {
         unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
             switch unsafe SystemCalls.receive(connection, into: buffer) {
@@ -202,8 +201,9 @@ struct CGIBridge {
         }
     }
 
-    /// Answers 503 with a sentence, without quotation marks; the server's log is told more. A browser's EventSource would
-    /// never come back after that, and gets an empty stream, as from the web servers' configurations.
+    /// Answers 503 with a sentence that has no quotation marks; the server's log gets more detail. A browser's
+    /// EventSource would never come back after a 503, so it gets an empty stream, as from the web servers'
+    /// configurations.
     private func refuse(_ sentence: String, _ more: String = "") {
         guard !wantsEvents else {
             StandardError.write("holdfast cgi: \(sentence) \(more)")
@@ -223,7 +223,7 @@ struct CGIBridge {
             && variable("HTTP_ACCEPT").lowercased().contains("text/event-stream")
     }
 
-    /// The body is not what the request said of it.
+    /// Answers 400: the body is not what the request declared.
     private func refuseBody(_ sentence: String) {
         refuse("400 Bad Request", "incomplete_body", sentence)
     }

@@ -1,13 +1,13 @@
 internal import ArgumentParser
 internal import Glibc
 
-/// `holdfast cgi`: joins a CGI request to the running responder.
+/// `holdfast cgi`: connects a CGI request to the running responder.
 struct CGICommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cgi",
-        abstract: "Joins a CGI request to the running responder.",
+        abstract: "Connects a CGI request to the running responder.",
         discussion: """
-            For web servers that speak CGI only. The same happens without a word when the binary is called \
+            For web servers that speak only CGI. The same happens without this command if the binary is called \
             holdfast.cgi, or is run as a CGI program. The ini file says where the responder listens.
             """
     )
@@ -26,9 +26,9 @@ struct CGICommand: ParsableCommand {
 
 /// Whether a web server has started this process as a CGI program (RFC 3875).
 enum CGIInvocation {
-    /// The arguments may come from the query then (RFC 3875 §4.4), so that they are never read as commands: a web server
-    /// that runs the binary by its own name must not be made to run `holdfast pub` by a URL. A script that a web server
-    /// runs, and that calls `holdfast pub` itself, is another program than the one the request is for.
+    /// The arguments of a CGI program may come from the query (RFC 3875 §4.4), so they are never read as commands: a
+    /// URL must not be able to make a web server that runs the binary under its own name run `holdfast pub`. A script
+    /// that a web server runs, and that itself calls `holdfast pub`, is a different program from the one requested.
     static func isCGI(
         program: String,
         hasArguments: Bool,

@@ -4,24 +4,24 @@ internal import FoundationEssentials
 internal import Glibc
 internal import Reactor
 
-/// A request, for curl to make.
+/// A request for curl to make.
 struct WebRequest {
     enum Version: String {
         case http1 = "http1.1"
-        /// Over TLS as the server and curl agree.
+        /// Over TLS, negotiated by server and curl.
         case http2
         case http2PriorKnowledge = "http2-prior-knowledge"
     }
 
     var url: String
     var method = "GET"
-    /// Whole lines, as in `Accept: text/html`.
+    /// Whole lines, such as `Accept: text/html`.
     var headers: [String] = []
     var version: Version?
 
-    /// As curl's --config has it. Credentials are in it, which a list of arguments would show to everyone.
+    /// The content of curl's --config. Credentials are in it; a list of arguments would show them to every user.
     func options(maxSeconds: Int) -> String {
-        // Heads by --dump-header, since those by --include wait for the first byte of the body.
+        // --dump-header prints heads as they arrive; with --include they wait for the first byte of the body.
         var lines = [
             "silent", "show-error", "no-buffer", "globoff", "path-as-is", "dump-header = -",
         ]
@@ -39,12 +39,12 @@ struct WebRequest {
     }
 }
 
-/// A request under way: curl as a child process, whose end is the client's departure.
+/// A request in flight: curl as a child process, whose end is the client's departure.
 ///
-/// Curl instead of a library of HTTP in this binary, which every deployment would carry for this command alone.
-final class Visit {
+/// Curl is used instead of an HTTP library in this binary, which every deployment would carry for this command alone.
+final class Transfer {
     private(set) var answer = AnswerBytes()
-    /// Curl's own exit code, once it has ended by itself.
+    /// Curl's exit code, once it has ended by itself.
     private(set) var exitCode: Int32?
     private(set) var endedAt: Int64?
     let startedAt = MonotonicClock.milliseconds()
@@ -53,7 +53,7 @@ final class Visit {
     private let complaints: OwnedDescriptor
     private var isReaped = false
 
-    /// - Parameter maxSeconds: bounds it, should this process end without its child.
+    /// - Parameter maxSeconds: bounds curl's life, in case this process ends without ending its child.
     init(_ request: WebRequest, maxSeconds: Int) throws {
         let options = try Self.memoryFile("options")
         guard
@@ -76,10 +76,10 @@ final class Visit {
 
     deinit { leave() }
 
-    /// Whether curl has ended by itself, and all it said was read.
+    /// Whether curl has ended by itself and all its output was read.
     var hasEnded: Bool { exitCode != nil }
 
-    /// What curl complained of.
+    /// Curl's first error message.
     var complaint: String {
         var bytes = [UInt8](repeating: 0, count: 1000)
         let count = unsafe pread(complaints.number, &bytes, bytes.count, 0)
@@ -89,8 +89,8 @@ final class Visit {
 
     var descriptor: Int32 { hasEnded || isReaped ? -1 : output.number }
 
-    /// Takes in what has come.
-    func look() {
+    /// Reads what has arrived.
+    func readAvailable() {
         while !hasEnded, !isReaped {
             var bytes = [UInt8](repeating: 0, count: 16_384)
             let count = SystemCalls.retrying {
@@ -107,7 +107,7 @@ final class Visit {
         }
     }
 
-    /// Abruptly, as a browser that is closed.
+    /// Leaves abruptly, as a browser that is closed.
     func leave() {
         guard !isReaped else { return }
         kill(process, SIGKILL)
@@ -121,25 +121,25 @@ final class Visit {
         return status
     }
 
-    /// Reads from all of them until the condition holds, all have ended, or the time is over.
+    /// Reads from all transfers until the condition holds, all have ended, or the deadline has passed.
     ///
     /// - Returns: whether the condition holds.
     @discardableResult
     static func follow(
-        _ visits: [Visit],
+        _ transfers: [Transfer],
         until deadline: Int64,
         _ condition: () throws -> Bool
     ) rethrows -> Bool {
         while true {
-            for visit in visits { visit.look() }
+            for transfer in transfers { transfer.readAvailable() }
             if try condition() { return true }
             let now = MonotonicClock.milliseconds()
-            if now >= deadline || visits.allSatisfy(\.hasEnded) { return false }
-            var looks = visits.map {
+            if now >= deadline || transfers.allSatisfy(\.hasEnded) { return false }
+            var polled = transfers.map {
                 pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0)
             }
-            // Conditions of the responder's are asked about now and then.
-            _ = unsafe poll(&looks, nfds_t(looks.count), Int32(min(50, deadline - now)))
+            // Conditions about the responder are evaluated regularly, too.
+            _ = unsafe poll(&polled, nfds_t(polled.count), Int32(min(50, deadline - now)))
         }
     }
 
@@ -162,7 +162,7 @@ final class Visit {
         for (ours, theirs) in descriptors {
             unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
         }
-        // The first argument: no .curlrc of this user's.
+        // --disable comes first: it ignores this user's .curlrc.
         let arguments = ["curl", "--disable", "--config", "-"]
         var words = unsafe arguments.map { unsafe strdup($0) } + [nil]
         defer { unsafe words.forEach { unsafe free($0) } }

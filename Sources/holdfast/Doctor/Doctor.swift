@@ -8,39 +8,40 @@ internal import Glibc
 internal import Reactor
 internal import Text
 
-/// `holdfast doctor`: asks a site, as its clients would, what web servers and proxies on the way do to Holdfast.
+/// `holdfast doctor`: asks a site what its clients would ask, and reports what web servers and proxies on the way do to
+/// Holdfast.
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:
-            "Examines a site by its public URL: buffering, time-outs, departures, compression and more.",
+            "Examines a site by its public URL: buffering, timeouts, departures, compression and more.",
         discussion: """
-            Opens and leaves some requests, compares with what the responder sees, and prints what was found, with the \
-            lines to change. The responder is asked by the bus socket, else by the URL's -/status with the credentials \
+            Opens and leaves some requests, compares them with what the responder sees, and prints the results, with the \
+            lines to change. The responder is asked on the bus socket, or else at the URL's -/status with the credentials \
             given. Exit code: 0 no problem, 1 problems, 64 wrong usage, 69 the site cannot be reached.
             """
     )
 
-    @Argument(help: "Where Holdfast is mounted, as in https://example.org/push/.")
+    @Argument(help: "The URL where Holdfast is mounted, such as https://example.org/push/.")
     var url: String
 
     @Option(
         help: ArgumentHelp(
-            "A channel that may be read there; one whose last segment begins with doctor- is also published to, and its "
-                + "messages are deleted (default: one of its own that is open).",
+            "A readable channel; one whose last segment begins with doctor- is also published to, and its messages are deleted "
+                + "(default: an open channel of doctor's own).",
             valueName: "name"
         )
     )
     var channel: String?
 
-    @Option(help: "Seconds that any one thing is waited for.")
+    @Option(help: "The number of seconds to wait for any one thing.")
     var patience = 30
 
-    @Option(help: "An origin whose pages should be able to read, as in https://www.example.org.")
+    @Option(help: "An origin whose pages should be able to read, such as https://www.example.org.")
     var origin: String?
 
     @Option(
         help: ArgumentHelp(
-            "A header field for requests that may have credentials, as in 'Authorization: …'.",
+            "A header field for requests that may carry credentials, such as 'Authorization: …'.",
             valueName: "field"
         )
     )
@@ -52,25 +53,27 @@ struct Doctor: ParsableCommand {
     )
     var config: String?
 
-    @Option(help: "The bus socket, instead of what the ini file says.", completion: .file())
+    @Option(help: "The bus socket, instead of the one in the ini file.", completion: .file())
     var socket: String?
 
-    @Flag(help: "As JSON.")
+    @Flag(help: "Print JSON.")
     var json = false
 
     func validate() throws {
         guard let parts = URLComponents(string: url), parts.host?.isEmpty == false,
             ["http", "https"].contains(parts.scheme?.lowercased())
-        else { throw ValidationError("The URL begins with http:// or https:// and a host.") }
+        else { throw ValidationError("The URL must begin with http:// or https:// and a host.") }
         guard parts.query == nil, parts.fragment == nil else {
-            throw ValidationError("The URL has no '?' and no '#': it is where Holdfast is mounted.")
+            throw ValidationError(
+                "The URL must have no '?' and no '#': it is where Holdfast is mounted."
+            )
         }
         guard (1...3600).contains(patience) else {
-            throw ValidationError("--patience is 1 to 3600 seconds.")
+            throw ValidationError("--patience must be 1 to 3600 seconds.")
         }
         if let channel { _ = try channelArgument(channel) }
         for field in header where !field.contains(":") || field.contains(where: \.isNewline) {
-            throw ValidationError("--header is a line such as 'Authorization: Basic …'.")
+            throw ValidationError("--header must be a line such as 'Authorization: Basic …'.")
         }
     }
 
@@ -84,7 +87,7 @@ struct Doctor: ParsableCommand {
         } catch let code as ExitCode {
             throw code
         } catch {
-            // The site, curl, or the responder in the middle of it; 1 would say that problems were found.
+            // The site, curl or the responder failed during the examination; 1 would mean that problems were found.
             StandardError.write("holdfast: \(error)")
             throw ExitCode(EX_UNAVAILABLE)
         }
@@ -98,24 +101,26 @@ struct Doctor: ParsableCommand {
             headers: header,
             patienceSeconds: patience
         )
-        var visit = try ready(site)
-        if visit.answer.head == nil, !site.isSecure {
+        var transfer = try ready(site)
+        if transfer.answer.head == nil, !site.isSecure {
             site.version = .http2PriorKnowledge
             let other = try ready(site)
-            if other.answer.head != nil { visit = other }
+            if other.answer.head != nil { transfer = other }
         }
-        guard let head = visit.answer.head else {
-            throw Unreachable(description: "\(url) cannot be reached: \(visit.complaint)")
+        guard let head = transfer.answer.head else {
+            throw Unreachable(description: "\(url) cannot be reached: \(transfer.complaint)")
         }
         let settings = try settings()
-        let door = door(settings)
-        let service = service(visit.answer, site, settings, door)
-        guard service.isReady else { return report(service.finding(behind: Way(head, nil))) }
+        let connector = connector(settings)
+        let service = service(transfer.answer, site, settings, connector)
+        guard service.isReady else {
+            return report(service.finding(behind: ServerChain(head, nil)))
+        }
         var examination = try Examination(
             site: site,
-            witness: try Witness(door, site),
+            responder: try ResponderClient(connector, site),
             settings: settings,
-            channel: channel,
+            channelName: channel,
             origin: origin,
             ready: head
         )
@@ -126,10 +131,10 @@ struct Doctor: ParsableCommand {
         _ answer: AnswerBytes,
         _ site: Site,
         _ settings: Settings?,
-        _ door: BusDoor?
+        _ connector: BusConnector?
     ) -> ServiceObservation {
         let problem = JSONValue(answer.body)
-        let isThere = door.map { (try? BusQuestions($0).ask("ping")) != nil } ?? false
+        let isThere = connector.map { (try? BusSession($0).ask("ping")) != nil } ?? false
         return ServiceObservation(
             status: answer.head?.status ?? 0,
             location: answer.head?["location"],
@@ -148,25 +153,25 @@ struct Doctor: ParsableCommand {
         )
     }
 
-    private func ready(_ site: Site) throws -> Visit {
-        let visit = try site.visit("-/ready")
-        Visit.follow([visit], until: site.deadline) { visit.hasEnded }
-        return visit
+    private func ready(_ site: Site) throws -> Transfer {
+        let transfer = try site.transfer("-/ready")
+        Transfer.follow([transfer], until: site.deadline) { transfer.hasEnded }
+        return transfer
     }
 
     // MARK: The responder
 
-    /// Only a file that was named must be there.
+    /// The settings; an ini file that was named must exist, the default one need not.
     private func settings() throws -> Settings? {
         if let config { return try IniFileReader.read(config, orExit: EX_CONFIG) }
         if socket != nil { return nil }
         return try? IniFileReader.read(IniFileReader.usualPath).get()
     }
 
-    /// Never a responder inside this process, which would know nothing of the site.
-    private func door(_ settings: Settings?) -> BusDoor? {
+    /// The bus; never a responder inside this process, which would know nothing of the site.
+    private func connector(_ settings: Settings?) -> BusConnector? {
         guard let path = socket ?? settings?.bus.socket else { return nil }
-        return BusDoor(path: path, settings: nil)
+        return BusConnector(path: path, settings: nil)
     }
 
     // MARK: Output
@@ -203,7 +208,7 @@ extension FastCGISettings.Listen {
         switch self {
         case .unix(let path): path
         case .tcp(let address, let port): "\(address), port \(port)"
-        case .inherited: "the socket that it has inherited"
+        case .inherited: "its inherited socket"
         }
     }
 }

@@ -6,83 +6,85 @@ internal import Liveness
 internal import Reactor
 internal import Text
 
-/// What is seen with requests that are held.
+/// The examinations that hold requests.
 extension Examination {
     // MARK: Delivery
 
-    func delivery(_ ward: Ward) throws -> DeliveryObservation {
-        if let silence = ward.silence { return .notPublished(silence) }
-        let before = try held(ward) ?? 0
-        let visit = try hold(ward)
-        defer { visit.leave() }
-        if let refusal = try awaitHeld(visit, ward, before) { return .notHeld(status: refusal) }
+    func delivery(_ channel: TestChannel) throws -> DeliveryObservation {
+        if let obstacle = channel.obstacle { return .notPublished(obstacle) }
+        let before = try held(channel) ?? 0
+        let transfer = try hold(channel)
+        defer { transfer.leave() }
+        if let refusal = try awaitHeld(transfer, channel, before) {
+            return .notHeld(status: refusal)
+        }
         do {
-            try witness.publish("holdfast doctor", to: ward.channel)
+            try responder.publish("holdfast doctor", to: channel.name)
         } catch let error as BusClientError {
             return .notPublished("\(error)")
         }
         let mark = Array("\"holdfast doctor\"".utf8)
-        let arrived = Visit.follow([visit], until: site.deadline) {
-            visit.hasEnded && visit.answer.body.contains(mark)
+        let arrived = Transfer.follow([transfer], until: site.deadline) {
+            transfer.hasEnded && transfer.answer.body.contains(mark)
         }
         if arrived { return .arrived }
-        // Compressed in spite of what it asked for, or another answer.
+        // It may have been compressed against the request, or be another answer.
         return .missing(seconds: site.patienceSeconds)
     }
 
     // MARK: Buffering
 
-    func buffering(_ ward: Ward) throws -> [Finding] {
-        // Holds end at most half of their time early (`jitter`), so that one's end is not taken for its beginning.
-        let half = ward.grantedSeconds.map { $0 * 500 } ?? .max
+    func buffering(_ channel: TestChannel) throws -> [Finding] {
+        // Holds end at most half of their time early (`jitter`); the end of one must not be taken for its beginning.
+        let half = channel.grantedSeconds.map { $0 * 500 } ?? .max
         let milliseconds = min(site.patienceSeconds * 1000, 5000, half)
         var findings: [Finding] = []
-        var stream = try Ghost(site, ward, "Accept: text/event-stream")
+        var stream = try TestStream(site, channel, "Accept: text/event-stream")
         defer { stream.leave() }
-        var part = Self.earlyPart(of: stream.visit, within: milliseconds) { !$0.isEmpty }
-        if let head = stream.visit.answer.head, head.status == 200,
-            let finding = StreamTypeObservation(head).finding(behind: way)
+        var part = Self.earlyPart(of: stream.transfer, within: milliseconds) { !$0.isEmpty }
+        if let head = stream.transfer.answer.head, head.status == 200,
+            let finding = StreamTypeObservation(head).finding(behind: servers)
         {
             findings.append(finding)
             stream.leave()
-            stream = try Ghost(site, ward, query: "stream=sse")
-            part = Self.earlyPart(of: stream.visit, within: milliseconds) { !$0.isEmpty }
+            stream = try TestStream(site, channel, query: "stream=sse")
+            part = Self.earlyPart(of: stream.transfer, within: milliseconds) { !$0.isEmpty }
         }
         var delays: [Int] = []
-        if part == .body, ward.silence == nil {
-            delays = try self.delays(stream.visit, ward.channel)
+        if part == .body, channel.obstacle == nil {
+            delays = try self.delays(stream.transfer, channel.name)
             if delays.count < Self.events {
                 part = .beginningAlone(seconds: site.patienceSeconds)
             }
         }
         guard case .refused = part else {
             let seen = BufferingObservation(stream: part, hold: nil, delays: delays)
-            return findings + [seen.finding(behind: way)]
+            return findings + [seen.finding(behind: servers)]
         }
-        let visit = try hold(ward)
-        defer { visit.leave() }
+        let transfer = try hold(channel)
+        defer { transfer.leave() }
         let seen = BufferingObservation(
             stream: part,
-            hold: Self.earlyPart(of: visit, within: milliseconds) { body in
-                // White space, which may stand before JSON.
+            hold: Self.earlyPart(of: transfer, within: milliseconds) { body in
+                // White space, which may precede JSON.
                 !body.isEmpty && body.allSatisfy { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D }
             },
             isProbed: try isProbed()
         )
-        return findings + [seen.finding(behind: way)]
+        return findings + [seen.finding(behind: servers)]
     }
 
-    /// Enough that one of them meets no other trouble.
+    /// Enough events that at least one of them meets no other delay.
     private static let events = 4
 
-    /// How long messages take by a stream while that goes on; fewer where one does not come.
-    private func delays(_ stream: Visit, _ channel: String) throws -> [Int] {
+    /// The delays of messages to a stream, in milliseconds; fewer than were published if one does not arrive.
+    private func delays(_ stream: Transfer, _ channel: String) throws -> [Int] {
         var delays: [Int] = []
         for number in 1...Self.events {
             let mark = "holdfast doctor streams \(number)"
-            try witness.publish(mark, to: channel)
+            try responder.publish(mark, to: channel)
             let committed = MonotonicClock.milliseconds()
-            let hasCome = Visit.follow([stream], until: site.deadline) {
+            let hasCome = Transfer.follow([stream], until: site.deadline) {
                 stream.answer.body.contains(Array(mark.utf8))
             }
             guard hasCome else { break }
@@ -91,37 +93,37 @@ extension Examination {
         return delays
     }
 
-    /// Whether holds begin with a blank here: headers alone are kept back by some servers.
+    /// Whether holds begin with a blank here; some servers delay headers alone.
     private func isProbed() throws -> Bool {
         if settings?.hold.probe == .always { return true }
-        return try seen()?.isProbed ?? false
+        return try frontEndReport()?.isProbed ?? false
     }
 
-    /// What of an answer comes well before its end.
+    /// The part of an answer that arrives well before its end.
     private static func earlyPart(
-        of visit: Visit,
+        of transfer: Transfer,
         within milliseconds: Int,
         _ isBeginning: ([UInt8]) -> Bool
     ) -> BufferingObservation.Part {
         let nothing = BufferingObservation.Part.nothing(seconds: max(1, milliseconds / 1000))
-        let hasBegun = Visit.follow(
-            [visit],
+        let hasBegun = Transfer.follow(
+            [transfer],
             until: MonotonicClock.milliseconds() + Int64(milliseconds)
-        ) { visit.answer.head != nil && isBeginning(visit.answer.body) }
-        guard let head = visit.answer.head else { return nothing }
+        ) { transfer.answer.head != nil && isBeginning(transfer.answer.body) }
+        guard let head = transfer.answer.head else { return nothing }
         if head.status != 200 { return .refused(status: head.status) }
         if hasBegun { return .body }
-        return visit.hasEnded || !visit.answer.body.isEmpty ? nothing : .headAlone
+        return transfer.hasEnded || !transfer.answer.body.isEmpty ? nothing : .headAlone
     }
 
     // MARK: Departures
 
     func departures(
-        _ ward: Ward,
+        _ channel: TestChannel,
         _ version: (curl: WebRequest.Version, name: String)
     ) throws -> (PaceObservation, DepartureObservation) {
-        let within = try isProbed() ? seen()?.foundWithinMilliseconds : nil
-        let (times, outcome) = try departureOutcome(ward, version.curl)
+        let within = try isProbed() ? frontEndReport()?.foundWithinMilliseconds : nil
+        let (times, outcome) = try departureOutcome(channel, version.curl)
         return (
             PaceObservation(
                 milliseconds: times,
@@ -132,104 +134,109 @@ extension Examination {
                 version: version.name,
                 count: Self.departing,
                 patienceSeconds: site.patienceSeconds,
-                grantedSeconds: ward.grantedSeconds,
+                grantedSeconds: channel.grantedSeconds,
                 foundWithinMilliseconds: within,
                 outcome: outcome
             )
         )
     }
 
-    /// - Returns: also when the requests were held, one after the other; nothing where others are counted with them.
+    /// - Returns: when each request was held, in milliseconds, and the outcome; no times if other clients are counted
+    ///   with them.
     private func departureOutcome(
-        _ ward: Ward,
+        _ channel: TestChannel,
         _ version: WebRequest.Version
     ) throws -> ([Int], DepartureObservation.Outcome) {
-        guard witness.isThere, let idle = try settled(ward) else { return ([], .nobodyAsked) }
-        // Where the channel is not remembered all are counted who are held anywhere.
-        let isAlone = try ward.isOwn && witness.held(on: ward.channel) != nil
+        guard responder.isThere, let idle = try settled(channel) else { return ([], .nobodyAsked) }
+        // For a channel that is not remembered, the held requests of all channels are counted.
+        let isAlone = try channel.isOwn && responder.held(on: channel.name) != nil
         let begun = MonotonicClock.milliseconds()
-        let visits = try (0..<Self.departing).map { _ in try hold(ward, version: version) }
-        defer { visits.forEach { $0.leave() } }
+        let transfers = try (0..<Self.departing).map { _ in try hold(channel, version: version) }
+        defer { transfers.forEach { $0.leave() } }
         var times: [Int] = []
-        let allShow = try Visit.follow(visits, until: site.deadline) {
-            let shown = (try held(ward) ?? 0) - idle
+        let allShow = try Transfer.follow(transfers, until: site.deadline) {
+            let shown = (try held(channel) ?? 0) - idle
             let milliseconds = Int(MonotonicClock.milliseconds() - begun)
-            while times.count < min(shown, visits.count) { times.append(milliseconds) }
-            return shown >= visits.count
+            while times.count < min(shown, transfers.count) { times.append(milliseconds) }
+            return shown >= transfers.count
         }
-        guard allShow, let before = try witness.figures() else {
+        guard allShow, let before = try responder.figures() else {
             return (isAlone ? times : [], .notShown(times.count))
         }
-        // Some servers watch a client from the first byte they have sent it on, which comes in a moment or not at all.
-        Visit.follow(visits, until: MonotonicClock.milliseconds() + 300) {
-            visits.allSatisfy { $0.answer.head != nil }
+        // Some servers watch a client from the first byte they have sent it on, which arrives shortly or not at all.
+        Transfer.follow(transfers, until: MonotonicClock.milliseconds() + 300) {
+            transfers.allSatisfy { $0.answer.head != nil }
         }
         let leaving = MonotonicClock.milliseconds()
-        visits.forEach { $0.leave() }
+        transfers.forEach { $0.leave() }
         let deadline = site.deadline
-        var left = visits.count
+        var left = transfers.count
         while true {
-            left = max(0, (try held(ward) ?? 0) - idle)
+            left = max(0, (try held(channel) ?? 0) - idle)
             if left == 0 || MonotonicClock.milliseconds() >= deadline { break }
             Pause.briefly()
         }
         let watch = DepartureObservation.Watch(
-            gone: visits.count - left,
+            gone: transfers.count - left,
             milliseconds: Int(MonotonicClock.milliseconds() - leaving),
-            endings: try witness.figures()?.endings(since: before) ?? [:],
+            endings: try responder.figures()?.endings(since: before) ?? [:],
             isAlone: isAlone
         )
         return (isAlone ? times : [], .watched(watch))
     }
 
-    /// How many wait here without us. A message lets go of those of earlier checks, whose departures may not have shown.
-    private func settled(_ ward: Ward) throws -> Int? {
-        guard var last = try held(ward) else { return nil }
-        guard ward.silence == nil else { return last }
-        if last > 0 { try witness.publish("holdfast doctor goes on", to: ward.channel) }
+    /// How many requests wait here besides ours. A message releases those of earlier examinations, whose departures may
+    /// not have shown.
+    private func settled(_ channel: TestChannel) throws -> Int? {
+        guard var last = try held(channel) else { return nil }
+        guard channel.obstacle == nil else { return last }
+        if last > 0 { try responder.publish("holdfast doctor goes on", to: channel.name) }
         let deadline = site.deadline
         while last > 0, MonotonicClock.milliseconds() < deadline {
             Pause.briefly()
-            last = try held(ward) ?? 0
+            last = try held(channel) ?? 0
         }
         return last
     }
 
-    /// On the channel; in all where it is not remembered.
-    private func held(_ ward: Ward) throws -> Int? {
-        try witness.held(on: ward.channel) ?? witness.figures()?.held
+    /// The held requests on the channel, or on all channels if it is not remembered.
+    private func held(_ channel: TestChannel) throws -> Int? {
+        try responder.held(on: channel.name) ?? responder.figures()?.held
     }
 
-    /// Until the responder says that it is held, or as long as such a thing takes where nobody says it.
+    /// Waits until the responder reports the request as held, or for a second if there is no responder to ask.
     ///
-    /// - Parameter before: how many were, before it was sent.
-    /// - Returns: the status where it was answered instead.
-    private func awaitHeld(_ visit: Visit, _ ward: Ward, _ before: Int) throws -> Int? {
-        let deadline = witness.isThere ? site.deadline : MonotonicClock.milliseconds() + 1000
-        try Visit.follow([visit], until: deadline) { try held(ward) ?? 0 > before }
-        return visit.hasEnded ? visit.answer.head?.status ?? 0 : nil
+    /// - Parameter before: how many were held before it was sent.
+    /// - Returns: the status, if it was answered instead.
+    private func awaitHeld(_ transfer: Transfer, _ channel: TestChannel, _ before: Int) throws
+        -> Int?
+    {
+        let deadline = responder.isThere ? site.deadline : MonotonicClock.milliseconds() + 1000
+        try Transfer.follow([transfer], until: deadline) { try held(channel) ?? 0 > before }
+        return transfer.hasEnded ? transfer.answer.head?.status ?? 0 : nil
     }
 
     // MARK: Hold time
 
-    func holdTime(_ ward: Ward) throws -> HoldObservation {
-        let visit = try hold(ward)
-        defer { visit.leave() }
-        Visit.follow([visit], until: site.deadline) { visit.hasEnded }
-        let end = visit.endedAt ?? MonotonicClock.milliseconds()
+    func holdTime(_ channel: TestChannel) throws -> HoldObservation {
+        let transfer = try hold(channel)
+        defer { transfer.leave() }
+        Transfer.follow([transfer], until: site.deadline) { transfer.hasEnded }
+        let end = transfer.endedAt ?? MonotonicClock.milliseconds()
         return HoldObservation(
-            outcome: Self.outcome(of: visit),
-            milliseconds: Int(end - visit.startedAt),
-            grantedSeconds: ward.grantedSeconds
+            outcome: Self.outcome(of: transfer),
+            milliseconds: Int(end - transfer.startedAt),
+            grantedSeconds: channel.grantedSeconds
         )
     }
 
-    private static func outcome(of visit: Visit) -> HoldObservation.Outcome {
-        guard let code = visit.exitCode else { return .stillHeld }
-        guard let head = visit.answer.head, code == 0 else { return .cut(visit.complaint) }
+    private static func outcome(of transfer: Transfer) -> HoldObservation.Outcome {
+        guard let code = transfer.exitCode else { return .stillHeld }
+        guard let head = transfer.answer.head, code == 0 else { return .cut(transfer.complaint) }
         switch head.status {
         case 200:
-            guard let answer = JSONValue(visit.answer.body), answer["cursor"]?.string != nil else {
+            guard let answer = JSONValue(transfer.answer.body), answer["cursor"]?.string != nil
+            else {
                 return .cut("the answer is not Holdfast's")
             }
             return answer["messages"]?.elements?.isEmpty == false ? .messages : .whole

@@ -3,113 +3,124 @@ internal import Diagnosis
 internal import FoundationEssentials
 internal import Reactor
 
-/// What is looked at, in this order; each subject has a file of its own or a function below.
+/// The examination of a site, in this order; each subject has its own file or a function below.
 struct Examination {
     let site: Site
-    let witness: Witness
+    let responder: ResponderClient
     let settings: Settings?
-    /// The channel that was named.
-    let channel: String?
+    /// The channel that the command line names.
+    let channelName: String?
     let origin: String?
-    /// The servers on the way, as far as they are known by now.
-    private(set) var way: Way
+    /// The servers on the way, as far as they are known so far.
+    private(set) var servers: ServerChain
 
-    /// How many leave at once.
+    /// How many clients leave at once.
     static let departing = 5
 
     /// - Parameter ready: the head of the site's answer to `-/ready`.
     init(
         site: Site,
-        witness: Witness,
+        responder: ResponderClient,
         settings: Settings?,
-        channel: String?,
+        channelName: String?,
         origin: String?,
         ready: AnswerHead
     ) throws {
         self.site = site
-        self.witness = witness
+        self.responder = responder
         self.settings = settings
-        self.channel = channel
+        self.channelName = channelName
         self.origin = origin
-        way = Way(ready, Way.passed([], try witness.figures()?.frontEnds ?? [], ready))
+        servers = ServerChain(
+            ready,
+            ServerChain.reportOfRequest([], try responder.figures()?.frontEnds ?? [], ready)
+        )
     }
 
     /// - Parameters:
-    ///   - service: told when it is known by which server it was reached: some answer without a name, and only the
-    ///     responder then knows one, by a request that was held.
-    ///   - report: given each finding as soon as it is known.
+    ///   - service: reported once the server is known: some servers answer without a name, and then only the responder
+    ///     knows it, from a held request.
+    ///   - report: called with each finding as soon as it is known.
     mutating func run(_ service: ServiceObservation, _ report: (Finding) -> Void) throws {
-        let (ward, closed) = try Ward.find(named: channel, at: site, witness, settings)
-        var looks: [CompressionObservation.Look] = []
-        if let ward { looks = try lookAround(ward) }
-        report(service.finding(behind: way))
+        let (channel, closed) = try TestChannel.find(
+            named: channelName,
+            at: site,
+            responder,
+            settings
+        )
+        var samples: [CompressionObservation.Sample] = []
+        if let channel { samples = try sampleEncodings(channel) }
+        report(service.finding(behind: servers))
         let versions = try versions()
-        report(versions.finding(behind: way))
-        if way.proxy != nil {
-            report(Finding(.way, .ok, "Requests come by \(way.name)."))
+        report(versions.finding(behind: servers))
+        if servers.proxy != nil {
+            report(Finding(.servers, .ok, "Requests come through \(servers.name)."))
         }
-        try rights(closed).findings(behind: way).forEach(report)
-        if let ward {
-            defer { if ward.silence == nil { witness.delete(ward.channel) } }
-            report(try delivery(ward).finding(behind: way))
-            try buffering(ward).forEach(report)
+        try rights(closed).findings(behind: servers).forEach(report)
+        if let channel {
+            defer { if channel.obstacle == nil { responder.delete(channel.name) } }
+            report(try delivery(channel).finding(behind: servers))
+            try buffering(channel).forEach(report)
             for (index, version) in versions.forDepartures.enumerated() {
-                let (pace, departures) = try departures(ward, version)
-                if index == 0, let finding = pace.finding(behind: way) { report(finding) }
-                report(departures.finding(behind: way))
+                let (pace, departures) = try departures(channel, version)
+                if index == 0, let finding = pace.finding(behind: servers) { report(finding) }
+                report(departures.finding(behind: servers))
             }
-            report(try holdTime(ward).finding(behind: way))
+            report(try holdTime(channel).finding(behind: servers))
         } else {
             let sentence =
-                "No channel was found that is open to this request; name one with --channel, or give --header."
+                "No open channel was found; name one with --channel, or give --header."
             for subject in [.delivery, .buffering, .departures, .holdTime] as [Subject] {
                 report(Finding(subject, .unknown, sentence))
             }
         }
-        report(CompressionObservation(looks: looks).finding(behind: way))
-        report(try urlLength(ward).finding(behind: way))
-        if let origin { report(try crossOrigin(origin, ward).finding(behind: way)) }
-        if let room = try room()?.finding(behind: way) { report(room) }
+        report(CompressionObservation(samples: samples).finding(behind: servers))
+        report(try urlLength(channel).finding(behind: servers))
+        if let origin { report(try crossOrigin(origin, channel).finding(behind: servers)) }
+        if let room = try room()?.finding(behind: servers) { report(room) }
     }
 
-    /// Has a request held, and a stream, as browsers ask for them: how are they encoded, and by which servers do they come?
-    private mutating func lookAround(_ ward: Ward) throws -> [CompressionObservation.Look] {
+    /// Holds a request and a stream, as browsers ask for them, to learn how they are encoded and which servers they
+    /// pass.
+    private mutating func sampleEncodings(_ channel: TestChannel) throws -> [CompressionObservation
+        .Sample]
+    {
         let accepts = "Accept-Encoding: gzip, deflate, br, zstd"
-        let before = try witness.figures()?.frontEnds ?? []
-        let held = try site.answer("\(ward.channel)?wait=1", headers: [accepts])
-        let after = try witness.figures()?.frontEnds ?? []
+        let before = try responder.figures()?.frontEnds ?? []
+        let held = try site.answer("\(channel.name)?wait=1", headers: [accepts])
+        let after = try responder.figures()?.frontEnds ?? []
         guard let head = held?.head, head.status == 200 else { return [] }
-        way = Way(head, Way.passed(before, after, head))
-        var looks = [
-            CompressionObservation.Look(
+        servers = ServerChain(head, ServerChain.reportOfRequest(before, after, head))
+        var samples = [
+            CompressionObservation.Sample(
                 what: "A held answer is",
                 encoding: head["content-encoding"]
             )
         ]
-        let stream = try Ghost(site, ward, "Accept: text/event-stream", accepts)
+        let stream = try TestStream(site, channel, "Accept: text/event-stream", accepts)
         defer { stream.leave() }
-        // Its head alone may be kept back; then that is found below.
-        Visit.follow([stream.visit], until: MonotonicClock.milliseconds() + 2000) {
-            stream.visit.answer.head != nil
+        // Its head alone may be buffered; that is found below.
+        Transfer.follow([stream.transfer], until: MonotonicClock.milliseconds() + 2000) {
+            stream.transfer.answer.head != nil
         }
-        if let head = stream.visit.answer.head, StreamTypeObservation(head).isStream {
-            looks.append(.init(what: "A stream is", encoding: head["content-encoding"]))
+        if let head = stream.transfer.answer.head, StreamTypeObservation(head).isStream {
+            samples.append(.init(what: "A stream is", encoding: head["content-encoding"]))
         }
-        return looks
+        return samples
     }
 
-    /// What the responder says by now of the front end that requests come by.
-    func seen() throws -> Way.Seen? {
-        let all = try witness.figures()?.frontEnds ?? []
+    /// The responder's current report on the front end that requests come through.
+    func frontEndReport() throws -> ServerChain.FrontEndReport? {
+        let all = try responder.figures()?.frontEnds ?? []
         return all.first {
-            FrontEnd(software: $0.software) == way.server
-                && $0.isForwarded == (way.isForwarded ?? $0.isForwarded)
+            ServerKind(software: $0.software) == servers.server
+                && $0.isForwarded == (servers.isForwarded ?? $0.isForwarded)
         }
     }
 
     /// A request that is held while nothing is published.
-    func hold(_ ward: Ward, version: WebRequest.Version? = nil) throws -> Visit {
-        try site.visit("\(ward.channel)?wait=3600", version: version)
+    func hold(_ channel: TestChannel, version: WebRequest.Version? = nil) throws -> Transfer {
+        try site.transfer("\(channel.name)?wait=3600", version: version)
     }
 
     // MARK: Answers
@@ -126,8 +137,8 @@ struct Examination {
         )
     }
 
-    /// Without credentials, and with what would be HOLDFAST_… if anything believed clients. Names with `_` are dropped
-    /// by most servers, so that both spellings are sent.
+    /// Tries each target without credentials, plain and with what would become HOLDFAST_… if a server trusted clients.
+    /// Most servers drop names with `_`, so both spellings are sent.
     private func rights(_ closed: String?) throws -> RightsObservation {
         let forged = [
             "Holdfast-Operator: 1", "HOLDFAST_OPERATOR: 1", "Holdfast-Read: **",
@@ -145,7 +156,7 @@ struct Examination {
             let isOurs = answer.body.contains(Array(sign.utf8))
             return head.status == 200 && isOurs ? .open : .status(head.status)
         }
-        /// - Parameter sign: what is in the answer where Holdfast gives it.
+        /// - Parameter sign: a text that the answer contains if Holdfast gives it.
         func trial(_ target: String, _ sign: String) throws -> RightsObservation.Trial {
             RightsObservation.Trial(
                 name: target,
@@ -162,11 +173,11 @@ struct Examination {
         )
     }
 
-    /// By the configuration of an nginx on this machine.
+    /// From the configuration of an nginx on this machine.
     private func room() throws -> RoomObservation? {
-        let places = [way.server, way.proxy].compactMap(\.self)
-        guard places.contains(.nginx), witness.isLocal,
-            let wanted = try witness.figures()?.heldLimit,
+        let places = [servers.server, servers.proxy].compactMap(\.self)
+        guard places.contains(.nginx), responder.isLocal,
+            let wanted = try responder.figures()?.heldLimit,
             let configuration = try? String(contentsOfFile: Self.nginxFile, encoding: .utf8)
         else { return nil }
         return RoomObservation(
@@ -178,9 +189,9 @@ struct Examination {
 
     private static let nginxFile = "/etc/nginx/nginx.conf"
 
-    /// Filled up by a parameter that means nothing.
-    private func urlLength(_ ward: Ward?) throws -> URLObservation {
-        let target = (ward?.channel ?? "-/live") + "?doctor="
+    /// Tries URLs filled up with a meaningless parameter.
+    private func urlLength(_ channel: TestChannel?) throws -> URLObservation {
+        let target = (channel?.name ?? "-/live") + "?doctor="
         let usual = try site.status(target + "1") ?? 0
         var trials: [URLObservation.Trial] = []
         for length in [2000, 4000, 6000, 7500] {
@@ -192,8 +203,10 @@ struct Examination {
         return URLObservation(usual: usual, trials: trials)
     }
 
-    private func crossOrigin(_ origin: String, _ ward: Ward?) throws -> CrossOriginObservation {
-        let target = ward?.channel ?? "-/live"
+    private func crossOrigin(_ origin: String, _ channel: TestChannel?) throws
+        -> CrossOriginObservation
+    {
+        let target = channel?.name ?? "-/live"
         let preflight = [
             "Origin: \(origin)", "Access-Control-Request-Method: POST",
             "Access-Control-Request-Headers: content-type",
@@ -202,7 +215,7 @@ struct Examination {
             origin: origin,
             answer: try site.answer(target, headers: ["Origin: \(origin)"])?.head,
             preflight: try site.answer(
-                ward?.channel ?? "doctor",
+                channel?.name ?? "doctor",
                 method: "OPTIONS",
                 headers: preflight,
                 credentials: false

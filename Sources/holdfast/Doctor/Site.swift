@@ -3,33 +3,33 @@ internal import Reactor
 
 /// The site as its clients see it.
 struct Site {
-    /// With the `/` at its end.
+    /// The URL, with a `/` at its end.
     let base: String
     /// Credentials, as whole header lines.
     let headers: [String]
     let patienceSeconds: Int
-    /// Where the usual one is not understood.
+    /// Set if the usual version is not understood.
     var version: WebRequest.Version?
 
     var isSecure: Bool { base.lowercased().hasPrefix("https:") }
 
-    /// From the host to the base's last `/`.
+    /// The path from the host up to the last `/` of the base.
     var path: Substring {
         let parts = base.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
         return parts.count == 4 ? "/" + parts[3] : "/"
     }
 
-    /// A request under way.
+    /// Starts a request.
     ///
-    /// - Parameter credentials: whether it carries those given.
-    func visit(
+    /// - Parameter credentials: whether it carries the credentials given.
+    func transfer(
         _ target: String,
         method: String = "GET",
         headers: [String] = [],
         version: WebRequest.Version? = nil,
         credentials: Bool = true
-    ) throws -> Visit {
-        try Visit(
+    ) throws -> Transfer {
+        try Transfer(
             WebRequest(
                 url: base + target,
                 method: method,
@@ -40,7 +40,7 @@ struct Site {
         )
     }
 
-    /// A request with its whole answer, waited for as long as the patience lasts; nil where none came.
+    /// The whole answer to a request, or nil if none arrives within the patience.
     func answer(
         _ target: String,
         method: String = "GET",
@@ -48,21 +48,21 @@ struct Site {
         version: WebRequest.Version? = nil,
         credentials: Bool = true
     ) throws -> AnswerBytes? {
-        let visit = try visit(
+        let transfer = try transfer(
             target,
             method: method,
             headers: headers,
             version: version,
             credentials: credentials
         )
-        Visit.follow([visit], until: deadline) { visit.hasEnded }
-        return visit.exitCode == 0 && visit.answer.head != nil ? visit.answer : nil
+        Transfer.follow([transfer], until: deadline) { transfer.hasEnded }
+        return transfer.exitCode == 0 && transfer.answer.head != nil ? transfer.answer : nil
     }
 
     func status(_ target: String, headers: [String] = [], credentials: Bool = true) throws -> Int? {
         try answer(target, headers: headers, credentials: credentials)?.head?.status
     }
 
-    /// Of what is begun now.
+    /// The deadline of what begins now.
     var deadline: Int64 { MonotonicClock.milliseconds() + Int64(patienceSeconds) * 1000 }
 }

@@ -4,70 +4,70 @@ internal import Configuration
 internal import Diagnosis
 internal import FoundationEssentials
 
-/// The channel that is examined.
-struct Ward {
-    let channel: String
-    /// Nobody else uses it: its last segment says that it is the doctor's.
-    var isOwn: Bool { channel.split(separator: "/").last?.hasPrefix("doctor-") ?? false }
-    /// Why nothing can be published there; nil where something was.
-    private(set) var silence: String?
-    /// The longest hold that clients are granted, where the site says so.
+/// The channel used for the examination.
+struct TestChannel {
+    let name: String
+    /// Whether nobody else uses it: the last segment shows that it is doctor's own.
+    var isOwn: Bool { name.split(separator: "/").last?.hasPrefix("doctor-") ?? false }
+    /// Why nothing can be published there; nil if a message was.
+    private(set) var obstacle: String?
+    /// The longest hold that clients are granted, if the site gives it.
     private(set) var grantedSeconds: Int?
 
-    /// Channels that may be open are tried, those of the doctor's own first.
+    /// Tries channels that may be open, doctor's own first.
     ///
-    /// - Returns: nil where none of them is, and a closed one where one was met.
+    /// - Returns: the first open one, or nil, and a closed one if one was met.
     static func find(
         named: String?,
         at site: Site,
-        _ witness: Witness,
+        _ responder: ResponderClient,
         _ settings: Settings?
-    ) throws -> (open: Ward?, closed: String?) {
+    ) throws -> (open: TestChannel?, closed: String?) {
         var closed: String?
-        for name in try candidates(named, witness, settings) {
+        for name in try candidates(named, responder, settings) {
             let status = try site.status(name)
-            if status == 200 { return (try Ward(name, site, witness), closed) }
+            if status == 200 { return (try TestChannel(name, site, responder), closed) }
             if closed == nil, status == 403, named == nil { closed = name }
         }
         return (nil, closed)
     }
 
-    private init(_ channel: String, _ site: Site, _ witness: Witness) throws {
-        self.channel = channel
+    private init(_ name: String, _ site: Site, _ responder: ResponderClient) throws {
+        self.name = name
         guard isOwn else {
-            silence =
-                "others may use the channel \(channel); open one of doctor's own: [allow doctor-examines] read = everyone."
+            obstacle =
+                "others may use the channel \(name); open one of doctor's own: [allow doctor-examines] read = everyone."
             return
         }
         let text = "holdfast doctor \(UUID().uuidString)"
         do {
-            try witness.publish(text, to: channel)
+            try responder.publish(text, to: name)
         } catch let error as BusClientError {
-            silence = "\(error)"
+            obstacle = "\(error)"
             return
         }
-        let target = "\(channel)?since=last:1"
+        let target = "\(name)?since=last:1"
         let answer = try site.answer(target, headers: ["Accept-Encoding: identity"])
         let hasCome =
             answer.map { String(decoding: $0.body, as: UTF8.self).contains(text) } ?? false
         guard hasCome else {
-            witness.delete(channel)
-            try witness.turnsAway(to: site)
-            silence = "the bus that was asked is not the one behind this URL."
+            responder.delete(name)
+            try responder.askPages(of: site)
+            obstacle = "the bus that was asked is not the one behind this URL."
             return
         }
-        // Answered at once, for there is something, whatever is to be waited.
+        // Answered at once, whatever the wait, because there is a message.
         grantedSeconds = try site.answer(target, headers: ["Prefer: wait=86400"])?
             .head?.grantedWaitSeconds
     }
 
     private static func candidates(
         _ named: String?,
-        _ witness: Witness,
+        _ responder: ResponderClient,
         _ settings: Settings?
     ) throws -> [String] {
         if let named { return [named] }
-        // The same each time: the log remembers a channel when its messages are gone.
+        // Always the same name: the log remembers a channel even when its messages are gone.
         let own = "doctor-examines"
         var names = [own]
         for rule in settings?.allow ?? [] where rule.read == .everyone {
@@ -76,8 +76,8 @@ struct Ward {
                 segments.map { $0.contains("*") ? own : String($0) }.joined(separator: "/")
             )
         }
-        // What is beside or below a channel that is in use may be as open as that.
-        for name in try witness.channels(atMost: 8) {
+        // A channel beside or below one that is in use may be as open as that one.
+        for name in try responder.channels(atMost: 8) {
             var segments = name.split(separator: "/").map(String.init)
             names.append(name + "/" + own)
             segments[segments.count - 1] = own

@@ -1,31 +1,31 @@
-/// A kind of server, as far as it says what it is.
-package enum FrontEnd: String, CaseIterable, Sendable {
+/// A kind of web server or proxy, as far as it identifies itself.
+package enum ServerKind: String, CaseIterable, Sendable {
     case nginx, lighttpd, apache, haproxy, caddy
-    /// As proxies only: they speak no FastCGI.
+    /// Only as proxies: they do not speak FastCGI.
     case varnish, squid
     case unknown
 
-    /// - Parameter software: the header field `Server`, or SERVER_SOFTWARE.
+    /// - Parameter software: the header field `Server`, or the parameter SERVER_SOFTWARE.
     package init(software: String?) {
         let text = (software ?? "").lowercased()
         self = Self.words.first { text.hasPrefix($0.0) }?.1 ?? .unknown
     }
 
-    /// - Parameter via: values of the header field `Via`, by which proxies name themselves (RFC 9110 §7.6.3); the
-    ///   last is of the one next to the client.
+    /// - Parameter via: values of the header field `Via`, in which proxies name themselves (RFC 9110 §7.6.3); the last
+    ///   one belongs to the proxy nearest to the client.
     package init(via: [String]) {
         let last = via.last?.split(separator: ",").last?.lowercased() ?? ""
         self = Self.words.first { last.contains($0.0) }?.1 ?? .unknown
     }
 
-    // OpenResty is nginx with its configuration.
-    private static let words: [(String, FrontEnd)] = [
+    // OpenResty is nginx, with the same configuration.
+    private static let words: [(String, ServerKind)] = [
         ("nginx", .nginx), ("openresty", .nginx), ("lighttpd", .lighttpd), ("apache", .apache),
         ("haproxy", .haproxy), ("caddy", .caddy), ("varnish", .varnish), ("squid", .squid),
     ]
 
-    /// Those that may stand as a proxy before another one.
-    package static let proxies: [FrontEnd] = allCases.filter { $0 != .unknown }
+    /// The kinds that can be a proxy in front of another server.
+    package static let proxies: [ServerKind] = allCases.filter { $0 != .unknown }
 
     package var name: String {
         switch self {
@@ -36,10 +36,10 @@ package enum FrontEnd: String, CaseIterable, Sendable {
         case .caddy: "Caddy"
         case .varnish: "Varnish"
         case .squid: "Squid"
-        case .unknown: "a server that does not say its name"
+        case .unknown: "a server that does not give its name"
         }
     }
 
-    /// Whether it shows departures without a line for it.
+    /// Whether it reveals departures without any configuration.
     var showsByItself: Bool { self == .nginx }
 }

@@ -2,15 +2,15 @@ internal import BusClient
 internal import Diagnosis
 internal import Text
 
-/// The responder's own word, on the bus socket or by the operator's pages of the site.
-final class Witness {
-    /// What all its processes count.
+/// What the responder says, asked on the bus socket or through the operator's pages of the site.
+final class ResponderClient {
+    /// The counts of all its processes.
     struct Figures {
         var held: Int
         var endings: [String: Int]
-        /// The front ends, as the process that was asked sees them.
-        var frontEnds: [Way.Seen]
-        /// How many requests a process holds.
+        /// The front ends, as seen by the process that was asked.
+        var frontEnds: [ServerChain.FrontEndReport]
+        /// How many requests a process can hold.
         var heldLimit: Int?
 
         init?(_ status: JSONValue) {
@@ -20,7 +20,7 @@ final class Witness {
                 .reduce(into: [:]) { $0[$1.name] = $1.value.integer }
             heldLimit = status["limits"]?["held"]?.integer
             frontEnds = (status["front_ends"]?.elements ?? []).map { one in
-                Way.Seen(
+                ServerChain.FrontEndReport(
                     software: one["server"]?.string ?? "",
                     isForwarded: one["forwarded"]?.boolean ?? false,
                     isProbed: one["probed"]?.boolean ?? false,
@@ -30,38 +30,38 @@ final class Witness {
             }
         }
 
-        /// How often each ending came since.
+        /// The number of endings of each kind since then.
         func endings(since before: Figures) -> [String: Int] {
             endings.merging(before.endings) { $0 - $1 }.filter { $0.value > 0 }
         }
     }
 
     private enum Source {
-        case bus(BusQuestions, Publisher)
+        case bus(BusSession, Publisher)
         case pages(Site)
         case nobody
     }
 
     private var source: Source
 
-    /// - Parameter door: to the bus, where it may be there.
-    init(_ door: BusDoor?, _ site: Site) throws {
-        if let door {
-            let questions = BusQuestions(door)
-            if (try? questions.ask("ping")) != nil {
-                source = .bus(questions, Publisher(door, timeoutSeconds: 5))
+    /// - Parameter connector: the way to the bus, if there may be one.
+    init(_ connector: BusConnector?, _ site: Site) throws {
+        if let connector {
+            let session = BusSession(connector)
+            if (try? session.ask("ping")) != nil {
+                source = .bus(session, Publisher(connector, timeoutSeconds: 5))
                 return
             }
         }
         source = try Self.pages(site)
     }
 
-    /// A page to log in may be 200, too.
+    /// A login page may be a 200, too.
     private static func pages(_ site: Site) throws -> Source {
         try page("-/status", of: site).flatMap(Figures.init) == nil ? .nobody : .pages(site)
     }
 
-    /// Whether it was asked on this machine.
+    /// Whether a responder on this machine is asked.
     var isLocal: Bool {
         if case .bus = source { true } else { false }
     }
@@ -70,35 +70,35 @@ final class Witness {
         if case .nobody = source { false } else { true }
     }
 
-    /// The bus turned out to be another one than this site's.
-    func turnsAway(to site: Site) throws {
+    /// Asks the site's pages from now on, because the bus turned out not to be this site's.
+    func askPages(of site: Site) throws {
         source = try Self.pages(site)
     }
 
     func figures() throws -> Figures? {
         switch source {
-        case .bus(let questions, _):
-            return Figures(try questions.ask("status").value)
+        case .bus(let session, _):
+            return Figures(try session.ask("status").value)
         case .pages(let site): return try Self.page("-/status", of: site).flatMap(Figures.init)
         case .nobody: return nil
         }
     }
 
-    /// How many wait for a channel, in all processes; nil where it is not among those that are remembered.
+    /// The number of requests held for a channel, in all processes; nil if the channel is not remembered.
     func held(on channel: String) throws -> Int? {
         switch source {
-        case .bus(let questions, _): return try listed(channel, questions)
+        case .bus(let session, _): return try listed(channel, session)
         case .pages(let site):
             return try Self.page("-/channels/\(channel)", of: site)?["held"]?.integer
         case .nobody: return nil
         }
     }
 
-    /// Names of channels that are remembered, some of them.
+    /// Names of some of the channels that are remembered.
     func channels(atMost limit: Int) throws -> [String] {
-        guard case .bus(let questions, _) = source else { return [] }
+        guard case .bus(let session, _) = source else { return [] }
         var names: [String] = []
-        try questions.channels(atMost: limit) { channel in
+        try session.channels(atMost: limit) { channel in
             if let name = channel["channel"]?.string { names.append(name) }
         }
         return names
@@ -106,30 +106,33 @@ final class Witness {
 
     // MARK: Publishing
 
-    /// A message that goes by itself, should nobody remove it; throws where this user may not publish.
+    /// Publishes a message that expires in case nobody removes it; throws if this user may not publish.
     func publish(_ text: String, to channel: String) throws {
         guard case .bus(_, let publisher) = source else {
-            throw BusClientError.absent("the bus socket is not there, or not for this user.")
+            throw BusClientError.absent(
+                "the bus socket does not exist, or this user may not use it."
+            )
         }
         _ = try publisher.put(Array(text.utf8), to: channel, options: ["ttl=600"])
     }
 
-    /// Nothing depends on it.
+    /// Removes the channel's messages; a failure is ignored, because nothing depends on it.
     func delete(_ channel: String) {
-        guard case .bus(let questions, _) = source else { return }
-        _ = try? questions.ask("delete \(channel)")
+        guard case .bus(let session, _) = source else { return }
+        _ = try? session.ask("delete \(channel)")
     }
 
     // MARK: Asking
 
-    /// The listing begins behind a name: from the longest beginning of this one that is a name too.
-    private func listed(_ channel: String, _ questions: BusQuestions) throws -> Int? {
+    /// Finds a channel in the listing, which starts after a name: after the longest proper prefix of this one that is a
+    /// name, too.
+    private func listed(_ channel: String, _ session: BusSession) throws -> Int? {
         var after = String(channel.dropLast())
         while after.hasSuffix("/") || after.hasSuffix(".") || after.hasSuffix("-") {
             after.removeLast()
         }
         while true {
-            let answer = try questions.ask(after.isEmpty ? "channels" : "channels \(after)")
+            let answer = try session.ask(after.isEmpty ? "channels" : "channels \(after)")
             for entry in answer["channels"]?.elements ?? [] {
                 guard let name = entry["channel"]?.string else { continue }
                 if name == channel { return entry["held"]?.integer }

@@ -3,12 +3,13 @@ package import Configuration
 internal import Glibc
 internal import Reactor
 
-/// How to get at a bus: by its socket, or where no process serves it, and its log is this user's, without one.
-package struct BusDoor {
+/// Connects to a bus: by its socket or, if no process serves it and its log belongs to this user, by a responder inside
+/// this process.
+package struct BusConnector {
     package let path: String
-    /// Nil where only the socket's path is known.
+    /// Nil if only the socket's path is known.
     private let settings: BusSettings?
-    /// Connects to a responder inside this process; nil where only one that others run will do.
+    /// Connects to a responder inside this process; nil if only one of another process will do.
     private let direct: (() throws -> Int32)?
 
     /// - Parameter direct: returns a connected socket.
@@ -18,8 +19,7 @@ package struct BusDoor {
         self.direct = direct
     }
 
-    /// Connects. Where a process that serves the bus has just ended, another takes its place in a moment, which is
-    /// waited for.
+    /// Connects. If the process that serves the bus has just ended, waits for another to take its place.
     package func open(until deadline: Int64) throws -> LineConnection {
         let giveUp = min(deadline, MonotonicClock.milliseconds() + 2000)
         while true {
@@ -39,8 +39,8 @@ package struct BusDoor {
             let isTaken = settings.flatMap(ServingLock.isTaken)
             if isTaken == true {
                 guard now < deadline else {
-                    throw silent(
-                        "\(path) is not there although a process serves the bus; is [bus] socket the same for all?"
+                    throw lateError(
+                        "\(path) does not exist although a process serves the bus; is [bus] socket the same for all processes?"
                     )
                 }
             } else if isTaken == false, ownsLog, let direct {
@@ -52,12 +52,12 @@ package struct BusDoor {
         }
     }
 
-    /// No answer came in time.
-    package func silent(_ sentence: String) -> BusClientError {
+    /// The error for an answer that did not come in time; names the process that should have answered.
+    package func lateError(_ sentence: String) -> BusClientError {
         let holder = settings.flatMap(ServingLock.holder)
         return .late(
             sentence
-                + (holder.map { "; process \($0) serves the bus: is it stopped, or stuck?" } ?? "")
+                + (holder.map { "; process \($0) serves the bus: is it stopped or stuck?" } ?? "")
         )
     }
 
@@ -69,7 +69,7 @@ package struct BusDoor {
 
     private var absent: BusClientError {
         .absent(
-            "no holdfast serves \(path); start it (systemctl start holdfast, or holdfast serve), or name another socket "
+            "no holdfast serves \(path); start it (systemctl start holdfast, or holdfast serve), or give another socket "
                 + "with --socket or --config"
         )
     }

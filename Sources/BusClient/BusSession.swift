@@ -2,47 +2,47 @@ internal import Glibc
 internal import Reactor
 package import Text
 
-/// Questions on one connection, one after the other.
-package final class BusQuestions {
-    private let door: BusDoor
+/// Commands with their answers on one connection, one after the other.
+package final class BusSession {
+    private let connector: BusConnector
     private let patienceSeconds: Int
     private var connection: LineConnection?
 
-    package init(_ door: BusDoor, patienceSeconds: Int = 10) {
-        self.door = door
+    package init(_ connector: BusConnector, patienceSeconds: Int = 10) {
+        self.connector = connector
         self.patienceSeconds = patienceSeconds
     }
 
-    /// The last answer came from inside this process: nobody serves the bus, and all it knows is the log.
+    /// Whether the last answer came from inside this process: no process serves the bus, and only the log is known.
     package var knowsLogOnly: Bool { connection?.isInside ?? false }
 
     /// The path of the bus socket.
-    package var path: String { door.path }
+    package var path: String { connector.path }
 
-    /// Asks and waits for the answer: again on a new connection where the old one has ended, and again where it is refused
-    /// for now only.
+    /// Sends a command and waits for the answer; repeats it on a new connection if the old one has ended, and later if
+    /// the refusal is transient.
     package func ask(_ command: String) throws -> BusAnswer {
         let deadline = MonotonicClock.milliseconds() + Int64(patienceSeconds) * 1000
         var last: BusAnswer?
         while MonotonicClock.milliseconds() < deadline {
-            let connection = try connection ?? door.open(until: deadline)
+            let connection = try connection ?? connector.open(until: deadline)
             self.connection = nil
             guard connection.send(Array((command + "\n").utf8), until: deadline),
                 case .line(let line) = connection.next(until: deadline)
             else { continue }
             self.connection = connection
             let answer = try BusAnswer(line)
-            guard answer.isPassing else {
+            guard answer.isTransient else {
                 if let refusal = answer.refusal { throw refusal }
                 return answer
             }
             last = answer
             MonotonicClock.sleep(milliseconds: 250)
         }
-        throw last?.refusal ?? door.silent("no answer within \(patienceSeconds) s")
+        throw last?.refusal ?? connector.lateError("no answer within \(patienceSeconds) s")
     }
 
-    /// The channels that this user may read, as `channels` lists them: at most so many.
+    /// Lists the channels that this user may read, up to a limit.
     package func channels(
         atMost limit: Int = .max,
         _ body: (JSONValue) throws -> Void

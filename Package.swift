@@ -15,11 +15,17 @@ let settings = common + [.strictMemorySafety()]
 
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
+let collections = Package.Dependency.package(
+    url: "https://github.com/apple/swift-collections",
+    from: "1.6.0"
+)
+
 let package = Package(
     name: "holdfast",
     products: [.executable(name: "holdfast", targets: ["holdfast"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        collections,
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
@@ -59,7 +65,10 @@ let package = Package(
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.
         .target(
             name: "Core",
-            dependencies: ["Channels", "Configuration", "Endpoint", "FastCGI", "Liveness"],
+            dependencies: [
+                "Channels", "Configuration", "Endpoint", "FastCGI", "Liveness",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -152,6 +161,6 @@ let package = Package(
 // scripts/fuzz needs few of them, and builds them from nothing with other flags.
 if let only = ProcessInfo.processInfo.environment["HOLDFAST_ONLY"]?.split(separator: ",") {
     package.targets.removeAll { !only.contains(Substring($0.name)) }
-    package.dependencies = []
+    package.dependencies = only.contains("Core") ? [collections] : []
     package.products = []
 }

@@ -93,4 +93,17 @@ package struct HistoryReading: Sendable {
         self.marks = marks
         self.newest = newest
     }
+
+    /// The same with this gap instead of its own.
+    package func with(gap: GapReason?) -> HistoryReading {
+        guard gap != self.gap else { return self }
+        return HistoryReading(
+            messages: messages,
+            scanned: scanned,
+            more: more,
+            gap: gap,
+            marks: marks,
+            newest: newest
+        )
+    }
 }

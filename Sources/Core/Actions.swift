@@ -137,12 +137,16 @@ package struct Actions: ~Copyable {
 
     package var isEmpty: Bool { entries.isEmpty }
 
+    /// Bytes of the payloads.
+    private(set) var byteCount = 0
+
     /// Empties it and keeps its room, but not that of a crowd.
     package mutating func removeAll() {
         let keeps = entries.count <= 4096
         entries.removeAll(keepingCapacity: keeps)
         payloads.removeAll(keepingCapacity: keeps)
         errands.removeAll(keepingCapacity: keeps)
+        byteCount = 0
     }
 
     mutating func append(_ action: Action) { entries.append(action) }
@@ -160,6 +164,7 @@ package struct Actions: ~Copyable {
         sharedWith other: Int32? = nil
     ) -> Int32 {
         let index = Int32(payloads.count)
+        byteCount += header.count + (other == nil ? body.count : 0)
         payloads.append(Payload(form, header: header, body: body, bodyIndex: other ?? index))
         return index
     }

@@ -1,3 +1,8 @@
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import FastCGI
+
 /// Why a command that is not complete is given up.
 package enum CommandEnd: Sendable {
     /// It has been arriving for longer than requests may.
@@ -10,7 +15,16 @@ package enum CommandEnd: Sendable {
 extension Core {
     /// Whether the client may be read from. If not, `.read` follows.
     package mutating func mayRead(_ connection: ConnectionID) -> Bool {
-        fatalError("not written yet")
+        guard connections.isOpen(connection) else { return false }
+        guard connections[connection].flags.contains(.bus), let peer = peers[connection] else {
+            return true
+        }
+        peer.isPaused = !mayGoOn(peer, connection)
+        return !peer.isPaused
+    }
+
+    private func mayGoOn(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
+        peer.mayGoOn(unsent: connections[connection].unsent)
     }
 
     /// Bytes have come.
@@ -19,7 +33,11 @@ extension Core {
         from connection: ConnectionID,
         at moment: Moment
     ) {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(connection), let peer = peers[connection] else { return }
+        unsafe peer.reader.receive(bytes)
+        peer.hasUnlooked = true
+        obey(connection)
     }
 
     /// Says the last word to a client whose command is not complete, and keeps nothing of it.
@@ -28,6 +46,168 @@ extension Core {
         _ reason: CommandEnd,
         at moment: Moment
     ) {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(connection), let peer = peers[connection] else { return }
+        guard let line = peer.reader.unfinishedLine else { return drop(connection, .closed) }
+        peer.reader = BusReader()
+        noteUnfinished(nil, peer, connection)
+        let lastWord =
+            switch reason {
+            case .outOfTime: busInterface.outOfTime(line)
+            case .crowded: busInterface.tooSlow(line)
+            }
+        act(on: lastWord, peer, connection)
+    }
+
+    // MARK: Commands
+
+    /// Does what has come, as far as answers are taken.
+    mutating func obey(_ connection: ConnectionID) {
+        guard let peer = peers[connection] else { return }
+        if let deferred = peer.deferred, peer.outstanding == 0 {
+            peer.deferred = nil
+            act(on: deferred, peer, connection)
+        }
+        while peer.hasUnlooked, mayGoOn(peer, connection) {
+            let piece = peer.reader.next(
+                lineLimit: busInterface.lineLimit,
+                bodyLimit: busInterface.bodyLimit,
+                judge: { busInterface.problem(with: $0, from: peer.identity) }
+            )
+            if let piece {
+                counters.busCommands += 1
+                act(on: busInterface.request(piece, from: peer.identity), peer, connection)
+                continue
+            }
+            peer.hasUnlooked = false
+            // Nothing complete is left; what had begun will not come to its end any more.
+            if peer.hasEnded, let rest = peer.reader.end() {
+                act(on: busInterface.request(rest, from: peer.identity), peer, connection)
+            }
+        }
+        let isReceiving = !peer.hasUnlooked && !peer.hasEnded && !peer.isEnding
+        let line = isReceiving ? peer.reader.unfinishedLine : nil
+        noteUnfinished(line.map { (peer.reader.byteCount, $0) }, peer, connection)
+        if peer.isPaused, mayGoOn(peer, connection) { actions.append(.read(connection)) }
+        actions.append(.settle(connection))
+    }
+
+    /// A command that has begun and not ended counts among the unfinished requests, in memory and in time. What waits
+    /// complete for its turn does not: nothing further is read meanwhile.
+    private mutating func noteUnfinished(
+        _ command: (bytes: Int, line: Int)?,
+        _ peer: BusPeer,
+        _ connection: ConnectionID
+    ) {
+        guard command?.bytes != peer.unfinished?.bytes || command?.line != peer.unfinished?.line
+        else { return }
+        peer.unfinished = command
+        actions.append(.account(connection))
+    }
+
+    private mutating func act(
+        on request: BusRequest,
+        _ peer: BusPeer,
+        _ connection: ConnectionID
+    ) {
+        // What is not in the order of commands, or may be long, is not begun before it can go out.
+        if peer.outstanding > 0, request.waitsForAnswers {
+            peer.deferred = request
+            return
+        }
+        switch request {
+        case .subscribe(let stream, let start, let command):
+            subscribe(stream, start, command, peer, connection)
+        case .publish(let publish):
+            let place = peer.place()
+            guard mayQueue(publish.publication) else {
+                return reply(connection, place, publish.busy())
+            }
+            let recipient = Recipient.line(connection, place: place)
+            append(publish.publication, .command(publish), for: recipient, .publication)
+        case .channels(let listing):
+            let place = peer.place()
+            guard tail != nil else {
+                return reply(connection, place, listing.command.unavailable())
+            }
+            list(listing, for: .line(connection, place: place))
+        case .message(let request):
+            let place = peer.place()
+            guard tail != nil else {
+                return reply(connection, place, request.command.unavailable())
+            }
+            let recipient = Recipient.line(connection, place: place)
+            let ticket = wait(.busMessage(request), for: recipient, .reading)
+            read(.message(ticket: ticket.number, request.id))
+        case .status(let command):
+            survey(.line(command), for: .line(connection, place: peer.place()))
+        case .answer(let line): reply(connection, peer.place(), line)
+        case .refused(let line):
+            counters.busRefusals += 1
+            reply(connection, peer.place(), line)
+        case .ended(let line):
+            counters.busRefusals += 1
+            peer.isEnding = true
+            connections[connection].flags.insert(.closesWhenIdle)
+            reply(connection, peer.place(), line)
+            endStreams(of: connection, .error)
+        }
+    }
+
+    private mutating func subscribe(
+        _ stream: StreamSubscription,
+        _ start: PollStart,
+        _ command: BusCommand,
+        _ peer: BusPeer,
+        _ connection: ConnectionID
+    ) {
+        guard !peer.isSubscribed else {
+            return reply(connection, peer.place(), command.alreadySubscribed())
+        }
+        guard tail != nil else { return reply(connection, peer.place(), command.unavailable()) }
+        makeRoom(for: nil)
+        guard holds.count + replays.count < heldLimit else {
+            counters[.heldRequests] += 1
+            return reply(connection, peer.place(), command.busy())
+        }
+        (peer.isSubscribed, peer.isGreeting) = (true, true)
+        open(Replay(stream, at: .start(start), .lines(connection), head: []))
+    }
+
+    /// Which channels there are, as far as the client may know.
+    mutating func list(_ listing: BusListing, for recipient: Recipient) {
+        let ticket = wait(.listing(listing), for: recipient, .reading)
+        read(.channels(ticket: ticket.number, listing.selection))
+    }
+
+    // MARK: Answers
+
+    /// Fills the answer's place and sends what is next in the order.
+    mutating func reply(_ connection: ConnectionID, _ place: Int, _ line: [UInt8]) {
+        guard connections.isOpen(connection), let peer = peers[connection] else { return }
+        send(peer.fill(place, line), to: connection, .last)
+    }
+
+    /// The answer to a command that waited. What the peer sent behind it may go on, but not in the midst of what the log
+    /// tells.
+    mutating func replyLater(_ connection: ConnectionID, _ place: Int, _ line: [UInt8]) {
+        reply(connection, place, line)
+        peers.goOn(connection)
+    }
+
+    /// The subscription of a client says its first word.
+    mutating func greeted(_ connection: ConnectionID) {
+        guard let peer = peers[connection], peer.isGreeting else { return }
+        peer.isGreeting = false
+        peers.goOn(connection)
+    }
+}
+
+extension BusRequest {
+    fileprivate var waitsForAnswers: Bool {
+        switch self {
+        case .subscribe, .channels, .message, .status: true
+        case .publish, .answer, .refused, .ended: false
+        }
     }
 }

@@ -1,22 +1,43 @@
 package import Endpoint
+internal import FastCGI
+internal import Liveness
 
 /// Connections: that they come and go, and what their peers have not taken.
 extension Core {
     /// A web server has connected.
     package mutating func connected(_ connection: ConnectionID) {
-        fatalError("not written yet")
+        connections.open(connection, flags: [])
     }
 
     /// A client of the bus socket has connected.
     package mutating func connected(_ connection: ConnectionID, client: LocalPeer) {
-        fatalError("not written yet")
+        connections.open(connection, flags: .bus)
+        peers.add(connection, client)
     }
 
     /// The peer has closed its sending side, or all: nobody waits behind it for a message any more. What was published is
     /// still answered. A client of the bus socket still waits for answers and messages; one that is wholly gone is lost
     /// instead.
     package mutating func peerEnded(_ connection: ConnectionID, at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(connection) else { return }
+        connections[connection].flags.formUnion([.closesWhenIdle, .peerEnded])
+        if connections[connection].flags.contains(.bus), let peer = peers[connection] {
+            // What has come is done first, now or when the peer may go on: only then is it known what is not complete.
+            (peer.hasEnded, peer.hasUnlooked) = (true, true)
+            return obey(connection)
+        }
+        // lighttpd tells of a departure by half-closing. It would log an answer that just stops as an error; and a peer
+        // that only closed its sending side reads on.
+        if connections[connection].unsent == 0 {
+            forEachHold(of: connection) { core, slot in
+                guard core.holds[slot].kind != .poll else { return }
+                core.answerEmpty(slot, core.departed(slot))
+            }
+            for replay in replays.of(connection) { endReplay(replay, .left) }
+        }
+        endSilently(connection, .closed)
+        actions.append(.settle(connection))
     }
 
     /// The shell has given the connection up: what it holds ends without a word. Not for those that the core has dropped.
@@ -25,29 +46,140 @@ extension Core {
         _ loss: Loss,
         at moment: Moment
     ) {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(connection) else { return }
+        let ending: Ending =
+            switch loss {
+            case .closed: .closed
+            case .slow: .slow
+            case .shutdown: .shutdown
+            }
+        giveUp(connection, ending)
+    }
+
+    /// The core gives the connection up.
+    mutating func drop(_ connection: ConnectionID, _ ending: Ending) {
+        giveUp(connection, ending)
+        actions.append(.drop(connection))
+    }
+
+    private mutating func giveUp(_ connection: ConnectionID, _ ending: Ending) {
+        connections.close(connection)
+        endSilently(connection, ending)
+        if connections[connection].flags.contains(.queues) { turns.removeAll(of: connection) }
+        if connections[connection].flags.contains(.bus) { peers.remove(connection) }
+    }
+
+    /// Ends what a connection holds without a word: nobody is there to hear it.
+    private mutating func endSilently(_ connection: ConnectionID, _ ending: Ending) {
+        forEachHold(of: connection) { core, slot in
+            core.take(slot, ending == .closed ? core.departed(slot) : ending)
+        }
+        for replay in replays.of(connection) where forget(replay) { counters[ending] += 1 }
+    }
+
+    /// Goes through what a connection holds, the newest first. The body may end the hold that it is given.
+    mutating func forEachHold(
+        of connection: ConnectionID,
+        _ body: (inout Core, Holds.Slot) -> Void
+    ) {
+        var slot = connections[connection].newestHold
+        while slot >= 0 {
+            let next = holds.next(ofConnection: slot) ?? -1
+            body(&self, slot)
+            slot = next
+        }
     }
 
     /// What the peer has not taken yet, as often as that changes: after a send that left something, and after each piece
     /// that it has taken since; 0: everything.
     package mutating func unsent(_ connection: ConnectionID, bytes: Int) {
-        fatalError("not written yet")
+        guard connections.isOpen(connection) else { return }
+        connections[connection].unsent = Int32(clamping: bytes)
+        if bytes == 0, connections[connection].replays > 0 {
+            for replay in replays.of(connection) where replay.isWaiting {
+                replay.isWaiting = false
+                replaysDue.append(replay)
+            }
+        }
+        if connections[connection].flags.contains(.bus), bytes < BusPeer.unsentLimit {
+            peers.goOn(connection)
+        }
     }
 
     /// Whether the connection is of use, as far as the core knows.
     package func standing(of connection: ConnectionID) -> Standing {
-        fatalError("not written yet")
+        guard connections.isOpen(connection) else { return .done }
+        let record = connections[connection]
+        guard record.isIdle, !record.flags.contains(.bus) || peers[connection]?.isIdle ?? true
+        else {
+            return .busy
+        }
+        return record.flags.contains(.closesWhenIdle) || !keepsConnections ? .done : .kept
     }
 
     /// What it makes the process keep; `.account` tells of changes.
     package func kept(of connection: ConnectionID) -> Kept {
-        fatalError("not written yet")
+        var kept = Kept()
+        guard connections.isOpen(connection) else { return kept }
+        if connections[connection].flags.contains(.queues) {
+            kept.queuedBytes = turns.bytes(of: connection)
+        }
+        if connections[connection].flags.contains(.bus) {
+            kept.command = peers[connection]?.unfinished
+        }
+        return kept
     }
 
     /// Others than web servers have taken the descriptors: the oldest hold is sent away, and its connection is done.
     ///
     /// - Returns: that connection; nil where nothing is held.
     package mutating func giveWay(at moment: Moment) -> ConnectionID? {
-        fatalError("not written yet")
+        enter(moment)
+        let oldest = holds.oldest
+        guard
+            let connection = oldest.map({ connections.id(holds[$0].connection) })
+                ?? replays.oldest?.connection
+        else { return nil }
+        counters[.heldRequests] += 1
+        sendAway(oldest, or: replays.oldest)
+        connections[connection].flags.insert(.closesWhenIdle)
+        return connection
+    }
+
+    // MARK: Sending
+
+    /// Sends the last bytes of a request.
+    mutating func finish(_ address: RequestAddress, _ payload: Int32, unbounded: Bool = false) {
+        guard connections.isOpen(address.connection) else { return }
+        actions.append(
+            .send(
+                Send(
+                    connection: address.connection,
+                    payload: payload,
+                    id: address.id,
+                    flags: unbounded ? [.last, .unbounded] : .last
+                )
+            )
+        )
+        if !address.keepConnection {
+            connections[address.connection].flags.insert(.closesWhenIdle)
+        }
+        takeUpLater(address.connection)
+    }
+
+    /// END_REQUEST alone, which closes the client's connection or makes an error of the web server's. To close ours
+    /// instead would end what else is on it, and make nginx take a kept connection for a stale one and ask again.
+    mutating func finishWithoutAnswer(_ address: RequestAddress) {
+        finish(address, actions.add(.end, body: []))
+    }
+
+    /// Lines of the bus socket.
+    mutating func send(_ lines: [UInt8], to connection: ConnectionID, _ flags: Send.Flags) {
+        guard !lines.isEmpty, connections.isOpen(connection) else { return }
+        let payload = actions.add(.plain, body: lines)
+        actions.append(
+            .send(Send(connection: connection, payload: payload, id: .first, flags: flags))
+        )
     }
 }

@@ -1,4 +1,6 @@
 package import Channels
+internal import Configuration
+internal import Endpoint
 
 /// What the log tells.
 extension Core {
@@ -7,21 +9,175 @@ extension Core {
     ///
     /// - Parameter toldAt: monotonic nanoseconds when the log told it.
     package mutating func log(_ event: LogEvent, toldAt: Int64, at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        switch event {
+        case .opened(let state):
+            isLogInTrouble = false
+            takeUp(state, toldAt: toldAt, isOpening: true)
+        case .resumed(let state): takeUp(state, toldAt: toldAt, isOpening: false)
+        case .committed(let batch):
+            guard let news = tail?.receive(batch) else { return }
+            presence.told(news.messages, now: now)
+            deliver(news, toldAt: toldAt)
+        case .appended(let number, let outcome): appended(Ticket(number), outcome)
+        case .history(let number, let outcome):
+            if let entry = settle(Ticket(number)) { read(outcome, for: entry) }
+            readEnded()
+        case .message(let number, let outcome):
+            if let entry = settle(Ticket(number)) {
+                reply(entry.work.reply(outcome), to: entry.recipient)
+            }
+            readEnded()
+        case .channels(let number, let outcome):
+            if let entry = settle(Ticket(number)) { listed(outcome, for: entry) }
+            readEnded()
+        case .unavailable:
+            if tail != nil { isLogInTrouble = true }
+        case .notice: break
+        }
     }
 
     /// Where the log stands, as far as the core knows; nil until it is open.
     package var position: Cursor? {
-        fatalError("not written yet")
+        guard let epoch = tail?.epochs.current, let head = tail?.head else { return nil }
+        return Cursor(epoch: epoch, offset: head)
     }
 
     /// The log is open and takes publications.
-    package var isLogAvailable: Bool {
-        fatalError("not written yet")
-    }
+    package var isLogAvailable: Bool { tail != nil && !isLogInTrouble }
 
     /// The log is available, and the process does not stop.
-    package var isReady: Bool {
-        fatalError("not written yet")
+    package var isReady: Bool { isLogAvailable && !isStopping }
+
+    // MARK: Answers
+
+    private mutating func readEnded() {
+        waiting.readEnded()
+        askReader()
+    }
+
+    private mutating func read(
+        _ outcome: Result<HistoryReading, LogFailure>,
+        for entry: Waiting.Entry
+    ) {
+        switch entry.work {
+        case .poll(let poll, let requester, let question, let epoch):
+            read(outcome, for: poll, requester, question, epoch)
+        case .replay(let replay, let question, let epoch):
+            read(outcome, for: replay, question, epoch)
+        case .presenceReading(let reading, let round):
+            readPresence(reading, outcome, round: round)
+        default: break
+        }
+    }
+
+    private mutating func listed(
+        _ outcome: Result<ChannelListing, LogFailure>,
+        for entry: Waiting.Entry
+    ) {
+        switch (entry.work, outcome) {
+        case (.channels(let request), .success(let listing)):
+            survey(.channels(request, listing), for: entry.recipient)
+        case (.listing(let request), .success(let listing)):
+            switch request.readable(listing) {
+            case .listing(let readable): survey(.listing(request, readable), for: entry.recipient)
+            case .goOn(let rest): list(rest, for: entry.recipient)
+            }
+        case (.presenceReading(let reading, let round), _):
+            listPresence(reading, outcome, round: round)
+        default: reply(entry.work.unavailable, to: entry.recipient)
+        }
+    }
+
+    private mutating func appended(_ ticket: Ticket, _ outcome: AppendOutcome) {
+        guard let entry = settleAppended(ticket) else { return }
+        switch (entry.work, entry.recipient) {
+        case (.presenceEvent(let event, let round), _):
+            presenceAppended(event, outcome, round: round)
+        case (.lines, .pipe(let pipe)): actions.append(.piped(pipe, outcome))
+        default: reply(entry.work.reply(outcome), to: entry.recipient)
+        }
+    }
+
+    // MARK: The log anew
+
+    /// The log is open, or another one in its place, or more came than memory keeps.
+    private mutating func takeUp(_ state: LogState, toldAt: Int64, isOpening: Bool) {
+        // Marks of forgotten channels are known by their highest only.
+        let floor = min(max(state.floor, state.forgottenThrough), state.head)
+        let after = Tail(
+            epochs: state.epochs,
+            head: state.head,
+            floor: floor,
+            messages: state.messages.filter { $0.offset > floor },
+            trims: state.trims,
+            messageLimit: settings.bus.memoryMessages,
+            byteLimit: settings.bus.memoryBytes
+        )
+        // Those who wait stand at the end of the log as it was.
+        let before = position
+        let epochs = after.epochs
+        let verdict = before.map { epochs.verdict(on: $0, head: after.head) }
+        if let before, case .valid(let offset) = verdict, offset < after.floor {
+            // More came than memory keeps: polls ask again, and the log itself answers; streams read it.
+            let reading = nothingNew(newest: before.offset)
+            releaseAll(reading, .released)
+        }
+        tail = after
+        switch (before, verdict) {
+        case (let before?, .valid(let offset)) where offset < after.floor:
+            replayAll(from: before)
+            serveCaughtUp(all: isOpening)
+        case (_, .valid(let offset)):
+            let missed = CommittedBatch(
+                previous: offset,
+                head: after.head,
+                messages: state.messages.filter { $0.offset > offset },
+                trims: state.trims.filter { $0.through > offset }
+            )
+            deliver(missed, toldAt: moment.nanoseconds, servesAll: isOpening)
+        case (let before?, .restarted(let resume)):
+            startOver(from: before, resume: resume)
+            serveCaughtUp(all: isOpening)
+        case (let before?, .future):
+            startOver(from: before, resume: after.head)
+            serveCaughtUp(all: isOpening)
+        case (nil, _), (_, nil): serveCaughtUp(all: isOpening)
+        }
+        if !isForOneClient { loadPresence() }
+    }
+
+    private mutating func releaseAll(_ reading: HistoryReading, _ ending: Ending) {
+        var encoded = Encoded()
+        for interest in holds.interests {
+            guard case .answer(let subscription) = holds.interest(interest) else { continue }
+            release(interest, subscription, reading, ending, &encoded)
+        }
+    }
+
+    private mutating func replayAll(
+        from position: Cursor,
+        owing gap: (reason: GapReason, resumed: Cursor)? = nil
+    ) {
+        for interest in holds.interests {
+            guard case .stream(let stream) = holds.interest(interest) else { continue }
+            while let slot = holds.first(ofInterest: interest) {
+                replayAgain(slot, stream, from: position, owing: gap)
+            }
+        }
+    }
+
+    /// Another log has taken the place of the one in which those who wait stood.
+    private mutating func startOver(from position: Cursor, resume: Offset) {
+        guard let epoch = tail?.epochs.current else { return }
+        replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))
+        let reading = HistoryReading(
+            messages: [],
+            scanned: resume,
+            more: false,
+            gap: .restarted,
+            newest: resume
+        )
+        releaseAll(reading, .gap)
     }
 }

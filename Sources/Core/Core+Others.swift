@@ -1,5 +1,6 @@
 package import Channels
 package import Configuration
+internal import Endpoint
 package import Liveness
 
 /// The other processes of the bus, the operator, and what they are told.
@@ -8,27 +9,89 @@ extension Core {
 
     /// Whether there are any.
     package mutating func siblings(arePresent: Bool, at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        hasSiblings = arePresent
+        presence.tellOthers(arePresent, now: now)
     }
 
     /// What one of them says of a subscriber.
     package mutating func heard(_ word: SubscriberWord, at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        switch word.kind {
+        case .cameAgain: supersede(word.subscriber, before: word.time)
+        case .left: leave(word.subscriber, at: word.time)
+        }
     }
 
     /// Who is on which channels in one of them.
     package mutating func heard(_ members: [PresentMember], at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        presence.heard(members, now: now)
+    }
+
+    mutating func tell(_ word: SubscriberWord) {
+        guard hasSiblings else { return }
+        actions.append(.tell(word))
+    }
+
+    // MARK: Figures
+
+    mutating func survey(_ survey: Survey, for recipient: Recipient) {
+        let ticket = wait(.survey(survey), for: recipient, .survey)
+        actions.append(.survey(ticket, survey.question))
     }
 
     /// What came of a survey. Nothing happens if nobody waits for it any more.
     package mutating func surveyed(_ ticket: Ticket, _ result: SurveyResult, at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        guard let entry = settle(ticket), case .survey(let survey) = entry.work else { return }
+        let reply = survey.reply(result) { holds.holders(of: $0) }
+        self.reply(reply, to: entry.recipient)
+    }
+
+    /// A second has passed for those who watch the figures.
+    mutating func askForFigures() {
+        let areWatched = !holds.interests(in: .status).isEmpty
+        if areWatched { alarms[.figures] = now + 1000 }
+        actions.append(.figures(areWatched: areWatched))
     }
 
     /// The figures for those who watch them, as members of a JSON object without its braces.
     package mutating func figures(_ members: [UInt8], at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        for interest in holds.interests(in: .status) {
+            guard case .stream(let stream) = holds.interest(interest) else { continue }
+            sendToAll(interest, stream, stream.status(members))
+        }
+    }
+
+    /// Requests that are held, also streams that still read the log.
+    package var heldCount: Int { holds.count + replays.count }
+    /// Distinct things that held requests wait for.
+    package var interestCount: Int { holds.interestCount }
+    /// What waits for the log or for other processes.
+    package var waitingCount: Int { waiting.count }
+    /// Members on all channels.
+    package var memberCount: Int { presence.memberCount }
+    /// Every channel that somebody holds something about, and how many.
+    package var holders: [(channel: ChannelName, count: Int)] { holds.holders }
+    /// What is known of the front ends.
+    package var policy: ProbePolicy { frontEnds.policy }
+    /// Whether long-polls behind this front end are probed, as its last request said.
+    package func isProbed(_ place: ProbePolicy.Place) -> Bool { frontEnds.isProbed(place) }
+    /// Between two probes behind it.
+    package func probeMilliseconds(_ place: ProbePolicy.Place) -> Int64 {
+        frontEnds.probeMilliseconds(place)
+    }
+    /// How long a stream behind it lives.
+    package func streamSeconds(_ place: ProbePolicy.Place) -> Int {
+        frontEnds.streamSeconds(place, life: settings.hold.streamSeconds)
+    }
+    /// All tables are empty, as they are once everybody has left and the log has answered everything. Members and
+    /// front ends are remembered longer.
+    package var isEmpty: Bool {
+        connections.count == 0 && turns.isEmpty && peers.isEmpty && holds.isEmpty
+            && replays.isEmpty && waiting.isEmpty && delivery == nil
     }
 
     // MARK: The operator
@@ -39,43 +102,74 @@ extension Core {
         numbers: [LocalPrincipal: UInt32],
         at moment: Moment
     ) {
-        fatalError("not written yet")
+        enter(moment)
+        let changed = Settings.reloadDifferences(from: self.settings, to: settings).applied
+        let before = interface
+        self.settings = settings
+        interface = HTTPInterface(settings: settings)
+        busInterface = BusInterface(settings: settings, numbers: numbers)
+        frontEnds.settings = settings.hold
+        let renewsPresence = changed.contains { $0.hasPrefix("[presence") }
+        presence.reload(settings, renews: renewsPresence)
+        if changed.contains(where: { $0.hasPrefix("[allow") }) { judgeReaders(before) }
+        if renewsPresence { renewPresence() }
+    }
+
+    /// The ini file says something else about who may read: ends what waits for channels that were open to everyone and
+    /// are not any more, and what a client of the bus socket may not read any more.
+    ///
+    /// Where the web server had granted the channel besides, this can't be known here: such a client comes back, and is let
+    /// in. What was granted alone is bounded by `granted_life`.
+    private mutating func judgeReaders(_ before: HTTPInterface) {
+        let now = interface
+        func isClosed(_ channel: ChannelName) -> Bool {
+            // The figures of the service are the operators', whatever the sections say.
+            channel != .status && before.isOpenToEveryone(channel)
+                && !now.isOpenToEveryone(channel)
+        }
+        for interest in holds.interests {
+            let channels = holds.interest(interest).channels
+            let isClosed = channels.contains(where: isClosed)
+            var next = holds.first(ofInterest: interest)
+            while let slot = next {
+                next = holds.next(ofInterest: slot)
+                let identity = peers.identity(holds[slot].connection)
+                let isRevoked = identity.map { !busInterface.mayRead(channels, $0) } ?? isClosed
+                if isRevoked { answerEmpty(slot, .revoked) }
+            }
+        }
+        for replay in replays.all {
+            let channels = replay.stream.channels
+            let identity = peers[replay.connection]?.identity
+            if identity.map({ !busInterface.mayRead(channels, $0) })
+                ?? channels.contains(where: isClosed)
+            {
+                endReplay(replay, .revoked)
+            }
+        }
+        // Not held yet, but about to be.
+        for ticket in waiting.tickets(where: { $0.isPoll(of: isClosed) }) {
+            guard let entry = settle(ticket),
+                case .poll(let poll, let requester, _, _) = entry.work
+            else { continue }
+            turnAway(poll, requester, .busy)
+        }
     }
 
     /// The process stops: everything that is held is answered, and nothing is held or queued any more.
     package mutating func stop(at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        isStopping = true
+        answerAllHolds(.shutdown)
     }
 
     /// Each connection is done from now on when nothing goes on on it, whether its web server wants to keep it or not.
-    package mutating func keepNoConnections() {
-        fatalError("not written yet")
-    }
+    package mutating func keepNoConnections() { keepsConnections = false }
+}
 
-    // MARK: Figures
-
-    /// Requests that are held, also streams that still read the log.
-    package var heldCount: Int { fatalError("not written yet") }
-    /// How many may be held.
-    package var heldLimit: Int { fatalError("not written yet") }
-    /// Distinct things that held requests wait for.
-    package var interestCount: Int { fatalError("not written yet") }
-    /// What waits for the log or for other processes.
-    package var waitingCount: Int { fatalError("not written yet") }
-    /// Members on all channels.
-    package var memberCount: Int { fatalError("not written yet") }
-    /// Every channel that somebody holds something about, and how many.
-    package var holders: [(channel: ChannelName, count: Int)] { fatalError("not written yet") }
-    /// What is known of the front ends.
-    package var policy: ProbePolicy { fatalError("not written yet") }
-    /// Whether long-polls behind this front end are probed, as its last request said.
-    package func isProbed(_ place: ProbePolicy.Place) -> Bool { fatalError("not written yet") }
-    /// Between two probes behind it.
-    package func probeMilliseconds(_ place: ProbePolicy.Place) -> Int64 {
-        fatalError("not written yet")
+extension Waiting.Entry {
+    fileprivate func isPoll(of isConcerned: (ChannelName) -> Bool) -> Bool {
+        guard case .poll(let poll, _, _, _) = work else { return false }
+        return poll.subscription.channels.contains(where: isConcerned)
     }
-    /// How long a stream behind it lives.
-    package func streamSeconds(_ place: ProbePolicy.Place) -> Int { fatalError("not written yet") }
-    /// All tables are empty, as they are once everybody has left and the log has answered everything.
-    package var isEmpty: Bool { fatalError("not written yet") }
 }

@@ -1,7 +1,15 @@
+internal import Channels
+internal import Configuration
 package import Endpoint
+internal import Liveness
 
-/// Publications on their way to the log.
+/// Publications on their way to the log, and everything that waits.
 extension Core {
+    mutating func publish(_ request: PublishRequest, _ address: RequestAddress) {
+        guard mayQueue(request.publication) else { return answer(request.busy(), to: address) }
+        append(request.publication, .publish(request), for: .request(address), .publication)
+    }
+
     /// Lines of a pipe. `Errand.piped` follows with the pipe's number; at most one at a time for each.
     ///
     /// - Returns: false if the queue is full at the moment.
@@ -10,11 +18,143 @@ extension Core {
         ofPipe pipe: Int,
         at moment: Moment
     ) -> Bool {
-        fatalError("not written yet")
+        enter(moment)
+        guard hasRoom(for: publication) else { return false }
+        append(publication, .lines, for: .pipe(pipe), nil)
+        return true
     }
 
     /// Another process may read the pipes from now on: what becomes of the publications under way is not told.
-    package mutating func forgetPipes() {
-        fatalError("not written yet")
+    package mutating func forgetPipes() { waiting.forgetPipes() }
+
+    /// Whether somebody's publication is taken now.
+    mutating func mayQueue(_ publication: Publication) -> Bool {
+        if !isStopping, hasRoom(for: publication) { return true }
+        counters[.publishQueue] += 1
+        return false
+    }
+
+    private func hasRoom(for publication: Publication) -> Bool {
+        waiting.hasRoom(
+            for: publication,
+            messages: settings.limits.publishQueueMessages,
+            bytes: settings.limits.publishQueueBytes
+        )
+    }
+
+    /// Hands a publication to the log, whose `.appended` follows.
+    mutating func append(
+        _ publication: Publication,
+        _ work: Work,
+        for recipient: Recipient,
+        _ patience: Waiting.Patience?
+    ) {
+        let charge = Waiting.Charge(publication)
+        let ticket = wait(work, for: recipient, patience, charge: charge)
+        let append = Append(
+            ticket: ticket.number,
+            drafts: publication.drafts,
+            dropping: publication.dropping,
+            idempotency: publication.idempotencyKey.map {
+                IdempotencyKey(publisher: publication.publisher, key: $0)
+            },
+            quota: publication.quota.map {
+                PublisherQuota(publisher: publication.publisher, limits: $0)
+            }
+        )
+        actions.append(.append(append))
+    }
+
+    // MARK: Waiting
+
+    mutating func wait(
+        _ work: Work,
+        for recipient: Recipient,
+        _ patience: Waiting.Patience?,
+        charge: Waiting.Charge? = nil
+    ) -> Ticket {
+        if let connection = recipient.connection { connections[connection].waiting += 1 }
+        return waiting.open(work, for: recipient, patience, charge: charge, now: now)
+    }
+
+    /// What waits behind a ticket, once; nil if nobody waits for it any more.
+    mutating func settle(_ ticket: Ticket) -> Waiting.Entry? { stillThere(waiting.take(ticket)) }
+
+    /// The same of a publication that the log has answered.
+    mutating func settleAppended(_ ticket: Ticket) -> Waiting.Entry? {
+        stillThere(waiting.takeAppended(ticket))
+    }
+
+    private mutating func stillThere(_ entry: Waiting.Entry?) -> Waiting.Entry? {
+        guard let entry else { return nil }
+        guard let connection = entry.recipient.connection else { return entry }
+        guard connections.isOpen(connection) else { return nil }
+        connections[connection].waiting -= 1
+        return entry
+    }
+
+    /// Says to whoever waited what became of it.
+    mutating func reply(_ reply: Reply?, to recipient: Recipient) {
+        switch (recipient, reply) {
+        case (.request(let address), .answer(let answer)): self.answer(answer, to: address)
+        case (.line(let connection, let place), .line(let line)):
+            replyLater(connection, place, line)
+        default: break
+        }
+    }
+
+    /// Asks the log's reader, now or when it has answered others.
+    mutating func read(_ question: LogRead) {
+        waiting.queue(question)
+        askReader()
+    }
+
+    mutating func askReader() {
+        while let question = waiting.nextQuestion() {
+            let ticket = Ticket(question.ticket)
+            guard let entry = waiting[ticket] else { continue }
+            guard isStillThere(entry.recipient) else {
+                _ = settle(ticket)
+                continue
+            }
+            waiting.readBegan()
+            actions.append(.read(question))
+        }
+    }
+
+    /// Lets go of a connection that was closed while its request waited.
+    private mutating func isStillThere(_ recipient: Recipient) -> Bool {
+        guard let connection = recipient.connection else { return true }
+        guard connections.isOpen(connection) else { return false }
+        guard connections[connection].flags.contains(.peerEnded), hasLeft(connection, .whole)
+        else { return true }
+        drop(connection, .closed)
+        return false
+    }
+
+    /// Ends the waiting of those whom the log, or other processes, keep waiting too long.
+    mutating func endOverdue() {
+        while let ticket = waiting.nextExpired(now: now) {
+            if case .survey? = waiting[ticket]?.work {
+                actions.append(.endSurvey(ticket))
+                continue
+            }
+            guard let entry = settle(ticket) else { continue }
+            if entry.work.isPublication { noteWaiting() }
+            switch entry.work {
+            case .poll(let poll, let requester, _, _): turnAway(poll, requester, .unavailable)
+            case .replay(let replay, _, _): endReplay(replay, .unavailable)
+            default: reply(entry.work.unavailable, to: entry.recipient)
+            }
+        }
+        waiting.tidy()
+    }
+
+    /// Counts a publisher that has waited too long, and says so once in a while.
+    private mutating func noteWaiting() {
+        counters[.publishTime] += 1
+        guard now >= waitingNoteAt else { return }
+        waitingNoteAt = now + 10_000
+        actions.append(.publisherWaits)
     }
 }

@@ -1,3 +1,5 @@
+internal import Channels
+internal import Configuration
 package import Endpoint
 package import FastCGI
 
@@ -6,7 +8,8 @@ extension Core {
     /// Whether `judge` may be asked about a request whose variables have come; what comes behind another request of its id
     /// is looked at in its turn, and kept until then.
     package func mayJudge(_ id: RequestID, on connection: ConnectionID) -> Bool {
-        fatalError("not written yet")
+        connections.isOpen(connection) && !isInUse(id, connection)
+            && !connections[connection].flags.contains(.queues)
     }
 
     /// A request's variables have come, and its body has not: refuses it at once if they are reason enough.
@@ -15,7 +18,16 @@ extension Core {
         from address: RequestAddress,
         at moment: Moment
     ) -> HeadVerdict {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(address.connection) else { return .answered }
+        switch interface.verdict(onHead: head) {
+        case .keep: return .keep
+        case .drop: return .drop
+        case .refuse(let refusal):
+            _ = takeUp(address)
+            answer(refusal, to: address)
+            return .answered
+        }
     }
 
     /// A whole request. One with the id of another that still waits for the log is kept for its turn.
@@ -30,17 +42,43 @@ extension Core {
         mayWait: Bool,
         at moment: Moment
     ) {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(address.connection) else { return }
+        guard mustQueue(address) else { return act(on: request, takeUp(address)) }
+        guard turns.count(of: address.connection) < Turns.limit, mayWait else {
+            counters[.queuedRequests] += 1
+            return drop(address.connection, .closed)
+        }
+        turns.append(.init(request: copy request, address: address, size: size))
+        connections[address.connection].flags.insert(.queues)
+        actions.append(.account(address.connection))
     }
 
     /// FCGI_ABORT_REQUEST for a request that is whole.
     package mutating func aborted(_ id: RequestID, on connection: ConnectionID, at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(connection) else { return }
+        if let slot = hold(of: id, on: connection) {
+            return finishWithoutAnswer(address(of: take(slot, .aborted)))
+        }
+        if let replay = replays.of(connection).first(where: { $0.id == id }) {
+            return abortReplay(replay)
+        }
+        if connections[connection].flags.contains(.queues) {
+            // Only those that wait behind this id's own; they are not begun.
+            turns.remove(id, of: connection)
+            queueChanged(connection)
+        }
+        guard let ticket = waiting.ticket(of: id, on: connection),
+            case .request(let address)? = settle(ticket)?.recipient
+        else { return }
+        finishWithoutAnswer(address)
     }
 
     /// The peer asks about multiplexing: a second request says nothing about the first.
     package mutating func askedAboutMultiplexing(_ connection: ConnectionID) {
-        fatalError("not written yet")
+        guard connections.isOpen(connection) else { return }
+        connections[connection].flags.insert(.mayMultiplex)
     }
 
     /// A request that ended in its framing, with the records that end it.
@@ -49,12 +87,27 @@ extension Core {
         records: [UInt8],
         at moment: Moment
     ) {
-        fatalError("not written yet")
+        enter(moment)
+        guard mayEnd(address) else { return }
+        finish(address, actions.add(.plain, body: records))
     }
 
     /// A request whose variables are too many or too long.
     package mutating func oversized(_ address: RequestAddress, at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        guard mayEnd(address) else { return }
+        answer(interface.headersTooLarge(), to: address)
+    }
+
+    /// False, and the connection is dropped, if the id is in use.
+    private mutating func mayEnd(_ address: RequestAddress) -> Bool {
+        guard connections.isOpen(address.connection) else { return false }
+        guard isInUse(address.id, address.connection) else { return true }
+        actions.append(
+            .complaint(.idInUse, "connection closed: it began a request whose id was in use")
+        )
+        drop(address.connection, .closed)
+        return false
     }
 
     /// Requests of one connection that have not come completely, while others need their room: they are answered now, and
@@ -64,11 +117,169 @@ extension Core {
         on connection: ConnectionID,
         at moment: Moment
     ) {
-        fatalError("not written yet")
+        enter(moment)
+        guard connections.isOpen(connection) else { return }
+        guard !addresses.isEmpty, !addresses.contains(where: { isInUse($0.id, connection) }) else {
+            return drop(connection, .closed)
+        }
+        for address in addresses { answer(interface.tooSlow(), to: address) }
     }
 
     /// The shell has made the answer, as to `Errand.page`.
     package mutating func answer(_ answer: Answer, to address: RequestAddress) {
-        fatalError("not written yet")
+        if let note = answer.note {
+            actions.append(.complaint(.mistake(note.kind), note.sentence))
+        }
+        if let decision = answer.decision {
+            actions.append(.complaint(.refusal(decision.kind), decision.sentence))
+        }
+        counters.answers[min(5, answer.status / 100)] += 1
+        finish(address, payload(of: answer))
+    }
+
+    /// An answer as it goes out.
+    ///
+    /// - Parameter other: a payload with the same body.
+    mutating func payload(of answer: Answer, bodyOf other: Int32? = nil) -> Int32 {
+        guard !answer.closes else { return actions.add(.end, body: []) }
+        return actions.add(
+            .answer,
+            header: answer.header,
+            body: answer.body,
+            sharedWith: other
+        )
+    }
+
+    // MARK: Ids and turns
+
+    /// Whether a request of this id is held, or waits for the log.
+    private func isInUse(_ id: RequestID, _ connection: ConnectionID) -> Bool {
+        waiting(id, connection) != nil || hold(of: id, on: connection) != nil
+    }
+
+    private func waiting(_ id: RequestID, _ connection: ConnectionID) -> Ticket? {
+        connections[connection].waiting > 0 ? waiting.ticket(of: id, on: connection) : nil
+    }
+
+    private func hold(of id: RequestID, on connection: ConnectionID) -> Holds.Slot? {
+        var slot = connections[connection].newestHold
+        while slot >= 0, holds[slot].requestID != id {
+            slot = holds.next(ofConnection: slot) ?? -1
+        }
+        return slot >= 0 ? slot : nil
+    }
+
+    /// Whether a request comes after another one of its id that waits for the log, or after such as do.
+    private func mustQueue(_ address: RequestAddress) -> Bool {
+        let connection = connections[address.connection]
+        if connection.flags.contains(.queues), turns.takingUp != address.connection { return true }
+        return waiting(address.id, address.connection) != nil
+    }
+
+    /// A request begins: what its peer asked before may be over.
+    private mutating func takeUp(_ address: RequestAddress) -> Requester {
+        connections[address.connection].requests &+= 1
+        endOlder(than: address)
+        counters.requests += 1
+        return Requester(address: address, ordinal: connections[address.connection].requests)
+    }
+
+    /// A peer that does not multiplex has lost interest in what it asked before; one that does may still not use an id
+    /// twice.
+    private mutating func endOlder(than address: RequestAddress) {
+        let connection = connections[address.connection]
+        let mayMultiplex = connection.flags.contains(.mayMultiplex)
+        if connection.newestHold >= 0 {
+            forEachHold(of: address.connection) { core, slot in
+                guard !mayMultiplex || core.holds[slot].requestID == address.id else { return }
+                core.answerEmpty(slot, .newerRequest)
+            }
+        }
+        guard connection.replays > 0 else { return }
+        for replay in replays.of(address.connection)
+        where !mayMultiplex || replay.id == address.id {
+            endReplay(replay, .superseded)
+        }
+    }
+
+    /// An answer goes out, or nobody waits any more: what queues on the connection is taken up in the next turn. Not now:
+    /// a delivery, say, must not meet newcomers.
+    mutating func takeUpLater(_ connection: ConnectionID) {
+        guard connections[connection].flags.contains(.queues) else { return }
+        turns.come(to: connection)
+    }
+
+    mutating func takeUpQueued() {
+        for connection in turns.takeDue() where connections.isOpen(connection) {
+            turns.takingUp = connection
+            while connections.isOpen(connection), let id = turns.first(of: connection),
+                waiting(id, connection) == nil, let next = turns.takeFirst(of: connection)
+            {
+                queueChanged(connection)
+                act(on: next.request, takeUp(next.address))
+            }
+            turns.takingUp = nil
+            actions.append(.settle(connection))
+        }
+    }
+
+    private mutating func queueChanged(_ connection: ConnectionID) {
+        if turns.count(of: connection) == 0 { connections[connection].flags.remove(.queues) }
+        actions.append(.account(connection))
+    }
+
+    // MARK: Acting
+
+    private mutating func act(on request: borrowing CGIRequest, _ requester: Requester) {
+        let address = requester.address
+        switch interface.intent(of: request, random: jitter.next()) {
+        case .answer(let ready): answer(ready, to: address)
+        case .subscribe(var poll):
+            // HEAD asks nothing of anybody.
+            if !poll.subscription.shape.headOnly {
+                arrived(&poll.origin)
+                if poll.waitMilliseconds > 0 {
+                    presence.asked(poll.origin, poll.subscription.channels, now: now)
+                }
+            }
+            serve(poll, requester)
+        case .stream(var request):
+            if let head = request.headOnly { return answer(head, to: address) }
+            arrived(&request.origin)
+            open(request, requester)
+        case .statusStream(let request):
+            if let head = request.headOnly { return answer(head, to: address) }
+            open(request, requester)
+            alarms[.figures] = min(alarms[.figures], now)
+        case .leave(let subscriber, let shape):
+            leave(subscriber)
+            answer(shape.noContent(), to: address)
+        case .presence(let request): answer(members(request), to: address)
+        case .publish(let request): publish(request, address)
+        case .message(let request):
+            guard tail != nil else { return answer(request.unavailable(), to: address) }
+            let ticket = wait(.message(request), for: .request(address), .reading)
+            read(.message(ticket: ticket.number, request.id))
+        case .channels(let request):
+            guard tail != nil else { return answer(request.unavailable(), to: address) }
+            let ticket = wait(.channels(request), for: .request(address), .reading)
+            read(.channels(ticket: ticket.number, request.selection))
+        case .page(let request): actions.append(.page(request, address))
+        case .held(let shape):
+            answer(shape.plain(Self.text, "polling = \(holds.count)"), to: address)
+        case .live(let shape): answer(shape.plain(Self.text, "live\n"), to: address)
+        case .ready(let shape): answer(readiness(shape), to: address)
+        case .metrics(let shape): survey(.metrics(shape), for: .request(address))
+        case .status(let shape): survey(.status(shape), for: .request(address))
+        case .awaitBody: preconditionFailure("the body is there")
+        }
+    }
+
+    private static var text: StaticString { "text/plain; charset=utf-8" }
+
+    private func readiness(_ shape: Shape) -> Answer {
+        if isStopping { return shape.notReady("the service is stopping") }
+        guard isReady else { return shape.notReady("the log is not available at the moment") }
+        return shape.plain(Self.text, "ready\n")
     }
 }

@@ -1,4 +1,6 @@
+internal import Channels
 package import Configuration
+internal import Endpoint
 
 /// What becomes of polls, streams, publications, the bus socket's commands, presence, and of all of them in the end.
 ///
@@ -7,17 +9,59 @@ package import Configuration
 /// descriptor, no system call, no clock.
 ///
 /// How the shell drives it: `connected` for each connection; then whatever happens, one call each; after each call
-/// `exchange(&actions)`, and the actions are carried out. What a peer did not take is said by `unsent`, and that it was
-/// found gone by `connectionLost`, once the actions are carried out. Once a turn of the loop, after its events, `turn`;
-/// the next one is due at `nextAlarm`.
+/// `exchange(&actions)`, and the actions are carried out, until none come any more. What a peer did not take is said by
+/// `unsent`, and that it was found gone by `connectionLost`, once the actions are carried out. Once a turn of the loop,
+/// after its events, `turn`; the next one is due at `nextAlarm`.
+///
+/// Each part owns its state; this type is the wiring. Nothing that it asks for is answered within a call, and sends can't
+/// fail within one, so that whatever it goes through stays as it is meanwhile.
 package struct Core: ~Copyable {
     /// What was counted so far.
     package internal(set) var counters = CoreCounters()
 
+    var settings: Settings
+    var interface: HTTPInterface
+    var busInterface: BusInterface
+    let connectionLimit: Int
+    let isForOneClient: Bool
+    let hasLeft: (ConnectionID, Departure) -> Bool
+
+    var connections = Connections()
+    var turns = Turns()
+    var peers = BusPeers()
+    var holds: Holds
+    /// Streams that are not live, and those of them that go on in the next turn.
+    var replays = ReplayTable()
+    var replaysDue: [Replay] = []
+    var waiting = Waiting()
+    var frontEnds: FrontEnds
+    var presence: PresenceService
+    var alarms = Alarms()
+    var jitter: Jitter
+
+    /// The newest stretch of the log; nil until it is open.
+    var tail: Tail?
+    /// The log has said that it can't be used.
+    var isLogInTrouble = false
+    /// What is being told of a batch.
+    var delivery: Delivery?
+
+    /// When the event that is being acted on happened.
+    var moment: Moment
+    var actions = Actions()
+    /// Other processes are there to be told.
+    var hasSiblings = false
+    /// That a bound on addresses can't be kept has been said.
+    var hasMissedAddresses = false
+    /// Monotonic milliseconds when it may be told again that the log keeps publishers waiting.
+    var waitingNoteAt: Int64 = .min
+    var isStopping = false
+    var keepsConnections = true
+
     /// - Parameters:
     ///   - numbers: the users and groups that the ini file names; those that are not on this machine are left out.
     ///   - connectionLimit: connections of web servers at a time; a tenth of them is never held.
-    ///   - isForOneClient: the process is there for one client of the bus alone; it tells nobody of members.
+    ///   - isForOneClient: the process is there for one client of the bus alone; it reads nothing of members.
     ///   - seed: of the jitter of deadlines; not 0.
     ///   - now: monotonic milliseconds.
     ///   - hasLeft: asks whether a peer has gone of which no event has told so yet.
@@ -30,27 +74,70 @@ package struct Core: ~Copyable {
         now: Int64,
         hasLeft: @escaping (ConnectionID, Departure) -> Bool
     ) {
-        fatalError("not written yet")
+        self.settings = settings
+        interface = HTTPInterface(settings: settings)
+        busInterface = BusInterface(settings: settings, numbers: numbers)
+        self.connectionLimit = connectionLimit
+        self.isForOneClient = isForOneClient
+        self.hasLeft = hasLeft
+        holds = Holds(now: now)
+        frontEnds = FrontEnds(settings: settings.hold)
+        presence = PresenceService(settings: settings)
+        jitter = Jitter(seed: seed)
+        moment = Moment(
+            milliseconds: now,
+            nanoseconds: 0,
+            retentionMilliseconds: 0,
+            committedHead: nil
+        )
+    }
+
+    var now: Int64 { moment.milliseconds }
+
+    /// An event begins.
+    mutating func enter(_ moment: Moment) {
+        self.moment = moment
+        // What is being told of a batch must not meet newcomers.
+        while delivery != nil { goOnDelivering(upTo: .max) }
     }
 
     // MARK: Actions
 
-    /// Takes what is to be done, and leaves an empty buffer in its place.
+    /// Takes what is to be done, and leaves an empty buffer in its place. Called until nothing comes any more: what is made
+    /// at a time is bounded.
     ///
     /// - Parameter actions: what was carried out; it is emptied and used again.
     package mutating func exchange(_ actions: inout Actions) {
-        fatalError("not written yet")
+        if self.actions.isEmpty, delivery != nil { goOnDelivering(upTo: Self.bytesAtOnce) }
+        swap(&self.actions, &actions)
+        self.actions.removeAll()
     }
+
+    /// So many bytes are made at most before they are handed over, but for the last piece.
+    static let bytesAtOnce = 4 * 1024 * 1024
 
     // MARK: Time
 
     /// What is due by the clock, and what goes on from turn to turn; once a turn, after its events.
     package mutating func turn(at moment: Moment) {
-        fatalError("not written yet")
+        enter(moment)
+        for connection in peers.takeDue() where connections.isOpen(connection) { obey(connection) }
+        takeUpQueued()
+        advanceReplays()
+        endExpired()
+        probeDue()
+        if !isStopping, presence.nextLook <= now { tellOfPresence() }
+        if alarms.rings(.presenceReading, now: now) { loadPresence() }
+        if alarms.rings(.figures, now: now) { askForFigures() }
+        endOverdue()
     }
 
     /// Monotonic milliseconds when `turn` is to be called again at the latest; `.min`: at once; `.max`: only after an event.
     package var nextAlarm: Int64 {
-        fatalError("not written yet")
+        if peers.areDue || turns.areDue || !replaysDue.isEmpty || delivery != nil { return .min }
+        return min(
+            min(alarms.next, waiting.nextDeadline),
+            min(holds.nextDue(now: now), isStopping ? .max : presence.nextLook)
+        )
     }
 }

@@ -30,20 +30,6 @@ package struct RequestAddress: Hashable, Sendable, BitwiseCopyable {
     }
 }
 
-/// Whom an answer goes to.
-package enum Recipient: Hashable, Sendable {
-    case request(RequestAddress)
-    /// A client of the bus socket, and the place of this answer in the order of its commands.
-    case line(ConnectionID, place: Int)
-
-    package var connection: ConnectionID {
-        switch self {
-        case .request(let address): address.connection
-        case .line(let connection, _): connection
-        }
-    }
-}
-
 /// The number of something that waits: for the log, for the other processes, or for a pipe's lines to be committed.
 package struct Ticket: Hashable, Sendable, BitwiseCopyable {
     /// Never 0, and never used again. The log's events and questions carry it as it is.

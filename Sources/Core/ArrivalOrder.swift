@@ -1,0 +1,98 @@
+/// Held requests in the order they came, for each owner: whoever reaches a bound gives back his oldest.
+///
+/// Owners are what bounds are about: a subscriber, a client's address, or everybody. Twelve bytes for each slot of the
+/// held table up to the highest one that is in it.
+struct ArrivalOrder<Owner: Hashable> {
+    private struct Place {
+        /// Of the owner's line; -1: not in any.
+        var line: Int32 = -1
+        var next: HeldTable.Slot = -1
+        var previous: HeldTable.Slot = -1
+    }
+
+    private struct Line {
+        let owner: Owner
+        var oldest: HeldTable.Slot = -1
+        var newest: HeldTable.Slot = -1
+        var count = 0
+    }
+
+    private var places: ContiguousArray<Place> = []
+    private var lines: ContiguousArray<Line?> = []
+    private var freeLines: [Int32] = []
+    private var lineOfOwner: [Owner: Int32] = [:]
+
+    func count(of owner: Owner) -> Int {
+        lineOfOwner[owner].flatMap { lines[Int($0)]?.count } ?? 0
+    }
+
+    func oldest(of owner: Owner) -> HeldTable.Slot? {
+        lineOfOwner[owner].flatMap { lines[Int($0)]?.oldest }
+    }
+
+    /// All of an owner's, the oldest first.
+    func slots(of owner: Owner) -> [HeldTable.Slot] {
+        var found: [HeldTable.Slot] = []
+        var at = oldest(of: owner) ?? -1
+        while at >= 0 {
+            found.append(at)
+            at = places[Int(at)].next
+        }
+        return found
+    }
+
+    /// Whose this is, if it is in the order.
+    func owner(of slot: HeldTable.Slot) -> Owner? {
+        guard Int(slot) < places.count, places[Int(slot)].line >= 0 else { return nil }
+        return lines[Int(places[Int(slot)].line)]?.owner
+    }
+
+    mutating func append(_ slot: HeldTable.Slot, of owner: Owner) {
+        while places.count <= Int(slot) { places.append(Place()) }
+        let line = lineOfOwner[owner] ?? open(owner)
+        let newest = lines[Int(line)]?.newest ?? -1
+        places[Int(slot)] = Place(line: line, next: -1, previous: newest)
+        if newest >= 0 { places[Int(newest)].next = slot } else { lines[Int(line)]?.oldest = slot }
+        lines[Int(line)]?.newest = slot
+        lines[Int(line)]?.count += 1
+    }
+
+    private mutating func open(_ owner: Owner) -> Int32 {
+        let line: Int32
+        if let free = freeLines.popLast() {
+            line = free
+            lines[Int(line)] = Line(owner: owner)
+        } else {
+            line = Int32(lines.count)
+            lines.append(Line(owner: owner))
+        }
+        lineOfOwner[owner] = line
+        return line
+    }
+
+    /// Nothing happens if it is in no line.
+    mutating func remove(_ slot: HeldTable.Slot) {
+        guard Int(slot) < places.count, places[Int(slot)].line >= 0 else { return }
+        let place = places[Int(slot)]
+        places[Int(slot)] = Place()
+        let line = Int(place.line)
+        if place.previous >= 0 {
+            places[Int(place.previous)].next = place.next
+        } else {
+            lines[line]?.oldest = place.next
+        }
+        if place.next >= 0 {
+            places[Int(place.next)].previous = place.previous
+        } else {
+            lines[line]?.newest = place.previous
+        }
+        lines[line]?.count -= 1
+        guard let owner = lines[line]?.owner, lines[line]?.count == 0 else { return }
+        lines[line] = nil
+        freeLines.append(place.line)
+        lineOfOwner[owner] = nil
+    }
+}
+
+/// The owner of all held requests.
+struct Everybody: Hashable {}

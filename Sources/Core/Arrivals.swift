@@ -1,0 +1,40 @@
+internal import Configuration
+internal import Endpoint
+
+/// Which held requests came first: of all, of a subscriber, and of a client's address.
+struct Arrivals {
+    private(set) var all = ArrivalOrder<Everybody>()
+    private(set) var subscribers = ArrivalOrder<UInt64>()
+    private(set) var addresses = ArrivalOrder<UInt64>()
+    /// Monotonic nanoseconds when the requests of subscribers came, by slot.
+    private var times: ContiguousArray<Int64> = []
+
+    /// - Parameter origin: nil for a client of the bus socket.
+    mutating func add(_ slot: HeldTable.Slot, _ origin: Poll.Origin?, boundsAddresses: Bool) {
+        all.append(slot, of: Everybody())
+        guard let origin else { return }
+        if boundsAddresses, let address = origin.address { addresses.append(slot, of: address) }
+        guard let subscriber = origin.subscriber else { return }
+        subscribers.append(slot, of: subscriber)
+        while times.count <= Int(slot) { times.append(0) }
+        times[Int(slot)] = origin.arrivedAt
+    }
+
+    mutating func remove(_ slot: HeldTable.Slot) {
+        all.remove(slot)
+        subscribers.remove(slot)
+        addresses.remove(slot)
+    }
+
+    /// What is known of where a held request comes from, but for its front end.
+    func origin(of slot: HeldTable.Slot) -> Poll.Origin {
+        var origin = Poll.Origin()
+        origin.subscriber = subscribers.owner(of: slot)
+        origin.address = addresses.owner(of: slot)
+        if origin.subscriber != nil { origin.arrivedAt = times[Int(slot)] }
+        return origin
+    }
+
+    /// When the request of a subscriber came.
+    func time(of slot: HeldTable.Slot) -> Int64 { times[Int(slot)] }
+}

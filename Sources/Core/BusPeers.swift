@@ -1,0 +1,105 @@
+internal import DequeModule
+internal import Endpoint
+
+/// A client of the bus socket: who it is, what it has sent, and what it is owed.
+///
+/// Answers go out in the order of the commands, although the log may tell their outcomes in another: each command has a
+/// place in a queue, which is sent as far as it is filled from the front.
+final class BusPeer {
+    let identity: LocalPeer
+    var reader = BusReader()
+    /// Answers from the first that has not gone out on; nil while it is not known.
+    private var answers: Deque<[UInt8]?> = []
+    private var sent = 0
+    /// Waits until everything before it is answered, because what follows it is not in the order of commands.
+    var deferred: BusRequest?
+    /// Nothing more is read: the next answer is the last.
+    var isEnding = false
+    /// Something has come that was not looked at to its end: commands may stand there complete.
+    var hasUnlooked = false
+    /// Its sending side is closed: what has come is all there is.
+    var hasEnded = false
+    /// Whether it has, or is about to have, a subscription.
+    var isSubscribed = false
+    /// Between the command and the `hello` of its subscription, commands wait.
+    var isGreeting = false
+    /// It was not read from although there may have been something.
+    var isPaused = false
+    /// It is in the list of those that go on.
+    fileprivate(set) var isDue = false
+    /// The command that has begun and not ended, as the shell was told of it.
+    var unfinished: (bytes: Int, line: Int)?
+
+    init(_ identity: LocalPeer) { self.identity = identity }
+
+    /// Commands that may wait for their outcome at a time; more are not read.
+    static let outstandingLimit = 256
+    /// A peer that does not read so much of its answers is not read from either.
+    static let unsentLimit: Int32 = 65_536
+
+    var outstanding: Int { answers.count }
+
+    func mayGoOn(unsent: Int32) -> Bool {
+        !isEnding && !isGreeting && deferred == nil && outstanding < Self.outstandingLimit
+            && unsent < Self.unsentLimit
+    }
+
+    /// Whether it is owed nothing.
+    var isIdle: Bool {
+        answers.isEmpty && deferred == nil && !isGreeting && (isEnding || !hasUnlooked)
+    }
+
+    /// A place for the answer to the next command.
+    func place() -> Int {
+        answers.append(nil)
+        return sent + answers.count - 1
+    }
+
+    /// Fills a place.
+    ///
+    /// - Returns: all answers that are next in the order, taken out.
+    func fill(_ place: Int, _ answer: [UInt8]) -> [UInt8] {
+        answers[place - sent] = answer
+        var bytes: [UInt8] = []
+        while let first = answers.first, let answer = first {
+            bytes += answer
+            answers.removeFirst()
+            sent += 1
+        }
+        return bytes
+    }
+}
+
+/// All clients of the bus socket.
+struct BusPeers {
+    private var table: [Int32: BusPeer] = [:]
+    /// Those whose commands go on in this turn.
+    private var due: [ConnectionID] = []
+
+    var isEmpty: Bool { table.isEmpty }
+    var areDue: Bool { !due.isEmpty }
+
+    mutating func add(_ connection: ConnectionID, _ identity: LocalPeer) {
+        table[connection.index] = BusPeer(identity)
+    }
+
+    mutating func remove(_ connection: ConnectionID) { table[connection.index] = nil }
+
+    /// Nil for a web server's. The caller knows that the connection is open.
+    subscript(connection: ConnectionID) -> BusPeer? { table[connection.index] }
+
+    func identity(_ index: Int32) -> LocalPeer? { table[index]?.identity }
+
+    /// Its commands go on in this turn, or the next.
+    mutating func goOn(_ connection: ConnectionID) {
+        guard let peer = table[connection.index], !peer.isDue else { return }
+        peer.isDue = true
+        due.append(connection)
+    }
+
+    mutating func takeDue() -> [ConnectionID] {
+        defer { due = [] }
+        for connection in due { table[connection.index]?.isDue = false }
+        return due
+    }
+}

@@ -1,0 +1,81 @@
+/// What the core knows of one connection; the table is indexed by the shell's place for it.
+struct Connection {
+    var generation: UInt32 = 0
+    /// Newest of its held requests in the held table, or -1.
+    var newestHold: HeldTable.Slot = -1
+    /// Counts its requests: a poll that the log kept waiting may have been overtaken by a newer one.
+    var requests: UInt32 = 0
+    /// Bytes that the peer has not taken yet, as the shell said last.
+    var unsent: Int32 = 0
+    /// Requests and commands that wait for the log or for other processes.
+    var waiting: UInt16 = 0
+    /// Streams of it that read the log.
+    var replays: UInt16 = 0
+    var flags: Flags = []
+
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+
+        /// Neither the shell nor the core has given it up.
+        static let open = Flags(rawValue: 1)
+        /// To be closed once nothing goes on: the web server asked for one request only, or nobody sends any more.
+        static let closesWhenIdle = Flags(rawValue: 2)
+        /// The peer asked about multiplexing, so that a second request says nothing about the first.
+        static let mayMultiplex = Flags(rawValue: 4)
+        /// The peer has closed its sending side: nobody waits behind it for a message.
+        static let peerEnded = Flags(rawValue: 8)
+        /// A client of the bus socket; the rest of what is known of it is in `BusPeers`.
+        static let bus = Flags(rawValue: 16)
+        /// Whole requests wait for their turn, in `Turns`.
+        static let queues = Flags(rawValue: 32)
+    }
+
+    var isOpen: Bool { flags.contains(.open) }
+    /// Nothing of the core's goes on; the bus socket's peers are asked besides.
+    var isIdle: Bool {
+        newestHold < 0 && waiting == 0 && replays == 0 && !flags.contains(.queues)
+    }
+}
+
+/// All connections by their places.
+struct Connections {
+    private var table: ContiguousArray<Connection> = []
+    /// Those that are open.
+    private(set) var count = 0
+
+    mutating func open(_ id: ConnectionID, flags: Connection.Flags) {
+        while table.count <= Int(id.index) { table.append(Connection()) }
+        var connection = Connection()
+        connection.generation = id.generation
+        connection.flags = flags.union(.open)
+        table[Int(id.index)] = connection
+        count += 1
+    }
+
+    /// It has been given up. Its place stays as it is until another connection has it.
+    mutating func close(_ id: ConnectionID) {
+        table[Int(id.index)].flags.remove(.open)
+        count -= 1
+    }
+
+    /// Whether this is the one that has the place now, and nobody has given it up.
+    func isOpen(_ id: ConnectionID) -> Bool {
+        Int(id.index) < table.count && table[Int(id.index)].generation == id.generation
+            && table[Int(id.index)].isOpen
+    }
+
+    /// The one that has this place now.
+    func id(_ index: Int32) -> ConnectionID {
+        ConnectionID(index: index, generation: table[Int(index)].generation)
+    }
+
+    subscript(index: Int32) -> Connection {
+        get { table[Int(index)] }
+        _modify { yield &table[Int(index)] }
+    }
+
+    subscript(id: ConnectionID) -> Connection {
+        get { table[Int(id.index)] }
+        _modify { yield &table[Int(id.index)] }
+    }
+}

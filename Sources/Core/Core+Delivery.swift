@@ -1,0 +1,188 @@
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import Liveness
+
+/// What the log committed, on its way to those who wait for it.
+extension Core {
+    // MARK: To holders
+
+    /// - Parameter servesAll: all polls that wait for news are served afterwards, not only those it comes up to.
+    mutating func deliver(_ batch: CommittedBatch, toldAt: Int64, servesAll: Bool = false) {
+        delivery = Delivery(
+            batch: batch,
+            toldAt: toldAt,
+            shares: holds.shares(of: batch)[...],
+            servesAll: servesAll
+        )
+        goOnDelivering(upTo: Self.bytesAtOnce)
+    }
+
+    /// Makes each answer once for all who asked for the same, and sends it to each of them.
+    ///
+    /// - Parameter limit: the bytes after which the rest waits until these are handed over.
+    mutating func goOnDelivering(upTo limit: Int) {
+        guard var delivery else { return }
+        self.delivery = nil
+        var delivered = 0
+        var encoded = Encoded()
+        while actions.byteCount < limit, let share = delivery.shares.popFirst() {
+            // The last one has ended since.
+            guard holds.first(ofInterest: share.id) != nil else { continue }
+            switch holds.interest(share.id) {
+            case .answer(let subscription):
+                delivered += release(share, subscription, delivery.batch, &encoded)
+            case .stream(let stream):
+                let reading = HistoryReading(
+                    messages: share.messages,
+                    scanned: delivery.batch.head,
+                    more: false,
+                    gap: share.gap,
+                    newest: delivery.batch.head
+                )
+                let before = delivery.batch.previous
+                delivered += extend(share.id, stream, reading, after: before, &encoded)
+            }
+        }
+        if delivered > 0 {
+            counters.deliveries += UInt64(delivered)
+            actions.append(.delivered(delivered, toldAt: delivery.toldAt))
+        }
+        if delivery.shares.isEmpty {
+            serveCaughtUp(all: delivery.servesAll)
+        } else {
+            self.delivery = delivery
+        }
+    }
+
+    /// Answers those who hold one interest with their share of what was committed; returns how many.
+    private mutating func release(
+        _ share: Audience<Interest>.Share,
+        _ subscription: Subscription,
+        _ batch: CommittedBatch,
+        _ encoded: inout Encoded
+    ) -> Int {
+        let taken = share.messages.prefixWithin(
+            messages: subscription.messageLimit,
+            bytes: settings.limits.answerBytes
+        )
+        let more = taken < share.messages.count
+        let reading = HistoryReading(
+            messages: more ? Array(share.messages[..<taken]) : share.messages,
+            scanned: more ? share.messages[taken - 1].offset : batch.head,
+            more: more,
+            gap: share.gap,
+            newest: batch.head
+        )
+        let ending = share.gap == nil ? Ending.released : .gap
+        return release(share.id, subscription, reading, ending, &encoded)
+    }
+
+    /// Answers everybody who holds one interest; returns how many.
+    @discardableResult
+    mutating func release(
+        _ interest: Int32,
+        _ subscription: Subscription,
+        _ reading: HistoryReading,
+        _ ending: Ending,
+        _ encoded: inout Encoded
+    ) -> Int {
+        guard let epoch = tail?.epochs.current else { return 0 }
+        let content = subscription.content(of: reading)
+        let known = content.flatMap { encoded.bodies[$0] }
+        let reading =
+            known?.reading ?? subscription.fitting(reading, bytes: settings.limits.answerBytes)
+        let answer = subscription.answer(reading, epoch: epoch, body: known?.bytes)
+        let payload = payload(of: answer, bodyOf: known?.payload)
+        if let content, known == nil, !answer.closes {
+            encoded.bodies[content] = (reading, answer.body, payload)
+        }
+        var count = 0
+        while let slot = holds.first(ofInterest: interest) {
+            end(slot, ending, payload, status: answer.status)
+            count += 1
+        }
+        return count
+    }
+
+    // MARK: Ending holds
+
+    /// Ends one held poll with an answer.
+    private mutating func end(
+        _ slot: Holds.Slot,
+        _ ending: Ending,
+        _ payload: Int32,
+        status: Int
+    ) {
+        let held = take(slot, ending)
+        counters.answers[min(5, status / 100)] += 1
+        finish(address(of: held), payload)
+    }
+
+    /// Answers a held request with an empty batch and its cursor; a stream says its last word.
+    mutating func answerEmpty(
+        _ slot: Holds.Slot,
+        _ ending: Ending,
+        retryAfterSeconds: Int? = nil
+    ) {
+        var none = EmptyAnswers(retryAfterSeconds: retryAfterSeconds)
+        answerEmpty(slot, ending, &none)
+    }
+
+    /// The same for many: equal holds get one answer.
+    mutating func answerEmpty(_ slot: Holds.Slot, _ ending: Ending, _ answers: inout EmptyAnswers) {
+        guard let position else { return }
+        let interest = holds[slot].interest
+        switch holds.interest(interest) {
+        case .answer(let subscription):
+            if let (payload, status) = answers.made[interest] {
+                return end(slot, ending, payload, status: status)
+            }
+            let answer = subscription.answer(
+                nothingNew(newest: position.offset),
+                epoch: position.epoch,
+                retryAfterSeconds: answers.retryAfterSeconds
+            )
+            let payload = payload(of: answer)
+            answers.made[interest] = (payload, answer.status)
+            end(slot, ending, payload, status: answer.status)
+        case .stream(let stream):
+            endStream(
+                slot,
+                stream,
+                ending,
+                ending.ofStream,
+                at: position,
+                retryAfterSeconds: answers.retryAfterSeconds
+            )
+        }
+    }
+
+    mutating func endExpired() {
+        let expired = holds.takeExpired(now: now)
+        guard !expired.isEmpty else { return }
+        var answers = EmptyAnswers()
+        for slot in expired {
+            if holds[slot].kind.isStream {
+                frontEnds.outlived(holds[slot].frontEnd, &actions)
+                answerEmpty(slot, .lifetime)
+            } else {
+                answerEmpty(slot, .deadline, &answers)
+            }
+        }
+    }
+
+    mutating func answerAllHolds(_ ending: Ending) {
+        for replay in replays.all { endReplay(replay, .shutdown) }
+        var answers = EmptyAnswers()
+        while position != nil, let slot = holds.oldest { answerEmpty(slot, ending, &answers) }
+    }
+}
+
+/// Empty answers to holds that end together, by interest.
+struct EmptyAnswers {
+    var retryAfterSeconds: Int?
+    var made: [Int32: (payload: Int32, status: Int)] = [:]
+
+    init(retryAfterSeconds: Int? = nil) { self.retryAfterSeconds = retryAfterSeconds }
+}

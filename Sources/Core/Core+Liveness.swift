@@ -1,0 +1,202 @@
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import Liveness
+
+/// The ladder of liveness above the closed connection and the deadline: probes, newer requests of the same subscriber,
+/// leaving, and bounds at which the oldest give way.
+extension Core {
+    // MARK: Probing
+
+    mutating func probeDue() {
+        let due = holds.takeProbed(now: now)
+        guard !due.isEmpty else { return }
+        var blank: Int32?
+        var pings: [Int32: Int32] = [:]
+        for slot in due {
+            let held = holds[slot]
+            guard !held.kind.isStream else {
+                beat(slot, &pings)
+                continue
+            }
+            // While one is unread, another probe tells us nothing.
+            if connections[held.connection].unsent == 0 {
+                let payload = blank ?? actions.add(.part, body: frontEnds.blanks)
+                blank = payload
+                send(part: payload, to: held)
+            }
+            holds.probe(slot, at: now + frontEnds.probeMilliseconds(held.frontEnd))
+        }
+    }
+
+    /// The time for a stream's heartbeat has come.
+    ///
+    /// - Parameter pings: those that were made, by interest; behind a server that is probed, by the complement of it.
+    private mutating func beat(_ slot: Holds.Slot, _ pings: inout [Int32: Int32]) {
+        guard let position else { return }
+        let held = holds[slot]
+        holds.probe(slot, at: now + frontEnds.heartbeatMilliseconds)
+        // A peer with unread output needs no heartbeat.
+        guard connections[held.connection].unsent == 0 else { return }
+        // Behind a server that gathers what it gets, no less than a probe.
+        let isPadded = held.kind == .stream && frontEnds.isProbed(held.frontEnd)
+        let key = isPadded ? ~held.interest : held.interest
+        if pings[key] == nil, case .stream(let stream) = holds.interest(held.interest) {
+            let bytes = isPadded ? settings.hold.probeBytes : 0
+            pings[key] = add(stream.ping(at: position, bytes: bytes), stream)
+        }
+        guard let ping = pings[key] else { return }
+        send(part: ping, to: held)
+    }
+
+    /// What a hold that the peer's end of stream ended says of the front end, and how that is counted.
+    mutating func departed(_ slot: Holds.Slot) -> Ending {
+        let held = holds[slot]
+        return frontEnds.departed(
+            held,
+            nextProbe: holds.nextProbe(of: slot),
+            spokenAt: holds.spokenAt(held.interest),
+            now: now,
+            &actions
+        )
+    }
+
+    // MARK: Superseding and leaving
+
+    /// A subscriber asks: what it asked before ends, in this process and in the others.
+    mutating func arrived(_ origin: inout Poll.Origin) {
+        guard let subscriber = origin.subscriber else { return }
+        origin.arrivedAt = moment.nanoseconds
+        let bound = settings.limits.heldPerSubscriber
+        guard bound > 1 else {
+            supersede(subscriber, before: origin.arrivedAt)
+            tell(SubscriberWord(kind: .cameAgain, time: origin.arrivedAt, subscriber: subscriber))
+            return
+        }
+        while true {
+            let reading = replays.of(subscriber: subscriber)
+            guard holds.count(ofSubscriber: subscriber) + reading.count >= bound else { return }
+            counters[.heldPerSubscriber] += 1
+            if let slot = holds.oldest(ofSubscriber: subscriber) {
+                overtake(slot)
+            } else {
+                endReplay(reading[0], .superseded)
+            }
+        }
+    }
+
+    /// Ends what a subscriber has asked here before a moment (monotonic nanoseconds).
+    mutating func supersede(_ subscriber: UInt64, before time: Int64) {
+        for slot in holds.slots(ofSubscriber: subscriber, before: time) { overtake(slot) }
+        endWaiting(subscriber, before: time, .superseded)
+    }
+
+    /// Ends what a subscriber has asked and what is not held yet: the log is being read for it.
+    private mutating func endWaiting(
+        _ subscriber: UInt64,
+        before time: Int64,
+        _ reason: StreamEnd
+    ) {
+        for replay in replays.of(subscriber: subscriber)
+        where (replay.web?.origin.arrivedAt ?? 0) < time {
+            endReplay(replay, reason)
+        }
+        for ticket in waiting.tickets(of: subscriber) {
+            guard case .poll(let poll, let requester, _, _)? = waiting[ticket]?.work,
+                poll.origin.arrivedAt < time, settle(ticket) != nil
+            else { continue }
+            turnAway(poll, requester, .busy)
+        }
+    }
+
+    /// Ends a held request that its client has given up, and learns from it: was the front end silent about that?
+    private mutating func overtake(_ slot: Holds.Slot) {
+        let held = holds[slot]
+        if hasLeft(connections.id(held.connection), .sending) {
+            return answerEmpty(slot, departed(slot))
+        }
+        // Not long ago: its departure may be on its way.
+        if moment.nanoseconds - holds.arrival(of: slot) >= 1_000_000_000 {
+            frontEnds.saw(
+                .overtaken,
+                held.frontEnd,
+                isStream: held.kind == .stream,
+                now: now,
+                &actions
+            )
+        }
+        answerEmpty(slot, .superseded)
+    }
+
+    /// `-/leave`, here.
+    mutating func leave(_ subscriber: UInt64) {
+        let time = moment.nanoseconds
+        tell(SubscriberWord(kind: .left, time: time, subscriber: subscriber))
+        leave(subscriber, at: time)
+    }
+
+    /// `-/leave`, here or told by another process.
+    mutating func leave(_ subscriber: UInt64, at time: Int64) {
+        for slot in holds.slots(ofSubscriber: subscriber, before: time) {
+            let isGone = hasLeft(connections.id(holds[slot].connection), .sending)
+            answerEmpty(slot, isGone ? departed(slot) : .left)
+        }
+        endWaiting(subscriber, before: time, .left)
+        presence.left(subscriber, at: time, now: now)
+    }
+
+    // MARK: Bounds
+
+    /// Requests held at a time: never on all connections, so that whoever publishes or asks for `-/live` finds one.
+    package var heldLimit: Int {
+        min(settings.limits.heldRequests, max(1, connectionLimit * 10 / 11))
+    }
+
+    /// Sends the oldest away where a bound is reached.
+    ///
+    /// - Parameter origin: nil for a client of the bus socket.
+    mutating func makeRoom(for origin: Poll.Origin?) {
+        if let bound = settings.limits.heldPerAddress, let origin {
+            makeRoom(bound, ofAddress: origin.address)
+        }
+        while holds.count + replays.count >= heldLimit {
+            counters[.heldRequests] += 1
+            guard sendAway(holds.oldest, or: replays.oldest) else { break }
+        }
+    }
+
+    private mutating func makeRoom(_ bound: Int, ofAddress address: UInt64?) {
+        guard let address else {
+            if !hasMissedAddresses {
+                hasMissedAddresses = true
+                actions.append(
+                    .notice(
+                        .warning,
+                        "held_per_address does not bound requests without REMOTE_ADDR, and one has come; let the web "
+                            + "server pass it (nginx: fastcgi_param REMOTE_ADDR $remote_addr;)"
+                    )
+                )
+            }
+            return
+        }
+        while holds.count(ofAddress: address) + replays.count(ofAddress: address) >= bound {
+            counters[.heldPerAddress] += 1
+            let oldest = holds.oldest(ofAddress: address)
+            guard sendAway(oldest, or: replays.oldest(ofAddress: address)) else { break }
+        }
+    }
+
+    /// - Returns: false if there was nobody to send away.
+    @discardableResult
+    mutating func sendAway(_ slot: Holds.Slot?, or replay: Replay?) -> Bool {
+        let retry = HoldBudget.retrySeconds(random: jitter.next())
+        if let slot {
+            answerEmpty(slot, .limit, retryAfterSeconds: retry)
+        } else if let replay {
+            endReplay(replay, .limit, retryAfterSeconds: retry)
+        } else {
+            return false
+        }
+        return true
+    }
+}

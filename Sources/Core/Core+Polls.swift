@@ -1,0 +1,295 @@
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import FastCGI
+internal import Liveness
+
+/// What becomes of a poll: answered from memory or from the log's history, or held.
+extension Core {
+    /// Answers a poll at once if there is something to say, else holds it.
+    ///
+    /// - Parameters:
+    ///   - isCurrent: it has waited for what others had committed when it came.
+    ///   - isFinal: the log was asked whether it knows more than this process, so that its verdict on the
+    ///     cursor stands.
+    mutating func serve(
+        _ poll: Poll,
+        _ requester: Requester,
+        isCurrent: Bool = false,
+        isFinal: Bool = false
+    ) {
+        guard let head = tail?.head else { return turnAway(poll, requester, .unavailable) }
+        // A publisher that was told its message is committed, by whatever process, finds it at this one too.
+        if !isCurrent, !isFinal, let committed = moment.committedHead, committed > head {
+            guard let ticket = wait(poll, requester, .head) else { return }
+            return waiting.await(committed, ticket)
+        }
+        switch poll.start {
+        case .now: answerOrHold(poll, requester, after: head, gap: nil)
+        case .history(.newest):
+            if let newest = tail?.newest(of: poll.subscription.channels) {
+                answer(poll, requester, nothingNew(newest: newest))
+            } else {
+                ask(poll, requester, .newest, .reading(gap: nil))
+            }
+        case .history(let start): ask(poll, requester, start, .reading(gap: nil))
+        case .cursor(let cursor):
+            guard let epochs = tail?.epochs else { return }
+            switch CursorStart(cursor, in: epochs, head: head, isFinal: isFinal) {
+            case .after(let offset, let gap):
+                answerOrHold(poll, requester, after: offset, gap: gap)
+            case .lookAhead: ask(poll, requester, .newest, .lookAhead)
+            }
+        }
+    }
+
+    /// Answers a poll for which nothing was read.
+    mutating func turnAway(_ poll: Poll, _ requester: Requester, _ reason: Poll.Refusal) {
+        let refusal = poll.turnedAway(
+            reason,
+            at: position,
+            retryAfterSeconds: HoldBudget.retrySeconds(random: jitter.next())
+        )
+        answer(refusal, to: requester.address)
+    }
+
+    private mutating func turnAwayForBound(_ poll: Poll, _ requester: Requester) {
+        counters[.heldRequests] += 1
+        turnAway(poll, requester, .busy)
+    }
+
+    /// That nothing came.
+    func nothingNew(newest: Offset) -> HistoryReading {
+        HistoryReading(
+            messages: [],
+            scanned: tail?.head ?? .start,
+            more: false,
+            gap: nil,
+            newest: newest
+        )
+    }
+
+    private mutating func answer(_ poll: Poll, _ requester: Requester, _ reading: HistoryReading) {
+        guard let epoch = tail?.epochs.current else { return }
+        let fitting = poll.subscription.fitting(reading, bytes: settings.limits.answerBytes)
+        answer(poll.answer(fitting, epoch: epoch), to: requester.address)
+    }
+
+    /// Answers with what the channels have after `offset`; holds if that is nothing, and waiting was asked for.
+    private mutating func answerOrHold(
+        _ poll: Poll,
+        _ requester: Requester,
+        after offset: Offset,
+        gap: GapReason?
+    ) {
+        let reading = tail?.read(
+            poll.subscription.channels,
+            after: offset,
+            messageLimit: poll.subscription.messageLimit,
+            byteLimit: settings.limits.answerBytes,
+            now: moment.retentionMilliseconds
+        )
+        guard let reading else {
+            return ask(poll, requester, .after(offset), .reading(gap: gap))
+        }
+        let gap = gap ?? reading.gap
+        if reading.messages.isEmpty, poll.mayWait(despite: gap), !isStopping {
+            hold(gap.map(poll.owing) ?? poll, requester)
+        } else {
+            answer(poll, requester, reading.with(gap: gap))
+        }
+    }
+
+    // MARK: Asking the log
+
+    private mutating func ask(
+        _ poll: Poll,
+        _ requester: Requester,
+        _ start: HistoryStart,
+        _ question: Question
+    ) {
+        guard let ticket = wait(poll, requester, question) else { return }
+        read(
+            .history(
+                HistoryRequest(
+                    ticket: ticket.number,
+                    channels: poll.subscription.channels,
+                    start: start.bounded(settings.limits.answerMessages),
+                    messageLimit: poll.subscription.messageLimit,
+                    byteLimit: settings.limits.answerBytes
+                )
+            )
+        )
+    }
+
+    /// Nil, and the poll is turned away, if too much waits already.
+    private mutating func wait(
+        _ poll: Poll,
+        _ requester: Requester,
+        _ question: Question
+    ) -> Ticket? {
+        guard let epoch = tail?.epochs.current, waiting.count < heldLimit else {
+            turnAwayForBound(poll, requester)
+            return nil
+        }
+        let work = Work.poll(poll, requester, question, epoch)
+        return wait(work, for: .request(requester.address), .reading)
+    }
+
+    /// The log has answered.
+    mutating func read(
+        _ outcome: Result<HistoryReading, LogFailure>,
+        for poll: Poll,
+        _ requester: Requester,
+        _ question: Question,
+        _ epoch: Epoch
+    ) {
+        // The log was replaced meanwhile: the cursor is judged anew, and what was read is of no use.
+        guard tail?.epochs.current == epoch else { return serve(poll, requester) }
+        guard case .success(let reading) = outcome else {
+            return turnAway(poll, requester, .unavailable)
+        }
+        switch question {
+        case .head: preconditionFailure("the log's reader was not asked")
+        case .lookAhead: serve(poll, requester, isFinal: true)
+        case .reading(let known):
+            let gap = known ?? reading.gap
+            if reading.messages.isEmpty, poll.mayWait(despite: gap) {
+                // What was committed since the log looked is in memory by now.
+                answerOrHold(poll, requester, after: reading.scanned, gap: gap)
+            } else {
+                answer(poll, requester, reading.with(gap: gap))
+            }
+        }
+    }
+
+    /// Serves the polls that waited for the log's news to come this far.
+    mutating func serveCaughtUp(all: Bool = false) {
+        guard let head = tail?.head else { return }
+        for ticket in waiting.takeCaughtUp(head, all: all) {
+            guard let entry = settle(ticket),
+                case .poll(let poll, let requester, _, _) = entry.work
+            else { continue }
+            serve(poll, requester, isCurrent: true)
+        }
+    }
+
+    // MARK: Holding
+
+    private mutating func hold(_ poll: Poll, _ requester: Requester) {
+        let address = requester.address
+        guard connections.isOpen(address.connection) else { return }
+        // The peer went while the log was asked; no event will tell of that again.
+        guard !connections[address.connection].flags.contains(.peerEnded) else {
+            // What it published behind this is still taken up.
+            takeUpLater(address.connection)
+            actions.append(.settle(address.connection))
+            return
+        }
+        guard !isOvertaken(requester) else {
+            return answer(poll, requester, nothingNew(newest: tail?.head ?? .start))
+        }
+        makeRoom(for: poll.origin)
+        guard holds.count + replays.count < heldLimit else {
+            return turnAwayForBound(poll, requester)
+        }
+        let place = frontEnds.place(of: poll.origin, &actions)
+        let (kind, subscription) = beginHold(poll, address, place)
+        let wait = HoldBudget.waitMilliseconds(
+            asked: poll.waitMilliseconds,
+            // This one, too.
+            held: holds.count + 1,
+            limit: heldLimit
+        )
+        let firstProbe = frontEnds.probeMilliseconds(place) - FrontEnds.earlyMilliseconds
+        insert(
+            Holds.Hold(
+                address: address,
+                kind: kind,
+                frontEnd: place,
+                interest: .answer(subscription),
+                origin: poll.origin,
+                deadline: now + Int64(wait),
+                probe: kind == .probedPoll ? now + firstProbe : nil
+            )
+        )
+        counters.holds += 1
+    }
+
+    /// Sends what a hold begins with, if anything.
+    private mutating func beginHold(
+        _ poll: Poll,
+        _ address: RequestAddress,
+        _ place: ProbePolicy.Place
+    ) -> (HeldTable.Kind, Subscription) {
+        var subscription = poll.subscription
+        if subscription.channels.count > 1 {
+            subscription = subscription.sharing(holds.shared(subscription.channels))
+        }
+        let opening = frontEnds.opening(place, poll.origin.wish)
+        guard opening != .silent, let early = subscription.startingEarly() else {
+            return (.poll, subscription)
+        }
+        let isProbed = opening == .probed
+        let bytes = early.earlyHeaders + (isProbed ? frontEnds.blanks : [])
+        send(part: actions.add(.part, body: bytes), to: address)
+        return (isProbed ? .probedPoll : .begunPoll, early)
+    }
+
+    /// Whether a newer request has come on its connection, behind which nothing may wait.
+    func isOvertaken(_ requester: Requester) -> Bool {
+        let connection = connections[requester.address.connection]
+        return requester.ordinal != connection.requests
+            && !connection.flags.contains(.mayMultiplex)
+            || connection.flags.contains(.queues)
+    }
+
+    /// The one door into the tables of held requests.
+    mutating func insert(_ hold: Holds.Hold) {
+        let slot = holds.insert(
+            hold,
+            boundsAddresses: settings.limits.heldPerAddress != nil,
+            newest: &connections[hold.address.connection].newestHold
+        )
+        guard let origin = hold.origin else { return }
+        attend(slot, origin, hold.interest.channels)
+    }
+
+    /// The one door out: takes a held request out of all tables and counts how it ended. What it is told is the caller's.
+    @discardableResult
+    mutating func take(_ slot: Holds.Slot, _ ending: Ending?) -> Holds.Held {
+        let (held, attendance) = holds.remove(
+            slot,
+            newest: &connections[holds[slot].connection].newestHold
+        )
+        if let ending { counters[ending] += 1 }
+        if let attendance {
+            presence.release(
+                attendance.member,
+                attendance.channels,
+                attendance.subscriber,
+                now: now
+            )
+        }
+        return held
+    }
+
+    func address(of held: Holds.Held) -> RequestAddress {
+        RequestAddress(
+            connection: connections.id(held.connection),
+            id: held.requestID,
+            keepConnection: held.keepConnection
+        )
+    }
+}
+
+extension Poll {
+    /// Whether to hold when there are no messages. A gap is told at once, but to clients for whom an empty
+    /// answer is a closed connection: they would learn nothing and come back for ever, and are told with the first
+    /// message.
+    fileprivate func mayWait(despite gap: GapReason?) -> Bool {
+        waitMilliseconds > 0
+            && (gap == nil
+                || subscription.onTimeout == .close && subscription.onGap == .report)
+    }
+}

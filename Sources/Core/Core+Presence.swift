@@ -1,0 +1,123 @@
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import Liveness
+
+/// Presence: who is on a channel by requests that are held here, as the log and the other processes are told.
+extension Core {
+    /// A request is held, which makes somebody one of those who are there.
+    mutating func attend(_ slot: Holds.Slot, _ origin: Poll.Origin, _ channels: [ChannelName]) {
+        guard let member = origin.member,
+            let arrival = presence.attend(origin, channels, now: now)
+        else { return }
+        holds.attend(
+            slot,
+            Attendance(
+                member: member,
+                channels: arrival.channels,
+                subscriber: origin.subscriber
+            )
+        )
+        tell(of: arrival)
+    }
+
+    mutating func tell(of arrival: PresenceService.Arrival) {
+        counters[.members] += UInt64(arrival.untold)
+        tellSiblings(of: arrival.news)
+    }
+
+    private mutating func tellSiblings(of members: [PresentMember]) {
+        guard hasSiblings, !members.isEmpty else { return }
+        actions.append(.tellMembers(members))
+    }
+
+    func members(_ request: PresenceRequest) -> Answer {
+        guard let position, presence.isLoaded else { return request.unavailable() }
+        return request.answer(presence.members(of: request.channel), at: position)
+    }
+
+    /// What is due of it.
+    mutating func tellOfPresence() {
+        let due = presence.due(now: now)
+        for (event, draft) in due.appends {
+            let work = Work.presenceEvent(event, round: presence.round)
+            let ticket = wait(work, for: .core, nil)
+            actions.append(.append(presence.append(event, draft, ticket)))
+        }
+        tellSiblings(of: due.members)
+    }
+
+    mutating func presenceAppended(_ event: PresenceEvent, _ outcome: AppendOutcome, round: Int) {
+        guard round == presence.round, presence.appended(event, outcome, now: now) else { return }
+        counters[.members] += 1
+        actions.append(
+            .complaint(
+                .placelessPresence,
+                "who comes and leaves is not told on \(event.channel): the log remembers as many channels with members "
+                    + "as it may, a quarter of channels in [limits]; raise that, or let [presence] name fewer"
+            )
+        )
+    }
+
+    /// The ini file says something else about it now: it begins anew with those whose requests are here, and with what the
+    /// log knows.
+    mutating func renewPresence() {
+        for slot in holds.attending {
+            attend(slot, holds.origin(of: slot), holds.interest(of: slot).channels)
+        }
+        for replay in replays.all {
+            guard let origin = replay.web?.origin,
+                let arrival = presence.attend(origin, replay.stream.channels, now: now)
+            else { continue }
+            replay.attended = arrival.channels
+            tell(of: arrival)
+        }
+        presence.tellOthers(hasSiblings, now: now)
+        loadPresence()
+    }
+
+    // MARK: What the log knows
+
+    /// Reads what the log knows of who is there. Until then nothing is told.
+    mutating func loadPresence() {
+        guard tail != nil else { return }
+        ask(presence.load(now: now))
+    }
+
+    /// These few questions do not wait for their turn.
+    private mutating func ask(_ reading: PresenceService.Reading?) {
+        guard let reading else { return }
+        let work = Work.presenceReading(reading, round: presence.round)
+        let ticket = wait(work, for: .core, nil)
+        waiting.readBegan()
+        actions.append(.read(reading.question(ticket)))
+    }
+
+    mutating func listPresence(
+        _ reading: PresenceService.Reading,
+        _ outcome: Result<ChannelListing, LogFailure>,
+        round: Int
+    ) {
+        guard round == presence.round, case .channels(let found, _) = reading,
+            let epoch = tail?.epochs.current
+        else { return }
+        guard case .success(let listing) = outcome else { return loadPresenceLater() }
+        ask(presence.listed(listing, besides: found, epoch))
+    }
+
+    mutating func readPresence(
+        _ reading: PresenceService.Reading,
+        _ outcome: Result<HistoryReading, LogFailure>,
+        round: Int
+    ) {
+        // Another log that has taken its place is read from the beginning.
+        guard round == presence.round,
+            case .messages(let channels, _, let further, let epoch) = reading,
+            tail?.epochs.current == epoch
+        else { return }
+        guard case .success(let history) = outcome else { return loadPresenceLater() }
+        ask(presence.read(history, of: channels, further: further, epoch, now: now))
+    }
+
+    private mutating func loadPresenceLater() { alarms[.presenceReading] = now + 5000 }
+}

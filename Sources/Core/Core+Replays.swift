@@ -1,0 +1,152 @@
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import FastCGI
+internal import Liveness
+
+/// Streams that are not live: each reads the log forwards, piece by piece, until it stands at its end.
+extension Core {
+    /// Puts it into all tables.
+    mutating func enlist(_ replay: Replay) {
+        replays.add(replay)
+        connections[replay.connection].replays += 1
+        guard let origin = replay.web?.origin,
+            let arrival = presence.attend(origin, replay.stream.channels, now: now)
+        else { return }
+        replay.attended = arrival.channels
+        tell(of: arrival)
+    }
+
+    /// Takes it out of all tables. What it is told is the caller's.
+    ///
+    /// - Returns: false if it had ended before.
+    @discardableResult
+    mutating func forget(_ replay: Replay) -> Bool {
+        guard replays.remove(replay) else { return false }
+        connections[replay.connection].replays -= 1
+        if let origin = replay.web?.origin, let member = origin.member {
+            presence.release(member, replay.attended, origin.subscriber, now: now)
+            replay.attended = []
+        }
+        // What was asked of the log for it keeps nobody waiting any more.
+        if let ticket = replay.ticket { _ = settle(ticket) }
+        replay.ticket = nil
+        takeUpLater(replay.connection)
+        return true
+    }
+
+    /// Goes on with those that have had their share of a turn, or whose peer has read; as many as make a bounded amount to
+    /// send.
+    mutating func advanceReplays() {
+        let due = replaysDue
+        replaysDue = []
+        for (index, replay) in due.enumerated() {
+            guard actions.byteCount < Self.bytesAtOnce else {
+                replaysDue = Array(due[index...]) + replaysDue
+                return
+            }
+            if replays.contains(replay) { advance(replay) }
+        }
+    }
+
+    /// Reads and sends a piece, if the peer has taken what came before.
+    mutating func advance(_ replay: Replay) {
+        replay.isWaiting = false
+        if let endsAt = replay.web?.endsAt, now >= endsAt { return endReplay(replay, .lifetime) }
+        guard connections[replay.connection].unsent == 0 else {
+            replay.isWaiting = true
+            return
+        }
+        let retention = moment.retentionMilliseconds
+        switch tail?.read(for: replay, retention: retention) {
+        case nil: return
+        case .goLive(let cursor):
+            greet(replay, at: cursor)
+            goLive(replay)
+        case .ask(let start, let question): ask(replay, start, question)
+        case .send(let reading): send(reading, replay)
+        }
+    }
+
+    private mutating func ask(_ replay: Replay, _ start: HistoryStart, _ question: Question) {
+        guard let epoch = tail?.epochs.current else { return }
+        let ticket = wait(.replay(replay, question, epoch), for: replay.recipient, .replay)
+        replay.ticket = ticket
+        read(
+            .history(
+                HistoryRequest(
+                    ticket: ticket.number,
+                    channels: replay.stream.channels,
+                    start: start.bounded(settings.limits.answerMessages),
+                    messageLimit: Replay.pieceMessages,
+                    byteLimit: Replay.pieceBytes
+                )
+            )
+        )
+    }
+
+    /// The log has answered.
+    mutating func read(
+        _ outcome: Result<HistoryReading, LogFailure>,
+        for replay: Replay,
+        _ question: Question,
+        _ epoch: Epoch
+    ) {
+        replay.ticket = nil
+        guard replays.contains(replay) else { return }
+        // The log was replaced meanwhile: the position is judged anew, and what was read is of no use.
+        guard tail?.epochs.current == epoch else { return advance(replay) }
+        guard case .success(let reading) = outcome else { return endReplay(replay, .unavailable) }
+        if case .lookAhead = question {
+            replay.lookedAhead()
+            return advance(replay)
+        }
+        send(reading, replay)
+    }
+
+    /// Sends a piece. The next one follows when the peer has taken it, which nobody says if that is at once.
+    private mutating func send(_ reading: HistoryReading, _ replay: Replay) {
+        guard let epoch = tail?.epochs.current, let head = tail?.head else { return }
+        let begin = reading.messages.first?.offset.previous ?? reading.scanned
+        // Before the gap: a client that is cut off between the greeting and that comes back with it, and is told again.
+        greet(replay, at: replay.cursor ?? Cursor(epoch: epoch, offset: begin))
+        let reading = replay.piece(of: reading)
+        let bytes = replay.stream.chunk(reading, epoch: epoch)
+        replay.advanced(to: Cursor(epoch: epoch, offset: reading.scanned))
+        if !bytes.isEmpty { send(bytes, replay, .unbounded) }
+        if reading.more || reading.scanned < head {
+            replaysDue.append(replay)
+        } else {
+            goLive(replay)
+        }
+    }
+
+    private mutating func greet(_ replay: Replay, at cursor: Cursor) {
+        guard !replay.isGreeted else { return }
+        replay.isGreeted = true
+        let hello = replay.stream.hello(
+            at: cursor,
+            heartbeatSeconds: settings.hold.heartbeatSeconds
+        )
+        send(replay.head + hello, replay)
+        greeted(replay.connection)
+    }
+
+    private mutating func send(_ bytes: [UInt8], _ replay: Replay, _ flags: Send.Flags = []) {
+        let payload = add(bytes, replay.stream)
+        switch replay.target {
+        case .web(let requester, _): send(part: payload, to: requester.address, flags)
+        case .lines(let connection):
+            actions.append(
+                .send(Send(connection: connection, payload: payload, id: .first, flags: flags))
+            )
+        }
+    }
+}
+
+extension Tail {
+    /// What a stream that reads the log does next.
+    fileprivate func read(for replay: Replay, retention: Int64) -> Replay.Step {
+        replay.next(in: self, retention: retention)
+    }
+}

@@ -1,0 +1,262 @@
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import FastCGI
+internal import Liveness
+
+/// Streams: held requests that a message does not end.
+///
+/// A live stream is among the holds and has had everything up to the tail's head; what is committed goes to it in
+/// `extend`. Before that, and after more came than memory keeps, it is a `Replay`. A peer that does not read is waited for
+/// while it replays, and let go of when it is live: with its position, so that it can come back.
+extension Core {
+    // MARK: Opening
+
+    /// A stream over HTTP.
+    mutating func open(_ request: StreamRequest, _ requester: Requester) {
+        let retry = HoldBudget.retrySeconds(random: jitter.next())
+        guard tail != nil, !isStopping else {
+            return answer(
+                request.notNow(.unavailable, retryAfterSeconds: retry),
+                to: requester.address
+            )
+        }
+        makeRoom(for: request.origin)
+        guard holds.count + replays.count < heldLimit else {
+            counters[.heldRequests] += 1
+            return answer(
+                request.notNow(.limit, retryAfterSeconds: retry),
+                to: requester.address
+            )
+        }
+        let place = frontEnds.place(of: request.origin, &actions)
+        let life = interface.holdMilliseconds(
+            frontEnds.streamSeconds(place, life: request.lifeSeconds),
+            jitter.next()
+        )
+        let web = Replay.Web(
+            origin: request.origin,
+            frontEnd: place,
+            endsAt: now + Int64(life)
+        )
+        open(
+            Replay(
+                request.stream,
+                at: .start(request.start),
+                .web(requester, web),
+                head: request.head
+            )
+        )
+    }
+
+    mutating func open(_ replay: Replay) {
+        enlist(replay)
+        counters.holds += 1
+        if isStopping { endReplay(replay, .shutdown) } else { advance(replay) }
+    }
+
+    /// The stream stands at the tail's head.
+    mutating func goLive(_ replay: Replay) {
+        var hold: Holds.Hold
+        switch replay.target {
+        case .web(let requester, let web):
+            // A request that waits behind it on this connection would wait for as long as it lives.
+            guard !isOvertaken(requester) else { return endReplay(replay, .superseded) }
+            hold = Holds.Hold(
+                address: requester.address,
+                kind: .stream,
+                frontEnd: web.frontEnd,
+                interest: .stream(replay.stream),
+                origin: web.origin,
+                deadline: web.endsAt,
+                // A little early, as the first probe of a poll is.
+                probe: now + frontEnds.heartbeatMilliseconds - FrontEnds.earlyMilliseconds
+            )
+        case .lines(let connection):
+            hold = Holds.Hold(
+                address: RequestAddress(connection: connection, id: .first, keepConnection: true),
+                kind: .lines,
+                frontEnd: 0,
+                interest: .stream(replay.stream),
+                origin: nil,
+                deadline: nil,
+                probe: now + frontEnds.heartbeatMilliseconds - FrontEnds.earlyMilliseconds
+            )
+        }
+        forget(replay)
+        insert(hold)
+    }
+
+    // MARK: Live
+
+    /// Gives those who hold one interest what was committed; returns how many.
+    mutating func extend(
+        _ interest: Int32,
+        _ stream: StreamSubscription,
+        _ reading: HistoryReading,
+        after previous: Offset,
+        _ encoded: inout Encoded
+    ) -> Int {
+        guard let epoch = tail?.epochs.current else { return 0 }
+        let content = stream.content(of: reading)
+        let payload: Int32
+        if let known = encoded.chunks[content] {
+            payload = known
+        } else {
+            payload = add(stream.chunk(reading, epoch: epoch), stream)
+            encoded.chunks[content] = payload
+        }
+        // Its last word must fit as well.
+        let size = actions.payloads[Int(payload)].body.count + 1024
+        let before = Cursor(epoch: epoch, offset: previous)
+        var count = 0
+        holds.spoke(interest, now: now)
+        var next = holds.first(ofInterest: interest)
+        while let slot = next {
+            next = holds.next(ofInterest: slot)
+            let held = holds[slot]
+            let unsent = Int(connections[held.connection].unsent)
+            if unsent > 0, unsent + size > settings.limits.unsentBytes {
+                counters[.unsentBytes] += 1
+                endStream(slot, stream, .slow, .slow, at: before)
+            } else {
+                send(part: payload, to: held)
+                count += 1
+            }
+        }
+        return count
+    }
+
+    /// Sends what is no message to those who hold one interest and have taken what came before.
+    mutating func sendToAll(_ interest: Int32, _ stream: StreamSubscription, _ bytes: [UInt8]) {
+        let payload = add(bytes, stream)
+        var next = holds.first(ofInterest: interest)
+        while let slot = next {
+            next = holds.next(ofInterest: slot)
+            let held = holds[slot]
+            if connections[held.connection].unsent == 0 { send(part: payload, to: held) }
+        }
+    }
+
+    /// A live stream goes back to reading the log from where it stood; where that is another log now, behind a gap.
+    mutating func replayAgain(
+        _ slot: Holds.Slot,
+        _ stream: StreamSubscription,
+        from cursor: Cursor,
+        owing gap: (reason: GapReason, resumed: Cursor)?
+    ) {
+        let (origin, endsAt) = (holds.origin(of: slot), holds.deadline(of: slot))
+        let held = take(slot, nil)
+        let connection = connections.id(held.connection)
+        var target = Replay.Target.lines(connection)
+        if held.kind == .stream {
+            // What came before it is over, so that nothing has overtaken it.
+            let requester = Requester(
+                address: address(of: held),
+                ordinal: connections[connection].requests
+            )
+            let web = Replay.Web(
+                origin: origin,
+                frontEnd: held.frontEnd,
+                endsAt: endsAt ?? now
+            )
+            target = .web(requester, web)
+        }
+        let replay = Replay(stream, at: .cursor(cursor), target, head: nil)
+        if let gap { replay.owe(gap.reason, resumed: gap.resumed) }
+        enlist(replay)
+        replaysDue.append(replay)
+    }
+
+    // MARK: Ending
+
+    /// Ends a live stream with its last word.
+    mutating func endStream(
+        _ slot: Holds.Slot,
+        _ stream: StreamSubscription,
+        _ ending: Ending,
+        _ reason: StreamEnd,
+        at cursor: Cursor,
+        retryAfterSeconds: Int? = nil
+    ) {
+        let held = take(slot, ending)
+        let bye = stream.bye(reason, at: cursor, retryAfterSeconds: retryAfterSeconds)
+        if held.kind == .lines {
+            finish(lines: bye, connections.id(held.connection))
+        } else {
+            finish(address(of: held), actions.add(.answer, body: bye), unbounded: true)
+        }
+    }
+
+    mutating func endReplay(_ replay: Replay, _ reason: StreamEnd, retryAfterSeconds: Int? = nil) {
+        guard forget(replay) else { return }
+        counters[Ending(reason)] += 1
+        var bytes = replay.isGreeted ? [] : replay.head
+        bytes += replay.stream.bye(
+            reason,
+            at: replay.cursor,
+            retryAfterSeconds: retryAfterSeconds
+        )
+        switch replay.target {
+        case .web(let requester, _):
+            finish(requester.address, actions.add(.answer, body: bytes), unbounded: true)
+        case .lines(let connection): finish(lines: bytes, connection)
+        }
+    }
+
+    /// The last word of a bus client's subscription, and of its connection.
+    private mutating func finish(lines: [UInt8], _ connection: ConnectionID) {
+        guard connections.isOpen(connection) else { return }
+        greeted(connection)
+        connections[connection].flags.insert(.closesWhenIdle)
+        send(lines, to: connection, [.last, .unbounded])
+    }
+
+    /// FCGI_ABORT_REQUEST: nobody hears a last word.
+    mutating func abortReplay(_ replay: Replay) {
+        guard case .web(let requester, _) = replay.target, forget(replay) else { return }
+        counters[.aborted] += 1
+        finishWithoutAnswer(requester.address)
+    }
+
+    /// Ends all streams of a bus client with their last word.
+    mutating func endStreams(of connection: ConnectionID, _ reason: StreamEnd) {
+        for replay in replays.of(connection) { endReplay(replay, reason) }
+        guard let position else { return }
+        forEachHold(of: connection) { core, slot in
+            guard case .stream(let stream) = core.holds.interest(of: slot) else { return }
+            core.endStream(slot, stream, .closed, reason, at: position)
+        }
+    }
+
+    // MARK: Sending
+
+    /// A part of a stream: those over HTTP travel in records, those of the bus socket as they are.
+    mutating func add(_ bytes: [UInt8], _ stream: StreamSubscription) -> Int32 {
+        actions.add(stream.form.isFramed ? .part : .plain, body: bytes)
+    }
+
+    mutating func send(part payload: Int32, to held: Holds.Held, _ flags: Send.Flags = []) {
+        actions.append(
+            .send(
+                Send(
+                    connection: connections.id(held.connection),
+                    payload: payload,
+                    id: held.requestID,
+                    flags: flags
+                )
+            )
+        )
+    }
+
+    mutating func send(
+        part payload: Int32,
+        to address: RequestAddress,
+        _ flags: Send.Flags = []
+    ) {
+        let (connection, id) = (address.connection, address.id)
+        actions.append(
+            .send(Send(connection: connection, payload: payload, id: id, flags: flags))
+        )
+    }
+}

@@ -1,0 +1,99 @@
+/// Deadlines of many entries in a hashed timing wheel: adding and removing cost the same for ten as for a million,
+/// and a removed entry leaves nothing behind.
+///
+/// Entries are small integers that the owner chooses, each with at most one deadline. Buckets are doubly linked
+/// lists through one flat array. A deadline further away than one turn of the wheel stays in its bucket and is
+/// looked at once a turn. Pure: time comes in as an argument.
+package struct DeadlineWheel {
+    private struct Link {
+        var next: Int32 = -1
+        /// The entry before, or `-2 - bucket` for the first in its bucket; -1: no deadline.
+        var previous: Int32 = -1
+        /// In ticks since the wheel's start.
+        var due: UInt32 = 0
+    }
+
+    /// Holds end at most this much later than asked.
+    package static let tickMilliseconds: Int64 = 64
+    private static let bucketCount = 1024
+
+    private let start: Int64
+    private var links: [Link] = []
+    private var buckets = [Int32](repeating: -1, count: bucketCount)
+    /// Every bucket of a tick before this one has been emptied of what was due.
+    private var current: UInt32 = 0
+    package private(set) var count = 0
+
+    /// `now` in milliseconds of any clock that does not go back, as in all later calls.
+    package init(now: Int64) { start = now }
+
+    /// Milliseconds until there may be something to expire; nil: nothing is waiting.
+    package func millisecondsToNext(now: Int64) -> Int64? {
+        guard count > 0 else { return nil }
+        for step in 0..<UInt32(Self.bucketCount) {
+            let tick = current &+ step
+            if buckets[Int(tick) % Self.bucketCount] >= 0 {
+                return max(0, start + (Int64(tick) + 1) * Self.tickMilliseconds - now)
+            }
+        }
+        return nil
+    }
+
+    package mutating func add(_ entry: Int32, deadline: Int64) {
+        while links.count <= Int(entry) { links.append(Link()) }
+        precondition(links[Int(entry)].previous == -1, "an entry has one deadline")
+        let due = max(current, tick(of: deadline))
+        let bucket = Int32(Int(due) % Self.bucketCount)
+        let first = buckets[Int(bucket)]
+        links[Int(entry)] = Link(next: first, previous: -2 - bucket, due: due)
+        if first >= 0 { links[Int(first)].previous = entry }
+        buckets[Int(bucket)] = entry
+        count += 1
+    }
+
+    /// The deadline of an entry, to the tick; nil without one.
+    package func deadline(of entry: Int32) -> Int64? {
+        guard Int(entry) < links.count, links[Int(entry)].previous != -1 else { return nil }
+        return start + Int64(links[Int(entry)].due) * Self.tickMilliseconds
+    }
+
+    /// Nothing happens if the entry has no deadline.
+    package mutating func remove(_ entry: Int32) {
+        guard Int(entry) < links.count, links[Int(entry)].previous != -1 else { return }
+        let link = links[Int(entry)]
+        if link.previous <= -2 {
+            buckets[Int(-2 - link.previous)] = link.next
+        } else {
+            links[Int(link.previous)].next = link.next
+        }
+        if link.next >= 0 { links[Int(link.next)].previous = link.previous }
+        links[Int(entry)] = Link()
+        count -= 1
+    }
+
+    /// Takes out every entry whose deadline is reached, and returns them.
+    package mutating func expire(now: Int64) -> [Int32] {
+        let target = tick(of: now)
+        guard target > current else { return [] }
+        var expired: [Int32] = []
+        // After a long pause one turn over all buckets sees everything.
+        let steps = min(target - current, UInt32(Self.bucketCount))
+        for step in 0..<steps where count > 0 {
+            var entry = buckets[Int(current &+ step) % Self.bucketCount]
+            while entry >= 0 {
+                let next = links[Int(entry)].next
+                if links[Int(entry)].due < target {
+                    remove(entry)
+                    expired.append(entry)
+                }
+                entry = next
+            }
+        }
+        current = target
+        return expired
+    }
+
+    private func tick(of time: Int64) -> UInt32 {
+        UInt32(clamping: max(0, time - start) / Self.tickMilliseconds)
+    }
+}

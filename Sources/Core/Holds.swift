@@ -1,0 +1,188 @@
+internal import Channels
+internal import Endpoint
+internal import FastCGI
+internal import Liveness
+
+/// Who is a member of which channels for as long as one request is held.
+struct Attendance {
+    let member: Member
+    let channels: [ChannelName]
+    let subscriber: UInt64?
+}
+
+/// All held requests: one door in, one door out of the tables in which they are found by interest, by connection, by
+/// deadline, by the time of their next probe or heartbeat, and in the order in which they came.
+struct Holds {
+    typealias Slot = HeldTable.Slot
+    typealias Held = HeldTable.Held
+
+    /// What a request is held with.
+    struct Hold {
+        let address: RequestAddress
+        let kind: HeldTable.Kind
+        let frontEnd: ProbePolicy.Place
+        let interest: Interest
+        /// Nil for a client of the bus socket, whose subscription has no deadline.
+        let origin: Poll.Origin?
+        let deadline: Int64?
+        /// When the next probe or heartbeat is due.
+        let probe: Int64?
+    }
+
+    private var table = HeldTable()
+    private var audience = Audience<Interest>()
+    private var deadlines: DeadlineWheel
+    private var probes: DeadlineWheel
+    private var arrivals = Arrivals()
+    private var attendances: [Slot: Attendance] = [:]
+    /// Monotonic milliseconds when messages last went to the streams of each interest.
+    private var messagesAt: ContiguousArray<Int64> = []
+
+    init(now: Int64) {
+        deadlines = DeadlineWheel(now: now)
+        probes = DeadlineWheel(now: now)
+    }
+
+    var count: Int { table.count }
+    var interestCount: Int { audience.count }
+    var isEmpty: Bool {
+        table.isEmpty && audience.count == 0 && deadlines.count == 0 && probes.count == 0
+            && attendances.isEmpty && arrivals.all.oldest(of: Everybody()) == nil
+    }
+
+    // MARK: The doors
+
+    /// - Parameter newest: the newest hold of its connection, which it becomes.
+    mutating func insert(_ hold: Hold, boundsAddresses: Bool, newest: inout Slot) -> Slot {
+        let interest = audience.join(hold.interest, channels: hold.interest.channels)
+        let slot = table.insert(
+            Held(
+                connection: hold.address.connection.index,
+                requestID: hold.address.id,
+                keepConnection: hold.address.keepConnection,
+                kind: hold.kind,
+                frontEnd: hold.frontEnd,
+                interest: interest
+            ),
+            firstOfConnection: &newest
+        )
+        if let deadline = hold.deadline { deadlines.add(slot, deadline: deadline) }
+        if let probe = hold.probe { probes.add(slot, deadline: probe) }
+        arrivals.add(slot, hold.origin, boundsAddresses: boundsAddresses)
+        return slot
+    }
+
+    /// - Parameter newest: the newest hold of its connection.
+    /// - Returns: what was held, and whose presence ends with it.
+    mutating func remove(_ slot: Slot, newest: inout Slot) -> (Held, Attendance?) {
+        let held = table[slot]
+        table.remove(slot, firstOfConnection: &newest)
+        deadlines.remove(slot)
+        probes.remove(slot)
+        arrivals.remove(slot)
+        audience.leave(held.interest)
+        return (held, attendances.isEmpty ? nil : attendances.removeValue(forKey: slot))
+    }
+
+    // MARK: One hold
+
+    subscript(slot: Slot) -> Held { table[slot] }
+
+    func interest(of slot: Slot) -> Interest { audience[table[slot].interest] }
+
+    func deadline(of slot: Slot) -> Int64? { deadlines.deadline(of: slot) }
+
+    func nextProbe(of slot: Slot) -> Int64? { probes.deadline(of: slot) }
+
+    mutating func probe(_ slot: Slot, at time: Int64) { probes.add(slot, deadline: time) }
+
+    /// Where it comes from, but for its front end.
+    func origin(of slot: Slot) -> Poll.Origin {
+        var origin = arrivals.origin(of: slot)
+        origin.member = attendances[slot]?.member
+        return origin
+    }
+
+    /// Monotonic nanoseconds when the request of a subscriber came.
+    func arrival(of slot: Slot) -> Int64 { arrivals.time(of: slot) }
+
+    func next(ofConnection slot: Slot) -> Slot? { table.next(ofConnection: slot) }
+
+    // MARK: Found by interest
+
+    func interest(_ id: Int32) -> Interest { audience[id] }
+
+    /// The same list of channels as somebody has it who waits for it, where one is found at once.
+    func shared(_ channels: [ChannelName]) -> [ChannelName] { audience.shared(channels) }
+
+    /// What a batch means for each interest, in an order that holds.
+    func shares(of batch: CommittedBatch) -> [Audience<Interest>.Share] {
+        audience.shares(of: batch).sorted { $0.id < $1.id }
+    }
+
+    /// Every interest that somebody holds, in an order that holds.
+    var interests: [Int32] { audience.all.sorted() }
+
+    func interests(in channel: ChannelName) -> [Int32] { audience.interests(in: channel).sorted() }
+
+    func holders(of channel: ChannelName) -> Int { audience.holders(of: channel) }
+
+    var holders: [(channel: ChannelName, count: Int)] {
+        audience.holders.sorted { $0.channel.text < $1.channel.text }
+    }
+
+    func first(ofInterest interest: Int32) -> Slot? { table.first(ofInterest: interest) }
+
+    func next(ofInterest slot: Slot) -> Slot? { table.next(ofInterest: slot) }
+
+    /// Messages go to the streams of an interest.
+    mutating func spoke(_ interest: Int32, now: Int64) {
+        while messagesAt.count <= Int(interest) { messagesAt.append(.min / 2) }
+        messagesAt[Int(interest)] = now
+    }
+
+    /// When messages last went to the streams of an interest.
+    func spokenAt(_ interest: Int32) -> Int64 {
+        messagesAt.indices.contains(Int(interest)) ? messagesAt[Int(interest)] : .min / 2
+    }
+
+    // MARK: Found by the clock
+
+    mutating func takeExpired(now: Int64) -> [Slot] { deadlines.expire(now: now) }
+
+    mutating func takeProbed(now: Int64) -> [Slot] { probes.expire(now: now) }
+
+    /// Monotonic milliseconds of the next deadline or probe; `.max` without one.
+    func nextDue(now: Int64) -> Int64 {
+        let waits = [deadlines.millisecondsToNext(now: now), probes.millisecondsToNext(now: now)]
+        return waits.compactMap(\.self).min().map { now + $0 } ?? .max
+    }
+
+    // MARK: Found by who came first
+
+    var oldest: Slot? { arrivals.all.oldest(of: Everybody()) }
+
+    func count(ofAddress address: UInt64) -> Int { arrivals.addresses.count(of: address) }
+
+    func oldest(ofAddress address: UInt64) -> Slot? { arrivals.addresses.oldest(of: address) }
+
+    func count(ofSubscriber subscriber: UInt64) -> Int {
+        arrivals.subscribers.count(of: subscriber)
+    }
+
+    func oldest(ofSubscriber subscriber: UInt64) -> Slot? {
+        arrivals.subscribers.oldest(of: subscriber)
+    }
+
+    /// Those of a subscriber that came before a moment, the oldest first.
+    func slots(ofSubscriber subscriber: UInt64, before time: Int64) -> [Slot] {
+        arrivals.subscribers.slots(of: subscriber).filter { arrivals.time(of: $0) < time }
+    }
+
+    // MARK: Presence
+
+    mutating func attend(_ slot: Slot, _ attendance: Attendance) { attendances[slot] = attendance }
+
+    /// Those that make somebody a member.
+    var attending: [Slot] { attendances.keys.sorted() }
+}

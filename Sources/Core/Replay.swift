@@ -1,0 +1,181 @@
+internal import Channels
+internal import Endpoint
+internal import FastCGI
+internal import Liveness
+
+/// A stream that is not live yet, or not any more: it reads the log forwards until it stands at its end.
+///
+/// It reads a bounded piece, sends it, and goes on when the peer has taken it. When a piece ends at the log's head, the
+/// stream joins those who wait for what is committed, in the same step, so that nothing comes between.
+final class Replay {
+    enum Position {
+        /// As the subscriber said it; not looked at yet.
+        case start(PollStart)
+        case cursor(Cursor)
+    }
+
+    /// What streams over HTTP have besides.
+    struct Web {
+        let origin: Poll.Origin
+        let frontEnd: ProbePolicy.Place
+        /// Monotonic milliseconds of its end.
+        let endsAt: Int64
+    }
+
+    /// Where it goes to.
+    enum Target {
+        case web(Requester, Web)
+        /// A client of the bus socket.
+        case lines(ConnectionID)
+    }
+
+    let target: Target
+    let stream: StreamSubscription
+    /// What goes out before the greeting.
+    let head: [UInt8]
+    var position: Position
+    /// Whether the `hello` went out.
+    var isGreeted: Bool
+    /// Where its member is counted by this stream.
+    var attended: [ChannelName] = []
+    /// To be told before the next message.
+    private(set) var owedGap: GapReason?
+    /// Where it stood before the gap that is owed.
+    private var beforeGap: Cursor?
+    private(set) var told = ToldMarks()
+    /// Which of all it is; given by the table.
+    var number: UInt64 = 0
+    /// What was asked of the log for it.
+    var ticket: Ticket?
+    /// Waits for the peer to take what was sent.
+    var isWaiting = false
+
+    /// - Parameter head: of a stream that has not been greeted yet; nil for one that goes on.
+    init(
+        _ stream: StreamSubscription,
+        at position: Position,
+        _ target: Target,
+        head: [UInt8]?
+    ) {
+        self.stream = stream
+        self.target = target
+        self.head = head ?? []
+        self.position = position
+        isGreeted = head == nil
+    }
+
+    var connection: ConnectionID {
+        switch target {
+        case .web(let requester, _): requester.address.connection
+        case .lines(let connection): connection
+        }
+    }
+
+    /// What is known of one over HTTP.
+    var web: Web? { if case .web(_, let web) = target { web } else { nil } }
+
+    /// FastCGI's id, of one over HTTP.
+    var id: RequestID? {
+        if case .web(let requester, _) = target { requester.address.id } else { nil }
+    }
+
+    var recipient: Recipient {
+        switch target {
+        case .web(let requester, _): .request(requester.address)
+        case .lines(let connection): .subscription(connection)
+        }
+    }
+
+    /// What is to be done next for one whose peer has taken everything.
+    enum Step {
+        /// It begins here and now, and is live.
+        case goLive(at: Cursor)
+        case ask(HistoryStart, Question)
+        case send(HistoryReading)
+    }
+
+    /// - Parameter retention: now on the clock of `Message.expiresMilliseconds`.
+    func next(in tail: borrowing Tail, retention: Int64) -> Step {
+        if case .start(let start) = position {
+            switch start {
+            case .now: return .goLive(at: Cursor(epoch: tail.epochs.current, offset: tail.head))
+            case .history(let start): return .ask(start, .reading(gap: nil))
+            case .cursor(let cursor):
+                // Another process may be ahead.
+                let start = CursorStart(
+                    cursor,
+                    in: tail.epochs,
+                    head: tail.head,
+                    isFinal: false
+                )
+                if start == .lookAhead { return .ask(.newest, .lookAhead) }
+                position = .cursor(cursor)
+            }
+        }
+        guard case .cursor(let cursor) = position else { preconditionFailure("it has begun") }
+        let offset = place(of: cursor, in: tail.epochs, head: tail.head)
+        let reading = tail.read(
+            stream.channels,
+            after: offset,
+            messageLimit: Self.pieceMessages,
+            byteLimit: Self.pieceBytes,
+            now: retention
+        )
+        return reading.map { .send($0) } ?? .ask(.after(offset), .reading(gap: nil))
+    }
+
+    /// What the log knows has been told by now: the verdict on the cursor stands.
+    func lookedAhead() {
+        if case .start(.cursor(let cursor)) = position { position = .cursor(cursor) }
+    }
+
+    /// Where its client goes on if it ends now: as far as it has come, but before a gap that it has not been told of, so
+    /// that it is told then; nil where it has not begun at a cursor.
+    var cursor: Cursor? {
+        if let beforeGap { return beforeGap }
+        return switch position {
+        case .cursor(let cursor), .start(.cursor(let cursor)): cursor
+        case .start: nil
+        }
+    }
+
+    /// The offset after which it goes on in the log as it is now. What is missing there is owed to it from now on.
+    func place(of cursor: Cursor, in epochs: EpochHistory, head: Offset) -> Offset {
+        guard
+            case .after(let offset, let gap) = CursorStart(
+                cursor,
+                in: epochs,
+                head: head,
+                isFinal: true
+            )
+        else { preconditionFailure("the verdict stands") }
+        if let gap { owe(gap, resumed: Cursor(epoch: epochs.current, offset: offset)) }
+        return offset
+    }
+
+    /// It stands in another log than the one that it has read: what it was told of marks there says nothing here, where
+    /// the same offsets are given out again.
+    func owe(_ gap: GapReason, resumed: Cursor) {
+        beforeGap = cursor
+        owedGap = gap
+        position = .cursor(resumed)
+        told = ToldMarks()
+    }
+
+    /// What to send of a piece that was read, with the gap that is to be told before it.
+    func piece(of reading: HistoryReading) -> HistoryReading {
+        let piece = stream.fitting(told.withoutPassed(reading), bytes: Self.pieceBytes)
+        let untold = told.take(piece)
+        return piece.with(gap: owedGap ?? untold)
+    }
+
+    /// Everything up to this cursor goes out, and the gap before it.
+    func advanced(to cursor: Cursor) {
+        position = .cursor(cursor)
+        (owedGap, beforeGap) = (nil, nil)
+    }
+
+    /// Bytes as they are sent, and messages, in one piece: no more is made before the peer has taken it.
+    static let pieceBytes = 65_536
+    static let pieceMessages = 256
+}

@@ -1,0 +1,101 @@
+internal import Channels
+internal import Endpoint
+
+/// Who asked something of all processes of the bus.
+enum Survey {
+    case metrics(Shape)
+    case status(Shape)
+    /// A command of the bus socket.
+    case line(BusCommand)
+    /// What the log keeps is known; how many wait is asked.
+    case channels(ChannelsRequest, ChannelListing)
+    case listing(BusListing, ChannelListing)
+
+    var question: SurveyQuestion {
+        switch self {
+        case .metrics: .metrics
+        case .status, .line: .status
+        case .channels(_, let listing), .listing(_, let listing):
+            .holders(
+                from: listing.entries.first?.name.text ?? "",
+                through: listing.entries.last?.name.text ?? ""
+            )
+        }
+    }
+}
+
+/// What is said to whoever waited: the same in the words of HTTP and of the bus socket.
+enum Reply {
+    case answer(Answer)
+    case line([UInt8])
+}
+
+extension Survey {
+    /// - Parameter held: how many wait for a channel in this process.
+    func reply(_ result: SurveyResult, held: (ChannelName) -> Int) -> Reply {
+        var text: [UInt8] = []
+        var others: [ChannelName: Int] = [:]
+        switch result {
+        case .text(let bytes): text = bytes
+        case .holders(let counts): others = counts
+        }
+        func all(_ channel: ChannelName) -> Int {
+            let (sum, isBeyond) = held(channel).addingReportingOverflow(others[channel] ?? 0)
+            return isBeyond ? .max : sum
+        }
+        return switch self {
+        case .metrics(let shape):
+            .answer(shape.plain("text/plain; version=0.0.4; charset=utf-8", text))
+        case .status(let shape):
+            .answer(
+                shape.plain("application/json; charset=utf-8", [0x7B] + text + [0x7D, 0x0A])
+            )
+        case .line(let command): .line(command.status(text))
+        case .channels(let request, let listing): .answer(request.answer(listing, held: all))
+        case .listing(let request, let listing): .line(request.reply(listing, held: all))
+        }
+    }
+}
+
+extension Work {
+    /// To a publisher; nil where nobody is told in words.
+    func reply(_ outcome: AppendOutcome) -> Reply? {
+        switch self {
+        case .publish(let request): .answer(request.answer(outcome))
+        case .command(let command): .line(command.reply(outcome))
+        case .poll, .replay, .message, .channels, .listing, .busMessage, .survey, .presenceEvent,
+            .presenceReading, .lines, .nothing:
+            nil
+        }
+    }
+
+    /// To whoever asked for one message.
+    func reply(_ outcome: Result<Message?, LogFailure>) -> Reply? {
+        switch (self, outcome) {
+        case (.message(let request), .success(let message)): .answer(request.answer(message))
+        case (.busMessage(let request), .success(let message)): .line(request.reply(message))
+        default: unavailable
+        }
+    }
+
+    /// To whoever has waited in vain; nil for polls, streams and surveys, which have their own last words.
+    var unavailable: Reply? {
+        switch self {
+        case .publish(let request): .answer(request.outcomeUnknown())
+        case .command(let command): .line(command.outcomeUnknown())
+        case .message(let request): .answer(request.unavailable())
+        case .busMessage(let request): .line(request.command.unavailable())
+        case .channels(let request): .answer(request.unavailable())
+        case .listing(let listing): .line(listing.command.unavailable())
+        case .poll, .replay, .survey, .presenceEvent, .presenceReading, .lines, .nothing: nil
+        }
+    }
+
+    /// A publisher waits for it.
+    var isPublication: Bool {
+        switch self {
+        case .publish, .command: true
+        default: false
+        }
+    }
+}

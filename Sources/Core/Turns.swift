@@ -1,0 +1,62 @@
+internal import DequeModule
+internal import Endpoint
+internal import FastCGI
+
+/// Whole requests that reuse the id of one that waits for the log, or came behind such a one: taken up in their order.
+struct Turns {
+    struct Request {
+        let request: CGIRequest
+        let address: RequestAddress
+        let size: Int
+    }
+
+    private var queues: [Int32: Deque<Request>] = [:]
+    /// Connections whose next request may be taken up.
+    private var due: [ConnectionID] = []
+    /// The one whose requests are being taken up.
+    var takingUp: ConnectionID?
+
+    /// So many may wait on one connection.
+    static let limit = 16
+
+    var isEmpty: Bool { queues.isEmpty }
+    var areDue: Bool { !due.isEmpty }
+
+    func count(of connection: ConnectionID) -> Int { queues[connection.index]?.count ?? 0 }
+
+    func bytes(of connection: ConnectionID) -> Int {
+        queues[connection.index]?.reduce(0) { $0 + $1.size } ?? 0
+    }
+
+    func first(of connection: ConnectionID) -> RequestID? {
+        queues[connection.index]?.first?.address.id
+    }
+
+    mutating func append(_ request: Request) {
+        queues[request.address.connection.index, default: []].append(request)
+    }
+
+    mutating func takeFirst(of connection: ConnectionID) -> Request? {
+        let first = queues[connection.index]?.popFirst()
+        dropIfEmpty(connection)
+        return first
+    }
+
+    mutating func removeAll(of connection: ConnectionID) { queues[connection.index] = nil }
+
+    mutating func remove(_ id: RequestID, of connection: ConnectionID) {
+        queues[connection.index]?.removeAll { $0.address.id == id }
+        dropIfEmpty(connection)
+    }
+
+    private mutating func dropIfEmpty(_ connection: ConnectionID) {
+        if queues[connection.index]?.isEmpty == true { queues[connection.index] = nil }
+    }
+
+    mutating func come(to connection: ConnectionID) { due.append(connection) }
+
+    mutating func takeDue() -> [ConnectionID] {
+        defer { due = [] }
+        return due
+    }
+}

@@ -1,0 +1,308 @@
+internal import Channels
+internal import DequeModule
+internal import Endpoint
+internal import FastCGI
+internal import Liveness
+
+/// Whom something that waits is for.
+enum Recipient: Equatable {
+    case request(RequestAddress)
+    /// A client of the bus socket, and the place of this answer in the order of its commands.
+    case line(ConnectionID, place: Int)
+    /// The subscription of a client of the bus socket.
+    case subscription(ConnectionID)
+    case pipe(Int)
+    /// The core itself asks.
+    case core
+
+    var connection: ConnectionID? {
+        switch self {
+        case .request(let address): address.connection
+        case .line(let connection, _), .subscription(let connection): connection
+        case .pipe, .core: nil
+        }
+    }
+}
+
+/// A request of a web server, and which of its connection's requests it is.
+struct Requester {
+    let address: RequestAddress
+    let ordinal: UInt32
+}
+
+/// What was asked of the log for a poll or a stream. The epoch beside it is the one it was asked in: an answer that comes
+/// in another may be about another log.
+enum Question {
+    /// Nothing yet: it waits for what others committed before it came.
+    case head
+    /// Whether the log is ahead of this process, before a cursor is called unknown.
+    case lookAhead
+    /// The answer itself; with a gap that the cursor already tells of.
+    case reading(gap: GapReason?)
+}
+
+/// What is done when the log or the other processes have answered.
+enum Work {
+    case poll(Poll, Requester, Question, Epoch)
+    case replay(Replay, Question, Epoch)
+    case publish(PublishRequest)
+    case message(MessageRequest)
+    case channels(ChannelsRequest)
+    /// Commands of the bus socket.
+    case command(BusPublish)
+    case listing(BusListing)
+    case busMessage(BusMessage)
+    /// The other processes are asked.
+    case survey(Survey)
+    /// The log is asked for an event of presence, or what it knows of it; with the service's round.
+    case presenceEvent(PresenceEvent, round: Int)
+    case presenceReading(PresenceService.Reading, round: Int)
+    /// Lines of a pipe.
+    case lines
+    /// Nobody waits any more; the log still has the publication.
+    case nothing
+}
+
+/// Everything that waits for an answer of the log or of the other processes: one book. Each entry is settled once, by the
+/// answer or by the clock.
+struct Waiting {
+    struct Entry {
+        var recipient: Recipient
+        var work: Work
+        fileprivate(set) var deadline: Int64
+        /// What it adds to the queue of the log, until that has answered.
+        fileprivate let charge: Charge?
+
+        /// Whose poll it is.
+        var subscriber: UInt64? {
+            if case .poll(let poll, _, _, _) = work { poll.origin.subscriber } else { nil }
+        }
+    }
+
+    struct Charge {
+        let messages: Int
+        let bytes: Int
+
+        init(_ publication: Publication) {
+            messages = max(1, publication.drafts.count)
+            bytes = publication.bytes
+        }
+    }
+
+    /// How long an answer is waited for.
+    enum Patience: Int, CaseIterable {
+        case survey, publication, reading, replay
+
+        var milliseconds: Int64 {
+            switch self {
+            // One that is stopped must not keep the others waiting.
+            case .survey: 300
+            case .publication: 2000
+            case .reading: 10_000
+            case .replay: 30_000
+            }
+        }
+    }
+
+    private struct Key: Hashable {
+        let connection: Int32
+        let id: RequestID
+    }
+
+    private var entries: [UInt64: Entry] = [:]
+    private var lastNumber: UInt64 = 0
+    private var byRequest: [Key: UInt64] = [:]
+    private var bySubscriber: [UInt64: [UInt64]] = [:]
+    /// By patience, so that each is in the order of its deadlines. Some have been settled.
+    private var deadlines = [Deque<(at: Int64, number: UInt64)>](
+        repeating: [],
+        count: Patience.allCases.count
+    )
+    /// Those for whom somebody on a connection waits.
+    private(set) var count = 0
+
+    /// Polls that came before the news of something committed, by the offset that they wait for.
+    private var behind: [(head: Offset, number: UInt64)] = []
+
+    /// Questions that the log's reader has not been asked yet, and how many it has been asked: few, so that answers in
+    /// memory are bounded and a departed client's is never made.
+    private var questions: Deque<LogRead> = []
+    private var readsUnderWay = 0
+    private static let readLimit = 16
+
+    private var queuedMessages = 0
+    private var queuedBytes = 0
+    private var charges = 0
+
+    var isEmpty: Bool { entries.isEmpty && behind.isEmpty && questions.isEmpty }
+
+    // MARK: Entries
+
+    /// - Parameter patience: nil where the log always answers, and nobody is kept waiting.
+    mutating func open(
+        _ work: Work,
+        for recipient: Recipient,
+        _ patience: Patience?,
+        charge: Charge? = nil,
+        now: Int64
+    ) -> Ticket {
+        lastNumber += 1
+        let deadline = patience.map { now + $0.milliseconds } ?? .max
+        let entry = Entry(recipient: recipient, work: work, deadline: deadline, charge: charge)
+        entries[lastNumber] = entry
+        if let patience { deadlines[patience.rawValue].append((deadline, lastNumber)) }
+        if recipient.connection != nil { count += 1 }
+        if case .request(let address) = recipient {
+            byRequest[Key(connection: address.connection.index, id: address.id)] = lastNumber
+        }
+        if let subscriber = entry.subscriber {
+            bySubscriber[subscriber, default: []].append(lastNumber)
+        }
+        if let charge {
+            queuedMessages += charge.messages
+            queuedBytes += charge.bytes
+            charges += 1
+        }
+        return Ticket(lastNumber)
+    }
+
+    subscript(ticket: Ticket) -> Entry? { entries[ticket.number] }
+
+    /// Takes an entry out, once. What the log has of it is charged until that answers.
+    mutating func take(_ ticket: Ticket) -> Entry? {
+        guard let entry = entries[ticket.number] else { return nil }
+        if case .nothing = entry.work { return nil }
+        unlink(ticket.number, entry)
+        if entry.charge == nil {
+            entries[ticket.number] = nil
+        } else {
+            entries[ticket.number]?.recipient = .core
+            entries[ticket.number]?.work = .nothing
+        }
+        dropSettled()
+        return entry
+    }
+
+    /// The log has answered a publication: its charge is given back.
+    ///
+    /// - Returns: the entry; nil if nobody waits for it any more.
+    mutating func takeAppended(_ ticket: Ticket) -> Entry? {
+        guard let entry = entries[ticket.number] else { return nil }
+        if let charge = entry.charge {
+            queuedMessages -= charge.messages
+            queuedBytes -= charge.bytes
+            charges -= 1
+        }
+        entries[ticket.number] = nil
+        if case .nothing = entry.work { return nil }
+        unlink(ticket.number, entry)
+        dropSettled()
+        return entry
+    }
+
+    private mutating func unlink(_ number: UInt64, _ entry: Entry) {
+        if entry.recipient.connection != nil { count -= 1 }
+        if case .request(let address) = entry.recipient {
+            let key = Key(connection: address.connection.index, id: address.id)
+            if byRequest[key] == number { byRequest[key] = nil }
+        }
+        if let subscriber = entry.subscriber {
+            bySubscriber[subscriber]?.removeAll { $0 == number }
+            if bySubscriber[subscriber]?.isEmpty == true { bySubscriber[subscriber] = nil }
+        }
+    }
+
+    /// The request of this id that waits, if there is one.
+    func ticket(of id: RequestID, on connection: ConnectionID) -> Ticket? {
+        guard let number = byRequest[Key(connection: connection.index, id: id)],
+            entries[number]?.recipient.connection == connection
+        else { return nil }
+        return Ticket(number)
+    }
+
+    /// The polls of a subscriber, the oldest first.
+    func tickets(of subscriber: UInt64) -> [Ticket] {
+        bySubscriber[subscriber]?.map { Ticket($0) } ?? []
+    }
+
+    /// All that satisfy a condition, the oldest first.
+    func tickets(where condition: (Entry) -> Bool) -> [Ticket] {
+        entries.filter { condition($0.value) }.keys.sorted().map { Ticket($0) }
+    }
+
+    /// Pipes belong to another process now.
+    mutating func forgetPipes() {
+        for ticket in tickets(where: { if case .lines = $0.work { true } else { false } }) {
+            _ = take(ticket)
+        }
+    }
+
+    // MARK: Deadlines
+
+    /// Monotonic milliseconds of the next deadline.
+    var nextDeadline: Int64 { deadlines.reduce(.max) { min($0, $1.first?.at ?? .max) } }
+
+    /// What stands first in its line waits.
+    private mutating func dropSettled() {
+        for line in deadlines.indices {
+            while let first = deadlines[line].first, isSettled(first.number) {
+                deadlines[line].removeFirst()
+            }
+        }
+    }
+
+    private func isSettled(_ number: UInt64) -> Bool {
+        guard let entry = entries[number] else { return true }
+        if case .nothing = entry.work { return true }
+        return false
+    }
+
+    /// One whose deadline is reached, with the ticket to take it by; each once.
+    mutating func nextExpired(now: Int64) -> Ticket? {
+        for line in deadlines.indices {
+            while let first = deadlines[line].first, first.at <= now {
+                deadlines[line].removeFirst()
+                // Taken out of the line, so that it is named once, whatever becomes of it.
+                if !isSettled(first.number) { return Ticket(first.number) }
+            }
+        }
+        return nil
+    }
+
+    // MARK: Polls that wait for news
+
+    mutating func await(_ head: Offset, _ ticket: Ticket) { behind.append((head, ticket.number)) }
+
+    /// Those that wait for no more than this, in their order.
+    mutating func takeCaughtUp(_ head: Offset, all: Bool) -> [Ticket] {
+        guard !behind.isEmpty else { return [] }
+        let caughtUp = behind.filter { all || $0.head <= head }
+        guard !caughtUp.isEmpty else { return [] }
+        behind.removeAll { all || $0.head <= head }
+        return caughtUp.map { Ticket($0.number) }
+    }
+
+    /// Drops what was settled otherwise.
+    mutating func tidy() { behind.removeAll { entries[$0.number] == nil } }
+
+    // MARK: The log's reader
+
+    mutating func queue(_ question: LogRead) { questions.append(question) }
+
+    /// The next question that the reader may be asked.
+    mutating func nextQuestion() -> LogRead? {
+        readsUnderWay < Self.readLimit ? questions.popFirst() : nil
+    }
+
+    mutating func readBegan() { readsUnderWay += 1 }
+    mutating func readEnded() { readsUnderWay -= 1 }
+
+    // MARK: The publish queue
+
+    /// Whether the log's queue takes this too; what is larger than the whole queue goes alone.
+    func hasRoom(for publication: Publication, messages: Int, bytes: Int) -> Bool {
+        let charge = Charge(publication)
+        return charges == 0
+            || queuedMessages + charge.messages <= messages && queuedBytes + charge.bytes <= bytes
+    }
+}

@@ -1,7 +1,7 @@
-/// Who waits for what: the distinct interests of held requests, found by channel.
+/// The distinct interests of held requests, found by channel.
 ///
-/// Requests that ask for the same thing share one interest, so that an answer is made once for all of them;
-/// thousands of identical holds cost one entry here. An interest lives as long as somebody holds it.
+/// Requests that ask for the same thing share one interest, so that an answer is made once for all of them; thousands
+/// of identical holds cost one entry here. An interest lives as long as a request holds it.
 package struct Audience<Interest: Hashable> {
     /// A place in the table; valid from `join` until the matching `leave`.
     package typealias ID = Int32
@@ -23,7 +23,7 @@ package struct Audience<Interest: Hashable> {
 
     package subscript(id: ID) -> Interest {
         guard let entry = entries[Int(id)] else {
-            preconditionFailure("nobody holds this interest")
+            preconditionFailure("no request holds this interest")
         }
         return entry.interest
     }
@@ -48,8 +48,8 @@ package struct Audience<Interest: Hashable> {
         return id
     }
 
-    /// The same list, as somebody who waits for it has it, where one is found at once: a list of many channels is in memory
-    /// once then, however many ask for it in different words.
+    /// The same list of channels as stored for an interest, if one is found at once: a long list is then in memory
+    /// once, however many requests name it in different words.
     package func shared(_ channels: [ChannelName]) -> [ChannelName] {
         guard channels.count > 1, let first = channels.first,
             let id = byChannel[first]?.first, let entry = entries[Int(id)],
@@ -58,10 +58,10 @@ package struct Audience<Interest: Hashable> {
         return entry.channels
     }
 
-    /// Takes one holder away; the last one takes the interest with it.
+    /// Removes one holder; the last one removes the interest.
     package mutating func leave(_ id: ID) {
         guard let entry = entries[Int(id)] else {
-            preconditionFailure("nobody holds this interest")
+            preconditionFailure("no request holds this interest")
         }
         guard entry.holders == 1 else {
             entries[Int(id)]?.holders -= 1
@@ -76,7 +76,7 @@ package struct Audience<Interest: Hashable> {
         }
     }
 
-    /// How many hold something about this channel.
+    /// The number of holders of interests that name this channel.
     package func holders(of channel: ChannelName) -> Int {
         (byChannel[channel] ?? []).reduce(0) { $0 + (entries[Int($1)]?.holders ?? 0) }
     }
@@ -84,15 +84,15 @@ package struct Audience<Interest: Hashable> {
     /// The interests that name this channel.
     package func interests(in channel: ChannelName) -> [ID] { Array(byChannel[channel] ?? []) }
 
-    /// Every channel that somebody holds something about, and how many.
+    /// Every channel that an interest names, with the number of holders.
     package var holders: [(channel: ChannelName, count: Int)] {
         byChannel.keys.map { ($0, holders(of: $0)) }
     }
 
-    /// Every interest somebody holds.
+    /// Every interest that is held.
     package var all: [ID] { Array(ids.values) }
 
-    /// What a batch means for one interest.
+    /// The part of a batch that concerns one interest.
     package struct Share {
         package let id: ID
         /// Ascending by offset.
@@ -100,10 +100,10 @@ package struct Audience<Interest: Hashable> {
         package var gap: GapReason?
     }
 
-    /// For each interest that the batch concerns, its messages; and a gap where a mark says that something of
-    /// the batch's own stretch is gone already, by DELETE or because another process trimmed before we read.
+    /// The share of each interest that the batch concerns: its messages, and a gap if a mark shows that part of the
+    /// batch's own range is already gone, by DELETE or because another process trimmed it before it was read.
     ///
-    /// Other marks are no gap for those who wait: they have had everything before.
+    /// Other marks are not gaps for waiting requests, which have received everything before.
     package func shares(of batch: CommittedBatch) -> [Share] {
         var shares: [Share] = []
         var places: [ID: Int] = [:]

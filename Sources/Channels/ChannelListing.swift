@@ -1,7 +1,7 @@
-/// Which channels are listed.
+/// The channels to list.
 package enum ChannelSelection: Equatable, Sendable {
     case only(ChannelName)
-    /// Those behind a name (nil: from the first), in the order of their names.
+    /// Those after a name (nil: from the first), in the order of their names.
     case after(ChannelName?, limit: Int)
 }
 
@@ -9,11 +9,11 @@ package enum ChannelSelection: Equatable, Sendable {
 package struct ChannelListing: Sendable {
     package struct Entry: Sendable {
         package let name: ChannelName
-        /// Kept in the log, among them those whose time is over and that are about to be removed.
+        /// Messages kept in the log, including expired ones that are about to be removed.
         package let messages: Int
-        /// Of their bodies.
+        /// Bytes of their bodies.
         package let bytes: Int
-        /// The newest message kept, and when it was committed: milliseconds since 1970.
+        /// The newest message kept, and the time of its commit: milliseconds since 1970.
         package let newest: Cursor?
         package let newestMilliseconds: Int64?
 
@@ -33,7 +33,7 @@ package struct ChannelListing: Sendable {
     }
 
     package let entries: [Entry]
-    /// The last of them, where others come behind it.
+    /// The last of them, if others follow.
     package let next: ChannelName?
 
     package init(entries: [Entry], next: ChannelName?) {

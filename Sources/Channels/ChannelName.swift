@@ -1,7 +1,8 @@
 /// The name of a channel: 1 to 128 ASCII bytes, segments of `A-Z a-z 0-9 . _ - ~` separated by `/`.
 ///
-/// No segment is empty, `.` or `..`; the first is not `-` (the service's own paths) and does not begin with `~`: such
-/// channels Holdfast writes itself, of which `~presence/NAME` is there so far, for who comes to NAME and leaves it.
+/// No segment is empty, `.` or `..`. The first is not `-` (the service's own paths) and does not begin with `~`: only
+/// Holdfast itself writes to such channels, of which there is one kind so far, `~presence/NAME`, for joins and leaves
+/// on NAME.
 package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
     package static let byteLimit = 128
 
@@ -18,21 +19,21 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
-    /// The channel that tells of the presence on this one; nil for one that is such a channel itself.
+    /// The channel that reports the presence on this one; nil for one that is such a channel itself.
     package var presence: ChannelName? {
         isOwn ? nil : ChannelName(unchecked: Self.presencePrefix + text)
     }
 
-    /// Holdfast alone publishes here.
+    /// Whether only Holdfast publishes here.
     package var isOwn: Bool { text.utf8.first == UInt8(ascii: "~") }
 
-    /// The channel whose rules hold for this one: itself, but for one that tells of another.
+    /// The channel whose rules apply to this one: itself, except for a channel that reports on another.
     package var subject: ChannelName {
         guard text.hasPrefix(Self.presencePrefix) else { return self }
         return ChannelName(unchecked: String(text.dropFirst(Self.presencePrefix.count)))
     }
 
-    /// What streams of the service's own figures wait for. No request can name it, and nothing is kept of it.
+    /// The channel for which streams of the service's status wait. No request can name it, and nothing is kept of it.
     package static let status = ChannelName(unchecked: "~status")
 
     private init(unchecked text: String) { self.text = text }
@@ -47,7 +48,7 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
         return problem(ofPlain: bytes)
     }
 
-    /// One walk over the bytes, since every request names channels.
+    /// A single pass over the bytes, because every request names channels.
     private static func problem(ofPlain bytes: Span<UInt8>) -> ChannelNameError? {
         if bytes.isEmpty { return .empty }
         if bytes.count > byteLimit { return .tooLong }
@@ -80,7 +81,7 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Why a text is not a channel name; `description` is a sentence for the person who wrote it.
+/// Why a text is not a channel name; `description` is a sentence for its author.
 package enum ChannelNameError: Error, Equatable, CustomStringConvertible {
     case empty, tooLong, forbiddenCharacter, emptySegment, dotSegment, reserved
 

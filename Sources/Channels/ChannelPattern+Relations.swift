@@ -1,6 +1,6 @@
-/// How two patterns lie to each other.
+/// Relations between two patterns.
 extension ChannelPattern {
-    /// A channel that both name, one of the shortest; nil where there is none.
+    /// One of the shortest channel names that both patterns match; nil if there is none.
     package func common(with other: ChannelPattern) -> ChannelName? {
         let (ours, theirs) = (segments, other.segments)
         if case (.literal(let one)?, .literal(let other)?) = (ours.first, theirs.first),
@@ -10,7 +10,7 @@ extension ChannelPattern {
         }
         let width = theirs.count + 1
         var seen = Array(repeating: false, count: (ours.count + 1) * width)
-        /// How far both have been walked through, by the segments of the name so far.
+        /// The positions reached in both patterns by the segments of the name so far.
         var level = [(at: (0, 0), name: [String]())]
         while !level.isEmpty {
             var next: [(at: (Int, Int), name: [String])] = []
@@ -19,7 +19,7 @@ extension ChannelPattern {
                 if seen[at.0 * width + at.1] { continue }
                 seen[at.0 * width + at.1] = true
                 if at == (ours.count, theirs.count) {
-                    // Nothing at all has been walked where both are `**`.
+                    // If both are `**`, no segment was needed.
                     return try? ChannelName(name.isEmpty ? "x" : name.joined(separator: "/"))
                 }
                 let our = at.0 < ours.count ? ours[at.0] : nil
@@ -41,17 +41,17 @@ extension ChannelPattern {
         return nil
     }
 
-    /// Whether this pattern names every channel that the other one names.
+    /// Whether this pattern matches every channel that the other one matches.
     ///
-    /// Walks the other with everything that this one may be at. With many `**` that can be very much: after so many steps
-    /// the answer is yes.
+    /// Walks the other pattern with the set of positions that this one may have reached. With many `**` this can take
+    /// very long: after `stepLimit` steps the answer is true.
     package func contains(_ other: ChannelPattern, stepLimit: Int = 10_000) -> Bool {
         struct Step: Hashable {
             let their: Int
             let ours: Set<Int>
         }
         let (ours, theirs) = (segments, other.segments)
-        // Names of segments beyond these are all alike: nil.
+        // Segment names that do not occur in this pattern are all alike: nil.
         let literals = [String?.none] + Set(ours.compactMap(\.text)).map { $0 }
         var seen: Set<Step> = []
         var stack = [Step(their: 0, ours: Self.rests(of: ours, from: [0]))]
@@ -78,7 +78,7 @@ extension ChannelPattern {
         return true
     }
 
-    /// These places, and those behind each `**` that begins there, for it may stand for nothing.
+    /// These positions, and those after each `**` that begins there, because it may match nothing.
     private static func rests(of segments: [Segment], from places: Set<Int>) -> Set<Int> {
         var all = places
         for place in places {

@@ -1,7 +1,7 @@
-/// A pattern over channel names: `*` stands for one whole segment, `**` for any number of them (also none).
+/// A pattern over channel names: `*` stands for one whole segment, `**` for any number of them, including none.
 ///
-/// Everything else is compared as it is: `news/*` matches `news/sport`, not `news` nor `news/a/b`;
-/// `news/**` matches all three; `**` matches every channel.
+/// Everything else is compared literally: `news/*` matches `news/sport`, but neither `news` nor `news/a/b`; `news/**`
+/// matches all three; `**` matches every channel.
 package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
     enum Segment: Hashable {
         case literal(String), one, any
@@ -18,14 +18,14 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
     package let text: String
     let segments: [Segment]
 
-    /// Nil where the text is empty, has an empty segment, `*` inside a segment, or a byte no name has.
+    /// Nil if the text is empty, or has an empty segment, `*` inside a segment, or a byte that no name has.
     package init?(_ text: some StringProtocol) {
         let text = String(text)
         var segments: [Segment] = []
         for part in text.split(separator: "/", omittingEmptySubsequences: false) {
             switch part {
             case "": return nil
-            // `**/*` is `*/**`: in one form, equal patterns have equal segments.
+            // `**/*` is stored as `*/**`, so that equivalent patterns have equal segments.
             case "*": segments.insert(.one, at: segments.count - (segments.last == .any ? 1 : 0))
             case "**": if segments.last != .any { segments.append(.any) }
             default:
@@ -42,7 +42,7 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
-    /// Matches one name only, its own.
+    /// Whether it matches only one name, its own text.
     package var isName: Bool { !segments.contains { $0.freedom > 0 } }
 
     /// `**`: every channel.
@@ -53,9 +53,9 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
         self.segments = segments
     }
 
-    /// Whether the pattern names the channel.
+    /// Whether the pattern matches the channel.
     ///
-    /// Remembers only the last `**` to come back to, so the cost is at most pattern × name segments.
+    /// Only the last `**` is remembered for backtracking, so the cost is at most pattern × name segments.
     package func matches(_ name: ChannelName) -> Bool {
         let parts = name.text.split(separator: "/")
         var (at, part) = (0, 0)
@@ -84,14 +84,14 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
         return segments[at...].allSatisfy { $0 == .any }
     }
 
-    /// Whether both name the same channels, however they are written: `**/*` and `**`.
+    /// Whether both match the same channels, however they are written: `**/*` and `**`.
     package func isEquivalent(to other: ChannelPattern) -> Bool { segments == other.segments }
 
-    /// Whether this pattern goes before the other one where both name a channel.
+    /// Whether this pattern takes precedence over the other one where both match a channel.
     ///
-    /// More segments that are names; of as many more `*`; of as many fewer `**`; else what differs first from the left:
-    /// a name before `*` before `**`. So a pattern always goes before every other one that names all of its channels,
-    /// and more: what it names needs no fewer names, no fewer segments, and no more freedom.
+    /// More segments that are names; among equals more `*`; then fewer `**`; then the first difference from the left: a
+    /// name before `*` before `**`. So a pattern always precedes every other one that matches all of its channels and
+    /// more: that one has no more names, no more segments, and no less freedom.
     package func isMoreSpecific(than other: ChannelPattern) -> Bool {
         let (ours, theirs) = (counts, other.counts)
         if ours.names != theirs.names { return ours.names > theirs.names }

@@ -1,16 +1,16 @@
-/// Why some of what a cursor asks for is not in the log any more.
+/// Why some of the messages after a cursor are no longer in the log.
 package enum GapReason: String, Sendable {
-    /// Retention took it.
+    /// Retention removed them.
     case trimmed
-    /// A publisher dropped the channel's messages.
+    /// A publisher deleted the channel's messages.
     case deleted
-    /// The log is another, or lost its newest part.
+    /// The log was replaced, or lost its newest part.
     case restarted
-    /// The cursor was never given out by this log.
+    /// This log never issued the cursor.
     case future
 }
 
-/// Nothing of the channel at or before `through` is kept, for the reason given.
+/// The channel keeps nothing at or before `through`, for the reason given.
 package struct TrimMark: Equatable, Sendable {
     package let channel: ChannelName
     package let through: Offset
@@ -23,15 +23,15 @@ package struct TrimMark: Equatable, Sendable {
     }
 }
 
-/// What one or more commits added, in commit order: exactly the log's stretch (previous, head].
+/// What one or more commits added, in commit order: exactly the log's range (previous, head].
 package struct CommittedBatch: Sendable {
     package let previous: Offset
     package let head: Offset
-    /// Ascending by offset; offsets without a message (replaced, dropped) may be missing.
+    /// Ascending by offset; offsets whose message was replaced or deleted may be missing.
     package let messages: [Message]
     package let trims: [TrimMark]
-    /// The log's floor of forgotten channels, as far as `previous`: it stands in for their marks, which are in no list
-    /// any more. Only the log answers whoever comes from below it, in every process alike.
+    /// The log's floor of forgotten channels, at `previous`: it stands in for their marks, which are in no list any
+    /// more. Only the log can answer a cursor below it, in every process alike.
     package let forgottenThrough: Offset
 
     package init(
@@ -49,33 +49,33 @@ package struct CommittedBatch: Sendable {
     }
 }
 
-/// Where a subscriber without a checked cursor begins.
+/// Where a subscriber without a verified cursor starts.
 package enum HistoryStart: Equatable, Sendable {
     case after(Offset)
     /// The oldest message kept.
     case first
     /// The newest N of each channel.
     case last(Int)
-    /// Messages at most so many milliseconds old.
+    /// Messages of at most this age.
     case age(milliseconds: Int64)
-    /// Nothing: only where these channels' newest message or trim mark stands.
+    /// Nothing but the position of these channels' newest message or trim mark.
     case newest
 }
 
-/// A stretch of the log for some channels.
+/// A range of the log for some channels.
 package struct HistoryReading: Sendable {
     /// Ascending by offset.
     package let messages: [Message]
-    /// Everything up to here was looked at: where the subscriber goes on.
+    /// Everything up to here was examined: the subscriber continues after it.
     package let scanned: Offset
-    /// Whether messages beyond `scanned` were already there.
+    /// Whether there are messages after `scanned` already.
     package let more: Bool
     package let gap: GapReason?
-    /// How far each channel's mark goes, where it lies beyond the start of the reading: what the gap is about. Without a
-    /// gap they are known, but nothing that this reading was to have is missing.
+    /// Each channel's mark, if it lies after the start of the reading: the extent of the gap. Without a gap the marks
+    /// are informative only; nothing that belongs to this reading is missing.
     package let marks: [TrimMark]
-    /// The newest of last offset and trim mark of these channels (the floor of forgotten channels for a
-    /// channel the log does not know): changes exactly when these channels do.
+    /// The newest offset or trim mark of these channels (the floor of forgotten channels for a channel that the log
+    /// does not know). It changes exactly when these channels do.
     package let newest: Offset
 
     package init(

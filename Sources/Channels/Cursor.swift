@@ -1,4 +1,4 @@
-/// A place in the log's one total order: message 1 is the first; 0 is before all of them.
+/// A position in the log's one total order: message 1 is the first; 0 is before all of them.
 package struct Offset: Hashable, Comparable, Sendable, BitwiseCopyable, CustomStringConvertible {
     package let value: Int64
 
@@ -11,7 +11,7 @@ package struct Offset: Hashable, Comparable, Sendable, BitwiseCopyable, CustomSt
     package var description: String { String(value) }
 }
 
-/// The random name of one stretch of the log's history, 1 to 16 lower-case letters and digits.
+/// The random name of one section of the log's history, 1 to 16 lower-case letters and digits.
 package struct Epoch: Hashable, Sendable, CustomStringConvertible {
     package let name: String
 
@@ -24,7 +24,7 @@ package struct Epoch: Hashable, Sendable, CustomStringConvertible {
         self.name = name
     }
 
-    /// Eight characters from the generator: 41 bits, so that a foreign cursor is never taken for ours.
+    /// Eight characters from the generator: 41 bits, enough that a foreign cursor is never taken for one of ours.
     package static func random(using generator: inout some RandomNumberGenerator) -> Epoch {
         let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789".utf8)
         let name = (0..<8).map { _ in letters[Int.random(in: 0..<letters.count, using: &generator)]
@@ -32,7 +32,7 @@ package struct Epoch: Hashable, Sendable, CustomStringConvertible {
         return Epoch(validated: String(decoding: name, as: UTF8.self))
     }
 
-    /// One that no log begins, being too short.
+    /// An epoch that no log has, because it is too short.
     package static let ofNoLog = Epoch(validated: "0")
 
     package var description: String { name }
@@ -45,7 +45,7 @@ package struct Epoch: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A subscriber's position: everything up to `offset` was scanned for it. The same token names a message.
+/// A subscriber's position: everything up to `offset` was examined for it. The same token identifies a message.
 ///
 /// Written `epoch-offset` with the offset in lower-case hexadecimal, as in `k7f2x0ab-1a2f`. Opaque to clients.
 package struct Cursor: Hashable, Sendable, CustomStringConvertible {

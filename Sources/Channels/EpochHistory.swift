@@ -1,15 +1,16 @@
-/// The stretches of the log's history, oldest first; each begins where its predecessor stopped being trusted.
+/// The sections of the log's history, oldest first; each begins where its predecessor stopped being trustworthy.
 ///
-/// A new one begins when the log is made, when it turns out to be older than what was already told to
-/// somebody, and after a reboot that may have lost commits. A cursor (e,o) still means what it meant when it
-/// was given iff o lies below the start of the epoch after e, and nothing that anybody had been told was lost
-/// where that epoch and those after it began: else whoever reads on from it would miss that without knowing.
+/// A new one begins when the log is created, when it turns out to be older than what subscribers were already told, and
+/// after a reboot that may have lost commits. A cursor (e,o) keeps its meaning iff o lies before the start of the epoch
+/// after e, and none of the later epochs began with the loss of something that subscribers had been told: otherwise a
+/// subscriber that continues from the cursor would miss that unknowingly.
 package struct EpochHistory: Equatable, Sendable {
     package struct Stretch: Equatable, Sendable {
         package let epoch: Epoch
-        /// The first offset given out in this epoch.
+        /// The first offset issued in this epoch.
         package let start: Offset
-        /// How far the epoch before had been told when this one began; nil: nothing proves it.
+        /// The newest offset of the previous epoch that subscribers had been told when this one began; nil if nothing
+        /// proves it.
         package let told: Offset?
 
         package init(epoch: Epoch, start: Offset, told: Offset?) {
@@ -18,7 +19,7 @@ package struct EpochHistory: Equatable, Sendable {
             self.told = told
         }
 
-        /// Whether something that was told in the epoch before may be missing behind it.
+        /// Whether something that was told in the previous epoch may be missing.
         package var beganWithLoss: Bool { told.map { $0 >= start } ?? true }
     }
 
@@ -32,20 +33,20 @@ package struct EpochHistory: Equatable, Sendable {
 
     package var current: Epoch { stretches[stretches.count - 1].epoch }
 
-    /// What a cursor is worth in this log.
+    /// The validity of a cursor in this log.
     package enum Verdict: Equatable, Sendable {
         /// Continue after this offset.
         case valid(Offset)
-        /// The cursor's epoch was left before its offset, or is not ours, or something behind it was lost since:
-        /// continue with everything from `resume` on, and say so. A cursor of the current epoch is never judged so,
-        /// which is why everybody is told once.
+        /// The cursor's epoch ended before its offset, or belongs to another log, or something after the cursor was
+        /// lost since: continue with everything from `resume` on, and report a gap. A cursor of the current epoch never
+        /// gets this verdict, so each subscriber is told once.
         case restarted(resume: Offset)
-        /// Our epoch, but an offset nobody gave out yet.
+        /// The current epoch, but an offset that was not issued yet.
         case future
     }
 
-    /// `head` is the newest committed offset; a cursor beyond what this process knows must be looked up
-    /// in the log first, since another process may be ahead.
+    /// `head` is the newest committed offset. For a cursor after the head that this process knows, the log must be
+    /// asked first, because another process may be ahead.
     package func verdict(on cursor: Cursor, head: Offset) -> Verdict {
         guard let index = stretches.lastIndex(where: { $0.epoch == cursor.epoch }) else {
             return .restarted(resume: .start)

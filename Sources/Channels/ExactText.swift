@@ -1,7 +1,7 @@
-/// A text that equals another only byte for byte.
+/// A text that equals another only if their bytes are equal.
 ///
-/// To `String` two texts are equal that Unicode calls equivalent, as an `é` in one piece and one of two: whoever is
-/// compared or looked up by a text that others chose would be taken for somebody else.
+/// `String` considers texts equal that Unicode calls equivalent, such as an `é` of one scalar and one of two. Clients
+/// that are identified by a text that others can choose would be confused with each other.
 package struct ExactText: Hashable, Sendable {
     package let text: String
 
@@ -13,7 +13,7 @@ package struct ExactText: Hashable, Sendable {
 
     package func hash(into hasher: inout Hasher) {
         for byte in text.utf8 { hasher.combine(byte) }
-        // No UTF-8 has this byte, so that texts which follow each other stay apart.
+        // This byte occurs in no UTF-8, so concatenated texts stay distinct.
         hasher.combine(0xFF as UInt8)
     }
 }

@@ -1,24 +1,24 @@
-/// What kind of body a message has, which decides how it is written in a JSON answer.
+/// The kind of a message's body, which decides how it is written in a JSON answer.
 package enum BodyKind: UInt8, Sendable {
-    /// One JSON value, valid UTF-8 without line breaks outside of strings.
+    /// One JSON value, valid UTF-8, without line breaks outside strings.
     case json = 0
     /// Valid UTF-8.
     case text = 1
     case bytes = 2
 }
 
-/// A message as a publisher hands it in; the log gives it its place and time.
+/// A message as a publisher submits it; the log assigns its position and time.
 package struct Draft: Sendable, Equatable {
     package var channel: ChannelName
     package var kind: BodyKind
-    /// As the publisher said it, for bare answers, such as `text/plain; charset=utf-8`.
+    /// As the publisher declared it, for bare answers, such as `text/plain; charset=utf-8`.
     package var contentType: String
     package var body: [UInt8]
     /// The SSE event name, or nil.
     package var type: String?
-    /// Seconds after which the message is no longer replayed, or nil for the channel's retention alone.
+    /// Seconds after which the message is no longer replayed, or nil if only the channel's retention applies.
     package var timeToLiveSeconds: Int?
-    /// A new message takes the place of its channel's earlier one of the same topic.
+    /// A new message replaces its channel's earlier one with the same topic.
     package var topic: String?
 
     package init(
@@ -46,13 +46,13 @@ package final class Message: Sendable {
     /// The epoch in which the message was committed; with the offset it is the message's id.
     package let epoch: Epoch
     package let channel: ChannelName
-    /// Milliseconds since 1970 in UTC, as the committing process's wall clock said.
+    /// Milliseconds since 1970 in UTC, by the wall clock of the process that committed it.
     package let timeMilliseconds: Int64
     package let kind: BodyKind
     package let contentType: String
     package let body: [UInt8]
     package let type: String?
-    /// On the retention clock, milliseconds; nil: no expiry of its own.
+    /// Milliseconds on the retention clock; nil if it has no expiry of its own.
     package let expiresMilliseconds: Int64?
     package let topic: String?
 

@@ -1,8 +1,8 @@
-/// The newest stretch of the log in memory, so that the common poll never touches the disk.
+/// The newest part of the log in memory, so that common polls never touch the disk.
 ///
-/// Knows everything in (floor, head]: messages, and the trim marks that rose there. What lies at or below the
-/// floor is for the log to say. Replay honours retention as the log does: a trimmed message is gone here too;
-/// who was waiting when it was committed got it from the batch itself.
+/// Holds everything in (floor, head]: messages, and the trim marks that rose there. The log answers for what lies at or
+/// below the floor. Replay applies retention as the log does: a trimmed message is gone here, too; a request that was
+/// waiting when it was committed received it from the batch itself.
 package struct Tail {
     package private(set) var epochs: EpochHistory
     package private(set) var head: Offset
@@ -11,16 +11,16 @@ package struct Tail {
     private let messageLimit: Int
     private let byteLimit: Int
     private var bodyBytes = 0
-    /// All messages of the stretch in commit order; `recent[..<evicted]` is nil'd out and awaits compaction.
+    /// All messages of this range in commit order; `recent[..<evicted]` is nil and awaits compaction.
     private var recent: [Message?] = []
     private var evicted = 0
     private var channels: [ChannelName: ChannelTail] = [:]
 
-    /// What is known of one channel above the floor.
+    /// The messages and the trim mark of one channel above the floor.
     private struct ChannelTail {
-        /// Ascending; a subsequence of `recent` without what was trimmed or replaced.
+        /// Ascending; a subsequence of `recent` without trimmed and replaced messages.
         private(set) var messages: [Message] = []
-        /// Where each topic has its message among these, so that nobody searches for it.
+        /// The offset of each topic's message among these, so that it need not be searched.
         private var topics: [ExactText: Offset] = [:]
         var trimmedThrough = Offset.start
         var trimReason = GapReason.trimmed
@@ -42,7 +42,7 @@ package struct Tail {
         }
     }
 
-    /// A tail that begins as the log stands: `messages` are the log's in (floor, head].
+    /// A tail with the log's present state: `messages` are the log's in (floor, head].
     package init(
         epochs: EpochHistory,
         head: Offset,
@@ -60,12 +60,12 @@ package struct Tail {
         receive(CommittedBatch(previous: floor, head: head, messages: messages, trims: trims))
     }
 
-    /// Takes in what was committed, and returns the part that is new here, or nil if nothing is.
+    /// Adds what was committed, and returns the part that is new here, or nil if nothing is.
     ///
-    /// Batches come from two producers that overlap, but neither leaves a hole.
+    /// Batches come from two producers; they may overlap but leave no hole.
     @discardableResult
     package mutating func receive(_ batch: CommittedBatch) -> CommittedBatch? {
-        precondition(batch.previous <= head, "a batch must join on to what came before")
+        precondition(batch.previous <= head, "a batch must adjoin or overlap what came before")
         let known = head
         raiseFloor(to: min(batch.forgottenThrough, known))
         let messages =
@@ -82,10 +82,10 @@ package struct Tail {
         return CommittedBatch(previous: known, head: head, messages: messages, trims: trims)
     }
 
-    /// What these channels have after `offset`, or nil where that begins below the floor.
+    /// What these channels have after `offset`, or nil if that is below the floor.
     ///
     /// At most `messageLimit` messages, and at most `byteLimit` bytes of bodies but always one message.
-    /// `now` is the retention clock in milliseconds: what has outlived its own time is left out.
+    /// `now` is the retention clock in milliseconds: messages that have expired are left out.
     package func read(
         _ names: [ChannelName],
         after offset: Offset,
@@ -128,12 +128,12 @@ package struct Tail {
         )
     }
 
-    /// That nothing came: what a held request is told when its wait ends.
+    /// A reading without messages: the answer of a held request at its deadline.
     package func nothingNew(newest: Offset) -> HistoryReading {
         HistoryReading(messages: [], scanned: head, more: false, gap: nil, newest: newest)
     }
 
-    /// Where the newest message or trim mark of these channels stands, or nil where only the log knows.
+    /// The newest message or trim mark of these channels, or nil if only the log knows it.
     package func newest(of names: [ChannelName]) -> Offset? {
         var newest = Offset.start
         for name in names {
@@ -156,7 +156,7 @@ package struct Tail {
         channels[trim.channel]?.removeFirst(kept)
     }
 
-    /// What lies at or below it is for the log to say from now on.
+    /// From now on the log answers for everything at or below this offset.
     private mutating func raiseFloor(to offset: Offset) {
         guard offset > floor else { return }
         evict(through: offset)
@@ -189,7 +189,7 @@ package struct Tail {
             recent.removeFirst(evicted)
             evicted = 0
         }
-        // Channels that have only a mark left are visited by no eviction.
+        // Eviction never visits channels of which only a mark is left.
         if channels.count > 64 + 2 * (recent.count - evicted) {
             channels = channels.filter {
                 !$0.value.messages.isEmpty || $0.value.trimmedThrough > floor
@@ -199,7 +199,7 @@ package struct Tail {
 }
 
 extension [Message] {
-    /// The index of the first message beyond the offset; `self` is ascending.
+    /// The index of the first message after the offset; `self` is ascending.
     package func firstIndex(after offset: Offset) -> Int {
         var (low, high) = (0, count)
         while low < high {
@@ -209,7 +209,7 @@ extension [Message] {
         return low
     }
 
-    /// How many messages from the front fit into one answer; at least one where there is one.
+    /// The number of messages from the front that fit into one answer; at least one if there is one.
     package func prefixWithin(messages: Int, bytes: Int) -> Int {
         var total = 0
         for (index, message) in enumerated() {

@@ -1,5 +1,4 @@
-/// Elements in the order of their times: a binary heap. An element may be in it several times; whoever takes it out knows
-/// which time counts.
+/// Elements ordered by time: a binary heap. An element may be in it several times; its owner knows which time counts.
 struct DueQueue<Element: Sendable>: Sendable {
     private var heap: [(at: Int64, element: Element)] = []
 

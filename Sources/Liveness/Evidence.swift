@@ -1,31 +1,32 @@
-/// How departures behind a front end came to light, and whether chance explains those that looked hidden.
+/// Counts how departures behind a front end came to light, and decides whether chance explains those that looked
+/// hidden.
 ///
-/// Some departures that a front end shows look as if it hid them: one that falls into the moment after a probe passes for
-/// an echo of it, and two tabs with one id overtake each other. How many of those chance accounts for is added up with each
-/// sign, and only what exceeds it, by three times its usual scatter, counts. So a front end that shows one kind of departure
+/// Some departures that a front end shows look as if it hid them: one that happens just after a probe looks like a
+/// reaction to it, and two tabs with one id overtake each other. The number expected by chance grows with each sign,
+/// and only an excess of three times its standard deviation counts. So a front end that shows one kind of departure
 /// (resets, HTTP/2) and hides another is found out, however many it shows.
 package struct Evidence: Equatable, Sendable {
-    /// Showed by themselves.
+    /// Departures that showed by themselves.
     package private(set) var shown = 0
-    /// Came to light right after a probe or a heartbeat.
+    /// Departures that came to light right after a probe or a heartbeat.
     package private(set) var revealed = 0
-    /// Not shown until the subscriber had come back.
+    /// Departures that had not shown when the subscriber came back.
     package private(set) var overtaken = 0
-    /// How many of those that look hidden are expected by chance.
+    /// The number of departures that would look hidden by chance.
     private var expected = 0.0
-    /// Seconds in which something showed by itself. A front end that restarts closes all connections in one or two, which
-    /// says nothing of departures.
+    /// Seconds in which a departure showed by itself. A front end that restarts closes all connections within a second
+    /// or two, which says nothing about departures.
     private var seconds = 0
     private var lastShownAt = Int64.min
 
-    /// What was seen long ago counts less: above so many signs all are halved.
+    /// Old signs count less: above this number, all counts are halved.
     private static let memory = 4096
-    /// One overtaken of so many shown is a page that came back before its departure was through.
+    /// One overtaken among this many shown is a page that came back before its departure had arrived.
     private static let overtakenByChance = 1.0 / 32
     private static let fewestSeconds = 16
 
     /// - Parameters:
-    ///   - chance: that a departure which shows by itself would have passed for an echo.
+    ///   - chance: the probability that a departure which shows by itself looks like a reaction to a probe.
     ///   - now: monotonic milliseconds.
     mutating func add(_ sign: ProbePolicy.Sign, chance: Double, at now: Int64) {
         switch sign {
@@ -48,16 +49,16 @@ package struct Evidence: Equatable, Sendable {
         expected /= 2
     }
 
-    /// Showing has to be shown anew.
+    /// Requires the front end to show departures anew.
     mutating func expectShowing() { seconds = 0 }
 
-    /// More than chance explains.
+    /// Whether it hides more departures than chance explains.
     var hidesSome: Bool { excess >= max(2.5, 3 * expected.squareRoot()) }
 
-    /// Shows departures, over some time, and hides no more of them than chance explains.
+    /// Whether it shows departures, over some time, and hides no more of them than chance explains.
     var showsAll: Bool { seconds >= Self.fewestSeconds && excess < scatter }
 
-    /// What was sent has revealed departures; the second makes it sure.
+    /// Whether probes or heartbeats have revealed departures; the second one makes it certain.
     var isProbedWell: Bool { revealed >= 2 && Double(revealed) - expected >= 1.5 * scatter }
 
     private var excess: Double { Double(revealed + overtaken) - expected }

@@ -1,8 +1,8 @@
-/// How long to hold when many are held: near the bound each for a shorter time, so that places come free by themselves
-/// before the oldest have to be sent away.
+/// Shortens holds when many requests are held: near the bound each is held for a shorter time, so that places become
+/// free before the oldest requests have to be ended early.
 package enum HoldBudget {
-    /// The first half of the places costs nobody anything; from there to the bound the wait falls to a tenth, but not
-    /// below a second.
+    /// Up to half of the places the wait is unchanged; from there to the bound it falls to a tenth, but not below a
+    /// second.
     package static func waitMilliseconds(asked: Int, held: Int, limit: Int) -> Int {
         let free = max(0, limit - held)
         guard free < limit - limit / 2 else { return asked }
@@ -11,6 +11,7 @@ package enum HoldBudget {
         return min(asked, max(1000, shortened))
     }
 
-    /// Seconds after which a client that was sent away early may come back, by chance so that they do not come together.
+    /// The seconds after which a client that was ended early may come back, randomised so that not all come back
+    /// together.
     package static func retrySeconds(random: UInt32) -> Int { 2 + Int(random % 9) }
 }

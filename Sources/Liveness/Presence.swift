@@ -1,22 +1,24 @@
 package import Channels
 
-/// What the ini file says about the presence on a channel.
+/// What the ini file sets for the presence on a channel.
 package struct PresenceLimits: Equatable, Sendable {
-    /// How long somebody stays after his last request has ended.
+    /// How long a member remains present after the end of its last request.
     package var graceMilliseconds: Int64 = 15_000
     package var members = 1000
 
     package init() {}
 }
 
-/// What presence may take of the service in all, so that nobody who comes and goes takes it from the messages: a
-/// sixteenth of the log. Further members are served, but not told of; further events are told when there is room again.
+/// What presence may take of the service in total, so that clients that come and go never displace messages: a
+/// sixteenth of the log. Further members are served but not reported; further events are reported when there is room
+/// again.
 package struct PresenceBounds: Equatable, Sendable {
     /// On all channels together.
     package var members = 20_000
-    /// Held requests by which they are there, those that have ended within the grace period, and those that others have.
+    /// The held requests that make members present, those that ended within the grace period, and those of other
+    /// processes.
     package var leases = 80_000
-    /// Joins and leaves at once, and in the time that a leave is kept.
+    /// Joins and leaves at a time, and within the time for which a leave is kept.
     package var burst = 5000
     package var events = 20_000
     package static let eventsMilliseconds: Int64 = 600_000
@@ -33,11 +35,11 @@ package struct PresenceBounds: Equatable, Sendable {
     }
 }
 
-/// Somebody on a channel, by the name that others see.
+/// A member of a channel, by the name that others see.
 package struct Member: Hashable, Sendable {
     private let exactName: ExactText
-    /// The web server vouches for the name (HOLDFAST_USER, or REMOTE_USER where that is believed); else the client gave it
-    /// itself. The same name is two members.
+    /// Whether the web server vouches for the name (HOLDFAST_USER, or REMOTE_USER where that is believed); otherwise
+    /// the client chose it. The same name, verified and not, is two members.
     package let isVerified: Bool
 
     /// At most `nameByteLimit` bytes, without control characters.
@@ -50,12 +52,12 @@ package struct Member: Hashable, Sendable {
         self.isVerified = isVerified
     }
 
-    /// One text for both, in which the log replaces a member's earlier event by his newer one.
+    /// Both properties as one text, the topic by which the log replaces a member's earlier event with its newer one.
     package var topic: String { (isVerified ? "user " : "name ") + name }
 
-    /// Nil where it is not one.
+    /// Nil if it is not such a topic.
     package init?(topic: String) {
-        // By bytes: a name may begin with what joins on to the blank before it.
+        // Compared by bytes: a name may begin with a scalar that combines with the blank before it.
         let isVerified = topic.utf8.starts(with: "user ".utf8)
         guard isVerified || topic.utf8.starts(with: "name ".utf8) else { return nil }
         self.init(
@@ -65,13 +67,13 @@ package struct Member: Hashable, Sendable {
     }
 }
 
-/// That a member came or left, as the log is to be told.
+/// A join or a leave, for the log.
 package struct PresenceEvent: Equatable, Sendable {
     package let channel: ChannelName
     package let member: Member
     package let isJoin: Bool
-    /// Whoever notices the same change gives it the same key, so that the log takes it once: it names the member's event
-    /// before this one, or else the moment, to ten seconds.
+    /// Every process that notices the same change gives it the same key, so that the log takes it once: the key names
+    /// the member's previous event, or else the time, to ten seconds.
     package let key: String
 
     init(_ channel: ChannelName, _ member: Member, isJoin: Bool, after event: Cursor?, now: Int64) {
@@ -83,18 +85,18 @@ package struct PresenceEvent: Equatable, Sendable {
     }
 }
 
-/// Who is on which channel. Pure: time comes in as milliseconds of a clock that does not go back and is the same for all
-/// processes of the machine.
+/// The members of all channels. Pure: time is passed in as milliseconds of a clock that never goes back and is the same
+/// for all processes of the machine.
 ///
-/// A member is here while he has a lease: a held request, or one that ended less than the grace period ago, in this
-/// process or in another one, which says so now and then. That he came or left is a message in the log, which all
-/// processes read in one order; `members(of:)` is what these messages make together. A process that notices that the
-/// two differ appends what is missing, and the log takes it once however many notice.
+/// A member is present while it has a lease: a held request, or one that ended less than the grace period ago, in this
+/// process or in another one, which announces it regularly. Joins and leaves are messages in the log, which all
+/// processes read in one order; `members(of:)` is the result of these messages. A process that notices a difference
+/// between leases and messages appends the missing event, and the log takes it once however many processes notice.
 ///
-/// Only a request that is held makes somebody a member: what it costs to be one is bounded by the bounds on held requests
-/// first, and then by `PresenceBounds`. Each member is looked at when something of his is due, and else never.
+/// Only a held request makes a client a member, so members are bounded first by the bounds on held requests, and then
+/// by `PresenceBounds`. A member is examined only when something is due for it.
 package struct Presence: Sendable {
-    /// By a subscriber's id; 0 stands for those without one.
+    /// The hash of a subscriber's id; 0 stands for all without one.
     package typealias Subscriber = UInt64
 
     private struct Key: Hashable {
@@ -103,37 +105,37 @@ package struct Presence: Sendable {
     }
 
     private struct Lease {
-        /// Held requests.
+        /// The number of held requests.
         var held = 0
-        /// The grace period's end.
+        /// The end of the grace period.
         var until: Int64 = .min
-        /// When its newest request came, by the clock that leaving goes by.
+        /// The arrival of its newest request, by the clock that leaving uses.
         var cameAt: Int64 = 0
     }
 
     private struct Entry {
-        /// Of this process; all their held requests; and when the last of their grace periods ends.
+        /// The leases of this process; the sum of their held requests; and the end of the last of their grace periods.
         var leases: [Subscriber: Lease] = [:]
         var held = 0
         var graceEnd: Int64 = .min
-        /// Of other processes, until when what they said is good; and until when the last of it is.
+        /// The leases of other processes with the time until which each is valid, and the last of these times.
         var heard: [Subscriber: Int64] = [:]
         var heardEnd: Int64 = .min
-        /// Whether the newest event that the log told is a join, and how long he may be unheard of after it.
+        /// Whether the newest event in the log is a join, and how long the member may have no lease after it.
         var isPresent = false
         var patientUntil: Int64 = .min
         var event: Cursor?
         var timeMilliseconds: Int64 = 0
-        /// An event was given to the log, which is asked again after this moment.
+        /// An event was given to the log, which is asked again after this time.
         var askedUntil: Int64 = .min
-        /// When the other processes are told again.
+        /// When the lease is announced to the other processes again.
         var tellAt: Int64 = .min
-        /// When he was last here or told of, for forgetting.
+        /// When the member was last present or reported, for forgetting it.
         var touched: Int64 = 0
-        /// Counted among those who are here.
+        /// Whether it counts among the members that are present.
         var isCounted = false
-        /// When he is looked at, as the queue has it.
-        var lookAt: Int64 = .max
+        /// When it is examined next, as the queue has it.
+        var checkAt: Int64 = .max
 
         func isLeased(_ now: Int64) -> Bool { held > 0 || graceEnd > now }
 
@@ -143,7 +145,8 @@ package struct Presence: Sendable {
 
         func counts(_ now: Int64) -> Bool { isPresent || isHere(now) }
 
-        /// What the log should be told. A process speaks for those it has itself, and for those whom nobody has any more.
+        /// The event that the log lacks: a join (true), a leave (false) or none. A process reports its own members, and
+        /// the leave of those for whom no process has a lease.
         func isJoinDue(_ now: Int64) -> Bool? {
             if isLeased(now) { return isPresent ? nil : true }
             return isPresent && !isHere(now) ? false : nil
@@ -154,67 +157,68 @@ package struct Presence: Sendable {
 
     private struct Place {
         var members: Set<Member> = []
-        /// Those of them who are here.
+        /// The number of them that are present.
         var counted = 0
-        /// The log has told an event of it, and so has a place for more.
+        /// Whether the log has an event of this channel, and so has room for more.
         var isInLog = false
     }
 
     private let bounds: PresenceBounds
     private var entries: [Key: Entry] = [:]
     private var places: [ChannelName: Place] = [:]
-    /// Where a subscriber has leases, in this process or another.
+    /// The keys under which a subscriber has leases, in this process or another.
     private var keysOf: [Subscriber: Set<Key>] = [:]
-    /// All those who are here, and all leases, of others too.
+    /// The numbers of all members that are present and of all leases, including those of other processes.
     package private(set) var counted = 0
     private var leaseCount = 0
     private var queue = DueQueue<Key>()
-    /// Those of whom the log has to be told, in the order in which that was noticed. Whoever waits here for his turn keeps
-    /// nobody's lease from being told or from ending.
-    private var untold = WaitingLine<Key>()
-    /// The log had no place for a channel's events: until then it is asked for no further one.
-    private var placelessUntil: Int64 = .min
-    /// In microseconds: what the events so far have used up, and from when on the next one may be told.
+    /// The members whose events the log lacks, in the order in which that was noticed. Waiting here neither delays the
+    /// announcement of leases nor keeps them from ending.
+    private var unreported = WaitingLine<Key>()
+    /// The log had no room for another channel's events: until this time it is asked for no further channel.
+    private var noRoomUntil: Int64 = .min
+    /// In microseconds: the time used up by the events so far, and the time at which the next one may be reported.
     private var spentUntil: Int64 = .min
-    private var tellableAt: Int64 = .min
-    /// Whether what the log has told before this process came is known; nothing is said before.
+    private var reportableAt: Int64 = .min
+    /// Whether the events already in the log are known; nothing is reported before.
     package private(set) var isLoaded = false
-    /// Whether there are other processes, which are told whom this one has.
+    /// Whether there are other processes, to which the leases of this one are announced.
     private var tellsOthers = false
 
-    /// How often processes tell each other whom they have.
+    /// How often processes announce their leases to each other.
     package static let tellMilliseconds: Int64 = 8000
-    /// How long somebody who has left is remembered, so that nobody's older news makes him come again.
+    /// How long a member that left is remembered, so that an older announcement of another process does not make it
+    /// join again.
     private static let forgetMilliseconds: Int64 = 60_000
     private static let askMilliseconds: Int64 = 5000
-    /// How long the log is not asked for places after it had none.
-    private static let placelessMilliseconds: Int64 = 30_000
-    /// So many are looked at in one turn, so that publishers get theirs between them.
+    /// How long the log is not asked for new channels after it had no room.
+    private static let noRoomMilliseconds: Int64 = 30_000
+    /// The most that are examined in one turn, so that publishers get their turn in between.
     private static let turn = 250
 
     package init(_ bounds: PresenceBounds = PresenceBounds()) { self.bounds = bounds }
 
     package var isEmpty: Bool { entries.isEmpty }
 
-    /// Members on channels that something is known of, also of those who have left.
+    /// The number of members known, including those that have left.
     package var entryCount: Int { entries.count }
 
     // MARK: Leases of this process
 
     package enum Attendance {
-        /// The channel, or all, have their full number, and he is not among them.
+        /// The channel, or presence as a whole, is full, and this member is not included.
         case notTold
-        /// Nobody here spoke of him before: other processes need to be told.
+        /// This process had no lease of the member before: other processes need to be told.
         case news
         case known
     }
 
-    /// A request of his is held now.
+    /// Records that a request of the member is held.
     ///
     /// - Parameters:
-    ///   - cameAt: when it came, by the clock that leaving goes by.
-    ///   - isFurther: the request is counted on another channel already. Such places are had only while half of all are
-    ///     free, so that few requests of many channels do not take them all.
+    ///   - cameAt: when it arrived, by the clock that leaving uses.
+    ///   - isFurther: whether the request counts on another channel already. Such a place is given only while half of
+    ///     all places are free, so that few requests with many channels do not take them all.
     package mutating func attends(
         _ member: Member,
         on channel: ChannelName,
@@ -243,7 +247,8 @@ package struct Presence: Sendable {
         return isNews ? .news : .known
     }
 
-    /// A request of his that would wait has come, and may be answered at once: who is there already stays.
+    /// Records a request of the member that could wait, even if it is answered at once: it prolongs an existing
+    /// presence.
     package mutating func asked(
         _ member: Member,
         on channel: ChannelName,
@@ -265,7 +270,7 @@ package struct Presence: Sendable {
         }
     }
 
-    /// A held request of his has ended.
+    /// Records that a held request of the member has ended.
     package mutating func released(
         _ member: Member,
         on channel: ChannelName,
@@ -285,8 +290,8 @@ package struct Presence: Sendable {
         }
     }
 
-    /// He said that he leaves: what he still holds is ended by others, and the grace period is over, also that of other
-    /// processes. Not where he has come again since.
+    /// Records that the subscriber leaves: its held requests are ended elsewhere, and its grace period is over,
+    /// including that in other processes; unless it has come again since.
     package mutating func left(subscriber: Subscriber, at time: Int64 = .max, now: Int64) {
         for key in keysOf[subscriber] ?? [] {
             guard let entry = entries[key], (entry.leases[subscriber]?.cameAt ?? 0) < time else {
@@ -305,9 +310,9 @@ package struct Presence: Sendable {
         }
     }
 
-    // MARK: What others say
+    // MARK: Other processes
 
-    /// Whether there are others now. Those who have just come are told of all leases of this process.
+    /// Sets whether there are other processes. New ones are told of all leases of this process.
     package mutating func tellOthers(_ tells: Bool, now: Int64) {
         guard tells != tellsOthers else { return }
         tellsOthers = tells
@@ -318,7 +323,7 @@ package struct Presence: Sendable {
         }
     }
 
-    /// Another process has him. It will say so again, or he is gone.
+    /// Records that another process has a lease of the member; it expires unless that process repeats it.
     package mutating func heard(
         _ member: Member,
         on channel: ChannelName,
@@ -333,7 +338,7 @@ package struct Presence: Sendable {
         change(key, subscriber, now) { entry in
             entry.touched = now
             guard hasRoom else {
-                // He is there, whoever of his says so.
+                // The member is present, whichever of its subscribers announced it.
                 entry.patientUntil = max(entry.patientUntil, until)
                 return
             }
@@ -343,9 +348,9 @@ package struct Presence: Sendable {
         }
     }
 
-    // MARK: What the log says
+    // MARK: Events from the log
 
-    /// Another log has taken the place of the one before, or this process has just begun.
+    /// Forgets all events, because the log was replaced, or this process has just started.
     package mutating func forgetEvents(now: Int64) {
         isLoaded = false
         for key in Array(entries.keys) {
@@ -353,7 +358,8 @@ package struct Presence: Sendable {
         }
     }
 
-    /// A join or a leave was committed, or found in the history; older than what is known, it changes nothing.
+    /// Records a join or leave that was committed or found in the history; an event older than the known one changes
+    /// nothing.
     package mutating func told(
         _ member: Member,
         on channel: ChannelName,
@@ -372,7 +378,7 @@ package struct Presence: Sendable {
             entry.timeMilliseconds = timeMilliseconds
             entry.askedUntil = .min
             entry.touched = now
-            // Whoever else has him will say so soon; if nobody does, he left unnoticed.
+            // A process with a lease will announce it soon; if none does, the member left unnoticed.
             if isJoin, !entry.isHere(now) {
                 entry.patientUntil =
                     now + (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
@@ -381,24 +387,24 @@ package struct Presence: Sendable {
         places[channel]?.isInLog = true
     }
 
-    /// The log has not taken the event, which is told later and has used up nothing.
+    /// The log did not take the event, which is then reported later and does not count against the rate.
     ///
-    /// - Parameter hasNoPlace: it has none for a channel more, and would have none for others either.
+    /// - Parameter hasNoPlace: whether the log has no room for another channel, and would have none for others either.
     package mutating func refused(_ event: PresenceEvent, hasNoPlace: Bool, now: Int64) {
         spentUntil -= interval
         guard hasNoPlace else { return }
-        let until = now + Self.placelessMilliseconds
-        placelessUntil = until
+        let until = now + Self.noRoomMilliseconds
+        noRoomUntil = until
         places[event.channel]?.isInLog = false
         let key = Key(channel: event.channel, member: event.member)
         guard entries[key] != nil else { return }
         change(key, 0, now) { $0.askedUntil = until }
     }
 
-    /// All that the log knew has been told.
+    /// Records that all events in the log have been read.
     package mutating func loaded() { isLoaded = true }
 
-    /// Those who are there, in the order they came.
+    /// The members that are present, in the order in which they joined.
     package func members(of channel: ChannelName) -> [(member: Member, sinceMilliseconds: Int64)] {
         (places[channel]?.members ?? [])
             .compactMap { member in
@@ -412,37 +418,37 @@ package struct Presence: Sendable {
             }
     }
 
-    // MARK: What is due
+    // MARK: Due work
 
     package struct Due {
-        /// What the log has to be given now. Each is named again if the log has not told it after a while.
+        /// The events that the log must be given now. Each is repeated if the log has not returned it after a while.
         package fileprivate(set) var events: [PresenceEvent] = []
-        /// Whom the other processes have to be told of.
+        /// The leases that must be announced to the other processes.
         package fileprivate(set) var leases:
             [(channel: ChannelName, member: Member, subscriber: Subscriber)] = []
     }
 
-    /// When to look next; `.max` where nothing is going to be due by itself.
+    /// When something is due next; `.max` if nothing becomes due by itself.
     package var nextLook: Int64 {
         guard isLoaded else { return .max }
-        return min(queue.first?.at ?? .max, untold.isEmpty ? .max : tellableAt)
+        return min(queue.first?.at ?? .max, unreported.isEmpty ? .max : reportableAt)
     }
 
-    /// Looks at those of whom something is due.
+    /// Examines the members for which something is due.
     package mutating func due(now: Int64) -> Due {
         var due = Due()
         guard isLoaded else { return due }
         for _ in 0..<Self.turn {
             guard let (at, key) = queue.first, at <= now else { break }
             queue.removeFirst()
-            // Those that were given an earlier place in the queue, or are gone.
-            guard let entry = entries[key], entry.lookAt == at else { continue }
-            entries[key]?.lookAt = .max
-            if entry.isJoinDue(now) != nil, entry.askedUntil <= now { untold.append(key) }
+            // Skips members that were given an earlier time, or are gone.
+            guard let entry = entries[key], entry.checkAt == at else { continue }
+            entries[key]?.checkAt = .max
+            if entry.isJoinDue(now) != nil, entry.askedUntil <= now { unreported.append(key) }
             tidy(key, now)
             let isTelling = tellsOthers && entry.tellAt <= now && entry.isLeased(now)
             change(key, 0, now) { entry in
-                // All in the same second, so that the others hear of many at a time.
+                // All in the same second, so that the others receive many at a time.
                 if isTelling { entry.tellAt = (now + Self.tellMilliseconds) / 1000 * 1000 }
             }
             if isTelling {
@@ -456,19 +462,19 @@ package struct Presence: Sendable {
         return due
     }
 
-    /// What is told now of those who wait to be told of: who came first is the first.
+    /// The events to report now, in the order in which they were noticed.
     private mutating func takeEvents(_ now: Int64) -> [PresenceEvent] {
         var events: [PresenceEvent] = []
         for _ in 0..<Self.turn {
-            guard let key = untold.first else { break }
+            guard let key = unreported.first else { break }
             guard let entry = entries[key], let isJoin = entry.isJoinDue(now) else {
-                untold.remove(key)
+                unreported.remove(key)
                 continue
             }
-            let hasPlace = now >= placelessUntil || places[key.channel]?.isInLog == true
-            guard !hasPlace || mayTell(now) else { break }
-            untold.remove(key)
-            let askedUntil = hasPlace ? now + Self.askMilliseconds : placelessUntil
+            let hasPlace = now >= noRoomUntil || places[key.channel]?.isInLog == true
+            guard !hasPlace || mayReport(now) else { break }
+            unreported.remove(key)
+            let askedUntil = hasPlace ? now + Self.askMilliseconds : noRoomUntil
             change(key, 0, now) { $0.askedUntil = askedUntil }
             guard hasPlace else { continue }
             events.append(
@@ -484,15 +490,15 @@ package struct Presence: Sendable {
         return events
     }
 
-    /// In microseconds: one event more is told so much later.
+    /// The time between two events at the full rate, in microseconds.
     private var interval: Int64 { PresenceBounds.eventsMilliseconds * 1000 / Int64(bounds.events) }
 
-    /// Whether one more event is told now.
-    private mutating func mayTell(_ now: Int64) -> Bool {
+    /// Whether one more event may be reported now; if so, counts it.
+    private mutating func mayReport(_ now: Int64) -> Bool {
         let microseconds = now * 1000
         let next = max(spentUntil, microseconds - Int64(bounds.burst) * interval) + interval
         guard next <= microseconds else {
-            tellableAt = next / 1000 + 1
+            reportableAt = next / 1000 + 1
             return false
         }
         spentUntil = next
@@ -501,15 +507,15 @@ package struct Presence: Sendable {
 
     // MARK: The table
 
-    /// Whether the member is one of those who are here, or may become one.
+    /// Whether the member counts as present, or may.
     private func mayCount(_ key: Key, _ limits: PresenceLimits, of places: Int) -> Bool {
         if entries[key]?.isCounted == true { return true }
         return counted < places && (self.places[key.channel]?.counted ?? 0) < limits.members
     }
 
-    /// Changes what is known of a member, who is made if need be, and sees to it that he is looked at in time.
+    /// Changes the entry of a member, creating it if necessary, and schedules its next examination.
     ///
-    /// - Parameter subscriber: the one whose lease may come or go by this; 0: nobody's but that of those without an id.
+    /// - Parameter subscriber: the one whose lease this may add or remove; 0 for subscribers without an id.
     private mutating func change(
         _ key: Key,
         _ subscriber: Subscriber,
@@ -534,18 +540,18 @@ package struct Presence: Sendable {
             counted += counts ? 1 : -1
             places[key.channel]?.counted += counts ? 1 : -1
         }
-        if entry.isJoinDue(now) == nil { untold.remove(key) }
-        let look = nextLook(entry, isUntold: untold.contains(key), now)
-        if look < entry.lookAt {
-            entry.lookAt = look
+        if entry.isJoinDue(now) == nil { unreported.remove(key) }
+        let look = nextLook(entry, isUnreported: unreported.contains(key), now)
+        if look < entry.checkAt {
+            entry.checkAt = look
             queue.insert(key, at: look)
         }
         entries[key] = entry
     }
 
-    private func nextLook(_ entry: Entry, isUntold: Bool, _ now: Int64) -> Int64 {
+    private func nextLook(_ entry: Entry, isUnreported: Bool, _ now: Int64) -> Int64 {
         var at = Int64.max
-        if !isUntold, entry.isJoinDue(now) != nil { at = max(now, entry.askedUntil) }
+        if !isUnreported, entry.isJoinDue(now) != nil { at = max(now, entry.askedUntil) }
         for end in [entry.graceEnd, entry.heardEnd, entry.patientUntil] where end > now {
             at = min(at, end)
         }
@@ -555,12 +561,12 @@ package struct Presence: Sendable {
     }
 
     private mutating func schedule(_ key: Key, _ at: Int64) {
-        guard at < entries[key]?.lookAt ?? .min else { return }
-        entries[key]?.lookAt = at
+        guard at < entries[key]?.checkAt ?? .min else { return }
+        entries[key]?.checkAt = at
         queue.insert(key, at: at)
     }
 
-    /// Takes out what is over.
+    /// Removes leases that are over.
     private mutating func tidy(_ key: Key, _ now: Int64) {
         guard let entry = entries[key] else { return }
         for (subscriber, lease) in entry.leases where lease.held == 0 && lease.until <= now {
@@ -576,7 +582,7 @@ package struct Presence: Sendable {
         if keysOf[subscriber]?.isEmpty == true { keysOf[subscriber] = nil }
     }
 
-    /// Forgets who has left a while ago, or where too many have left, at once.
+    /// Forgets a member that left a while ago, or at once if too many have left.
     private mutating func forgetIfAbsent(_ key: Key, _ now: Int64) {
         guard let entry = entries[key], !entry.isCounted, entry.leaseCount == 0,
             entry.touched + Self.forgetMilliseconds <= now

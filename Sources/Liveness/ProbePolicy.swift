@@ -1,8 +1,9 @@
-/// Which long-polls are probed: sent a blank now and then, so that a front end that stays silent about a departed client
-/// finds out itself, and closes; and how long streams live, whose heartbeats do the same.
+/// Decides which long-polls are probed, that is sent a blank now and then, so that a front end that does not report a
+/// departed client notices the departure itself and closes; and how long streams live, whose heartbeats have the same
+/// effect.
 ///
-/// Begins with what is known of a kind of server, and learns from how its requests end, polls and streams alike. Pure; of
-/// one process.
+/// It starts with what is known of a kind of server, and learns from how its requests end, both polls and streams.
+/// Pure; one per process.
 package struct ProbePolicy: Sendable {
     package enum Mode: String, Equatable, Sendable, CaseIterable {
         case off, auto, always
@@ -10,15 +11,15 @@ package struct ProbePolicy: Sendable {
 
     /// How a hold begins.
     package enum Opening: Equatable, Sendable {
-        /// Without a word, so that the answer has its own status and length.
+        /// Without sending anything, so that the answer has its own status and length.
         case silent
         /// With its headers.
         case headers
-        /// With its headers and a blank, and a blank at each interval.
+        /// With its headers and a blank, and another blank at each interval.
         case probed
     }
 
-    /// What the request itself asks for, by the web server's parameters.
+    /// What the request itself asks for, by parameters of the web server.
     package struct Wish: Equatable, Sendable {
         /// HOLDFAST_PROBE
         package var probe: Bool?
@@ -31,30 +32,30 @@ package struct ProbePolicy: Sendable {
         }
     }
 
-    /// What the end of a hold tells of the front end.
+    /// What the end of a hold reveals about the front end.
     package enum Sign: Equatable, Sendable {
-        /// The connection was closed while nothing was sent on it.
+        /// The connection was closed while nothing was being sent on it.
         case shown
         /// It was closed right after a probe or a heartbeat.
         case revealed
-        /// The subscriber came back while this request of his was still open.
+        /// The subscriber came back while its older request was still open.
         case overtaken
     }
 
-    /// A front end's place in the table, small enough to be kept with each held request.
+    /// A front end's index in the table, small enough to be stored with each held request.
     package typealias Place = UInt8
 
     package struct Entry: Equatable, Sendable {
         package let frontEnd: FrontEnd
-        /// Of all requests.
+        /// From all requests.
         package fileprivate(set) var evidence = Evidence()
-        /// Of streams alone.
+        /// From streams alone.
         package fileprivate(set) var streams = Evidence()
-        /// Of the last request.
+        /// From the last request.
         package fileprivate(set) var wish = Wish()
-        /// Requests that were held.
+        /// The number of requests that were held.
         package fileprivate(set) var holds = 0
-        /// Streams in a row that lived to the end of their time; none was found departed meanwhile.
+        /// The number of streams in a row that reached the end of their life, without any departure found meanwhile.
         fileprivate var outlived = 0
         fileprivate var verdict: Verdict
 
@@ -63,7 +64,7 @@ package struct ProbePolicy: Sendable {
             verdict = .ofKind(frontEnd)
         }
 
-        /// Whether its long-polls are probed where the ini file leaves it to us.
+        /// Whether its long-polls are probed if the ini file leaves the decision to this policy.
         package var isSilent: Bool {
             switch verdict {
             case .open, .headersFirst: false
@@ -71,12 +72,12 @@ package struct ProbePolicy: Sendable {
             }
         }
 
-        /// Whether heartbeats find those who have gone from a stream, or nobody needs them to.
+        /// Whether heartbeats find clients that have departed from a stream, or need not do so.
         package var streamsAreSafe: Bool {
             !(isSilent || wish.probe == true) || streams.isProbedWell || streams.showsAll
         }
 
-        /// Why, for the operator.
+        /// The reason for the decision, for the operator.
         package var why: String {
             switch verdict {
             case .open where evidence.shown > 0:
@@ -84,17 +85,17 @@ package struct ProbePolicy: Sendable {
             case .open:
                 switch frontEnd.habit {
                 case .shows, .showsAfterHeaders: "servers of this kind show departures"
-                case .hides, .unknown: "nothing is known of it yet"
+                case .hides, .unknown: "nothing is known about it yet"
                 }
             case .headersFirst: "it shows departures once it has sent headers"
             case .unproved:
-                "a proxy before it may hide departures, and has not shown enough of them yet"
+                "a proxy in front of it may hide departures, and has not shown enough of them yet"
             case .silent: "servers of this kind hide departures"
             case .provedSilent: proof
             }
         }
 
-        /// What came to light and how, as far as it happened.
+        /// The departures that came to light, by the way they did.
         private var proof: String {
             var hidden: [String] = []
             if evidence.overtaken > 0 {
@@ -104,7 +105,7 @@ package struct ProbePolicy: Sendable {
             }
             if evidence.revealed > 0 {
                 hidden.append(
-                    "\(evidence.revealed) departures showed by a probe or heartbeat alone"
+                    "\(evidence.revealed) departures came to light only by a probe or heartbeat"
                 )
             }
             return hidden.joined(separator: ", and ") + "; \(evidence.shown) showed by themselves"
@@ -115,9 +116,9 @@ package struct ProbePolicy: Sendable {
 
     fileprivate enum Verdict: Equatable {
         case open, headersFirst
-        /// Behind a proxy of which nothing is known: probed until it has shown departures.
+        /// Behind an unknown proxy: probed until it has shown departures.
         case unproved
-        /// Known of its kind; not unlearned, since a restart of such a server closes connections, too.
+        /// Known for its kind; never unlearned, because a restart of such a server closes connections, too.
         case silent
         case provedSilent
 
@@ -131,18 +132,18 @@ package struct ProbePolicy: Sendable {
         }
     }
 
-    /// The first stands for all that do not fit.
+    /// The first entry stands for all front ends that do not fit.
     package private(set) var entries: [Entry] = []
     private var places: [FrontEnd: Place] = [:]
     private static let limit = 16
-    /// After so many streams in a row that nobody was found to have left, heartbeats have to prove themselves again.
+    /// After this many streams in a row without a departure found, heartbeats have to prove themselves again.
     private static let mostOutlived = 16
 
     package init() {
         entries = [Entry(FrontEnd(software: "", isForwarded: false))]
     }
 
-    /// Where a front end stands in the table; `isNew` the first time.
+    /// The index of a front end in the table; `isNew` the first time.
     package mutating func place(
         of frontEnd: FrontEnd,
         _ wish: Wish = Wish()
@@ -159,7 +160,7 @@ package struct ProbePolicy: Sendable {
         return (place, isNew)
     }
 
-    // MARK: What is done
+    // MARK: Decisions
 
     /// - Parameter headers: `early_headers` of the ini file.
     package func opening(_ place: Place, _ mode: Mode, headers: Bool, _ wish: Wish) -> Opening {
@@ -174,9 +175,10 @@ package struct ProbePolicy: Sendable {
         return wish.headers ?? (headers || habit) ? .headers : .silent
     }
 
-    /// Between two probes: `probe_interval`, or less where the probes that it takes would not fit into a hold.
+    /// The time between two probes: `probe_interval`, or less if as many probes as the front end needs would not fit
+    /// into a hold.
     ///
-    /// - Parameter maxWaitSeconds: of the ini file; a hold ends a little earlier by chance.
+    /// - Parameter maxWaitSeconds: from the ini file; a hold ends earlier by a random part.
     package func intervalMilliseconds(
         _ place: Place,
         probeSeconds: Int,
@@ -186,21 +188,21 @@ package struct ProbePolicy: Sendable {
         return max(1000, min(probeSeconds * 1000, maxWaitSeconds * 800 / needed))
     }
 
-    /// How long a stream lives. Where heartbeats have not been seen to find who has gone, a stream of nobody would last
-    /// `stream_life`, so that it is some heartbeats instead.
+    /// The life of a stream. Where heartbeats have not been seen to find departed clients, an orphaned stream would
+    /// last for `stream_life`, so its life is limited to some heartbeats instead.
     package func streamSeconds(_ place: Place, life: Int, heartbeat: Int) -> Int {
         entries[Int(place)].streamsAreSafe ? life : min(life, Self.unsafeBeats * heartbeat)
     }
 
-    /// Enough to find out whether they are of use.
+    /// Enough heartbeats to find out whether they are of use.
     private static let unsafeBeats = 8
 
-    // MARK: What is learned
+    // MARK: Learning
 
-    /// Takes a sign in. Whether it changed what is thought of the front end.
+    /// Adds a sign, and returns whether it changed the verdict on the front end.
     ///
     /// - Parameters:
-    ///   - chance: that a departure which shows by itself would have been taken for an echo of what was sent.
+    ///   - chance: the probability that a departure which shows by itself looks like a reaction to what was sent.
     ///   - now: monotonic milliseconds.
     package mutating func saw(
         _ sign: Sign,
@@ -234,7 +236,7 @@ package struct ProbePolicy: Sendable {
         return entry.verdict != before
     }
 
-    /// A stream lived to the end of its time.
+    /// Records that a stream reached the end of its life.
     package mutating func outlived(_ place: Place) {
         entries[Int(place)].outlived += 1
         guard entries[Int(place)].outlived >= Self.mostOutlived else { return }

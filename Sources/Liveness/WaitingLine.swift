@@ -1,8 +1,8 @@
-/// Elements in the order in which they came, each once. Who leaves it early loses his place.
+/// A queue of distinct elements in order of arrival. An element that leaves early loses its place.
 struct WaitingLine<Element: Hashable & Sendable>: Sendable {
     private var order: [(ticket: Int, element: Element)] = []
     private var head = 0
-    /// What counts: in `order` are also those who have left early.
+    /// The valid tickets: `order` also contains elements that have left early.
     private var tickets: [Element: Int] = [:]
     private var lastTicket = 0
 
@@ -22,7 +22,7 @@ struct WaitingLine<Element: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// At the end; who is there already keeps his place.
+    /// Appends an element; one that is in the queue already keeps its place.
     mutating func append(_ element: Element) {
         guard tickets[element] == nil else { return }
         lastTicket += 1
@@ -32,7 +32,7 @@ struct WaitingLine<Element: Hashable & Sendable>: Sendable {
 
     mutating func remove(_ element: Element) {
         guard !isEmpty, tickets.removeValue(forKey: element) != nil else { return }
-        // However often somebody comes and leaves, most of what is kept counts.
+        // Compacts the queue, so that most of its entries are valid however often elements come and leave.
         guard order.count > 2 * tickets.count + 64 else { return }
         order = order[head...].filter { tickets[$0.element] == $0.ticket }
         head = 0

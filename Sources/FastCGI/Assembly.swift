@@ -1,17 +1,17 @@
-/// One request being put together from records that came in pieces or among those of other ids.
+/// A request that is being assembled from records that arrive in pieces or between those of other ids.
 ///
-/// Keeps its records rewritten: no padding, and neighbours of one stream joined, so that what is stored
+/// Its records are stored rewritten, without padding and with neighbouring records of a stream joined, so that the size
 /// is bounded by the limits and not by how small a peer cuts its records.
 struct Assembly {
     enum Stage { case params, body }
 
     let id: RequestID
     let keepConnection: Bool
-    /// Where in the connection's bytes its BEGIN_REQUEST stood.
+    /// The position of its BEGIN_REQUEST in the connection's bytes.
     let begunAt: Int
     private(set) var stage = Stage.params
     private(set) var bodyDropped = false
-    /// Answered before it was complete: the rest is passed over, and nothing of it is kept.
+    /// Answered before it was complete: the rest is skipped, and nothing of it is stored.
     private(set) var isAnswered = false
     private(set) var paramsOversized = false
 
@@ -22,7 +22,7 @@ struct Assembly {
     private var lastHeader = 0
     private var bodyStart = 0
 
-    /// The memory that it takes.
+    /// The memory that it uses.
     var storedBytes: Int { records.capacity }
 
     /// Whether PARAMS may end here.
@@ -54,7 +54,7 @@ struct Assembly {
         bodyStart = records.count
     }
 
-    /// Lends the request as if its body were empty, and does with the body what is said.
+    /// Lends the request as if its body were empty, and handles the body as the verdict says.
     mutating func judge(_ judge: (FramedRequest) -> BodyVerdict) {
         guard !isRefused else { return }
         var verdict = BodyVerdict.keep
@@ -68,7 +68,7 @@ struct Assembly {
         }
     }
 
-    /// It has its answer.
+    /// Marks the request as answered.
     mutating func passOver() {
         isAnswered = true
         records = []
@@ -80,14 +80,14 @@ struct Assembly {
         if bodyBytes > limits.bodyBytes {
             bodyDropped = true
             bodyBytes = 0
-            // A new array, for the old one keeps the room that the body had.
+            // A new array, because the old one keeps the capacity that the body needed.
             records = Array(records[..<bodyStart])
         } else {
             unsafe append(bytes, type: Record.stdin)
         }
     }
 
-    /// Hands the request on, for the time of the call.
+    /// Passes the request on for the duration of the call.
     mutating func endBody(_ body: (FramedRequest) -> Void) {
         appendHeader(type: Record.stdin)
         unsafe records.withUnsafeBytes { records in

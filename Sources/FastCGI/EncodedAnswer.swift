@@ -4,7 +4,7 @@ package struct EncodedAnswer: Equatable, Sendable {
 
     package init(bytes: [UInt8]) { self.bytes = bytes }
 
-    /// The records with another id in every header; for id 1 `bytes` itself, shared.
+    /// The records with another id in every header; for id 1, `bytes` itself, shared.
     package func bytes(for id: RequestID) -> [UInt8] {
         guard id != .first else { return bytes }
         var patched = bytes

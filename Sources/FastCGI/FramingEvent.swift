@@ -1,14 +1,14 @@
-/// The bounds of what one connection may make us keep, and what we tell peers that ask.
+/// Bounds on what one connection can make the assembler store, and values for peers that ask.
 package struct FramingLimits: Sendable {
     /// All name-value pairs of one request, encoded.
     package var paramsBytes: Int
     /// The body of one request.
     package var bodyBytes: Int
-    /// Requests being assembled at once on a connection; held requests do not count.
+    /// Requests that are assembled at a time on a connection; held requests do not count.
     package var openRequests: Int
-    /// Told to peers that ask for FCGI_MAX_CONNS; not enforced here.
+    /// Reported to peers that ask for FCGI_MAX_CONNS; not enforced here.
     package var maxConnections: Int
-    /// Told to peers that ask for FCGI_MAX_REQS; not enforced here.
+    /// Reported to peers that ask for FCGI_MAX_REQS; not enforced here.
     package var maxRequests: Int
 
     package init(
@@ -26,45 +26,44 @@ package struct FramingLimits: Sendable {
     }
 }
 
-/// What the bytes of a connection mean to the one who serves it, in the order in which they came.
+/// The meaning of a connection's bytes for its owner, in the order in which they arrived.
 package enum FramingEvent {
-    /// A request that is whole and valid: BEGIN_REQUEST … empty PARAMS … empty STDIN.
+    /// A complete and valid request: BEGIN_REQUEST … empty PARAMS … empty STDIN.
     ///
-    /// The assembler does not know which ids are held: a request with the id of a held one is for the
-    /// owner to refuse.
+    /// The assembler does not know which ids are held: the owner must refuse a request with the id of a held one.
     case request(FramedRequest)
     /// FCGI_ABORT_REQUEST for an id that is not being assembled; the owner may hold it.
     case abort(RequestID)
-    /// Whole records to send back: GET_VALUES_RESULT or UNKNOWN_TYPE.
+    /// Complete records to send back: GET_VALUES_RESULT or UNKNOWN_TYPE.
     case reply([UInt8])
-    /// Comes before the `.reply` to GET_VALUES: this peer asks whether it may multiplex.
+    /// Precedes the `.reply` to GET_VALUES: this peer asks whether it may multiplex.
     case askedValues
-    /// A request that ends here; the bytes are all there is to send, END_REQUEST the last of them.
+    /// A request that ends here; the bytes are the whole answer, with END_REQUEST at the end.
     ///
-    /// For an unknown role, too many open ids, an abort while assembling, and variables that cannot be
-    /// handed on (these are answered 400).
+    /// For an unknown role, too many open ids, an abort during assembly, and variables that cannot be passed on (these
+    /// are answered 400).
     case refuse(RequestID, keepConnection: Bool, [UInt8])
-    /// A request whose PARAMS went over the limit, at its end; nothing of it was kept. To be answered 431.
+    /// A request whose PARAMS exceeded the limit, once it is complete; nothing of it was stored. To be answered 431.
     case oversizedParams(RequestID, keepConnection: Bool)
     /// The connection must be closed; nothing after it is parsed.
     case violation(FramingViolation)
 }
 
-/// What becomes of a body that has not come yet, said when the variables have.
+/// The handling of a body that has not arrived yet, decided when the variables have.
 package enum BodyVerdict: Sendable {
-    /// It is collected.
+    /// The body is collected.
     case keep
-    /// Nobody looks at it: the request comes without it, as if it had been too large.
+    /// The body is not needed: the request comes without it, as if it had been too large.
     case drop
-    /// The request is answered already; what comes of it is passed over.
+    /// The request is answered already; the rest of it is skipped.
     case answered
 }
 
-/// A whole, valid request: the records of one id, in order, with nothing between them.
+/// A complete, valid request: the records of one id, in order and adjacent.
 @safe package struct FramedRequest {
     package let id: RequestID
     package let keepConnection: Bool
-    /// The body went over the limit and its bytes were dropped; to be answered 413.
+    /// The body exceeded the limit and was dropped; to be answered 413.
     package let bodyDropped: Bool
     /// The length of the body in `records`.
     package let bodyBytes: Int
@@ -72,9 +71,9 @@ package enum BodyVerdict: Sendable {
     package let records: UnsafeRawBufferPointer
 }
 
-/// What a peer did that no web server does.
+/// A violation of the protocol that no web server commits.
 package struct FramingViolation: Error, Equatable, CustomStringConvertible {
-    /// What the specification, or the state of the request, asks for.
+    /// What the specification, or the state of the request, requires.
     package enum Rule: String, Sendable {
         case version = "record version 1"
         case beginID = "a BEGIN_REQUEST with an id that is not 0"
@@ -89,17 +88,17 @@ package struct FramingViolation: Error, Equatable, CustomStringConvertible {
     }
 
     package let expected: Rule
-    /// The version, type, id or length that was found in its place.
+    /// The version, type, id or length that was found instead.
     package let found: Int
-    /// Where the record begins, in bytes since the assembler was made.
+    /// The position of the record, in bytes since the assembler was created.
     package let offset: Int
 
-    /// It begins with a letter, as the methods of HTTP do.
+    /// Whether the bytes begin with a capital letter, as the methods of HTTP do.
     package var isHTTP: Bool {
         expected == .version && offset == 0 && (0x41...0x5A).contains(found)
     }
 
-    /// It begins as a TLS handshake does.
+    /// Whether the bytes begin like a TLS handshake.
     package var isTLS: Bool { expected == .version && offset == 0 && found == 0x16 }
 
     package var description: String {

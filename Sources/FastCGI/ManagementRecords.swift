@@ -1,8 +1,8 @@
 /// Answers to management records (FastCGI 1.0 §4), which have id 0 and never belong to a request.
 enum ManagementRecords {
-    /// The reply to GET_VALUES with this content, or nil where its lengths do not add up.
+    /// The reply to GET_VALUES with this content, or nil if its lengths do not add up.
     ///
-    /// Names we do not know are left out, and each name is answered once however often it is asked.
+    /// Unknown names are left out, and each name is answered once however often it is asked for.
     static func values(
         askedBy content: UnsafeRawBufferPointer,
         limits: FramingLimits

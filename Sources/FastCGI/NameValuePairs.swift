@@ -24,9 +24,9 @@ package enum NameValuePairs {
         }
     }
 
-    /// Visits the pairs of a stream that is all there; false where the lengths do not add up.
+    /// Visits the pairs of a complete stream; false if the lengths do not add up.
     ///
-    /// Pairs before the fault have been visited then.
+    /// The pairs before the fault have been visited in that case.
     package static func forEach(
         in bytes: UnsafeRawBufferPointer,
         _ visit: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
@@ -48,7 +48,7 @@ package enum NameValuePairs {
         return true
     }
 
-    /// The pairs of a whole stream, or nil where the lengths do not add up.
+    /// The pairs of a complete stream, or nil if the lengths do not add up.
     package static func decode(_ bytes: [UInt8]) -> [(name: [UInt8], value: [UInt8])]? {
         var pairs: [(name: [UInt8], value: [UInt8])] = []
         let whole = unsafe bytes.withUnsafeBytes { bytes in
@@ -73,21 +73,21 @@ package enum NameValuePairs {
     }
 }
 
-/// Walks a PARAMS stream as it comes, in pieces cut anywhere, and keeps nothing of it but its place.
+/// Checks a PARAMS stream as it arrives, in pieces cut anywhere, and stores only its position in it.
 ///
-/// Lengths that the peer claims are only ever counted down, so that a wrong one costs nothing.
+/// Lengths that the peer claims are only counted down, so a wrong one costs nothing.
 struct PairCheck {
     private enum Place { case nameLength, valueLength, name, value }
 
     private var place = Place.nameLength
-    /// The bytes of a four-byte length that have come so far.
+    /// The bytes received so far of a four-byte length.
     private var lengthBytes = 0
     private var length = 0
     private var nameLeft = 0
     private var valueLeft = 0
 
-    /// Whether every pair can be told from `NAME=value` with a NUL behind it, the form in which variables
-    /// are handed on: no NUL anywhere, and no `=` in a name.
+    /// Whether every pair can be represented as `NAME=value` followed by a NUL, the form in which variables are passed
+    /// on: no NUL anywhere, and no `=` in a name.
     private(set) var isReadable = true
 
     /// Whether the stream may end here.

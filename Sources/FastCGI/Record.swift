@@ -11,7 +11,7 @@ package struct RequestID: Hashable, Sendable, BitwiseCopyable {
 
     private init(known value: UInt16) { self.value = value }
 
-    /// The id that nearly every web server uses for its only request, and that answers are encoded with.
+    /// The id that nearly every web server uses for its only request; answers are encoded with it.
     package static let first = RequestID(known: 1)
 }
 
@@ -46,7 +46,7 @@ package struct RecordHeader: Equatable, Sendable {
         self.paddingLength = paddingLength
     }
 
-    /// Reads a header from eight bytes as they came, in memory order.
+    /// Reads a header from eight bytes in memory order.
     init(raw: UInt64) {
         let word = UInt64(bigEndian: raw)
         version = UInt8(truncatingIfNeeded: word >> 56)
@@ -82,8 +82,8 @@ package struct RecordHeader: Equatable, Sendable {
 
 /// Record types, statuses and encoders (FastCGI 1.0 §8 has all the numbers).
 ///
-/// What a responder sends in the ordinary case is encoded by `Codec`; these are for the records that
-/// have no document in them, and for peers: tests and the CGI bridge.
+/// `Codec` encodes what a responder usually sends; these are for records without a document, and for peers: tests and
+/// the CGI bridge.
 package enum Record {
     package static let beginRequest: UInt8 = 1
     package static let abortRequest: UInt8 = 2
@@ -131,7 +131,7 @@ package enum Record {
         return bytes
     }
 
-    /// As many records as the bytes need, each of at most `pieceLength` bytes; none for no bytes.
+    /// As many records as the bytes need, each with at most `pieceLength` bytes; none for no bytes.
     package static func stream(
         _ type: UInt8,
         id: UInt16,
@@ -176,13 +176,13 @@ package enum Record {
         record(unknownType, id: 0, [type, 0, 0, 0, 0, 0, 0, 0])
     }
 
-    /// A whole answer: STDOUT records, the empty STDOUT, END_REQUEST.
+    /// A complete answer: STDOUT records, the empty STDOUT, END_REQUEST.
     package static func answer(id: RequestID, _ document: [UInt8]) -> [UInt8] {
         stream(stdout, id: id.value, document) + record(stdout, id: id.value, [])
             + endRequest(id: id, protocolStatus: .requestComplete)
     }
 
-    /// A whole request as a web server sends it: BEGIN_REQUEST, PARAMS and its end, STDIN and its end.
+    /// A complete request as a web server sends it: BEGIN_REQUEST, PARAMS and its end, STDIN and its end.
     package static func request(
         id: RequestID,
         keepConnection: Bool = false,

@@ -1,6 +1,6 @@
 internal import Text
 
-/// Takes what a responder sends apart, record by record: the other side of the protocol, for the CGI bridge.
+/// Parses what a responder sends, record by record: the other side of the protocol, for the CGI bridge.
 package struct RecordStream {
     package enum Piece: Equatable {
         /// Content of STDOUT; never empty.
@@ -18,7 +18,7 @@ package struct RecordStream {
         unsafe buffer.append(bytes)
     }
 
-    /// The next piece that has come completely; records of other kinds and empty ones are passed over.
+    /// The next complete piece; empty records and records of other types are skipped.
     package mutating func next() -> Piece? {
         while buffer.count >= RecordHeader.byteCount {
             let header = RecordHeader(buffer.prefix(RecordHeader.byteCount))

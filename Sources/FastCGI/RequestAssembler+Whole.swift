@@ -1,12 +1,12 @@
 extension RequestAssembler {
-    /// The request that begins here, if all of it is here, in one piece, valid and within the limits.
+    /// The request that begins here, if it is complete, in one piece, valid and within the limits.
     ///
-    /// Nil is no verdict: `step` then takes the same bytes and says what they are. It skips from header to
-    /// header first, so that a request of which a part is missing is not read twice.
+    /// Nil is not a verdict: `step` then takes the same bytes and decides. The headers are examined first, so that an
+    /// incomplete request is not read twice.
     ///
-    /// Padding where there is nothing to pad, behind BEGIN_REQUEST or the end of PARAMS, is legal and sent by
-    /// no web server. Such a request goes through `step` too, which stores it without: the codec is fed the
-    /// plain form only.
+    /// Padding where there is nothing to pad, after BEGIN_REQUEST or the end of PARAMS, is legal but sent by no web
+    /// server. Such a request goes through `step`, too, which stores it without padding: the codec is fed the plain
+    /// form only.
     func wholeRequest(_ rest: UnsafeRawBufferPointer) -> FramedRequest? {
         guard rest.count >= 4 * RecordHeader.byteCount else { return nil }
         let begin = unsafe RecordHeader(rest, at: 0)
@@ -56,7 +56,7 @@ extension RequestAssembler {
         return nil
     }
 
-    /// Whether the pairs of the PARAMS records from here to the empty one add up and can be handed on.
+    /// Whether the pairs of the PARAMS records from here to the empty one add up and can be passed on.
     private func pairsAreGood(_ rest: UnsafeRawBufferPointer, from start: Int) -> Bool {
         var pairs = PairCheck()
         var at = start

@@ -1,33 +1,31 @@
-/// Puts whole requests together from the bytes of one connection, and checks every one of them.
+/// Assembles complete requests from the bytes of one connection, and checks each of them.
 ///
-/// Bytes go in as they were received, events come out. A request that lies whole in one piece of input is
-/// emitted in place, without a copy or an allocation (`RequestAssembler+Whole.swift`); web servers send
-/// nearly all of them so. Everything else goes through `step`, which takes any number of bytes from one
-/// upwards, knows its place, and keeps what belongs to an unfinished request in an `Assembly`:
-/// ```
+/// Bytes go in as they were received, events come out. A request that lies complete in one piece of input is emitted in
+/// place, without a copy or an allocation (`RequestAssembler+Whole.swift`); web servers send nearly all requests in
+/// this way. Everything else goes through `step`, which takes any number of bytes from one upwards, keeps its position,
+/// and stores the parts of an unfinished request in an `Assembly`:
 ///   header ──▶ content ──▶ padding ──▶ header …        (each may be empty or cut anywhere)
 ///     open      take                    finish
 /// ```
-/// Order of a request's records: BEGIN_REQUEST, PARAMS …, empty PARAMS, STDIN …, empty STDIN. Records of
-/// several ids may alternate, and management records (id 0) may stand anywhere between them.
-/// Records of ids that are not open are ignored (FastCGI 1.0 §3.3): a request that was refused, or ended
-/// early, may have some under way.
+/// Order of a request's records: BEGIN_REQUEST, PARAMS …, empty PARAMS, STDIN …, empty STDIN. Records of several ids
+/// may alternate, and management records (id 0) may stand anywhere between them. Records of ids that are not open are
+/// ignored (FastCGI 1.0 §3.3): they may belong to a request that was refused or ended early.
 ///
-/// Pure: no descriptor, no clock. Whoever owns one may drop it while `isIdle`, and make a new one later.
+/// Pure: no descriptor, no clock. Its owner may drop it while `isIdle`, and make a new one later.
 package struct RequestAssembler {
     let limits: FramingLimits
     var assemblies: [Assembly] = []
-    /// The id that was emitted last: its streams are over, so more of them is no straggler but an error.
+    /// The id that was emitted last: its streams have ended, so further records of them are an error.
     var lastFinished: RequestID?
 
-    /// Bytes taken in.
+    /// The number of bytes received.
     var position = 0
-    /// Where the record being received begins.
+    /// The position at which the record being received begins.
     private var recordOffset = 0
     private var header: UInt64 = 0
     private var headerBytes = 0
     private var record: OpenRecord?
-    /// The content of a BEGIN_REQUEST or GET_VALUES record that came in pieces; at most 65535 bytes.
+    /// The content of a BEGIN_REQUEST or GET_VALUES record that arrives in pieces; at most 65535 bytes.
     private var gathered: [UInt8] = []
     private var isBroken = false
 
@@ -53,28 +51,28 @@ package struct RequestAssembler {
         self.limits = limits
     }
 
-    /// Nothing partial is stored: a fresh assembler would do as well.
+    /// Whether nothing partial is stored, so that a new assembler would do as well.
     package var isIdle: Bool {
         assemblies.isEmpty && isBetweenRecords && !isBroken
     }
 
-    /// Where in the bytes taken in so far the oldest unfinished request (or record) begins; nil while idle. An owner
-    /// that sees the same place for too long gives up waiting for the rest.
+    /// The position at which the oldest unfinished request or record begins; nil while idle. An owner that sees the
+    /// same position for too long gives up waiting for the rest.
     package var oldestUnfinished: Int? {
         assemblies.lazy.map(\.begunAt).min() ?? (isBetweenRecords ? nil : recordOffset)
     }
 
     var isBetweenRecords: Bool { record == nil && headerBytes == 0 }
 
-    /// The memory that unfinished requests take.
+    /// The memory that unfinished requests use.
     package var storedBytes: Int {
         assemblies.reduce(gathered.capacity) { $0 + $1.storedBytes }
     }
 
-    /// Whether the rest of a request that is answered already is still to come.
+    /// Whether the rest of an answered request is still to arrive.
     package var isPassingOver: Bool { assemblies.contains { $0.isAnswered } }
 
-    /// Gives up what is unfinished; returns the requests, which are to be answered now.
+    /// Gives up all unfinished requests and returns them; they are to be answered now.
     package mutating func giveUp() -> [(id: RequestID, keepConnection: Bool)] {
         var given: [(id: RequestID, keepConnection: Bool)] = []
         for index in assemblies.indices where !assemblies[index].isAnswered {
@@ -84,10 +82,10 @@ package struct RequestAssembler {
         return given
     }
 
-    /// Takes in what was received, and calls `body` for everything that is complete with it.
+    /// Receives bytes, and calls `body` for everything that they complete.
     ///
-    /// `judge` is lent each request that comes in pieces when its variables have come and its body has not, and says
-    /// what becomes of that.
+    /// `judge` is lent each request that arrives in pieces once its variables are complete, before its body, and
+    /// decides about the body.
     package mutating func receive(
         _ input: UnsafeRawBufferPointer,
         judge: (FramedRequest) -> BodyVerdict = { _ in .keep },
@@ -109,7 +107,7 @@ package struct RequestAssembler {
         }
     }
 
-    /// Takes in one part of one record: some of its header, content or padding. Returns how many bytes.
+    /// Receives part of one record: some of its header, content or padding. Returns the number of bytes.
     private mutating func step(
         _ rest: UnsafeRawBufferPointer,
         _ judge: (FramedRequest) -> BodyVerdict,
@@ -185,7 +183,7 @@ package struct RequestAssembler {
 
     // MARK: One record
 
-    /// Where a record's content goes, or what is wrong with the record standing here.
+    /// The destination of a record's content; throws if the record must not stand here.
     private func destination(of header: RecordHeader) throws(FramingViolation) -> Destination {
         guard header.version == 1 else { throw violation(.version, Int(header.version)) }
         guard let id = RequestID(header.id) else {
@@ -193,7 +191,7 @@ package struct RequestAssembler {
             return header.type == Record.getValues ? .getValues : .unknownManagement
         }
         var index = assemblies.firstIndex { $0.id == id }
-        // Of a request that is answered, the rest of the body may come, and in its place the next request of this id.
+        // The rest of an answered request's body may arrive, or instead of it the next request with this id.
         if let found = index, assemblies[found].isAnswered, header.type != Record.stdin {
             index = nil
         }
@@ -224,7 +222,7 @@ package struct RequestAssembler {
         }
     }
 
-    /// A record of an id that is not open is ignored, unless its request has just ended in good order.
+    /// A record of an id that is not open is ignored, unless its request has just ended properly.
     private func stray(
         _ header: RecordHeader,
         _ id: RequestID
@@ -293,7 +291,7 @@ package struct RequestAssembler {
         let role = UInt16(content[0]) << 8 | UInt16(content[1])
         let keepConnection = content[2] & Record.keepConnectionFlag != 0
         if lastFinished == id { lastFinished = nil }
-        // Only one that is answered can be left of it.
+        // Only an answered request with this id can be left.
         assemblies.removeAll { $0.id == id }
         let refusal: Record.ProtocolStatus
         if role != Record.responderRole {

@@ -2,6 +2,7 @@ import CLinux
 import CSQLite
 import Channels
 import Configuration
+import Glibc
 
 /// The writer thread: the only one of the process to take the gate.
 ///
@@ -132,6 +133,7 @@ final class LogWriter {
         var rounds = 0
         let patience = monotonicMilliseconds() + Self.busyMilliseconds
         while !rest.isEmpty {
+            waitForHomecoming()
             switch attempt(Array(rest), chores: false) {
             case .done(let count):
                 rest = rest.dropFirst(count)
@@ -288,6 +290,19 @@ final class LogWriter {
             nextOpening = monotonicMilliseconds() + 100
         } catch {
             fail(error)
+        }
+    }
+
+    /// Waits for as long as another process may still bring home a write-ahead log that was removed: a group that comes
+    /// meanwhile is not refused for that. The last attempt is made when patience has ended, and takes the log as it is.
+    private func waitForHomecoming() {
+        guard open == nil, let end = patienceEnds, monotonicMilliseconds() < end else { return }
+        var isLast = false
+        while open == nil, patienceEnds != nil, !isLast {
+            let pause = nextOpening - monotonicMilliseconds()
+            _ = poll(nil, 0, Int32(clamping: max(0, pause)))
+            isLast = monotonicMilliseconds() >= end
+            reopenIfDue()
         }
     }
 

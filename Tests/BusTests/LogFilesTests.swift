@@ -17,10 +17,10 @@ import Testing
 
     /// A log whose newest messages are in the write-ahead log alone, as after kill -9.
     private func killed(_ directory: TemporaryDirectory, messages: Int) throws -> [String] {
-        let writer = try WriterProcess("append", bus(directory), "a", "0", "0")
+        let writer = try WriterProcess("hold", bus(directory), "a", "0", "\(messages)")
         for _ in 0...messages { _ = try #require(writer.line()) }
-        let rest = writer.killAndDrain().filter { $0.hasPrefix("ok") }.count
-        return (0..<messages + rest).map(String.init)
+        _ = writer.killAndDrain()
+        return (0..<messages).map(String.init)
     }
 
     @Test(arguments: [["-wal"], ["-shm"], ["-wal", "-shm"]])
@@ -44,6 +44,46 @@ import Testing
         #expect(again.now.epochs?.stretches.count == 1)
         again.stop()
         #expect(try integrity(bus(directory)) == "ok")
+    }
+
+    @Test func `who published before a removed log was brought home was refused`()
+        throws
+    {
+        let directory = TemporaryDirectory()
+        let writer = try WriterProcess("hold", bus(directory), "a", "0", "20")
+        defer { _ = writer.killAndDrain() }
+        for _ in 0...20 { _ = try #require(writer.line()) }
+        kill(writer.process.processIdentifier, SIGSTOP)
+        for suffix in ["-wal", "-shm"] {
+            try files.removeItem(atPath: bus(directory) + "/log.sqlite\(suffix)")
+        }
+        let probe = LogProbe(settings(directory), start: false)
+        probe.log.start()
+        let ticket = probe.send([draft("a", "20")])
+        try eventually("it has looked for the log") {
+            files.fileExists(atPath: bus(directory) + "/log.sqlite-wal")
+        }
+        kill(writer.process.processIdentifier, SIGCONT)
+        #expect(probe.outcome(of: ticket).id?.offset == Offset(21))
+        #expect(texts(probe) == (0...20).map(String.init))
+        #expect(probe.now.epochs?.stretches.count == 1)
+        probe.stop()
+    }
+
+    @Test func `a publisher is answered though nobody brings a removed log home`() throws {
+        let directory = TemporaryDirectory()
+        let writer = try WriterProcess("hold", bus(directory), "a", "0", "20")
+        for _ in 0...20 { _ = try #require(writer.line()) }
+        _ = writer.killAndDrain()
+        for suffix in ["-wal", "-shm"] {
+            try files.removeItem(atPath: bus(directory) + "/log.sqlite\(suffix)")
+        }
+        let probe = LogProbe(settings(directory), start: false)
+        probe.log.start()
+        let outcome = probe.outcome(of: probe.send([draft("a", "new")]))
+        #expect(outcome.id?.epoch == probe.now.epochs?.current)
+        #expect(probe.now.epochs?.stretches.count == 2)
+        probe.stop()
     }
 
     @Test func `files removed while nobody publishes are noticed too`() throws {

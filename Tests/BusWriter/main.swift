@@ -2,6 +2,7 @@
 //
 // BusWriter append DIRECTORY CHANNEL FIRST COUNT: appends "FIRST", "FIRST+1", … one after the other (COUNT 0: for ever) and
 // prints "opened EPOCH HEAD" and "ok ID NUMBER" for each once it is committed.
+// BusWriter hold DIRECTORY CHANNEL FIRST COUNT: the same, and then keeps the log open until it is killed.
 // BusWriter bench DIRECTORY: prints LogBench's line.
 import Bus
 import CLinux
@@ -59,10 +60,12 @@ for await event in events.stream {
     switch event {
     case .opened(let state):
         say("opened \(state.epochs.current) \(state.head)")
-        send()
+        // Opened anew, it answers what was sent before.
+        if next == first { send() }
     case .appended(let ticket, .committed(let ids)):
         say("ok \(ids[0]) \(ticket)")
         if count > 0, next == first + count {
+            if arguments[1] == "hold" { continue }
             log.stop()
             exit(0)
         }

@@ -6,7 +6,7 @@ from collections import Counter
 class Watch:
     """Asks again and again. A channel stands for one held request; it and a count in `ended` belong together."""
 
-    INTERVAL_SECONDS = 0.01
+    INTERVAL_SECONDS = 0.02
 
     def __init__(self, responder):
         self.responder = responder

@@ -78,8 +78,7 @@ package final class HoldfastServer {
         return try server.run(body)
     }
 
-    /// With conf/chat.ini, of which only the literals listed in scripts/lib.sh are replaced; and the group, for web
-    /// servers that root started.
+    /// With a copy of conf/chat.ini; and the group, for web servers that root started.
     ///
     /// - Parameter edits: further replacements; each must occur.
     package static func withChat<Result>(
@@ -88,20 +87,23 @@ package final class HoldfastServer {
     ) throws -> Result {
         let ports = try (first: Ports.free(), second: Ports.free())
         let server = try HoldfastServer()
-        var text = Files.text("\(Place.root)/conf/chat.ini")
-        for (from, to) in [
-            ("/run/holdfast/holdfast.sock", server.address.description),
-            ("/run/holdfast-bus/bus.sock", server.busSocket),
-            ("/var/lib/holdfast", server.directory.file("bus")),
-            (":8081", ":\(ports.second)"), (":8080", ":\(ports.first)"),
-        ] + edits {
-            guard text.contains(from) else { throw HarnessError("conf/chat.ini has no '\(from)'") }
-            text = text.replacing(from, with: to)
-        }
+        var edits = edits
         if Place.isRoot, Place.hasWebGroup {
-            text = text.replacing("[fastcgi]", with: "[fastcgi]\ngroup = www-data")
+            edits.append(("[fastcgi]", "[fastcgi]\ngroup = www-data"))
         }
-        try server.directory.write(text, to: "holdfast.ini")
+        let text = try Derived.text(
+            "chat.ini",
+            [
+                "--socket", server.address.description, "--bus-socket", server.busSocket,
+                "--bus", server.directory.file("bus"),
+                "--port", "\(ports.first)", "--second", "\(ports.second)",
+            ],
+            in: server.directory
+        )
+        try server.directory.write(
+            Derived.edit(text, edits, of: "conf/chat.ini"),
+            to: "holdfast.ini"
+        )
         return try server.run { try body($0, ports) }
     }
 

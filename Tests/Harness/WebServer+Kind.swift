@@ -93,7 +93,7 @@ extension WebServer {
         /// Of the server behind it, of a routing layer.
         var inner: UInt16 = 0
         let ports: (first: UInt16, second: UInt16, http2: UInt16)
-        let descriptors = min(65_536, Harness.Place.raiseDescriptorLimit())
+        var keepsConnections = true
 
         var path: String { directory.path }
         var cgiProgram: String { "\(path)/www/cgi-bin/holdfast.cgi" }
@@ -101,94 +101,22 @@ extension WebServer {
 }
 
 extension WebServer.Kind {
-    /// The pairs of scripts/lib.sh, in its order.
-    func replacements(_ place: WebServer.Place) -> [(String, String)] {
-        user
-            + (isCGI && configuration != nil
-                ? [
-                    ("/usr/lib/cgi-bin/holdfast.cgi", place.cgiProgram),
-                    ("/etc/holdfast.ini", place.iniFile),
-                ] : [])
-            + (Self.fastCGI.contains(self) ? [("/run/holdfast/holdfast.sock", place.socket)] : [])
-            + programReplacements(place)
-            + portReplacements(place)
-    }
-
-    /// Who the workers are, which only root can choose.
-    private var user: [(String, String)] {
-        if Harness.Place.isRoot { return [] }
-        let literals: [String] =
-            switch tool {
-            case .nginx: ["user www-data;"]
-            case .lighttpd: ["server.username = \"www-data\"", "server.groupname = \"www-data\""]
-            case .apache: ["User www-data", "Group www-data"]
-            case .haproxy: ["user haproxy", "group www-data"]
-            default: []
-            }
-        return literals.map { ($0, "") }
-    }
-
-    private func programReplacements(_ place: WebServer.Place) -> [(String, String)] {
-        let pages = [("/usr/share/holdfast/www", "\(Harness.Place.root)/conf/classic")]
-        switch tool {
-        case .nginx:
-            return [
-                ("/run/nginx.pid", "\(place.path)/nginx.pid"),
-                ("/var/log/nginx/", "\(place.path)/log/"),
-                ("/var/lib/nginx/", "\(place.path)/temp/"),
-                ("worker_rlimit_nofile 65536;", "worker_rlimit_nofile \(place.descriptors);"),
-                (
-                    "worker_connections 32768;",
-                    "worker_connections \(min(32_768, place.descriptors));"
-                ),
-            ] + (self == .nginx ? pages : [])
-        case .lighttpd:
-            return [
-                ("/run/lighttpd.pid", "\(place.path)/lighttpd.pid"),
-                ("/var/log/lighttpd/", "\(place.path)/log/"),
-                ("/var/cache/lighttpd/uploads", "\(place.path)/temp"),
-                ("server.max-fds = 65536", "server.max-fds = \(place.descriptors)"),
-            ] + pages
-        case .apache:
-            return [
-                ("ServerRoot /etc/apache2", "ServerRoot \(place.path)"),
-                ("/var/run/apache2", "\(place.path)/temp"),
-                ("/run/apache2.pid", "\(place.path)/apache2.pid"),
-                ("/var/log/apache2/", "\(place.path)/log/"),
-            ] + (self == .apacheRouting ? [] : pages)
-        case .haproxy:
-            // Two descriptors for each, and some.
-            let connections = min(16_000, place.descriptors / 2 - 100)
-            return pages + [("maxconn 16000", "maxconn \(connections)")]
-        case .caddy: return [("admin localhost:2019", "admin off")]
-        default: return []
-        }
-    }
-
-    private func portReplacements(_ place: WebServer.Place) -> [(String, String)] {
-        let first = ("0.0.0.0:8080", "127.0.0.1:\(place.ports.first)")
-        let second = ("0.0.0.0:8081", "127.0.0.1:\(place.ports.second)")
-        switch self {
-        case .nginx: return [("0.0.0.0:8082", "127.0.0.1:\(place.ports.http2)"), second, first]
-        case .lighttpd, .lighttpdCGI:
-            return [
-                ("server.bind = \"0.0.0.0\"", "server.bind = \"127.0.0.1\""),
-                ("server.port = 8080", "server.port = \(place.ports.first)"),
-            ] + (isCGI ? [] : [second])
-        case .apache, .haproxy: return [second, first]
-        case .caddy:
-            return [
-                ("bind 0.0.0.0", "bind 127.0.0.1"), (":8081", ":\(place.ports.second)"),
-                (":8080", ":\(place.ports.first)"),
-            ]
-        case .apacheCGI: return [first]
-        case .nginxRouting, .apacheRouting:
-            return [
-                ("127.0.0.1:8080", "127.0.0.1:\(place.inner)"),
-                ("0.0.0.0:8090", "127.0.0.1:\(place.ports.first)"),
-            ]
-        case .busyboxCGI: return []
-        }
+    /// A copy of its configuration in conf/, or of this one with the same literals, by scripts/derive.
+    func derived(_ place: WebServer.Place, from text: String?) throws -> String {
+        guard let configuration else { return text ?? "" }
+        // So that the server may have as many as the copy says.
+        Harness.Place.raiseDescriptorLimit()
+        var options = [
+            "--directory", place.path, "--port", "\(place.ports.first)",
+            "--second", "\(place.ports.second)", "--http2", "\(place.ports.http2)",
+            "--program", place.cgiProgram,
+        ]
+        if !place.socket.isEmpty { options += ["--socket", place.socket] }
+        if !place.iniFile.isEmpty { options += ["--ini", place.iniFile] }
+        if place.inner > 0 { options += ["--inner", "\(place.inner)"] }
+        if !place.keepsConnections { options.append("--unkept") }
+        if let text { options += ["--text", try place.directory.write(text, to: "\(self).text")] }
+        return try Derived.text(configuration, options, in: place.directory)
     }
 
     func arguments(_ place: WebServer.Place, configuration: String) -> [String] {

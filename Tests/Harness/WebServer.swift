@@ -2,7 +2,7 @@ internal import Glibc
 
 /// A web server of a test's own in front of Holdfast, with the configuration that is in conf/.
 ///
-/// Of that only the literals listed in scripts/lib.sh are replaced, so that what is tested is what is shipped.
+/// A copy by scripts/derive, so that what is tested is what is shipped.
 package final class WebServer {
     package let kind: Kind
     package let directory: TestDirectory
@@ -36,23 +36,16 @@ package final class WebServer {
             directory: holdfast.directory,
             socket: holdfast.address.description,
             iniFile: holdfast.iniFile,
-            ports: (ports.first, ports.second, kind == .nginx ? try Ports.free() : ports.first)
+            ports: (ports.first, ports.second, kind == .nginx ? try Ports.free() : ports.first),
+            keepsConnections: kind != .nginx || keepConnections
         )
         if kind.isCGI { try Self.makeCGIProgram(place) }
-        var text = text ?? kind.text
-        var edits = edits
-        if kind == .nginx, !keepConnections {
-            edits.append(("fastcgi_keep_conn on;", "fastcgi_keep_conn off;"))
-            text = text.replacing(/\n *keepalive [0-9]+;/, with: "")
-        }
-        if case .unix = holdfast.address {
-        } else if kind == .nginx {
-            text = text.replacing("server unix:", with: "server ")
-        }
-        if kind == .nginx, let end = text.lastIndex(of: "}") {
-            text.insert(contentsOf: addition, at: end)
-        } else {
-            text += addition
+        var text = text
+        if !addition.isEmpty {
+            var whole = text ?? kind.text
+            let end = kind == .nginx ? whole.lastIndex(of: "}") : nil
+            whole.insert(contentsOf: addition, at: end ?? whole.endIndex)
+            text = whole
         }
         try self.init(kind, text, place, edits: edits)
     }
@@ -69,24 +62,22 @@ package final class WebServer {
             inner: inner.port,
             ports: (port, port, port)
         )
-        try self.init(kind, kind.text, place, edits: edits)
+        try self.init(kind, nil, place, edits: edits)
     }
 
-    private init(_ kind: Kind, _ text: String, _ place: Place, edits: [(String, String)]) throws {
+    private init(_ kind: Kind, _ text: String?, _ place: Place, edits: [(String, String)]) throws {
         self.kind = kind
         directory = place.directory
         (port, secondPort, http2Port) = place.ports
         // Written by a server that is another user by then.
         try directory.makeDirectory("log", mode: Harness.Place.isRoot ? 0o777 : 0o755)
         try directory.makeDirectory("temp", mode: Harness.Place.isRoot ? 0o777 : 0o755)
-        var text = text
-        for (from, to) in kind.replacements(place) + edits {
-            guard text.contains(from) else {
-                throw HarnessError("the configuration of \(kind) has no '\(from)'")
-            }
-            text = text.replacing(from, with: to)
-        }
-        configuration = try directory.write(text, to: "\(kind).conf")
+        let copy = try Derived.edit(
+            kind.derived(place, from: text),
+            edits,
+            of: "the configuration of \(kind)"
+        )
+        configuration = try directory.write(copy, to: "\(kind).conf")
         process = try ChildProcess(
             try kind.tool.path,
             kind.arguments(place, configuration: configuration),

@@ -143,31 +143,21 @@ run_nginx() {
     nginx=$(pgrep -d , -P "$master")
 }
 
-# start_nginx_before kept|off: nginx in front of the responder that runs, with conf/nginx.conf. Beyond what lib.sh lists:
+# start_nginx_before kept|off: nginx in front of the responder that runs, with conf/nginx.conf. Beyond what scripts/derive does:
 # enough workers for the descriptors, an even share of the connections for each (reuseport), and no access log.
 start_nginx_before() {
-    local place kept=on user=
+    local place options=()
     serial=$((serial + 1))
     place=$directory/nginx$serial
     mkdir -p "$place/log" "$place/temp"
-    [[ $1 == off ]] && kept=off
+    [[ $1 == off ]] && options+=(--unkept)
     # The workers must reach the temporary directory, which is its owner's alone.
-    ((EUID == 0)) && user='user root;'
+    ((EUID == 0)) && options+=(--replace 'user www-data;' 'user root;')
     port=$("$directory/load" port)
-    substitute \
-        'user www-data;' "$user" \
-        'worker_processes auto;' "worker_processes $workers;" \
-        'access_log /var/log/nginx/access.log;' 'access_log off;' \
-        'fastcgi_keep_conn on;' "fastcgi_keep_conn $kept;" \
-        /run/nginx.pid "$place/nginx.pid" \
-        /var/log/nginx/ "$place/log/" \
-        /var/lib/nginx/ "$place/temp/" \
-        /usr/share/holdfast/www "$HOLDFAST_ROOT/conf/classic" \
-        /run/holdfast/holdfast.sock "$socket" \
-        0.0.0.0:8082 "127.0.0.1:$("$directory/load" port)" \
-        0.0.0.0:8081 "127.0.0.1:$("$directory/load" port)" \
-        0.0.0.0:8080 "127.0.0.1:$port reuseport" \
-        <"$HOLDFAST_ROOT/conf/nginx.conf" >"$place/nginx.conf"
-    grep -q "fastcgi_keep_conn $kept;" "$place/nginx.conf" || fail 'conf/nginx.conf does not say fastcgi_keep_conn on;'
+    "$HOLDFAST_ROOT/scripts/derive" nginx.conf --directory "$place" --socket "$socket" --port "$port" \
+        --second "$("$directory/load" port)" --http2 "$("$directory/load" port)" "${options[@]}" \
+        --replace 'worker_processes auto;' "worker_processes $workers;" \
+        --replace 'access_log /var/log/nginx/access.log short;' 'access_log off;' \
+        | substitute "127.0.0.1:$port" "127.0.0.1:$port reuseport" >"$place/nginx.conf"
     run_nginx "$place" /push/bench -g 'daemon off;'
 }

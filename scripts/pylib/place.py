@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 
@@ -55,15 +56,13 @@ class Place:
             file.write(text)
         return path
 
-    def shipped(self, name, replacements):
-        """A copy of the file in conf/ with literals replaced, each of which must be there; see scripts/lib.sh."""
-        with open(f"{self.root}/conf/{name}", encoding="utf-8") as file:
-            text = file.read()
-        for old, new in replacements:
-            if old not in text:
-                raise Failed(f"conf/{name} has no '{old}'")
-            text = text.replace(old, new)
-        return text
+    def derived(self, name, *options):
+        """A copy of the file in conf/, made by scripts/derive with these options."""
+        command = [f"{self.root}/scripts/derive", name, *map(str, options)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(done.stderr.strip())
+        return done.stdout
 
     async def start(self, name, *command, environment=None):
         """Starts a process; what it says goes to log/NAME.log."""

@@ -1,7 +1,6 @@
-"""Web servers before Holdfast, with the configurations in conf/; only the literals of scripts/lib.sh are replaced."""
+"""Web servers before Holdfast, with the configurations in conf/; copied by scripts/derive."""
 import asyncio
 import re
-import resource
 import shutil
 import subprocess
 
@@ -88,9 +87,7 @@ class Server:
             shutil.copy(self.place.holdfast, self.cgi_program)
         path = f"{self.directory}/configuration"
         if self.kind.configuration is not None:
-            text = self.place.shipped(self.kind.configuration, self.replacements())
-            if self.name == "nginx-unkept":
-                text = re.sub(r"\n *keepalive [0-9]+;", "", text)
+            text = self.place.derived(self.kind.configuration, *self.options())
             if include is not None:
                 text = text.replace("\n        index ", f"\n        include {include};\n        index ", 1)
             self.place.write(f"{self.name}/configuration", text)
@@ -142,71 +139,15 @@ class Server:
         listen = f"127.0.0.1:{self.port}"
         return ["busybox", "httpd", "-f", "-p", listen, "-h", f"{self.directory}/www", *user]
 
-    def replacements(self):
-        """The pairs of scripts/lib.sh, in its order."""
-        pairs = []
-        if not is_root():
-            users = {
-                "nginx": ["user www-data;"],
-                "lighttpd": ['server.username = "www-data"', 'server.groupname = "www-data"'],
-                "apache2": ["User www-data", "Group www-data"],
-                "haproxy": ["user haproxy", "group www-data"],
-            }
-            pairs += [(literal, "") for literal in users.get(self.kind.program, [])]
-        if self.kind.is_cgi:
-            pairs += [("/usr/lib/cgi-bin/holdfast.cgi", self.cgi_program), ("/etc/holdfast.ini", self.ini)]
-        elif not self.kind.is_routing:
-            pairs.append(("/run/holdfast/holdfast.sock", self.socket))
-        if self.kind.program != "caddy" and not self.kind.is_routing:
-            pairs.append(("/usr/share/holdfast/www", f"{self.place.root}/conf/classic"))
-        return pairs + self.program_replacements() + self.port_replacements()
-
-    def program_replacements(self):
-        directory = self.directory
-        descriptors = min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        if self.kind.program == "nginx":
-            pairs = [
-                ("/run/nginx.pid", f"{directory}/nginx.pid"),
-                ("/var/log/nginx/", f"{directory}/log/"),
-                ("/var/lib/nginx/", f"{directory}/temp/"),
-                ("worker_rlimit_nofile 65536;", f"worker_rlimit_nofile {descriptors};"),
-                ("worker_connections 32768;", f"worker_connections {descriptors};"),
-            ]
-            if self.name == "nginx-unkept":
-                pairs.append(("fastcgi_keep_conn on;", "fastcgi_keep_conn off;"))
-            return pairs
-        if self.kind.program == "lighttpd":
-            return [
-                ("/run/lighttpd.pid", f"{directory}/lighttpd.pid"),
-                ("/var/log/lighttpd/", f"{directory}/log/"),
-                ("/var/cache/lighttpd/uploads", f"{directory}/temp"),
-                ("server.max-fds = 65536", f"server.max-fds = {descriptors}"),
-            ]
-        if self.kind.program == "apache2":
-            return [
-                ("ServerRoot /etc/apache2", f"ServerRoot {directory}"),
-                ("/var/run/apache2", f"{directory}/temp"),
-                ("/run/apache2.pid", f"{directory}/apache2.pid"),
-                ("/var/log/apache2/", f"{directory}/log/"),
-            ]
-        if self.kind.program == "haproxy":
-            # Two descriptors for each, and some.
-            return [("maxconn 16000", f"maxconn {descriptors // 2 - 100}")]
-        return [("admin localhost:2019", "admin off")]
-
-    def port_replacements(self):
-        first = ("0.0.0.0:8080", f"127.0.0.1:{self.port}")
-        second = ("0.0.0.0:8081", f"127.0.0.1:{self.second}")
-        if self.kind.is_routing:
-            own = ("0.0.0.0:8090", f"127.0.0.1:{self.port}")
-            return [("127.0.0.1:8080", f"127.0.0.1:{self.inner.port}"), own]
-        if self.kind.program == "nginx":
-            return [("0.0.0.0:8082", f"127.0.0.1:{self.http2_port}"), second, first]
-        if self.kind.program == "lighttpd":
-            return [
-                ('server.bind = "0.0.0.0"', 'server.bind = "127.0.0.1"'),
-                ("server.port = 8080", f"server.port = {self.port}"),
-            ] + ([] if self.kind.is_cgi else [second])
-        if self.kind.program == "caddy":
-            return [("bind 0.0.0.0", "bind 127.0.0.1"), (":8081", f":{self.second}"), (":8080", f":{self.port}")]
-        return [first] if self.kind.is_cgi else [second, first]
+    def options(self):
+        """Of scripts/derive."""
+        options = [
+            "--directory", self.directory, "--descriptors", 8192, "--socket", self.socket,
+            "--program", self.cgi_program, "--ini", self.ini,
+            "--port", self.port, "--second", self.second, "--http2", self.http2_port,
+        ]
+        if self.inner is not None:
+            options += ["--inner", self.inner.port]
+        if self.name == "nginx-unkept":
+            options.append("--unkept")
+        return options

@@ -57,20 +57,10 @@ class Site(Place):
         servers = " ".join(
             f"server unix:{self.socket(index)} max_fails=0;" for index in range(len(self.responders))
         )
-        text = self.shipped(
-            "nginx.conf",
-            [
-                ("user www-data;", "user www-data;" if has_web_group() else ""),
-                ("server unix:/run/holdfast/holdfast.sock;", servers),
-                ("/run/nginx.pid", f"{self.directory}/nginx.pid"),
-                ("/var/log/nginx/", f"{self.directory}/log/"),
-                ("/var/lib/nginx/", f"{self.directory}/temp/"),
-                ("worker_rlimit_nofile 65536;", ""),
-                ("worker_connections 32768;", "worker_connections 2048;"),
-                ("0.0.0.0:8082", f"127.0.0.1:{self.third}"),
-                ("0.0.0.0:8081", f"127.0.0.1:{self.second}"),
-                ("0.0.0.0:8080", f"127.0.0.1:{self.port}"),
-            ],
+        text = self.derived(
+            "nginx.conf", "--directory", self.directory, "--descriptors", 2048,
+            "--port", self.port, "--second", self.second, "--http2", self.third,
+            "--replace", "server unix:/run/holdfast/holdfast.sock;", servers,
         )
         path = self.write("nginx.conf", text)
         self.nginx = await self.start(

@@ -38,8 +38,8 @@ package enum Pages {
             ),
             html
         ),
-        "holdfast.js": Page(client.module, script),
-        "holdfast.classic.js": Page(client.classic, script),
+        "holdfast.js": Page(ClientScript.module, script),
+        "holdfast.classic.js": Page(ClientScript.classic, script),
         "holdfast.d.ts": Page(PackageResources.holdfast_d_ts, "text/plain; charset=utf-8"),
         "chat": Page(PackageResources.chat_html, html),
         "chat.js": Page(PackageResources.chat_js, script),
@@ -56,8 +56,6 @@ package enum Pages {
         "page.js": Page(PackageResources.page_js, script),
         "mark.svg": Page(PackageResources.mark_svg, "image/svg+xml"),
     ]
-
-    private static let client = ClientScript(PackageResources.holdfast_js)
 }
 
 extension Pages.Page {

@@ -1,609 +1,577 @@
-// Holdfast's client for browsers and Node 18. holdfast.d.ts documents it; comments are removed when it is served.
-//
-// A subscription first catches up by requests of its own: they yield history, a cursor, and whether it may read at all.
-// Then it joins the link, the one connection of all tabs of this origin. The tab that holds the Web Lock has the
-// connection and passes on by a BroadcastChannel what arrives, in batches: "these are all messages of these channels
-// between the cursors FROM and TO". A subscription takes from a batch what lies after its own cursor; if the batch
-// begins after that, something was missed, and it catches up again. So nothing is lost or repeated, whichever tab has
-// the connection and whenever it passes to another.
-//
-// One request for all channels may be refused although each channel may be read: there may be too many. Then one tab or
-// subscription after the other gets its own connection, until the rest is answered.
-//
-// Streams are read with fetch, not with EventSource, which reveals no status, problem, Retry-After or heartbeat, must
-// know the types of events beforehand, and is missing in Node.
+// Holdfast's client. Types: holdfast.d.ts. How it works: README.md.
 
 const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30, QUIET = 300; // seconds
-const MORE = 0, BACK = 1, OVER = 2; // what ends a pause: there is more to do, the network is back, it is closed
+const MORE = 0, BACK = 1, OVER = 2; // what ends a pause: more to do, the network is back, the end
 const page = globalThis.document;
-const links = new Map(); // by all options that must be equal to share a connection
-const silent = new Map(); // bases behind which streams do not come through, and until when none is tried
+const links = new Map();
+const silent = new Map();
 
 const now = () => Date.now() / 1000;
 const some = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value));
 const random = () => {
-  if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
-  const url = URL.createObjectURL(new Blob()); // Node 18, and pages without https: ends in a random UUID
-  URL.revokeObjectURL(url);
-  return url.slice(-36);
+	if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
+	const url = URL.createObjectURL(new Blob()); // without https: ends in a UUID
+	URL.revokeObjectURL(url);
+	return url.slice(-36);
 };
 
-// Interruptible pauses; least: the weakest reason that ends this one early.
 const sleeper = () => {
-  let end, firm;
-  return {
-    sleep: (seconds, least) =>
-      new Promise((resolve) => {
-        const timer = setTimeout(resolve, Math.min(seconds, 1e6) * 1000);
-        firm = least;
-        end = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      }),
-    wake: (why) => why >= firm && end(),
-  };
+	let end, firm;
+	return {
+		sleep: (seconds, least) =>
+			new Promise((resolve) => {
+				const timer = setTimeout(resolve, Math.min(seconds, 1e6) * 1000);
+				firm = least;
+				end = () => {
+					clearTimeout(timer);
+					resolve();
+				};
+			}),
+		wake: (why) => why >= firm && end(),
+	};
 };
 
 const call = (handler, ...values) => {
-  try {
-    handler?.(...values);
-  } catch (error) {
-    console.error(error);
-  }
+	try {
+		handler?.(...values);
+	} catch (error) {
+		console.error(error);
+	}
 };
 
-// Browsers word each cause differently, and none of their texts is for people.
 const lost = (status) => Object.assign(new Error("connection lost"), { status });
 
-// Polls for a while: what blocked a stream may be over then.
 const hush = (base) => silent.set(base, now() + QUIET);
 
-// Whether cursor a is after b: cursors count all messages of a log. For two different logs, it may be.
 const beyond = (a, b = "") => {
-  const [log, place] = a.split("-"), [other, there] = b.split("-");
-  return log !== other || parseInt(place, 16) > parseInt(there, 16);
+	const [log, place] = a.split("-"), [other, there] = b.split("-");
+	return log !== other || parseInt(place, 16) > parseInt(there, 16);
 };
 
 const ask = async (url, credentials, init) => {
-  const response = await fetch(url, { credentials, cache: "no-store", ...init });
-  const { ok, status, headers } = response;
-  if (ok && status !== 204) return response;
-  const { code, detail = `HTTP ${status}` } = await response.json().catch(() => ({}));
-  const value = headers.get("Retry-After");
-  throw Object.assign(new Error(detail), {
-    status, code,
-    retryAfter: Math.max(value > 0 ? value : Date.parse(value) / 1000 - now(), 0) || 0,
-    refused: status < 500 && status !== 408 && status !== 429,
-  });
+	const response = await fetch(url, { credentials, cache: "no-store", ...init });
+	const { ok, status, headers } = response;
+	if (ok && status !== 204) return response;
+	const { code, detail = `HTTP ${status}` } = await response.json().catch(() => ({}));
+	const value = headers.get("Retry-After");
+	throw Object.assign(new Error(detail), {
+		status, code,
+		retryAfter: Math.max(value > 0 ? value : Date.parse(value) / 1000 - now(), 0) || 0,
+		refused: status < 500 && status !== 408 && status !== 429,
+	});
 };
 
-// Doubles from one second, and is randomised: pages that lost the server together must not come back together.
 const delay = (tries, { retryAfter }, least = 0) =>
-  (retryAfter || Math.max(Math.min(2 ** tries, LONGEST), least) / 2) * (1 + Math.random());
+	(retryAfter || Math.max(Math.min(2 ** tries, LONGEST), least) / 2) * (1 + Math.random());
 
-// A pause that the server asked for is never shortened.
+// nothing shortens a pause that the server asked for
 const least = ({ retryAfter }) => (retryAfter ? OVER : BACK);
 
 const why = (wait, { message }) => ({ until: Date.now() + wait * 1000, problem: message });
 
 const insist = async (act, signal, retries) => {
-  const { sleep, wake } = sleeper();
-  signal?.addEventListener("abort", () => wake(OVER));
-  for (let tries = 0; ; ) {
-    try {
-      return await act();
-    } catch (error) {
-      if (error.refused || signal?.aborted || tries >= retries) throw error;
-      await sleep(delay(tries++, error), OVER);
-    }
-  }
+	const { sleep, wake } = sleeper();
+	signal?.addEventListener("abort", () => wake(OVER));
+	for (let tries = 0; ; ) {
+		try {
+			return await act();
+		} catch (error) {
+			if (error.refused || signal?.aborted || tries >= retries) throw error;
+			await sleep(delay(tries++, error), OVER);
+		}
+	}
 };
 
-const settle = ({ base = new URL("../", import.meta.url).href, ...rest } = {}) => ({
-  ...rest,
-  base: new URL(base.replace(/\/*$/, "/"), globalThis.location?.href).href,
+const settle = ({ base = new URL("../", script).href, ...rest } = {}) => ({
+	...rest,
+	base: new URL(base.replace(/\/*$/, "/"), globalThis.location?.href).href,
 });
 
 const listed = (channels) => {
-  const list = [...new Set([channels].flat())].sort();
-  for (const name of list) {
-    if (!/^(?!(-|(.*\/)?\.{0,2})(\/|$))[\w.~/-]+$/.test(name)) throw new TypeError(`no channel: '${name}'`);
-  }
-  return list;
+	const list = [...new Set([channels].flat())].sort();
+	for (const name of list) {
+		if (!/^(?!(-|(.*\/)?\.{0,2})(\/|$))[\w.~/-]+$/.test(name)) throw new TypeError(`no channel: '${name}'`);
+	}
+	return list;
 };
 
-// Servers accept no URL longer than 8000.
 const read = (accept, { base, credentials }, channels, parameters, signal) => {
-  const query = new URLSearchParams(some(parameters)), init = { headers: { Accept: accept }, signal };
-  const url = `${base}${channels}?${query}`;
-  if (url.length < 4000) return ask(url, credentials, init);
-  channels.forEach((one) => query.append("channel", one));
-  return ask(base + "?op=read", credentials, { ...init, method: "POST", body: query });
+	const query = new URLSearchParams(some(parameters)), init = { headers: { Accept: accept }, signal };
+	const url = `${base}${channels}?${query}`;
+	if (url.length < 4000) return ask(url, credentials, init);
+	channels.forEach((one) => query.append("channel", one));
+	return ask(base + "?op=read", credentials, { ...init, method: "POST", body: query });
 };
 
 const poll = async (...request) => (await read("application/json", ...request)).json();
 
-// Parses the text of an event stream into events, by the HTML standard (TextDecoder removes the byte order mark).
-export const eventParser = (emit, retry) => {
-  let rest = "", type = "", data = "", id = "", last = "";
-  return (text) => {
-    const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
-    rest = lines.pop();
-    for (const line of lines) {
-      const [, field, value] = /^([^:]*):?\x20?(.*)$/s.exec(line);
-      if (!line) {
-        if (data) emit(type || "message", data.slice(0, -1), id);
-        type = data = "";
-        last = id;
-      } else if (field === "data") data += value + "\n";
-      else if (field === "event") type = value;
-      else if (field === "id" && !value.includes("\0")) id = value;
-      else if (field === "retry" && /^\d+$/.test(value)) retry?.(+value);
-    }
-    return last;
-  };
+const eventParser = (emit, retry) => {
+	let rest = "", type = "", data = "", id = "", last = "";
+	return (text) => {
+		const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
+		rest = lines.pop();
+		for (const line of lines) {
+			const [, field, value] = /^([^:]*):?\x20?(.*)$/s.exec(line);
+			if (!line) {
+				if (data) emit(type || "message", data.slice(0, -1), id);
+				type = data = "";
+				last = id;
+			} else if (field === "data") data += value + "\n";
+			else if (field === "event") type = value;
+			else if (field === "id" && !value.includes("\0")) id = value;
+			else if (field === "retry" && /^\d+$/.test(value)) retry?.(+value);
+		}
+		return last;
+	};
 };
 
 const connect = (key, options) => {
-  const { base, name, transport, wait: longest = 25 } = options;
-  const tab = random(), readers = new Set(), wants = new Map();
-  let share = options.share !== false && page && navigator.locks;
-  let subscriber = random();
-  let bus, queued, release, term; // between tabs; term: set while this tab leads
-  const { sleep, wake } = sleeper();
-  let abort, again, channels, cursor, refusals = 0, retry = 0, beat = BEAT; // the connection
-  let silence, timer, closed = true;
-  let last = 0, quick = true;
+	const { base, name, transport, wait: longest = 25 } = options;
+	const tab = random(), readers = new Set(), wants = new Map();
+	let share = options.share !== false && page && navigator.locks;
+	let subscriber = random();
+	let bus, queued, release, term; // term: set while this tab leads
+	const { sleep, wake } = sleeper();
+	let abort, again, channels, cursor, refusals = 0, retry = 0, beat = BEAT;
+	let silence, timer, closed = true;
+	let last = 0, quick = true;
 
-  // ---- Between tabs
+	const say = (message) => bus?.postMessage(term ? { ...message, lead: [subscriber, link.news] } : message);
 
-  const say = (message) => bus?.postMessage(term ? { ...message, lead: [subscriber, link.news] } : message);
+	const hear = ({ data: { want, prod, who, alone, recheck, batch, lead: leader } }) => {
+		if (want) {
+			wants.delete(want.tab);
+			if (want.channels.length) wants.set(want.tab, want);
+		}
+		if (term) {
+			if (want || prod) say();
+			if (want) changed();
+			if (prod > 1) link.wake();
+		}
+		if (!leader || term) return;
+		listen(4 * BEAT, () => rouse(1));
+		subscriber = leader[0];
+		if (transport !== "poll" && leader[1][1].transport === "poll") hush(base);
+		tell(...leader[1]);
+		if (alone === tab) readers.forEach((reader) => reader.part());
+		if (who) link.want();
+		if (recheck) recheckAll();
+		if (batch) take(batch);
+	};
 
-  const hear = ({ data: { want, prod, who, alone, recheck, batch, lead: leader } }) => {
-    if (want) {
-      wants.delete(want.tab);
-      if (want.channels.length) wants.set(want.tab, want);
-    }
-    if (term) {
-      if (want || prod) say();
-      if (want) changed();
-      if (prod > 1) link.wake();
-    }
-    if (!leader || term) return;
-    listen(4 * BEAT, () => rouse(1));
-    subscriber = leader[0]; // to the server, whichever tab leads next is the same subscriber
-    if (transport !== "poll" && leader[1][1].transport === "poll") hush(base); // as the leader found out
-    tell(...leader[1]);
-    if (alone === tab) readers.forEach((reader) => reader.part());
-    if (who) link.want();
-    if (recheck) recheckAll();
-    if (batch) take(batch);
-  };
+	const listen = (seconds, act) => {
+		clearTimeout(silence);
+		silence = setTimeout(act, seconds * 1000);
+	};
 
-  const listen = (seconds, act) => {
-    clearTimeout(silence);
-    silence = setTimeout(act, seconds * 1000);
-  };
+	const rouse = (prod) => {
+		say({ prod });
+		listen(HELLO + Math.random(), () => queue(true));
+	};
 
-  // Asks the leading tab for a sign of life; if none comes, this tab leads.
-  const rouse = (prod) => {
-    say({ prod });
-    listen(HELLO + Math.random(), () => queue(true));
-  };
+	// steal: from a silent tab
+	const queue = (steal) => {
+		let mine;
+		queued?.abort();
+		queued = new AbortController();
+		navigator.locks
+			.request(key, steal ? { steal } : { signal: queued.signal }, () => closed || new Promise((resolve) => {
+				release = resolve;
+				lead();
+				mine = term;
+			}))
+			.catch(({ name: problem }) => {
+				if (closed) return;
+				if (problem !== "AbortError") {
+					share = null;
+					lead();
+				} else if (mine && mine === term) {
+					resign();
+					queue();
+				}
+			});
+	};
 
-  // Leads as soon as the lock is free, or takes it from a silent tab.
-  const queue = (steal) => {
-    let mine;
-    queued?.abort();
-    queued = new AbortController();
-    navigator.locks
-      .request(key, steal ? { steal } : { signal: queued.signal }, () => closed || new Promise((resolve) => {
-        release = resolve;
-        lead();
-        mine = term;
-      }))
-      .catch(({ name: problem }) => {
-        if (closed) return;
-        if (problem !== "AbortError") {
-          share = null; // not allowed here
-          lead();
-        } else if (mine && mine === term) {
-          resign(); // another tab took it
-          queue();
-        }
-      });
-  };
+	const resign = () => {
+		term = null;
+		clearTimeout(timer);
+		abort?.abort();
+		wake(OVER);
+		release?.();
+	};
 
-  const resign = () => {
-    term = null;
-    clearTimeout(timer);
-    abort?.abort();
-    wake(OVER);
-    release?.();
-  };
+	const joined = () => [...readers].filter((reader) => reader.joined);
+	const union = () => listed([...joined(), ...wants.values()].flatMap((one) => one.channels));
 
-  const joined = () => [...readers].filter((reader) => reader.joined);
-  const union = () => listed([...joined(), ...wants.values()].flatMap((one) => one.channels));
+	// no timer: in a hidden tab it takes up to a minute
+	const changed = () => {
+		wake(MORE);
+		if (union().some((one) => !channels?.includes(one))) restart();
+	};
 
-  // No timer, however short: in a hidden tab it may take a minute.
-  const changed = () => {
-    wake(MORE);
-    if (union().some((one) => !channels?.includes(one))) restart();
-  };
+	const take = (batch) => {
+		cursor = batch.to;
+		readers.forEach((reader) => reader.take(batch));
+	};
 
-  const take = (batch) => {
-    cursor = batch.to;
-    readers.forEach((reader) => reader.take(batch));
-  };
+	const deliver = (to, messages = []) => {
+		const batch = { from: cursor, to, channels, messages };
+		say({ batch });
+		take(batch);
+	};
 
-  const deliver = (to, messages = []) => {
-    const batch = { from: cursor, to, channels, messages };
-    say({ batch });
-    take(batch);
-  };
+	const recheckAll = (position = cursor) => {
+		cursor = position;
+		if (term) say({ recheck: 1 });
+		readers.forEach((reader) => reader.catchUp());
+	};
 
-  // Something is wrong with one of the channels: every subscription catches up by itself.
-  const recheckAll = (position = cursor) => {
-    cursor = position;
-    if (term) say({ recheck: 1 });
-    readers.forEach((reader) => reader.catchUp());
-  };
+	// one request for all is refused: one goes alone
+	const split = () => {
+		const [one] = wants.keys(), mine = joined();
+		if (wants.delete(one)) say({ alone: one });
+		else if (mine[1]) mine.pop().part();
+		else if (transport !== "sse") hush(base);
+	};
 
-  // One request for all is refused, though each may read: one gets its own connection, preferably a tab that was not
-  // heard of.
-  const split = () => {
-    const [one] = wants.keys(), mine = joined();
-    if (wants.delete(one)) say({ alone: one });
-    else if (mine[1]) mine.pop().part();
-    else if (transport !== "sse") hush(base);
-  };
+	const tell = (state, info = {}) => {
+		link.news = [state, info];
+		if (term) say();
+		readers.forEach((reader) => reader.tell());
+	};
 
-  const tell = (state, info = {}) => {
-    link.news = [state, info];
-    if (term) say();
-    readers.forEach((reader) => reader.tell());
-  };
+	const restart = () => {
+		again = true;
+		abort?.abort();
+	};
 
-  // ---- The connection
+	const watch = (seconds, status) => {
+		clearTimeout(timer);
+		timer = setTimeout(() => abort.abort(lost(status)), seconds * 1000);
+	};
 
-  const restart = () => {
-    again = true;
-    abort?.abort();
-  };
+	const lead = async () => {
+		const mine = (term = {});
+		let tries = 0;
+		clearTimeout(silence);
+		quick = true;
+		say({ who: 1 });
+		while (term === mine) {
+			channels = union();
+			cursor ??= joined()[0]?.cursor;
+			if (!channels.length || !cursor) {
+				await sleep(LONGEST, MORE);
+				continue;
+			}
+			abort = new AbortController();
+			again = false;
+			const began = (last = now());
+			deliver(cursor);
+			const streams = transport === "sse" || (transport !== "poll" && !(silent.get(base) > now()));
+			let wait = 0, firm = OVER;
+			try {
+				wait = await (streams ? stream : hold)(abort.signal);
+				tries = 0;
+			} catch (error) {
+				if (term !== mine) return;
+				if (!again) {
+					error = abort.signal.reason ?? error;
+					if (streams && transport !== "sse" && error.status === 406) {
+						hush(base);
+					} else {
+						if (last - began > LONGEST) tries = 0;
+						if (error.refused) {
+							recheckAll();
+							if (refusals++) split();
+						}
+						wait = delay(tries++, error, retry);
+						firm = least(error);
+						tell("waiting", why(wait, error));
+					}
+					quick = true;
+				}
+			}
+			clearTimeout(timer);
+			abort.abort();
+			if (wait) await sleep(wait, firm);
+			if (term === mine && link.news[0] === "waiting") tell("connecting");
+		}
+	};
 
-  const watch = (seconds, status) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => abort.abort(lost(status)), seconds * 1000);
-  };
+	const answered = (by) => {
+		quick = false;
+		refusals = 0;
+		tell("live", { transport: by });
+	};
 
-  const lead = async () => {
-    const mine = (term = {});
-    let tries = 0;
-    clearTimeout(silence);
-    quick = true;
-    say({ who: 1 });
-    while (term === mine) {
-      channels = union();
-      cursor ??= joined()[0]?.cursor;
-      if (!channels.length || !cursor) {
-        await sleep(LONGEST, MORE);
-        continue;
-      }
-      abort = new AbortController();
-      again = false;
-      const began = (last = now());
-      deliver(cursor); // nothing yet, but every tab sees whether its channels are included
-      const streams = transport === "sse" || (transport !== "poll" && !(silent.get(base) > now()));
-      let wait = 0, firm = OVER;
-      try {
-        wait = await (streams ? stream : hold)(abort.signal);
-        tries = 0;
-      } catch (error) {
-        if (term !== mine) return;
-        if (!again) {
-          error = abort.signal.reason ?? error;
-          if (streams && transport !== "sse" && error.status === 406) {
-            hush(base); // no hello
-          } else {
-            if (last - began > LONGEST) tries = 0;
-            if (error.refused) {
-              recheckAll(); // one may have lost the right to read
-              if (refusals++) split();
-            }
-            wait = delay(tries++, error, retry);
-            firm = least(error);
-            tell("waiting", why(wait, error));
-          }
-          quick = true;
-        }
-      }
-      clearTimeout(timer);
-      abort.abort();
-      if (wait) await sleep(wait, firm);
-      if (term === mine && link.news[0] === "waiting") tell("connecting");
-    }
-  };
+	// the first poll is not held: it shows that the server is there
+	const hold = async (signal) => {
+		const first = quick, wait = first ? 0 : longest;
+		watch(wait + SLACK);
+		const answer = await poll(options, channels, { since: cursor, wait, subscriber, name }, signal);
+		answered("poll");
+		if (answer.gap) recheckAll(answer.cursor);
+		else deliver(answer.cursor, answer.messages);
+		// a server that ends, or is full, answers at once with nothing
+		return !first && !answer.messages.length && now() - last < 1 ? 1 + Math.random() : 0;
+	};
 
-  const answered = (by) => {
-    quick = false;
-    refusals = 0;
-    tell("live", { transport: by });
-  };
+	const stream = async (signal) => {
+		let messages = [], farewell;
+		quick = true;
+		retry = 0;
+		watch(HELLO, 406);
+		const response = await read("text/event-stream", options, channels, { since: cursor, subscriber, name }, signal);
+		if (!/event-stream/.test(response.headers.get("Content-Type"))) throw lost(406);
+		const parse = eventParser((type, data) => {
+			data = JSON.parse(data);
+			if (type === "hello") {
+				beat = data.heartbeat ?? BEAT;
+				answered("sse");
+			} else if (type === "gap") {
+				messages = [];
+				recheckAll(data.resumed ?? data.cursor);
+			} else if (type === "bye") farewell = data.reason;
+			else messages.push(data);
+		}, (milliseconds) => (retry = milliseconds / 1000));
+		for (const body = response.body.getReader(), text = new TextDecoder(); ; ) {
+			const { done, value } = await body.read();
+			// web servers say only "retry", while Holdfast is away
+			if (done) throw lost(quick && !retry && 406);
+			last = now();
+			const to = parse(text.decode(value, { stream: true })) || cursor;
+			if (!quick) watch(2.5 * beat);
+			deliver(to, messages);
+			if (farewell) return /lifetime|shutdown/.test(farewell) ? Math.random() : retry * (1 + Math.random());
+			messages = [];
+		}
+	};
 
-  // The first poll is not held, and shows that the server is reachable.
-  const hold = async (signal) => {
-    const first = quick, wait = first ? 0 : longest;
-    watch(wait + SLACK);
-    const answer = await poll(options, channels, { since: cursor, wait, subscriber, name }, signal);
-    answered("poll");
-    if (answer.gap) recheckAll(answer.cursor);
-    else deliver(answer.cursor, answer.messages);
-    // A server that is ending, or full, answers at once with nothing.
-    return !first && !answer.messages.length && now() - last < 1 ? 1 + Math.random() : 0;
-  };
+	const link = {
+		readers,
+		news: ["connecting", {}],
 
-  const stream = async (signal) => {
-    let messages = [], farewell;
-    quick = true; // until the hello
-    retry = 0;
-    watch(HELLO, 406);
-    const response = await read("text/event-stream", options, channels, { since: cursor, subscriber, name }, signal);
-    if (!/event-stream/.test(response.headers.get("Content-Type"))) throw lost(406);
-    const parse = eventParser((type, data) => {
-      data = JSON.parse(data);
-      if (type === "hello") {
-        beat = data.heartbeat ?? BEAT;
-        answered("sse");
-      } else if (type === "gap") {
-        messages = [];
-        recheckAll(data.resumed ?? data.cursor);
-      } else if (type === "bye") farewell = data.reason;
-      else messages.push(data);
-    }, (milliseconds) => (retry = milliseconds / 1000));
-    for (const body = response.body.getReader(), text = new TextDecoder(); ; ) {
-      const { done, value } = await body.read();
-      // While Holdfast is away, web servers send only the time to come back.
-      if (done) throw lost(quick && !retry && 406);
-      last = now();
-      const to = parse(text.decode(value, { stream: true })) || cursor;
-      if (!quick) watch(2.5 * beat);
-      deliver(to, messages); // or nothing: other tabs need the heartbeat, too
-      if (farewell) return /lifetime|shutdown/.test(farewell) ? Math.random() : retry * (1 + Math.random());
-      messages = [];
-    }
-  };
+		open() {
+			if (!closed) return;
+			closed = false;
+			readers.forEach((reader) => reader.catchUp());
+			if (!share) return lead();
+			bus = new BroadcastChannel(key);
+			bus.onmessage = hear;
+			queue();
+		},
 
-  const link = {
-    readers,
-    news: ["connecting", {}],
+		// kept: the page may come back
+		close(kept) {
+			if (closed) return;
+			closed = true;
+			if (page && term && !kept && !wants.size) navigator.sendBeacon(base + "-/leave", new URLSearchParams({ subscriber }));
+			resign();
+			queued?.abort();
+			clearTimeout(silence);
+			link.want();
+			bus?.close();
+			bus = null;
+			if (!kept) links.delete(key);
+		},
 
-    open() {
-      if (!closed) return;
-      closed = false;
-      readers.forEach((reader) => reader.catchUp());
-      if (!share) return lead();
-      bus = new BroadcastChannel(key);
-      bus.onmessage = hear;
-      queue();
-    },
+		want() {
+			if (term) changed();
+			else say({ want: { tab, channels: closed ? [] : joined().flatMap((one) => one.channels) } });
+		},
 
-    // kept: the page may come back.
-    close(kept) {
-      if (closed) return;
-      closed = true;
-      if (page && term && !kept && !wants.size) navigator.sendBeacon(base + "-/leave", new URLSearchParams({ subscriber }));
-      resign();
-      queued?.abort();
-      clearTimeout(silence);
-      link.want();
-      bus?.close();
-      bus = null;
-      if (!kept) links.delete(key);
-    },
-
-    // The channels of this tab have changed.
-    want() {
-      if (term) changed();
-      else say({ want: { tab, channels: closed ? [] : joined().flatMap((one) => one.channels) } });
-    },
-
-    // The network is back, or the page, or another tab, has become visible.
-    wake(online) {
-      wake(BACK);
-      readers.forEach((reader) => reader.wake(BACK));
-      if (!term) rouse(2);
-      else if (online || now() - last > beat + SLACK) restart();
-    },
-  };
-  links.set(key, link);
-  link.open();
-  return link;
+		wake(online) {
+			wake(BACK);
+			readers.forEach((reader) => reader.wake(BACK));
+			if (!term) rouse(2);
+			else if (online || now() - last > beat + SLACK) restart();
+		},
+	};
+	links.set(key, link);
+	link.open();
+	return link;
 };
 
-export const subscribe = (names, handlers, given) => {
-  const options = settle(given);
-  const { since, persist, ...shared } = options;
-  const channels = listed(names);
-  const { message: give, gap, state: show } = handlers.call ? { message: handlers } : handlers;
-  const key = "holdfast " + JSON.stringify(Object.entries(shared).sort());
-  const place = `holdfast ${options.base}${channels}`;
-  const { sleep, wake } = sleeper();
-  let cursor = since, kept = null, more, own, told, closed;
+const subscribe = (names, handlers, given) => {
+	const options = settle(given);
+	const { since, persist, ...shared } = options;
+	const channels = listed(names);
+	const { message: give, gap, state: show } = handlers.call ? { message: handlers } : handlers;
+	const key = "holdfast " + JSON.stringify(Object.entries(shared).sort());
+	const place = `holdfast ${options.base}${channels}`;
+	const { sleep, wake } = sleeper();
+	let cursor = since, kept = null, more, own, told, closed;
 
-  // Storage may be missing, full or forbidden.
-  const stored = (value) => {
-    try {
-      const storage = globalThis[persist + "Storage"];
-      return value ? storage.setItem(place, value) : storage.getItem(place);
-    } catch {}
-  };
-  const news = () => (closed ? ["closed", {}] : own ?? link.news);
-  const move = (to) => stored((cursor = to));
-  cursor = stored() ?? since;
+	const stored = (value) => {
+		try {
+			const storage = globalThis[persist + "Storage"];
+			return value ? storage.setItem(place, value) : storage.getItem(place);
+		} catch {}
+	};
+	const news = () => (closed ? ["closed", {}] : own ?? link.news);
+	const move = (to) => stored((cursor = to));
+	cursor = stored() ?? since;
 
-  const receive = (message) => {
-    if (closed || !channels.includes(message.channel) || !beyond(message.id, cursor)) return;
-    move(message.id);
-    call(give, message);
-  };
+	const receive = (message) => {
+		if (closed || !channels.includes(message.channel) || !beyond(message.id, cursor)) return;
+		move(message.id);
+		call(give, message);
+	};
 
-  const reader = {
-    channels,
-    wake,
-    joined: false,
-    get cursor() {
-      return cursor;
-    },
-    get state() {
-      return news()[0];
-    },
+	const reader = {
+		channels,
+		wake,
+		joined: false,
+		get cursor() {
+			return cursor;
+		},
+		get state() {
+			return news()[0];
+		},
 
-    tell() {
-      if (told !== (told = JSON.stringify(news()))) call(show, ...news());
-    },
+		tell() {
+			if (told !== (told = JSON.stringify(news()))) call(show, ...news());
+		},
 
-    // Asks until nothing is left; batches that arrive meanwhile are kept.
-    async catchUp() {
-      more = true;
-      if (kept) return;
-      kept = [];
-      for (let tries = 0; more && !closed; ) {
-        more = false;
-        try {
-          const answer = await poll(options, channels, { since: cursor }, AbortSignal.timeout?.(SLACK * 1000));
-          tries = 0;
-          own = null;
-          if (answer.gap) call(gap, answer.gap);
-          answer.messages.forEach(receive);
-          if (!closed) move(answer.cursor);
-          more ||= answer.more;
-        } catch (error) {
-          if (error.name === "TimeoutError") error = lost();
-          more = true;
-          if (error.status === 400 && cursor !== since) {
-            call(gap, { reason: "future" }); // a cursor that this server never issued
-            cursor = since;
-            continue;
-          }
-          const wait = delay(error.refused ? 9 : tries++, error);
-          if (error.refused && reader.joined) reader.joined = false, link.want();
-          own = [error.refused ? "refused" : "waiting", why(wait, error)];
-          reader.tell();
-          await sleep(wait, least(error));
-        }
-      }
-      if (closed) return;
-      reader.joined = true;
-      link.want();
-      reader.tell();
-      const batches = kept;
-      kept = null;
-      batches.forEach(reader.take);
-    },
+		async catchUp() {
+			more = true;
+			if (kept) return;
+			kept = [];
+			for (let tries = 0; more && !closed; ) {
+				more = false;
+				try {
+					const answer = await poll(options, channels, { since: cursor }, AbortSignal.timeout?.(SLACK * 1000));
+					tries = 0;
+					own = null;
+					if (answer.gap) call(gap, answer.gap);
+					answer.messages.forEach(receive);
+					if (!closed) move(answer.cursor);
+					more ||= answer.more;
+				} catch (error) {
+					if (error.name === "TimeoutError") error = lost();
+					more = true;
+					if (error.status === 400 && cursor !== since) {
+						call(gap, { reason: "future" });
+						cursor = since;
+						continue;
+					}
+					const wait = delay(error.refused ? 9 : tries++, error);
+					if (error.refused && reader.joined) reader.joined = false, link.want();
+					own = [error.refused ? "refused" : "waiting", why(wait, error)];
+					reader.tell();
+					await sleep(wait, least(error));
+				}
+			}
+			if (closed) return;
+			reader.joined = true;
+			link.want();
+			reader.tell();
+			const batches = kept;
+			kept = null;
+			batches.forEach(reader.take);
+		},
 
-    take(batch) {
-      if (kept) {
-        if (kept.push(batch) > 1000) kept.shift();
-      } else if (!channels.every((one) => batch.channels.includes(one))) link.want();
-      else if (beyond(batch.from, cursor)) reader.catchUp();
-      else {
-        batch.messages.forEach(receive);
-        if (beyond(batch.to, cursor)) move(batch.to);
-      }
-    },
+		take(batch) {
+			if (kept) {
+				if (kept.push(batch) > 1000) kept.shift();
+			} else if (!channels.every((one) => batch.channels.includes(one))) link.want();
+			else if (beyond(batch.from, cursor)) reader.catchUp();
+			else {
+				batch.messages.forEach(receive);
+				if (beyond(batch.to, cursor)) move(batch.to);
+			}
+		},
 
-    // From now on it has its own connection.
-    part() {
-      quit();
-      begin(connect(key + random(), { ...options, share: false }));
-    },
+		part() {
+			quit();
+			begin(connect(key + random(), { ...options, share: false }));
+		},
 
-    close() {
-      if (closed) return;
-      closed = true;
-      quit();
-      reader.tell();
-      wake(OVER);
-    },
-  };
+		close() {
+			if (closed) return;
+			closed = true;
+			quit();
+			reader.tell();
+			wake(OVER);
+		},
+	};
 
-  let link;
-  const begin = (at) => {
-    link = at;
-    link.readers.add(reader);
-    reader.catchUp();
-  };
-  const quit = () => {
-    link.readers.delete(reader);
-    if (link.readers.size) link.want();
-    else link.close();
-  };
-  begin(links.get(key) ?? connect(key, options));
-  return reader;
+	let link;
+	const begin = (at) => {
+		link = at;
+		link.readers.add(reader);
+		reader.catchUp();
+	};
+	const quit = () => {
+		link.readers.delete(reader);
+		if (link.readers.size) link.want();
+		else link.close();
+	};
+	begin(links.get(key) ?? connect(key, options));
+	return reader;
 };
 
-export const leave = () => links.forEach((link) => link.readers.forEach((reader) => reader.close()));
+const leave = () => links.forEach((link) => link.readers.forEach((reader) => reader.close()));
 
-export const publish = async (channels, data, options) => {
-  const { type, ttl, topic, contentType, key = random(), retries = 5, signal, base, credentials } = settle(options);
-  const raw = contentType || typeof data === "string";
-  const headers = some({
-    "Content-Type": raw ? contentType : "application/json",
-    "Idempotency-Key": key, "Holdfast-Type": type, TTL: ttl, Topic: topic,
-  });
-  const init = { method: "POST", headers, signal, body: raw ? data : JSON.stringify(data) };
-  const url = base + listed(channels);
-  new Request(url, init); // throws on what fetch would always refuse
-  return insist(async () => (await ask(url, credentials, init)).json(), signal, retries);
+const publish = async (channels, data, options) => {
+	const { type, ttl, topic, contentType, key = random(), retries = 5, signal, base, credentials } = settle(options);
+	const raw = contentType || typeof data === "string";
+	const headers = some({
+		"Content-Type": raw ? contentType : "application/json",
+		"Idempotency-Key": key, "Holdfast-Type": type, TTL: ttl, Topic: topic,
+	});
+	const init = { method: "POST", headers, signal, body: raw ? data : JSON.stringify(data) };
+	const url = base + listed(channels);
+	new Request(url, init);
+	return insist(async () => (await ask(url, credentials, init)).json(), signal, retries);
 };
 
-export const presence = (channel, handler, options) => {
-  const { base, credentials } = settle(options);
-  const [name] = listed(channel);
-  const over = new AbortController(), { signal } = over;
-  const load = () => insist(async () => (await ask(`${base}-/presence/${name}`, credentials, { signal })).json(), signal);
-  if (!handler) return load();
-  let members, changes;
+const presence = (channel, handler, options) => {
+	const { base, credentials } = settle(options);
+	const [name] = listed(channel);
+	const over = new AbortController(), { signal } = over;
+	const load = () => insist(async () => (await ask(`${base}-/presence/${name}`, credentials, { signal })).json(), signal);
+	if (!handler) return load();
+	let members, changes;
 
-  const message = ({ type, data, time }) => {
-    members = members.filter((one) => one.name + one.verified !== data.name + data.verified);
-    if (type === "join") members.push({ ...data, since: time });
-    call(handler, members, { type, ...data });
-  };
+	const message = ({ type, data, time }) => {
+		members = members.filter((one) => one.name + one.verified !== data.name + data.verified);
+		if (type === "join") members.push({ ...data, since: time });
+		call(handler, members, { type, ...data });
+	};
 
-  const begin = async () => {
-    changes?.close();
-    try {
-      const { cursor: since, members: all } = await load();
-      if (signal.aborted) return;
-      call(handler, (members = all));
-      changes = subscribe(`~presence/${name}`, { message, gap: begin }, { ...options, persist: null, since });
-    } catch (error) {
-      if (!signal.aborted) call(handler, null, error);
-    }
-  };
+	const begin = async () => {
+		changes?.close();
+		try {
+			const { cursor: since, members: all } = await load();
+			if (signal.aborted) return;
+			call(handler, (members = all));
+			changes = subscribe(`~presence/${name}`, { message, gap: begin }, { ...options, persist: null, since });
+		} catch (error) {
+			if (!signal.aborted) call(handler, null, error);
+		}
+	};
 
-  begin();
-  return {
-    close() {
-      over.abort();
-      changes?.close();
-    },
-  };
+	begin();
+	return {
+		close() {
+			over.abort();
+			changes?.close();
+		},
+	};
 };
 
 if (page) {
-  addEventListener("online", () => {
-    silent.clear(); // it may be another network
-    links.forEach((link) => link.wake(true));
-  });
-  addEventListener("visibilitychange", () => page.hidden || links.forEach((link) => link.wake()));
-  // A page that is frozen, or put aside for the Back button, gives up the connection.
-  const close = ({ persisted = true }) => links.forEach((link) => link.close(persisted));
-  const open = () => links.forEach((link) => link.open());
-  addEventListener("pagehide", close);
-  addEventListener("pageshow", open);
-  page.addEventListener("freeze", close);
-  page.addEventListener("resume", open);
+	addEventListener("online", () => {
+		silent.clear();
+		links.forEach((link) => link.wake(true));
+	});
+	addEventListener("visibilitychange", () => page.hidden || links.forEach((link) => link.wake()));
+	// a frozen page gives up the connection
+	const close = ({ persisted = true }) => links.forEach((link) => link.close(persisted));
+	const open = () => links.forEach((link) => link.open());
+	addEventListener("pagehide", close);
+	addEventListener("pageshow", open);
+	page.addEventListener("freeze", close);
+	page.addEventListener("resume", open);
 }

@@ -117,6 +117,8 @@ print_table() {
     row 'nginx in front of it' nginx-kept.hold.user_bytes_nginx
     row 'nginx, shared memory' nginx-kept.hold.shared_bytes_nginx
 
+    footprint_rows
+
     heading 'Immediate answers (16 connections)'
     row 'responder CPU µs, direct, kept' direct-kept.rate.cpu_us_app '< 10'
     row 'responder CPU µs, direct, not kept' direct-off.rate.cpu_us_app '< 20'

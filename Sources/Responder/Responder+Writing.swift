@@ -37,7 +37,8 @@ extension Responder {
         }
         unsent.append(bytes, sent: sent, to: &extra.unsent)
         if isFirst {
-            extra.progressedAt = now
+            // Not since the turn began: making a large answer may have taken long.
+            extra.progressedAt = MonotonicClock.milliseconds()
             changeInterest(descriptor)
         }
         return connections[Int(descriptor)].isOpen
@@ -52,7 +53,7 @@ extension Responder {
             switch outcome {
             case .bytes(let count):
                 unsent.remove(count, from: &extra.unsent)
-                extra.progressedAt = now
+                extra.progressedAt = MonotonicClock.milliseconds()
                 // The next edge tells when there is room again.
                 if count < offered { return }
             case .wouldBlock: return

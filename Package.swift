@@ -125,6 +125,11 @@ let package = Package(
             dependencies: ["FastCGI", "FastCGICodec", "CLibFCGI", "CLinux"],
             swiftSettings: common
         ),
+        .testTarget(
+            name: "CoreTests",
+            dependencies: ["Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Liveness"],
+            swiftSettings: common
+        ),
         .testTarget(name: "DiagnosisTests", dependencies: ["Diagnosis"], swiftSettings: common),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: common),
         .testTarget(

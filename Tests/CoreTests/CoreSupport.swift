@@ -1,0 +1,424 @@
+import Channels
+import Configuration
+import FastCGI
+import Liveness
+import Testing
+
+@testable import Core
+@testable import Endpoint
+
+func channel(_ name: String) -> ChannelName { try! ChannelName(name) }
+
+func epoch(_ name: String) -> Epoch { Epoch(name)! }
+
+let settingsOfTests: Settings = {
+    var settings = Settings()
+    settings.allow = [
+        AllowRule(pattern: ChannelPattern("**")!, read: .everyone, publish: .everyone)
+    ]
+    settings.hold.jitterPercent = 0
+    return settings
+}()
+
+/// Something that a peer was sent.
+struct Sent: Equatable {
+    let id: UInt16
+    let form: Payload.Form
+    let text: String
+    let isLast: Bool
+
+    var status: Int? {
+        text.hasPrefix("Status: ") ? Int(text.dropFirst(8).prefix(3)) : nil
+    }
+}
+
+/// One core with everything around it: connections whose peers take what they are sent, a log that answers when it is
+/// told to, and a clock that stands still.
+final class World {
+    final class Peers {
+        var left: Set<ConnectionID> = []
+    }
+
+    var core: Core
+    private(set) var now: Int64
+    private var nanoseconds: Int64 = 0
+    private let peers = Peers()
+    private var buffer = Actions()
+    private var lastIndex: Int32 = -1
+
+    private(set) var sent: [ConnectionID: [Sent]] = [:]
+    private(set) var dropped: [ConnectionID] = []
+    private(set) var reads: [LogRead] = []
+    private(set) var appends: [Append] = []
+    private(set) var words: [SubscriberWord] = []
+    private(set) var members: [PresentMember] = []
+    private(set) var surveys: [(ticket: Ticket, question: SurveyQuestion)] = []
+    private(set) var endedSurveys: [Ticket] = []
+    private(set) var figuresAsked: [Bool] = []
+    private(set) var notices: [String] = []
+    private(set) var complaints: [Complaint] = []
+    private(set) var piped: [(pipe: Int, outcome: AppendOutcome)] = []
+    private(set) var reading: [ConnectionID] = []
+    private(set) var delivered = 0
+    private(set) var publisherWaits = 0
+    /// Payloads of the last event, and how many handovers it took.
+    private(set) var payloadCount = 0
+    private(set) var handovers = 0
+
+    /// The newest offset that others have committed.
+    var committed: Offset?
+    private(set) var epochs = EpochHistory([
+        .init(epoch: epoch("k7f2"), start: Offset(1), told: nil)
+    ])
+    private(set) var head = Offset(0)
+
+    init(
+        connectionLimit: Int = 10_000,
+        isOpen: Bool = true,
+        at now: Int64 = 1_000_000,
+        _ change: (inout Settings) -> Void = { _ in }
+    ) {
+        self.now = now
+        var settings = settingsOfTests
+        change(&settings)
+        core = Core(
+            settings: settings,
+            numbers: [:],
+            connectionLimit: connectionLimit,
+            seed: 7,
+            now: now,
+            hasLeft: { [peers] connection, _ in peers.left.contains(connection) }
+        )
+        if isOpen { open() }
+    }
+
+    var moment: Moment {
+        nanoseconds += 1000
+        return Moment(
+            milliseconds: now,
+            nanoseconds: now * 1_000_000 + nanoseconds,
+            retentionMilliseconds: now,
+            committedHead: committed
+        )
+    }
+
+    // MARK: Actions
+
+    func drain() {
+        (payloadCount, handovers) = (0, 0)
+        while true {
+            core.exchange(&buffer)
+            guard !buffer.isEmpty else { return }
+            handovers += 1
+            payloadCount += buffer.payloads.count
+            for entry in buffer.entries { carryOut(entry) }
+        }
+    }
+
+    private func carryOut(_ action: Action) {
+        switch action {
+        case .send(let send):
+            let payload = buffer.payloads[Int(send.payload)]
+            #expect(buffer.payloads[Int(payload.bodyIndex)].body == payload.body)
+            sent[send.connection, default: []].append(
+                Sent(
+                    id: send.id.value,
+                    form: payload.form,
+                    text: String(decoding: payload.header + payload.body, as: UTF8.self),
+                    isLast: send.flags.contains(.last)
+                )
+            )
+        case .drop(let connection): dropped.append(connection)
+        case .read(let connection): reading.append(connection)
+        case .settle, .account: break
+        case .errand(let index): carryOut(buffer.errands[Int(index)])
+        }
+    }
+
+    private func carryOut(_ errand: Errand) {
+        switch errand {
+        case .read(let read): reads.append(read)
+        case .append(let append): appends.append(append)
+        case .piped(let pipe, let outcome): piped.append((pipe, outcome))
+        case .tell(let word): words.append(word)
+        case .tellMembers(let news): members += news
+        case .page, .delivered(0, _): break
+        case .survey(let ticket, let question): surveys.append((ticket, question))
+        case .endSurvey(let ticket): endedSurveys.append(ticket)
+        case .figures(let areWatched): figuresAsked.append(areWatched)
+        case .delivered(let count, _): delivered += count
+        case .notice(_, let sentence): notices.append(sentence)
+        case .complaint(let complaint, _): complaints.append(complaint)
+        case .publisherWaits: publisherWaits += 1
+        }
+    }
+
+    /// What a peer was sent since this was asked last.
+    func take(_ connection: ConnectionID) -> [Sent] { sent.removeValue(forKey: connection) ?? [] }
+
+    /// The texts of it.
+    func texts(_ connection: ConnectionID) -> [String] { take(connection).map(\.text) }
+
+    func takeReads() -> [LogRead] {
+        defer { reads = [] }
+        return reads
+    }
+
+    func takeAppends() -> [Append] {
+        defer { appends = [] }
+        return appends
+    }
+
+    // MARK: Connections and requests
+
+    func connect() -> ConnectionID {
+        lastIndex += 1
+        let connection = ConnectionID(index: lastIndex, generation: 0)
+        core.connected(connection)
+        return connection
+    }
+
+    func connectBus() -> ConnectionID {
+        lastIndex += 1
+        let connection = ConnectionID(index: lastIndex, generation: 0)
+        core.connected(connection, client: LocalPeer(user: 0, groups: [0], isOwner: true))
+        return connection
+    }
+
+    func request(
+        _ method: String,
+        _ uri: String,
+        on connection: ConnectionID,
+        id: UInt16 = 1,
+        keep: Bool = true,
+        body: String = "",
+        _ variables: KeyValuePairs<String, String> = [:]
+    ) {
+        var request = CGIRequest()
+        for (name, value) in [("REQUEST_METHOD", method), ("REQUEST_URI", uri)]
+            + variables.map({ ($0, $1) })
+        {
+            Array(name.utf8).withUnsafeBytes { name in
+                Array(value.utf8).withUnsafeBytes { request.set(name, $0) }
+            }
+        }
+        request.body = Array(body.utf8)
+        let address = RequestAddress(
+            connection: connection,
+            id: RequestID(id)!,
+            keepConnection: keep
+        )
+        core.request(request, from: address, size: 100, mayWait: true, at: moment)
+        drain()
+    }
+
+    func get(
+        _ uri: String,
+        on connection: ConnectionID,
+        id: UInt16 = 1,
+        keep: Bool = true,
+        _ variables: KeyValuePairs<String, String> = [:]
+    ) {
+        request("GET", uri, on: connection, id: id, keep: keep, variables)
+    }
+
+    func post(_ uri: String, _ body: String, on connection: ConnectionID, id: UInt16 = 1) {
+        request("POST", uri, on: connection, id: id, body: body, ["CONTENT_TYPE": "text/plain"])
+    }
+
+    func abort(_ id: UInt16, on connection: ConnectionID) {
+        core.aborted(RequestID(id)!, on: connection, at: moment)
+        drain()
+    }
+
+    func say(_ lines: String, on connection: ConnectionID) {
+        let bytes = Array(lines.utf8)
+        bytes.withUnsafeBytes { core.received($0, from: connection, at: moment) }
+        drain()
+    }
+
+    func lose(_ connection: ConnectionID, _ loss: Loss = .closed) {
+        core.connectionLost(connection, loss, at: moment)
+        drain()
+    }
+
+    func end(_ connection: ConnectionID) {
+        core.peerEnded(connection, at: moment)
+        drain()
+    }
+
+    /// The peer is gone, and no event tells of it.
+    func leaveSilently(_ connection: ConnectionID) { peers.left.insert(connection) }
+
+    func unsent(_ connection: ConnectionID, _ bytes: Int) {
+        core.unsent(connection, bytes: bytes)
+        drain()
+    }
+
+    // MARK: Time
+
+    func turn() {
+        core.turn(at: moment)
+        drain()
+    }
+
+    /// Lets time pass in small steps, as a loop would that keeps its alarms.
+    func pass(_ milliseconds: Int64) {
+        let end = now + milliseconds
+        while now < end {
+            now = min(end, max(now + 1, core.nextAlarm == .min ? now + 1 : core.nextAlarm))
+            turn()
+        }
+    }
+
+    func stop() {
+        core.stop(at: moment)
+        drain()
+    }
+
+    // MARK: The log
+
+    func tell(_ event: LogEvent) {
+        core.log(event, toldAt: now * 1_000_000, at: moment)
+        drain()
+    }
+
+    /// - Parameter messages: those that memory has.
+    func state(_ messages: [Message] = [], floor: Int64 = 0) -> LogState {
+        LogState(
+            epochs: epochs,
+            head: head,
+            floor: Offset(floor),
+            messages: messages,
+            trims: [],
+            forgottenThrough: Offset(0)
+        )
+    }
+
+    func open() { tell(.opened(state())) }
+
+    /// Another log takes the place of this one, which tells less than was told.
+    func replaceLog() {
+        epochs = EpochHistory([.init(epoch: epoch("zz99"), start: Offset(1), told: nil)])
+        head = Offset(0)
+        tell(.opened(state()))
+    }
+
+    /// More came than memory keeps.
+    func fallBehind(to newHead: Int64) {
+        head = Offset(newHead)
+        tell(.resumed(state(floor: newHead)))
+    }
+
+    func message(
+        _ name: String,
+        _ text: String,
+        at offset: Int64,
+        type: String? = nil,
+        topic: String? = nil
+    )
+        -> Message
+    {
+        Message(
+            offset: Offset(offset),
+            epoch: epochs.current,
+            channel: channel(name),
+            timeMilliseconds: 1_769_860_800_123,
+            kind: .text,
+            contentType: "text/plain",
+            body: Array(text.utf8),
+            type: type,
+            topic: topic
+        )
+    }
+
+    func commit(_ messages: (channel: String, text: String)..., trims: [TrimMark] = []) {
+        commit(messages, trims: trims)
+    }
+
+    func commit(_ messages: [(channel: String, text: String)], trims: [TrimMark] = []) {
+        let previous = head
+        let made = messages.enumerated().map { index, one in
+            message(one.channel, one.text, at: previous.value + Int64(index) + 1)
+        }
+        head = Offset(previous.value + Int64(made.count) + (trims.isEmpty ? 0 : 1))
+        tell(
+            .committed(
+                CommittedBatch(previous: previous, head: head, messages: made, trims: trims)
+            )
+        )
+    }
+
+    /// Answers the oldest question for history.
+    func answerHistory(
+        _ messages: [Message],
+        scanned: Int64,
+        more: Bool = false,
+        gap: GapReason? = nil
+    ) {
+        let read = reads.removeFirst()
+        tell(
+            .history(
+                ticket: read.ticket,
+                .success(
+                    HistoryReading(
+                        messages: messages,
+                        scanned: Offset(scanned),
+                        more: more,
+                        gap: gap,
+                        newest: Offset(scanned)
+                    )
+                )
+            )
+        )
+    }
+
+    func failHistory() {
+        tell(.history(ticket: reads.removeFirst().ticket, .failure(.unavailable)))
+    }
+
+    /// Answers what was appended first.
+    func answerAppend(_ outcome: AppendOutcome) {
+        tell(.appended(ticket: appends.removeFirst().ticket, outcome))
+    }
+
+    // MARK: What the core says
+
+    var heldCount: Int { core.heldCount }
+    var heldLimit: Int { core.heldLimit }
+    var interestCount: Int { core.interestCount }
+    var waitingCount: Int { core.waitingCount }
+    var memberCount: Int { core.memberCount }
+    var nextAlarm: Int64 { core.nextAlarm }
+    var isEmpty: Bool { core.isEmpty }
+    var isReady: Bool { core.isReady }
+    var position: Cursor? { core.position }
+    var policy: ProbePolicy { core.policy }
+    var counters: CoreCounters { core.counters }
+
+    func standing(of connection: ConnectionID) -> Standing { core.standing(of: connection) }
+    func kept(of connection: ConnectionID) -> Kept { core.kept(of: connection) }
+    func mayRead(_ connection: ConnectionID) -> Bool { core.mayRead(connection) }
+
+    func mayJudge(_ id: RequestID, on connection: ConnectionID) -> Bool {
+        core.mayJudge(id, on: connection)
+    }
+
+    func publish(_ publication: Publication, ofPipe pipe: Int) -> Bool {
+        defer { drain() }
+        return core.publish(publication, ofPipe: pipe, at: moment)
+    }
+
+    func giveWay() -> ConnectionID? {
+        defer { drain() }
+        return core.giveWay(at: moment)
+    }
+
+    /// How often each way of ending was counted.
+    var endings: [Ending: UInt64] {
+        Dictionary(
+            uniqueKeysWithValues: Ending.allCases.map { ($0, core.counters[$0]) }
+                .filter { $0.1 > 0 }
+        )
+    }
+}

@@ -1,0 +1,212 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Core
+
+@Suite struct PollTests {
+    @Test func `a poll is held until a message comes on its channel`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=now", on: connection)
+        #expect(world.take(connection).isEmpty)
+        #expect(world.heldCount == 1)
+        world.commit(("other", "no"))
+        #expect(world.take(connection).isEmpty)
+        world.commit(("news", "hello"))
+        let sent = world.take(connection)
+        #expect(sent.count == 1)
+        #expect(sent.first?.status == 200 && sent.first?.isLast == true)
+        #expect(sent.first?.text.contains(#""cursor":"k7f2-2""#) == true)
+        #expect(sent.first?.text.contains("hello") == true)
+        #expect(world.endings == [.released: 1])
+        #expect(world.delivered == 1 && world.counters.deliveries == 1)
+        #expect(world.standing(of: connection) == .kept)
+    }
+
+    @Test func `equal polls share one payload, and other words of the same share its body`() {
+        let world = World()
+        let equal = (0..<50).map { _ in world.connect() }
+        for connection in equal { world.get("/push/news?wait=20&since=now", on: connection) }
+        let other = world.connect()
+        world.get("/push/news?wait=20&since=now&colour=red", on: other)
+        #expect(world.interestCount == 2)
+        world.commit(("news", "hello"))
+        #expect(world.payloadCount == 2)
+        #expect(equal.allSatisfy { world.take($0).count == 1 })
+        #expect(world.take(other).count == 1)
+        #expect(world.delivered == 51)
+    }
+
+    @Test func `what came behind its cursor is answered at once`() {
+        let world = World()
+        world.commit(("news", "one"), ("news", "two"))
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=k7f2-1", on: connection)
+        let texts = world.texts(connection)
+        #expect(texts.count == 1)
+        #expect(texts.first?.contains("two") == true && texts.first?.contains("one") == false)
+        #expect(world.counters.holds == 0)
+    }
+
+    @Test func `what is below memory is read from the log`() {
+        let world = World()
+        world.fallBehind(to: 10)
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=k7f2-3", on: connection)
+        #expect(world.take(connection).isEmpty)
+        guard case .history(let request)? = world.reads.first else {
+            Issue.record("nothing was asked")
+            return
+        }
+        #expect(request.start == .after(Offset(3)))
+        #expect(world.standing(of: connection) == .busy)
+        world.answerHistory([world.message("news", "five", at: 5)], scanned: 10)
+        #expect(world.texts(connection).first?.contains("five") == true)
+        #expect(world.standing(of: connection) == .kept)
+    }
+
+    @Test func `a history without news makes it wait, and what came meanwhile is not missed`() {
+        let world = World()
+        world.fallBehind(to: 10)
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=k7f2-3", on: connection)
+        world.commit(("news", "eleven"))
+        #expect(world.take(connection).isEmpty)
+        world.answerHistory([], scanned: 10)
+        #expect(world.texts(connection).first?.contains("eleven") == true)
+    }
+
+    @Test func `a cursor of the future is looked up before it is called unknown`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=k7f2-5", on: connection)
+        #expect(world.take(connection).isEmpty && world.reads.count == 1)
+        world.answerHistory([], scanned: 0)
+        let text = world.texts(connection).first ?? ""
+        #expect(text.contains(#""reason":"future""#))
+    }
+
+    @Test func `a cursor that another process gave out is no gap once the news has come`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=k7f2-1", on: connection)
+        world.commit(("news", "one"))
+        world.answerHistory([], scanned: 1)
+        #expect(world.take(connection).isEmpty)
+        #expect(world.heldCount == 1)
+    }
+
+    @Test func `a poll waits for what others have committed, not for ever`() {
+        let world = World()
+        world.committed = Offset(1)
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=k7f2-0", on: connection)
+        #expect(world.reads.isEmpty && world.waitingCount == 1)
+        world.commit(("news", "one"))
+        #expect(world.texts(connection).first?.contains("one") == true)
+        world.committed = Offset(2)
+        world.get("/push/news?wait=20&since=k7f2-1", on: connection)
+        world.pass(9999)
+        #expect(world.take(connection).isEmpty)
+        world.pass(1)
+        #expect(world.take(connection).first?.status == 503)
+        #expect(world.waitingCount == 0)
+    }
+
+    @Test func `a log that is replaced ends a held poll with a gap`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=now", on: connection)
+        world.replaceLog()
+        let text = world.texts(connection).first ?? ""
+        #expect(text.contains(#""cursor":"zz99-0""#) && text.contains(#""reason":"restarted""#))
+        #expect(world.endings == [.gap: 1])
+    }
+
+    @Test func `a poll asked of a log that was replaced meanwhile is judged anew`() {
+        let world = World()
+        world.fallBehind(to: 10)
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=k7f2-3", on: connection)
+        let old = world.takeReads()
+        world.replaceLog()
+        world.tell(
+            .history(
+                ticket: old[0].ticket,
+                .success(
+                    HistoryReading(
+                        messages: [world.message("news", "stale", at: 5)],
+                        scanned: Offset(10),
+                        more: false,
+                        gap: nil,
+                        newest: Offset(10)
+                    )
+                )
+            )
+        )
+        #expect(world.take(connection).isEmpty)
+        world.answerHistory([], scanned: 0)
+        let text = world.texts(connection).first ?? ""
+        #expect(text.contains("restarted") && !text.contains("stale"))
+    }
+
+    @Test func `where more came than memory keeps, polls come back and ask the log`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=now", on: connection)
+        world.fallBehind(to: 100)
+        let text = world.texts(connection).first ?? ""
+        #expect(text.contains(#""cursor":"k7f2-0""#) && text.contains(#""gap":null"#))
+        #expect(world.endings == [.released: 1])
+    }
+
+    @Test func `a message of a batch that is not whole in an answer is more`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=now&limit=1", on: connection)
+        world.commit(("news", "one"), ("news", "two"))
+        let text = world.texts(connection).first ?? ""
+        #expect(text.contains(#""cursor":"k7f2-1""#) && text.contains(#""more":true"#))
+    }
+
+    @Test func `deleted messages end a wait with a gap`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=now", on: connection)
+        let mark = TrimMark(channel: channel("news"), through: Offset(1), reason: .deleted)
+        world.commit([], trims: [mark])
+        #expect(world.texts(connection).first?.contains(#""reason":"deleted""#) == true)
+        #expect(world.endings == [.gap: 1])
+    }
+
+    @Test func `no log, no poll`() {
+        let world = World(isOpen: false)
+        let connection = world.connect()
+        world.get("/push/news?wait=20", on: connection)
+        #expect(world.take(connection).first?.status == 503)
+        #expect(!world.isReady)
+        world.open()
+        #expect(world.isReady)
+        world.tell(.unavailable("the disk is gone"))
+        #expect(!world.isReady && world.position != nil)
+    }
+
+    @Test func `big answers are handed over one after the other`() {
+        let world = World()
+        let body = String(repeating: "x", count: 60_000)
+        let count = 150
+        let connections = (0..<count).map { number in
+            let connection = world.connect()
+            // Each has a channel of its own, so that no two answers are the same.
+            world.get("/push/all,c\(number)?wait=20&since=now", on: connection)
+            return connection
+        }
+        var messages = [(channel: "all", text: body)]
+        messages += (0..<count).map { ("c\($0)", body) }
+        world.commit(messages)
+        #expect(world.handovers > 1)
+        #expect(connections.allSatisfy { world.take($0).count == 1 })
+        #expect(world.delivered == count)
+    }
+}

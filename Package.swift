@@ -53,13 +53,15 @@ let package = Package(
         .target(name: "FastCGI", dependencies: ["Text"], swiftSettings: settings),
         .target(
             name: "FastCGICodec",
-            dependencies: ["CLibFCGI", "CLinux", "FastCGI"],
+            dependencies: ["CLibFCGI", "CLinux", "FastCGI", "System"],
             swiftSettings: settings
         ),
-        .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: settings),
+        // System calls as values and errors, descriptors, sockets, accounts, threads, children, clocks, mailboxes.
+        .target(name: "System", dependencies: ["CLinux"], swiftSettings: settings),
+        .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: settings),
         .target(
             name: "Bus",
-            dependencies: ["Channels", "Configuration", "Text", "CLinux", "CSQLite"],
+            dependencies: ["Channels", "Configuration", "System", "Text", "CLinux", "CSQLite"],
             swiftSettings: settings
         ),
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.
@@ -81,13 +83,13 @@ let package = Package(
             name: "Responder",
             dependencies: [
                 "BrowserClient", "Bus", "Channels", "Configuration", "Endpoint", "FastCGI",
-                "FastCGICodec", "Liveness", "Reactor", "Text", "CLinux", log,
+                "FastCGICodec", "Liveness", "Reactor", "System", "Text", "CLinux", log,
             ],
             swiftSettings: settings
         ),
         .target(
             name: "BusClient",
-            dependencies: ["Bus", "Configuration", "Reactor", "Text", "CLinux"],
+            dependencies: ["Bus", "Configuration", "System", "Text", "CLinux"],
             swiftSettings: settings
         ),
         // What `holdfast doctor` has seen of a site → what is wrong there. Pure.
@@ -96,7 +98,7 @@ let package = Package(
             name: "holdfast",
             dependencies: [
                 "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "Endpoint", "FastCGI",
-                "Liveness", "Reactor", "Responder", "Text", "CLinux", "CStart",
+                "Liveness", "Reactor", "Responder", "System", "Text", "CLinux", "CStart",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -131,6 +133,7 @@ let package = Package(
             swiftSettings: common
         ),
         .testTarget(name: "DiagnosisTests", dependencies: ["Diagnosis"], swiftSettings: common),
+        .testTarget(name: "SystemTests", dependencies: ["System"], swiftSettings: common),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: common),
         .testTarget(
             name: "BusTests",

@@ -1,6 +1,7 @@
 import CLinux
 import Configuration
 import Glibc
+import System
 
 /// A sentence on why the log can't be used, for the operator.
 struct LogProblem: Error, CustomStringConvertible {
@@ -111,7 +112,7 @@ final class BusDirectory: Sendable {
 
     static func problem(_ what: String, _ path: String) -> LogProblem {
         let code = errno
-        let reason = unsafe String(cString: strerror(code))
+        let reason = SystemError.sentence(of: code)
         let advice =
             switch code {
             case EACCES, EPERM:
@@ -126,16 +127,10 @@ final class BusDirectory: Sendable {
 
     private static func groupID(_ name: String?) throws(LogProblem) -> gid_t? {
         guard let name else { return nil }
-        guard let number = groupNumber(name) else {
+        guard let number = Accounts.group(name) else {
             throw LogProblem("[bus] group = \(name): there is no such group on this machine")
         }
         return number
-    }
-
-    /// Of a group by its name, or by its number itself; nil where there is none.
-    static func groupNumber(_ name: String) -> gid_t? {
-        if let number = gid_t(name) { return number }
-        return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
     }
 
     private static func isNetwork(_ type: String) -> Bool {

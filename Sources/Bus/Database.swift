@@ -1,5 +1,6 @@
 import CSQLite
 import Glibc
+import System
 
 /// A connection to an SQLite file, used by one thread at a time.
 ///
@@ -195,7 +196,7 @@ struct DatabaseError: Error, CustomStringConvertible {
     }
 
     var description: String {
-        let reason = unsafe systemError == 0 ? "" : ": \(String(cString: strerror(systemError)))"
+        let reason = systemError == 0 ? "" : ": \(SystemError.sentence(of: systemError))"
         return "\(message)\(reason) (\(extendedCode))"
     }
 }

@@ -3,6 +3,7 @@ package import Channels
 package import Configuration
 import Glibc
 import Synchronization
+import System
 
 /// The durable log: one per process, any number of processes on one directory.
 ///
@@ -16,7 +17,7 @@ import Synchronization
 /// service that goes on and tells every subscriber of the gap loses nothing silently, and nothing readable is deleted.
 package final class Log: Sendable {
     private let shared: LogShared
-    private let threads = Mutex<[LogThread]>([])
+    private let threads = Mutex<[WorkerThread]>([])
 
     /// - Parameters:
     ///   - channelLimit: how many channels are remembered (`[limits] channels`).
@@ -42,10 +43,20 @@ package final class Log: Sendable {
         let shared = shared
         threads.withLock { threads in
             precondition(threads.isEmpty, "the log is started once")
-            threads.append(LogThread(name: "hf-log-writer") { LogWriter(shared).run() })
-            threads.append(LogThread(name: "hf-log-reader") { LogReader(shared).run() })
-            threads.append(LogThread(name: "hf-log-waker") { LogWaker(shared: shared).run() })
+            threads.append(Self.thread("hf-log-writer") { LogWriter(shared).run() })
+            threads.append(Self.thread("hf-log-reader") { LogReader(shared).run() })
+            threads.append(Self.thread("hf-log-waker") { LogWaker(shared: shared).run() })
         }
+    }
+
+    private static func thread(
+        _ name: String,
+        _ body: @escaping @Sendable () -> Void
+    ) -> WorkerThread {
+        guard let thread = WorkerThread(name: name, body) else {
+            preconditionFailure("the log needs its threads, and the system gives none")
+        }
+        return thread
     }
 
     package func append(_ append: Append) { shared.writerBox.post(.append(append)) }
@@ -99,8 +110,8 @@ extension LogClocks {
     /// The machine's own.
     package static var system: LogClocks {
         LogClocks(
-            wall: { microseconds(of: CLOCK_REALTIME) / 1000 },
-            sinceBoot: { microseconds(of: CLOCK_BOOTTIME) / 1000 },
+            wall: { SystemClock.wallMilliseconds() },
+            sinceBoot: { SystemClock.millisecondsSinceBoot() },
             bootName: String(readText("/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" })
         )
     }

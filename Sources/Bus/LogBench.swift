@@ -1,13 +1,14 @@
 import CLinux
 import Channels
 package import Configuration
+import System
 
 /// Measures how fast messages get committed, through the log's public face.
 package enum LogBench {
     /// About three seconds each for single messages (the next after the outcome of the last) and for many at once.
     /// The directory is used as it is; the answer is `single N commits/s, grouped N messages/s`.
     package static func run(settings: BusSettings) -> String {
-        let outcomes = Mailbox<Result<Int, LogProblem>>()
+        let outcomes = Mailbox<Result<Int, LogProblem>>(bell: FutexWord())
         let log = Log(
             settings: settings,
             channelLimit: 1000,

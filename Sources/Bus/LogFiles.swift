@@ -2,6 +2,7 @@ import CLinux
 import Channels
 package import Configuration
 import Glibc
+import System
 
 /// What an administrator does with the log's file, also while processes use it.
 package enum LogFiles {
@@ -48,7 +49,7 @@ package enum LogFiles {
                 "permission denied: \(inTheWay(path)); run this as that user, or as root"
             )
         case let code:
-            throw LogProblem("cannot use \(path): \(unsafe String(cString: strerror(code)))")
+            throw LogProblem("cannot use \(path): \(SystemError.sentence(of: code))")
         }
     }
 
@@ -74,7 +75,7 @@ package enum LogFiles {
         where unsafe access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0 {
             return errno == EROFS
                 ? inTheWay(path)
-                : "\(inTheWay(path)); \(remedy(FileOwner.user(geteuid()), directory))"
+                : "\(inTheWay(path)); \(remedy(Accounts.ownName, directory))"
         }
         return nil
     }
@@ -98,7 +99,7 @@ package enum LogFiles {
             guard file.st_mode & needed != needed, let owner = FileOwner.owner(path) else {
                 continue
             }
-            let user = FileOwner.user(whole.st_uid)
+            let user = Accounts.name(ofUser: whole.st_uid)
             return "\(path) \(owner), and the directory to \(user); \(remedy(user, directory))"
         }
         return nil

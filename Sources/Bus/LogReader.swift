@@ -2,6 +2,7 @@ import CLinux
 import Channels
 import Configuration
 import Synchronization
+import System
 
 /// The reader thread: follows what other processes commit, and reads history.
 ///

@@ -1,6 +1,7 @@
 import Channels
 import Configuration
 import Synchronization
+import System
 
 /// What the log's threads share: the mailboxes, the clock, and how much of the log the process was told.
 final class LogShared: Sendable {
@@ -66,8 +67,8 @@ final class LogShared: Sendable {
     let settings: BusSettings
     let channelLimit: Int
     let clocks: LogClocks
-    let writerBox = Mailbox<WriterCommand>()
-    let readerBox = Mailbox<ReaderCommand>()
+    let writerBox = Mailbox<WriterCommand>(bell: FutexWord())
+    let readerBox = Mailbox<ReaderCommand>(bell: FutexWord())
     /// Rung when there is another wake page to wait on, or none.
     let wakerBell = FutexWord()
     /// Rung when the reader has closed its connection.

@@ -1,6 +1,7 @@
 import CLinux
 import Channels
 import Configuration
+import System
 
 /// One transaction of the writer and what is to be told of it afterwards.
 struct LogTurn {
@@ -163,7 +164,7 @@ struct LogTurn {
     ) throws {
         let store = open.store
         let previous = store.state.head
-        let start = appends.count > 1 ? microseconds(of: CLOCK_MONOTONIC) : 0
+        let start = appends.count > 1 ? MonotonicClock.microseconds() : 0
         var messages: [Message] = []
         messages.reserveCapacity(appends.count)
         for append in appends {
@@ -175,7 +176,7 @@ struct LogTurn {
             )
             outcomes.append((append.ticket, Self.outcome(written, epochs)))
             if appends.count > 1,
-                microseconds(of: CLOCK_MONOTONIC) - start > LogWriter.groupMicroseconds
+                MonotonicClock.microseconds() - start > LogWriter.groupMicroseconds
             {
                 break
             }

@@ -3,6 +3,7 @@ import CSQLite
 import Channels
 import Configuration
 import Glibc
+import System
 
 /// The writer thread: the only one of the process to take the gate.
 ///
@@ -261,9 +262,9 @@ final class LogWriter {
     }
 
     func enterGate(_ open: OpenLog) throws {
-        let before = microseconds(of: CLOCK_MONOTONIC)
+        let before = MonotonicClock.microseconds()
         try open.directory.enter()
-        let waited = microseconds(of: CLOCK_MONOTONIC) - before
+        let waited = MonotonicClock.microseconds() - before
         shared.count {
             $0.gateWaits += 1
             $0.gateWaitMicroseconds += waited

@@ -1,6 +1,7 @@
 import CLinux
 package import Configuration
 import Glibc
+import System
 
 /// A named pipe of the bus, kept open for reading and writing by every process, so that what is in it outlives any of
 /// them, and so that writers who come and go are not the end of a stream.
@@ -93,7 +94,7 @@ import Glibc
         }
         var group = getegid()
         if let name = settings.group {
-            guard let number = BusDirectory.groupNumber(name) else {
+            guard let number = Accounts.group(name) else {
                 throw ServingProblem(
                     description: "[pipe \(path)] group = \(name): there is no such group"
                 )

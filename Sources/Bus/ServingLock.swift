@@ -2,6 +2,7 @@ import CLinux
 package import Configuration
 import Glibc
 import Synchronization
+import System
 
 /// The right to serve what only one process of a bus can serve: its socket and its pipes.
 ///
@@ -17,14 +18,17 @@ package final class ServingLock: Sendable {
     ///
     /// - Parameters:
     ///   - settings: its directory must exist.
-    ///   - told: called on that thread, at most once: that it is ours, or why it can't be had.
+    ///   - told: called on that thread (or at once, where there is none), at most once: that it is ours, or why it can't be had.
     package init(
         _ settings: BusSettings,
         told: @escaping @Sendable (Result<Void, ServingProblem>) -> Void
     ) {
         path = settings.directory + "/serve"
         // The thread has the object until it is done, so that nobody can close the descriptor under it.
-        _ = LogThread(name: "hf-serving") { told(self.acquire(settings)) }
+        let thread = WorkerThread(name: "hf-serving") { told(self.acquire(settings)) }
+        if thread == nil {
+            told(.failure(ServingProblem(description: "the system gives no thread")))
+        }
     }
 
     /// Takes it if nobody has it, without waiting.

@@ -1,7 +1,7 @@
 internal import Bus
 package import Configuration
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// Connects to a bus: by its socket or, if no process serves it and its log belongs to this user, by a responder inside
 /// this process.

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Reactor
+internal import System
 package import Text
 
 /// Commands with their answers on one connection, one after the other.

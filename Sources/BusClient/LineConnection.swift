@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Glibc
-internal import Reactor
+internal import System
 internal import Text
 
 /// A connection to the bus socket that sends bytes and receives lines; it waits, but never past the deadline given.

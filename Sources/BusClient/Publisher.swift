@@ -1,5 +1,5 @@
 internal import FoundationEssentials
-internal import Reactor
+internal import System
 internal import Text
 
 /// Publishes so that each message is committed exactly once, even if the process that serves the bus ends: every

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Reactor
+internal import System
 internal import Text
 
 /// Subscribes to channels, and reconnects with its cursor when the connection ends.

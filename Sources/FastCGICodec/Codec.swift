@@ -2,6 +2,7 @@ internal import CLibFCGI
 internal import CLinux
 package import FastCGI
 internal import Glibc
+internal import System
 
 /// What keeps the codec from being made.
 package struct CodecError: Error, CustomStringConvertible {
@@ -9,7 +10,7 @@ package struct CodecError: Error, CustomStringConvertible {
     package let code: Int32
 
     package var description: String {
-        let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+        let reason = SystemError.sentence(of: code)
         return "cannot prepare libfcgi: \(call): \(reason)"
     }
 }

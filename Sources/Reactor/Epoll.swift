@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import System
 
 /// What a descriptor is watched for.
 package struct Interest: OptionSet, Sendable {

@@ -3,7 +3,9 @@ package enum URLDecoding {
     /// A path decoded once, with `//` merged after decoding as servers do.
     ///
     /// - Returns: nil on an escape that is none, NUL, and what is not UTF-8.
-    package static func path(_ source: Span<UInt8>, _ range: Range<Int>, escapes: Bool = true) -> [UInt8]? {
+    package static func path(_ source: Span<UInt8>, _ range: Range<Int>, escapes: Bool = true)
+        -> [UInt8]?
+    {
         var path: [UInt8] = []
         path.reserveCapacity(range.count)
         var at = range.lowerBound

@@ -3,7 +3,7 @@ internal import Bus
 internal import CLinux
 internal import Configuration
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// Finds and reads the ini file.
 enum IniFileReader {
@@ -39,8 +39,8 @@ enum IniFileReader {
     /// The same for this machine: whatever the machine lacks is a problem, too.
     static func readForThisMachine(_ path: String) -> Result<Settings, IniFileProblems> {
         let machine = Machine(
-            hasUser: { SystemCalls.user($0) != nil },
-            hasGroup: { SystemCalls.group($0) != nil },
+            hasUser: { Accounts.user($0) != nil },
+            hasGroup: { Accounts.group($0) != nil },
             directory: { path in
                 if let file = FileOwner.fileInPlaceOfDirectory(path) { return .file(file) }
                 var info = stat()
@@ -92,7 +92,7 @@ struct IniFileProblems: Error {
     }
 
     static func unreadable(_ path: String, code: Int32) -> IniFileProblems {
-        let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+        let reason = SystemError.sentence(of: code)
         return IniFileProblems(lines: [
             "\(path): cannot be read: \(reason); give the ini file with --config FILE"
         ])

@@ -1,8 +1,8 @@
 internal import CLinux
 internal import Glibc
 internal import Logging
-internal import Reactor
 internal import Synchronization
+internal import System
 
 /// Writes the lines of the log to standard error without ever blocking the thread that logs.
 ///
@@ -59,7 +59,7 @@ final class LogSink: Sendable {
         guard fits else { return }
         lines.post(line)
         // There is no other thread to write them.
-        if isFirst, !BackgroundThread.start({ [self] in writeForEver(lines) }) {
+        if isFirst, WorkerThread(name: "hf-lines", { [self] in writeForEver(lines) }) == nil {
             writeAll(lines)
             state.withLock { $0.hasThread = false }
         }

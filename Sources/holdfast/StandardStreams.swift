@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// Descriptors 0 to 2 of this process.
 enum StandardStreams {

@@ -8,6 +8,7 @@ internal import Glibc
 internal import Logging
 internal import Reactor
 internal import Responder
+internal import System
 
 /// The options by which a command finds the bus.
 struct BusOptions: ParsableArguments {
@@ -87,7 +88,7 @@ enum DirectBus {
         let theirs = ends[1]
         _ = fcntl(theirs, F_SETFL, O_NONBLOCK)
         logsWarnings
-        LogThread(name: "hf-responder") {
+        let thread = WorkerThread(name: "hf-responder") {
             let logger = Logger(label: "holdfast")
             do {
                 let responder = try Responder(
@@ -103,6 +104,11 @@ enum DirectBus {
                 logger.critical("\(error)")
                 exit(BusClientError.absent("").exitCode)
             }
+        }
+        guard thread != nil else {
+            close(ends[0])
+            close(theirs)
+            throw SystemError("start", on: "a thread", code: EAGAIN)
         }
         return ends[0]
     }

@@ -1,6 +1,6 @@
 internal import Channels
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// The file in which `holdfast sub` keeps its position.
 ///

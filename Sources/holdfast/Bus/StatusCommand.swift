@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Glibc
-internal import Reactor
 internal import Text
 
 /// `holdfast status`: what all processes of the bus report.

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import BusClient
 internal import Channels
 internal import Glibc
+internal import System
 internal import Text
 
 /// `holdfast sub`: follows channels from the command line.

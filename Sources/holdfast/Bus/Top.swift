@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import BusClient
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// `holdfast top`: shows the status again and again.
 struct Top: ParsableCommand {

@@ -1,7 +1,7 @@
 internal import Configuration
 internal import FastCGI
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// One CGI request, connected to the responder: environment and body in, answer out as it arrives.
 ///

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Diagnosis
 internal import FoundationEssentials
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// A request for curl to make.
 struct WebRequest {
@@ -48,22 +48,18 @@ final class Transfer {
     private(set) var exitCode: Int32?
     private(set) var endedAt: Int64?
     let startedAt = MonotonicClock.milliseconds()
-    private let process: pid_t
+    private let process: ChildProcess
     private let output: OwnedDescriptor
     private let complaints: OwnedDescriptor
     private var isReaped = false
 
     /// - Parameter maxSeconds: bounds curl's life, in case this process ends without ending its child.
     init(_ request: WebRequest, maxSeconds: Int) throws {
-        let options = try Self.memoryFile("options")
-        guard
-            SystemCalls.writeAll(
-                options.number,
-                Array(request.options(maxSeconds: maxSeconds).utf8)
-            )
-        else { throw SystemError("write", on: "a file in memory", code: errno) }
-        lseek(options.number, 0, SEEK_SET)
-        complaints = try Self.memoryFile("complaints")
+        let options = try OwnedDescriptor.inMemory(
+            "options",
+            Array(request.options(maxSeconds: maxSeconds).utf8)
+        )
+        complaints = try OwnedDescriptor.inMemory("complaints")
         var ends: [Int32] = [-1, -1]
         try SystemCalls.check(unsafe pipe2(&ends, O_CLOEXEC), "make", on: "a pipe")
         output = OwnedDescriptor(ends[0])
@@ -102,23 +98,23 @@ final class Transfer {
                 continue
             }
             endedAt = MonotonicClock.milliseconds()
-            let status = reap()
-            exitCode = status & 0x7F == 0 ? (status >> 8) & 0xFF : 2
+            switch reap() {
+            case .exited(let code): exitCode = code
+            case .killed: exitCode = 2
+            }
         }
     }
 
     /// Leaves abruptly, as a browser that is closed.
     func leave() {
         guard !isReaped else { return }
-        kill(process, SIGKILL)
+        process.kill()
         _ = reap()
     }
 
-    private func reap() -> Int32 {
-        var status: Int32 = 0
-        while unsafe waitpid(process, &status, 0) < 0, errno == EINTR {}
+    private func reap() -> ChildProcess.End {
         isReaped = true
-        return status
+        return process.wait()
     }
 
     /// Reads from all transfers until the condition holds, all have ended, or the deadline has passed.
@@ -145,34 +141,20 @@ final class Transfer {
 
     // MARK: The process
 
-    private static func memoryFile(_ name: String) throws -> OwnedDescriptor {
-        OwnedDescriptor(
-            try SystemCalls.check(
-                unsafe memfd_create(name, 1 /* MFD_CLOEXEC */),
-                "make",
-                on: "a file in memory"
+    private static func spawn(
+        _ descriptors: [(ours: Int32, theirs: Int32)]
+    ) throws -> ChildProcess {
+        do throws(SystemError) {
+            // --disable comes first: it ignores this user's .curlrc.
+            return try ChildProcess(
+                "curl",
+                ["--disable", "--config", "-"],
+                descriptors: descriptors
             )
-        )
-    }
-
-    private static func spawn(_ descriptors: [(ours: Int32, theirs: Int32)]) throws -> pid_t {
-        var actions = unsafe posix_spawn_file_actions_t()
-        unsafe posix_spawn_file_actions_init(&actions)
-        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        for (ours, theirs) in descriptors {
-            unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
+        } catch {
+            if error.code == ENOENT { throw CurlIsMissing() }
+            throw error
         }
-        // --disable comes first: it ignores this user's .curlrc.
-        let arguments = ["curl", "--disable", "--config", "-"]
-        var words = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { unsafe words.forEach { unsafe free($0) } }
-        var child: pid_t = 0
-        let code = unsafe posix_spawnp(&child, "curl", &actions, nil, &words, environ)
-        guard code == 0 else {
-            if code == ENOENT { throw CurlIsMissing() }
-            throw SystemError("run", on: "curl", code: code)
-        }
-        return child
     }
 }
 

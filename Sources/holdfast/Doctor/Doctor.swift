@@ -5,7 +5,6 @@ internal import Configuration
 internal import Diagnosis
 internal import FoundationEssentials
 internal import Glibc
-internal import Reactor
 internal import Text
 
 /// `holdfast doctor`: asks a site what its clients would ask, and reports what web servers and proxies on the way do to

@@ -3,7 +3,7 @@ internal import Configuration
 internal import Diagnosis
 internal import Glibc
 internal import Liveness
-internal import Reactor
+internal import System
 internal import Text
 
 /// The examinations that hold requests.

@@ -1,7 +1,7 @@
 internal import Configuration
 internal import Diagnosis
 internal import FoundationEssentials
-internal import Reactor
+internal import System
 
 /// The examination of a site, in this order; each subject has its own file or a function below.
 struct Examination {

@@ -1,5 +1,5 @@
 internal import Diagnosis
-internal import Reactor
+internal import System
 
 /// The site as its clients see it.
 struct Site {

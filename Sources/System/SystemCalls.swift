@@ -31,7 +31,7 @@ package enum Transfer: Equatable {
     case ended
 }
 
-/// The system calls of the reactor: EINTR is retried, *would block* and *end of stream* are values, EBADF is a bug
+/// The system calls: EINTR is retried, *would block* and *end of stream* are values, EBADF is a bug
 /// of ours, and the rest is thrown.
 package enum SystemCalls {
     /// Runs a call until it is not interrupted.
@@ -96,17 +96,9 @@ package enum SystemCalls {
         return (peer.user, [peer.group] + groups.prefix(max(0, Int(count))))
     }
 
-    /// The number of a user by name, or by the number itself; nil where there is none.
-    package static func user(_ name: String) -> UInt32? {
-        if let number = UInt32(name) { return number }
-        return unsafe getpwnam(name).map { unsafe $0.pointee.pw_uid }
-    }
+    package static func user(_ name: String) -> UInt32? { Accounts.user(name) }
 
-    /// The same of a group.
-    package static func group(_ name: String) -> UInt32? {
-        if let number = UInt32(name) { return number }
-        return unsafe getgrnam(name).map { unsafe $0.pointee.gr_gid }
-    }
+    package static func group(_ name: String) -> UInt32? { Accounts.group(name) }
 
     /// Writes all of it, however long that takes, also where whoever gave us the descriptor made it non-blocking; false
     /// with errno where it fails.
@@ -157,26 +149,5 @@ package enum SystemCalls {
         }
         if count >= 0 { return .bytes(count) }
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? .wouldBlock : .ended
-    }
-}
-
-/// CLOCK_MONOTONIC, for deadlines: it never jumps.
-package enum MonotonicClock {
-    package static func nanoseconds() -> Int64 {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
-
-    package static func milliseconds() -> Int64 { nanoseconds() / 1_000_000 }
-
-    /// For the command line; the reactor never sleeps.
-    package static func sleep(milliseconds: Int64) {
-        let end = self.milliseconds() + milliseconds
-        while true {
-            let left = end - self.milliseconds()
-            guard left > 0 else { return }
-            _ = poll(nil, 0, Int32(clamping: left))
-        }
     }
 }

@@ -1,27 +1,29 @@
-import CLinux
-import Glibc
-import Synchronization
+internal import CLinux
+internal import Glibc
+internal import Synchronization
 
-/// A thread beside the reactor's: all signals blocked (they are the reactor's), ended by its own body.
-package final class LogThread: Sendable {
+/// A thread beside the main one, with all signals blocked, that ends when its body does.
+package final class WorkerThread: Sendable {
     private final class Start {
         let body: @Sendable () -> Void
-        let thread: LogThread
+        let thread: WorkerThread
         let name: String
-        init(_ body: @escaping @Sendable () -> Void, _ thread: LogThread, _ name: String) {
-            self.name = name
+
+        init(_ body: @escaping @Sendable () -> Void, _ thread: WorkerThread, _ name: String) {
             self.body = body
             self.thread = thread
+            self.name = name
         }
     }
 
     private let ended = Atomic(false)
     private let bell = FutexWord()
 
+    /// Nil where the system gives no thread.
+    ///
     /// - Parameter name: at most 15 bytes, as `top -H` shows it.
-    @discardableResult
-    package init(name: String, _ body: @escaping @Sendable () -> Void) {
-        let start = unsafe Unmanaged.passRetained(Start(body, self, name)).toOpaque()
+    package init?(name: String, _ body: @escaping @Sendable () -> Void) {
+        let start = unsafe Unmanaged.passRetained(Start(body, self, name))
         var all = sigset_t()
         var before = sigset_t()
         unsafe sigfillset(&all)
@@ -40,20 +42,23 @@ package final class LogThread: Sendable {
                 start.thread.bell.ring()
                 return nil
             },
-            start
+            start.toOpaque()
         )
         unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
-        precondition(code == 0, "the log needs its threads; pthread_create said \(code)")
+        guard code == 0 else {
+            unsafe start.release()
+            return nil
+        }
         pthread_detach(id)
     }
 
     /// Whether the thread ended within the time.
-    func join(patienceMilliseconds: Int64) -> Bool {
-        let end = monotonicMilliseconds() + patienceMilliseconds
+    package func join(patienceMilliseconds: Int64) -> Bool {
+        let end = MonotonicClock.milliseconds() + patienceMilliseconds
         while !ended.load(ordering: .acquiring) {
             let seen = bell.value
             if ended.load(ordering: .acquiring) { return true }
-            let left = end - monotonicMilliseconds()
+            let left = end - MonotonicClock.milliseconds()
             if left <= 0 { return false }
             bell.wait(whileEqual: seen, milliseconds: left)
         }

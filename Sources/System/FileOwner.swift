@@ -6,15 +6,17 @@ package enum FileOwner {
     /// As in `belongs to root:holdfast with mode 0600, and this process runs as www-data`; nil where there is no such
     /// file, or nothing can be said of it.
     package static func sentence(_ path: String) -> String? {
-        owner(path).map { "\($0), and this process runs as \(user(geteuid()))" }
+        owner(path).map { "\($0), and this process runs as \(Accounts.ownName)" }
     }
 
     /// As in `belongs to root:holdfast with mode 0600`.
-    static func owner(_ path: String) -> String? {
+    package static func owner(_ path: String) -> String? {
         var info = stat()
         guard unsafe lstat(path, &info) == 0 else { return nil }
         let mode = "0" + String(info.st_mode & 0o7777, radix: 8)
-        return "belongs to \(user(info.st_uid)):\(group(info.st_gid)) with mode \(mode)"
+        let user = Accounts.name(ofUser: info.st_uid)
+        let group = Accounts.name(ofGroup: info.st_gid)
+        return "belongs to \(user):\(group) with mode \(mode)"
     }
 
     /// The file that stands where this absolute path needs a directory, at its end or on the way there.
@@ -27,13 +29,5 @@ package enum FileOwner {
             if info.st_mode & S_IFMT != S_IFDIR { return way }
         }
         return nil
-    }
-
-    static func user(_ number: uid_t) -> String {
-        unsafe getpwuid(number).map { unsafe String(cString: $0.pointee.pw_name) } ?? "\(number)"
-    }
-
-    private static func group(_ number: gid_t) -> String {
-        unsafe getgrgid(number).map { unsafe String(cString: $0.pointee.gr_name) } ?? "\(number)"
     }
 }

@@ -4,15 +4,11 @@ internal import Glibc
 /// Connecting to sockets of this machine; nil with errno where that fails.
 package enum Sockets {
     package static func connect(unix path: String) -> Int32? {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+        guard let address = UnixAddress(path) else {
             errno = ENAMETOOLONG
             return nil
         }
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-        return connect(AF_UNIX, &address)
+        return connected(AF_UNIX) { address.connect($0) }
     }
 
     /// - Parameter address: numeric, IPv4 or IPv6.
@@ -32,15 +28,20 @@ package enum Sockets {
     }
 
     private static func connect<Address>(_ family: Int32, _ address: inout Address) -> Int32? {
+        connected(family) { descriptor in
+            unsafe withUnsafePointer(to: &address) { pointer in
+                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<Address>.size))
+                }
+            }
+        }
+    }
+
+    private static func connected(_ family: Int32, _ connect: (Int32) -> Int32) -> Int32? {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(family, type, 0)
         guard descriptor >= 0 else { return nil }
-        let outcome = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<Address>.size))
-            }
-        }
-        if outcome == 0 { return descriptor }
+        if connect(descriptor) == 0 { return descriptor }
         let code = errno
         close(descriptor)
         errno = code

@@ -1,0 +1,2 @@
+// What a loop is made of includes what the system is asked by.
+@_exported public import System

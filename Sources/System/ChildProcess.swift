@@ -1,0 +1,59 @@
+internal import CLinux
+internal import Glibc
+
+/// A program that was started as a child of this process.
+package struct ChildProcess {
+    package enum End: Equatable, Sendable {
+        case exited(Int32)
+        case killed(signal: Int32)
+    }
+
+    package let number: Int32
+
+    /// Starts a program; one without a slash in its name is looked for in PATH.
+    ///
+    /// - Parameters:
+    ///   - arguments: without the program's name.
+    ///   - environment: `NAME=value` each; nil: that of this process.
+    ///   - descriptors: of ours, and what they are in the child; all others that are close-on-exec are closed there.
+    package init(
+        _ program: String,
+        _ arguments: [String],
+        environment: [String]? = nil,
+        descriptors: [(ours: Int32, theirs: Int32)]
+    ) throws(SystemError) {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        for (ours, theirs) in descriptors {
+            // Without the flag that would close it.
+            unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
+        }
+        var words = unsafe Self.copies([program] + arguments)
+        var variables = unsafe environment.map { unsafe Self.copies($0) } ?? []
+        defer { unsafe (words + variables).forEach { unsafe free($0) } }
+        var child: pid_t = 0
+        let code =
+            unsafe variables.isEmpty
+            ? posix_spawnp(&child, program, &actions, nil, &words, environ)
+            : posix_spawnp(&child, program, &actions, nil, &words, &variables)
+        guard code == 0 else { throw SystemError("run", on: program, code: code) }
+        number = child
+    }
+
+    /// Ends it at once, unless it has ended.
+    package func kill() { Glibc.kill(number, SIGKILL) }
+
+    /// Waits for its end. To be called once: then the number may be another process's.
+    package func wait() -> End {
+        var status: Int32 = 0
+        while unsafe waitpid(number, &status, 0) < 0, errno == EINTR {}
+        let signal = status & 0x7F
+        return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
+    }
+
+    /// As execve(2) wants them.
+    private static func copies(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
+        unsafe texts.map { unsafe strdup($0) } + [nil]
+    }
+}

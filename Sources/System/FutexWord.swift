@@ -1,0 +1,32 @@
+internal import CLinux
+internal import Glibc
+
+/// A counter in memory of its own that threads of this process can wait on.
+@safe package final class FutexWord: @unchecked Sendable {
+    // Touched by atomic operations only, and freed when nobody has the object any more.
+    private let word: UnsafeMutablePointer<UInt32>
+
+    package init() {
+        unsafe word = .allocate(capacity: 1)
+        unsafe word.initialize(to: 0)
+    }
+
+    deinit { unsafe word.deallocate() }
+
+    package var value: UInt32 { unsafe clinux_load32(word) }
+
+    /// Adds one and wakes everybody who waits.
+    package func ring() {
+        unsafe clinux_add32(word, 1)
+        _ = unsafe clinux_futex_wake_all(word)
+    }
+
+    /// Waits for a ring since the value was seen, at most so long.
+    package func wait(whileEqual seen: UInt32, milliseconds: Int64) {
+        var time = timespec(
+            tv_sec: Int(milliseconds / 1000),
+            tv_nsec: Int(milliseconds % 1000) * 1_000_000
+        )
+        _ = unsafe clinux_futex_wait(word, seen, &time)
+    }
+}

@@ -1,0 +1,119 @@
+package import Synchronization
+
+/// The way from any thread to the one that reads: values put in under a lock, and something that wakes the reader.
+///
+/// The lock is held for an append or a swap of arrays only, so that `post` never blocks noticeably. What it does is
+/// inlinable, so that it is compiled for its elements, where it would go by their run-time layouts otherwise.
+package final class Mailbox<Element: Sendable>: Sendable {
+    @usableFromInline
+    struct Contents {
+        @usableFromInline var elements: [Element] = []
+        /// The reader has to be woken for the next one.
+        @usableFromInline var isAwaited: Bool
+
+        @usableFromInline
+        init(isAwaited: Bool) { self.isAwaited = isAwaited }
+    }
+
+    /// How the reader is woken.
+    @usableFromInline
+    enum Bell: Sendable {
+        /// It watches a descriptor, as a reactor does.
+        case event(EventDescriptor)
+        /// It waits in `take`.
+        case word(FutexWord)
+    }
+
+    @usableFromInline let contents: Mutex<Contents>
+    @usableFromInline let bell: Bell
+    @usableFromInline let posted = Atomic(false)
+
+    /// For a reader that watches `descriptor` for reading, and calls `takeAll`.
+    @inlinable
+    package init() throws(SystemError) {
+        bell = .event(try EventDescriptor())
+        contents = Mutex(Contents(isAwaited: true))
+    }
+
+    /// For a reader that waits in `take`.
+    @inlinable
+    package init(bell: FutexWord) {
+        self.bell = .word(bell)
+        contents = Mutex(Contents(isAwaited: false))
+    }
+
+    /// For the reader to watch for reading; -1 where it waits in `take`.
+    package var descriptor: Int32 {
+        switch bell {
+        case .event(let event): event.number
+        case .word: -1
+        }
+    }
+
+    /// Puts an element in. Any thread.
+    @inlinable
+    package func post(_ element: Element) {
+        let rings = contents.withLock { contents in
+            contents.elements.append(element)
+            posted.store(true, ordering: .releasing)
+            defer { contents.isAwaited = false }
+            return contents.isAwaited
+        }
+        guard rings else { return }
+        switch bell {
+        case .event(let event): event.ring()
+        case .word(let word): word.ring()
+        }
+    }
+
+    /// Everything posted so far, in order, for one who watches the descriptor. That is read first: a post that comes
+    /// between wakes the reader again.
+    @inlinable
+    package func takeAll() -> [Element] {
+        if case .event(let event) = bell { event.silence() }
+        return takeNow(isAwaited: true)
+    }
+
+    /// Everything posted so far, in order; waits for the first at most the time given (0: not at all).
+    ///
+    /// - Parameter spinMicroseconds: so long the reader looks again and again before it sleeps. One who posts as soon as
+    ///   the last element is dealt with does so within microseconds: to look a little longer is cheaper than to sleep and
+    ///   be woken (half as many commits again with one publisher).
+    @inlinable
+    package func take(waitingMilliseconds: Int64, spinMicroseconds: Int64 = 0) -> [Element] {
+        guard case .word(let word) = bell else { return takeAll() }
+        let elements = takeNow(isAwaited: false)
+        if !elements.isEmpty || waitingMilliseconds <= 0 { return elements }
+        if spinMicroseconds > 0 {
+            let spinEnd = MonotonicClock.microseconds() + spinMicroseconds
+            while MonotonicClock.microseconds() < spinEnd {
+                guard posted.load(ordering: .acquiring) else { continue }
+                let elements = takeNow(isAwaited: false)
+                if !elements.isEmpty { return elements }
+            }
+        }
+        let end = MonotonicClock.milliseconds() + waitingMilliseconds
+        while true {
+            let seen = word.value
+            let elements = takeNow(isAwaited: true)
+            if !elements.isEmpty { return elements }
+            let left = end - MonotonicClock.milliseconds()
+            if left <= 0 { return [] }
+            word.wait(whileEqual: seen, milliseconds: left)
+        }
+    }
+
+    /// - Parameter isAwaited: the reader waits for the next one, where nothing is taken; one who watches a descriptor
+    ///   always does.
+    @inlinable
+    func takeNow(isAwaited: Bool) -> [Element] {
+        contents.withLock { contents in
+            var taken: [Element] = []
+            swap(&taken, &contents.elements)
+            if taken.isEmpty { contents.isAwaited = isAwaited }
+            if case .event = bell { contents.isAwaited = true }
+            posted.store(false, ordering: .releasing)
+            return taken
+        }
+    }
+}

@@ -1,0 +1,75 @@
+internal import CLinux
+internal import Glibc
+
+/// The address of a Unix socket: a path. The calls return as the system's do, with errno.
+package struct UnixAddress {
+    private var address: sockaddr_un
+
+    /// The longest path, in bytes.
+    package static let pathBytes = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+
+    /// Nil where the path is longer than a socket's may be.
+    package init?(_ path: String) {
+        let bytes = Array(path.utf8)
+        guard bytes.count <= Self.pathBytes else { return nil }
+        address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    }
+
+    package func bind(_ descriptor: Int32) -> Int32 {
+        unsafe withPointer { unsafe Glibc.bind(descriptor, $0, $1) }
+    }
+
+    package func connect(_ descriptor: Int32) -> Int32 {
+        unsafe withPointer { unsafe Glibc.connect(descriptor, $0, $1) }
+    }
+
+    /// Sends a datagram without waiting and without SIGPIPE; how many bytes, or -1.
+    package func send(_ bytes: [UInt8], from descriptor: Int32) -> Int {
+        let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+        return unsafe withPointer {
+            unsafe sendto(descriptor, bytes, bytes.count, flags, $0, $1)
+        }
+    }
+
+    private func withPointer<Result>(
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) -> Result {
+        unsafe withUnsafePointer(to: address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+}
+
+/// A datagram from a Unix socket.
+package struct UnixDatagram {
+    /// Of the sender's socket; empty where it has none.
+    package let path: String
+    /// Whom the sender ran as, by the kernel's word.
+    package let user: UInt32
+    package let bytes: [UInt8]
+    /// It was longer than there was room for.
+    package let isCut: Bool
+
+    /// The next one that waits at a socket to which `sendersAreNamed` was applied; nil where there is none.
+    package static func receive(from descriptor: Int32, atMost limit: Int) -> UnixDatagram? {
+        var address = sockaddr_un()
+        var user: UInt32 = 0
+        var bytes = [UInt8](repeating: 0, count: limit)
+        let count = unsafe clinux_receive(descriptor, &bytes, limit, &address, &user)
+        guard count >= 0 else { return nil }
+        bytes.removeLast(max(0, limit - count))
+        let path = unsafe withUnsafeBytes(of: &address.sun_path) { bytes in
+            unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        return UnixDatagram(path: path, user: user, bytes: bytes, isCut: count > limit)
+    }
+
+    /// Has the kernel say with each datagram who sent it; false with errno where that fails.
+    package static func nameSenders(of descriptor: Int32) -> Bool {
+        clinux_pass_credentials(descriptor) == 0
+    }
+}

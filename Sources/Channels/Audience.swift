@@ -60,10 +60,10 @@ package struct Audience<Interest: Hashable> {
 
     /// Removes one holder; the last one removes the interest.
     package mutating func leave(_ id: ID) {
-        guard let entry = entries[Int(id)] else {
+        guard let holders = entries[Int(id)]?.holders else {
             preconditionFailure("no request holds this interest")
         }
-        guard entry.holders == 1 else {
+        guard holders == 1, let entry = entries[Int(id)] else {
             entries[Int(id)]?.holders -= 1
             return
         }

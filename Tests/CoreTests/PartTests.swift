@@ -179,10 +179,4 @@ extension Cursor {
         #expect(holds.takeExpired(now: 1200) == [slot] && holds.count == 1)
         #expect(holds.nextProbe(of: slot) != nil && holds.deadline(of: slot) == nil)
     }
-
-    @Test func `an entry takes 24 bytes`() {
-        #expect(MemoryLayout<HeldTable.Held>.stride == 24)
-        #expect(MemoryLayout<Connection>.stride == 24)
-        #expect(MemoryLayout<Action>.stride <= 24)
-    }
 }

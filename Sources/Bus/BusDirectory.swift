@@ -80,16 +80,16 @@ final class BusDirectory: Sendable {
     /// What is in it now, also if it was moved.
     var files: LogFileSet {
         LogFileSet(
-            log: lookAt(descriptor, "log.sqlite")?.identity,
-            writeAhead: lookAt(descriptor, "log.sqlite-wal")?.identity,
-            index: lookAt(descriptor, "log.sqlite-shm")?.identity
+            log: fileStatus(descriptor, "log.sqlite")?.identity,
+            writeAhead: fileStatus(descriptor, "log.sqlite-wal")?.identity,
+            index: fileStatus(descriptor, "log.sqlite-shm")?.identity
         )
     }
 
     /// 0: there is none, or it is empty and holds no messages.
-    var writeAheadBytes: Int64 { lookAt(descriptor, "log.sqlite-wal")?.bytes ?? 0 }
+    var writeAheadBytes: Int64 { fileStatus(descriptor, "log.sqlite-wal")?.bytes ?? 0 }
 
-    var wake: FileIdentity? { lookAt(descriptor, "wake")?.identity }
+    var wake: FileIdentity? { fileStatus(descriptor, "wake")?.identity }
 
     func sync() { _ = fsync(descriptor) }
 

@@ -6,7 +6,7 @@ import System
 ///
 /// Only what the log needs of SQLite. Nothing here has a thread, a queue or a descriptor besides SQLite's own, so
 /// that opening and closing need nothing that may not be had where descriptors or threads have run out. It closes
-/// when its last `Query` is gone with it.
+/// when its last `PreparedStatement` is gone with it.
 @safe final class Database {
     enum Access { case readOnly, readWrite, create }
 
@@ -52,18 +52,18 @@ import System
 
     /// The first column of the first row; nil where there is no row.
     func fetchInteger(_ sql: String) throws(DatabaseError) -> Int64? {
-        let query = try Query(self, sql)
+        let query = try PreparedStatement(self, sql)
         defer { query.finish() }
         return try query.step() ? query.integer(0) : nil
     }
 
     func fetchText(_ sql: String) throws(DatabaseError) -> String? {
-        let query = try Query(self, sql)
+        let query = try PreparedStatement(self, sql)
         defer { query.finish() }
         return try query.step() ? query.optionalText(0) : nil
     }
 
-    /// A prepared statement, for `Query`, which finalizes it.
+    /// A prepared statement, for `PreparedStatement`, which finalizes it.
     func prepare(_ sql: String) throws(DatabaseError) -> OpaquePointer {
         var statement: OpaquePointer?
         errno = 0
@@ -93,6 +93,19 @@ import System
 
     /// SQLite ends some transactions by itself, as on a full disk.
     var isInsideTransaction: Bool { unsafe sqlite3_get_autocommit(connection) == 0 }
+
+    /// Differs from what it was where any connection has changed the file since, as far as the running transaction sees.
+    /// SQLite itself keeps the pages that it has read by it.
+    var version: UInt32 {
+        var version: UInt32 = 0
+        _ = unsafe sqlite3_file_control(
+            connection,
+            "main",
+            SQLITE_FCNTL_DATA_VERSION,
+            &version
+        )
+        return version
+    }
 
     /// Of the call that just failed, before which errno was 0.
     func failure(_ code: Int32) -> DatabaseError { unsafe DatabaseError(code, on: connection) }

@@ -21,7 +21,7 @@ struct FileIdentity: Equatable, Sendable {
     init?(descriptor: Int32) { self.init(in: descriptor, "") }
 
     private init?(in directory: Int32, _ path: String) {
-        guard let file = lookAt(directory, path) else { return nil }
+        guard let file = fileStatus(directory, path) else { return nil }
         self = file.identity
     }
 
@@ -33,11 +33,16 @@ struct FileIdentity: Equatable, Sendable {
 }
 
 /// What is at a path in an open directory, or the descriptor's own file for an empty one; nil: nothing.
-func lookAt(_ directory: Int32, _ path: String) -> (identity: FileIdentity, bytes: Int64)? {
+///
+/// `changed` is the time of the newest change, in nanoseconds since 1970.
+func fileStatus(
+    _ directory: Int32,
+    _ path: String
+) -> (identity: FileIdentity, bytes: Int64, changed: Int64)? {
     var file = clinux_file()
-    guard unsafe clinux_look_at(directory, path, &file) == 0 else { return nil }
+    guard unsafe clinux_file_status(directory, path, &file) == 0 else { return nil }
     let identity = FileIdentity(device: file.device, inode: file.inode, birth: file.birth)
-    return (identity, file.size)
+    return (identity, file.size, file.changed)
 }
 
 /// The three files that hold the log together. Any two of them alone may be less than what was acknowledged: SQLite

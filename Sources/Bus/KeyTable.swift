@@ -4,7 +4,7 @@ import Channels
 ///
 /// Whoever may publish can make up any number of them, and of any length. So a row is made of hashes, of one size; one
 /// publisher has at most half of all rows; all of them together take about a twentieth of the log; and the oldest go
-/// first. They are worth less than messages: a full log gives them up before it trims any (`LogWriter.makeRoom`).
+/// first. They are worth less than messages: a full log gives them up before it trims any (`WriterThread.makeRoom`).
 struct KeyTable {
     /// How long a key is remembered (HTTP interface, Idempotency-Key).
     static let milliseconds: Int64 = 300_000
@@ -21,20 +21,22 @@ struct KeyTable {
 
     private let hash: KeyedHash
     private let limit: Int64
-    private let find: Query
-    private let forget: Query
-    private let newestPlace: Query
-    private let forgetOfPublisher: Query
-    private let insert: Query
-    private let oldest: Query
-    private let forgetOldest: Query
-    private let forgetOld: Query
-    private let forgetAll: Query
+    private let find: PreparedStatement
+    private let forget: PreparedStatement
+    private let newestPlace: PreparedStatement
+    private let forgetOfPublisher: PreparedStatement
+    private let insert: PreparedStatement
+    private let oldest: PreparedStatement
+    private let forgetOldest: PreparedStatement
+    private let forgetOld: PreparedStatement
+    private let forgetAll: PreparedStatement
 
     /// - Parameter logBytes: how large the log may be.
     init(_ database: Database, logBytes: Int64) throws {
-        func query(_ sql: String) throws -> Query { try Query(database, sql) }
-        let state = try query("SELECT secret FROM state WHERE id = 1")
+        func statement(_ sql: String) throws -> PreparedStatement {
+            try PreparedStatement(database, sql)
+        }
+        let state = try statement("SELECT secret FROM state WHERE id = 1")
         guard try state.step() else { throw LogProblem("log.sqlite has lost its state row") }
         let secret = state.blob(0)
         state.finish()
@@ -42,23 +44,25 @@ struct KeyTable {
         hash = KeyedHash(secret: secret)
         // A row with its places in the indexes takes some 170 bytes.
         limit = min(65_536, max(256, logBytes / 4096))
-        find = try query("SELECT digest, first, count, kept FROM keys WHERE id = ?")
-        forget = try query("DELETE FROM keys WHERE id = ? RETURNING 1")
-        newestPlace = try query("SELECT max(place) FROM keys WHERE publisher = ?")
-        forgetOfPublisher = try query(
+        find = try statement("SELECT digest, first, count, kept FROM keys WHERE id = ?")
+        forget = try statement("DELETE FROM keys WHERE id = ? RETURNING 1")
+        newestPlace = try statement("SELECT max(place) FROM keys WHERE publisher = ?")
+        forgetOfPublisher = try statement(
             "DELETE FROM keys WHERE publisher = ? AND place <= ? RETURNING 1"
         )
-        insert = try query(
+        insert = try statement(
             """
             INSERT INTO keys (id, publisher, place, digest, first, count, kept)
             VALUES (?, ?, ?, ?, ?, ?, ?)
             """
         )
-        oldest = try query("SELECT kept FROM keys ORDER BY number LIMIT 1")
+        oldest = try statement("SELECT kept FROM keys ORDER BY number LIMIT 1")
         let first = "(SELECT number FROM keys ORDER BY number LIMIT ?)"
-        forgetOldest = try query("DELETE FROM keys WHERE number IN \(first) RETURNING 1")
-        forgetOld = try query("DELETE FROM keys WHERE number IN \(first) AND kept <= ? RETURNING 1")
-        forgetAll = try query("DELETE FROM keys")
+        forgetOldest = try statement("DELETE FROM keys WHERE number IN \(first) RETURNING 1")
+        forgetOld = try statement(
+            "DELETE FROM keys WHERE number IN \(first) AND kept <= ? RETURNING 1"
+        )
+        forgetAll = try statement("DELETE FROM keys")
     }
 
     /// What the key of this request was used for within its time.
@@ -133,7 +137,7 @@ struct KeyTable {
 
     private func publisher(_ name: String) -> Int64 { Int64(bitPattern: hash(name).0) }
 
-    private func rows(_ query: Query) throws -> Int64 {
+    private func rows(_ query: PreparedStatement) throws -> Int64 {
         var count: Int64 = 0
         while try query.step() { count += 1 }
         return count
@@ -145,7 +149,7 @@ struct KeyTable {
         let old = "FROM sqlite_master WHERE name = 'idempotency'"
         guard try database.fetchInteger("SELECT count(*) \(old)") == 1 else { return }
         let table = try KeyTable(database, logBytes: 0)
-        let rows = try Query(
+        let rows = try PreparedStatement(
             database,
             """
             SELECT scope, digest, first, count, kept FROM

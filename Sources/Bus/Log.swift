@@ -43,9 +43,9 @@ package final class Log: Sendable {
         let shared = shared
         threads.withLock { threads in
             precondition(threads.isEmpty, "the log is started once")
-            threads.append(Self.thread("hf-log-writer") { LogWriter(shared).run() })
-            threads.append(Self.thread("hf-log-reader") { LogReader(shared).run() })
-            threads.append(Self.thread("hf-log-waker") { LogWaker(shared: shared).run() })
+            threads.append(Self.thread("hf-log-writer") { WriterThread(shared).run() })
+            threads.append(Self.thread("hf-log-reader") { ReaderThread(shared).run() })
+            threads.append(Self.thread("hf-log-waker") { WakerThread(shared: shared).run() })
         }
     }
 
@@ -88,7 +88,7 @@ package final class Log: Sendable {
         shared.stopping.store(true, ordering: .releasing)
         shared.readerBox.post(.stop)
         shared.wakerBell.ring()
-        shared.position.opened?.page.ring()
+        shared.position.opened?.page.ringForAll()
         for thread in threads.dropFirst() where !thread.join(patienceMilliseconds: left()) {
             done = false
         }

@@ -25,8 +25,7 @@ final class LogShared: Sendable {
 
     /// The log as it is open now.
     struct Opened: Sendable {
-        var directory: BusDirectory
-        var files: LogFileSet
+        var paths: OpenPaths
         var page: WakePage
         var epochs: EpochHistory
         var epochNumber: Int64
@@ -52,10 +51,7 @@ final class LogShared: Sendable {
         var opened: Opened?
 
         /// Whether the paths still lead to the files that were told.
-        var isCurrent: Bool {
-            guard let opened else { return false }
-            return opened.directory.isCurrent && opened.directory.files == opened.files
-        }
+        var isCurrent: Bool { opened?.paths.look().log ?? false }
     }
 
     /// A function stored in a generic type is wrapped once more by each access to it, so that it would grow for ever and be
@@ -133,7 +129,7 @@ final class LogShared: Sendable {
         }
         readerBox.post(.changed)
         wakerBell.ring()
-        if let before, before !== opened.page { before.ring() }
+        if let before, before !== opened.page { before.ringForAll() }
     }
 
     func tell(unavailable sentence: String) {
@@ -145,7 +141,7 @@ final class LogShared: Sendable {
             return before
         }
         readerBox.post(.changed)
-        before?.ring()
+        before?.ringForAll()
     }
 
     /// Makes the reader close its connection. SQLite keeps one index of the write-ahead log for all connections of a
@@ -161,7 +157,7 @@ final class LogShared: Sendable {
             return position.opened?.page
         }
         readerBox.post(.changed)
-        before?.ring()
+        before?.ringForAll()
         let end = monotonicMilliseconds() + patienceMilliseconds
         while true {
             let seen = readerBell.value

@@ -1,14 +1,11 @@
 import CLinux
 
 extension OpenLog {
-    /// Whether the paths still lead to what is open here. Under the gate.
-    ///
-    /// The write-ahead log and its index count as much as log.sqlite: whoever opened the log after one of them was taken
-    /// away would work on another one, and what either of both commits would be lost to the other.
-    var isCurrent: Bool {
-        directory.isCurrent && directory.files == files && directory.wake == page.identity
-            && page.witness?.files == files
-    }
+    /// What the witness says, if the paths still lead to what is open here. Under the gate.
+    func note() -> WakePage.Note? { paths.look().all ? page.note(of: files) : nil }
+
+    /// Whether the paths still lead to what is open here, each of them looked at. Under the gate.
+    var isCurrent: Bool { paths.lookAtAll().all && page.note(of: files) != nil }
 
     /// Brings home what only the write-ahead log holds, when the paths no longer lead to what is open here: it may have
     /// no name any more, and then nobody opens it again. Under the gate.
@@ -28,7 +25,7 @@ extension OpenLog {
     }
 
     /// What the file `wake` says that is there now.
-    private var witnessNow: Witness? {
+    private var witnessNow: LogWitness? {
         if directory.wake == page.identity { return page.witness }
         guard directory.wake != nil else { return nil }
         return try? WakePage(directory, boot: boot).witness

@@ -6,29 +6,29 @@ import Glibc
 
 /// The writer's hold on one incarnation of the log: directory, wake page and file, as they were when opened.
 final class OpenLog {
-    let directory: BusDirectory
+    let paths: OpenPaths
     let page: WakePage
-    let files: LogFileSet
-    let store: LogStore
+    let store: WriterDatabase
     let reserve: Reserve
     /// The name of the running boot.
     let boot: String
 
     private init(
-        directory: BusDirectory,
+        paths: OpenPaths,
         page: WakePage,
-        files: LogFileSet,
-        store: LogStore,
+        store: WriterDatabase,
         reserve: Reserve,
         boot: String
     ) {
-        self.directory = directory
+        self.paths = paths
         self.page = page
-        self.files = files
         self.store = store
         self.reserve = reserve
         self.boot = boot
     }
+
+    var directory: BusDirectory { paths.directory }
+    var files: LogFileSet { paths.files }
 
     /// Opens the log, made if need be; under the gate, which it takes and leaves itself.
     ///
@@ -41,7 +41,7 @@ final class OpenLog {
         _ shared: LogShared,
         suspect: Bool,
         isPatient: Bool = false,
-        known: Witness? = nil,
+        known: LogWitness? = nil,
         newEpochBecause given: String? = nil
     ) throws -> OpenLog {
         let directory = try BusDirectory(settings: shared.settings)
@@ -84,13 +84,13 @@ final class OpenLog {
 
     private static func openStore(
         _ directory: BusDirectory,
-        _ witness: Witness?,
+        _ witness: LogWitness?,
         _ shared: LogShared
-    ) throws -> LogStore {
+    ) throws -> WriterDatabase {
         let path = directory.logPath
         try partFromForeign(directory, witness, shared)
         try directory.makeFile(path)
-        return try LogStore(
+        return try WriterDatabase(
             path: path,
             settings: shared.settings,
             channelLimit: shared.channelLimit,
@@ -102,7 +102,7 @@ final class OpenLog {
     /// one. Only what the witness names is known to; what came together with a copy belongs to that.
     private static func partFromForeign(
         _ directory: BusDirectory,
-        _ witness: Witness?,
+        _ witness: LogWitness?,
         _ shared: LogShared
     ) throws {
         let found = directory.files
@@ -134,8 +134,8 @@ final class OpenLog {
     private static func begin(
         _ directory: BusDirectory,
         _ page: WakePage,
-        _ witness: Witness?,
-        _ store: LogStore,
+        _ witness: LogWitness?,
+        _ store: WriterDatabase,
         _ shared: LogShared,
         _ given: String? = nil
     ) throws -> OpenLog {
@@ -146,18 +146,18 @@ final class OpenLog {
         let synced = shared.settings.durability == .power
         let time = shared.time()
         let (state, stamp, reason) = try store.transaction(time) {
-            () throws -> (LogState, Int64, String?) in
+            transaction throws -> (LogState, Int64, String?) in
             let reason =
                 reasonForNewEpoch(
                     witness,
                     identity,
-                    store.state,
-                    epoch: try store.reading.epochs()?.current,
+                    transaction.state,
+                    epoch: try store.queries.epochs()?.current,
                     boot: shared.clocks.bootName,
                     isCopied: page.isCopied
                 ) ?? given
             if reason != nil {
-                try store.beginEpoch(
+                try transaction.beginEpoch(
                     told: witness?.position,
                     // What an administrator asks for is about what nobody else can know.
                     // What this process alone was told is less than what others may have been.
@@ -165,19 +165,19 @@ final class OpenLog {
                         && proves(witness, identity, boot: shared.clocks.bootName)
                 )
             }
-            store.state.boot = shared.clocks.bootName
-            guard let epochs = try store.reading.epochs() else {
+            transaction.state.boot = shared.clocks.bootName
+            guard let epochs = try store.queries.epochs() else {
                 throw LogProblem("log.sqlite has no epochs")
             }
             return (
-                try store.reading.newest(
-                    state: store.state,
+                try store.queries.newest(
+                    state: transaction.state,
                     epochs: epochs,
                     messageLimit: shared.settings.memoryMessages,
                     byteLimit: shared.settings.memoryBytes,
                     now: time.retention,
                     retention: store.retention
-                ), store.state.trimStamp, reason
+                ), transaction.state.trimStamp, reason
             )
         }
         let files = directory.files
@@ -185,7 +185,7 @@ final class OpenLog {
             throw LogProblem("log.sqlite was replaced while it was being opened")
         }
         page.write(
-            Witness(
+            LogWitness(
                 files: files,
                 head: state.head.value,
                 boot: shared.clocks.bootName,
@@ -211,22 +211,21 @@ final class OpenLog {
             // Before anybody hears of it, who may ask at once.
             ($0.channels, $0.messagesKept) = (channels, messages)
         }
+        let paths = OpenPaths(directory, files, wake: page.identity)
         shared.tell(
             opened: state,
             stamp: stamp,
             as: LogShared.Opened(
-                directory: directory,
-                files: files,
+                paths: paths,
                 page: page,
                 epochs: state.epochs,
                 epochNumber: store.state.epoch
             )
         )
-        page.ring()
+        page.ringForOthers()
         return OpenLog(
-            directory: directory,
+            paths: paths,
             page: page,
-            files: files,
             store: store,
             reserve: Reserve(
                 path: directory.reservePath,
@@ -238,7 +237,7 @@ final class OpenLog {
 
     /// Why the newest part of what subscribers were told may not be in this file; nil: it is.
     private static func reasonForNewEpoch(
-        _ witness: Witness?,
+        _ witness: LogWitness?,
         _ identity: FileIdentity,
         _ state: StateRow,
         epoch: Epoch?,
@@ -271,7 +270,8 @@ final class OpenLog {
 
     /// Whether nobody was told more than the witness says: it may have been copied together with the file, or be older
     /// than the newest messages after a loss of power.
-    private static func proves(_ witness: Witness?, _ identity: FileIdentity, boot: String) -> Bool
+    private static func proves(_ witness: LogWitness?, _ identity: FileIdentity, boot: String)
+        -> Bool
     {
         guard let witness, witness.names(identity, boot: boot) else { return false }
         return witness.boot == boot || witness.synced

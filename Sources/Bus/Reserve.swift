@@ -9,7 +9,7 @@ struct Reserve {
     /// What [bus] reserve_bytes says; 0: none is wanted.
     let wantedBytes: Int64
 
-    var bytes: Int64 { lookAt(AT_FDCWD, path)?.bytes ?? 0 }
+    var bytes: Int64 { fileStatus(AT_FDCWD, path)?.bytes ?? 0 }
 
     /// Makes it as large as is wanted, or as the disk allows, halving it until it does: a small one still keeps trimming
     /// possible. Returns how large it is.

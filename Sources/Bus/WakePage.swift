@@ -3,7 +3,7 @@ import Channels
 import Glibc
 
 /// What the witness remembers about the log: enough to tell a log that was rolled back from one that was restarted.
-struct Witness: Equatable, Sendable {
+struct LogWitness: Equatable, Sendable {
     var files: LogFileSet
     var head: Int64
     /// Name of the boot during which it was written.
@@ -48,6 +48,8 @@ struct Witness: Equatable, Sendable {
 
     let identity: FileIdentity
     private let boot: String
+    /// The bits of the bell on which this process waits.
+    private let bits = WakePage.someBits()
     // Both open until deinit.
     private let file: Int32
     private let page: UnsafeMutableRawPointer
@@ -61,7 +63,9 @@ struct Witness: Equatable, Sendable {
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o660)
         guard file >= 0 else { throw BusDirectory.problem("open", path) }
         do throws(LogProblem) {
-            guard let found = lookAt(file, "") else { throw BusDirectory.problem("look at", path) }
+            guard let found = fileStatus(file, "") else {
+                throw BusDirectory.problem("look at", path)
+            }
             if found.bytes == 0 { directory.adopt(file) }
             // So that the kernel never lacks the word to wait on, nor the disk the room for the witness.
             let code = posix_fallocate(file, 0, Self.size)
@@ -95,12 +99,28 @@ struct Witness: Equatable, Sendable {
 
     var bellValue: UInt32 { read(UInt32.self, at: Self.bell) ?? 0 }
 
-    /// Wakes the waiting thread of every process.
-    func ring() { _ = unsafe clinux_futex_add_and_wake_all(word) }
+    /// Wakes the waiting thread of every other process.
+    func ringForOthers() { ring(for: ~bits) }
+
+    /// Wakes the waiting thread of every process, this one's too.
+    func ringForAll() { ring(for: .max) }
+
+    private func ring(for bits: UInt32) {
+        // Nobody waits for the second half of the magic.
+        _ = unsafe clinux_futex_add(word, word - 1)
+        _ = unsafe clinux_futex_wake_bits(word, bits)
+    }
+
+    /// Half of the 32 bits that the kernel tells waiters apart by, at random: among the 601,080,390 ways to choose them
+    /// none has all bits of another, so that a process can wake all others without itself. Two that have the same do
+    /// not wake each other, and each looks by itself once a second.
+    private static func someBits() -> UInt32 {
+        (0..<32).shuffled().prefix(16).reduce(0) { $0 | 1 << UInt32($1) }
+    }
 
     func wait(whileEqual seen: UInt32, milliseconds: Int64) {
-        var time = timespec(milliseconds: milliseconds)
-        if unsafe clinux_futex_wait(word, seen, &time) != 0, errno == EFAULT {
+        var end = timespec(milliseconds: monotonicMilliseconds() + milliseconds)
+        if unsafe clinux_futex_wait_bits(word, seen, &end, bits) != 0, errno == EFAULT {
             // Shortened: the writer finds that out within a second.
             _ = poll(nil, 0, Int32(clamping: milliseconds))
         }
@@ -136,8 +156,42 @@ struct Witness: Equatable, Sendable {
         }
     }
 
+    /// What a turn of the writer needs to know of the witness.
+    struct Note {
+        var head: Int64
+        var isSynced: Bool
+    }
+
+    /// Under the gate only, and with one system call as a rule. Nil: there is no witness, or not of these files.
+    func note(of files: LogFileSet) -> Note? {
+        let note: Note? = unsafe withUnsafeTemporaryAllocation(
+            byteCount: Self.end,
+            alignment: MemoryLayout<UInt64>.alignment
+        ) { bytes in
+            guard unsafe pread(file, bytes.baseAddress, Self.end, 0) == Self.end else { return nil }
+            func number(_ at: Int) -> UInt64 {
+                unsafe bytes.load(fromByteOffset: at, as: UInt64.self)
+            }
+            func names(_ file: FileIdentity?, _ at: Int) -> Bool {
+                guard let file else { return number(at + 8) == 0 }
+                return number(at) == file.device && number(at + 8) == file.inode
+                    && number(at + 16) == UInt64(bitPattern: file.birth)
+            }
+            let head = Int64(bitPattern: number(Self.head))
+            guard number(0) == Self.magic, isPlausible(head), names(identity, 24),
+                names(files.log, 48), names(files.writeAhead, 72), names(files.index, 96)
+            else { return nil }
+            let synced = unsafe bytes.load(fromByteOffset: Self.synced, as: UInt32.self)
+            return Note(head: head, isSynced: synced == 1)
+        }
+        if let note { return note }
+        // Where it was written during another boot, a device may have another number now.
+        guard let witness, witness.files == files else { return nil }
+        return Note(head: witness.head, isSynced: witness.synced)
+    }
+
     /// Under the gate only. Nil: the file is new, was not written by us, or is a copy.
-    var witness: Witness? {
+    var witness: LogWitness? {
         if case .witness(let witness) = content { witness } else { nil }
     }
 
@@ -146,7 +200,7 @@ struct Witness: Equatable, Sendable {
 
     private enum Content: Equatable {
         case none, copied
-        case witness(Witness)
+        case witness(LogWitness)
     }
 
     private var content: Content {
@@ -166,7 +220,7 @@ struct Witness: Equatable, Sendable {
         }
         let head = Int64(bitPattern: number(Self.head))
         guard number(0) == Self.magic, isPlausible(head) else { return .none }
-        let witness = Witness(
+        let witness = LogWitness(
             files: LogFileSet(log: identity(48), writeAhead: identity(72), index: identity(96)),
             head: head,
             boot: text(120, 40),
@@ -178,7 +232,7 @@ struct Witness: Equatable, Sendable {
     }
 
     /// Under the gate only. Killed half-way, it leaves no witness, which ends as a new epoch.
-    func write(_ witness: Witness) {
+    func write(_ witness: LogWitness) {
         var bytes = [UInt8](repeating: 0, count: Self.end)
         func put(_ number: UInt64, _ at: Int) {
             unsafe bytes.withUnsafeMutableBytes {

@@ -104,43 +104,58 @@ static inline void clinux_give_back(void) {
 #endif
 }
 
-/// Sleeps while *word == expected, at most `timeout` (relative; NULL: for ever).
+/// Sleeps while *word == expected, at most `timeout` (relative; NULL: for ever). For threads of one process.
 /// 0, or -1 with errno EAGAIN (the word differs), ETIMEDOUT or EINTR.
 static inline int clinux_futex_wait(uint32_t *word, uint32_t expected, const struct timespec *timeout) {
-    return (int)syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout, NULL, 0);
+    return (int)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout, NULL, 0);
 }
 
-/// Wakes every waiter of the word, in all processes that map it. Returns how many.
+/// Wakes every thread of this process that waits for the word. Returns how many.
 static inline int clinux_futex_wake_all(uint32_t *word) {
-    return (int)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/// Adds 1 to a word of a mapped file and wakes its waiters, all of it in the kernel: where the file has been shortened
-/// meanwhile that is EFAULT, where an access of our own would be a SIGBUS. 0 or more, or -1 with errno.
-static inline int clinux_futex_add_and_wake_all(uint32_t *word) {
-    return (int)syscall(
-        SYS_futex, word, FUTEX_WAKE_OP, INT_MAX, 0, word, FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0));
+/// Sleeps while the word of a mapped file == expected, until `end` on the monotonic clock or a wake-up that shares one of
+/// the bits. 0, or -1 with errno EAGAIN (the word differs), ETIMEDOUT, EINTR or EFAULT (the file has been shortened).
+static inline int clinux_futex_wait_bits(
+    uint32_t *word, uint32_t expected, const struct timespec *end, uint32_t bits) {
+    return (int)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, end, NULL, bits);
 }
 
-/// What tells a file from every other, and its size.
+/// Wakes those who wait for the word, in all processes that map it, with one of the bits. Returns how many.
+static inline int clinux_futex_wake_bits(uint32_t *word, uint32_t bits) {
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, INT_MAX, NULL, NULL, bits);
+}
+
+/// Adds 1 to a word of a mapped file, in the kernel: where the file has been shortened meanwhile that is EFAULT, where an
+/// access of our own would be a SIGBUS. The call must also wake somebody: who waits for `other`, a word of the same file
+/// that nobody waits for. 0 or more, or -1 with errno.
+static inline int clinux_futex_add(uint32_t *word, uint32_t *other) {
+    return (int)syscall(SYS_futex, other, FUTEX_WAKE_OP, 1, 0, word, FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0));
+}
+
+/// What tells a file from every other, its size, and when it was changed.
 typedef struct {
     uint64_t device;
     uint64_t inode;
     /// When it was made, in nanoseconds since 1970; 0 where the file system does not say.
     int64_t birth;
+    /// When it, or what a directory holds, was changed last, likewise.
+    int64_t changed;
     int64_t size;
 } clinux_file;
 
 extern int statx(int directory, const char *path, int flags, unsigned int mask, struct statx *status);
 
 /// Of the path in the directory, or of the descriptor itself if the path is empty. 0, or -1 with errno.
-static inline int clinux_look_at(int directory, const char *path, clinux_file *file) {
+static inline int clinux_file_status(int directory, const char *path, clinux_file *file) {
     struct statx status;
-    unsigned int mask = STATX_INO | STATX_SIZE | STATX_BTIME;
+    unsigned int mask = STATX_INO | STATX_SIZE | STATX_BTIME | STATX_CTIME;
     if (statx(directory, path, *path ? 0 : 0x1000 /* AT_EMPTY_PATH */, mask, &status) != 0) return -1;
     file->device = makedev(status.stx_dev_major, status.stx_dev_minor);
     file->inode = status.stx_ino;
     file->size = (int64_t)status.stx_size;
+    file->changed = status.stx_ctime.tv_sec * 1000000000LL + status.stx_ctime.tv_nsec;
     file->birth = status.stx_mask & STATX_BTIME
         ? status.stx_btime.tv_sec * 1000000000LL + status.stx_btime.tv_nsec : 0;
     return 0;

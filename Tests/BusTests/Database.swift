@@ -24,7 +24,7 @@ func rowCount(_ table: String, _ directory: String) throws -> Int {
 /// All of the log, as another process is told it.
 func follow(_ directory: String, _ epochs: EpochHistory) throws -> [CommittedBatch] {
     let database = try opened(directory)
-    let reading = try LogReading(database)
+    let reading = try LogQueries(database)
     var batches: [CommittedBatch] = []
     try database.inTransaction {
         let state = try reading.state()

@@ -10,7 +10,7 @@ import Testing
     /// A process without threads, which looks when it is told to.
     final class Sleeper {
         private let shared: LogShared
-        private let reader: LogReader
+        private let reader: ReaderThread
         private let open: OpenLog
         private let events = Events()
 
@@ -27,7 +27,7 @@ import Testing
                 retention: keep(count: 10_000, bytes: 1 << 26),
                 deliver: { event in events.told.withLock { $0.append(event) } }
             )
-            reader = LogReader(shared)
+            reader = ReaderThread(shared)
             open = try OpenLog.open(shared, suspect: false)
             _ = try look(.reader)
         }
@@ -51,19 +51,20 @@ import Testing
             }
         }
 
-        private func tell(_ work: (inout LogTurn) throws -> Void) rethrows -> [LogEvent] {
+        private func tell(_ work: (inout WriterTurn) throws -> Void) rethrows -> [LogEvent] {
             events.told.withLock { $0 = [] }
-            var turn = LogTurn(shared, open)
+            var turn = WriterTurn(shared, open)
             try work(&turn)
             turn.tell(shared, open)
             return events.told.withLock { $0 }
         }
 
-        private func run(_ turn: inout LogTurn, _ appends: [Append]) throws {
+        private func run(_ turn: inout WriterTurn, _ appends: [Append]) throws {
             var walk: Int64?
             try open.directory.enter()
             defer { open.directory.leave() }
-            try turn.run(appends, walk: &walk, chores: false)
+            let note = try #require(open.note())
+            try turn.run(appends, note, walk: &walk, chores: false)
         }
 
         var head: Offset { Offset(shared.position.head) }

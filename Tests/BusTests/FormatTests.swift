@@ -84,7 +84,7 @@ import Testing
             """
         )
         try WakePage(directory, boot: "boot-1").write(
-            Witness(
+            LogWitness(
                 files: directory.files,
                 head: 3,
                 boot: "boot-1",

@@ -52,11 +52,11 @@ struct ChannelsCommand: ParsableCommand {
             let session = BusSession(try bus.connector())
             var rows: [[String]] = []
             try session.channels { channel in
-                guard json else { return rows.append(ChannelRow(channel).cells) }
+                guard json else { return rows.append(ChannelLine(channel).cells) }
                 StandardOutput.writeLine(channel.bytes)
             }
             if json { return }
-            let lines = Table.lines(ChannelRow.heading, rows)
+            let lines = Table.lines(ChannelLine.heading, rows)
             StandardOutput.writeLine(lines.joined(separator: "\n"))
         }
     }
@@ -75,8 +75,8 @@ enum ChannelCompletion {
     }
 }
 
-/// A row of the list of channels.
-struct ChannelRow {
+/// A line of the list of channels.
+struct ChannelLine {
     static let heading = ["CHANNEL", "MESSAGES", "BYTES", "WAITING", "NEWEST"]
 
     let cells: [String]

@@ -41,9 +41,9 @@ struct Top: ParsableCommand {
                 let rates = Rates(status, since: before)
                 before = (status, now)
                 if screen {
-                    var channels: [ChannelRow] = []
+                    var channels: [ChannelLine] = []
                     try session.channels(atMost: Self.channelLimit) {
-                        channels.append(ChannelRow($0))
+                        channels.append(ChannelLine($0))
                     }
                     draw(status, rates, channels)
                 } else {
@@ -56,13 +56,13 @@ struct Top: ParsableCommand {
         }
     }
 
-    private func draw(_ status: Status, _ rates: Rates, _ channels: [ChannelRow]) {
+    private func draw(_ status: Status, _ rates: Rates, _ channels: [ChannelLine]) {
         var size = winsize()
         let known = unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_row > 10
         let (height, width) = known ? (Int(size.ws_row), Int(size.ws_col)) : (24, 80)
         var lines = [rates.line(status), ""] + status.text
         let busiest = channels.sorted { $0.held > $1.held }
-        lines += [""] + Table.lines(ChannelRow.heading, busiest.map(\.cells))
+        lines += [""] + Table.lines(ChannelLine.heading, busiest.map(\.cells))
         // Cursor home, then each line with its rest cleared, then the rest of the screen cleared.
         let shown = lines.prefix(height - 1).map { $0.prefix(width) + "\u{1b}[K" }
         StandardOutput.write("\u{1b}[H" + shown.joined(separator: "\n") + "\u{1b}[J\n")

@@ -4,7 +4,7 @@ import Glibc
 /// A prepared statement of the log's connection, for the thread that owns the connection only.
 ///
 /// Every use begins with `bind` (which also resets) and takes rows while `step` says so.
-@safe final class Query {
+@safe final class PreparedStatement {
     // Keeps the connection open.
     private let database: Database
     // Prepared until deinit.
@@ -119,7 +119,3 @@ import Glibc
         return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count))
     }
 }
-
-/// Whether an offset, an amount or a time can have been written by Holdfast. All of them are far below, so that sums
-/// and products with them fit into 64 bits; what a stranger wrote may not be.
-func isPlausible(_ number: Int64) -> Bool { number >= 0 && number <= 1 << 50 }

@@ -1,17 +1,16 @@
 import CLinux
 import Channels
 import Configuration
-import Synchronization
 import System
 
 /// The reader thread: follows what other processes commit, and reads history.
 ///
 /// It never takes the gate, so that a process which is stuck inside stops publishers and never subscribers. What it
 /// finds wrong with the file it leaves to the writer.
-final class LogReader {
+final class ReaderThread {
     private let shared: LogShared
     private var connection: LogConnection?
-    private var history: LogHistory?
+    private var history: HistoryQueries?
     private var generation = -1
     private var requests: [LogRead] = []
     /// The generation about which the writer was asked to look, and when.
@@ -49,7 +48,7 @@ final class LogReader {
         let now = monotonicMilliseconds()
         if now >= nextLook {
             nextLook = now + 1000
-            if !position.isCurrent { askWriter(position.generation) }
+            if !opened.paths.lookAtAll().log { askWriter(position.generation) }
         }
         do {
             if generation != position.generation { try open(position) }
@@ -69,18 +68,18 @@ final class LogReader {
 
     /// Within one transaction, begun after `position` was looked up: whatever it sees is told before the answers.
     private func read(
-        _ history: LogHistory,
+        _ history: HistoryQueries,
         _ opened: LogShared.Opened,
         _ position: LogShared.Position
     ) throws {
-        let state = try history.reading.state()
+        let state = try history.queries.state()
         // Another epoch, or an end before what was told: the requests wait for the writer to tell the new state.
         guard state.epoch == opened.epochNumber, state.head >= position.head else {
             askWriter(generation)
             return
         }
-        guard try history.reading.canFollow(position, upTo: state, shared.settings) else {
-            let newest = try history.reading.newest(
+        guard try history.queries.canFollow(position, upTo: state, shared.settings) else {
+            let newest = try history.queries.newest(
                 state: state,
                 epochs: opened.epochs,
                 messageLimit: shared.settings.memoryMessages,
@@ -96,7 +95,7 @@ final class LogReader {
         }
         var followed = 0
         var allTold = true
-        try history.reading.follow(
+        try history.queries.follow(
             after: position,
             upTo: state,
             epochs: opened.epochs
@@ -121,7 +120,7 @@ final class LogReader {
     }
 
     private func answer(
-        _ history: LogHistory,
+        _ history: HistoryQueries,
         _ state: StateRow,
         _ opened: LogShared.Opened,
         _ position: LogShared.Position
@@ -198,11 +197,11 @@ final class LogReader {
         guard let opened = position.opened, shared.readerOpens(generation: position.generation)
         else { return }
         let connection = try LogConnection(
-            path: opened.directory.logPath,
+            path: opened.paths.directory.logPath,
             settings: shared.settings,
             readOnly: true
         )
-        history = try connection.use { try LogHistory($0) }
+        history = try connection.use { try HistoryQueries($0) }
         self.connection = connection
         guard position.isCurrent else { throw LogProblem("log.sqlite was replaced") }
         generation = position.generation
@@ -214,35 +213,5 @@ final class LogReader {
         connection = nil
         generation = -1
         shared.readerClosed()
-    }
-}
-
-/// The waker thread: waits on the wake page and calls the reader when another process committed.
-struct LogWaker {
-    let shared: LogShared
-
-    func run() {
-        while !shared.stopping.load(ordering: .acquiring) {
-            let bell = shared.wakerBell.value
-            guard let opened = shared.position.opened else {
-                if shared.stopping.load(ordering: .acquiring) { return }
-                shared.wakerBell.wait(whileEqual: bell, milliseconds: 1000)
-                continue
-            }
-            let seen = opened.page.bellValue
-            let position = shared.position
-            if shared.stopping.load(ordering: .acquiring) { return }
-            if opened.page.head > max(position.head, position.committed)
-                || opened.page.isOfAnotherEpoch(than: opened.epochs.current.name)
-            {
-                shared.readerBox.post(.follow)
-            }
-            opened.page.wait(whileEqual: seen, milliseconds: 1000)
-            // Rung by our own commit: while this process publishes, its writer reads the others' messages as well, and
-            // waking up for each of its commits would cost it a third of its pace.
-            if opened.page.head <= shared.position.committed {
-                shared.wakerBell.wait(whileEqual: bell, milliseconds: 1)
-            }
-        }
     }
 }

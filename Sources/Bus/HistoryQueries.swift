@@ -1,47 +1,47 @@
 import Channels
 
 /// The reader's queries: stretches of the log for some channels, always with a limit and read out completely.
-struct LogHistory {
-    let reading: LogReading
-    let begin: Query
-    let end: Query
-    private let after: Query
-    private let live: Query
-    private let newest: Query
-    private let messageAt: Query
-    private let oneChannel: Query
-    private let channelsAfter: Query
+struct HistoryQueries {
+    let queries: LogQueries
+    let begin: PreparedStatement
+    let end: PreparedStatement
+    private let after: PreparedStatement
+    private let live: PreparedStatement
+    private let newest: PreparedStatement
+    private let messageAt: PreparedStatement
+    private let oneChannel: PreparedStatement
+    private let channelsAfter: PreparedStatement
 
     init(_ database: Database) throws {
-        reading = try LogReading(database)
-        begin = try Query(database, "BEGIN")
-        end = try Query(database, "COMMIT")
+        queries = try LogQueries(database)
+        begin = try PreparedStatement(database, "BEGIN")
+        end = try PreparedStatement(database, "COMMIT")
         let isLive = "kept > ? AND (expires IS NULL OR expires > ?)"
-        after = try Query(
+        after = try PreparedStatement(
             database,
             """
             SELECT offset, kept, expires FROM messages WHERE channel = ? AND offset > ?
             ORDER BY offset
             """
         )
-        live = try Query(
+        live = try PreparedStatement(
             database,
             """
             SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(isLive)
             ORDER BY offset LIMIT ?
             """
         )
-        newest = try Query(
+        newest = try PreparedStatement(
             database,
             """
             SELECT offset FROM messages WHERE channel = ? AND offset > ? AND \(isLive)
             ORDER BY offset DESC LIMIT ?
             """
         )
-        messageAt = try Query(
+        messageAt = try PreparedStatement(
             database,
             """
-            SELECT \(LogReading.columns) FROM messages m CROSS JOIN channels c ON c.id = m.channel
+            SELECT \(LogQueries.columns) FROM messages m CROSS JOIN channels c ON c.id = m.channel
             WHERE m.offset = ?
             """
         )
@@ -49,8 +49,11 @@ struct LogHistory {
             SELECT c.name, c.count, c.bytes, m.offset, m.time
             FROM channels c LEFT JOIN messages m ON m.offset = c.last_offset
             """
-        oneChannel = try Query(database, "\(channels) WHERE c.name = ? LIMIT ?")
-        channelsAfter = try Query(database, "\(channels) WHERE c.name > ? ORDER BY c.name LIMIT ?")
+        oneChannel = try PreparedStatement(database, "\(channels) WHERE c.name = ? LIMIT ?")
+        channelsAfter = try PreparedStatement(
+            database,
+            "\(channels) WHERE c.name > ? ORDER BY c.name LIMIT ?"
+        )
     }
 
     /// Reads within the running transaction, whose state is given.
@@ -71,7 +74,7 @@ struct LogHistory {
         }
         let limit = max(1, request.messageLimit)
         for name in Set(request.channels) {
-            guard let row = try reading.channel(name) else {
+            guard let row = try queries.channel(name) else {
                 newestOfAll = max(newestOfAll, state.forgottenThrough)
                 if request.begin < state.forgottenThrough {
                     mark(name, state.forgottenThrough, .trimmed)
@@ -172,7 +175,7 @@ struct LogHistory {
         guard id.offset.value <= state.head, epochs.epoch(of: id.offset) == id.epoch,
             let message = try fetch(id.offset.value, epochs),
             message.expiresMilliseconds ?? .max > now,
-            let row = try reading.channel(message.channel), row.trimmedThrough < id.offset.value
+            let row = try queries.channel(message.channel), row.trimmedThrough < id.offset.value
         else { return nil }
         // `kept` is what retention goes by; the wall clock's time is only shown.
         try after.bind(.integer(row.id), .integer(id.offset.value - 1))
@@ -238,7 +241,7 @@ struct LogHistory {
         try messageAt.bind(.integer(offset))
         guard try messageAt.step() else { return nil }
         defer { messageAt.finish() }
-        return try LogReading.message(messageAt, epochs)
+        return try LogQueries.message(messageAt, epochs)
     }
 }
 

@@ -4,7 +4,7 @@ import Configuration
 import System
 
 /// One transaction of the writer and what is to be told of it afterwards.
-struct LogTurn {
+struct WriterTurn {
     /// A portion of channels that one turn of chores visits.
     private static let channelPortion: Int64 = 64
 
@@ -35,14 +35,17 @@ struct LogTurn {
     }
 
     /// Under the gate. Appends as many of the group as five milliseconds allow, at least one.
+    ///
+    /// - Parameter note: what the witness says now.
     mutating func run(
         _ appends: [Append],
+        _ note: WakePage.Note,
         walk: inout Int64?,
         chores: Bool
     ) throws {
         let store = open.store
         let time = shared.time()
-        var due: LogStore.Chores?
+        var due: WriterDatabase.Chores?
         if chores {
             let found = try store.chores(time, walk: &walk, channelPortion: Self.channelPortion)
             if !found.isEmpty { due = found }
@@ -52,21 +55,20 @@ struct LogTurn {
         }
         let position = shared.position
         guard let opened = position.opened else { throw LogProblem("the log is closed") }
-        let witnessHead = open.page.head
         var counts = (trimmed: 0, expired: 0)
-        try store.transaction(time) {
-            try beginEpochIfBehind(opened, position, witnessHead)
-            try readOthers(opened, position, time)
-            guard let epochs = reopened?.state.epochs ?? Optional(opened.epochs) else { return }
-            try append(appends, time, epochs)
-            if let due { try store.perform(due, time) }
-            if !outcomes.isEmpty { try store.trimTouched(time) }
-            raised = store.raised
-            (head, stamp) = (store.state.head, store.state.trimStamp)
-            counts = (store.trimmedMessages, store.expiredMessages)
-            if store.leftOver { moreChores = true }
+        let slip = try store.transaction(time) { transaction in
+            try beginEpochIfBehind(&transaction, opened, position, note.head)
+            try readOthers(transaction.state, opened, position, time)
+            let epochs = reopened?.state.epochs ?? opened.epochs
+            try append(appends, &transaction, epochs)
+            if let due { try transaction.perform(due) }
+            if !outcomes.isEmpty { try transaction.trimTouched() }
+            raised = transaction.raised
+            (head, stamp) = (transaction.state.head, transaction.state.trimStamp)
+            counts = (transaction.trimmedMessages, transaction.expiredMessages)
+            if transaction.leftOver { moreChores = true }
+            return transaction.clockSlip
         }
-        let slip = store.clockSlip
         if abs(slip) >= 10_000 {
             shared.say(
                 "the wall clock jumped by \(slip / 1000) s; retention goes by the time that passes, and is not changed",
@@ -98,22 +100,23 @@ struct LogTurn {
             let state = open.store.state
             (head, stamp) = (position.head, position.stamp)
             guard state.epoch == opened.epochNumber, state.head >= position.head else { return }
-            try readOthers(opened, position, time)
+            try readOthers(state, opened, position, time)
             (head, stamp) = (state.head, state.trimStamp)
         }
     }
 
     /// The log must go on under another epoch where it ends before what somebody was told.
     private mutating func beginEpochIfBehind(
+        _ transaction: inout WriteTransaction,
         _ opened: LogShared.Opened,
         _ position: LogShared.Position,
         _ witnessHead: Int64
     ) throws {
-        let store = open.store
         let told = max(witnessHead, position.head)
-        guard store.state.head < told else { return }
-        reasonForEpoch = "the log ends at \(store.state.head), but \(told) was committed before"
-        try store.beginEpoch(
+        let head = transaction.state.head
+        guard head < told else { return }
+        reasonForEpoch = "the log ends at \(head), but \(told) was committed before"
+        try transaction.beginEpoch(
             told: Cursor(epoch: opened.epochs.current, offset: Offset(told)),
             isProved: true
         )
@@ -122,14 +125,15 @@ struct LogTurn {
     /// Reads what others committed; or all of the log's end, where it was continued under another epoch or more came
     /// than memory keeps.
     private mutating func readOthers(
+        _ state: StateRow,
         _ opened: LogShared.Opened,
         _ position: LogShared.Position,
         _ time: LogTime
     ) throws {
         let store = open.store
         func newest(_ epochs: EpochHistory) throws -> LogState {
-            try store.reading.newest(
-                state: store.state,
+            try store.queries.newest(
+                state: state,
                 epochs: epochs,
                 messageLimit: shared.settings.memoryMessages,
                 byteLimit: shared.settings.memoryBytes,
@@ -137,21 +141,21 @@ struct LogTurn {
                 retention: store.retention
             )
         }
-        guard store.state.epoch == opened.epochNumber else {
-            guard let epochs = try store.reading.epochs() else {
+        guard state.epoch == opened.epochNumber else {
+            guard let epochs = try store.queries.epochs() else {
                 throw LogProblem("log.sqlite has no epochs")
             }
-            reopened = (try newest(epochs), store.state.epoch, reasonForEpoch)
+            reopened = (try newest(epochs), state.epoch, reasonForEpoch)
             return
         }
-        guard try store.reading.canFollow(position, upTo: store.state, shared.settings) else {
+        guard try store.queries.canFollow(position, upTo: state, shared.settings) else {
             resumed = try newest(opened.epochs)
             return
         }
         var batches: [CommittedBatch] = []
-        try store.reading.follow(
+        try store.queries.follow(
             after: position,
-            upTo: store.state,
+            upTo: state,
             epochs: opened.epochs
         ) { batches.append($0) }
         others = batches
@@ -159,43 +163,41 @@ struct LogTurn {
 
     private mutating func append(
         _ appends: [Append],
-        _ time: LogTime,
+        _ transaction: inout WriteTransaction,
         _ epochs: EpochHistory
     ) throws {
-        let store = open.store
-        let previous = store.state.head
+        let previous = transaction.state.head
         let start = appends.count > 1 ? MonotonicClock.microseconds() : 0
         var messages: [Message] = []
         messages.reserveCapacity(appends.count)
         for append in appends {
-            let written = try store.append(
+            let written = try transaction.append(
                 append,
-                time,
                 epoch: epochs.current,
                 into: &messages
             )
             outcomes.append((append.ticket, Self.outcome(written, epochs)))
             if appends.count > 1,
-                MonotonicClock.microseconds() - start > LogWriter.groupMicroseconds
+                MonotonicClock.microseconds() - start > WriterThread.groupMicroseconds
             {
                 break
             }
         }
         answered = outcomes.count
-        if store.state.head > previous {
+        if transaction.state.head > previous {
             own = CommittedBatch(
                 previous: Offset(previous),
-                head: Offset(store.state.head),
+                head: Offset(transaction.state.head),
                 messages: messages,
-                trims: store.dropped,
+                trims: transaction.dropped,
                 // What lies beyond is in the marks.
-                forgottenThrough: Offset(min(store.state.forgottenThrough, previous))
+                forgottenThrough: Offset(min(transaction.state.forgottenThrough, previous))
             )
         }
     }
 
     private static func outcome(
-        _ written: LogStore.Written,
+        _ written: WriteTransaction.Written,
         _ epochs: EpochHistory
     ) -> AppendOutcome {
         func ids(_ first: Int64, _ count: Int64) -> [Cursor] {
@@ -213,9 +215,9 @@ struct LogTurn {
     }
 
     /// Under the gate, after the commit.
-    func writeWitness(_ page: WakePage) {
+    func writeWitness(_ page: WakePage, _ note: WakePage.Note) {
         guard changed else { return }
-        if shared.settings.durability != .power, page.isSynced { page.isSynced = false }
+        if shared.settings.durability != .power, note.isSynced { page.isSynced = false }
         if let reopened, var witness = page.witness {
             (witness.head, witness.epoch) = (head, reopened.state.epochs.current.name)
             page.write(witness)
@@ -235,8 +237,7 @@ struct LogTurn {
                 opened: reopened.state,
                 stamp: stamp,
                 as: LogShared.Opened(
-                    directory: open.directory,
-                    files: open.files,
+                    paths: open.paths,
                     page: open.page,
                     epochs: reopened.state.epochs,
                     epochNumber: reopened.number
@@ -246,7 +247,7 @@ struct LogTurn {
         }
         if changed {
             shared.noteCommitted(head)
-            open.page.ring()
+            open.page.ringForOthers()
         }
         if let resumed { shared.tell(resumed: resumed, stamp: stamp, generation: generation) }
         for batch in others { _ = shared.tell(batch, generation: generation) }

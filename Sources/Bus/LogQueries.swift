@@ -3,15 +3,15 @@ import Channels
 import Configuration
 
 /// What the writer and the reader read in the same way, each on its own connection and inside a transaction.
-struct LogReading {
-    private let stateQuery: Query
-    private let epochQuery: Query
-    private let markQuery: Query
-    private let followQuery: Query
-    private let sizeQuery: Query
-    private let newestQuery: Query
-    private let marksAboveQuery: Query
-    private let channelQuery: Query
+final class LogQueries {
+    private let selectState: PreparedStatement
+    private let selectEpochs: PreparedStatement
+    private let selectMarks: PreparedStatement
+    private let selectFollowing: PreparedStatement
+    private let selectSize: PreparedStatement
+    private let selectNewest: PreparedStatement
+    private let selectMarksAbove: PreparedStatement
+    private let selectChannel: PreparedStatement
 
     private static let batchBytes = 1 << 22
 
@@ -23,7 +23,7 @@ struct LogReading {
     init(_ database: Database) throws {
         let messages =
             "SELECT \(Self.columns) FROM messages m CROSS JOIN channels c ON c.id = m.channel"
-        stateQuery = try Query(
+        selectState = try PreparedStatement(
             database,
             """
             SELECT head, trim_stamp, forgotten_through, epoch, channels, messages, keys,
@@ -31,15 +31,18 @@ struct LogReading {
             FROM state WHERE id = 1
             """
         )
-        epochQuery = try Query(database, "SELECT name, start, told FROM epochs ORDER BY number")
-        markQuery = try Query(
+        selectEpochs = try PreparedStatement(
+            database,
+            "SELECT name, start, told FROM epochs ORDER BY number"
+        )
+        selectMarks = try PreparedStatement(
             database,
             """
             SELECT name, trimmed_through, trim_reason FROM channels
             WHERE trim_stamp > ? AND trimmed_through > 0 ORDER BY trim_stamp
             """
         )
-        followQuery = try Query(
+        selectFollowing = try PreparedStatement(
             database,
             // What lies below its channel's mark is gone, also where it has not been removed yet: the mark will tell.
             """
@@ -48,16 +51,16 @@ struct LogReading {
             """
         )
         // The length of a body is known without reading it.
-        sizeQuery = try Query(
+        selectSize = try PreparedStatement(
             database,
             "SELECT total(length(body)) FROM messages WHERE offset > ? AND offset <= ?"
         )
-        newestQuery = try Query(database, "\(messages) ORDER BY m.offset DESC LIMIT ?")
-        marksAboveQuery = try Query(
+        selectNewest = try PreparedStatement(database, "\(messages) ORDER BY m.offset DESC LIMIT ?")
+        selectMarksAbove = try PreparedStatement(
             database,
             "SELECT name, trimmed_through, trim_reason FROM channels WHERE trimmed_through > ?"
         )
-        channelQuery = try Query(
+        selectChannel = try PreparedStatement(
             database,
             """
             SELECT id, last_offset, count, bytes, due, trimmed_through, trim_reason
@@ -67,43 +70,43 @@ struct LogReading {
     }
 
     func state() throws -> StateRow {
-        try stateQuery.bind()
-        guard try stateQuery.step() else { throw LogProblem("log.sqlite has lost its state row") }
-        defer { stateQuery.finish() }
+        try selectState.bind()
+        guard try selectState.step() else { throw LogProblem("log.sqlite has lost its state row") }
+        defer { selectState.finish() }
         // All else is counted on from these; the clocks are times that may be anybody's.
-        guard (0..<4).allSatisfy({ isPlausible(stateQuery.integer($0)) }) else {
+        guard (0..<4).allSatisfy({ isPlausible(selectState.integer($0)) }) else {
             throw DatabaseError(SQLITE_CORRUPT, message: "its state holds a number that can't be")
         }
-        func time(_ column: Int32) -> Int64 { min(max(stateQuery.integer(column), 0), 1 << 50) }
+        func time(_ column: Int32) -> Int64 { min(max(selectState.integer(column), 0), 1 << 50) }
         return StateRow(
-            head: stateQuery.integer(0),
-            trimStamp: stateQuery.integer(1),
-            forgottenThrough: stateQuery.integer(2),
-            epoch: stateQuery.integer(3),
-            channels: stateQuery.integer(4),
-            messages: stateQuery.integer(5),
-            keys: stateQuery.integer(6),
+            head: selectState.integer(0),
+            trimStamp: selectState.integer(1),
+            forgottenThrough: selectState.integer(2),
+            epoch: selectState.integer(3),
+            channels: selectState.integer(4),
+            messages: selectState.integer(5),
+            keys: selectState.integer(6),
             clock: time(7),
             clockBoot: time(8),
             clockWall: time(9),
-            boot: stateQuery.text(10)
+            boot: selectState.text(10)
         )
     }
 
     /// Nil in a log that was just made.
     func epochs() throws -> EpochHistory? {
         var stretches: [EpochHistory.Stretch] = []
-        try epochQuery.bind()
-        while try epochQuery.step() {
-            guard let epoch = Epoch(epochQuery.text(0)) else {
-                epochQuery.finish()
+        try selectEpochs.bind()
+        while try selectEpochs.step() {
+            guard let epoch = Epoch(selectEpochs.text(0)) else {
+                selectEpochs.finish()
                 throw LogProblem("log.sqlite names an epoch in a way this holdfast does not")
             }
             stretches.append(
                 EpochHistory.Stretch(
                     epoch: epoch,
-                    start: Offset(epochQuery.integer(1)),
-                    told: epochQuery.optionalInteger(2).map { Offset($0) }
+                    start: Offset(selectEpochs.integer(1)),
+                    told: selectEpochs.optionalInteger(2).map { Offset($0) }
                 )
             )
         }
@@ -111,18 +114,18 @@ struct LogReading {
     }
 
     func channel(_ name: ChannelName) throws -> ChannelRow? {
-        try channelQuery.bind(.text(name.text))
-        guard try channelQuery.step() else { return nil }
-        defer { channelQuery.finish() }
+        try selectChannel.bind(.text(name.text))
+        guard try selectChannel.step() else { return nil }
+        defer { selectChannel.finish() }
         return ChannelRow(
-            id: channelQuery.integer(0),
+            id: selectChannel.integer(0),
             name: name,
-            lastOffset: channelQuery.integer(1),
-            count: channelQuery.integer(2),
-            bytes: channelQuery.integer(3),
-            due: channelQuery.optionalInteger(4),
-            trimmedThrough: channelQuery.integer(5),
-            trimReason: GapReason(stored: channelQuery.integer(6))
+            lastOffset: selectChannel.integer(1),
+            count: selectChannel.integer(2),
+            bytes: selectChannel.integer(3),
+            due: selectChannel.optionalInteger(4),
+            trimmedThrough: selectChannel.integer(5),
+            trimReason: GapReason(stored: selectChannel.integer(6))
         )
     }
 
@@ -137,10 +140,10 @@ struct LogReading {
         let count = state.head - position.head
         guard count > 8 else { return true }
         guard count <= max(1024, settings.memoryMessages) else { return false }
-        try sizeQuery.bind(.integer(position.head), .integer(state.head))
-        defer { sizeQuery.finish() }
-        return try sizeQuery.step()
-            && sizeQuery.integer(0) <= max(Self.batchBytes, settings.memoryBytes)
+        try selectSize.bind(.integer(position.head), .integer(state.head))
+        defer { selectSize.finish() }
+        return try selectSize.step()
+            && selectSize.integer(0) <= max(Self.batchBytes, settings.memoryBytes)
     }
 
     /// What was committed since that position up to `state`, in contiguous batches of bounded size.
@@ -157,8 +160,8 @@ struct LogReading {
         let head = position.head
         var marks: [TrimMark] = []
         if state.trimStamp > position.stamp {
-            try markQuery.bind(.integer(position.stamp))
-            marks = try Self.marks(markQuery)
+            try selectMarks.bind(.integer(position.stamp))
+            marks = try Self.marks(selectMarks)
         }
         var previous = head
         var messages: [Message] = []
@@ -179,10 +182,10 @@ struct LogReading {
             (previous, messages, bytes) = (newHead, [], 0)
         }
         if state.head > head {
-            try followQuery.bind(.integer(head), .integer(state.head))
-            defer { followQuery.finish() }
-            while try followQuery.step() {
-                let message = try Self.message(followQuery, epochs)
+            try selectFollowing.bind(.integer(head), .integer(state.head))
+            defer { selectFollowing.finish() }
+            while try selectFollowing.step() {
+                let message = try Self.message(selectFollowing, epochs)
                 messages.append(message)
                 bytes += message.body.count
                 if messages.count >= 512 || bytes >= Self.batchBytes {
@@ -207,10 +210,10 @@ struct LogReading {
         var ages: [ChannelName: Int64] = [:]
         var bytes = 0
         var floor = state.head
-        try newestQuery.bind(.integer(messageLimit))
-        defer { newestQuery.finish() }
-        while try newestQuery.step() {
-            let message = try Self.message(newestQuery, epochs)
+        try selectNewest.bind(.integer(messageLimit))
+        defer { selectNewest.finish() }
+        while try selectNewest.step() {
+            let message = try Self.message(selectNewest, epochs)
             bytes += message.body.count
             if bytes > byteLimit { break }
             floor = message.offset.value - 1
@@ -221,14 +224,14 @@ struct LogReading {
                 age = retention(message.channel).ageMilliseconds
                 ages[message.channel] = age
             }
-            if newestQuery.integer(9) <= now - age {
+            if selectNewest.integer(9) <= now - age {
                 aged[message.channel] = max(aged[message.channel] ?? 0, message.offset.value)
             } else if message.expiresMilliseconds ?? .max > now {
                 messages.append(message)
             }
         }
-        try marksAboveQuery.bind(.integer(floor))
-        var marks = try Self.marks(marksAboveQuery)
+        try selectMarksAbove.bind(.integer(floor))
+        var marks = try Self.marks(selectMarksAbove)
         for (channel, through) in aged {
             marks.append(TrimMark(channel: channel, through: Offset(through), reason: .trimmed))
         }
@@ -244,7 +247,7 @@ struct LogReading {
         )
     }
 
-    static func message(_ query: Query, _ epochs: EpochHistory) throws -> Message {
+    static func message(_ query: PreparedStatement, _ epochs: EpochHistory) throws -> Message {
         guard let channel = try? ChannelName(query.text(1)),
             let kind = BodyKind(rawValue: UInt8(truncatingIfNeeded: query.integer(3)))
         else { throw LogProblem("log.sqlite holds a message that this holdfast can't read") }
@@ -263,7 +266,7 @@ struct LogReading {
         )
     }
 
-    private static func marks(_ query: Query) throws -> [TrimMark] {
+    private static func marks(_ query: PreparedStatement) throws -> [TrimMark] {
         var marks: [TrimMark] = []
         while try query.step() {
             guard let channel = try? ChannelName(query.text(0)) else { continue }

@@ -3,7 +3,7 @@ import Channels
 import Configuration
 
 /// What the writer does against a write-ahead log that grows and a disk that is full.
-extension LogWriter {
+extension WriterThread {
     // MARK: The write-ahead log
 
     /// Whether so much of the write-ahead log is waiting for readers that nothing may be added to it.
@@ -126,7 +126,7 @@ extension LogWriter {
             try open.store.limitGrowth(to: room.growth > 64 ? nil : 64)
             defer { try? open.store.limitGrowth(to: tight ? 0 : nil) }
             // No message goes as long as there are keys.
-            if try open.store.giveUpKeys(shared.time()) { return true }
+            if try open.store.transaction(shared.time(), { try $0.giveUpKeys() }) { return true }
             let trimmed = try trimOldest(open)
             _ = try open.store.checkpoint(.truncate)
             if trimmed > 0, monotonicMilliseconds() >= nextFullNotice {
@@ -167,9 +167,9 @@ extension LogWriter {
         var portion: Int64 = 1000
         while trimmed < goal {
             do {
-                let removed = try open.store.transaction(time) {
-                    try open.store.trimOldest(limit: min(portion, goal - trimmed))
-                    return Int64(open.store.trimmedMessages)
+                let removed = try open.store.transaction(time) { transaction in
+                    try transaction.trimOldest(limit: min(portion, goal - trimmed))
+                    return Int64(transaction.trimmedMessages)
                 }
                 if removed == 0 { break }
                 trimmed += removed

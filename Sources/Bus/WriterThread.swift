@@ -1,8 +1,6 @@
 import CLinux
-import CSQLite
 import Channels
 import Configuration
-import Glibc
 import System
 
 /// The writer thread: the only one of the process to take the gate.
@@ -12,33 +10,32 @@ import System
 /// then its own, then the marks that its own trimming raised, then each publisher its outcome. An error ends the
 /// transaction; a log that was replaced is opened anew and the group tried again there; a log without room is trimmed
 /// and the group tried again; anything else closes the log, answers the publishers, and is retried in a second.
-final class LogWriter {
+final class WriterThread {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000
     /// Messages of others that are read inside the gate, at the most.
     private static let farBehind: Int64 = 512
-    private static let retryMilliseconds: Int64 = 1000
     /// How long a group of messages waits for a stranger who holds SQLite's write lock.
     private static let busyMilliseconds: Int64 = 2000
-    /// Twice as long as another process needs to notice that its files were removed.
-    private static let patienceMilliseconds: Int64 = 2000
 
     let shared: LogShared
     var open: OpenLog?
     private var queue: [Append] = []
     private var queueStart = 0
     private var stopping = false
-    private var suspect = false
+    /// Whether the newest append came right after the outcome of the one before.
+    private var hurries = false
+    var suspect = false
     /// What this process had open last, and told of it.
-    private var known: Witness?
-    private var said = ""
-    private var saidOnce: Set<Once> = []
-    private var nextChores: Int64 = 0
-    private var nextOpening: Int64 = 0
+    var known: LogWitness?
+    var said = ""
+    var saidOnce: Set<Once> = []
+    var nextChores: Int64 = 0
+    var nextOpening: Int64 = 0
     /// Until when others may bring home what a write-ahead log held that was removed.
-    private var patienceEnds: Int64?
-    /// See `LogStore.chores`.
-    private var walk: Int64? = 0
+    var patienceEnds: Int64?
+    /// See `WriterDatabase.chores`.
+    var walk: Int64? = 0
     var pace: CheckpointPace
     /// Who is said to keep the write-ahead log from being emptied; and who may, since when.
     var namedReaders: Set<LockHolder> = []
@@ -61,10 +58,13 @@ final class LogWriter {
         var committed = false
         while true {
             let waiting = queueStart < queue.count || stopping ? 0 : millisecondsToNextChore()
-            for command in shared.writerBox.take(
+            let start = committed ? MonotonicClock.microseconds() : 0
+            let commands = shared.writerBox.take(
                 waitingMilliseconds: waiting,
-                spinMicroseconds: committed ? 25 : 0
-            ) {
+                spinMicroseconds: committed && hurries ? 25 : 0
+            )
+            if committed { hurries = MonotonicClock.microseconds() - start < 100 }
+            for command in commands {
                 switch command {
                 case .append(let append): queue.append(append)
                 case .check: nextChores = 0
@@ -190,7 +190,9 @@ final class LogWriter {
             try enterGate(open)
             var inside = true
             defer { if inside { open.directory.leave() } }
-            guard open.isCurrent else { return try leaveBehind(open) }
+            guard !chores || open.paths.lookAtAll().all, let note = open.note() else {
+                return try leaveBehind(open)
+            }
             if chores { tendReserve(open) }
             if isWriteAheadFull(open) {
                 if pace.isDue(pages: .max, now: monotonicMilliseconds()) { checkpoint(open) }
@@ -202,9 +204,9 @@ final class LogWriter {
             }
             shared.beginWriting()
             defer { shared.endWriting() }
-            var turn = LogTurn(shared, open)
-            try turn.run(appends, walk: &walk, chores: chores)
-            turn.writeWitness(open.page)
+            var turn = WriterTurn(shared, open)
+            try turn.run(appends, note, walk: &walk, chores: chores)
+            turn.writeWitness(open.page, note)
             sayAgain(.busy)
             let checkpoint = pace.isDue(
                 pages: open.store.connection.walPages,
@@ -233,7 +235,7 @@ final class LogWriter {
     private func catchUp(_ open: OpenLog) throws {
         shared.beginWriting()
         defer { shared.endWriting() }
-        var turn = LogTurn(shared, open)
+        var turn = WriterTurn(shared, open)
         try turn.catchUp()
         // What was read from files that others have left may be torn.
         if shared.position.isCurrent { turn.tell(shared, open) }
@@ -272,97 +274,6 @@ final class LogWriter {
         }
     }
 
-    // MARK: Opening and closing
-
-    private func reopenIfDue() {
-        guard open == nil, monotonicMilliseconds() >= nextOpening else { return }
-        nextOpening = monotonicMilliseconds() + Self.retryMilliseconds
-        guard shared.closeReader(patienceMilliseconds: 5000) else {
-            return fail(LogProblem("the log can't be opened anew while it is being read"))
-        }
-        do {
-            try reopen()
-        } catch let error as DatabaseError where error.isBusy && !shared.wasOpened {
-            // A stranger who writes is waited for, also at the start.
-            sayWhoWrites(LogFileSet(in: shared.settings.directory))
-            nextOpening = monotonicMilliseconds()
-        } catch is WriteAheadLogMissing {
-            patienceEnds = patienceEnds ?? monotonicMilliseconds() + Self.patienceMilliseconds
-            nextOpening = monotonicMilliseconds() + 100
-        } catch {
-            fail(error)
-        }
-    }
-
-    /// Waits for as long as another process may still bring home a write-ahead log that was removed: a group that comes
-    /// meanwhile is not refused for that. The last attempt is made when patience has ended, and takes the log as it is.
-    private func waitForHomecoming() {
-        guard open == nil, let end = patienceEnds, monotonicMilliseconds() < end else { return }
-        var isLast = false
-        while open == nil, patienceEnds != nil, !isLast {
-            let pause = nextOpening - monotonicMilliseconds()
-            _ = poll(nil, 0, Int32(clamping: max(0, pause)))
-            isLast = monotonicMilliseconds() >= end
-            reopenIfDue()
-        }
-    }
-
-    private func reopen() throws {
-        while true {
-            do {
-                let opened = try OpenLog.open(
-                    shared,
-                    suspect: suspect,
-                    isPatient: patienceEnds.map { monotonicMilliseconds() < $0 } ?? true,
-                    known: known
-                )
-                (open, patienceEnds) = (opened, nil)
-                (suspect, walk, known, said, nextChores) = (false, 0, nil, "", 0)
-                let reserve = opened.reserve.make(in: opened.directory)
-                haveReserve(of: reserve, opened)
-                tight = opened.reserve.wantedBytes > 0 && reserve == 0
-                if tight { try? opened.store.limitGrowth(to: 0) }
-                return
-            } catch let error as DatabaseError where error.isFull {
-                let path = shared.settings.directory + "/reserve"
-                guard Reserve(path: path, wantedBytes: 0).giveUp() else { throw error }
-                sayReserveIsGone()
-            }
-        }
-    }
-
-    private func close() {
-        if let open, let opened = shared.position.opened {
-            known = Witness(
-                files: open.files,
-                head: shared.position.head,
-                boot: open.boot,
-                epoch: opened.epochs.current.name,
-                synced: open.page.isSynced
-            )
-        }
-        open = nil
-    }
-
-    /// Closes the log and says why, once for each reason; it is opened again within a second or so.
-    func fail(_ error: any Error) {
-        if let error = error as? DatabaseError, error.isDamage { suspect = true }
-        close()
-        nextOpening = monotonicMilliseconds() + Self.retryMilliseconds
-        let sentence =
-            switch error {
-            case let problem as LogProblem: problem.description
-            case let error as DatabaseError:
-                "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
-                    + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
-                        ? "; the directory and its files must be writable for this process" : "")
-            default: "cannot use the log: \(error)"
-            }
-        let first = sentence != said
-        said = sentence
-        if first || shared.position.opened != nil { shared.tell(unavailable: sentence) }
-    }
-
     /// What lasts is said when it begins, and again only after it has ended.
     enum Once { case busy, checkpoint, notHome, smallReserve, writeAheadFull }
 
@@ -371,47 +282,13 @@ final class LogWriter {
     func sayAgain(_ what: Once) { saidOnce.remove(what) }
 
     /// Names who keeps this process from writing.
-    private func sayWhoWrites(_ files: LogFileSet) {
+    func sayWhoWrites(_ files: LogFileSet) {
         let writers = LockHolders.writers(of: files)
         // Our own hold it inside the gate alone, where this process is now.
         guard said(once: .busy) else { return }
         shared.say(
             "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which nobody but Holdfast "
                 + "may do; nothing can be published until it ends that",
-            .warning
-        )
-    }
-
-    /// Leaves an empty write-ahead log behind, so that a copy of log.sqlite alone is complete, or says why not.
-    private func end() {
-        guard let open else { return }
-        do {
-            try enterGate(open)
-            defer { open.directory.leave() }
-            if open.isCurrent {
-                // A reader of our own kind is done by the second attempt.
-                let isEmpty = try (1...4).contains { _ in
-                    try open.store.checkpoint(.truncate).isDone
-                }
-                if isEmpty {
-                    // All of it is on the disk: an orderly reboot loses nothing.
-                    open.page.isSynced = true
-                } else {
-                    sayIncomplete("\(Self.list(LockHolders.readers(of: open.files))) reads it")
-                }
-            } else if try !open.bringHome() {
-                sayIncomplete("files of the log were removed")
-            }
-        } catch {
-            sayIncomplete("\(error)")
-        }
-        close()
-    }
-
-    private func sayIncomplete(_ why: String) {
-        shared.say(
-            "log.sqlite alone is not complete, since log.sqlite-wal could not be copied into it (\(why)): "
-                + "keep both together, or use holdfast log backup",
             .warning
         )
     }

@@ -1,0 +1,172 @@
+import Channels
+
+extension WriteTransaction {
+    /// Rows that one visit of a channel may delete, so that a transaction stays short.
+    static let trimPortion: Int64 = 2000
+
+    /// Trims what the running transaction appended to beyond the bounds of its channels.
+    mutating func trimTouched() throws {
+        for name in Array(touched.keys) {
+            guard var row = touched[name] else { continue }
+            let retention = database.retention(name)
+            // Trimming in steps of an eighth costs a publisher little; small counts are kept exactly.
+            let slack = retention.count >= 8 ? retention.count / 8 : 0
+            if row.count > retention.count + slack
+                || row.bytes > retention.bytes + retention.bytes / 8
+            {
+                try trim(&row, to: retention)
+                touched[name] = row
+            }
+        }
+    }
+
+    /// Removes the channel's oldest messages until it keeps to count, bytes and age; at most a portion of them.
+    private mutating func trim(_ row: inout ChannelRow, to retention: Retention) throws {
+        var through: Int64 = 0
+        var removed: Int64 = 0
+        var next: Int64?
+        let tooOld = time.retention - retention.ageMilliseconds
+        try statements.oldestOfChannel.bind(.integer(row.id), .integer(Self.trimPortion + 1))
+        while try statements.oldestOfChannel.step() {
+            let isDropped = statements.oldestOfChannel.integer(0) <= row.trimmedThrough
+            let bytes = statements.oldestOfChannel.integer(1)
+            let kept = statements.oldestOfChannel.integer(2)
+            // One message larger than all that the channel may keep is still kept until the next one comes.
+            let excess =
+                row.count > retention.count || (row.bytes > retention.bytes && row.count > 1)
+            guard isDropped || excess || kept <= tooOld else {
+                next = kept + retention.ageMilliseconds
+                break
+            }
+            guard removed < Self.trimPortion else {
+                next = time.retention
+                leftOver = true
+                break
+            }
+            through = statements.oldestOfChannel.integer(0)
+            row.count -= 1
+            row.bytes -= bytes
+            removed += 1
+        }
+        statements.oldestOfChannel.finish()
+        if row.due != next { (row.due, row.markChanged) = (next, true) }
+        guard removed > 0 else { return }
+        try statements.deleteOldest.bind(.integer(row.id), .integer(through))
+        try statements.deleteOldest.run()
+        state.messages -= removed
+        trimmedMessages += Int(removed)
+        raise(&row, through: through)
+    }
+
+    private mutating func raise(_ row: inout ChannelRow, through: Int64) {
+        guard through > row.trimmedThrough else { return }
+        stampTrim()
+        row.mark(through: through, .trimmed)
+        raised.append(row.trimMark)
+    }
+
+    /// This transaction raises a mark, and so has its own trim stamp.
+    private mutating func stampTrim() {
+        if hasTrimStamp { return }
+        hasTrimStamp = true
+        state.trimStamp += 1
+    }
+
+    /// Drops all messages of a channel, if it has any: the mark takes a place of its own in the order, and hides
+    /// them at once. A portion is removed now, the rest by the chores, so that the transaction stays short.
+    mutating func drop(_ name: ChannelName) throws {
+        guard var row = try channel(name), row.count > 0,
+            row.lastOffset > row.trimmedThrough
+        else { return }
+        state.head += 1
+        stampTrim()
+        row.mark(through: state.head, .deleted)
+        dropped.append(row.trimMark)
+        try trim(&row, to: database.retention(name))
+        touched[name] = row
+    }
+
+    /// Does the chores, a bounded portion of each, in the running transaction.
+    mutating func perform(_ chores: WriterDatabase.Chores) throws {
+        // First, for what its time to live has ended is no gap.
+        if chores.expired { try removeExpired(limit: 1000) }
+        for name in chores.channels {
+            guard var row = try channel(name) else { continue }
+            try trim(&row, to: database.retention(name))
+            touched[name] = row
+        }
+        if chores.keys {
+            state.keys -= try database.keys.prune(now: time.retention, limit: 1000)
+        }
+        if chores.quotas {
+            try statements.pruneQuotas.bind(.integer(time.retention), .integer(1000))
+            try statements.pruneQuotas.run()
+        }
+    }
+
+    /// Forgets all idempotency keys: the log is full. Whether there were any.
+    mutating func giveUpKeys() throws -> Bool {
+        guard state.keys > 0 else { return false }
+        try database.keys.clear()
+        state.keys = 0
+        return true
+    }
+
+    /// Removes messages past their time to live; that is no gap.
+    private mutating func removeExpired(limit: Int64) throws {
+        try statements.expired.bind(.integer(time.retention), .integer(limit))
+        let found = try rows(statements.expired)
+        for message in found {
+            guard var row = try load(message.channel) else { continue }
+            try statements.deleteMessage.bind(.integer(message.offset))
+            try statements.deleteMessage.run()
+            row.count -= 1
+            row.bytes -= message.bytes
+            touched[row.name] = row
+        }
+        state.messages -= Int64(found.count)
+        expiredMessages += found.count
+    }
+
+    /// Trims the oldest messages of all channels, whatever they may keep: the log is full.
+    mutating func trimOldest(limit: Int64) throws {
+        try statements.oldestOfAll.bind(.integer(limit))
+        let found = try rows(statements.oldestOfAll)
+        var through: [ChannelName: Int64] = [:]
+        for message in found {
+            guard var row = try load(message.channel) else { continue }
+            try statements.deleteMessage.bind(.integer(message.offset))
+            try statements.deleteMessage.run()
+            row.count -= 1
+            row.bytes -= message.bytes
+            touched[row.name] = row
+            through[row.name] = message.offset
+        }
+        for (name, offset) in through {
+            guard var row = touched[name] else { continue }
+            raise(&row, through: offset)
+            touched[name] = row
+        }
+        state.messages -= Int64(found.count)
+        trimmedMessages += found.count
+    }
+
+    private func rows(_ query: PreparedStatement) throws -> [(
+        offset: Int64, channel: Int64, bytes: Int64
+    )] {
+        var found: [(offset: Int64, channel: Int64, bytes: Int64)] = []
+        while try query.step() {
+            found.append((query.integer(0), query.integer(1), query.integer(2)))
+        }
+        return found
+    }
+
+    private mutating func load(_ id: Int64) throws -> ChannelRow? {
+        try statements.channelName.bind(.integer(id))
+        guard try statements.channelName.step() else { return nil }
+        let text = statements.channelName.text(0)
+        statements.channelName.finish()
+        guard let name = try? ChannelName(text) else { return nil }
+        return try channel(name)
+    }
+}

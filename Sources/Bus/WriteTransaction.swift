@@ -1,0 +1,118 @@
+import Channels
+
+/// A running transaction of the writer: what it has found, and what it has changed so far.
+///
+/// Every method works on `state`, the row of that name, and on `touched`, the channels that were loaded to be changed;
+/// `writeBack` puts them into the file.
+struct WriteTransaction {
+    let database: WriterDatabase
+    let time: LogTime
+    /// By how many milliseconds the wall clock was set since the newest commit.
+    let clockSlip: Int64
+    /// As it was found.
+    private let before: StateRow
+
+    var state: StateRow
+    var touched: [ChannelName: ChannelRow] = [:]
+    /// Whether it raised a mark, and so has its own trim stamp.
+    var hasTrimStamp = false
+    /// Marks raised by retention, and those by publishers who dropped a channel's messages.
+    var raised: [TrimMark] = []
+    var dropped: [TrimMark] = []
+    /// Whether a channel had more to remove than a portion.
+    var leftOver = false
+    var trimmedMessages = 0
+    var expiredMessages = 0
+
+    init(_ database: WriterDatabase, _ state: StateRow, _ time: LogTime) {
+        self.database = database
+        self.time = time
+        self.state = state
+        before = state
+        clockSlip = state.slip(at: time)
+        // Else it would count as time gone by at the next boot.
+        if clockSlip != 0 { self.state.note(time) }
+    }
+
+    var statements: WriterStatements { database.statements }
+
+    /// The channel as it is now.
+    func channel(_ name: ChannelName) throws -> ChannelRow? {
+        try touched[name] ?? database.channel(name)
+    }
+
+    /// Begins a new epoch after the newest message; the epochs of about a thousand boots are remembered.
+    ///
+    /// - Parameters:
+    ///   - told: how far publishers and subscribers had been told, by the newest epoch they knew, at the least.
+    ///   - isProved: and no further. Else everybody who reads on from before is told of a gap.
+    mutating func beginEpoch(told: Channels.Cursor?, isProved: Bool) throws {
+        let stretches = try database.queries.epochs()?.stretches ?? []
+        var known: Int64?
+        if let told, let at = stretches.lastIndex(where: { $0.epoch == told.epoch }) {
+            if at == stretches.count - 1 {
+                known = isProved ? told.offset.value : nil
+            } else {
+                // The file has been written to elsewhere since, from an end that may be before what was told here. What
+                // was told there nobody knows.
+                let next = stretches[at + 1].epoch
+                try statements.raiseTold.bind(.integer(told.offset.value), .text(next.name))
+                try statements.raiseTold.run()
+            }
+        }
+        var generator = SystemRandomNumberGenerator()
+        state.epoch += 1
+        try statements.insertEpoch.bind(
+            .integer(state.epoch),
+            .text(Epoch.random(using: &generator).name),
+            .integer(state.head + 1),
+            .optional(known)
+        )
+        try statements.insertEpoch.run()
+        try statements.pruneEpochs.bind(.integer(state.epoch - 1000))
+        try statements.pruneEpochs.run()
+    }
+
+    /// Puts into the file what was changed.
+    mutating func writeBack() throws {
+        for row in touched.values {
+            if row.markChanged {
+                try statements.updateChannelMark.bind(
+                    .integer(row.lastOffset),
+                    .integer(row.count),
+                    .integer(row.bytes),
+                    .optional(row.due),
+                    .integer(row.trimmedThrough),
+                    .integer(row.trimReason.stored),
+                    .integer(state.trimStamp),
+                    .integer(row.id)
+                )
+                try statements.updateChannelMark.run()
+            } else {
+                try statements.updateChannel.bind(
+                    .integer(row.lastOffset),
+                    .integer(row.count),
+                    .integer(row.bytes),
+                    .integer(row.id)
+                )
+                try statements.updateChannel.run()
+            }
+        }
+        if state == before { return }
+        state.note(time)
+        try statements.updateState.bind(
+            .integer(state.head),
+            .integer(state.trimStamp),
+            .integer(state.forgottenThrough),
+            .integer(state.epoch),
+            .integer(state.channels),
+            .integer(state.messages),
+            .integer(state.keys),
+            .integer(state.clock),
+            .integer(state.clockBoot),
+            .integer(state.clockWall),
+            .text(state.boot)
+        )
+        try statements.updateState.run()
+    }
+}

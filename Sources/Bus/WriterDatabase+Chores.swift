@@ -1,0 +1,64 @@
+import Channels
+
+extension WriterDatabase {
+    /// What the clock has made due: messages too old for their channel or past their time to live, dropped ones that
+    /// were not removed yet, old keys, quotas that nobody has used for a while.
+    struct Chores {
+        var channels: [ChannelName]
+        var expired: Bool
+        var keys: Bool
+        var quotas: Bool
+        var isEmpty: Bool { channels.isEmpty && !expired && !keys && !quotas }
+    }
+
+    /// Looks for chores without changing anything, so that an idle log is not written to.
+    ///
+    /// - Parameter walk: the number of the channel up to which all were looked at since the retention rules may have
+    ///   changed; nil when that is done.
+    func chores(_ time: LogTime, walk: inout Int64?, channelPortion: Int64) throws -> Chores {
+        try connection.use { _ in
+            var channels: [ChannelName] = []
+            try statements.dueChannels.bind(.integer(time.retention), .integer(channelPortion))
+            while try statements.dueChannels.step() {
+                if let name = try? ChannelName(statements.dueChannels.text(0)) {
+                    channels.append(name)
+                }
+            }
+            if let start = walk {
+                walk = nil
+                try statements.channelsFrom.bind(.integer(start), .integer(channelPortion * 16))
+                while try statements.channelsFrom.step() {
+                    walk = statements.channelsFrom.integer(0)
+                    guard let name = try? ChannelName(statements.channelsFrom.text(1)),
+                        let row = try queries.channel(name)
+                    else { continue }
+                    let retention = retention(name)
+                    let excess = row.count > retention.count || row.bytes > retention.bytes
+                    if try excess || isTooOld(row, retention, time) {
+                        channels.append(name)
+                    }
+                }
+            }
+            try statements.expired.bind(.integer(time.retention), .integer(1))
+            let expired = try statements.expired.step()
+            statements.expired.finish()
+            let keys = try keys.hasOld(now: time.retention)
+            try statements.anyOldQuota.bind(.integer(time.retention))
+            let quotas = try statements.anyOldQuota.step()
+            statements.anyOldQuota.finish()
+            return Chores(channels: channels, expired: expired, keys: keys, quotas: quotas)
+        }
+    }
+
+    private func isTooOld(_ row: ChannelRow, _ retention: Retention, _ time: LogTime) throws -> Bool
+    {
+        guard row.count > 0 else { return false }
+        try statements.oldestOfChannel.bind(.integer(row.id), .integer(1))
+        defer { statements.oldestOfChannel.finish() }
+        return try statements.oldestOfChannel.step()
+            && (statements.oldestOfChannel.integer(2) <= time.retention - retention.ageMilliseconds
+                // A rule that was shortened makes the noted time too late.
+                || (row.due ?? .max)
+                    > statements.oldestOfChannel.integer(2) + retention.ageMilliseconds)
+    }
+}

@@ -1,0 +1,148 @@
+import Channels
+import Configuration
+
+/// The times of one turn.
+struct LogTime {
+    /// Milliseconds since 1970.
+    var wall: Int64
+    /// The retention clock's.
+    var retention: Int64
+    var sinceBoot: Int64
+}
+
+/// The writer's connection to the log's file: its statements, and the transactions that change anything.
+///
+/// For the writer thread, under the gate.
+final class WriterDatabase {
+    let queries: LogQueries
+    let statements: WriterStatements
+    let keys: KeyTable
+    /// After the statements: it can close when they are gone.
+    let connection: LogConnection
+    let channelLimit: Int64
+    var retention: @Sendable (ChannelName) -> Retention
+
+    /// As the newest transaction left it, or the newest look found it.
+    private(set) var state: StateRow
+    /// Channels as the newest transaction left them, and the file's version then: as long as nobody else has changed the
+    /// file, neither these rows nor the state need to be read again.
+    private var known: [ChannelName: ChannelRow] = [:]
+    private var knownVersion: UInt32?
+    private static let mostKnown = 256
+
+    /// Opens the file, made before, and its tables if they are missing.
+    init(
+        path: String,
+        settings: BusSettings,
+        channelLimit: Int,
+        retention: @escaping @Sendable (ChannelName) -> Retention
+    ) throws {
+        self.channelLimit = Int64(channelLimit)
+        self.retention = retention
+        let connection = try LogConnection(path: path, settings: settings, readOnly: false)
+        (queries, statements, keys, state) = try connection.use { database in
+            try LogSchema.prepare(database)
+            let queries = try LogQueries(database)
+            let keys = try KeyTable(database, logBytes: settings.maxBytes)
+            return (queries, try WriterStatements(database), keys, try queries.state())
+        }
+        self.connection = connection
+    }
+
+    /// Runs the body, which only reads, on one state of the log; without the gate, too.
+    func look<T>(_ body: () throws -> T) throws -> T {
+        try connection.use { database in
+            try statements.beginReading.run()
+            defer { if database.isInsideTransaction { try? statements.commit.run() } }
+            state = try queries.state()
+            knownVersion = nil
+            return try body()
+        }
+    }
+
+    /// Runs the body in one immediate transaction that ends committed, or as if nothing had been.
+    func transaction<T>(
+        _ time: LogTime,
+        _ body: (inout WriteTransaction) throws -> T
+    ) throws -> T {
+        try connection.use { database in
+            try statements.begin.run()
+            do {
+                if database.version != knownVersion {
+                    state = try queries.state()
+                    known.removeAll(keepingCapacity: true)
+                }
+                knownVersion = nil
+                var transaction = WriteTransaction(self, state, time)
+                let result = try body(&transaction)
+                try transaction.writeBack()
+                try statements.commit.run()
+                state = transaction.state
+                remember(transaction.touched)
+                knownVersion = database.version
+                return result
+            } catch {
+                // SQLite itself may have rolled back, as it does on a full disk.
+                if database.isInsideTransaction { try statements.rollback.run() }
+                throw error
+            }
+        }
+    }
+
+    /// A channel's row, unless there is no such channel; within a transaction that has not changed it.
+    func channel(_ name: ChannelName) throws -> ChannelRow? {
+        try known[name] ?? queries.channel(name)
+    }
+
+    /// Some channels are about to be removed.
+    func forgetKnownChannels() { known.removeAll(keepingCapacity: true) }
+
+    private func remember(_ touched: [ChannelName: ChannelRow]) {
+        if known.count + touched.count > Self.mostKnown {
+            known.removeAll(keepingCapacity: true)
+            if touched.count > Self.mostKnown { return }
+        }
+        for (name, row) in touched {
+            known[name] = row
+            known[name]?.markChanged = false
+        }
+    }
+
+    /// Under the gate, outside of transactions.
+    func checkpoint(
+        _ kind: Database.Checkpoint,
+        patienceMilliseconds: Int32 = LogConnection.patienceMilliseconds
+    ) throws(DatabaseError) -> Database.Checkpointed {
+        try connection.checkpoint(kind, patienceMilliseconds)
+    }
+
+    /// Pages inside the file that hold nothing, and pages it may still grow by.
+    func room() throws -> (free: Int64, growth: Int64) {
+        try connection.use { database in
+            let free = try database.fetchInteger("PRAGMA freelist_count") ?? 0
+            let pages = try database.fetchInteger("PRAGMA page_count") ?? 0
+            let limit = try database.fetchInteger("PRAGMA max_page_count") ?? 0
+            return (free, max(0, limit - pages))
+        }
+    }
+
+    /// Lets the file grow by so many pages; nil: up to the configured size.
+    func limitGrowth(to pages: Int64?) throws {
+        try connection.use { database in
+            let limit: Int64
+            if let pages {
+                limit = pages + (try database.fetchInteger("PRAGMA page_count") ?? 0)
+            } else {
+                limit = connection.maximumPages
+            }
+            try database.execute("PRAGMA max_page_count = \(limit)")
+        }
+    }
+
+    /// Whether the file's structure holds; reads all of it.
+    func isSound() throws -> Bool {
+        try connection.use { database in
+            try database.fetchText("PRAGMA quick_check(1)") == "ok"
+        }
+    }
+}

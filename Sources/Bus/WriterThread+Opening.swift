@@ -1,0 +1,135 @@
+import CLinux
+import CSQLite
+import Channels
+import Configuration
+import Glibc
+
+/// How the writer opens and closes the log.
+extension WriterThread {
+    private static let retryMilliseconds: Int64 = 1000
+    /// Twice as long as another process needs to notice that its files were removed.
+    private static let patienceMilliseconds: Int64 = 2000
+
+    func reopenIfDue() {
+        guard open == nil, monotonicMilliseconds() >= nextOpening else { return }
+        nextOpening = monotonicMilliseconds() + Self.retryMilliseconds
+        guard shared.closeReader(patienceMilliseconds: 5000) else {
+            return fail(LogProblem("the log can't be opened anew while it is being read"))
+        }
+        do {
+            try reopen()
+        } catch let error as DatabaseError where error.isBusy && !shared.wasOpened {
+            // A stranger who writes is waited for, also at the start.
+            sayWhoWrites(LogFileSet(in: shared.settings.directory))
+            nextOpening = monotonicMilliseconds()
+        } catch is WriteAheadLogMissing {
+            patienceEnds = patienceEnds ?? monotonicMilliseconds() + Self.patienceMilliseconds
+            nextOpening = monotonicMilliseconds() + 100
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// Waits as long as another process may still save what a removed write-ahead log held, so that a group that comes
+    /// meanwhile is not refused. The last attempt is made when patience has ended, and takes the log as it is.
+    func waitForHomecoming() {
+        guard open == nil, let end = patienceEnds, monotonicMilliseconds() < end else { return }
+        var isLast = false
+        while open == nil, patienceEnds != nil, !isLast {
+            let pause = nextOpening - monotonicMilliseconds()
+            _ = poll(nil, 0, Int32(clamping: max(0, pause)))
+            isLast = monotonicMilliseconds() >= end
+            reopenIfDue()
+        }
+    }
+
+    private func reopen() throws {
+        while true {
+            do {
+                let opened = try OpenLog.open(
+                    shared,
+                    suspect: suspect,
+                    isPatient: patienceEnds.map { monotonicMilliseconds() < $0 } ?? true,
+                    known: known
+                )
+                (open, patienceEnds) = (opened, nil)
+                (suspect, walk, known, said, nextChores) = (false, 0, nil, "", 0)
+                let reserve = opened.reserve.make(in: opened.directory)
+                haveReserve(of: reserve, opened)
+                tight = opened.reserve.wantedBytes > 0 && reserve == 0
+                if tight { try? opened.store.limitGrowth(to: 0) }
+                return
+            } catch let error as DatabaseError where error.isFull {
+                let path = shared.settings.directory + "/reserve"
+                guard Reserve(path: path, wantedBytes: 0).giveUp() else { throw error }
+                sayReserveIsGone()
+            }
+        }
+    }
+
+    func close() {
+        if let open, let opened = shared.position.opened {
+            known = LogWitness(
+                files: open.files,
+                head: shared.position.head,
+                boot: open.boot,
+                epoch: opened.epochs.current.name,
+                synced: open.page.isSynced
+            )
+        }
+        open = nil
+    }
+
+    /// Closes the log and says why, once for each reason; it is opened again within a second or so.
+    func fail(_ error: any Error) {
+        if let error = error as? DatabaseError, error.isDamage { suspect = true }
+        close()
+        nextOpening = monotonicMilliseconds() + Self.retryMilliseconds
+        let sentence =
+            switch error {
+            case let problem as LogProblem: problem.description
+            case let error as DatabaseError:
+                "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
+                    + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
+                        ? "; the directory and its files must be writable for this process" : "")
+            default: "cannot use the log: \(error)"
+            }
+        let first = sentence != said
+        said = sentence
+        if first || shared.position.opened != nil { shared.tell(unavailable: sentence) }
+    }
+
+    /// Leaves an empty write-ahead log behind, so that a copy of log.sqlite alone is complete, or says why not.
+    func end() {
+        guard let open else { return }
+        do {
+            try enterGate(open)
+            defer { open.directory.leave() }
+            if open.isCurrent {
+                // A reader of our own kind is done by the second attempt.
+                let isEmpty = try (1...4).contains { _ in
+                    try open.store.checkpoint(.truncate).isDone
+                }
+                if isEmpty {
+                    // All of it is on the disk: an orderly reboot loses nothing.
+                    open.page.isSynced = true
+                } else {
+                    sayIncomplete("\(Self.list(LockHolders.readers(of: open.files))) reads it")
+                }
+            } else if try !open.bringHome() {
+                sayIncomplete("files of the log were removed")
+            }
+        } catch {
+            sayIncomplete("\(error)")
+        }
+        close()
+    }
+
+    private func sayIncomplete(_ why: String) {
+        shared.say(
+            "log.sqlite alone is not complete, since log.sqlite-wal could not be copied into it (\(why)): "
+                + "keep both together, or use holdfast log backup",
+            .warning
+        )
+    }
+}

@@ -1,24 +1,23 @@
 /// When the write-ahead log is copied into log.sqlite, and how patiently. Pure.
 ///
-/// A reader keeps it from being begun anew as long as its transaction lasts. Ours last for milliseconds, and are waited
-/// for; a program that somebody stopped or forgot may read for hours, and then waiting, which happens inside the gate,
-/// would only slow down every publisher. So each wait in vain makes the next one rarer.
+/// A reader keeps the write-ahead log from being restarted as long as its transaction lasts. Holdfast's own readers
+/// take milliseconds, so the writer waits for them. A program that was stopped or forgotten may read for hours; waiting
+/// for it, inside the gate, would only slow every publisher down. So each wait in vain makes the next one rarer.
 struct CheckpointPace: Equatable {
     static let waitMilliseconds: Int32 = 100
     private static let shortestPause: Int64 = 1000
     private static let longestPause: Int64 = 60_000
-    /// Between attempts that don't wait, while somebody is in the way.
+    /// The pause between attempts that do not wait, while a reader blocks them.
     private static let attemptPause: Int64 = 100
 
-    /// Pages after which it is copied into the file.
+    /// The write-ahead log is copied into the file from this size on.
     let passivePages: Int
-    /// Above it the next writer is to begin it anew: 4 MB, a little more than a passive checkpoint needs to have had its
-    /// chance.
+    /// Above this size the write-ahead log is to be restarted: 4 MB, a little more than a passive checkpoint needs.
     var restartPages: Int { passivePages + 64 }
-    /// From so many pages on nothing is published.
+    /// From this size on nothing is published.
     let mostPages: Int
 
-    /// Since when somebody is in the way.
+    /// Since when a reader has blocked the restart.
     private(set) var blockedSince: Int64?
     private var nextPages: Int
     private var nextAttempt: Int64 = 0
@@ -42,12 +41,12 @@ struct CheckpointPace: Equatable {
         self = CheckpointPace(passivePages: passivePages, mostPages: mostPages)
     }
 
-    /// It is as far as readers let it be: some more pages, not every commit, before the next attempt.
+    /// Readers kept some pages from being copied: the next attempt comes some pages, not one commit, later.
     mutating func wasIncomplete(pages: Int) {
         nextPages = max(passivePages, pages + passivePages / 4)
     }
 
-    /// Readers kept it from being begun anew although that was wanted.
+    /// Readers kept the write-ahead log from being restarted.
     mutating func wasBlocked(now: Int64, waited: Bool) {
         blockedSince = blockedSince ?? now
         (nextPages, nextAttempt) = (passivePages, now + Self.attemptPause)

@@ -26,7 +26,7 @@ import System
         errno = 0
         let code = unsafe sqlite3_open_v2(path, &opened, mode | SQLITE_OPEN_NOMUTEX, nil)
         guard let connection = unsafe opened, code == SQLITE_OK else {
-            // It is to be closed even where opening it failed.
+            // A connection must be closed even if it could not be opened.
             defer { unsafe sqlite3_close(opened) }
             throw unsafe DatabaseError(code, on: opened)
         }
@@ -94,8 +94,8 @@ import System
     /// SQLite ends some transactions by itself, as on a full disk.
     var isInsideTransaction: Bool { unsafe sqlite3_get_autocommit(connection) == 0 }
 
-    /// Differs from what it was where any connection has changed the file since, as far as the running transaction sees.
-    /// SQLite itself keeps the pages that it has read by it.
+    /// A number that changes whenever a connection, this one or another, has changed the file, as far as the running
+    /// transaction sees it. SQLite itself decides by it whether the pages that it has read are still valid.
     var version: UInt32 {
         var version: UInt32 = 0
         _ = unsafe sqlite3_file_control(
@@ -120,7 +120,7 @@ import System
         if code != SQLITE_OK { throw failure(code) }
     }
 
-    /// From now on `writeAheadFrames` is told.
+    /// Keeps `writeAheadFrames` up to date from now on.
     func countWriteAheadFrames() {
         _ = unsafe sqlite3_wal_hook(
             connection,
@@ -140,7 +140,7 @@ import System
     struct Checkpointed {
         /// All of the write-ahead log is in the file.
         var isComplete: Bool
-        /// And what was asked for was done: nobody keeps the write-ahead log from being begun anew.
+        /// The checkpoint did what its kind says: no reader keeps the write-ahead log from being restarted.
         var isDone: Bool
     }
 
@@ -171,7 +171,7 @@ import System
         errno = 0
         unsafe sqlite3_backup_step(backup, -1)
         let code = unsafe sqlite3_backup_finish(backup)
-        // Either side's failure is noted on the one that is written to.
+        // SQLite notes a failure of either side on the target.
         if code != SQLITE_OK { throw other.failure(code) }
     }
 }

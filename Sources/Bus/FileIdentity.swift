@@ -32,7 +32,7 @@ struct FileIdentity: Equatable, Sendable {
     }
 }
 
-/// What is at a path in an open directory, or the descriptor's own file for an empty one; nil: nothing.
+/// The status of a path in an open directory, or of the descriptor itself if the path is empty; nil if there is nothing.
 ///
 /// `changed` is the time of the newest change, in nanoseconds since 1970.
 func fileStatus(
@@ -45,8 +45,8 @@ func fileStatus(
     return (identity, file.size, file.changed)
 }
 
-/// The three files that hold the log together. Any two of them alone may be less than what was acknowledged: SQLite
-/// itself does not notice when one is taken away or replaced under it.
+/// The three files that together hold the log. Any two of them alone may hold less than was acknowledged, and SQLite
+/// does not notice when one is removed or replaced while it is open.
 struct LogFileSet: Equatable, Sendable {
     var log: FileIdentity?
     var writeAhead: FileIdentity?

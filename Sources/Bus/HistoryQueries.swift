@@ -1,6 +1,6 @@
 import Channels
 
-/// The reader's queries: stretches of the log for some channels, always with a limit and read out completely.
+/// The reader's queries: ranges of the log for some channels, always limited and read to the end.
 struct HistoryQueries {
     let queries: LogQueries
     let begin: PreparedStatement
@@ -56,7 +56,7 @@ struct HistoryQueries {
         )
     }
 
-    /// Reads within the running transaction, whose state is given.
+    /// Answers a request within the running transaction, whose state row is given.
     func read(
         _ request: HistoryRequest,
         state: StateRow,
@@ -65,7 +65,7 @@ struct HistoryQueries {
         retention: (ChannelName) -> Retention
     ) throws -> HistoryReading {
         var offsets: [Int64] = []
-        // Beyond the cursor, and too old: times need not rise with offsets, so that these may be anywhere.
+        // Messages beyond the cursor that are too old. Times need not rise with offsets, so they may be anywhere.
         var aged: [(channel: ChannelName, offset: Int64)] = []
         var newestOfAll: Int64 = 0
         var marks: [TrimMark] = []
@@ -82,7 +82,7 @@ struct HistoryQueries {
                 continue
             }
             newestOfAll = max(newestOfAll, row.lastOffset, row.trimmedThrough)
-            // What is too old is gone, whether or not the writer has come to it.
+            // A message that is too old counts as removed, even if the writer has not removed it yet.
             let tooOld = now - retention(name).ageMilliseconds
             if row.trimmedThrough > request.begin {
                 mark(name, row.trimmedThrough, row.trimReason)
@@ -91,7 +91,7 @@ struct HistoryQueries {
             case .after(let offset):
                 let kept = max(offset.value, row.trimmedThrough)
                 var found = 0
-                try after.bind(.integer(row.id), .integer(kept))
+                try after.bind(row.id, kept)
                 while found <= limit, try after.step() {
                     if after.optionalInteger(2) ?? .max <= now { continue }
                     if after.integer(1) <= tooOld {
@@ -106,18 +106,18 @@ struct HistoryQueries {
                 offsets += try list(row.id, after: row.trimmedThrough, tooOld, now, limit + 1)
             case .last(let count):
                 try newest.bind(
-                    .integer(row.id),
-                    .integer(row.trimmedThrough),
-                    .integer(tooOld),
-                    .integer(now),
-                    .integer(count)
+                    row.id,
+                    row.trimmedThrough,
+                    tooOld,
+                    now,
+                    count
                 )
                 var oldest: Int64?
                 while try newest.step() {
                     oldest = newest.integer(0)
                     offsets.append(newest.integer(0))
                 }
-                // Whoever goes on behind a part of these is not to be given what lies before them.
+                // A reader that continues after a part of these must not be given the messages before them.
                 if let oldest { mark(name, oldest - 1, .trimmed) }
             case .age(let milliseconds):
                 offsets += try list(
@@ -149,7 +149,7 @@ struct HistoryQueries {
             messages.append(message)
         }
         let scanned = (more ? messages.last?.offset : nil) ?? Offset(state.head)
-        // Those further on are told of when the reader comes there.
+        // Those beyond are reported when the reader gets there.
         let met = aged.lazy.filter { $0.offset <= scanned.value }.map { ($0.channel, $0.offset) }
         for (name, through) in Dictionary(met, uniquingKeysWith: max) {
             mark(name, through, .trimmed)
@@ -178,7 +178,7 @@ struct HistoryQueries {
             let row = try queries.channel(message.channel), row.trimmedThrough < id.offset.value
         else { return nil }
         // `kept` is what retention goes by; the wall clock's time is only shown.
-        try after.bind(.integer(row.id), .integer(id.offset.value - 1))
+        try after.bind(row.id, id.offset.value - 1)
         guard try after.step() else { return nil }
         defer { after.finish() }
         return after.integer(1) > now - retention(message.channel).ageMilliseconds
@@ -197,7 +197,7 @@ struct HistoryQueries {
             }
         var entries: [ChannelListing.Entry] = []
         // One more tells whether there are more.
-        try query.bind(.text(name), .integer(limit + 1))
+        try query.bind(name, limit + 1)
         defer { query.finish() }
         while try query.step() {
             guard let name = try? ChannelName(query.text(0)) else { continue }
@@ -227,18 +227,18 @@ struct HistoryQueries {
     ) throws -> [Int64] {
         var offsets: [Int64] = []
         try live.bind(
-            .integer(channel),
-            .integer(offset),
-            .integer(tooOld),
-            .integer(now),
-            .integer(limit)
+            channel,
+            offset,
+            tooOld,
+            now,
+            limit
         )
         while try live.step() { offsets.append(live.integer(0)) }
         return offsets
     }
 
     private func fetch(_ offset: Int64, _ epochs: EpochHistory) throws -> Message? {
-        try messageAt.bind(.integer(offset))
+        try messageAt.bind(offset)
         guard try messageAt.step() else { return nil }
         defer { messageAt.finish() }
         return try LogQueries.message(messageAt, epochs)
@@ -246,12 +246,12 @@ struct HistoryQueries {
 }
 
 extension HistoryRequest {
-    /// The offset it begins behind; whoever begins with what is there has nothing before it.
+    /// The offset after which the request begins; 0 if it begins with whatever is there.
     fileprivate var begin: Int64 {
         if case .after(let offset) = start { offset.value } else { 0 }
     }
 
-    /// Whether it goes on from somewhere, so that something may be missing there.
+    /// Whether the request continues from a position, so that messages may be missing there.
     fileprivate var mayMiss: Bool {
         if case .after = start { true } else { false }
     }

@@ -2,9 +2,9 @@ import Channels
 
 /// The idempotency keys of the last minutes, and what they were used for.
 ///
-/// Whoever may publish can make up any number of them, and of any length. So a row is made of hashes, of one size; one
-/// publisher has at most half of all rows; all of them together take about a twentieth of the log; and the oldest go
-/// first. They are worth less than messages: a full log gives them up before it trims any (`WriterThread.makeRoom`).
+/// A publisher can invent any number of keys, of any length. So a row consists of hashes, which have one size; one
+/// publisher has at most half of all rows; all rows together take about a twentieth of the log; and the oldest are
+/// removed first. Keys are worth less than messages: a full log removes them before it trims messages (`WriterThread.makeRoom`).
 struct KeyTable {
     /// How long a key is remembered (HTTP interface, Idempotency-Key).
     static let milliseconds: Int64 = 300_000
@@ -12,7 +12,7 @@ struct KeyTable {
     /// More than any one request brings.
     private static let mostMessages: Int64 = 1 << 20
 
-    /// What an earlier request with the key became.
+    /// The outcome of an earlier request with the key.
     struct Use {
         var digest: [UInt8]
         var first: Int64
@@ -65,20 +65,19 @@ struct KeyTable {
         forgetAll = try statement("DELETE FROM keys")
     }
 
-    /// What the key of this request was used for within its time.
+    /// The unexpired use of this request's key, if any.
     func use(of key: IdempotencyKey, _ append: Append, now: Int64) throws -> Use? {
-        try find.bind(.blob(id(key, append)))
+        try find.bind(id(key, append))
         guard try find.step() else { return nil }
         defer { find.finish() }
         guard find.integer(3) + Self.milliseconds > now else { return nil }
         let (first, count) = (find.integer(1), find.integer(2))
-        // What no request can have become is a stranger's.
+        // Numbers that no request can have had were written by another program.
         guard isPlausible(first), (0...Self.mostMessages).contains(count) else { return nil }
         return Use(digest: find.blob(0), first: first, count: count)
     }
 
-    /// Remembers what the key of this request was used for, in a table that has `count` rows. Returns how many it has
-    /// then.
+    /// Remembers the use of this request's key, in a table of `count` rows. Returns how many rows the table has then.
     func keep(
         _ use: Use,
         of key: IdempotencyKey,
@@ -88,27 +87,27 @@ struct KeyTable {
     ) throws -> Int64 {
         let id = id(key, append)
         var count = count + 1
-        // One whose time is over.
-        try forget.bind(.blob(id))
+        // Removes an expired row of the same key.
+        try forget.bind(id)
         count -= try rows(forget)
         let publisher = publisher(key.publisher)
-        try newestPlace.bind(.integer(publisher))
+        try newestPlace.bind(publisher)
         let place = try newestPlace.step() ? newestPlace.integer(0) + 1 : 1
         newestPlace.finish()
-        try forgetOfPublisher.bind(.integer(publisher), .integer(place - max(1, limit / 2)))
+        try forgetOfPublisher.bind(publisher, place - max(1, limit / 2))
         count -= try rows(forgetOfPublisher)
         try insert.bind(
-            .blob(id),
-            .integer(publisher),
-            .integer(place),
-            .blob(use.digest),
-            .integer(use.first),
-            .integer(use.count),
-            .integer(now)
+            id,
+            publisher,
+            place,
+            use.digest,
+            use.first,
+            use.count,
+            now
         )
         try insert.run()
         if count > limit {
-            try forgetOldest.bind(.integer(count - limit))
+            try forgetOldest.bind(count - limit)
             count -= try rows(forgetOldest)
         }
         return count
@@ -120,9 +119,9 @@ struct KeyTable {
         return try oldest.step() && oldest.integer(0) <= now - Self.milliseconds
     }
 
-    /// Forgets keys whose time is over. Returns how many they were.
+    /// Removes expired keys. Returns how many.
     func prune(now: Int64, limit: Int64) throws -> Int64 {
-        try forgetOld.bind(.integer(limit), .integer(now - Self.milliseconds))
+        try forgetOld.bind(limit, now - Self.milliseconds)
         return try rows(forgetOld)
     }
 
@@ -143,8 +142,7 @@ struct KeyTable {
         return count
     }
 
-    /// Takes over what an older format kept, which was the text itself. Within the transaction that brings the file up
-    /// to date.
+    /// Converts the rows of an older format, which kept the text itself. Within the transaction that upgrades the file.
     static func takeOver(_ database: Database) throws {
         let old = "FROM sqlite_master WHERE name = 'idempotency'"
         guard try database.fetchInteger("SELECT count(*) \(old)") == 1 else { return }
@@ -161,13 +159,13 @@ struct KeyTable {
             place += 1
             let scope = rows.text(0)
             try table.insert.bind(
-                .blob(KeyedHash.bytes(of: table.hash(scope))),
-                .integer(table.publisher(IdempotencyKey.publisher(ofScope: scope))),
-                .integer(place),
-                .blob(rows.blob(1)),
-                .integer(rows.integer(2)),
-                .integer(rows.integer(3)),
-                .integer(rows.integer(4))
+                KeyedHash.bytes(of: table.hash(scope)),
+                table.publisher(IdempotencyKey.publisher(ofScope: scope)),
+                place,
+                rows.blob(1),
+                rows.integer(2),
+                rows.integer(3),
+                rows.integer(4)
             )
             try table.insert.run()
         }

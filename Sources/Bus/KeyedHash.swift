@@ -1,5 +1,5 @@
-/// SipHash-2-4 with 128 bits (Aumasson and Bernstein, 2012): who does not know the secret can't make two texts with one
-/// hash, so that a hash may stand for a text that anybody has made up.
+/// SipHash-2-4 with 128 bits (Aumasson and Bernstein, 2012): without the secret, two texts with the same hash cannot be
+/// constructed, so a hash may stand for a text from an untrusted source.
 struct KeyedHash {
     private let secret: (UInt64, UInt64)
 

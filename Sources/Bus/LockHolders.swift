@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// Another process that holds a lock, as an operator would look for it.
+/// Another process that holds a lock, described as an operator would look for it.
 struct LockHolder: Hashable, CustomStringConvertible {
     let process: Int32
 
@@ -12,12 +12,12 @@ struct LockHolder: Hashable, CustomStringConvertible {
     }
 }
 
-/// Who holds SQLite's locks on the log, as proc(5) locks has it; nobody where that can't be told. These locks are on bytes
-/// of the index, log.sqlite-shm (SQLite's "WAL-mode file format", 2.3).
+/// The processes that hold SQLite's locks on the log, from proc(5) locks; empty if that cannot be read. The locks are on
+/// bytes of the index, log.sqlite-shm (SQLite's "WAL-mode file format", 2.3).
 enum LockHolders {
     private static let writeLock: ClosedRange<Int64> = 120...120
-    /// Whoever reads holds one of these: the first where log.sqlite alone is read, into which nothing may be copied then,
-    /// the others where parts of the write-ahead log are, which can't be begun anew then.
+    /// A reader holds one of these: the first while it reads log.sqlite alone, into which nothing may be copied then;
+    /// one of the others while it reads the write-ahead log, which cannot be restarted then.
     private static let readLocks: ClosedRange<Int64> = 123...127
 
     static func writers(of files: LogFileSet) -> Set<LockHolder> { holders(files, writeLock) }

@@ -75,8 +75,8 @@ package final class Log: Sendable {
         shared.writerBox.post(.retentionChanged)
     }
 
-    /// Commits and answers what is queued, then ends the threads. False where that took longer than the patience,
-    /// as when another process is stuck inside the gate: the process may exit nevertheless.
+    /// Commits and answers queued appends, then ends the threads. Returns false if that took longer than the patience,
+    /// for example because another process is stuck inside the gate; the process may exit nevertheless.
     @discardableResult
     package func stop(patienceMilliseconds: Int64 = 5000) -> Bool {
         let end = monotonicMilliseconds() + patienceMilliseconds
@@ -95,7 +95,7 @@ package final class Log: Sendable {
         return done
     }
 
-    /// The number of the process that is inside the gate now, for the operator.
+    /// The process that is inside the gate now, for the operator.
     package var gateHolder: Int32? {
         FileIdentity(path: shared.settings.directory).flatMap(BusDirectory.holder)
     }

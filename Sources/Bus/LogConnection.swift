@@ -1,12 +1,12 @@
 import Configuration
 
-/// An open connection to the log's file, set up so that nothing checkpoints but who says so.
+/// An open connection to the log's file that never checkpoints by itself.
 ///
 /// Used by one thread at a time: the writer's by the writer, the reader's by the reader.
 final class LogConnection {
     static let pageBytes: Int64 = 4096
-    /// How long statements wait for SQLite's own locks. Nobody but a stranger's tool holds the write lock, since ours queue
-    /// at the gate.
+    /// How long statements wait for SQLite's own locks. Only another program can hold the write lock, since Holdfast's
+    /// writers queue at the gate.
     static let patienceMilliseconds: Int32 = 250
 
     private let database: Database

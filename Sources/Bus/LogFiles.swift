@@ -6,11 +6,11 @@ import System
 
 /// What an administrator does with the log's file, also while processes use it.
 package enum LogFiles {
-    /// Writes a complete copy, as of one moment, to a file that is not there yet.
+    /// Writes a complete and consistent copy to a new file.
     package static func backUp(_ settings: BusSettings, to path: String) throws {
         let source = settings.directory + "/log.sqlite"
         try requireLog(source)
-        // SQLite would make the file with the umask's mode, and write into one that is there.
+        // SQLite would create the file with the umask's mode, and overwrite an existing one.
         let file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw BusDirectory.problem("make", path) }
         close(file)
@@ -27,7 +27,7 @@ package enum LogFiles {
     /// Begins a new epoch, so that every cursor given out before is told of a gap; returns its name.
     package static func beginEpoch(_ settings: BusSettings) throws -> String {
         try requireLog(settings.directory + "/log.sqlite")
-        // Opening it is all that is done; nothing is trimmed.
+        // The log is only opened; nothing is trimmed.
         let shared = LogShared(
             settings: settings,
             channelLimit: 1,

@@ -2,7 +2,7 @@ import CSQLite
 import Channels
 import Configuration
 
-/// What the writer and the reader read in the same way, each on its own connection and inside a transaction.
+/// The queries that the writer and the reader share, each on its own connection and inside a transaction.
 final class LogQueries {
     private let selectState: PreparedStatement
     private let selectEpochs: PreparedStatement
@@ -44,7 +44,7 @@ final class LogQueries {
         )
         selectFollowing = try PreparedStatement(
             database,
-            // What lies below its channel's mark is gone, also where it has not been removed yet: the mark will tell.
+            // A message below its channel's mark counts as removed, even if it is still in the file; the mark reports it.
             """
             \(messages) WHERE m.offset > ? AND m.offset <= ? AND m.offset > c.trimmed_through
             ORDER BY m.offset
@@ -73,7 +73,7 @@ final class LogQueries {
         try selectState.bind()
         guard try selectState.step() else { throw LogProblem("log.sqlite has lost its state row") }
         defer { selectState.finish() }
-        // All else is counted on from these; the clocks are times that may be anybody's.
+        // Everything else is derived from these. The clocks may hold any time.
         guard (0..<4).allSatisfy({ isPlausible(selectState.integer($0)) }) else {
             throw DatabaseError(SQLITE_CORRUPT, message: "its state holds a number that can't be")
         }
@@ -114,7 +114,7 @@ final class LogQueries {
     }
 
     func channel(_ name: ChannelName) throws -> ChannelRow? {
-        try selectChannel.bind(.text(name.text))
+        try selectChannel.bind(name.text)
         guard try selectChannel.step() else { return nil }
         defer { selectChannel.finish() }
         return ChannelRow(
@@ -129,8 +129,8 @@ final class LogQueries {
         )
     }
 
-    /// Whether what was committed since that position can be told in batches: it is about as much as memory keeps, and
-    /// no channel was forgotten whose mark may lie in it, for nobody could say any more who has missed something.
+    /// Whether the commits since that position can be told in batches: they are about as much as memory keeps, and no
+    /// channel was forgotten whose mark may lie among them, since its gap could no longer be attributed.
     func canFollow(
         _ position: LogShared.Position,
         upTo state: StateRow,
@@ -140,17 +140,17 @@ final class LogQueries {
         let count = state.head - position.head
         guard count > 8 else { return true }
         guard count <= max(1024, settings.memoryMessages) else { return false }
-        try selectSize.bind(.integer(position.head), .integer(state.head))
+        try selectSize.bind(position.head, state.head)
         defer { selectSize.finish() }
         return try selectSize.step()
             && selectSize.integer(0) <= max(Self.batchBytes, settings.memoryBytes)
     }
 
-    /// What was committed since that position up to `state`, in contiguous batches of bounded size.
+    /// Delivers the commits after that position up to `state`, in contiguous batches of bounded size.
     ///
-    /// A mark goes into the batch whose stretch holds it: messages it took from that stretch were never seen here. Every
-    /// batch brings the floor of the forgotten, whether or not it has risen: a channel whose mark lies below it may have
-    /// been forgotten since. Whoever forgets one appends to another, so that there is a batch.
+    /// A mark goes into the batch whose range contains it: messages that it removed from that range were never seen
+    /// here. Every batch has the floor of forgotten channels, whether or not it has risen: a channel whose mark lies
+    /// below it may have been forgotten since. A channel is forgotten only by an append to another, so a batch follows.
     func follow(
         after position: LogShared.Position,
         upTo state: StateRow,
@@ -160,7 +160,7 @@ final class LogQueries {
         let head = position.head
         var marks: [TrimMark] = []
         if state.trimStamp > position.stamp {
-            try selectMarks.bind(.integer(position.stamp))
+            try selectMarks.bind(position.stamp)
             marks = try Self.marks(selectMarks)
         }
         var previous = head
@@ -182,7 +182,7 @@ final class LogQueries {
             (previous, messages, bytes) = (newHead, [], 0)
         }
         if state.head > head {
-            try selectFollowing.bind(.integer(head), .integer(state.head))
+            try selectFollowing.bind(head, state.head)
             defer { selectFollowing.finish() }
             while try selectFollowing.step() {
                 let message = try Self.message(selectFollowing, epochs)
@@ -210,7 +210,7 @@ final class LogQueries {
         var ages: [ChannelName: Int64] = [:]
         var bytes = 0
         var floor = state.head
-        try selectNewest.bind(.integer(messageLimit))
+        try selectNewest.bind(messageLimit)
         defer { selectNewest.finish() }
         while try selectNewest.step() {
             let message = try Self.message(selectNewest, epochs)
@@ -230,7 +230,7 @@ final class LogQueries {
                 messages.append(message)
             }
         }
-        try selectMarksAbove.bind(.integer(floor))
+        try selectMarksAbove.bind(floor)
         var marks = try Self.marks(selectMarksAbove)
         for (channel, through) in aged {
             marks.append(TrimMark(channel: channel, through: Offset(through), reason: .trimmed))

@@ -26,13 +26,13 @@ extension StateRow {
         )
     }
 
-    /// How far the wall clock has gone from where it would be now; 0 where that is no more than clocks do.
+    /// How far the wall clock is from where the retention clock expects it; 0 if within the tolerance.
     func slip(at time: LogTime) -> Int64 {
         let slip = (time.wall - clockWall) - (time.retention - clock)
         return abs(slip) > RetentionClock.toleranceMilliseconds ? slip : 0
     }
 
-    /// From here the retention clock is told again after a restart.
+    /// After a restart the retention clock continues from here.
     mutating func note(_ time: LogTime) {
         (clock, clockBoot, clockWall) = (time.retention, time.sinceBoot, time.wall)
     }

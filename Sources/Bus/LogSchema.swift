@@ -1,6 +1,6 @@
 import Channels
 
-/// The tables, and the one row that says where the log stands.
+/// The tables of log.sqlite.
 enum LogSchema {
     /// "HOLD" in PRAGMA application_id: the file is ours.
     static let application: Int64 = 0x484f_4c44
@@ -76,8 +76,8 @@ enum LogSchema {
         PRAGMA user_version = \(version);
         """
 
-    /// Makes the tables in an empty file, or what an older file lacks; says why another program's or a newer file can't
-    /// be used. Processes of an older release that still run close the log then, and say why.
+    /// Makes the tables in an empty file, or adds what an older file lacks; throws for another program's file or a newer
+    /// one. Running processes of an older release then close the log and say why.
     static func prepare(_ database: Database) throws {
         let application = try database.fetchInteger("PRAGMA application_id") ?? 0
         let version = try database.fetchInteger("PRAGMA user_version") ?? 0

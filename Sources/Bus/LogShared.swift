@@ -7,7 +7,7 @@ import System
 final class LogShared: Sendable {
     enum WriterCommand: Sendable {
         case append(Append)
-        /// Something about the log's file looks different from what is known: look now.
+        /// Something about the log's files looks different: check them now.
         case check
         /// The retention rules are others.
         case retentionChanged
@@ -39,8 +39,8 @@ final class LogShared: Sendable {
         var stamp: Int64 = 0
         /// Newest offset that this process committed and is about to tell.
         var committed: Int64 = 0
-        /// Whether the writer is between its transaction's begin and the telling of it. What it commits is told by
-        /// nobody else: its own trimming may have taken messages out of the file that only it can still tell.
+        /// Whether the writer is between the begin of its transaction and its delivery. Only the writer delivers what it
+        /// commits: its own trimming may have removed messages from the file that only it still has.
         var writing = false
         var readerWaits = false
         /// The log is about to be opened anew: the reader keeps its questions.
@@ -51,7 +51,7 @@ final class LogShared: Sendable {
         var opened: Opened?
 
         /// Whether the paths still lead to the files that were told.
-        var isCurrent: Bool { opened?.paths.look().log ?? false }
+        var isCurrent: Bool { opened?.paths.check().log ?? false }
     }
 
     /// A function stored in a generic type is wrapped once more by each access to it, so that it would grow for ever and be
@@ -91,6 +91,9 @@ final class LogShared: Sendable {
     }
 
     var position: Position { positionNow.withLock { $0 } }
+    /// `position.generation` and `position.head`, without a copy of the rest.
+    var generation: Int { positionNow.withLock { $0.generation } }
+    var head: Int64 { positionNow.withLock { $0.head } }
 
     var retention: @Sendable (ChannelName) -> Retention {
         get { retentionRules.withLock { $0.retention } }
@@ -168,7 +171,7 @@ final class LogShared: Sendable {
         }
     }
 
-    /// Before the reader opens a connection: false where that is no longer wanted.
+    /// To be called before the reader opens a connection; false if it must not.
     func readerOpens(generation: Int) -> Bool {
         positionNow.withLock { position in
             guard position.generation == generation, position.opened != nil else { return false }
@@ -207,8 +210,8 @@ final class LogShared: Sendable {
         }
     }
 
-    /// Tells the newest part of the same log in place of all that was committed since `from`. False where that is not
-    /// what was told any more, or the writer writes; the reader is called again then.
+    /// Delivers the newest part of the same log instead of all commits since `from`. Returns false if more was delivered
+    /// meanwhile, or if the writer writes; the reader is called again then.
     func tell(resumed state: LogState, stamp: Int64, from: Position) -> Bool {
         positionNow.withLock { position in
             guard position.generation == from.generation else { return false }
@@ -235,7 +238,7 @@ final class LogShared: Sendable {
         position.stamp = max(position.stamp, stamp)
     }
 
-    /// Before the writer's transaction begins, which is how the reader knows that it saw none of it.
+    /// To be called before the writer's transaction begins, so that the reader knows that it saw none of it.
     func beginWriting() { positionNow.withLock { $0.writing = true } }
 
     func endWriting() {
@@ -254,7 +257,7 @@ final class LogShared: Sendable {
         }
     }
 
-    /// Notes what is about to be told, so that our own wake-up does not make the reader read it.
+    /// Notes what is about to be delivered, so that a wake-up does not make the reader read it.
     func noteCommitted(_ head: Int64) {
         positionNow.withLock { $0.committed = max($0.committed, head) }
     }

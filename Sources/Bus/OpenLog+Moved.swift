@@ -1,20 +1,20 @@
 import CLinux
 
 extension OpenLog {
-    /// What the witness says, if the paths still lead to what is open here. Under the gate.
-    func note() -> WakePage.Note? { paths.look().all ? page.note(of: files) : nil }
+    /// The witness, if the paths still lead to the open files; nil otherwise. Under the gate.
+    func note() -> WakePage.Note? { paths.check().all ? page.note(of: files) : nil }
 
-    /// Whether the paths still lead to what is open here, each of them looked at. Under the gate.
-    var isCurrent: Bool { paths.lookAtAll().all && page.note(of: files) != nil }
+    /// Whether each of the paths still leads to the open file. Under the gate.
+    var isCurrent: Bool { paths.checkAll().all && page.note(of: files) != nil }
 
-    /// Brings home what only the write-ahead log holds, when the paths no longer lead to what is open here: it may have
-    /// no name any more, and then nobody opens it again. Under the gate.
+    /// Copies what only the write-ahead log holds into log.sqlite when the paths no longer lead to the open files: a
+    /// write-ahead log without a name is never opened again. Under the gate.
     ///
     /// Returns false where readers kept it from being complete, and another attempt is worth while.
     func bringHome() throws(DatabaseError) -> Bool {
         let found = directory.files
         guard found.log == files.log else {
-            // This log.sqlite is nobody's any more but of those who have it open.
+            // Only processes that have this log.sqlite open can still reach it.
             _ = try store.checkpoint(.truncate)
             return true
         }
@@ -24,7 +24,7 @@ extension OpenLog {
         return try store.checkpoint(.truncate).isComplete
     }
 
-    /// What the file `wake` says that is there now.
+    /// The witness in the file `wake` that is there now.
     private var witnessNow: LogWitness? {
         if directory.wake == page.identity { return page.witness }
         guard directory.wake != nil else { return nil }

@@ -98,8 +98,8 @@ final class OpenLog {
         )
     }
 
-    /// What lies beside log.sqlite may belong to another one that is gone: applying its write-ahead log would ruin this
-    /// one. Only what the witness names is known to; what came together with a copy belongs to that.
+    /// The files beside log.sqlite may belong to another log.sqlite that is gone, whose write-ahead log would corrupt this
+    /// one. Only files that the witness names belong to another one for certain; files that came with a copy belong to it.
     private static func partFromForeign(
         _ directory: BusDirectory,
         _ witness: LogWitness?,
@@ -159,8 +159,8 @@ final class OpenLog {
             if reason != nil {
                 try transaction.beginEpoch(
                     told: witness?.position,
-                    // What an administrator asks for is about what nobody else can know.
-                    // What this process alone was told is less than what others may have been.
+                    // Only the administrator knows why a new epoch was asked for, so nothing is proved then.
+                    // Without a witness, other processes may have told more than this one knows.
                     isProved: given == nil && page.witness != nil
                         && proves(witness, identity, boot: shared.clocks.bootName)
                 )
@@ -190,7 +190,7 @@ final class OpenLog {
                 head: state.head.value,
                 boot: shared.clocks.bootName,
                 epoch: state.epochs.current.name,
-                // One process that does not sync makes the log one that is not synced.
+                // If one process does not sync, the log is not synced.
                 synced: synced && (reason != nil || witness?.synced ?? true)
             )
         )
@@ -208,7 +208,7 @@ final class OpenLog {
         let (channels, messages) = (Int(store.state.channels), Int(store.state.messages))
         shared.count {
             $0.openings += 1
-            // Before anybody hears of it, who may ask at once.
+            // Before the log is reported as opened: statistics may be asked for at once.
             ($0.channels, $0.messagesKept) = (channels, messages)
         }
         let paths = OpenPaths(directory, files, wake: page.identity)
@@ -235,7 +235,7 @@ final class OpenLog {
         )
     }
 
-    /// Why the newest part of what subscribers were told may not be in this file; nil: it is.
+    /// Why the newest messages that subscribers were told may be missing from this file; nil if they are not.
     private static func reasonForNewEpoch(
         _ witness: LogWitness?,
         _ identity: FileIdentity,
@@ -250,8 +250,7 @@ final class OpenLog {
                 ? "the directory or its file wake is a copy, so that nothing proves the log complete"
                 : "the file wake was missing or of another release, so that nothing proves the log complete"
         }
-        // An inode may be given out again, but then a copy is behind, or of another log, whose epochs nobody here was
-        // told.
+        // An inode may be reused, but then the copy is behind, or of another log, whose epochs are unknown here.
         if !witness.names(identity, boot: boot) {
             return "the file log.sqlite is another than before"
         }
@@ -268,8 +267,10 @@ final class OpenLog {
         return nil
     }
 
-    /// Whether nobody was told more than the witness says: it may have been copied together with the file, or be older
-    /// than the newest messages after a loss of power.
+    /// Whether no process told more than the witness says. Two cases are left unproved: after a loss of power the witness
+    /// may be older than the newest messages; and if log.sqlite is another file, both may have been restored, `wake` by
+    /// writing over it, which keeps its identity. An unneeded report of a gap makes subscribers read again once; a
+    /// missing one would lose messages silently.
     private static func proves(_ witness: LogWitness?, _ identity: FileIdentity, boot: String)
         -> Bool
     {
@@ -283,10 +284,10 @@ final class OpenLog {
 struct WriteAheadLogMissing: Error {}
 
 extension DatabaseError {
-    /// Somebody else holds a lock that is needed.
+    /// Another connection holds a lock that is needed.
     var isBusy: Bool { code == SQLITE_BUSY }
 
-    /// The file's content is wrong, as opposed to a disk that is full or does not answer.
+    /// The file's content is wrong, as opposed to a disk that is full or fails.
     var isDamage: Bool {
         code == SQLITE_CORRUPT || code == SQLITE_NOTADB
     }

@@ -17,53 +17,13 @@ import Glibc
 
     deinit { unsafe sqlite3_finalize(handle) }
 
-    enum Value {
-        case null
-        case integer(Int64)
-        case text(String)
-        case blob([UInt8])
-
-        static func optional(_ value: Int64?) -> Value { value.map(Value.integer) ?? .null }
-        static func optional(_ value: String?) -> Value { value.map(Value.text) ?? .null }
-        static func integer(_ value: Int) -> Value { .integer(Int64(value)) }
-    }
-
     /// Makes the statement ready to be stepped with these values, in the order of its question marks.
-    func bind(_ values: Value...) throws(DatabaseError) {
+    func bind<each Value: BindableValue>(_ values: repeat each Value) throws(DatabaseError) {
         unsafe sqlite3_reset(handle)
-        // SQLITE_TRANSIENT: SQLite makes its own copy.
-        let copy = unsafe unsafeBitCast(-1, to: sqlite3_destructor_type.self)
-        for (index, value) in values.enumerated() {
-            let at = Int32(index + 1)
-            let code: Int32 =
-                switch value {
-                case .null: unsafe sqlite3_bind_null(handle, at)
-                case .integer(let number): unsafe sqlite3_bind_int64(handle, at, number)
-                case .text(var text):
-                    text.withUTF8 {
-                        unsafe $0.withMemoryRebound(to: CChar.self) {
-                            unsafe sqlite3_bind_text(
-                                handle,
-                                at,
-                                $0.baseAddress ?? UnsafePointer(bitPattern: 1),
-                                Int32($0.count),
-                                copy
-                            )
-                        }
-                    }
-                case .blob(let bytes):
-                    unsafe bytes.isEmpty
-                        ? sqlite3_bind_zeroblob(handle, at, 0)
-                        : bytes.withUnsafeBytes {
-                            unsafe sqlite3_bind_blob(
-                                handle,
-                                at,
-                                $0.baseAddress,
-                                Int32($0.count),
-                                copy
-                            )
-                        }
-                }
+        var at: Int32 = 0
+        for value in repeat each values {
+            at += 1
+            let code = unsafe value.bind(to: handle, at)
             if code != SQLITE_OK { throw database.failure(code) }
         }
     }
@@ -84,7 +44,7 @@ import Glibc
         }
     }
 
-    /// Binds and steps to the end, for statements without rows or with rows nobody wants.
+    /// Steps to the end, ignoring rows.
     func run() throws(DatabaseError) {
         while try step() {}
     }
@@ -92,7 +52,7 @@ import Glibc
     /// Ends a reading before its last row.
     func finish() { unsafe sqlite3_reset(handle) }
 
-    /// So that sums with a few of them fit into 64 bits, whoever wrote them, no number is larger than 2⁶⁰.
+    /// Clamped to ±2⁶⁰, so that sums of a few numbers fit into 64 bits whatever the file holds.
     func integer(_ column: Int32) -> Int64 {
         let limit: Int64 = 1 << 60
         return unsafe min(max(sqlite3_column_int64(handle, column), -limit), limit)
@@ -118,4 +78,63 @@ import Glibc
         let count = Int(unsafe sqlite3_column_bytes(handle, column))
         return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count))
     }
+}
+
+/// A value for a question mark of a statement.
+protocol BindableValue {
+    /// Returns an SQLite result code.
+    @unsafe func bind(to statement: OpaquePointer, _ at: Int32) -> Int32
+}
+
+extension Int64: BindableValue {
+    @unsafe func bind(to statement: OpaquePointer, _ at: Int32) -> Int32 {
+        unsafe sqlite3_bind_int64(statement, at, self)
+    }
+}
+
+extension Int: BindableValue {
+    @unsafe func bind(to statement: OpaquePointer, _ at: Int32) -> Int32 {
+        unsafe sqlite3_bind_int64(statement, at, Int64(self))
+    }
+}
+
+extension String: BindableValue {
+    @unsafe func bind(to statement: OpaquePointer, _ at: Int32) -> Int32 {
+        var text = self
+        return text.withUTF8 {
+            unsafe $0.withMemoryRebound(to: CChar.self) {
+                unsafe sqlite3_bind_text(
+                    statement,
+                    at,
+                    $0.baseAddress ?? UnsafePointer(bitPattern: 1),
+                    Int32($0.count),
+                    sqliteCopies
+                )
+            }
+        }
+    }
+}
+
+extension [UInt8]: BindableValue {
+    @unsafe func bind(to statement: OpaquePointer, _ at: Int32) -> Int32 {
+        if isEmpty { return unsafe sqlite3_bind_zeroblob(statement, at, 0) }
+        return unsafe withUnsafeBytes {
+            unsafe sqlite3_bind_blob(statement, at, $0.baseAddress, Int32($0.count), sqliteCopies)
+        }
+    }
+}
+
+extension Optional: BindableValue where Wrapped: BindableValue {
+    @unsafe func bind(to statement: OpaquePointer, _ at: Int32) -> Int32 {
+        if let self {
+            unsafe self.bind(to: statement, at)
+        } else {
+            unsafe sqlite3_bind_null(statement, at)
+        }
+    }
+}
+
+/// SQLITE_TRANSIENT: SQLite makes its own copy.
+private var sqliteCopies: sqlite3_destructor_type {
+    unsafe unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 }

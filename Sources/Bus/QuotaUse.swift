@@ -28,7 +28,7 @@ struct QuotaUse: Equatable {
         ] {
             guard let most else { continue }
             guard used <= most else { return .never }
-            // A clock that was set back, or a quota that was made smaller, must not lock anybody out for longer.
+            // A clock that was set back, or a quota that was reduced, must not lock a publisher out for longer.
             let begin = min(max(now, self[keyPath: full]), now + stretch)
             // At most a stretch, but the product may be larger than 64 bits.
             next[keyPath: full] = begin + Int64(Int128(stretch) * Int128(used) / Int128(most))

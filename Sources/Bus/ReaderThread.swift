@@ -5,15 +5,15 @@ import System
 
 /// The reader thread: follows what other processes commit, and reads history.
 ///
-/// It never takes the gate, so that a process which is stuck inside stops publishers and never subscribers. What it
-/// finds wrong with the file it leaves to the writer.
+/// It never takes the gate, so a process that is stuck inside stops publishers but not subscribers. It leaves problems
+/// with the file to the writer.
 final class ReaderThread {
     private let shared: LogShared
     private var connection: LogConnection?
     private var history: HistoryQueries?
     private var generation = -1
     private var requests: [LogRead] = []
-    /// The generation about which the writer was asked to look, and when.
+    /// The generation for which the writer was asked to check the files, and when.
     private var asked: (generation: Int, at: Int64) = (-1, 0)
     private var nextLook: Int64 = 0
 
@@ -37,7 +37,7 @@ final class ReaderThread {
         }
     }
 
-    /// Follows, and answers what was asked; by itself a test's.
+    /// Follows other processes and answers requests, once. Tests call it directly.
     func turn() {
         let position = shared.position
         guard let opened = position.opened else {
@@ -48,7 +48,7 @@ final class ReaderThread {
         let now = monotonicMilliseconds()
         if now >= nextLook {
             nextLook = now + 1000
-            if !opened.paths.lookAtAll().log { askWriter(position.generation) }
+            if !opened.paths.checkAll().log { askWriter(position.generation) }
         }
         do {
             if generation != position.generation { try open(position) }
@@ -59,21 +59,21 @@ final class ReaderThread {
                 try read(history, opened, position)
             }
         } catch {
-            // The writer finds out what is wrong with the file, if anything; who waits for an answer gets one.
+            // The writer finds out what is wrong with the file, if anything. Waiting requests fail.
             close()
             askWriter(position.generation)
             failRequests()
         }
     }
 
-    /// Within one transaction, begun after `position` was looked up: whatever it sees is told before the answers.
+    /// Within one transaction, begun after `position` was read: all commits that it sees are told before the answers.
     private func read(
         _ history: HistoryQueries,
         _ opened: LogShared.Opened,
         _ position: LogShared.Position
     ) throws {
         let state = try history.queries.state()
-        // Another epoch, or an end before what was told: the requests wait for the writer to tell the new state.
+        // Another epoch, or an end before what was told: requests wait until the writer has told the new state.
         guard state.epoch == opened.epochNumber, state.head >= position.head else {
             askWriter(generation)
             return
@@ -100,7 +100,7 @@ final class ReaderThread {
             upTo: state,
             epochs: opened.epochs
         ) { batch in
-            // Looked at afterwards: what was read from files that others have left may be torn.
+            // Checked after reading: files that other processes have left may be torn.
             allTold =
                 allTold && position.isCurrent
                 && shared.tellFollowed(batch, generation: generation)
@@ -110,7 +110,7 @@ final class ReaderThread {
             $0.messagesFollowed += followed
             ($0.channels, $0.messagesKept) = (Int(state.channels), Int(state.messages))
         }
-        // Else the writer is about to tell, and calls again; the requests wait as long.
+        // Otherwise the writer is about to tell and calls the reader again; requests wait until then.
         guard allTold else {
             if !position.isCurrent { askWriter(generation) }
             return

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A file that only takes up room, so that some can be had when the disk is full: trimming, too, needs space first.
+/// A file that only occupies space, which is released when the disk is full: trimming needs space, too.
 struct Reserve {
     static let leastBytes: Int64 = 65_536
 
@@ -11,8 +11,8 @@ struct Reserve {
 
     var bytes: Int64 { fileStatus(AT_FDCWD, path)?.bytes ?? 0 }
 
-    /// Makes it as large as is wanted, or as the disk allows, halving it until it does: a small one still keeps trimming
-    /// possible. Returns how large it is.
+    /// Creates the file in the wanted size, or halves the size until the disk allows it: even a small reserve keeps
+    /// trimming possible. Returns its size.
     func make(in directory: BusDirectory) -> Int64 {
         var size = wantedBytes
         while size >= Self.leastBytes {
@@ -22,7 +22,7 @@ struct Reserve {
         return bytes
     }
 
-    /// Makes it, or what is missing of it, if the disk has twice its size left over. Returns whether it is there.
+    /// Creates or extends the file, if twice its size remains free on the disk. Returns whether it is there.
     func make(_ size: Int64, in directory: BusDirectory) -> Bool {
         let had = bytes
         if had >= size { return true }
@@ -40,6 +40,6 @@ struct Reserve {
         return false
     }
 
-    /// Gives the room back to the disk. Returns whether there was any.
+    /// Removes the file. Returns whether there was one.
     func giveUp() -> Bool { unsafe unlink(path) == 0 }
 }

@@ -1,14 +1,13 @@
 /// The time that retention, time to live, quotas and idempotency go by, in milliseconds.
 ///
-/// Their promises are about time that passes, so that this clock counts that and nothing else: by the boot-time clock,
-/// which runs evenly, also while the machine is suspended, and never by the wall clock, which people and NTP set. What
-/// it showed at some moment is kept in the log, and all processes of a boot count from there, so that it is one clock
-/// for all and never goes back. Only across a boot has the wall clock to tell how much time has gone by; one that was
-/// set back meanwhile tells of none.
+/// These promises are about elapsed time, so this clock follows the boot-time clock, which runs evenly, even while the
+/// machine is suspended, and not the wall clock, which people and NTP set. The log stores what it showed at one moment,
+/// and all processes of a boot count from there: it is one clock for all and never goes back. Only across a boot does
+/// the wall clock say how much time has passed; if it was set back meanwhile, none.
 ///
 /// A new log's clock begins with the wall clock's time, and as a rule they agree.
 package struct RetentionClock: Sendable {
-    /// A wall clock is slewed, and drifts, by so much without anybody's note.
+    /// Drift and slewing of the wall clock up to this are ignored.
     package static let toleranceMilliseconds: Int64 = 1000
 
     /// What the three clocks showed at one moment.
@@ -27,7 +26,7 @@ package struct RetentionClock: Sendable {
     private let start: (milliseconds: Int64, bootMilliseconds: Int64)
 
     /// - Parameters:
-    ///   - kept: what was kept in the log; zeros in a new one.
+    ///   - kept: the moment that the log has stored; zeros in a new log.
     ///   - isOfThisBoot: whether that was since the machine was started.
     package init(
         kept: Moment,

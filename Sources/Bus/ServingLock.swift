@@ -11,7 +11,7 @@ import System
 package final class ServingLock: Sendable {
     private let path: String
     private let descriptor = Mutex<Int32>(-1)
-    /// Nobody wants it any more: what the thread gets it gives back.
+    /// The lock is no longer wanted: the thread releases it when it gets it.
     private let isGivenUp = Atomic<Bool>(false)
 
     /// Begins to wait for it, in a thread of its own.
@@ -24,14 +24,14 @@ package final class ServingLock: Sendable {
         told: @escaping @Sendable (Result<Void, ServingProblem>) -> Void
     ) {
         path = settings.directory + "/serve"
-        // The thread has the object until it is done, so that nobody can close the descriptor under it.
+        // The thread keeps the object alive, so the descriptor stays open until the thread ends.
         let thread = WorkerThread(name: "hf-serving") { told(self.acquire(settings)) }
         if thread == nil {
             told(.failure(ServingProblem(description: "the system gives no thread")))
         }
     }
 
-    /// Takes it if nobody has it, without waiting.
+    /// Takes the lock if it is free, without waiting.
     package init?(freeIn settings: BusSettings) {
         path = settings.directory + "/serve"
         let opened = unsafe open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)

@@ -1,11 +1,11 @@
 import Glibc
 
-/// Files of a log that can't be used are kept under names that say why, at most three of a kind: nothing that may hold
-/// messages is ever deleted, and what is readable in it is the administrator's to recover.
+/// Unusable files of a log are renamed to say why they are unusable, at most three of a kind: a file that may hold
+/// messages is never deleted, so the administrator can recover what is readable.
 enum SetAside: String {
-    /// log.sqlite and its write-ahead log, which don't make sense to SQLite.
+    /// log.sqlite and its write-ahead log, which SQLite calls corrupt.
     case damaged
-    /// A write-ahead log whose log.sqlite is gone; beside another one it would ruin that.
+    /// A write-ahead log whose log.sqlite is gone; it would corrupt another log.sqlite beside it.
     case orphaned
 
     /// Renames the first file, and the second one if it is there; returns the first one's new name.

@@ -2,7 +2,7 @@ import CLinux
 import Channels
 import Glibc
 
-/// What the witness remembers about the log: enough to tell a log that was rolled back from one that was restarted.
+/// What is remembered about the log: enough to tell a log that was rolled back from one that was closed in order.
 struct LogWitness: Equatable, Sendable {
     var files: LogFileSet
     var head: Int64
@@ -34,9 +34,9 @@ struct LogWitness: Equatable, Sendable {
 /// Numbers are in the machine's byte order; a file with inode 0 was not there; names end at the first zero. The witness
 /// is written under the gate, the bell and the offset by anyone at any time.
 ///
-/// The file is mapped for the futex alone, which the kernel works on. Everything else is read and written by system
-/// calls: a file that is shortened under its processes, as by copying over it, is a short read then, and not a SIGBUS
-/// in each of them.
+/// The file is mapped only for the futex, which the kernel works on. Everything else is read and written by system
+/// calls: if the file is shortened while it is open, as by copying over it, that is a short read and not a SIGBUS in
+/// every process.
 @safe final class WakePage: @unchecked Sendable {
     private static let magic: UInt64 = 0x0200_454b_4157_4648  // "HFWAKE", 0, 2
     private static let size = 4096
@@ -67,7 +67,7 @@ struct LogWitness: Equatable, Sendable {
                 throw BusDirectory.problem("look at", path)
             }
             if found.bytes == 0 { directory.adopt(file) }
-            // So that the kernel never lacks the word to wait on, nor the disk the room for the witness.
+            // The word to wait on must exist, and a full disk must not prevent writing the witness.
             let code = posix_fallocate(file, 0, Self.size)
             guard code == 0 else {
                 errno = code
@@ -111,9 +111,9 @@ struct LogWitness: Equatable, Sendable {
         _ = unsafe clinux_futex_wake_bits(word, bits)
     }
 
-    /// Half of the 32 bits that the kernel tells waiters apart by, at random: among the 601,080,390 ways to choose them
-    /// none has all bits of another, so that a process can wake all others without itself. Two that have the same do
-    /// not wake each other, and each looks by itself once a second.
+    /// 16 of the 32 bits by which the kernel selects waiters, at random: none of the 601,080,390 choices contains
+    /// another, so a process can wake all others without waking itself. Two processes with the same choice do not wake
+    /// each other; each still checks once a second.
     private static func someBits() -> UInt32 {
         (0..<32).shuffled().prefix(16).reduce(0) { $0 | 1 << UInt32($1) }
     }
@@ -137,7 +137,7 @@ struct LogWitness: Equatable, Sendable {
         set { write(newValue, at: Self.head) }
     }
 
-    /// Whether the newest messages belong to another epoch; a file that has been shortened does not say so.
+    /// Whether the newest messages belong to another epoch; false if the file has been shortened.
     func isOfAnotherEpoch(than name: String) -> Bool {
         var bytes = [UInt8](repeating: 0, count: 16)
         guard unsafe pread(file, &bytes, bytes.count, Self.epoch) == bytes.count else {
@@ -146,8 +146,8 @@ struct LogWitness: Equatable, Sendable {
         return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) != name
     }
 
-    /// Whether every commit is on the disk; one process that does not sync makes it a log that is not. Set under the gate
-    /// only; on the disk itself when it returns.
+    /// Whether every commit is on the disk, which one process that does not sync makes false. To be set under the gate
+    /// only; the new value is on the disk when this returns.
     var isSynced: Bool {
         get { read(UInt32.self, at: Self.synced) == 1 }
         set {
@@ -185,7 +185,7 @@ struct LogWitness: Equatable, Sendable {
             return Note(head: head, isSynced: synced == 1)
         }
         if let note { return note }
-        // Where it was written during another boot, a device may have another number now.
+        // A device may have another number than during the boot in which the witness was written.
         guard let witness, witness.files == files else { return nil }
         return Note(head: witness.head, isSynced: witness.synced)
     }
@@ -231,7 +231,7 @@ struct LogWitness: Equatable, Sendable {
         return isOwn ? .witness(witness) : .copied
     }
 
-    /// Under the gate only. Killed half-way, it leaves no witness, which ends as a new epoch.
+    /// Under the gate only. A process killed half-way leaves no witness, which leads to a new epoch.
     func write(_ witness: LogWitness) {
         var bytes = [UInt8](repeating: 0, count: Self.end)
         func put(_ number: UInt64, _ at: Int) {
@@ -261,7 +261,7 @@ struct LogWitness: Equatable, Sendable {
             unsafe pwrite(file, $0.baseAddress! + Self.head, Self.end - Self.head, Self.head)
         }
         write(Self.magic, at: 0)
-        // That something is not synced is said before it is committed.
+        // "Not synced" must be on the disk before the first commit that is not.
         _ = fdatasync(file)
     }
 

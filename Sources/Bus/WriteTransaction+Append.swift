@@ -1,7 +1,7 @@
 import Channels
 
 extension WriteTransaction {
-    /// What became of one append inside the running transaction.
+    /// The outcome of one append inside the running transaction.
     enum Written {
         case committed(first: Int64, count: Int64)
         case repeated(first: Int64, count: Int64)
@@ -10,8 +10,7 @@ extension WriteTransaction {
         case noMoreChannels
     }
 
-    /// Drops what is to be dropped, gives the drafts their places and stores them; nothing is changed unless the answer
-    /// is `.committed`.
+    /// Drops channels, gives the drafts their offsets and stores them. Changes nothing unless it returns `.committed`.
     mutating func append(
         _ append: Append,
         epoch: Epoch,
@@ -26,8 +25,8 @@ extension WriteTransaction {
             }
             keyed = (key, digest)
         }
-        // All that may refuse this append comes before anything is written, so that it leaves no trace: first its quota,
-        // so that nobody makes channels beyond it.
+        // Every possible refusal comes before the first change, so that a refused append leaves no trace; the quota
+        // comes first, so that a publisher beyond it cannot create channels.
         var quota = QuotaUse()
         switch try charge(append, &quota) {
         case .taken: break
@@ -41,7 +40,7 @@ extension WriteTransaction {
         for draft in append.drafts {
             messages.append(try store(draft, epoch))
         }
-        // Also of who has dropped what was not there: his repeat is not to drop what comes later.
+        // Also for a request that dropped nothing: its repetition must not drop messages that came later.
         try write(quota, of: append)
         let count = Int64(append.drafts.count)
         if let (key, digest) = keyed {
@@ -56,19 +55,20 @@ extension WriteTransaction {
         return .committed(first: first, count: count)
     }
 
-    /// Loads the channels of the drafts and makes those that are missing. False, with nothing changed, where the log
+    /// Loads the channels of the drafts and makes those that are missing. Returns false, with nothing changed, if the log
     /// remembers as many channels as it may and too few of them are without messages.
     private mutating func loadChannels(of append: Append) throws -> Bool {
-        var found: [ChannelName: ChannelRow] = [:]
+        var loaded: [ChannelName] = []
         var missing: [ChannelName] = []
-        for draft in append.drafts
-        where touched[draft.channel] == nil && found[draft.channel] == nil {
+        for draft in append.drafts where touched[draft.channel] == nil {
             if let row = try database.channel(draft.channel) {
-                found[draft.channel] = row
+                touched[draft.channel] = row
+                loaded.append(draft.channel)
             } else if !missing.contains(draft.channel) {
                 missing.append(draft.channel)
             }
         }
+        if missing.isEmpty { return true }
         for own in [false, true] {
             let excess = try excess(
                 of: missing.count { $0.isOwn == own },
@@ -76,12 +76,12 @@ extension WriteTransaction {
                 toTheLast: append.takesLastPlaces
             )
             guard excess > 0 else { continue }
-            let inUse = Set(touched.values.map(\.id)).union(found.values.map(\.id))
+            let inUse = Set(touched.values.map(\.id))
             guard try forgetIdleChannels(atLeast: excess, but: inUse, own: own) else {
+                for name in loaded { touched[name] = nil }
                 return false
             }
         }
-        touched.merge(found) { row, _ in row }
         for name in missing { touched[name] = try makeChannel(name) }
         return true
     }
@@ -92,7 +92,7 @@ extension WriteTransaction {
         _ used: inout QuotaUse
     ) throws -> QuotaUse.Outcome {
         guard let quota = append.quota else { return .taken }
-        try statements.findQuota.bind(.text(quota.publisher))
+        try statements.findQuota.bind(quota.publisher)
         if try statements.findQuota.step() {
             used.messagesFull = statements.findQuota.integer(0)
             used.bytesFull = statements.findQuota.integer(1)
@@ -109,10 +109,10 @@ extension WriteTransaction {
     private func write(_ used: QuotaUse, of append: Append) throws {
         guard let quota = append.quota else { return }
         try statements.insertQuota.bind(
-            .text(quota.publisher),
-            .integer(used.messagesFull),
-            .integer(used.bytesFull),
-            .integer(max(used.messagesFull, used.bytesFull) / 1000 + 1)
+            quota.publisher,
+            used.messagesFull,
+            used.bytesFull,
+            max(used.messagesFull, used.bytesFull) / 1000 + 1
         )
         try statements.insertQuota.run()
     }
@@ -126,16 +126,16 @@ extension WriteTransaction {
         state.messages += 1
         let expires = draft.timeToLiveSeconds.map { time.retention + Int64($0) * 1000 }
         try statements.insertMessage.bind(
-            .integer(state.head),
-            .integer(row.id),
-            .integer(time.wall),
-            .integer(time.retention),
-            .optional(expires),
-            .integer(Int64(draft.kind.rawValue)),
-            .text(draft.contentType),
-            .optional(draft.type),
-            .optional(draft.topic),
-            .blob(draft.body)
+            state.head,
+            row.id,
+            time.wall,
+            time.retention,
+            expires,
+            Int64(draft.kind.rawValue),
+            draft.contentType,
+            draft.type,
+            draft.topic,
+            draft.body
         )
         try statements.insertMessage.run()
         row.lastOffset = state.head
@@ -160,15 +160,15 @@ extension WriteTransaction {
         )
     }
 
-    /// Removes the channel's earlier message of the topic; that is no gap.
+    /// Removes the channel's earlier message of the topic, which is no gap.
     private mutating func replace(_ topic: String, in row: inout ChannelRow) throws {
-        try statements.ofTopic.bind(.integer(row.id), .text(topic))
+        try statements.ofTopic.bind(row.id, topic)
         var found: [(offset: Int64, bytes: Int64)] = []
         while try statements.ofTopic.step() {
             found.append((statements.ofTopic.integer(0), statements.ofTopic.integer(1)))
         }
         for old in found {
-            try statements.deleteMessage.bind(.integer(old.offset))
+            try statements.deleteMessage.bind(old.offset)
             try statements.deleteMessage.run()
             row.count -= 1
             row.bytes -= old.bytes
@@ -177,11 +177,11 @@ extension WriteTransaction {
     }
 
     private mutating func makeChannel(_ name: ChannelName) throws -> ChannelRow {
-        // Born with the floor of the forgotten, since it may be one of them.
+        // A new channel starts with the floor of forgotten channels, since it may be one of them.
         try statements.insertChannel.bind(
-            .text(name.text),
-            .integer(state.forgottenThrough),
-            .integer(0)
+            name.text,
+            state.forgottenThrough,
+            0
         )
         guard try statements.insertChannel.step() else {
             throw LogProblem("log.sqlite did not give a new channel its number")
@@ -201,8 +201,8 @@ extension WriteTransaction {
         )
     }
 
-    /// How many channels have to be forgotten before so many of a kind can be made. Those of presence are made by whoever
-    /// comes somewhere: they have places of their own, and take none of the others'.
+    /// How many channels must be forgotten before this many of a kind can be made. Presence channels, which any visitor
+    /// creates, have places of their own and take none of the others'.
     private func excess(of count: Int, own: Bool, toTheLast: Bool) throws -> Int {
         guard count > 0, own || state.channels + Int64(count) > database.channelLimit else {
             return 0
@@ -219,8 +219,8 @@ extension WriteTransaction {
         return Int(there + Int64(count) - limit)
     }
 
-    /// Forgets the channels of a kind that are idle longest and have no messages, a 64th of the limit at once; none where
-    /// they are too few.
+    /// Forgets those channels of a kind without messages that have been idle longest, a 64th of the limit at once.
+    /// Returns false, and forgets none, if there are too few.
     private mutating func forgetIdleChannels(
         atLeast least: Int,
         but inUse: Set<Int64>,
@@ -229,7 +229,7 @@ extension WriteTransaction {
         let portion = max(least, Int(database.channelLimit / 64))
         var idle: [(id: Int64, through: Int64)] = []
         // Loaded rows are not up to date in the file: ask for as many more as there are of these.
-        try statements.idleChannels.bind(.integer(own ? 1 : 0), .integer(portion + inUse.count))
+        try statements.idleChannels.bind(own ? 1 : 0, portion + inUse.count)
         while try statements.idleChannels.step() {
             idle.append((statements.idleChannels.integer(0), statements.idleChannels.integer(1)))
         }
@@ -237,7 +237,7 @@ extension WriteTransaction {
         guard forgotten.count >= least else { return false }
         database.forgetKnownChannels()
         for channel in forgotten {
-            try statements.deleteChannel.bind(.integer(channel.id))
+            try statements.deleteChannel.bind(channel.id)
             try statements.deleteChannel.run()
             state.channels -= 1
             state.forgottenThrough = max(state.forgottenThrough, channel.through)

@@ -26,7 +26,7 @@ extension WriteTransaction {
         var removed: Int64 = 0
         var next: Int64?
         let tooOld = time.retention - retention.ageMilliseconds
-        try statements.oldestOfChannel.bind(.integer(row.id), .integer(Self.trimPortion + 1))
+        try statements.oldestOfChannel.bind(row.id, Self.trimPortion + 1)
         while try statements.oldestOfChannel.step() {
             let isDropped = statements.oldestOfChannel.integer(0) <= row.trimmedThrough
             let bytes = statements.oldestOfChannel.integer(1)
@@ -51,7 +51,7 @@ extension WriteTransaction {
         statements.oldestOfChannel.finish()
         if row.due != next { (row.due, row.markChanged) = (next, true) }
         guard removed > 0 else { return }
-        try statements.deleteOldest.bind(.integer(row.id), .integer(through))
+        try statements.deleteOldest.bind(row.id, through)
         try statements.deleteOldest.run()
         state.messages -= removed
         trimmedMessages += Int(removed)
@@ -65,15 +65,15 @@ extension WriteTransaction {
         raised.append(row.trimMark)
     }
 
-    /// This transaction raises a mark, and so has its own trim stamp.
+    /// Gives this transaction its own trim stamp, since it raises a mark.
     private mutating func stampTrim() {
         if hasTrimStamp { return }
         hasTrimStamp = true
         state.trimStamp += 1
     }
 
-    /// Drops all messages of a channel, if it has any: the mark takes a place of its own in the order, and hides
-    /// them at once. A portion is removed now, the rest by the chores, so that the transaction stays short.
+    /// Drops all messages of a channel, if it has any: the mark takes an offset of its own and hides them at once. A
+    /// portion is removed now and the rest by the chores, so that the transaction stays short.
     mutating func drop(_ name: ChannelName) throws {
         guard var row = try channel(name), row.count > 0,
             row.lastOffset > row.trimmedThrough
@@ -88,7 +88,7 @@ extension WriteTransaction {
 
     /// Does the chores, a bounded portion of each, in the running transaction.
     mutating func perform(_ chores: WriterDatabase.Chores) throws {
-        // First, for what its time to live has ended is no gap.
+        // Expired messages first: their removal is no gap.
         if chores.expired { try removeExpired(limit: 1000) }
         for name in chores.channels {
             guard var row = try channel(name) else { continue }
@@ -99,7 +99,7 @@ extension WriteTransaction {
             state.keys -= try database.keys.prune(now: time.retention, limit: 1000)
         }
         if chores.quotas {
-            try statements.pruneQuotas.bind(.integer(time.retention), .integer(1000))
+            try statements.pruneQuotas.bind(time.retention, 1000)
             try statements.pruneQuotas.run()
         }
     }
@@ -112,13 +112,13 @@ extension WriteTransaction {
         return true
     }
 
-    /// Removes messages past their time to live; that is no gap.
+    /// Removes messages past their time to live, which is no gap.
     private mutating func removeExpired(limit: Int64) throws {
-        try statements.expired.bind(.integer(time.retention), .integer(limit))
+        try statements.expired.bind(time.retention, limit)
         let found = try rows(statements.expired)
         for message in found {
             guard var row = try load(message.channel) else { continue }
-            try statements.deleteMessage.bind(.integer(message.offset))
+            try statements.deleteMessage.bind(message.offset)
             try statements.deleteMessage.run()
             row.count -= 1
             row.bytes -= message.bytes
@@ -130,12 +130,12 @@ extension WriteTransaction {
 
     /// Trims the oldest messages of all channels, whatever they may keep: the log is full.
     mutating func trimOldest(limit: Int64) throws {
-        try statements.oldestOfAll.bind(.integer(limit))
+        try statements.oldestOfAll.bind(limit)
         let found = try rows(statements.oldestOfAll)
         var through: [ChannelName: Int64] = [:]
         for message in found {
             guard var row = try load(message.channel) else { continue }
-            try statements.deleteMessage.bind(.integer(message.offset))
+            try statements.deleteMessage.bind(message.offset)
             try statements.deleteMessage.run()
             row.count -= 1
             row.bytes -= message.bytes
@@ -162,7 +162,7 @@ extension WriteTransaction {
     }
 
     private mutating func load(_ id: Int64) throws -> ChannelRow? {
-        try statements.channelName.bind(.integer(id))
+        try statements.channelName.bind(id)
         guard try statements.channelName.step() else { return nil }
         let text = statements.channelName.text(0)
         statements.channelName.finish()

@@ -30,7 +30,7 @@ struct WriteTransaction {
         self.state = state
         before = state
         clockSlip = state.slip(at: time)
-        // Else it would count as time gone by at the next boot.
+        // Otherwise the jump would count as elapsed time at the next boot.
         if clockSlip != 0 { self.state.note(time) }
     }
 
@@ -44,8 +44,8 @@ struct WriteTransaction {
     /// Begins a new epoch after the newest message; the epochs of about a thousand boots are remembered.
     ///
     /// - Parameters:
-    ///   - told: how far publishers and subscribers had been told, by the newest epoch they knew, at the least.
-    ///   - isProved: and no further. Else everybody who reads on from before is told of a gap.
+    ///   - told: the least offset up to which publishers and subscribers were told, in the newest epoch they knew.
+    ///   - isProved: they were told no further. Otherwise every reader that continues from before is told of a gap.
     mutating func beginEpoch(told: Channels.Cursor?, isProved: Bool) throws {
         let stretches = try database.queries.epochs()?.stretches ?? []
         var known: Int64?
@@ -53,23 +53,23 @@ struct WriteTransaction {
             if at == stretches.count - 1 {
                 known = isProved ? told.offset.value : nil
             } else {
-                // The file has been written to elsewhere since, from an end that may be before what was told here. What
-                // was told there nobody knows.
+                // The file has been written to elsewhere since, perhaps from before the end that was told here. How far
+                // it was told there is unknown.
                 let next = stretches[at + 1].epoch
-                try statements.raiseTold.bind(.integer(told.offset.value), .text(next.name))
+                try statements.raiseTold.bind(told.offset.value, next.name)
                 try statements.raiseTold.run()
             }
         }
         var generator = SystemRandomNumberGenerator()
         state.epoch += 1
         try statements.insertEpoch.bind(
-            .integer(state.epoch),
-            .text(Epoch.random(using: &generator).name),
-            .integer(state.head + 1),
-            .optional(known)
+            state.epoch,
+            Epoch.random(using: &generator).name,
+            state.head + 1,
+            known
         )
         try statements.insertEpoch.run()
-        try statements.pruneEpochs.bind(.integer(state.epoch - 1000))
+        try statements.pruneEpochs.bind(state.epoch - 1000)
         try statements.pruneEpochs.run()
     }
 
@@ -78,22 +78,22 @@ struct WriteTransaction {
         for row in touched.values {
             if row.markChanged {
                 try statements.updateChannelMark.bind(
-                    .integer(row.lastOffset),
-                    .integer(row.count),
-                    .integer(row.bytes),
-                    .optional(row.due),
-                    .integer(row.trimmedThrough),
-                    .integer(row.trimReason.stored),
-                    .integer(state.trimStamp),
-                    .integer(row.id)
+                    row.lastOffset,
+                    row.count,
+                    row.bytes,
+                    row.due,
+                    row.trimmedThrough,
+                    row.trimReason.stored,
+                    state.trimStamp,
+                    row.id
                 )
                 try statements.updateChannelMark.run()
             } else {
                 try statements.updateChannel.bind(
-                    .integer(row.lastOffset),
-                    .integer(row.count),
-                    .integer(row.bytes),
-                    .integer(row.id)
+                    row.lastOffset,
+                    row.count,
+                    row.bytes,
+                    row.id
                 )
                 try statements.updateChannel.run()
             }
@@ -101,17 +101,17 @@ struct WriteTransaction {
         if state == before { return }
         state.note(time)
         try statements.updateState.bind(
-            .integer(state.head),
-            .integer(state.trimStamp),
-            .integer(state.forgottenThrough),
-            .integer(state.epoch),
-            .integer(state.channels),
-            .integer(state.messages),
-            .integer(state.keys),
-            .integer(state.clock),
-            .integer(state.clockBoot),
-            .integer(state.clockWall),
-            .text(state.boot)
+            state.head,
+            state.trimStamp,
+            state.forgottenThrough,
+            state.epoch,
+            state.channels,
+            state.messages,
+            state.keys,
+            state.clock,
+            state.clockBoot,
+            state.clockWall,
+            state.boot
         )
         try statements.updateState.run()
     }

@@ -1,8 +1,8 @@
 import Channels
 
 extension WriterDatabase {
-    /// What the clock has made due: messages too old for their channel or past their time to live, dropped ones that
-    /// were not removed yet, old keys, quotas that nobody has used for a while.
+    /// What is due: messages too old for their channel or past their time to live, dropped messages that are still in
+    /// the file, old keys, quotas that are no longer in use.
     struct Chores {
         var channels: [ChannelName]
         var expired: Bool
@@ -18,7 +18,7 @@ extension WriterDatabase {
     func chores(_ time: LogTime, walk: inout Int64?, channelPortion: Int64) throws -> Chores {
         try connection.use { _ in
             var channels: [ChannelName] = []
-            try statements.dueChannels.bind(.integer(time.retention), .integer(channelPortion))
+            try statements.dueChannels.bind(time.retention, channelPortion)
             while try statements.dueChannels.step() {
                 if let name = try? ChannelName(statements.dueChannels.text(0)) {
                     channels.append(name)
@@ -26,7 +26,7 @@ extension WriterDatabase {
             }
             if let start = walk {
                 walk = nil
-                try statements.channelsFrom.bind(.integer(start), .integer(channelPortion * 16))
+                try statements.channelsFrom.bind(start, channelPortion * 16)
                 while try statements.channelsFrom.step() {
                     walk = statements.channelsFrom.integer(0)
                     guard let name = try? ChannelName(statements.channelsFrom.text(1)),
@@ -39,11 +39,11 @@ extension WriterDatabase {
                     }
                 }
             }
-            try statements.expired.bind(.integer(time.retention), .integer(1))
+            try statements.expired.bind(time.retention, 1)
             let expired = try statements.expired.step()
             statements.expired.finish()
             let keys = try keys.hasOld(now: time.retention)
-            try statements.anyOldQuota.bind(.integer(time.retention))
+            try statements.anyOldQuota.bind(time.retention)
             let quotas = try statements.anyOldQuota.step()
             statements.anyOldQuota.finish()
             return Chores(channels: channels, expired: expired, keys: keys, quotas: quotas)
@@ -53,7 +53,7 @@ extension WriterDatabase {
     private func isTooOld(_ row: ChannelRow, _ retention: Retention, _ time: LogTime) throws -> Bool
     {
         guard row.count > 0 else { return false }
-        try statements.oldestOfChannel.bind(.integer(row.id), .integer(1))
+        try statements.oldestOfChannel.bind(row.id, 1)
         defer { statements.oldestOfChannel.finish() }
         return try statements.oldestOfChannel.step()
             && (statements.oldestOfChannel.integer(2) <= time.retention - retention.ageMilliseconds

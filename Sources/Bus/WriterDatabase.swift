@@ -22,10 +22,10 @@ final class WriterDatabase {
     let channelLimit: Int64
     var retention: @Sendable (ChannelName) -> Retention
 
-    /// As the newest transaction left it, or the newest look found it.
+    /// As the newest transaction left it, or the newest reading found it.
     private(set) var state: StateRow
-    /// Channels as the newest transaction left them, and the file's version then: as long as nobody else has changed the
-    /// file, neither these rows nor the state need to be read again.
+    /// Channels as the newest transaction left them, and the file's version then: while the version is the same, neither
+    /// these rows nor the state need to be read again.
     private var known: [ChannelName: ChannelRow] = [:]
     private var knownVersion: UInt32?
     private static let mostKnown = 256
@@ -94,7 +94,7 @@ final class WriterDatabase {
         try known[name] ?? queries.channel(name)
     }
 
-    /// Some channels are about to be removed.
+    /// To be called before channels are removed.
     func forgetKnownChannels() { known.removeAll(keepingCapacity: true) }
 
     private func remember(_ touched: [ChannelName: ChannelRow]) {
@@ -103,8 +103,9 @@ final class WriterDatabase {
             if touched.count > Self.mostKnown { return }
         }
         for (name, row) in touched {
+            var row = row
+            row.markChanged = false
             known[name] = row
-            known[name]?.markChanged = false
         }
     }
 

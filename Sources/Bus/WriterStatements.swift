@@ -52,7 +52,7 @@ final class WriterStatements {
         insertEpoch = try statement(
             "INSERT INTO epochs (number, name, start, told) VALUES (?, ?, ?, ?)"
         )
-        // What is not known stays so.
+        // NULL, which is unknown, stays NULL.
         raiseTold = try statement("UPDATE epochs SET told = max(told, ?) WHERE name = ?")
         pruneEpochs = try statement("DELETE FROM epochs WHERE number <= ?")
 

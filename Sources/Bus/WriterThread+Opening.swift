@@ -19,7 +19,7 @@ extension WriterThread {
         do {
             try reopen()
         } catch let error as DatabaseError where error.isBusy && !shared.wasOpened {
-            // A stranger who writes is waited for, also at the start.
+            // Another program that writes is waited for at the start, too.
             sayWhoWrites(LogFileSet(in: shared.settings.directory))
             nextOpening = monotonicMilliseconds()
         } catch is WriteAheadLogMissing {

@@ -2,17 +2,17 @@ import CLinux
 import Channels
 import Configuration
 
-/// What the writer does against a write-ahead log that grows and a disk that is full.
+/// How the writer copes with a growing write-ahead log and a full disk.
 extension WriterThread {
     // MARK: The write-ahead log
 
-    /// Whether so much of the write-ahead log is waiting for readers that nothing may be added to it.
+    /// Whether readers keep so much in the write-ahead log that nothing may be added to it.
     func isWriteAheadFull(_ open: OpenLog) -> Bool {
         open.store.connection.walPages >= pace.mostPages
     }
 
-    /// Under the gate, after a commit. A passive checkpoint takes what no reader still needs; if the write-ahead log
-    /// grows nevertheless, one that waits for readers makes the next writer begin it anew.
+    /// Under the gate, after a commit. A passive checkpoint copies what no reader still needs. If the write-ahead log
+    /// grows nevertheless, a checkpoint that waits for readers lets the next writer restart it.
     func checkpoint(_ open: OpenLog) {
         let pages = open.store.connection.walPages
         let now = monotonicMilliseconds()
@@ -36,7 +36,7 @@ extension WriterThread {
         } catch  where error.isDamage {
             fail(error)
         } catch {
-            // Nothing is lost, for all of it stays in the write-ahead log; but nothing is gained by trying at once.
+            // Nothing is lost: everything stays in the write-ahead log. Trying again at once would not help.
             pace.wasBlocked(now: now, waited: false)
             if said(once: .checkpoint) {
                 shared.say("log.sqlite-wal can't be copied into log.sqlite: \(error)", .error)
@@ -55,7 +55,7 @@ extension WriterThread {
         namedReaders = []
     }
 
-    /// Names who has been reading all the time that the write-ahead log could not be begun anew, once.
+    /// Names, once, the processes that have been reading as long as the write-ahead log could not be restarted.
     private func sayWhoReads(_ open: OpenLog, _ pages: Int) {
         let now = monotonicMilliseconds()
         guard namedReaders.isEmpty, let since = pace.blockedSince else { return }
@@ -72,7 +72,7 @@ extension WriterThread {
         )
     }
 
-    /// That publishers are refused on account of the write-ahead log.
+    /// Says that publishers are refused because of the write-ahead log.
     func sayWriteAheadIsFull(_ open: OpenLog) {
         guard said(once: .writeAheadFull) else { return }
         let readers = LockHolders.readers(of: open.files)
@@ -95,8 +95,8 @@ extension WriterThread {
 
     // MARK: The disk
 
-    /// Finds room after a transaction failed for want of it: the reserve, the write-ahead log's space, then the
-    /// oldest messages of all channels. Returns whether another attempt makes sense.
+    /// Makes room after a transaction failed for want of it: releases the reserve, empties the write-ahead log, then
+    /// trims the oldest messages of all channels. Returns whether another attempt makes sense.
     ///
     /// - Parameter round: 1, 2, … for the same transaction.
     func makeRoom(for bytes: Int, round: Int) -> Bool {
@@ -111,26 +111,26 @@ extension WriterThread {
             let gaveUp = !limited && giveUpReserve(open)
             let emptied = (try? open.store.checkpoint(.truncate).isDone) ?? false
             if room.free >= needed {
-                // Trimming would not help: what lacks is room on the disk.
+                // Trimming would not help: the disk is full.
                 guard limited else { return gaveUp || (emptied && round == 1) }
-                // Somebody else may have made this room. Where it does not do in spite of our reckoning, for many small
-                // messages touch many pages, more has to go.
+                // Another process may have made this room. If it is not enough after all, because many small messages
+                // touch many pages, more must be removed.
                 if round == 1 { return true }
             }
             if !limited, !emptied, open.store.connection.walPages > pace.passivePages {
-                // Nor would it while a reader keeps the room for itself: what is deleted goes into the write-ahead log.
+                // Trimming would not help while a reader blocks checkpoints: deletions only fill the write-ahead log.
                 sayWhoReads(open, open.store.connection.walPages)
                 return gaveUp
             }
             // Deleting may have to rebalance indexes into a few new pages.
             try open.store.limitGrowth(to: room.growth > 64 ? nil : 64)
             defer { try? open.store.limitGrowth(to: tight ? 0 : nil) }
-            // No message goes as long as there are keys.
+            // Keys are removed before any message.
             if try open.store.transaction(shared.time(), { try $0.giveUpKeys() }) { return true }
             let trimmed = try trimOldest(open)
             _ = try open.store.checkpoint(.truncate)
             if trimmed > 0, monotonicMilliseconds() >= nextFullNotice {
-                // A log that lives at its largest size says so now and then, not every few seconds.
+                // A log that stays at its largest size says so once a minute, not every few seconds.
                 nextFullNotice = monotonicMilliseconds() + 60_000
                 shared.say(
                     "the log is full (\(limited ? "[bus] max_bytes" : "its disk")): "
@@ -148,7 +148,7 @@ extension WriterThread {
         }
     }
 
-    /// That publishers are told that the log is full.
+    /// Says that publishers are told that the log is full.
     func sayFull(_ error: DatabaseError) {
         guard monotonicMilliseconds() >= nextRefusalNotice else { return }
         nextRefusalNotice = monotonicMilliseconds() + 60_000
@@ -207,7 +207,7 @@ extension WriterThread {
         guard open.reserve.wantedBytes > 0 else { return }
         let size = max(reserveBytes, Reserve.leastBytes)
         if !tight {
-            // One that had to be small grows with the room there is.
+            // A reserve that had to be small grows when there is room.
             if size < open.reserve.wantedBytes,
                 open.reserve.make(open.reserve.wantedBytes, in: open.directory)
             {
@@ -222,8 +222,7 @@ extension WriterThread {
         shared.say("there is room on the disk again: the reserve file was made anew", .notice)
     }
 
-    /// Checkpoints are as large as the reserve allows: log.sqlite may have to grow by as much on a disk that has nothing
-    /// left but that.
+    /// Limits checkpoints to the size of the reserve: on a full disk log.sqlite can grow only by that.
     func haveReserve(of bytes: Int64, _ open: OpenLog) {
         reserveBytes = bytes
         let wanted = open.reserve.wantedBytes

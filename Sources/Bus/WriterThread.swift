@@ -5,17 +5,18 @@ import System
 
 /// The writer thread: the only one of the process to take the gate.
 ///
-/// A turn is {gate → look whether the file is still the one → BEGIN IMMEDIATE → read what others appended → append a
-/// group → trim → COMMIT → witness → leave → wake the others}; then the process is told: first the others' messages,
-/// then its own, then the marks that its own trimming raised, then each publisher its outcome. An error ends the
-/// transaction; a log that was replaced is opened anew and the group tried again there; a log without room is trimmed
-/// and the group tried again; anything else closes the log, answers the publishers, and is retried in a second.
+/// A turn is {gate → check that the files are still the same → BEGIN IMMEDIATE → read what other processes appended →
+/// append a group → trim → COMMIT → witness → leave → wake the others}. Then the process is told: first the messages of
+/// others, then its own, then the marks that its own trimming raised, then each publisher its outcome. An error rolls
+/// the transaction back. A log that was replaced is opened again, and the group is tried there; a log without room is
+/// trimmed, and the group is tried again; any other error closes the log and fails the group, and the log is opened
+/// again after a second.
 final class WriterThread {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000
     /// Messages of others that are read inside the gate, at the most.
     private static let farBehind: Int64 = 512
-    /// How long a group of messages waits for a stranger who holds SQLite's write lock.
+    /// How long a group of messages waits for another program that holds SQLite's write lock.
     private static let busyMilliseconds: Int64 = 2000
 
     let shared: LogShared
@@ -23,25 +24,25 @@ final class WriterThread {
     private var queue: [Append] = []
     private var queueStart = 0
     private var stopping = false
-    /// Whether the newest append came right after the outcome of the one before.
+    /// Whether the newest append came right after the outcome of the one before, so that waiting by spinning pays.
     private var hurries = false
     var suspect = false
-    /// What this process had open last, and told of it.
+    /// The witness of the log that this process had open last.
     var known: LogWitness?
     var said = ""
     var saidOnce: Set<Once> = []
     var nextChores: Int64 = 0
     var nextOpening: Int64 = 0
-    /// Until when others may bring home what a write-ahead log held that was removed.
+    /// Until when another process may still save what a removed write-ahead log held.
     var patienceEnds: Int64?
     /// See `WriterDatabase.chores`.
     var walk: Int64? = 0
     var pace: CheckpointPace
-    /// Who is said to keep the write-ahead log from being emptied; and who may, since when.
+    /// The processes that were named for keeping the write-ahead log from being emptied; and the suspects, since when.
     var namedReaders: Set<LockHolder> = []
     var suspects: Set<LockHolder> = []
     var suspectedSince: Int64 = 0
-    /// As large as the reserve is, or was before it was given up.
+    /// The size of the reserve, or its size before it was released.
     var reserveBytes: Int64 = 0
     /// While the disk is full the file may not grow, or checkpoints could not be completed.
     var tight = false
@@ -120,7 +121,7 @@ final class WriterThread {
         case done(Int)
         case replaced
         case full(DatabaseError)
-        /// Somebody else holds SQLite's write lock.
+        /// Another program holds SQLite's write lock.
         case busy
         /// The write-ahead log is as large as it may be.
         case overgrown
@@ -185,12 +186,12 @@ final class WriterThread {
     private func attempt(_ appends: [Append], chores: Bool) -> Attempt {
         guard let open else { return .failed }
         do {
-            // Who was stopped for a while reads what it missed before others have to wait for that.
-            if open.page.head - shared.position.head > Self.farBehind { try catchUp(open) }
+            // A process that was stopped for a while reads what it missed before others have to wait for it.
+            if open.page.head - shared.head > Self.farBehind { try catchUp(open) }
             try enterGate(open)
             var inside = true
             defer { if inside { open.directory.leave() } }
-            guard !chores || open.paths.lookAtAll().all, let note = open.note() else {
+            guard !chores || open.paths.checkAll().all, let note = open.note() else {
                 return try leaveBehind(open)
             }
             if chores { tendReserve(open) }
@@ -237,7 +238,7 @@ final class WriterThread {
         defer { shared.endWriting() }
         var turn = WriterTurn(shared, open)
         try turn.catchUp()
-        // What was read from files that others have left may be torn.
+        // Files that other processes have left may be torn.
         if shared.position.isCurrent { turn.tell(shared, open) }
     }
 
@@ -274,17 +275,17 @@ final class WriterThread {
         }
     }
 
-    /// What lasts is said when it begins, and again only after it has ended.
+    /// Conditions that are reported when they begin, and again only after they have ended.
     enum Once { case busy, checkpoint, notHome, smallReserve, writeAheadFull }
 
     func said(once what: Once) -> Bool { saidOnce.insert(what).inserted }
 
     func sayAgain(_ what: Once) { saidOnce.remove(what) }
 
-    /// Names who keeps this process from writing.
+    /// Names the processes that keep this one from writing.
     func sayWhoWrites(_ files: LogFileSet) {
         let writers = LockHolders.writers(of: files)
-        // Our own hold it inside the gate alone, where this process is now.
+        // Holdfast's processes hold the lock only inside the gate, where this process is now.
         guard said(once: .busy) else { return }
         shared.say(
             "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which nobody but Holdfast "

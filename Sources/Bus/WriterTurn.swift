@@ -3,7 +3,7 @@ import Channels
 import Configuration
 import System
 
-/// One transaction of the writer and what is to be told of it afterwards.
+/// One turn of the writer: a transaction, and what the process is told of it afterwards.
 struct WriterTurn {
     /// A portion of channels that one turn of chores visits.
     private static let channelPortion: Int64 = 64
@@ -22,16 +22,16 @@ struct WriterTurn {
     private var own: CommittedBatch?
     private var raised: [TrimMark] = []
     private var outcomes: [(ticket: UInt64, outcome: AppendOutcome)] = []
-    /// The log was continued under another epoch: all of it is told anew.
+    /// The log has another epoch: its whole state is told again.
     private var reopened: (state: LogState, number: Int64, reason: String?)?
     private var reasonForEpoch: String?
-    /// Others committed more than memory keeps: its newest part is told anew.
+    /// Other processes committed more than memory keeps: the newest part is told instead.
     private var resumed: LogState?
 
     init(_ shared: LogShared, _ open: OpenLog) {
         self.shared = shared
         self.open = open
-        generation = shared.position.generation
+        generation = shared.generation
     }
 
     /// Under the gate. Appends as many of the group as five milliseconds allow, at least one.
@@ -91,7 +91,7 @@ struct WriterTurn {
         }
     }
 
-    /// Without the gate: reads what others committed while this process slept, so that they need not wait for that.
+    /// Without the gate: reads what other processes committed while this one was stopped, so that they need not wait.
     mutating func catchUp() throws {
         let position = shared.position
         guard let opened = position.opened else { return }
@@ -105,7 +105,7 @@ struct WriterTurn {
         }
     }
 
-    /// The log must go on under another epoch where it ends before what somebody was told.
+    /// Begins a new epoch if the log ends before an offset that was told.
     private mutating func beginEpochIfBehind(
         _ transaction: inout WriteTransaction,
         _ opened: LogShared.Opened,
@@ -122,8 +122,8 @@ struct WriterTurn {
         )
     }
 
-    /// Reads what others committed; or all of the log's end, where it was continued under another epoch or more came
-    /// than memory keeps.
+    /// Reads what other processes committed; or the newest part of the log, if it has another epoch or more came than
+    /// memory keeps.
     private mutating func readOthers(
         _ state: StateRow,
         _ opened: LogShared.Opened,
@@ -190,7 +190,7 @@ struct WriterTurn {
                 head: Offset(transaction.state.head),
                 messages: messages,
                 trims: transaction.dropped,
-                // What lies beyond is in the marks.
+                // Channels forgotten beyond it are in the marks.
                 forgottenThrough: Offset(min(transaction.state.forgottenThrough, previous))
             )
         }

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// Whose a file is, for sentences about one that is in the way.
+/// The owner of a file, for sentences about a file that is in the way.
 package enum FileOwner {
     /// As in `belongs to root:holdfast with mode 0600, and this process runs as www-data`; nil where there is no such
     /// file, or nothing can be said of it.

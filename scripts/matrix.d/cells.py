@@ -42,7 +42,7 @@ class Cell:
         self.channel = f"{prefix}{kind}/{way}/{version}"
         self.seconds = None  # from the client's leaving until the request was let go
         self.reasons = set()  # by what; several where several requests ended in one moment
-        self.left_late = False  # the client came to leave only when its answer might have been given up as unread
+        self.was_late = False  # the machine was busy for so long that something else may have ended the request first
         self.trouble = None
 
     @property

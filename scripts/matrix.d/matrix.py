@@ -98,8 +98,9 @@ def main():
     options = parser.parse_args()
     # Longer than the five probes of which Caddy needs four.
     options.wait = 5 * options.interval + 1
-    # Apart from it, so that the two ends are not taken for each other.
-    options.life = options.wait + 1
+    # Apart from it, so that the two ends are not taken for each other; and long enough that a stream is given up as unread
+    # before, also on a busy machine.
+    options.life = options.wait + 4
     try:
         return asyncio.run(run(options))
     except Failed as problem:

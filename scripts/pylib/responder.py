@@ -5,6 +5,9 @@ import os
 
 from place import PATIENCE_SECONDS, Failed, has_web_group, until
 
+# Codes of answers after which one tries again.
+NOT_NOW = ("outcome_unknown", "log_unavailable", "busy")
+
 
 class Responder:
     def __init__(self, place, settings, bus_settings="", environment=None):
@@ -48,8 +51,15 @@ class Responder:
 
     async def status_and_held(self):
         """The status, and how many wait on each channel, asked for right after it."""
-        status, channels = await self.asking.ask("status", "channels")
-        return status, {entry["channel"]: entry["held"] for entry in channels["channels"]}
+        for _ in range(PATIENCE_SECONDS):
+            status, channels = await self.asking.ask("status", "channels")
+            if "channels" in channels:
+                return status, {entry["channel"]: entry["held"] for entry in channels["channels"]}
+            # On a busy machine the log may not answer in time.
+            if channels.get("code") not in NOT_NOW:
+                break
+            await asyncio.sleep(1)
+        raise Failed(f"'channels' found no answer: {channels}")
 
     async def publish(self, channel, text):
         await self.put(channel, text.encode())
@@ -66,7 +76,7 @@ class Responder:
                 return
             # On a busy machine the log may not answer in time. Without a key, which would be remembered for a while, a
             # message may come twice, which is no harm here.
-            if answer["code"] not in ("outcome_unknown", "log_unavailable", "busy"):
+            if answer["code"] not in NOT_NOW:
                 raise Failed(f"'{command}' was refused: {answer}")
             await asyncio.sleep(1)
         raise Failed(f"'{command}' found no answer: {answer}")

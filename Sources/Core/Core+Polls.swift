@@ -201,7 +201,6 @@ extension Core {
             held: holds.count + 1,
             limit: heldLimit
         )
-        let firstProbe = frontEnds.probeMilliseconds(place) - FrontEnds.earlyMilliseconds
         insert(
             Holds.Hold(
                 address: address,
@@ -210,7 +209,7 @@ extension Core {
                 interest: .answer(subscription),
                 origin: poll.origin,
                 deadline: now + Int64(wait),
-                probe: kind == .probedPoll ? now + firstProbe : nil
+                probe: kind == .probedPoll ? now + frontEnds.firstProbeMilliseconds(place) : nil
             )
         )
         counters.holds += 1

@@ -50,6 +50,11 @@ struct FrontEnds {
         )
     }
 
+    /// Until the first probe of a hold, which is a little early.
+    func firstProbeMilliseconds(_ place: ProbePolicy.Place) -> Int64 {
+        probeMilliseconds(place) - Self.earlyMilliseconds
+    }
+
     /// - Parameter life: what it may live for other reasons.
     func streamSeconds(_ place: ProbePolicy.Place, life: Int) -> Int {
         policy.streamSeconds(place, life: life, heartbeat: settings.heartbeatSeconds)

@@ -1,21 +1,21 @@
 # shellcheck shell=bash
 # What the scripts share. Sourced, not run; needs bash 5 and nothing else.
 
-# The checkout, whatever directory the caller is in.
+# The checkout, whatever the caller's directory.
 HOLDFAST_ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 export HOLDFAST_ROOT
 
-# A sentence for the person, on standard error: standard output is for results.
+# Prints a sentence on standard error: standard output is for results.
 say() {
     printf '%s\n' "$*" >&2
 }
 
-# What the script's first comment says.
+# Prints the script's first comment.
 show_help() {
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"
 }
 
-# Says why and ends the script with status 1.
+# Prints the reason and ends the script with status 1.
 die() {
     say "${0##*/}: $*"
     exit 1
@@ -32,7 +32,7 @@ substitute() {
     printf '%s\n' "$text"
 }
 
-# Whether nobody listens on this port of the loopback address.
+# Whether nothing listens on this port of the loopback address.
 port_is_free() {
     ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }

@@ -1,4 +1,4 @@
-"""Clients over HTTP/1.1 and cleartext HTTP/2 that can leave as rudely as clients do."""
+"""Clients over HTTP/1.1 and cleartext HTTP/2 that can leave as abruptly as real clients do."""
 import asyncio
 import socket
 import struct
@@ -11,10 +11,10 @@ import h2.exceptions
 
 
 class Client:
-    """A request on a connection of its own. What comes is counted, not kept."""
+    """A request on its own connection. What arrives is counted, not stored."""
 
     def __init__(self, port, is_narrow=False):
-        """`is_narrow`: takes little in while it does not read, and has its server's socket take little in as well."""
+        """`is_narrow`: buffers little while it does not read, and makes its server's socket buffer little as well."""
         self.port = port
         self.socket = socket.socket()
         self.socket.setblocking(False)
@@ -32,7 +32,7 @@ class Client:
         await loop.sock_sendall(self.socket, self.request(target))
 
     async def receive(self, count, seconds):
-        """Whether so many bytes of the answer have come, within this time."""
+        """Whether this many bytes of the answer arrive within this time."""
         try:
             await asyncio.wait_for(self.read_until(count), seconds)
         except asyncio.TimeoutError:
@@ -52,17 +52,17 @@ class Client:
             await self.take(data)
 
     async def receive_all(self, seconds):
-        """Reads until the answer has ended, or for so long."""
+        """Reads until the answer has ended, or for this long."""
         if self.reading is None:
             self.read_on()
         await asyncio.wait([self.reading], timeout=seconds)
 
     def read_on(self):
-        """Reads whatever comes, from now on."""
+        """Reads whatever arrives, from now on."""
         self.reading = asyncio.create_task(self.read_until(float("inf")))
 
     def leave(self, way):
-        """`close`, `reset` or `half`: the client reads on after the last."""
+        """`close`, `reset` or `half`; after the last, the client continues to read."""
         if way == "half":
             self.socket.shutdown(socket.SHUT_WR)
             self.read_on()
@@ -84,7 +84,7 @@ class Client:
 
 
 class Client1(Client):
-    """HTTP/1.1. The connection is for one request, so that an answer ends with it."""
+    """HTTP/1.1. The connection is for one request, so an answer ends with it."""
 
     def request(self, target):
         host = f"Host: 127.0.0.1:{self.port}\r\nConnection: close"
@@ -142,9 +142,9 @@ class Client2(Client):
             self.has_ended = True
 
     def reset(self):
-        """RST_STREAM, as of a fetch that is aborted: the connection stays."""
+        """RST_STREAM, as of an aborted fetch: the connection stays."""
         self.connection.reset_stream(1, h2.errors.ErrorCodes.CANCEL)
-        # A few bytes: they go at once.
+        # A few bytes, which are sent at once.
         self.socket.send(self.connection.data_to_send())
         self.has_ended = False
         self.read_on()

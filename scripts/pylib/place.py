@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 
-# For what is waited for: long enough for a machine that is busy with something else.
+# How long to wait for anything: long enough for a busy machine.
 PATIENCE_SECONDS = 30
 
 
 class Failed(Exception):
-    """Something went wrong that says nothing about what is tested."""
+    """A failure that says nothing about what is being tested."""
 
 
 def free_ports(count):
@@ -29,7 +29,7 @@ def is_root():
 
 
 def has_web_group():
-    """Whether web servers run as www-data, and Holdfast's socket can be theirs."""
+    """Whether web servers run as www-data, so that Holdfast's socket can belong to that group."""
     return is_root() and any(user.pw_name == "www-data" for user in pwd.getpwall())
 
 
@@ -44,7 +44,7 @@ class Place:
         self.make_directory("temp")
 
     def make_directory(self, name):
-        """That a web server can write to which is another user by then."""
+        """Creates a directory that a web server can write to under its own user."""
         path = f"{self.directory}/{name}"
         os.makedirs(path, exist_ok=True)
         os.chmod(path, 0o777 if is_root() else 0o755)
@@ -65,7 +65,7 @@ class Place:
         return done.stdout
 
     async def start(self, name, *command, environment=None):
-        """Starts a process; what it says goes to log/NAME.log."""
+        """Starts a process; its output goes to log/NAME.log."""
         with open(f"{self.directory}/log/{name}.log", "ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
@@ -75,7 +75,7 @@ class Place:
         return process
 
     async def end(self, process):
-        """SIGTERM, and SIGKILL where that does not help; the exit status."""
+        """Sends SIGTERM, and SIGKILL if that does not help; returns the exit status."""
         if process.returncode is None:
             process.terminate()
             try:
@@ -86,7 +86,7 @@ class Place:
         return process.returncode
 
     async def close(self, keep):
-        """Ends what still runs, the newest first, and removes the directory."""
+        """Ends the processes that still run, newest first, and removes the directory."""
         for process in reversed(self.processes):
             await self.end(process)
         if keep:
@@ -96,7 +96,7 @@ class Place:
 
 
 async def until(what, condition, seconds=PATIENCE_SECONDS):
-    """Waits until the condition, an async function, is true; fails when that takes too long."""
+    """Waits until the condition, an async function, is true; fails if that takes too long."""
     end = asyncio.get_running_loop().time() + seconds
     while not await condition():
         if asyncio.get_running_loop().time() > end:

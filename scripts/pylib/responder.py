@@ -1,4 +1,4 @@
-"""One Holdfast of a script's own, its bus socket, and what /proc says of it."""
+"""A Holdfast of a script's own, its bus socket, and its state in /proc."""
 import asyncio
 import json
 import os
@@ -31,7 +31,7 @@ class Responder:
             "holdfast", self.place.holdfast, "serve", "--config", self.ini, environment=self.environment
         )
         await until("Holdfast serves its bus socket", self.is_ready)
-        # One for questions, which must not wait behind what is published.
+        # One connection for questions, which must not wait behind publishing.
         self.publishing, self.asking = Bus(), Bus()
         await self.publishing.open(self.bus_socket)
         await self.asking.open(self.bus_socket)
@@ -65,7 +65,7 @@ class Responder:
         await self.put(channel, text.encode())
 
     async def publish_batch(self, channel, lines):
-        """All of them in one commit."""
+        """Publishes all of them in one commit."""
         await self.put(channel, "\n".join(lines).encode(), "split=lines")
 
     async def put(self, channel, body, option=""):
@@ -82,7 +82,7 @@ class Responder:
         raise Failed(f"'{command}' found no answer: {answer}")
 
     def descriptors(self):
-        """What each descriptor is."""
+        """The target of each descriptor."""
         found = {}
         directory = f"/proc/{self.process.pid}/fd"
         for name in os.listdir(directory):
@@ -93,7 +93,7 @@ class Responder:
         return found
 
     def memory(self):
-        """RssAnon in kB: resident memory of the process's own, that is VmRSS without what is mapped from files or shared."""
+        """RssAnon in kB: the process's own resident memory, that is VmRSS without what is mapped from files or shared."""
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
             for line in file:
                 if line.startswith("RssAnon:"):
@@ -112,7 +112,7 @@ class Bus:
         self.reader, self.writer = await asyncio.open_unix_connection(path, limit=1 << 20)
 
     async def ask(self, *commands, body=b""):
-        """The answers to some commands that are sent at once."""
+        """The answers to some commands that are sent together."""
         async with self.lock:
             self.writer.write("".join(f"{command}\n" for command in commands).encode() + body)
             await self.writer.drain()

@@ -8,7 +8,7 @@ from place import Failed, free_ports, is_root, until
 
 
 class Kind:
-    """A server's program, and the way it reaches Holdfast."""
+    """A kind of server: its program, and how it reaches Holdfast."""
 
     def __init__(self, program, title, configuration, *, http2=False, kept=False, cgi=False, routing=False):
         self.program = program
@@ -46,7 +46,7 @@ KINDS = {
 
 
 class Server:
-    """One that runs, in a directory of its own below the place's."""
+    """A running server, in its own directory below the place's."""
 
     def __init__(self, place, name, socket, ini, helps=True):
         """
@@ -65,7 +65,7 @@ class Server:
         self.port, self.second, self.http2_port = free_ports(3)
         if self.kind.program != "nginx":
             self.http2_port = self.port
-        # Where requests go, with a routing layer.
+        # The server behind a routing layer.
         self.inner = Server(place, "nginx", socket, ini) if self.kind.is_routing else None
         self.process = None
 
@@ -74,7 +74,7 @@ class Server:
 
     @property
     def keeps_connections(self):
-        """To Holdfast."""
+        """Whether it keeps connections to Holdfast."""
         return self.kind.is_kept or self.kind.is_routing
 
     async def start(self, include=None):
@@ -96,7 +96,7 @@ class Server:
             self.name, *self.command(path),
             environment={
                 "HOLDFAST_INI": self.ini, "HOLDFAST_EARLY_HEADERS": "on",
-                # Caddy keeps what it was last told, and certificates.
+                # Caddy stores its last configuration, and certificates.
                 "HOME": temp, "XDG_DATA_HOME": temp, "XDG_CONFIG_HOME": temp,
             },
         )

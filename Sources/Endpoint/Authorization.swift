@@ -3,13 +3,13 @@ internal import Configuration
 internal import Liveness
 internal import Text
 
-/// What an `[allow]` rule is about.
+/// The action that an `[allow]` rule is about.
 enum ChannelAction: Sendable {
     case read, publish
 
     /// The key of `[allow]`.
     var key: String { self == .read ? "read" : "publish" }
-    /// The web server's word for it.
+    /// The web server's parameter for it.
     var parameter: String { self == .read ? "HOLDFAST_READ" : "HOLDFAST_WRITE" }
 }
 
@@ -18,37 +18,37 @@ extension AllowRule {
 }
 
 extension [AllowRule] {
-    /// The first rule that matches and says anything about the action, which decides.
+    /// The first rule that matches and covers the action; it decides.
     func deciding(_ action: ChannelAction, _ channel: ChannelName) -> AllowRule? {
         let channel = channel.subject
         return first { $0.who(may: action) != nil && $0.pattern.matches(channel) }
     }
 
-    /// Nobody where no rule says anything about it.
+    /// Who may do it; nobody if no rule covers it.
     func who(may action: ChannelAction, _ channel: ChannelName) -> AllowRule.Who {
         deciding(action, channel)?.who(may: action) ?? .nobody
     }
 
-    /// Why a channel is closed, as a clause for who asked.
+    /// Why a channel is closed, as a clause for the client.
     func reason(_ action: ChannelAction, _ channel: ChannelName) -> String {
         guard let rule = deciding(action, channel) else {
             return "no [allow] section with '\(action.key)' matches it"
         }
         return rule.who(may: action) == .nobody
             ? "[allow \(rule.pattern)] says \(action.key) = nobody"
-            : "[allow \(rule.pattern)] opens it to others alone"
+            : "[allow \(rule.pattern)] opens it only to others"
     }
 }
 
 /// What one request may do with channels: what the ini file opens to everyone, and what the web server grants.
 ///
-/// Closed by default. A rule says what holds without a word from the web server; the parameter can only add.
+/// Closed by default. A rule opens a channel without a grant of the web server; the parameter can only add rights.
 package struct ChannelRights: Sendable {
     private let rules: [AllowRule]
     private let action: ChannelAction
     /// Patterns separated by blanks or commas.
     private let granted: String?
-    /// A page of another origin asks, for which the web server's word does not count.
+    /// A page of another origin asks, for which grants of the web server do not count.
     private let isOfOtherOrigin: Bool
     /// The ini file, for the log.
     private let file: String?
@@ -89,7 +89,7 @@ package struct ChannelRights: Sendable {
         granted?.split { $0 == " " || $0 == "," || $0 == "\t" } ?? []
     }
 
-    /// What can't be read as a pattern grants nothing.
+    /// A word that is not a pattern grants nothing.
     private var grants: [ChannelPattern] {
         words.compactMap { ChannelPattern($0) }
     }
@@ -119,7 +119,7 @@ package struct ChannelRights: Sendable {
             )
             problem.note = Remark(
                 action.parameter,
-                "\(action.parameter) holds '\(shown)', which is no channel pattern and grants nothing"
+                "\(action.parameter) contains '\(shown)', which is not a channel pattern and grants nothing"
             )
         }
         return problem
@@ -127,25 +127,25 @@ package struct ChannelRights: Sendable {
 }
 
 extension HTTPInterface {
-    /// Whether a channel may be read without a word from the web server.
+    /// Whether a channel may be read without a grant of the web server.
     package func isOpenToEveryone(_ channel: ChannelName) -> Bool {
         settings.allow.who(may: .read, channel) == .everyone
     }
 
-    /// How long a request may be answered for on what was known when it came. What the web server has said is not asked
-    /// again meanwhile, so that it holds for a bounded time.
+    /// Limits how long a request may be answered by the rights that it had when it arrived. The web server is not asked
+    /// again meanwhile, so its grant holds for a limited time.
     func bounded(_ seconds: Int, _ channels: [ChannelName]) -> Int {
         channels.allSatisfy(isOpenToEveryone) ? seconds : min(seconds, settings.hold.grantedSeconds)
     }
 }
 
-/// Nobody publishes on the channels that Holdfast writes itself, whatever he may do elsewhere.
+/// Refuses to publish on the channels that only Holdfast itself writes, whatever the publisher's other rights.
 func refuseOwn(_ channels: [ChannelName]) throws(Problem) {
     guard let channel = channels.first(where: \.isOwn) else { return }
     throw Problem(
         .forbidden,
         "reserved_channel",
-        "On the channel '\(channel)' Holdfast alone publishes; it may be read."
+        "Only Holdfast publishes on the channel '\(channel)'; it may be read."
     )
 }
 
@@ -160,7 +160,7 @@ extension Problem {
 }
 
 extension CGIRequest {
-    /// Only a clear yes counts: a variable of the web server's that came out otherwise than meant grants nothing.
+    /// Only a clear yes counts: a parameter of the web server with an unintended value grants nothing.
     var isOperator: Bool {
         guard let value = self.operator else { return false }
         return ["1", "on", "yes", "true"].contains { value.equalsIgnoringCase($0) }
@@ -168,10 +168,11 @@ extension CGIRequest {
 }
 
 extension HTTPInterface {
-    /// Who asks, as the web server vouches for: by a parameter that only a deliberate line sets, else by REMOTE_USER where
-    /// the ini file believes it, for some servers set that to what the client claims. Nil where it does not say.
+    /// The user that the web server vouches for: by a parameter that only a deliberate line sets, or by REMOTE_USER if
+    /// the ini file believes it, because some servers set that to what the client claims. Nil if the web server names
+    /// none.
     ///
-    /// What it says is taken whole or not at all: cut or repaired, two users could become one.
+    /// The name is accepted whole or not at all: truncation or repair could turn two users into one.
     func user(_ request: borrowing CGIRequest) throws(Problem) -> String? {
         if let user = request.user {
             return try Self.vouched(user, "HOLDFAST_USER", !request.malformed.contains(.user))
@@ -204,9 +205,9 @@ extension HTTPInterface {
         return name
     }
 
-    /// Who publishes. Refuses pages of other origins, unless they may do what everyone may.
+    /// The publisher of a request. Refuses pages of other origins, unless they may do what everyone may.
     ///
-    /// - Parameter verb: what he wants to do, for the refusal.
+    /// - Parameter verb: the action, for the refusal.
     func author(
         of request: borrowing CGIRequest,
         to verb: StaticString
@@ -232,11 +233,12 @@ extension HTTPInterface {
     }
 }
 
-/// Who publishes by HTTP.
+/// A publisher over HTTP.
 struct Author {
-    /// Whose idempotency keys and quota its messages use: a user's, `user:…`; else those of all whom the web server
-    /// calls alike by HOLDFAST_PUBLISHER, `web:…`, or of pages of other origins there, `page:…`, which so can't use up or
-    /// repeat what is the visitor's own. Nobody of this machine, who are `unix:…` and `pipe:…`.
+    /// The owner of the idempotency keys and the quota that its messages use: a user, `user:…`; or all clients for
+    /// which the web server sets the same HOLDFAST_PUBLISHER, `web:…`; or pages of other origins among these, `page:…`,
+    /// which therefore can neither use up nor repeat what is the visitor's own. It never equals a publisher on this
+    /// machine, `unix:…` or `pipe:…`.
     let scope: String
     let quota: QuotaLimits?
     let rights: ChannelRights

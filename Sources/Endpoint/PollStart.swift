@@ -1,25 +1,26 @@
 package import Channels
 internal import Text
 
-/// Where a subscriber begins.
+/// Where a subscriber starts.
 package enum PollStart: Equatable, Sendable {
     case cursor(Cursor)
     case history(HistoryStart)
-    /// With what comes from now on.
+    /// With messages from now on.
     case now
 }
 
 extension PollStart {
-    /// Reads what a subscriber says of it.
+    /// Parses a subscriber's `since`.
     ///
-    /// - Parameter waits: he waits for what comes.
+    /// - Parameter waits: whether the subscriber waits for messages.
     init(since: String, waits: Bool) throws(Problem) {
         if let cursor = Cursor(since) {
             self = .cursor(cursor)
             return
         }
         switch since {
-        // Of these channels nothing is newer than their newest: as good as now, and unrelated traffic does not change it.
+        // Nothing of these channels is newer than their newest message: equivalent to now, and unaffected by other
+        // channels.
         case "now":
             self = waits ? .now : .history(.newest)
             return
@@ -43,8 +44,8 @@ extension PollStart {
         }
         throw .badRequest(
             "invalid_since",
-            "'since' is a cursor from an earlier answer, 'now', 'first', 'last:N', or 'age:' with a number and s, m, h "
-                + "or d, as in 'age:10m'."
+            "'since' must be a cursor from an earlier answer, 'now', 'first', 'last:N', or 'age:' with a number and s, m, h "
+                + "or d, such as 'age:10m'."
         )
     }
 

@@ -1,7 +1,7 @@
 internal import Channels
 internal import Text
 
-/// Statuses Holdfast answers with; `line` is what stands behind `Status:`.
+/// The statuses that Holdfast answers with; `phrase` follows the number in `Status:`.
 package enum HTTPStatus: Int, Sendable, CaseIterable {
     case ok = 200
     case created = 201
@@ -50,8 +50,8 @@ package enum HTTPStatus: Int, Sendable, CaseIterable {
 
 /// Why a request is refused, for `application/problem+json` (RFC 9457).
 ///
-/// `code` never changes once published; `detail` is a sentence that says what to change, and nothing of the
-/// server's insides.
+/// `code` never changes once published; `detail` is a sentence that says what to change, and reveals nothing of the
+/// server's internals.
 package struct Problem: Error, Sendable {
     package var status: HTTPStatus
     package var code: StaticString
@@ -59,11 +59,11 @@ package struct Problem: Error, Sendable {
     package var retryAfterSeconds: Int?
     /// The methods for the `Allow` field of a 405.
     var allow: StaticString?
-    /// Where a subscriber goes on after a gap, for a 410.
+    /// Where a subscriber continues after a gap, for a 410.
     var restart: (cursor: Cursor, reason: GapReason)?
     /// For the log, not for the client.
     var note: Remark?
-    /// What in the ini file decided, likewise.
+    /// The deciding setting of the ini file, also for the log.
     var decision: Remark?
 
     package init(
@@ -136,7 +136,7 @@ extension Problem {
         var problem = Problem(
             .gone,
             "gap",
-            "Messages after this cursor are no longer there; read the state anew and go on from 'cursor'."
+            "Messages after this cursor are no longer available; read the state anew and continue from 'cursor'."
         )
         problem.restart = (restart, reason)
         return problem
@@ -165,20 +165,20 @@ extension Problem {
         "The path and the query must be valid percent-encoded UTF-8 without NUL."
     )
 
-    /// What came of the body is less than was announced.
+    /// Less of the body arrived than was announced.
     static let incompleteBody = badRequest(
         "incomplete_body",
-        "The body ended before as many bytes had come as Content-Length says; nothing of it was taken."
+        "The body ended before as many bytes had arrived as Content-Length says, so it was discarded."
     )
 
-    /// Too many variables or too long ones.
+    /// The variables are too many or too long.
     static let headersTooLarge = Problem(
         .headersTooLarge,
         "headers_too_large",
         "The request's header fields are too large; a long list of channels must be split."
     )
 
-    /// The log can't be read or written at the moment.
+    /// The log cannot be read or written at present.
     static let unavailable = Problem(
         .unavailable,
         "log_unavailable",
@@ -190,27 +190,27 @@ extension Problem {
     static let outcomeUnknown = Problem(
         .unavailable,
         "outcome_unknown",
-        "The log did not answer in time, so the message may or may not have been kept; "
+        "The log did not answer in time, so the message may or may not have been committed; "
             + "repeat the request with the same Idempotency-Key.",
         retryAfterSeconds: 2
     )
 
-    /// No fault at all: how an endpoint with `on_timeout = 503` says that nothing came.
+    /// Not a fault: how an endpoint with `on_timeout = 503` reports that there is no message.
     static let nothingNew = Problem(
         .unavailable,
         "nothing_new",
-        "No message came while this request waited; ask again."
+        "No message arrived while this request waited; ask again."
     )
 
-    /// A request that has not arrived completely gives way to others.
+    /// An incomplete request gives way to others.
     static let tooSlow = Problem(
         .unavailable,
         "too_many_uploads",
-        "Too much is being sent at the moment, and this request has been on its way longest; send it again later.",
+        "Too many uploads are in progress, and this one has been arriving longest; send it again later.",
         retryAfterSeconds: 5
     )
 
-    /// A bound on waiting requests is reached.
+    /// The bound on waiting requests is reached.
     static let busy = Problem(
         .unavailable,
         "busy",
@@ -218,11 +218,11 @@ extension Problem {
         retryAfterSeconds: 2
     )
 
-    /// Another program reads the log for so long that its write-ahead log is as large as it may be.
+    /// Another program has read the log for so long that its write-ahead log has reached its largest size.
     static let logBusy = Problem(
         .unavailable,
         "log_busy",
-        "Another program has been reading the message log for too long; nothing can be kept until it ends, "
+        "Another program has been reading the message log for too long; nothing can be published until it ends, "
             + "and Holdfast's own log names it.",
         retryAfterSeconds: 5
     )
@@ -230,25 +230,25 @@ extension Problem {
     static let logFull = Problem(
         .insufficientStorage,
         "log_full",
-        "The message log is full; try again when older messages have been dropped.",
+        "The message log is full; try again when older messages have been removed.",
         retryAfterSeconds: 60
     )
 
     package static let noMoreChannels = Problem(
         .insufficientStorage,
         "no_more_channels",
-        "The log remembers as many channels as it may; publish to one that is there, or raise 'channels' in [limits].",
+        "The log has as many channels as it may; publish to an existing one, or raise 'channels' in [limits].",
         retryAfterSeconds: 60
     )
 
-    /// The publisher's quota is used up; nil: the request asks for more than all of it.
+    /// The publisher's quota is used up; nil: the request exceeds the whole quota.
     static func overQuota(retrySeconds: Int?) -> Problem {
         Problem(
             .tooManyRequests,
             "quota_exceeded",
             retrySeconds == nil
-                ? "This request alone is more than this publisher's whole quota; send fewer or shorter messages at once."
-                : "This publisher has used its quota up; send again later.",
+                ? "This request alone exceeds this publisher's whole quota; send fewer or shorter messages at once."
+                : "This publisher has used up its quota; send again later.",
             retryAfterSeconds: retrySeconds
         )
     }

@@ -1,17 +1,17 @@
 package import Channels
 
-/// What a publisher wants of the log, whichever way it came.
+/// What a publisher asks of the log, whichever way it came.
 package struct Publication: Sendable {
-    /// Message by message, each for one channel after the other.
+    /// The drafts of each message for all channels, message by message.
     package var drafts: [Draft] = []
-    /// Channels that lose all their messages.
+    /// Channels whose messages are all removed.
     package var dropping: [ChannelName] = []
-    /// Whose idempotency keys and quota these are.
+    /// The owner of the idempotency key and the quota.
     package var publisher: String
-    /// With which this publisher repeats a request.
+    /// The key by which this publisher can repeat the request.
     package var idempotencyKey: String?
     package var quota: QuotaLimits?
 
-    /// Of their bodies.
+    /// The bytes of the drafts' bodies.
     package var bytes: Int { drafts.reduce(0) { $0 + $1.body.count } }
 }

@@ -1,14 +1,14 @@
 internal import Channels
 internal import Text
 
-/// What a publisher may say of a message besides its content, by header fields or by options of a line.
+/// What a publisher may set for a message besides its content, by header fields or by options of a line.
 struct PublishOptions {
     private(set) var timeToLiveSeconds: Int?
     private(set) var topic: String?
     private(set) var type: String?
     private(set) var key: String?
 
-    /// Takes what was said, nil for nothing.
+    /// Parses the values given; nil for an absent one.
     init(
         timeToLive: String? = nil,
         topic: String? = nil,
@@ -21,7 +21,7 @@ struct PublishOptions {
         self.key = try Self.key(key)
     }
 
-    /// A draft of each message for each channel, one message after the other.
+    /// A draft of each message for each channel, message by message.
     func drafts(_ messages: [PublishedContent], to channels: [ChannelName]) -> [Draft] {
         messages.flatMap { content in
             channels.map { channel in
@@ -41,7 +41,7 @@ struct PublishOptions {
     private static func timeToLive(_ text: String?) throws(Problem) -> Int? {
         guard let text else { return nil }
         guard let seconds = text.wholeNumber, seconds > 0 else {
-            throw .badRequest("invalid_ttl", "TTL is a whole number of seconds, at least 1.")
+            throw .badRequest("invalid_ttl", "TTL must be a whole number of seconds, at least 1.")
         }
         return seconds
     }
@@ -51,7 +51,7 @@ struct PublishOptions {
         guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy(\.isTokenByte) else {
             throw .badRequest(
                 "invalid_topic",
-                "A topic has 1 to 64 characters, ASCII letters, digits and !#$%&'*+-.^_`|~."
+                "A topic must have 1 to 64 characters: ASCII letters, digits and !#$%&'*+-.^_`|~."
             )
         }
         return text
@@ -59,7 +59,7 @@ struct PublishOptions {
 
     static let invalidType = Problem.badRequest(
         "invalid_type",
-        "An event type has 1 to 64 bytes of UTF-8 and no control characters."
+        "An event type must have 1 to 64 bytes of UTF-8 and no control characters."
     )
 
     private static func type(_ text: String?) throws(Problem) -> String? {
@@ -80,7 +80,7 @@ struct PublishOptions {
         guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy(\.isVisibleASCII) else {
             throw .badRequest(
                 "invalid_idempotency_key",
-                "An idempotency key has 1 to 255 visible ASCII characters."
+                "An idempotency key must have 1 to 255 visible ASCII characters."
             )
         }
         return text

@@ -1,7 +1,7 @@
 internal import Text
 
 extension PublishedContent {
-    /// A JSON value as it is kept: on one line, without the white space between its parts.
+    /// A JSON value in the form in which it is stored: on one line, without white space between its parts.
     static func compacted(_ source: [UInt8]) throws(Problem) -> [UInt8] {
         do throws(JSONError) {
             return try JSONText.compacted(source)
@@ -16,12 +16,12 @@ extension PublishedContent {
         case .notJSON:
             "The body is not valid JSON; send other text as text/plain, or quote it."
         case .halfSurrogate:
-            "The JSON has half a surrogate pair as an escape, which is no character; write both halves, as in "
+            "The JSON contains half a surrogate pair as an escape, which is not a character; write both halves, such as "
                 + "\\ud83d\\ude00."
         case .longNumber:
-            "The JSON has a number of more than \(JSONText.numberLimit) characters; send it as a string."
+            "The JSON contains a number of more than \(JSONText.numberLimit) characters; send it as a string."
         case .largeNumber:
-            "The JSON has a number that is larger than a double can be (about 1e308); send it as a string."
+            "The JSON contains a number larger than a double can represent (about 1e308); send it as a string."
         }
     }
 }

@@ -2,13 +2,13 @@ internal import Channels
 internal import Configuration
 internal import Text
 
-/// The body of a message as the log keeps it.
+/// The body of a message, as the log stores it.
 struct PublishedContent {
     let kind: BodyKind
     let contentType: String
     let body: [UInt8]
 
-    /// The messages that the body of a publish request is: one, or one for each line of NDJSON.
+    /// The messages in the body of a publish request: one, or one for each line of NDJSON.
     static func messages(
         in body: [UInt8],
         contentType: String?,
@@ -16,13 +16,13 @@ struct PublishedContent {
         limits: LimitSettings
     ) throws(Problem) -> [PublishedContent] {
         if let contentEncoding, !contentEncoding.equalsIgnoringCase("identity") {
-            throw .unsupported("Send the body as it is, without Content-Encoding.")
+            throw .unsupported("Send the body without Content-Encoding.")
         }
         let type = try contentType.map { text throws(Problem) in
             guard let type = MediaType(text) else {
                 throw .unsupported(
-                    "The field Content-Type must be type/subtype, with parameters as in ';charset=utf-8' where "
-                        + "needed: at most 255 visible ASCII characters, and only one type."
+                    "The field Content-Type must be type/subtype, with parameters such as ';charset=utf-8' if needed: at most 255 "
+                        + "visible ASCII characters, and only one type."
                 )
             }
             return type
@@ -33,12 +33,12 @@ struct PublishedContent {
         }
         guard body.count <= limits.messageBytes else { throw .messageTooLarge(limits) }
         let content = try PublishedContent(body, type)
-        // A form may grow on its way to JSON.
+        // A form may grow when it is converted to JSON.
         guard content.body.count <= limits.messageBytes else { throw .messageTooLarge(limits) }
         return [content]
     }
 
-    /// A JSON value in each line; empty lines are left out.
+    /// A JSON value in each line; empty lines are skipped.
     private static func lines(
         _ body: [UInt8],
         _ limits: LimitSettings
@@ -112,7 +112,7 @@ struct PublishedContent {
         case "application/json":
             try Self.checkCharset(type, body)
             self.init(.json, "application/json", try Self.compacted(body))
-        // `curl -d 'some words'` sends them as a form, which no form is without "=".
+        // `curl -d 'some words'` sends text as a form; without "=" it is not a form.
         case MediaType.form where !body.isEmpty && !body.contains(UInt8(ascii: "=")):
             try Self.checkCharset(type, body)
             self = try .text(body)
@@ -128,13 +128,13 @@ struct PublishedContent {
         }
     }
 
-    /// Values are UTF-8; what is said to be in another character set is not taken for that.
+    /// Values must be UTF-8; a body that declares another character set is not accepted as such.
     private static func checkCharset(
         _ type: MediaType,
         _ body: some Collection<UInt8>
     ) throws(Problem) {
         guard type.saysUTF8 || type.isUTF8(body) else {
-            throw .unsupported("Send JSON and forms in UTF-8, and say so or nothing of it.")
+            throw .unsupported("Send JSON and forms in UTF-8, with that charset or none.")
         }
     }
 
@@ -144,7 +144,7 @@ struct PublishedContent {
         self.body = body
     }
 
-    /// A JSON object of a form's fields in their order; a field given more than once becomes an array.
+    /// A JSON object of a form's fields, in order; a repeated field becomes an array.
     private static func object(
         ofForm form: Span<UInt8>,
         _ type: MediaType
@@ -191,27 +191,27 @@ struct PublishedContent {
 extension Problem {
     static let notUTF8 = badRequest(
         "not_utf8",
-        "Text and forms must be UTF-8; other bytes go with their own type."
+        "Text and forms must be UTF-8; send other bytes with their own type."
     )
 
     static func messageTooLarge(_ limits: LimitSettings) -> Problem {
         Problem(
             .contentTooLarge,
             "message_too_large",
-            "A message has at most \(limits.messageBytes) bytes."
+            "A message may have at most \(limits.messageBytes) bytes."
         )
     }
 
     fileprivate static let emptyBatch = badRequest(
         "empty_batch",
-        "The batch is empty; send a message in each line."
+        "The batch is empty; send one message per line."
     )
 
     static func batchTooLarge(_ limits: LimitSettings) -> Problem {
         Problem(
             .contentTooLarge,
             "batch_too_large",
-            "A batch has at most \(limits.batchMessages) messages and \(max(limits.batchBytes, limits.messageBytes)) bytes in all."
+            "A batch may have at most \(limits.batchMessages) messages and \(max(limits.batchBytes, limits.messageBytes)) bytes in total."
         )
     }
 
@@ -219,12 +219,12 @@ extension Problem {
         Problem(
             .unavailable,
             "request_timeout",
-            "A command has \(limits.requestSeconds) s to arrive completely (request_timeout in the ini file); send it "
+            "A command must arrive completely within \(limits.requestSeconds) s (request_timeout in the ini file); send it "
                 + "again, all of it at once."
         )
     }
 
-    /// The same, said of one line of the body; lines count from 1.
+    /// The same problem, in one line of the body; lines count from 1.
     fileprivate func inLine(_ number: Int) -> Problem {
         var problem = self
         problem.detail = "Line \(number): \(detail)"

@@ -4,6 +4,7 @@
 /// place, without a copy or an allocation (`RequestAssembler+Whole.swift`); web servers send nearly all requests in
 /// this way. Everything else goes through `step`, which takes any number of bytes from one upwards, keeps its position,
 /// and stores the parts of an unfinished request in an `Assembly`:
+/// ```
 ///   header ──▶ content ──▶ padding ──▶ header …        (each may be empty or cut anywhere)
 ///     open      take                    finish
 /// ```

@@ -57,7 +57,7 @@ import Testing
 
     @Test(arguments: [
         ("secret/a", "[allow secret/**] says read = nobody", "holdfast.ini:7"),
-        ("local", "[allow local] opens it to others alone", "holdfast.ini:9"),
+        ("local", "[allow local] opens it only to others", "holdfast.ini:9"),
         ("other", "no [allow] section with 'read' matches it", "holdfast.ini"),
     ])
     func `a refusal names the section that decided, and the log its line`(
@@ -113,7 +113,7 @@ import Testing
         }
         #expect(
             answer.note?.sentence
-                == "HOLDFAST_READ holds 'new*??', which is no channel pattern and grants nothing"
+                == "HOLDFAST_READ contains 'new*??', which is not a channel pattern and grants nothing"
         )
         #expect(Reply(answer)?.body.contains("new*") == false)
     }

@@ -199,7 +199,7 @@ import Testing
 
     @Test func `an origin that differs by a port was refused without the two values`() {
         let http = HTTPInterface.open { _ in }
-        for (host, named) in [("a.test", "'https://a.test'"), ("", "a host that is not said")] {
+        for (host, named) in [("a.test", "'https://a.test'"), ("", "an unnamed host")] {
             let request = CGIRequest.post(
                 "/push/a",
                 ["HTTP_ORIGIN": "https://a.test:8443", "HTTP_HOST": host, "HTTPS": "on"],

@@ -1,10 +1,10 @@
 internal import Text
 
-/// A line for the log that others can cause as often as they like.
+/// A line for the log that clients can cause as often as they like.
 package struct Remark: Sendable {
-    /// What is told once in a while is told so for each kind. As many as there are causes, whatever requests say.
+    /// Repeated lines are rate-limited for each kind. There are as many kinds as causes, whatever requests contain.
     package let kind: String
-    /// Free of control characters.
+    /// Without control characters.
     package let sentence: String
 
     init(_ kind: String, _ sentence: String) { (self.kind, self.sentence) = (kind, sentence) }
@@ -12,16 +12,16 @@ package struct Remark: Sendable {
 
 /// A complete answer to one request.
 package struct Answer: Sendable {
-    /// Of a CGI response (RFC 3875 §6): `Status: 200 OK`, header lines, an empty line. Empty for an answer that was begun
-    /// with early headers, and where `closes`.
+    /// The header of a CGI response (RFC 3875 §6): `Status: 200 OK`, header lines, an empty line. Empty for an answer
+    /// that was begun with early headers, and if `closes`.
     package let header: [UInt8]
     package let body: [UInt8]
     package let status: Int
-    /// The connection is closed without an answer, as a fixed endpoint's `on_timeout = close` asks.
+    /// Whether the connection is closed without an answer, as a fixed endpoint's `on_timeout = close` requires.
     package let closes: Bool
-    /// Something the administrator should know.
+    /// A remark for the administrator.
     package fileprivate(set) var note: Remark?
-    /// What in the ini file decided: of interest while something is set up.
+    /// The deciding setting of the ini file: of interest during configuration.
     package fileprivate(set) var decision: Remark?
 
     init(_ header: [UInt8], _ status: HTTPStatus, body: [UInt8] = []) {
@@ -39,11 +39,11 @@ package struct Answer: Sendable {
 
     static let closing = Answer(closing: .noContent)
 
-    /// The whole CGI response.
+    /// The complete CGI response.
     package var document: [UInt8] { header + body }
 }
 
-/// What every answer to a request has in common, whatever it says.
+/// The properties that all answers to a request share, whatever their content.
 package struct Shape: Hashable, Sendable {
     package let origin: OriginDecision
     /// HEAD: the headers of the answer to GET, without the body.
@@ -81,14 +81,14 @@ package struct Shape: Hashable, Sendable {
         )
     }
 
-    /// It is done, and there is nothing to say.
+    /// Success, with nothing to say.
     package func noContent() -> Answer {
         var document = CGIDocument(.noContent, self)
         document.line("Cache-Control: no-store\r\n")
         return document.answerWithoutBody()
     }
 
-    /// That `-/ready` says no, and why.
+    /// The answer of `-/ready` when the service is not ready, with the reason.
     package func notReady(_ why: String) -> Answer {
         plain(
             "text/plain; charset=utf-8",
@@ -115,16 +115,16 @@ package struct Shape: Hashable, Sendable {
     }
 }
 
-/// A CGI response in the making: status and header lines first, then the body.
+/// A CGI response under construction: status and header lines first, then the body.
 struct CGIDocument {
     private var bytes: [UInt8] = []
     private let status: HTTPStatus
     private let headOnly: Bool
 
-    /// Begins with what every answer carries: the status, `Vary`, CORS.
+    /// Starts with what every answer contains: the status, `Vary`, CORS.
     ///
     /// - Parameters:
-    ///   - location: goes before the status.
+    ///   - location: precedes the status.
     ///   - vary: the fields of the request that an answer depends on.
     init(
         _ status: HTTPStatus,
@@ -163,7 +163,7 @@ struct CGIDocument {
         )
     }
 
-    /// Whole lines, each with its end.
+    /// Appends complete lines, each with its end.
     mutating func line(_ text: StaticString) {
         bytes.append(text)
     }
@@ -181,7 +181,8 @@ struct CGIDocument {
         bytes.append("\r\n")
     }
 
-    /// A value that others had a hand in: what is not a visible character or a blank ends it.
+    /// A value that may contain foreign text: it is cut before the first byte that is neither a visible character nor a
+    /// blank.
     mutating func field(_ name: StaticString, safe value: String) {
         bytes.append(name)
         bytes.append(contentsOf: value.utf8.prefix { $0.isVisibleASCII || $0 == 0x20 })
@@ -207,7 +208,7 @@ struct CGIDocument {
         return Answer(bytes, status, body: headOnly ? [] : body)
     }
 
-    /// For 204 and 304, which have no body and say nothing of its length.
+    /// For 204 and 304, which have no body and do not give its length.
     consuming func answerWithoutBody() -> Answer {
         bytes.append("\r\n")
         return Answer(bytes, status)

@@ -1,14 +1,14 @@
 internal import Text
 
-/// One request as CGI variables (RFC 3875 §4.1): those that Holdfast looks at, and the body.
+/// One request as CGI variables (RFC 3875 §4.1): those that Holdfast uses, and the body.
 ///
-/// Filled by the FastCGI edge one variable at a time, without a dictionary. An empty variable counts as
-/// absent, since servers pass those they have no value for; only an empty `QUERY_STRING` is kept, for it says
-/// that there is no query. Header fields can only become `HTTP_…`, so no client can set a `HOLDFAST_…`.
+/// Filled by the FastCGI edge one variable at a time, without a dictionary. An empty variable counts as absent, because
+/// servers pass those they have no value for; only an empty `QUERY_STRING` is kept, because it says that there is no
+/// query. Header fields can only become `HTTP_…`, so no client can set a `HOLDFAST_…`.
 ///
-/// Some servers pass a variable for each line of a field that comes more than once. Its lines are one list (RFC 9110
-/// §5.3), and the crumbs of a cookie one cookie (RFC 6265 §5.4); where a field can't be a list, what comes of it is
-/// refused as any other malformed value is. Of other variables the last one counts.
+/// Some servers pass a variable for each line of a repeated field. The lines form one list (RFC 9110 §5.3), and those
+/// of a cookie one cookie (RFC 6265 §5.4); if the field cannot be a list, the result is refused like any malformed
+/// value. Of other variables the last one counts.
 package struct CGIRequest: Sendable {
     package private(set) var method: String?
     package private(set) var requestURI: String?
@@ -16,7 +16,7 @@ package struct CGIRequest: Sendable {
     package private(set) var scriptName: String?
     package private(set) var pathInfo: String?
     package private(set) var contentType: String?
-    /// The client itself sent a Content-Type, as far as the server passes it on by its own name too.
+    /// Whether the client itself sent a Content-Type, as far as the server also passes it on by the field's own name.
     package private(set) var hasOwnContentType = false
     package private(set) var contentLength: String?
     package private(set) var contentEncoding: String?
@@ -42,7 +42,7 @@ package struct CGIRequest: Sendable {
     package private(set) var base: String?
     /// `HOLDFAST_READ`, patterns separated by blanks or commas.
     package private(set) var read: String?
-    /// `HOLDFAST_WRITE`, likewise.
+    /// `HOLDFAST_WRITE`, in the same form.
     package private(set) var write: String?
     /// `HOLDFAST_OPERATOR`
     package private(set) var `operator`: String?
@@ -55,10 +55,11 @@ package struct CGIRequest: Sendable {
     /// `HOLDFAST_PROBE`
     package private(set) var probe: String?
     package private(set) var remoteAddress: String?
-    /// `Via` or `Forwarded`, which no server adds on its own account.
+    /// Whether there is a `Via` or `Forwarded`, which no server adds by itself.
     private var namesProxy = false
     private var forwardedFor: String?
-    /// Where repairing what is not UTF-8 would make one of two that differ, or something that was never sent.
+    /// The values that are not UTF-8 where a repair would confuse two different values, or invent one that was never
+    /// sent.
     private(set) var malformed: Malformed = []
 
     struct Malformed: OptionSet {
@@ -71,17 +72,18 @@ package struct CGIRequest: Sendable {
     }
 
     package var body: [UInt8] = []
-    /// The body was over the framing's limit and was not kept.
+    /// The body exceeded the framing's limit and was dropped.
     package var bodyDropped = false
-    /// The variables have come and the body has not: what it decides is `Intent.awaitBody`.
+    /// The variables have arrived and the body has not: a request that depends on it is `Intent.awaitBody`.
     package var awaitsBody = false
 
-    /// Fewer bytes came than CONTENT_LENGTH says, so that the upload was cut off on its way. Where it is no number, as the
-    /// -1 with which some servers pass a chunked body on, the end of STDIN is the truth.
+    /// Whether fewer bytes arrived than CONTENT_LENGTH says: the upload was cut off on its way. If it is not a number,
+    /// such as the -1 that some servers pass for a chunked body, the end of STDIN decides.
     var isCutOff: Bool { !bodyDropped && (contentLength?.wholeNumber ?? 0) > body.count }
 
-    /// The type of the body, as far as the client said it. Caddy calls a body a form where the client did not say what it
-    /// is; what the client said itself it also passes on by the field's own name. Other servers say nothing then.
+    /// The type of the body, as far as the client declared it. Caddy declares a body to be a form if the client
+    /// declared nothing, but passes the client's own declaration also by the field's own name. Other servers declare
+    /// nothing in that case.
     var sentContentType: String? {
         guard let contentType, !hasOwnContentType, isByCaddy,
             MediaType(contentType)?.essence == MediaType.form
@@ -89,16 +91,16 @@ package struct CGIRequest: Sendable {
         return nil
     }
 
-    /// A proxy before the web server has passed the request on, by one of the fields that tell of it.
+    /// Whether a proxy passed the request to the web server, judged by the fields that indicate it.
     ///
-    /// Caddy itself always adds the address of its client, so that only another address, or several, are a proxy's
-    /// (one that it does not trust shows by `Via` alone, since it drops the rest). HAProxy does so where it is told to, and can't be told from a proxy then: to probe until it has shown
-    /// departures costs little.
+    /// Caddy itself always adds the address of its client, so only another address, or several, reveal a proxy (one
+    /// that Caddy does not trust is revealed only by `Via`, because Caddy drops the rest). HAProxy adds it if
+    /// configured to, and then cannot be told from a proxy; probing until it has shown departures costs little.
     package var isForwarded: Bool {
         guard !namesProxy, isByCaddy, let forwardedFor, let remoteAddress else {
             return namesProxy || forwardedFor != nil
         }
-        // Without the zone of a link-local address, which Caddy leaves out there.
+        // The zone of a link-local address is left out, as Caddy does there.
         return forwardedFor != remoteAddress.prefix { $0 != "%" }
     }
 
@@ -106,7 +108,7 @@ package struct CGIRequest: Sendable {
 
     package init() {}
 
-    /// Takes one variable in. What is not UTF-8 is repaired, and where that matters remembered.
+    /// Adds one variable. What is not UTF-8 is repaired, and recorded where that matters.
     package mutating func set(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         switch name.count {
         case 5:
@@ -237,7 +239,7 @@ package struct CGIRequest: Sendable {
         unsafe value.isEmpty ? nil : String(decoding: value, as: UTF8.self)
     }
 
-    /// One more line of a header field.
+    /// Adds a line of a header field.
     private static func add(
         _ value: UnsafeRawBufferPointer,
         to field: inout String?,

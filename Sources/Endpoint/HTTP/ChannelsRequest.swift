@@ -6,7 +6,7 @@ package struct ChannelsRequest: Sendable {
     package let selection: ChannelSelection
     let shape: Shape
 
-    /// - Parameter held: how many wait for a channel.
+    /// - Parameter held: the number of requests held for a channel.
     package func answer(_ listing: ChannelListing, held: (ChannelName) -> Int) -> Answer {
         if case .only(let only) = selection {
             guard let entry = listing.entries.first, entry.name == only else {

@@ -1,9 +1,9 @@
 internal import Configuration
 internal import Text
 
-/// What the answer tells a browser about the page that asked (Fetch standard, "CORS protocol").
+/// What the answer tells a browser about the requesting page's origin (Fetch standard, "CORS protocol").
 package enum OriginDecision: Hashable, Sendable {
-    /// Nothing: no `Origin`, or one that is not allowed.
+    /// Nothing: there is no `Origin`, or it is not allowed.
     case silent
     /// `*`, without credentials.
     case anyone
@@ -11,7 +11,7 @@ package enum OriginDecision: Hashable, Sendable {
     case listed(String)
 }
 
-/// The `[cors]` rules, made for quick comparison.
+/// The `[cors]` rules, prepared for quick comparison.
 struct CrossOrigin: Sendable {
     private let origins: CORSSettings.Origins
     let maxAgeSeconds: Int
@@ -26,7 +26,7 @@ struct CrossOrigin: Sendable {
         switch origins {
         case .any: return .anyone
         case .listed(let list):
-            // The list's own element goes into the header, so that nothing of the client's ever does.
+            // The header gets the list's own element, never the client's text.
             guard origin != "null", let listed = list.first(where: { $0 == origin }),
                 listed.utf8.allSatisfy(\.isVisibleASCII)
             else { return .silent }
@@ -34,19 +34,19 @@ struct CrossOrigin: Sendable {
         }
     }
 
-    /// On whose behalf a write comes.
+    /// On whose behalf a write is made.
     enum Standing: Sendable {
-        /// Of no page, of one of this site, or of one whose origin is listed.
+        /// Not on behalf of a page, or of a page of this site or of a listed origin.
         case own
-        /// Of a page of any other origin, which `*` lets in: nobody knows whether the visitor wants it, so that what the
-        /// web server says of the visitor counts for nothing.
+        /// On behalf of a page of any other origin, which `*` lets in: it is unknown whether the visitor wants the
+        /// write, so what the web server says about the visitor does not count.
         case anyone
     }
 
-    /// Refuses a write that a page of another origin set off: forms and beacons need no preflight, and carry cookies
+    /// Refuses a write that a page of another origin initiated: forms and beacons need no preflight, and carry cookies
     /// and passwords.
     ///
-    /// - Parameter verb: what is refused, for the client.
+    /// - Parameter verb: the refused action, for the client.
     func standing(
         of request: borrowing CGIRequest,
         to verb: StaticString
@@ -54,25 +54,25 @@ struct CrossOrigin: Sendable {
         guard isFromElsewhere(request) else { return .own }
         guard let origin = request.origin else {
             throw Self.refusal(
-                "A page of another origin set this request off, and it does not say which; such requests may not \(verb) "
-                    + "here. Let the page send it by fetch or a form, with the field Origin."
+                "A page of another origin initiated this request without naming its origin; such requests may not \(verb) "
+                    + "here. Let the page use fetch or a form, which send the field Origin."
             )
         }
         guard origin != "null" else {
             throw Self.refusal(
-                "The page has no origin of its own ('null'), as one of a file or in a sandbox; such pages may not \(verb) "
-                    + "here, and can't be listed. Serve it by a web server, and let its sandbox allow-same-origin."
+                "The page has no origin of its own ('null'), such as a file or a sandboxed page; such pages may not \(verb) "
+                    + "here, and cannot be listed. Serve it from a web server, and let its sandbox allow-same-origin."
             )
         }
         guard case .any = origins else { throw Self.refusal(of: origin, request, to: verb) }
         return .anyone
     }
 
-    /// Whether a page of another origin that is not listed set the request off.
+    /// Whether a page of another origin that is not listed initiated the request.
     ///
-    /// `Sec-Fetch-Site` is the browser's own word, which no page can set; it counts more than a comparison of ours, since
-    /// a layer in front may have taken TLS off, so that the scheme seen here is not the page's. Requests that are simple
-    /// and no writes, as an image's, have no `Origin`.
+    /// `Sec-Fetch-Site` is the browser's own statement, which no page can set; it takes precedence over our own
+    /// comparison, because a layer in front may have terminated TLS, so that the scheme seen here is not the page's.
+    /// Simple reading requests, such as an image's, have no `Origin`.
     func isFromElsewhere(_ request: borrowing CGIRequest) -> Bool {
         let site = request.secFetchSite ?? "none"
         guard let origin = request.origin else { return site != "same-origin" && site != "none" }
@@ -81,22 +81,22 @@ struct CrossOrigin: Sendable {
         return site == "none" ? !Self.isSameHost(origin, request) : site != "same-origin"
     }
 
-    /// Names both values, which often differ by nothing but a port that a proxy has left out.
+    /// The refusal names both values, which often differ only by a port that a proxy left out.
     private static func refusal(
         of origin: String,
         _ request: borrowing CGIRequest,
         to verb: StaticString
     ) -> Problem {
         let scheme = request.isSecure.map { $0 ? "https://" : "http://" } ?? ""
-        let host = request.host.map { "'" + scheme + shown($0) + "'" } ?? "a host that is not said"
+        let host = request.host.map { "'" + scheme + shown($0) + "'" } ?? "an unnamed host"
         return refusal(
-            "The page is of '\(shown(origin))' and this request went to \(host); pages of other origins may not \(verb) "
-                + "here. List the page's origin under [cors] in the ini file, or have the proxy pass on the Host field "
+            "The page's origin is '\(shown(origin))' and this request went to \(host); pages of other origins may not \(verb) "
+                + "here. List the page's origin under [cors] in the ini file, or let the proxy pass on the Host field "
                 + "with its port."
         )
     }
 
-    /// So much of a client's text as may be repeated.
+    /// The part of a client's text that may be repeated.
     private static func shown(_ text: String) -> String {
         String(
             text.unicodeScalars.prefix(200).map {
@@ -109,8 +109,8 @@ struct CrossOrigin: Sendable {
         Problem(.forbidden, "cross_site_write", detail)
     }
 
-    /// Whether the page came from the scheme, host and port that this request went to. Where the server does not
-    /// tell the scheme, host and port decide.
+    /// Whether the page came from the scheme, host and port that this request went to. If the server does not give the
+    /// scheme, host and port decide.
     private static func isSameHost(_ origin: String, _ request: borrowing CGIRequest) -> Bool {
         guard let host = request.host, let end = origin.utf8.firstIndex(of: UInt8(ascii: ":")),
             origin.utf8[end...].starts(with: "://".utf8)
@@ -140,7 +140,7 @@ struct CrossOrigin: Sendable {
 }
 
 extension CGIRequest {
-    /// Whether the request came by TLS, as far as the server says.
+    /// Whether the request came over TLS, as far as the server says.
     var isSecure: Bool? {
         if let https { return !https.equalsIgnoringCase("off") && https != "0" }
         if let scheme { return scheme.equalsIgnoringCase("https") }

@@ -2,7 +2,7 @@ internal import Channels
 internal import Configuration
 internal import Text
 
-/// POST and DELETE on channels, or POST on a fixed endpoint that publishes.
+/// POST and DELETE on channels, and POST on a fixed endpoint that publishes.
 extension HTTPInterface {
     func publish(
         _ channels: [ChannelName],
@@ -52,7 +52,7 @@ extension HTTPInterface {
         )
     }
 
-    /// DELETE: whoever may publish to a channel may drop what was published there.
+    /// DELETE: a client that may publish to a channel may delete its messages.
     func drop(
         _ channels: [ChannelName],
         _ request: borrowing CGIRequest,

@@ -3,7 +3,7 @@ internal import Configuration
 internal import Liveness
 internal import Text
 
-/// GET on channels, or on a fixed endpoint that subscribes.
+/// GET on channels, and on a fixed endpoint that subscribes.
 extension HTTPInterface {
     func subscribe(
         _ channels: [ChannelName],
@@ -19,7 +19,7 @@ extension HTTPInterface {
                 throw Problem(
                     .notAcceptable,
                     "no_stream_here",
-                    "This endpoint keeps the cursor in a cookie, which a stream can't change; poll it."
+                    "This endpoint keeps the cursor in a cookie, which a stream cannot change; poll it."
                 )
             }
             return try stream(wish, channels, query, request, shape)
@@ -77,7 +77,7 @@ extension HTTPInterface {
         }
     }
 
-    // MARK: Where it comes from
+    // MARK: Origin
 
     func origin(
         _ query: Query,
@@ -101,8 +101,8 @@ extension HTTPInterface {
         return origin
     }
 
-    /// The web server's word wins, but not where a page of another site makes the visitor ask: nobody is anywhere
-    /// without wanting it.
+    /// The user takes precedence, but not if a page of another site made the visitor's browser ask: nobody is made
+    /// present without wanting it.
     private func member(
         _ name: String?,
         _ request: borrowing CGIRequest
@@ -114,13 +114,13 @@ extension HTTPInterface {
         guard name.utf8.count <= Member.nameByteLimit, name.isShownName else {
             throw .badRequest(
                 "invalid_name",
-                "The parameter 'name' is at most \(Member.nameByteLimit) bytes of text without control characters, and not blank."
+                "The parameter 'name' must be at most \(Member.nameByteLimit) bytes of text without control characters, and not blank."
             )
         }
         return Member(name: name, isVerified: false)
     }
 
-    /// A parameter of the web server's that switches something.
+    /// Whether a parameter of the web server switches something on.
     private static func isYes(_ said: String) -> Bool {
         !["0", "off", "no", "false"].contains { said.equalsIgnoringCase($0) }
     }
@@ -133,7 +133,7 @@ extension HTTPInterface {
         guard let number = limit.wholeNumber, number > 0 else {
             throw .badRequest(
                 "invalid_limit",
-                "The parameter 'limit' is a whole number from 1 to \(most)."
+                "The parameter 'limit' must be a whole number from 1 to \(most)."
             )
         }
         return min(number, most)
@@ -158,13 +158,13 @@ extension HTTPInterface {
         else {
             throw .badRequest(
                 "invalid_subscriber",
-                "The parameter 'subscriber' is 16 to 64 visible ASCII characters, such as a random UUID."
+                "The parameter 'subscriber' must be 16 to 64 visible ASCII characters, such as a random UUID."
             )
         }
         return FNV1a<UInt64>.mixed(subscriber)
     }
 
-    /// The parameter, else the preference, else the endpoint's own; never above what the ini file allows.
+    /// The parameter, or else the preference, or else the endpoint's own wait; never above what the ini file allows.
     private func waitSeconds(
         _ parameter: String?,
         _ prefer: String?,
@@ -175,7 +175,7 @@ extension HTTPInterface {
             guard let seconds = parameter.wholeNumber else {
                 throw .badRequest(
                     "invalid_wait",
-                    "The parameter 'wait' is a whole number of seconds; at most \(most) are waited."
+                    "The parameter 'wait' must be a whole number of seconds; the longest wait is \(most) s."
                 )
             }
             return (min(seconds, most), false)
@@ -184,14 +184,15 @@ extension HTTPInterface {
         return (fixed?.waitSeconds ?? 0, false)
     }
 
-    /// Ends by chance up to `jitterPercent` earlier, so that those who began together do not come back together.
+    /// The length of a hold, shortened by a random part of up to `jitterPercent`, so that clients that started together
+    /// do not come back together.
     package func holdMilliseconds(_ seconds: Int, _ random: UInt32) -> Int {
         let most = seconds * 1000
         let jitter = most * settings.hold.jitterPercent / 100
         return max(1, most - Int((UInt64(jitter) * UInt64(random)) >> 32))
     }
 
-    // MARK: Where to begin
+    // MARK: Start
 
     private func start(
         _ query: Query,
@@ -206,7 +207,7 @@ extension HTTPInterface {
         return Self.cursor(endpoint, request).map { .cursor($0) } ?? .now
     }
 
-    /// Of the endpoint's cookie. An old page can't mend a broken one, so that is like none.
+    /// The cursor in the endpoint's cookie. A broken one counts as absent, because an old page cannot repair it.
     private static func cursor(
         _ endpoint: BoundEndpoint,
         _ request: borrowing CGIRequest
@@ -224,14 +225,14 @@ extension HTTPInterface {
             name: endpoint.cookieName,
             path: path,
             secure: request.isSecure == true,
-            // Only there it matters, and others share their answers.
+            // It matters only there, and elsewhere answers can be shared.
             isFirst: endpoint.settings.onTimeout == .close && cursor(endpoint, request) == nil
         )
     }
 }
 
 extension String {
-    /// A name that others see: not blank, and every character of it as it is.
+    /// Whether it is a name that others can see: not blank, and with every character visible as it is.
     var isShownName: Bool {
         unicodeScalars.allSatisfy(\.isShown)
             && unicodeScalars.contains { !$0.properties.isWhitespace }
@@ -239,7 +240,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// Neither a control character nor one that turns the direction of the text around it.
+    /// Neither a control character nor one that changes the direction of the surrounding text.
     fileprivate var isShown: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: false

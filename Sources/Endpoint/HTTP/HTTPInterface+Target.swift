@@ -2,7 +2,7 @@ internal import Text
 
 /// The path and the query of a request.
 extension HTTPInterface {
-    /// The decoded path: that of REQUEST_URI, else SCRIPT_NAME and PATH_INFO, which are decoded already.
+    /// The decoded path: that of REQUEST_URI, or else of SCRIPT_NAME and PATH_INFO, which are already decoded.
     static func path(of request: borrowing CGIRequest) throws(Problem) -> [UInt8] {
         if request.malformed.contains(.target) { throw .malformedPath }
         let path: [UInt8]?
@@ -17,7 +17,8 @@ extension HTTPInterface {
         return path
     }
 
-    /// Query and fragment are cut off; of an absolute URI, as proxies are sent, scheme and authority too.
+    /// The range of the path: without query and fragment, and for an absolute URI, as sent to proxies, without scheme
+    /// and authority.
     private static func pathRange(_ source: Span<UInt8>) -> Range<Int> {
         var end = source.count
         for at in 0..<source.count
@@ -32,7 +33,7 @@ extension HTTPInterface {
         return (source.first(UInt8(ascii: "/"), in: colon + 3..<end) ?? end)..<end
     }
 
-    /// QUERY_STRING decides if the server passes it.
+    /// The query; QUERY_STRING takes precedence if the server passes it.
     static func query(of request: borrowing CGIRequest) throws(Problem) -> Query {
         let query = takenQuery(of: request)
         if query.isMalformed { throw .malformedPath }

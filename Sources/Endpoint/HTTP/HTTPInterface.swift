@@ -2,10 +2,10 @@ internal import Channels
 package import Configuration
 internal import Text
 
-/// The HTTP interface: what a request wants, as far as request and settings tell. Pure.
+/// The HTTP interface: what a request asks for, as far as request and settings determine it. Pure.
 ///
-/// Made once from the settings, and anew when they are reloaded. A request goes: `CGIRequest` → `intent(of:)` →
-/// at once `Answer`, or `Poll`, `Publication`, … which make the answer when the outcome is known.
+/// Made once from the settings, and again when they are reloaded. The path of a request: `CGIRequest` → `intent(of:)` →
+/// either an `Answer` at once, or a `Poll`, `Publication`, … that makes the answer when the outcome is known.
 package struct HTTPInterface: Sendable {
     let settings: Settings
     let crossOrigin: CrossOrigin
@@ -33,7 +33,7 @@ package struct HTTPInterface: Sendable {
         }
     }
 
-    /// - Parameter random: decides how much earlier than asked for a hold ends.
+    /// - Parameter random: determines how much earlier than asked a hold ends.
     package func intent(of request: borrowing CGIRequest, random: UInt32) -> Intent {
         let shape = Shape(
             origin: crossOrigin.decision(on: request.origin),
@@ -46,8 +46,8 @@ package struct HTTPInterface: Sendable {
         }
     }
 
-    /// What becomes of a body that has not come yet. Nothing is kept of one that nobody will look at, and a request that
-    /// is refused for what its variables say is answered before it has cost anything.
+    /// The handling of a body that has not arrived yet. A body that is not needed is not stored, and a request whose
+    /// variables are enough to refuse it is answered before it has cost anything.
     package func verdict(onHead request: borrowing CGIRequest) -> HeadVerdict {
         switch intent(of: request, random: 0) {
         case .awaitBody: .keep
@@ -62,18 +62,18 @@ package struct HTTPInterface: Sendable {
         case refuse(Answer)
     }
 
-    /// Its Content-Length alone is more than any body may be.
+    /// Whether its Content-Length alone exceeds what any body may have.
     func announcesTooMuch(_ request: borrowing CGIRequest) -> Bool {
         (request.contentLength?.wholeNumber ?? 0)
             > max(settings.limits.messageBytes, settings.limits.batchBytes)
     }
 
-    /// For a request that did not come to its end while others needed its room.
+    /// The answer to an unfinished request whose memory others needed.
     package func tooSlow() -> Answer {
         Shape(origin: .silent, headOnly: false).answer(.tooSlow)
     }
 
-    /// For a request that was given up before it was read: its variables are too many or too long.
+    /// The answer to a request that was refused unread: its variables are too many or too long.
     package func headersTooLarge() -> Answer {
         Shape(origin: .silent, headOnly: false).answer(.headersTooLarge)
     }
@@ -92,7 +92,7 @@ package struct HTTPInterface: Sendable {
         var mounted = base
         if let said = request.base { mounted = Self.normalized(said) }
         guard path.starts(with: mounted) else {
-            // `/push?channel=…` is as good as `/push/?channel=…`.
+            // `/push?channel=…` is equivalent to `/push/?channel=…`.
             guard path.count == mounted.count - 1, mounted.starts(with: path) else {
                 throw .notFound
             }
@@ -115,7 +115,7 @@ package struct HTTPInterface: Sendable {
         return try channels(rest, request, shape, random, base: mounted)
     }
 
-    /// A browser's address line, where no channel is named.
+    /// Whether a browser's address line asks, without naming a channel.
     private func isPageWanted(_ request: borrowing CGIRequest) throws(Problem) -> Bool {
         let isReading = request.method == nil || request.method == "GET" || request.method == "HEAD"
         guard isReading, asksForPage(request.accept) else { return false }
@@ -187,8 +187,8 @@ package struct HTTPInterface: Sendable {
         }
     }
 
-    /// `POST …?op=read`: a poll whose parameters come in the body, for lists of channels too long for a URL. It changes
-    /// nothing, so that a page of another origin may send it as it may send a GET.
+    /// `POST …?op=read`: a poll with its parameters in the body, for lists of channels too long for a URL. It changes
+    /// nothing, so a page of another origin may send it just as a GET.
     private func readByPost(
         _ list: ArraySlice<UInt8>,
         _ query: Query,
@@ -214,7 +214,7 @@ package struct HTTPInterface: Sendable {
         return try subscribe(names(list, query.channels), query, nil, request, shape, random)
     }
 
-    /// What lies below `-/`.
+    /// The paths below `-/`.
     private func service(
         _ name: String,
         _ request: borrowing CGIRequest,
@@ -227,7 +227,7 @@ package struct HTTPInterface: Sendable {
         case "live": intent = .live(shape)
         case "ready": intent = .ready(shape)
         case "metrics": intent = .metrics(shape)
-        // The page is public: what it shows it asks for itself.
+        // The page is public: it requests what it shows itself.
         case "status"
         where asksForPage(request.accept) && query.stream == nil:
             intent = .page(PageRequest(name: name, request, shape))
@@ -240,7 +240,7 @@ package struct HTTPInterface: Sendable {
                 intent = .status(shape)
             }
         case "leave": return try leave(request, shape)
-        // Not pages, whatever pages there are.
+        // These are never pages.
         case "messages", "presence": throw .notFound
         case _ where name.hasPrefix("presence/"):
             intent = .presence(
@@ -292,13 +292,13 @@ package struct HTTPInterface: Sendable {
             throw Problem(
                 .forbidden,
                 "operator_only",
-                "This is for the operator: it needs HOLDFAST_OPERATOR from the web server."
+                "This is for the operator: it requires HOLDFAST_OPERATOR from the web server."
             )
         }
         return intent
     }
 
-    /// Which pages there are is not known here.
+    /// Whether it may be the name of a page; which pages exist is not known here.
     private static func isPageName(_ name: String) -> Bool {
         (1...64).contains(name.utf8.count) && name.utf8.first != UInt8(ascii: ".")
             && name.utf8.allSatisfy { byte in
@@ -312,8 +312,7 @@ package struct HTTPInterface: Sendable {
             }
     }
 
-    /// OPTIONS, and a browser's question before a request that is not simple. Answered without authentication, for
-    /// preflights carry none.
+    /// OPTIONS, and a browser's preflight. Answered without authentication, because preflights carry none.
     func options(
         _ methods: StaticString,
         _ request: borrowing CGIRequest,
@@ -337,7 +336,7 @@ package struct HTTPInterface: Sendable {
 
     // MARK: Channels
 
-    /// The channels of the path, separated by commas, and those of `?channel=`; duplicates once, in order.
+    /// The channels of the path, separated by commas, and those of `?channel=`; in order, without duplicates.
     private func names(
         _ list: ArraySlice<UInt8>,
         _ exact: [String]
@@ -355,7 +354,7 @@ package struct HTTPInterface: Sendable {
         }
         texts.append(contentsOf: exact)
         guard texts.count <= limit else {
-            throw .badRequest("too_many_channels", "A request names at most \(limit) channels.")
+            throw .badRequest("too_many_channels", "A request may name at most \(limit) channels.")
         }
         guard !texts.isEmpty else {
             throw .badRequest(
@@ -378,7 +377,7 @@ package struct HTTPInterface: Sendable {
         guard let number = limit.wholeNumber, number > 0 else {
             throw .badRequest(
                 "invalid_limit",
-                "The parameter 'limit' is a whole number from 1 to 10000."
+                "The parameter 'limit' must be a whole number from 1 to 10000."
             )
         }
         return min(number, 10_000)

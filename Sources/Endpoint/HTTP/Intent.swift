@@ -1,8 +1,8 @@
 package import Channels
 
-/// What a request wants, after everything the request itself can be refused for.
+/// What a request asks for, after everything for which the request itself can be refused.
 package enum Intent: Sendable {
-    /// Decided here: errors, preflights.
+    /// Already decided: errors, preflights.
     case answer(Answer)
     case subscribe(Poll)
     case stream(StreamRequest)
@@ -10,18 +10,18 @@ package enum Intent: Sendable {
     case message(MessageRequest)
     case channels(ChannelsRequest)
     case presence(PresenceRequest)
-    /// Whoever has this id goes.
+    /// All requests with this id are ended.
     case leave(subscriber: UInt64, Shape)
     case page(PageRequest)
-    /// How many are held, for old clients: `polling = N`.
+    /// The number of held requests, for old clients: `polling = N`.
     case held(Shape)
     case live(Shape)
     case ready(Shape)
     case metrics(Shape)
     case status(Shape)
-    /// The same, each second anew.
+    /// The same, anew each second.
     case statusStream(StreamRequest)
-    /// Of a request whose body has not come: it may come.
+    /// The request needs its body, which has not arrived yet and may be sent.
     case awaitBody
 
     /// Whether it needs HOLDFAST_OPERATOR.
@@ -43,8 +43,8 @@ package struct MessageRequest: Sendable {
     let rights: ChannelRights
     let shape: Shape
 
-    /// - Parameter message: nil if there is none of this id. Whether the requester may read its channel is checked
-    ///   here; where not, nothing tells that there is one.
+    /// - Parameter message: nil if there is none with this id. The right to read its channel is checked here; without
+    ///   it, the answer does not reveal that the message exists.
     package func answer(_ message: Message?) -> Answer {
         guard let message, rights.cover(message.channel) else {
             return shape.answer(.messageNotFound)
@@ -65,12 +65,12 @@ package struct MessageRequest: Sendable {
     package func unavailable() -> Answer { shape.answer(.unavailable) }
 }
 
-/// A page of our own or what belongs to one, if there is any of this name: `-/chat`, `-/chat.js`, …
+/// A page of Holdfast's own or a part of one, if there is any of this name: `-/chat`, `-/chat.js`, …
 package struct PageRequest: Sendable {
-    /// What stands behind `-/`: ASCII letters, digits, `.` and `-`; or of the base path `/`, of `-/` nothing.
+    /// What follows `-/`: ASCII letters, digits, `.` and `-`; `/` for the base path, and empty for `-/`.
     package let name: String
     package let ifNoneMatch: String?
-    /// The client takes a body that is compressed with gzip.
+    /// Whether the client accepts a body compressed with gzip.
     package let takesGzip: Bool
     package let shape: Shape
 
@@ -82,8 +82,8 @@ package struct PageRequest: Sendable {
     }
 
     /// - Parameters:
-    ///   - etag: an entity tag with or without its quotes, of the body as it is.
-    ///   - gzipped: the same, compressed; nil where that saves nothing.
+    ///   - etag: the entity tag of the uncompressed body, with or without its quotes.
+    ///   - gzipped: the body compressed; nil if that saves nothing.
     package func answer(
         body: [UInt8],
         gzipped: [UInt8]? = nil,
@@ -91,7 +91,7 @@ package struct PageRequest: Sendable {
         etag: String
     ) -> Answer {
         let compressed = takesGzip ? gzipped : nil
-        // Other bytes need another tag (RFC 9110 §8.8.3.3).
+        // Different bytes need a different tag (RFC 9110 §8.8.3.3).
         let text = etag.split(separator: "\"").joined() + (compressed == nil ? "" : "-gzip")
         let tag = Array("\"\(text)\"".utf8)
         let isKnown = entityTag(tag, isNamedBy: ifNoneMatch)
@@ -105,7 +105,7 @@ package struct PageRequest: Sendable {
         if isKnown { return document.answerWithoutBody() }
         document.field("Content-Type: ", safe: contentType)
         if compressed != nil { document.line("Content-Encoding: gzip\r\n") }
-        // Our pages load nothing but their own script and style, so nothing else may run in them.
+        // Holdfast's pages load only their own script and style, so nothing else may run in them.
         document.line("Content-Security-Policy: default-src 'self'; frame-ancestors 'self'\r\n")
         return document.answer(body: compressed ?? body)
     }

@@ -1,24 +1,25 @@
 internal import Text
 
-/// A `Content-Type` by the grammar of RFC 9110 §8.3.1, with what Holdfast looks at.
+/// A `Content-Type` by the grammar of RFC 9110 §8.3.1, as far as Holdfast uses it.
 ///
-/// Whatever is not by the grammar is none: browsers cut such a field at commas and take the last part that is a
+/// A field that violates the grammar is refused: browsers split such a field at commas and take the last part that is a
 /// type, so that `text/plain;a=,text/html` would be a page to them and plain text to us.
 struct MediaType {
-    /// As it was said; visible ASCII and spaces, so that it can be given out in a header field again.
+    /// The field as sent; visible ASCII and spaces, so that it can be repeated in a header field.
     let text: String
     /// `type/subtype` in lower case, without parameters.
     let essence: String
-    /// The character set of the text, in lower case, as far as the type says; the first counts, and an empty one is none.
+    /// The character set, in lower case, if the type gives one; the first counts, and an empty one counts as absent.
     let charset: String?
-    /// Where `text` has parameters of an empty one.
+    /// The ranges of `text` that are parameters with an empty character set.
     private let emptyCharsets: [Range<Int>]
 
     /// NDJSON: a JSON value in each line.
     static let lines = "application/x-ndjson"
     static let form = "application/x-www-form-urlencoded"
 
-    /// - Returns: nil on what is not by the grammar, has over 255 bytes, or more than visible ASCII and spaces.
+    /// - Returns: nil if the field violates the grammar, exceeds 255 bytes, or contains other than visible ASCII and
+    ///   spaces.
     init?(_ field: String) {
         let source = field.utf8Span.span
         guard source.count <= 255 else { return nil }
@@ -43,7 +44,7 @@ struct MediaType {
             let equals = source.endOfToken(name..<whole.upperBound)
             let begin = at
             at = equals
-            // A parameter may be missing, as in `text/plain;`.
+            // A parameter may be empty, as in `text/plain;`.
             if equals == name { continue }
             guard equals < whole.upperBound, source[equals] == UInt8(ascii: "="),
                 let end = source.endOfParameterValue(equals + 1..<whole.upperBound)
@@ -62,10 +63,10 @@ struct MediaType {
         self.emptyCharsets = emptyCharsets
     }
 
-    /// The type of a text that is UTF-8.
+    /// The type with a character set, for text that is UTF-8.
     var withCharset: String {
         var bytes = Array(self.text.utf8)
-        // Of two the first counts, to browsers also an empty one.
+        // Of two the first counts; to browsers an empty one counts, too.
         for range in emptyCharsets.reversed() { bytes.removeSubrange(range) }
         let text = String(decoding: bytes, as: UTF8.self)
         if charset != nil { return text }
@@ -73,15 +74,15 @@ struct MediaType {
         return (end.map { String(text[...$0]) } ?? text) + "; charset=utf-8"
     }
 
-    /// Whether these bytes are UTF-8, also by what the type says of them: where that is another character set it is so if
-    /// they are ASCII, and the other set has that in common.
+    /// Whether these bytes are UTF-8 according to the type, too: if it declares another character set, they are if they
+    /// are ASCII and that set includes ASCII.
     func isUTF8(_ bytes: some Collection<UInt8>) -> Bool {
         if saysUTF8 { return String(validating: bytes, as: UTF8.self) != nil }
         return Self.setsWithASCII.contains { charset?.hasPrefix($0) == true }
             && bytes.allSatisfy { $0 < 0x80 }
     }
 
-    /// Or says nothing of it.
+    /// Whether the type declares UTF-8 or no character set.
     var saysUTF8: Bool { charset == nil || charset == "utf-8" || charset == "utf8" }
 
     private static let setsWithASCII = [
@@ -89,8 +90,8 @@ struct MediaType {
         "koi8-",
     ]
 
-    /// Whether browsers execute what has this type, or apply it to pages, rather than show or play it: scripts, styles,
-    /// pages and all of XML, which may have scripts in it, and what is made of parts with types of their own.
+    /// Whether browsers execute content of this type, or apply it to pages, rather than show or play it: scripts,
+    /// styles, pages and all of XML, which may contain scripts, and types made of parts with types of their own.
     var isActive: Bool {
         if Self.activeTypes.contains(essence) { return true }
         let parts = essence.split(separator: "/", maxSplits: 1)
@@ -125,7 +126,7 @@ extension Span<UInt8> {
         return range.upperBound
     }
 
-    /// Behind a token or a quoted string (RFC 9110 §5.6.4); nil where there is neither.
+    /// The end of a token or a quoted string (RFC 9110 §5.6.4); nil if there is neither.
     fileprivate func endOfParameterValue(_ range: Range<Int>) -> Int? {
         guard !range.isEmpty, self[range.lowerBound] == UInt8(ascii: "\"") else {
             let end = endOfToken(range)
@@ -142,7 +143,7 @@ extension Span<UInt8> {
         return nil
     }
 
-    /// Of a token, or of a quoted string what it stands for.
+    /// The value of a token, or the unescaped content of a quoted string.
     fileprivate func parameterValue(_ range: Range<Int>) -> String {
         guard self[range.lowerBound] == UInt8(ascii: "\"") else { return text(range) }
         var bytes: [UInt8] = []

@@ -1,19 +1,19 @@
 internal import Text
 
-// Fields by which a client says what it wants: lists, whose elements may have quoted strings in them.
+// Header fields by which a client states its wishes: lists, whose elements may contain quoted strings.
 
-/// What an `Accept` field leaves to us.
+/// The form of the answer that an `Accept` field allows.
 enum Acceptance {
     case json
     /// Only a stream is accepted, of this media type.
     case streamOnly(String)
 
-    /// JSON unless the client asks for a stream and neither for JSON nor for anything: a browser's address line,
-    /// say, gets JSON although it asks for HTML.
+    /// JSON, unless the client asks for a stream and accepts neither JSON nor anything else: a browser's address line,
+    /// for example, gets JSON although it asks for HTML.
     init(_ accept: String?) {
         self = .json
         guard let accept else { return }
-        // The more exact of these counts.
+        // The most specific of these counts.
         var (json, application, anything): (Int?, Int?, Int?)
         var stream: (type: String, weight: Int)?
         forEachWish(in: accept) { type, weight in
@@ -31,7 +31,7 @@ enum Acceptance {
     }
 }
 
-/// Whether an `Accept` field asks for a page to look at, as a browser's address line does, and not for JSON.
+/// Whether an `Accept` field asks for a page, as a browser's address line does, and not for JSON.
 func asksForPage(_ accept: String?) -> Bool {
     guard let accept else { return false }
     var (page, json) = (0, 0)
@@ -42,7 +42,7 @@ func asksForPage(_ accept: String?) -> Bool {
     return page > 0 && json == 0
 }
 
-/// Whether an `Accept-Encoding` field takes a body that is compressed with gzip.
+/// Whether an `Accept-Encoding` field accepts a body compressed with gzip.
 func acceptsGzip(_ acceptEncoding: String?) -> Bool {
     guard let acceptEncoding else { return false }
     var (gzip, anything): (Int?, Int?)
@@ -53,7 +53,7 @@ func acceptsGzip(_ acceptEncoding: String?) -> Bool {
     return gzip ?? anything ?? 0 > 0
 }
 
-/// The `wait` of a `Prefer` field (RFC 7240 §4.3) in seconds; what is malformed is ignored, as the RFC asks.
+/// The `wait` of a `Prefer` field (RFC 7240 §4.3) in seconds; malformed preferences are ignored, as the RFC requires.
 func preferredWait(_ prefer: String?) -> Int? {
     guard let prefer else { return nil }
     let source = prefer.utf8Span.span
@@ -69,11 +69,11 @@ func preferredWait(_ prefer: String?) -> Int? {
     return nil
 }
 
-/// Whether `If-None-Match` (RFC 9110 §13.1.2) names this entity tag; compared weakly, as the RFC asks.
+/// Whether `If-None-Match` (RFC 9110 §13.1.2) names this entity tag; compared weakly, as the RFC requires.
 func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
     guard let field else { return false }
     let source = field.utf8Span.span
-    // In a tag a backslash is a backslash.
+    // In a tag a backslash is an ordinary character.
     var tags = ListElements(of: 0..<source.count, separator: ",", quoting: .plain)
     while var entry = tags.next(in: source) {
         if source.equals("*", in: entry) { return true }
@@ -102,7 +102,8 @@ func cookieValue(_ name: String, in field: String?) -> String? {
     return nil
 }
 
-/// What a field such as `Accept` asks for, in lower case, and its weight (RFC 9110 §12.4.2) in thousandths; 0: not wanted.
+/// Visits the wishes of a field such as `Accept`, in lower case, with their weights (RFC 9110 §12.4.2) in thousandths;
+/// 0: not wanted.
 private func forEachWish(in field: String, _ body: (_ name: String, _ weight: Int) -> Void) {
     let source = field.utf8Span.span
     var wishes = ListElements(of: 0..<source.count, separator: ",")
@@ -121,7 +122,7 @@ private func forEachWish(in field: String, _ body: (_ name: String, _ weight: In
 }
 
 extension Span<UInt8> {
-    /// What stands before and behind the first `=`, without the blanks around them; nil where there is none.
+    /// The parts before and after the first `=`, without blanks around them; nil if there is none.
     fileprivate func pair(_ range: Range<Int>) -> (name: Range<Int>, value: Range<Int>)? {
         guard let equals = first(UInt8(ascii: "="), in: range) else { return nil }
         return (
@@ -136,7 +137,7 @@ extension Span<UInt8> {
         return range.lowerBound + 1..<range.upperBound - 1
     }
 
-    /// A weight: `0`, `1`, `0.5`, `0.333`; nil where it is none.
+    /// A weight, such as `0`, `1`, `0.5` or `0.333`; nil if it is not one.
     fileprivate func thousandths(_ range: Range<Int>) -> Int? {
         let point = range.lowerBound + 1
         guard (1...5).contains(range.count), range.count == 1 || self[point] == UInt8(ascii: ".")

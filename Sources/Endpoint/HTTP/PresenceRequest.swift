@@ -3,12 +3,12 @@ internal import Configuration
 package import Liveness
 internal import Text
 
-/// `GET …/-/presence/{channel}`: who is there, with the cursor from which on `~presence/{channel}` tells of changes.
+/// `GET …/-/presence/{channel}`: the members, with the cursor from which `~presence/{channel}` reports changes.
 package struct PresenceRequest: Sendable {
     package let channel: ChannelName
     package let shape: Shape
 
-    /// - Parameter members: with the milliseconds since 1970 when each came.
+    /// - Parameter members: with the time, in milliseconds since 1970, at which each joined.
     package func answer(
         _ members: [(member: Member, sinceMilliseconds: Int64)],
         at cursor: Cursor
@@ -35,10 +35,11 @@ package struct PresenceRequest: Sendable {
 }
 
 extension PresenceEvent {
-    /// How long a leave is kept for those who were away; the last join of a member who is there is kept as long.
+    /// How long a leave is kept for subscribers that were away; the last join of a present member is kept as long as it
+    /// is present.
     private static let leaveSeconds = 600
 
-    /// The message that tells of it.
+    /// The message that reports the event.
     package var draft: Draft? {
         guard let channel = channel.presence else { return nil }
         var body: [UInt8] = []
@@ -80,13 +81,13 @@ extension HTTPInterface {
             throw Problem(
                 .notFound,
                 "presence_off",
-                "Who is on '\(channel)' is not told: that needs a [presence] section of the ini file."
+                "Presence on '\(channel)' is off: it requires a [presence] section in the ini file."
             )
         }
         return PresenceRequest(channel: channel, shape: shape)
     }
 
-    /// `POST …/-/leave` with `subscriber=ID`, made for `navigator.sendBeacon`, which sends a text as text/plain.
+    /// `POST …/-/leave` with `subscriber=ID`; suits `navigator.sendBeacon`, which sends a string as text/plain.
     func leave(_ request: borrowing CGIRequest, _ shape: Shape) throws(Problem) -> Intent {
         switch request.method ?? "GET" {
         case "POST": break
@@ -100,7 +101,10 @@ extension HTTPInterface {
         let body = request.body
         try query.take(body: body.span)
         guard let subscriber = try Self.subscriberHash(query.subscriber) else {
-            throw .badRequest("no_subscriber", "Send subscriber=ID, as the subscriptions had it.")
+            throw .badRequest(
+                "no_subscriber",
+                "Send subscriber=ID, with the id of the subscriptions."
+            )
         }
         return .leave(subscriber: subscriber, shape)
     }

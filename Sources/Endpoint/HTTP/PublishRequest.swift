@@ -7,8 +7,8 @@ package struct PublishRequest: Sendable {
     let shape: Shape
     /// The path before `-/messages/`, as URL bytes.
     let base: [UInt8]
-    /// HAProxy makes a 302 of any answer whose Location comes after its Status; CGI servers look for Status in the first
-    /// line alone.
+    /// Whether Location precedes Status: HAProxy turns any answer whose Location follows its Status into a 302, while
+    /// CGI servers expect Status in the first line.
     var locationIsFirst = false
 
     package func answer(_ outcome: AppendOutcome) -> Answer {
@@ -26,10 +26,10 @@ package struct PublishRequest: Sendable {
     /// The log did not answer in time.
     package func outcomeUnknown() -> Answer { shape.answer(.outcomeUnknown) }
 
-    /// Too many publishers wait already.
+    /// Too many publishers are waiting already.
     package func busy() -> Answer { shape.answer(.busy) }
 
-    /// The messages were committed, now or when this key was used first; in the order of the drafts.
+    /// The answer if the messages were committed, now or when this key was first used; ids in the order of the drafts.
     private func answer(ids: [Cursor]) -> Answer {
         if publication.drafts.isEmpty {
             var document = CGIDocument(.noContent, shape)

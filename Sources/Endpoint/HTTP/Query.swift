@@ -1,16 +1,16 @@
 internal import Text
 
-/// The query parameters that Holdfast knows; others are ignored. Of one given twice, the last counts, but every
-/// `channel` does. An empty value counts as absent.
+/// The query parameters that Holdfast knows; others are ignored. Of a repeated parameter the last counts, except that
+/// every `channel` does. An empty value counts as absent.
 struct Query {
     var channels: [String] = []
     var since: String?
-    /// As those send it who stand in for EventSource and can't set header fields.
+    /// `Last-Event-ID`, as sent by replacements for EventSource that cannot set header fields.
     var lastEventID: String?
     var wait: String?
     var limit: String?
     var subscriber: String?
-    /// By which others see the subscriber.
+    /// The name that others see.
     var name: String?
     var onGap: String?
     var format: String?
@@ -18,12 +18,12 @@ struct Query {
     var lineLimit: String?
     var operation: String?
     var after: String?
-    /// The query as it came, without positions, `subscriber`, `name` and jQuery's `_`; each piece is followed by `&`.
-    /// Safe in a header field.
+    /// The query as sent, without positions, `subscriber`, `name` and jQuery's `_`; each piece is followed by `&`. Safe
+    /// in a header field.
     var link: [UInt8] = []
-    /// A value that counts was not UTF-8.
+    /// Whether a value that counts was not UTF-8.
     private(set) var isMalformed = false
-    /// Some of it stands in the body, so that no link repeats it.
+    /// Whether parts are in the body, so that no link repeats them.
     private(set) var isInBody = false
 
     init(_ source: Span<UInt8>) {
@@ -31,7 +31,7 @@ struct Query {
         take(source)
     }
 
-    /// Takes in a form body, whose values count more.
+    /// Adds the fields of a form body, whose values take precedence.
     mutating func take(body: Span<UInt8>) throws(Problem) {
         isInBody = true
         take(body)
@@ -57,7 +57,7 @@ struct Query {
             since = text(source, value)
             isLinked = false
         case "lastEventId", "evs_last_event_id", "Last-Event-ID":
-            // A stream's client can't mend it: what is malformed is a position of no log, and no error.
+            // A stream's client cannot repair it: a malformed value becomes a position of no log instead of an error.
             lastEventID = value.isEmpty ? nil : URLDecoding.formText(source, value) ?? "?"
             isLinked = false
         case "wait": wait = text(source, value)

@@ -3,32 +3,32 @@ internal import Configuration
 internal import Text
 
 extension Subscription {
-    /// The header block that a hold begins with which starts early.
+    /// The header block of a hold that starts early.
     ///
-    /// Without Content-Length and Link; white space may follow before the body.
+    /// It has no Content-Length and no Link; white space may follow before the body.
     package var earlyHeaders: [UInt8] {
         var document = CGIDocument(.ok, shape)
         document.line("Content-Type: application/json; charset=utf-8\r\n")
         document.line("Cache-Control: no-store\r\n")
-        // nginx keeps a buffered answer's headers back until it ends.
+        // Otherwise nginx delays the headers of a buffered answer until it ends.
         document.line("X-Accel-Buffering: no\r\n")
         preference(&document)
         return document.openEnded()
     }
 
-    /// As much of what was read as makes an answer of so many bytes, but one message in any case.
+    /// The part of a reading that fits into an answer of this many bytes, but at least one message.
     package func fitting(_ reading: HistoryReading, bytes: Int) -> HistoryReading {
         reading.fitting(bytes) { MessageEncoder.size(of: $0) }
     }
 
-    /// Everything the body of an answer depends on within one log. Subscriptions differ in more, above all in the query
-    /// that the header repeats; where these are equal, the body is made once for all of them.
+    /// Everything that determines the body of an answer within one log. Subscriptions differ in more, above all in the
+    /// query that the header repeats; if their contents are equal, the body is made once for all of them.
     package enum Content: Hashable {
         case bare(Offset)
         case json([Offset], scanned: Offset, more: Bool, GapReason?)
     }
 
-    /// Of the answer to those who are held; nil for a body that has no message in it.
+    /// The content of the answer to a held request; nil for a body without messages.
     package func content(of reading: HistoryReading) -> Content? {
         guard let first = reading.messages.first else { return nil }
         let told = reading.telling(owedGap)
@@ -45,11 +45,11 @@ extension Subscription {
         }
     }
 
-    /// The answer to those who are held: the body alone if they had `earlyHeaders`.
+    /// The answer to a held request: the body alone if it started with `earlyHeaders`.
     ///
     /// - Parameters:
-    ///   - retryAfterSeconds: told to a client that is sent away before its time.
-    ///   - body: that of an answer with equal `content`.
+    ///   - retryAfterSeconds: when a client that is ended early should come back.
+    ///   - body: the body of an answer with equal `content`.
     package func answer(
         _ reading: HistoryReading,
         epoch: Epoch,
@@ -72,24 +72,24 @@ extension Subscription {
         )
     }
 
-    /// Only for those who were held: an immediate answer that closes would make its client come back at once, for
-    /// ever. An owed gap stays owed, for the client comes back with the same cursor; one that has none yet gets its
-    /// first one by an answer.
+    /// Whether a held request ends by closing. An immediate answer never does: its client would come back at once, for
+    /// ever. An owed gap remains owed, because the client comes back with the same cursor; a client that has no cursor
+    /// yet gets its first one by an answer.
     private func closes(on reading: HistoryReading) -> Bool {
         onTimeout == .close && reading.messages.isEmpty && !shape.headOnly
             && (reading.gap == nil || onGap == .report) && cookie?.isFirst != true
     }
 
-    /// How an end without messages is told where it isn't by an empty batch. A gap is told in a header field then;
-    /// who reads JSON looks for it in the body.
+    /// The status of an end without messages, if it is not an empty batch. A gap is then reported in a header field;
+    /// readers of JSON expect it in the body.
     private func statusOfNothing(_ gap: GapReason?, hasWaited: Bool) -> HTTPStatus? {
         let ordinary: HTTPStatus? = form == .bare ? .noContent : nil
         guard form == .bare || gap == nil else { return nil }
         return switch onTimeout {
         case .answer: ordinary
         case .noContent: .noContent
-        // Who does not wait is not told that he has. Also a wait that can't end by closing (see `closes`, and those that
-        // end as soon as they begin).
+        // A request that does not wait is not told that its wait ran out. `.close` includes waits that cannot end by
+        // closing (see `closes`) and those that end as soon as they begin.
         case .unavailable, .close: hasWaited ? .unavailable : ordinary
         }
     }
@@ -98,11 +98,11 @@ extension Subscription {
 
     func busy() -> Answer { shape.answer(.busy) }
 
-    /// What an immediate poll's ETag is compared with.
+    /// What the ETag of an immediate poll is compared with.
     fileprivate struct Revalidation {
         let ifNoneMatch: String?
-        /// Who asks where the newest is begins there: an older answer, which browsers show again without asking when
-        /// somebody goes back, would have him begin in the past. Of others an older answer is older, no more.
+        /// A client that asks for the newest position starts there: an older answer, which browsers show again without
+        /// asking when the user goes back, would make it start in the past. Other answers are merely older.
         let mayBeStored: Bool
 
         var caching: StaticString {
@@ -120,10 +120,10 @@ extension Subscription {
         body: [UInt8]? = nil
     ) -> Answer {
         if let gap = reading.gap, onGap == .fail {
-            // Not `scanned`: the cursor must lie beyond every trim mark of these channels, or it would fail again.
+            // Not `scanned`: the cursor must be after every trim mark of these channels, otherwise it would fail again.
             let restart = max(reading.newest, reading.messages.isEmpty ? reading.scanned : .start)
             let cursor = Cursor(epoch: epoch, offset: restart)
-            // A page that knows nothing of cursors goes on by its cookie, or would fail here for ever.
+            // A page that knows nothing of cursors continues by its cookie; otherwise it would fail here for ever.
             return shape.answer(.gap(gap, restart: cursor)) { keep(cursor, &$0) }
         }
         var position = reading.scanned
@@ -192,7 +192,7 @@ extension Subscription {
         if let gap = reading.gap { document.field("Holdfast-Gap: ", safe: gap.rawValue) }
     }
 
-    /// Caching, position and body; 304 if the client has this very body.
+    /// Adds caching, position and body; 304 if the client has this very body.
     private func finish(
         _ document: inout CGIDocument,
         _ body: [UInt8],
@@ -223,7 +223,7 @@ extension Subscription {
         return unchanged.answerWithoutBody()
     }
 
-    /// How to go on: `Link`, and the cookie.
+    /// Adds the position to continue from: `Link`, and the cookie.
     private func position(_ cursor: Cursor, _ document: inout CGIDocument) {
         preference(&document)
         if let link {
@@ -238,7 +238,7 @@ extension Subscription {
         keep(cursor, &document)
     }
 
-    /// The cookie, where the endpoint keeps the cursor in one.
+    /// Adds the cookie, if the endpoint keeps the cursor in one.
     private func keep(_ cursor: Cursor, _ document: inout CGIDocument) {
         guard let cookie else { return }
         document.field("Set-Cookie: ") { bytes in
@@ -294,7 +294,7 @@ extension Subscription {
         } else {
             body.append("null")
         }
-        // In the body, too: where the headers have gone out long ago it can stand nowhere else.
+        // In the body, too: if the headers were sent long ago, it can be nowhere else.
         if let retryAfterSeconds {
             body.append(",\"retry_after\":")
             body.append(decimal: retryAfterSeconds)
@@ -305,14 +305,14 @@ extension Subscription {
 }
 
 extension Poll {
-    /// Why one is sent away before it was served.
+    /// Why a poll is refused before it was served.
     package enum Refusal { case busy, unavailable }
 
-    /// The answer to one that is sent away before anything was read for it. It is not an empty one, which would move the
-    /// client's cursor beyond what was not read. But one that keeps its cursor in a cookie and has none yet is given its
-    /// first one: it would begin behind what comes meanwhile otherwise.
+    /// The answer to a poll that is refused before anything was read for it. It is not an empty batch, which would move
+    /// the client's cursor past what was not read. But a client that keeps its cursor in a cookie and has none yet is
+    /// given its first one; otherwise it would start after what arrives meanwhile.
     ///
-    /// - Parameter end: of the log; nil where that is not known.
+    /// - Parameter end: the end of the log; nil if it is not known.
     package func turnedAway(
         _ reason: Refusal,
         at end: Cursor?,
@@ -354,12 +354,13 @@ extension Poll {
 }
 
 extension Message {
-    /// The fields of the body where it is served as it is.
+    /// Adds the header fields of a body that is served as it is.
     ///
-    /// What a publisher sent must not run as a page of this site, whatever type it claims to be, nor be taken in by one as
-    /// a script or a style, nor by pages of others: so what browsers execute or apply is plain text, all of it is put
-    /// into a sandbox without rights, for browsers have their own reading of types, and other origins may use it only
-    /// as far as [cors] lets them. A type not by the grammar, as other ways in let it into the log, is not served.
+    /// A published body must not run as a page of this site, whatever type it claims to have, nor be loaded by one as a
+    /// script or a style, nor by pages of other origins: so types that browsers execute or apply become plain text;
+    /// everything is put into a sandbox without rights, because browsers interpret types in their own way; and other
+    /// origins may use it only as far as [cors] allows. A type that violates the grammar, which other ways of
+    /// publishing let into the log, is not served.
     func contentFields(_ document: inout CGIDocument, for shape: Shape) {
         document.field("Content-Type: ", safe: servedType)
         document.line("Content-Security-Policy: sandbox\r\n")
@@ -381,7 +382,8 @@ extension Message {
 }
 
 extension Shape {
-    /// Other origins get what publishers sent only by CORS, not as an image, say, which needs no leave.
+    /// Other origins may read what publishers sent only through CORS, not for example as an image, which needs no
+    /// permission.
     func keepFromOthers(_ document: inout CGIDocument) {
         guard origin == .silent else { return }
         document.line("Cross-Origin-Resource-Policy: same-origin\r\n")
@@ -389,7 +391,7 @@ extension Shape {
 }
 
 extension HistoryReading {
-    /// The same with a gap that is owed, unless it has one of its own, which is newer.
+    /// The same with an owed gap, unless it has one of its own, which is newer.
     fileprivate func telling(_ owed: GapReason?) -> HistoryReading {
         guard let owed, gap == nil else { return self }
         return HistoryReading(

@@ -2,7 +2,7 @@ package import Channels
 package import Configuration
 package import Liveness
 
-/// Everything the bytes of a subscriber's answer depend on except messages, cursor and gap: equal subscriptions
+/// Everything that determines the bytes of a subscriber's answer except messages, cursor and gap: equal subscriptions
 /// get equal bytes, which are therefore made once.
 package struct Subscription: Hashable, Sendable {
     package enum Form: Hashable, Sendable {
@@ -21,35 +21,35 @@ package struct Subscription: Hashable, Sendable {
         /// As a URL path, safe in a header field.
         let path: [UInt8]
         let secure: Bool
-        /// The client has no cursor yet, and must not be left without one, as by a closed connection.
+        /// The client has no cursor yet, and must not be left without one, for example by a closed connection.
         let isFirst: Bool
     }
 
     /// Ascending and distinct.
     package private(set) var channels: [ChannelName]
     package let form: Form
-    /// At most so many messages in the answer; 1 for the bare form.
+    /// The most messages in the answer; 1 for the bare form.
     package let messageLimit: Int
     package let onGap: OnGap
     package let onTimeout: FixedEndpoint.OnTimeout
     package let shape: Shape
-    /// The request's own query without `since`, `subscriber`, `name` and `_`; each piece is followed by `&`.
-    /// Nil where it is too long.
+    /// The request's own query without `since`, `subscriber`, `name` and `_`; each piece is followed by `&`. Nil if it
+    /// is too long.
     let link: [UInt8]?
-    /// The `wait` preference (RFC 7240) that was followed.
+    /// The `wait` preference (RFC 7240) that was applied.
     let preferredWaitSeconds: Int?
     let cookie: CursorCookie?
-    /// The headers of a hold have gone out at once.
+    /// Whether the headers of a hold were sent at once.
     package private(set) var startsEarly = false
-    /// A gap that was known before the hold and is told when it ends.
+    /// A gap that was known before the hold and is reported when it ends.
     package private(set) var owedGap: GapReason?
 
-    /// Web servers keep an answer's header in a buffer of 4 kB (nginx: `fastcgi_buffer_size`) and make an error of
-    /// what is longer; the rest of it needs less than half.
+    /// Web servers store an answer's header in a buffer of 4 kB (nginx: `fastcgi_buffer_size`) and answer an error if
+    /// it is longer; the rest of the header needs less than half of that.
     static let linkLimitBytes = 2048
 
-    /// The same for a hold that begins with its headers; nil where the status is known only in the end (bare answers, and
-    /// those that fail on a gap), or the cursor goes into a cookie.
+    /// The same for a hold that begins with its headers; nil if the status is known only at the end (bare answers, and
+    /// those that fail on a gap), or if the cursor goes into a cookie.
     package func startingEarly() -> Subscription? {
         guard form == .json, cookie == nil, onTimeout == .answer, onGap == .report else {
             return nil
@@ -59,14 +59,14 @@ package struct Subscription: Hashable, Sendable {
         return copy
     }
 
-    /// The same with an equal list of channels, for the sake of memory.
+    /// The same with an equal list of channels, to save memory.
     package func sharing(_ channels: [ChannelName]) -> Subscription {
         var copy = self
         copy.channels = channels
         return copy
     }
 
-    /// The same, which tells this gap when the hold ends.
+    /// The same, but reporting this gap when the hold ends.
     package func owing(_ gap: GapReason) -> Subscription {
         var copy = self
         copy.owedGap = gap
@@ -78,31 +78,31 @@ package struct Subscription: Hashable, Sendable {
 package struct Poll: Sendable {
     package private(set) var subscription: Subscription
     package let start: PollStart
-    /// How long to hold while there is nothing, after clamp and jitter; 0: answer at once.
+    /// How long to hold while there is no message, clamped and with jitter; 0: answer at once.
     package let waitMilliseconds: Int
     package let ifNoneMatch: String?
     package var origin: Origin
-    /// An immediate poll without a cursor of its own: the same request may come again, and asks whether
+    /// Whether it is an immediate poll without a cursor of its own: the same request may be repeated to ask whether
     /// anything changed (ETag).
     package let isRevalidating: Bool
 
-    /// Where it comes from: what bounds, liveness and presence go by, and no answer depends on.
+    /// Where a request comes from: used by bounds, liveness and presence; no answer depends on it.
     package struct Origin: Sendable {
-        /// Of the client's secret id, the same in every process; nil without one.
+        /// The hash of the client's secret id, the same in every process; nil without one.
         package var subscriber: UInt64?
-        /// Of REMOTE_ADDR; nil without it.
+        /// The hash of REMOTE_ADDR; nil without it.
         package var address: UInt64?
         package var frontEnd = FrontEnd(software: "", isForwarded: false)
         package var wish = ProbePolicy.Wish()
-        /// Who is there by this request.
+        /// The member that this request makes present.
         package var member: Member?
-        /// Monotonic nanoseconds of its arrival, as the caller fills in where there is a subscriber.
+        /// The time of its arrival in monotonic nanoseconds, which the caller sets if there is a subscriber.
         package var arrivedAt: Int64 = 0
 
         package init() {}
     }
 
-    /// The same, whose held answer tells this gap.
+    /// The same, whose held answer reports this gap.
     package func owing(_ gap: GapReason) -> Poll {
         var copy = self
         copy.subscription = subscription.owing(gap)

@@ -2,19 +2,21 @@ package import Channels
 package import Configuration
 internal import Text
 
-/// The line protocol of the bus socket: what a command wants, as far as command, peer and settings tell. Pure.
+/// The line protocol of the bus socket: what a command asks for, as far as command, peer and settings determine it.
+/// Pure.
 ///
 /// | command | answer |
 /// |---|---|
 /// | `publish CHANNEL TEXT` | `{"kind":"ok","id":…,"cursor":…}` |
-/// | `json CHANNEL VALUE` | likewise |
-/// | `put CHANNEL LENGTH [OPTION=VALUE …]`, then the bytes | likewise; `count` where it was split |
+/// | `json CHANNEL VALUE` | the same |
+/// | `put CHANNEL LENGTH [OPTION=VALUE …]`, then the bytes | the same, with `count` if it was split |
 /// | `delete CHANNEL …` | `{"kind":"ok"}` |
-/// | `subscribe CHANNEL … [since WHERE] [line_limit=BYTES]` | `hello`, then a line for each `message`, `gap` and `ping`, at the end `bye` |
+/// | `subscribe CHANNEL … [since WHERE] [line_limit=BYTES]` | `hello`, then a line for each `message`, `gap` and
+/// `ping`, and finally `bye` |
 /// | `message ID` | `message`, whole |
 /// | `channels [AFTER]`, `status`, `ping`, `help` | one line of that kind |
 ///
-/// Each command has one answer, in the order of the commands; one that is refused has
+/// Each command has one answer, in the order of the commands; a refused command is answered
 /// `{"kind":"error","line":…,"code":…,"detail":…}` and changes nothing.
 package struct BusInterface: Sendable {
     private let settings: Settings
@@ -25,12 +27,12 @@ package struct BusInterface: Sendable {
         rights = LocalRights(rules: settings.allow, numbers: numbers)
     }
 
-    /// Whether a subscription of this client may go on.
+    /// Whether a subscription of this client may continue.
     package func mayRead(_ channels: [ChannelName], _ peer: LocalPeer) -> Bool {
         channels.allSatisfy { rights.may(.read, $0, peer) }
     }
 
-    /// Of a command's line: the text of a message, and what stands before it.
+    /// The longest line of a command: the text of a message, and what precedes it.
     package var lineLimit: Int { settings.limits.messageBytes + 1024 }
     package var bodyLimit: Int { max(settings.limits.messageBytes, settings.limits.batchBytes) }
 
@@ -48,7 +50,7 @@ package struct BusInterface: Sendable {
                     Problem(
                         .contentTooLarge,
                         "line_too_long",
-                        "A line has at most \(lineLimit) bytes; send what is longer with 'put'."
+                        "A line may have at most \(lineLimit) bytes; send longer content with 'put'."
                     )
                 )
             )
@@ -63,8 +65,8 @@ package struct BusInterface: Sendable {
         }
     }
 
-    /// What is wrong with the line of a `put`, as far as that tells: rights, channel and options. What follows it is not
-    /// kept for somebody who may not publish it.
+    /// The problem with the line of a `put`, as far as the line reveals it: rights, channel and options. The body that
+    /// follows is not stored for a client that may not publish it.
     package func problem(with line: [UInt8], from peer: LocalPeer) -> Problem? {
         do throws(Problem) {
             _ = try announced(Self.firstWord(line[...]).rest, peer)
@@ -74,17 +76,17 @@ package struct BusInterface: Sendable {
         }
     }
 
-    /// The last answer to a client whose command, begun in this line, has been on its way for too long.
+    /// The last answer to a client whose command, begun in this line, has been arriving for too long.
     package func outOfTime(_ line: Int) -> BusRequest {
         .ended(BusCommand(line: line).error(.requestTimeout(settings.limits)))
     }
 
-    /// The same where such commands take too much memory together, and his has been on its way longest.
+    /// The same if unfinished commands together use too much memory, and this one has been arriving longest.
     package func tooSlow(_ line: Int) -> BusRequest {
         .ended(BusCommand(line: line).error(.tooSlow))
     }
 
-    /// A client beyond the bound.
+    /// The answer to a client above the bound.
     package var tooManyClients: [UInt8] {
         BusCommand(line: 0).error(
             Problem(
@@ -97,14 +99,14 @@ package struct BusInterface: Sendable {
 
     private static let unfinished = Problem.badRequest(
         "unfinished_command",
-        "The connection ended before this command did: a line lacks its end, or a body some of its bytes. It was not "
-            + "taken."
+        "The connection ended before this command did: the end of a line, or part of a body, is missing. The command was not "
+            + "carried out."
     )
 
     private static let wrongPut = Problem.badRequest(
         "invalid_length",
-        "Write put CHANNEL LENGTH, then options, and then as many bytes; the connection is closed, since nobody knows "
-            + "where the next command begins."
+        "Write put CHANNEL LENGTH and the options, then LENGTH bytes; the connection is closed, because the start of the "
+            + "next command is unknown."
     )
 
     private func request(
@@ -146,12 +148,12 @@ package struct BusInterface: Sendable {
         case "channels": return try list(Self.words(rest), command, peer)
         case "status":
             try Self.expectNothing(rest)
-            // What HTTP keeps for operators.
+            // Over HTTP, this is for operators.
             guard peer.isOwner else {
                 throw Problem(
                     .forbidden,
                     "operator_only",
-                    "The status is told to root and to holdfast's own user, and over HTTP to operators; not to user "
+                    "The status is for root and Holdfast's own user, and over HTTP for operators; not for user "
                         + "\(peer.user)."
                 )
             }
@@ -172,7 +174,7 @@ package struct BusInterface: Sendable {
 
     // MARK: Commands
 
-    /// What the line of a `put` says of what follows it.
+    /// What the line of a `put` says about the body that follows.
     private struct Announced {
         let channel: ChannelName
         let contentType: String?
@@ -186,7 +188,7 @@ package struct BusInterface: Sendable {
     ) throws(Problem) -> Announced {
         guard String(validating: rest, as: UTF8.self) != nil else { throw .notUTF8 }
         let words = Self.words(rest)
-        // The reader saw to channel and length.
+        // The reader has checked channel and length.
         guard words.count >= 2 else { throw Self.wrongPut }
         let channel = try ChannelName(requested: words[0])
         try rights.check([channel], .publish, peer)
@@ -200,8 +202,8 @@ package struct BusInterface: Sendable {
             else {
                 throw .badRequest(
                     "invalid_option",
-                    "The options of 'put' are content-type=, type=, ttl=, topic=, key= and split=lines, each once; a "
-                        + "blank in a value is written %20."
+                    "The options of 'put' are content-type=, type=, ttl=, topic=, key= and split=lines, each at most once; write a "
+                        + "blank in a value as %20."
                 )
             }
             let value = String(parts[1]).utf8Span.span
@@ -214,7 +216,7 @@ package struct BusInterface: Sendable {
             throw .badRequest("invalid_option", "The option 'split' allows 'lines' only.")
         }
         guard options["split"] == nil || options["content-type"] == nil else {
-            throw .badRequest("invalid_option", "split=lines makes texts; leave content-type= out.")
+            throw .badRequest("invalid_option", "split=lines makes texts; omit content-type=.")
         }
         return Announced(
             channel: channel,
@@ -235,7 +237,7 @@ package struct BusInterface: Sendable {
         _ command: BusCommand,
         _ peer: LocalPeer
     ) throws(Problem) -> BusRequest {
-        // Judged again: the rules may have changed while the body came.
+        // Checked again: the rules may have changed while the body arrived.
         let announced = try announced(rest, peer)
         let content =
             announced.splitsLines
@@ -279,7 +281,7 @@ package struct BusInterface: Sendable {
     ) throws(Problem) -> BusRequest {
         var words = words
         var start = PollStart.now
-        // No channel is called so.
+        // No channel has such a name.
         let option = "line_limit="
         let lineLimit = try StreamSubscription.lineLimit(
             words.last.flatMap { $0.hasPrefix(option) ? String($0.dropFirst(option.count)) : nil }
@@ -329,11 +331,11 @@ package struct BusInterface: Sendable {
 
     private static func expectNothing(_ rest: ArraySlice<UInt8>) throws(Problem) {
         guard rest.allSatisfy(\.isBlank) else {
-            throw .badRequest("too_many_words", "This command stands alone on its line.")
+            throw .badRequest("too_many_words", "This command takes no arguments.")
         }
     }
 
-    /// The channel, and what follows the one blank behind it.
+    /// The channel, and the text after the blank that follows it.
     private func channel(
         in rest: ArraySlice<UInt8>
     ) throws(Problem) -> (ChannelName, ArraySlice<UInt8>) {
@@ -343,11 +345,11 @@ package struct BusInterface: Sendable {
 
     private func channels(_ words: [String]) throws(Problem) -> [ChannelName] {
         guard !words.isEmpty else {
-            throw .badRequest("no_channel", "Name a channel, or several with blanks between them.")
+            throw .badRequest("no_channel", "Name one or more channels, separated by blanks.")
         }
         let limit = settings.limits.channelsPerRequest
         guard words.count <= limit else {
-            throw .badRequest("too_many_channels", "A command names at most \(limit) channels.")
+            throw .badRequest("too_many_channels", "A command may name at most \(limit) channels.")
         }
         var names: [ChannelName] = []
         var seen: Set<ChannelName> = []
@@ -360,7 +362,7 @@ package struct BusInterface: Sendable {
 }
 
 extension Settings {
-    /// Of a publisher on the bus socket: only a section of its own counts there, for `*` is about the web.
+    /// The quota of a publisher on the bus socket: only a section of its own counts, because `*` is about the web.
     fileprivate func quota(ofLocal publisher: String) -> QuotaLimits? {
         ownQuota(of: publisher)
     }

@@ -1,37 +1,36 @@
 internal import Text
 
-/// Takes the bytes of a bus client apart, one command at a time: lines, and the bodies that `put` announces.
+/// Parses the bytes of a bus client, one command at a time: lines, and the bodies that `put` announces.
 ///
 /// ```
 /// publish CHANNEL TEXT⏎      put CHANNEL LENGTH OPTION=VALUE …⏎ LENGTH bytes      subscribe CHANNEL …⏎
 /// ```
-/// Lines end with LF or CR LF and count from 1; bodies and what stands in them do not count. What is not needed for the
-/// command that comes next is not kept beyond the bounds given: a line that is too long, a body that is too large and
-/// one whose line is refused are dropped as they come, and the next line is read. Pure.
+/// Lines end with LF or CR LF and count from 1; bodies do not count. The memory is bounded: a line that is too long, a
+/// body that is too large, and one whose line is refused are dropped as they arrive, and the next line is read. Pure.
 package struct BusReader: Sendable {
-    /// What stands in front, complete.
+    /// The next complete piece.
     package enum Piece: Equatable, Sendable {
         /// A line without its end, not empty, and the body of a `put`.
         case command(line: Int, [UInt8], body: [UInt8]?)
-        /// Something that could not be taken; the next line is read.
+        /// Something that was refused; reading continues with the next line.
         case refused(line: Int, Refusal)
-        /// A `put` whose length can't be read, so that nobody knows where the next line begins.
+        /// A `put` whose length is invalid, so that the start of the next line is unknown.
         case lost(line: Int)
     }
 
     package enum Refusal: Equatable, Sendable {
         case lineTooLong, bodyTooLarge
-        /// A `put` whose line says enough to refuse it.
+        /// A `put` whose line is enough to refuse it.
         case announced(Problem)
-        /// The peer ended in the middle of it.
+        /// The peer closed before the end.
         case unfinished
     }
 
     private enum State: Sendable {
         case line
-        /// Up to the next line end.
+        /// Skips up to the next line end.
         case skippingLine
-        /// So many bytes belong to the line before.
+        /// Collects this many bytes, which belong to the line before.
         case body(line: Int, [UInt8], count: Int)
         case skippingBody(line: Int, left: Int, Refusal)
     }
@@ -46,10 +45,10 @@ package struct BusReader: Sendable {
         unsafe buffer.append(bytes)
     }
 
-    /// Bytes that are kept for a command that is not complete, or not asked for yet.
+    /// Bytes stored for an incomplete command, or one that was not asked for yet.
     package var byteCount: Int { buffer.count }
 
-    /// The line of the command that has begun and not ended, once `next` has found that there is none complete.
+    /// The line of the unfinished command, once `next` has returned nil.
     package var unfinishedLine: Int? {
         switch state {
         case .line: byteCount > 0 ? line + 1 : nil
@@ -58,9 +57,9 @@ package struct BusReader: Sendable {
         }
     }
 
-    /// The next command, nil while there is none.
+    /// The next command, or nil if none is complete.
     ///
-    /// - Parameter judge: what is wrong with the line of a `put`, whose body is not kept then.
+    /// - Parameter judge: the problem with the line of a `put`, whose body is then not stored.
     package mutating func next(
         lineLimit: Int,
         bodyLimit: Int,
@@ -118,7 +117,7 @@ package struct BusReader: Sendable {
         }
     }
 
-    /// Nothing more comes, and what is complete has been asked for: what is left of a command, once.
+    /// Called when nothing more arrives and all complete commands have been taken: what is left of a command, once.
     package mutating func end() -> Piece? {
         defer { buffer.drop(byteCount) }
         let state = self.state
@@ -131,14 +130,14 @@ package struct BusReader: Sendable {
         }
     }
 
-    /// The line in front without its end.
+    /// The first line, without its end.
     private mutating func takeLine() -> [UInt8]? {
         guard var line = buffer.takeLine() else { return nil }
         if line.last == UInt8(ascii: "\r") { line.removeLast() }
         return line
     }
 
-    /// The third word of a `put` line; nil where it is no length, or one that no body could have.
+    /// The third word of a `put` line; nil if it is not a length, or one that no body can have.
     private static func announcedLength(_ text: [UInt8]) -> Int? {
         let words = text.split(separator: UInt8(ascii: " "))
         guard words.count >= 3 else { return nil }

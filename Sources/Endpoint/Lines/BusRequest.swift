@@ -1,24 +1,24 @@
 package import Channels
 internal import Text
 
-/// What a command of a bus client wants, after everything it can be refused for.
+/// What a command of a bus client asks for, after everything for which it can be refused.
 package enum BusRequest: Sendable {
     case publish(BusPublish)
     case subscribe(StreamSubscription, PollStart, BusCommand)
     case channels(BusListing)
     case message(BusMessage)
     case status(BusCommand)
-    /// Decided here: the whole answer.
+    /// Already decided: the whole answer.
     case answer([UInt8])
-    /// Decided here, and counted.
+    /// Already decided, and counted.
     case refused([UInt8])
-    /// The last answer; then the connection is closed.
+    /// The last answer, after which the connection is closed.
     case ended([UInt8])
 }
 
-/// A command, for what is answered to it. All answers are lines with their end.
+/// A command, which makes the answers to it. All answers are lines with their end.
 package struct BusCommand: Sendable {
-    /// Where it stands, counted from 1; 0 for what concerns the connection.
+    /// The number of its line, from 1; 0 for what concerns the connection.
     let line: Int
 
     static let names = [
@@ -56,7 +56,7 @@ package struct BusCommand: Sendable {
         )
     }
 
-    /// - Parameter members: of a JSON object, without its braces.
+    /// - Parameter members: those of a JSON object, without its braces.
     package func status(_ members: [UInt8]) -> [UInt8] {
         jsonLine("status") { bytes in
             bytes.append(UInt8(ascii: ","))
@@ -104,7 +104,7 @@ package struct BusPublish: Sendable {
     /// The log did not answer in time.
     package func outcomeUnknown() -> [UInt8] { command.error(.outcomeUnknown) }
 
-    /// Too many publishers wait already.
+    /// Too many publishers are waiting already.
     package func busy() -> [UInt8] { command.error(.busy) }
 
     private func ok(_ ids: [Cursor]) -> [UInt8] {
@@ -134,7 +134,8 @@ package struct BusMessage: Sendable {
         self.peer = peer
     }
 
-    /// - Parameter message: nil if there is none of this id. That there is one is not told to who may not read its channel.
+    /// - Parameter message: nil if there is none with this id. The answer does not reveal a message to a peer that may
+    ///   not read its channel.
     package func reply(_ message: Message?) -> [UInt8] {
         guard let message, rights.may(.read, message.channel, peer) else {
             return command.error(.messageNotFound)
@@ -146,13 +147,13 @@ package struct BusMessage: Sendable {
     }
 }
 
-/// `channels [AFTER]`: those that the peer may read.
+/// `channels [AFTER]`: the channels that the peer may read.
 package struct BusListing: Sendable {
     package let command: BusCommand
     private let after: ChannelName?
     private let rights: LocalRights
     private let peer: LocalPeer
-    /// How many the log is asked for at once.
+    /// The number of channels that the log is asked for at a time.
     private let limit = 1000
 
     init(_ after: ChannelName?, _ command: BusCommand, _ rights: LocalRights, _ peer: LocalPeer) {
@@ -166,11 +167,11 @@ package struct BusListing: Sendable {
 
     package enum Outcome: Sendable {
         case listing(ChannelListing)
-        /// None of them may be read; what comes behind them is to be looked at.
+        /// The peer may read none of them; the ones that follow are to be asked for.
         case goOn(BusListing)
     }
 
-    /// What the peer may know of what the log has listed. It goes on behind a name that he may know, too.
+    /// The part of a listing that the peer may see. It continues after a name that the peer may see, too.
     package func readable(_ listing: ChannelListing) -> Outcome {
         let entries = listing.entries.filter { rights.may(.read, $0.name, peer) }
         guard let next = listing.next else {

@@ -4,9 +4,9 @@ package import Configuration
 /// A client of the bus socket, as the kernel names it (SO_PEERCRED, SO_PEERGROUPS).
 package struct LocalPeer: Equatable, Sendable {
     package let user: UInt32
-    /// The primary one and all others.
+    /// The primary group and all others.
     package let groups: [UInt32]
-    /// Root, and the user of the responder itself: they could write to the log's files as well.
+    /// Whether it is root or the responder's own user, either of which could also write to the log's files.
     package let isOwner: Bool
 
     package init(user: UInt32, groups: [UInt32], isOwner: Bool) {
@@ -15,7 +15,7 @@ package struct LocalPeer: Equatable, Sendable {
         self.isOwner = isOwner
     }
 
-    /// Whose idempotency keys and quota its messages are: `unix:1000`.
+    /// The owner of its idempotency keys and quota: `unix:1000`.
     var publisher: String { "unix:\(user)" }
 }
 
@@ -24,7 +24,8 @@ package struct LocalRights: Sendable {
     private let rules: [AllowRule]
     private let numbers: [LocalPrincipal: UInt32]
 
-    /// - Parameter numbers: of the users and groups that the rules name. One that is missing is nobody.
+    /// - Parameter numbers: the numbers of the users and groups that the rules name. One that is missing matches
+    ///   nobody.
     package init(rules: [AllowRule], numbers: [LocalPrincipal: UInt32]) {
         self.rules = rules
         self.numbers = numbers

@@ -2,48 +2,50 @@ internal import Channels
 package import Configuration
 internal import Text
 
-/// What the lines of a named pipe mean. Pure.
+/// The meaning of the lines of a named pipe. Pure.
 ///
-/// A pipe that is bound to a channel takes whole lines, as texts or as JSON values. Else a line names its channel itself:
+/// A pipe that is bound to a channel takes whole lines, as texts or as JSON values. Otherwise each line names its
+/// channel:
 /// ```
 /// CHANNEL<TAB>TEXT
 /// {"channel":…,"data":…,"key":…,"type":…,"ttl":…,"topic":…}
 /// ```
-/// `key` makes a repeated line harmless (idempotency); all but `channel` and `data` may be left out.
+/// `key` makes a repeated line harmless (idempotency); all members except `channel` and `data` are optional.
 package struct PipeInterface: Sendable {
-    /// What stands at the front of the pipe; `byteCount` are its bytes, to be taken out when it is done.
+    /// The first part of the pipe's content; `byteCount` bytes are to be removed when it has been handled.
     package enum Portion: Sendable {
         /// Lines that go into the log together.
         case lines(Publication, count: Int, byteCount: Int)
-        /// A line that can't be published.
+        /// A line that cannot be published.
         case bad(sentence: String, beginning: String, byteCount: Int)
         /// Empty lines.
         case nothing(byteCount: Int)
-        /// A line that has not come to its end.
+        /// A line without its end.
         case incomplete
-        /// A line that is too long, to the end of what is here or of the line.
+        /// A line that is too long, up to its end or the end of the available bytes.
         case overlong(beginning: String, byteCount: Int, isWhole: Bool)
     }
 
     private let pipe: PipeSettings
     private let limits: LimitSettings
-    /// Of a line without its end.
+    /// The longest line, without its end.
     package let lineLimit: Int
 
-    /// - Parameter capacity: bytes that surely fit into the pipe; a longer line could never be read.
+    /// - Parameter capacity: the number of bytes that are certain to fit into the pipe; a longer line could never be
+    ///   read.
     package init(_ pipe: PipeSettings, limits: LimitSettings, capacity: Int) {
         self.pipe = pipe
         self.limits = limits
         lineLimit = min(limits.messageBytes + 1024, capacity)
     }
 
-    /// Lines that are appended together at the most.
+    /// The most lines that are appended together.
     package static let lineCount = 64
 
     /// - Parameters:
-    ///   - bytes: from the front of the pipe on.
-    ///   - isFull: the pipe takes no more, so that nothing can come behind them.
-    ///   - lineCount: of lines at the most.
+    ///   - bytes: from the start of the pipe.
+    ///   - isFull: whether the pipe is full, so that nothing can follow them.
+    ///   - lineCount: the most lines to return.
     package func portion(
         _ bytes: ArraySlice<UInt8>,
         isFull: Bool,
@@ -85,7 +87,7 @@ package struct PipeInterface: Sendable {
                     )
                 }
                 let (draft, key) = try read(line)
-                // A line with a key is a request of its own.
+                // A line with a key is a request by itself.
                 if key != nil, count > 0 { return lines() }
                 publication.drafts.append(draft)
                 (count, at) = (count + 1, next)
@@ -105,7 +107,7 @@ package struct PipeInterface: Sendable {
         return lines()
     }
 
-    /// What of a line is shown in the log: its first 80 characters.
+    /// The part of a line that is logged: its first 80 characters.
     private static func beginning(_ line: ArraySlice<UInt8>) -> String {
         let text = String(decoding: line.prefix(324), as: UTF8.self)
         return text.count > 80 || line.count > 324 ? text.prefix(80) + "…" : text
@@ -124,7 +126,7 @@ package struct PipeInterface: Sendable {
         guard let tab = line.firstIndex(of: UInt8(ascii: "\t")) else {
             throw .badRequest(
                 "invalid_line",
-                "A line is CHANNEL, a tab and the text, or a JSON object with 'channel' and 'data'."
+                "A line must be CHANNEL, a tab and the text, or a JSON object with 'channel' and 'data'."
             )
         }
         let channel = try channel(String(decoding: line[..<tab], as: UTF8.self))
@@ -140,7 +142,7 @@ package struct PipeInterface: Sendable {
             case "data": data = text[value]
             case "channel", "key", "type", "topic":
                 guard let string = JSONMembers.string(text, at: value) else {
-                    throw .badRequest("invalid_line", "The member '\(name)' is a string.")
+                    throw .badRequest("invalid_line", "The member '\(name)' must be a string.")
                 }
                 strings[name] = string
             case "ttl": strings[name] = String(decoding: text[value], as: UTF8.self)

@@ -1,7 +1,7 @@
 internal import Channels
 internal import Text
 
-/// Channels as listings write them.
+/// Encodes channels for listings.
 enum ChannelEncoder {
     /// `"channels":[…],"next":…`
     static func appendMembers(

@@ -1,7 +1,7 @@
 internal import Channels
 
 extension HistoryReading {
-    /// As many of its messages as make so many bytes where each takes `size`, but one in any case; what is left out is `more`.
+    /// The first messages whose sizes fit into this many bytes, but at least one; the rest is `more`.
     func fitting(_ bytes: Int, _ size: (Message) -> Int) -> HistoryReading {
         guard messages.count > 1 else { return self }
         var total = 0

@@ -1,9 +1,10 @@
 package import Channels
 internal import Text
 
-/// Messages as JSON answers write them.
+/// Encodes messages for JSON answers.
 package enum MessageEncoder {
-    /// `{"id":…,"channel":…,"time":…,"data":…}`; `type` where the message has one, `encoding` and `contentType` for bytes.
+    /// `{"id":…,"channel":…,"time":…,"data":…}`; with `type` if the message has one, and `encoding` and `contentType`
+    /// for bytes.
     package static func json(_ message: Message) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(size(of: message))
@@ -11,14 +12,15 @@ package enum MessageEncoder {
         return bytes
     }
 
-    /// Quoted and escaped.
+    /// A JSON string, quoted and escaped.
     package static func jsonString(_ text: String) -> String {
         var bytes: [UInt8] = []
         bytes.append(jsonString: text)
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// How many bytes a message takes at most, and hardly less: what bounds answers, and the room that is made for them.
+    /// An upper bound on the encoded size of a message, and hardly more than it: used to limit answers and to reserve
+    /// memory.
     static func size(of message: Message) -> Int {
         let body = message.body
         var count = 176 + message.channel.text.utf8.count
@@ -39,9 +41,9 @@ package enum MessageEncoder {
         bytes.append(UInt8(ascii: "}"))
     }
 
-    /// What stands between the braces.
+    /// Appends the members, without the braces.
     ///
-    /// - Parameter isOmitted: how long the body is, instead of the body.
+    /// - Parameter isOmitted: whether to give the length of the body instead of the body.
     static func appendMembers(
         of message: Message,
         isOmitted: Bool = false,

@@ -1,16 +1,16 @@
 internal import Channels
 internal import Text
 
-/// Server-sent events, as the EventSource section of the WHATWG HTML standard has them parsed.
+/// Server-sent events, as parsed according to the EventSource section of the WHATWG HTML standard.
 ///
-/// Every event carries the cursor behind it as its id, so that a browser comes back with it by itself
-/// (`Last-Event-ID`). Ids, names and reasons are ours and have no line breaks; a type is one word of the publisher's,
-/// without control characters.
+/// Every event has the cursor after it as its id, so that a browser reconnects with it by itself (`Last-Event-ID`).
+/// Ids, names and reasons are Holdfast's own and contain no line breaks; a type is the publisher's and contains no
+/// control characters.
 enum EventStream {
-    /// How long a browser waits before it comes back by itself.
+    /// How long a browser waits before it reconnects.
     private static let retryMilliseconds = 2000
 
-    /// - Parameter heartbeatSeconds: who hears nothing for much longer takes the stream for dead.
+    /// - Parameter heartbeatSeconds: a client that receives nothing for much longer should consider the stream dead.
     static func hello(at cursor: Cursor, heartbeatSeconds: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.append("retry: ")
@@ -42,7 +42,7 @@ enum EventStream {
         if bare {
             appendBody(of: message, to: &bytes)
         } else {
-            // One line: JSON bodies are kept compact, and all else is escaped.
+            // A single line: JSON bodies are stored compact, and everything else is escaped.
             bytes.append("data: ")
             MessageEncoder.append(message, isOmitted: isOmitted, to: &bytes)
             bytes.append("\n")
@@ -50,7 +50,7 @@ enum EventStream {
         bytes.append("\n")
     }
 
-    /// How many bytes it takes at most.
+    /// An upper bound on its size in bytes.
     static func size(ofBare message: Message) -> Int {
         let envelope = 128 + (message.type?.utf8.count ?? 0)
         guard message.kind != .bytes else { return envelope + (message.body.count + 2) / 3 * 4 }
@@ -58,7 +58,7 @@ enum EventStream {
         return envelope + message.body.count + 6 * breaks
     }
 
-    /// A `data` line for each line of the body; what is no text is base64.
+    /// A `data` line for each line of the body; a body that is not text is base64.
     private static func appendBody(of message: Message, to bytes: inout [UInt8]) {
         let body = message.body
         bytes.append("data: ")
@@ -91,7 +91,7 @@ enum EventStream {
         return bytes
     }
 
-    /// A comment, and nothing else: neither an id nor the empty line that ends an event. Clients that are less strict than
+    /// A comment and nothing else: neither an id nor the empty line that ends an event. Clients less strict than
     /// browsers take an event without data for an empty message.
     static let ping = [UInt8(ascii: ":"), 0x0A]
 
@@ -114,7 +114,7 @@ enum EventStream {
         return bytes
     }
 
-    /// An event of our own, whose data is an object.
+    /// An event of Holdfast's own, whose data is an object.
     private static func append(
         _ name: StaticString,
         at cursor: Cursor?,

@@ -2,16 +2,16 @@ internal import Channels
 internal import Configuration
 internal import Liveness
 
-/// A subscribe request that wants a stream.
+/// A subscribe request that asks for a stream.
 package struct StreamRequest: Sendable {
     package let stream: StreamSubscription
     package let start: PollStart
     package var origin: Poll.Origin
-    /// After which it ends at the latest, and its client comes back; before jitter.
+    /// The longest life of the stream, before jitter; then its client comes back.
     package let lifeSeconds: Int
     let shape: Shape
 
-    /// The header block before the first word. Nothing on the way may keep, change or gather what follows.
+    /// The header block before the first event. Nothing on the way may store, change or buffer what follows.
     package var head: [UInt8] {
         var document = CGIDocument(.ok, shape)
         switch stream.form {
@@ -22,8 +22,8 @@ package struct StreamRequest: Sendable {
         return document.openEnded()
     }
 
-    /// Nothing can be streamed now. A browser's EventSource gives up for good on any status but 200, so that it is told
-    /// by a stream that ends at once and says when to come back.
+    /// The answer if nothing can be streamed now. A browser's EventSource gives up for good on any status but 200, so
+    /// it gets a stream that ends at once and says when to come back.
     package func notNow(_ reason: StreamEnd, retryAfterSeconds: Int) -> Answer {
         guard case .events = stream.form else {
             return shape.answer(reason == .unavailable ? .unavailable : .busy)
@@ -36,15 +36,15 @@ package struct StreamRequest: Sendable {
         )
     }
 
-    /// HEAD: what a stream would begin with.
+    /// HEAD: the headers with which a stream would begin.
     package var headOnly: Answer? { shape.headOnly ? Answer(head, .ok) : nil }
 }
 
-/// What a client asks for by `stream=` or `Accept`.
+/// The kind of stream that a client asks for by `stream=` or `Accept`.
 enum StreamWish: Sendable {
     case events, ndjson
 
-    /// Nil where it wants an answer that ends.
+    /// Nil if it asks for an answer that ends.
     init?(_ query: Query, _ accept: String?) throws(Problem) {
         switch query.stream {
         case "sse", "events": self = .events
@@ -69,7 +69,7 @@ enum StreamWish: Sendable {
 }
 
 extension HTTPInterface {
-    /// Of the service's own figures.
+    /// The stream of the service's status.
     func statusStream(
         _ wish: StreamWish,
         _ request: borrowing CGIRequest,
@@ -79,7 +79,7 @@ extension HTTPInterface {
             stream: StreamSubscription(channels: [.status], form: wish.form(bare: false)),
             start: .now,
             origin: try origin(Query(), [], request),
-            // Nobody but the web server says who is an operator.
+            // Only the web server says who is an operator.
             lifeSeconds: min(settings.hold.streamSeconds, settings.hold.grantedSeconds),
             shape: shape
         )
@@ -97,14 +97,14 @@ extension HTTPInterface {
         guard lineLimit == nil || !bare else {
             throw .badRequest(
                 "invalid_line_limit",
-                "With format=bare an event is the text of the message; leave 'line_limit' out."
+                "With format=bare an event is the text of the message; omit 'line_limit'."
             )
         }
         let origin = try origin(query, channels, request)
         var start = PollStart.now
         if let last = request.lastEventID ?? query.lastEventID {
-            // A browser can't mend it, and would give up for good on an error: what is not ours is a cursor of a log
-            // that is not here, which is told as a gap.
+            // A browser cannot repair it, and would give up for good on an error: what is not a cursor counts as a
+            // cursor of another log, which is reported as a gap.
             start = .cursor(Cursor(last) ?? .ofNoLog)
         } else if let since = query.since {
             start = try PollStart(since: since, waits: true)
@@ -128,6 +128,6 @@ extension HTTPInterface {
 }
 
 extension Cursor {
-    /// No epoch is called so.
+    /// No log has this epoch.
     fileprivate static let ofNoLog = Cursor(epoch: .ofNoLog, offset: .start)
 }

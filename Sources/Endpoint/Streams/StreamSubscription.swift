@@ -1,15 +1,15 @@
 package import Channels
 internal import Text
 
-/// What equal streams have in common: everything their bytes depend on but messages and cursors. Equal subscriptions get
-/// equal bytes, which are therefore made once.
+/// Everything that determines the bytes of a stream except messages and cursors. Equal subscriptions get equal bytes,
+/// which are therefore made once.
 package struct StreamSubscription: Hashable, Sendable {
     package enum Form: Hashable, Sendable {
         /// On the bus socket: a JSON object in each line, with its `kind`.
         case lines
         /// The same over HTTP.
         case ndjson
-        /// EventSource; bare: an event's data is the message's body alone, not the object that other answers have.
+        /// EventSource; bare: the data of an event is the message's body alone, not the object of other answers.
         case events(bare: Bool)
 
         /// Over HTTP, in FastCGI records.
@@ -19,10 +19,11 @@ package struct StreamSubscription: Hashable, Sendable {
     /// Ascending and distinct.
     package let channels: [ChannelName]
     package let form: Form
-    /// Bytes of a line without its end: of a message whose line would be longer, it is only said how long it is. Nil: any.
+    /// The longest line in bytes, without its end; of a message with a longer line only the length is given. Nil: no
+    /// limit.
     package var lineLimit: Int?
 
-    /// What is said without the body always fits into the least.
+    /// The least limit always suffices for a message without its body.
     static let lineLimits = 1024...(64 << 20)
 
     static func lineLimit(_ text: String?) throws(Problem) -> Int? {
@@ -30,7 +31,7 @@ package struct StreamSubscription: Hashable, Sendable {
         guard let limit = text.wholeNumber, lineLimits.contains(limit) else {
             throw .badRequest(
                 "invalid_line_limit",
-                "'line_limit' is a whole number of bytes from \(lineLimits.lowerBound) to \(lineLimits.upperBound)."
+                "'line_limit' must be a whole number of bytes from \(lineLimits.lowerBound) to \(lineLimits.upperBound)."
             )
         }
         return limit
@@ -39,28 +40,28 @@ package struct StreamSubscription: Hashable, Sendable {
 
 /// Why a stream ends.
 package enum StreamEnd: String, Sendable {
-    /// The process ends; another may go on.
+    /// The process ends; another may take over.
     case shutdown
-    /// It has lived as long as streams do; the client goes on with a new one.
+    /// It has reached its longest life; the client continues with a new one.
     case lifetime
-    /// A newer request of the same subscriber. He does not come back.
+    /// A newer request of the same subscriber has replaced it. The client does not come back.
     case superseded
-    /// The client said that it leaves.
+    /// The client announced that it leaves.
     case left
-    /// A newer request took its place when a bound was reached.
+    /// A newer request took its place because a bound was reached.
     case limit
-    /// The client sent what can't be understood.
+    /// The client sent something that cannot be understood.
     case error
     /// The client did not read fast enough.
     case slow
-    /// The log can't be read.
+    /// The log cannot be read.
     case unavailable
-    /// Who may read was changed. A client that comes back is judged anew.
+    /// The rights have changed. A client that comes back is judged anew.
     case revoked
 }
 
 extension StreamSubscription {
-    /// The first word: where the stream begins; as an event, also how often it says that it lives.
+    /// The first event: the position at which the stream starts, and over HTTP the heartbeat's interval.
     package func hello(at cursor: Cursor, heartbeatSeconds: Int) -> [UInt8] {
         if case .events = form {
             return EventStream.hello(at: cursor, heartbeatSeconds: heartbeatSeconds)
@@ -68,8 +69,8 @@ extension StreamSubscription {
         return jsonLine("hello") { $0.append(field: "cursor", cursor) }
     }
 
-    /// Everything that what it is told depends on within one log: equal for streams that differ in their channels alone,
-    /// where what was read is the same.
+    /// Everything that determines a chunk's bytes within one log: equal for streams that differ only in their channels,
+    /// if they read the same.
     package struct Content: Hashable {
         private let form: Form
         private let lineLimit: Int?
@@ -86,7 +87,7 @@ extension StreamSubscription {
 
     package func content(of reading: HistoryReading) -> Content { Content(self, reading) }
 
-    /// As much of what was read as makes so many bytes, but one message in any case.
+    /// The part of a reading that fits into this many bytes, but at least one message.
     package func fitting(_ reading: HistoryReading, bytes: Int) -> HistoryReading {
         reading.fitting(bytes, size)
     }
@@ -96,8 +97,8 @@ extension StreamSubscription {
         return EventStream.size(ofBare: message)
     }
 
-    /// What was read, a gap before the messages. A message's id is the cursor behind it; but that of an epoch before
-    /// this one would be judged anew, and who was told of a gap would be told again.
+    /// A reading as bytes, with a gap before the messages. The id of a message is the cursor after it; but a cursor of
+    /// an earlier epoch would be judged anew, and a client that was told of a gap would be told again.
     package func chunk(_ reading: HistoryReading, epoch: Epoch) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(reading.messages.reduce(256) { $0 + size(of: $1) })
@@ -113,7 +114,7 @@ extension StreamSubscription {
         let cursor = Cursor(epoch: epoch, offset: message.offset)
         guard let lineLimit else { return append(message, cursor, isOmitted: false, to: &bytes) }
         let begin = bytes.count
-        // In no form a body becomes shorter.
+        // A body becomes shorter in no form.
         if message.body.count <= lineLimit {
             append(message, cursor, isOmitted: false, to: &bytes)
             let lines = bytes[begin...].split(separator: 0x0A)
@@ -144,7 +145,7 @@ extension StreamSubscription {
         bytes.append("}\n")
     }
 
-    /// Messages are missing; the stream goes on behind `resumed`.
+    /// Reports that messages are missing; the stream continues after `resumed`.
     package func gap(_ reason: GapReason, resumed: Cursor) -> [UInt8] {
         if case .events = form { return EventStream.gap(reason, resumed: resumed) }
         return jsonLine("gap") { bytes in
@@ -155,7 +156,7 @@ extension StreamSubscription {
         }
     }
 
-    /// The service's own figures; `members` are those of a JSON object without its braces.
+    /// The service's status; `members` are those of a JSON object, without its braces.
     package func status(_ members: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         if case .events = form {
@@ -170,9 +171,9 @@ extension StreamSubscription {
         return bytes
     }
 
-    /// That the stream lives; in lines, also how far it has come.
+    /// A sign of life; in lines, also the current position.
     ///
-    /// - Parameter bytes: how long it is at least, by blanks at its end.
+    /// - Parameter bytes: its least length, reached by blanks at its end.
     package func ping(at cursor: Cursor, bytes: Int = 0) -> [UInt8] {
         var ping: [UInt8] = []
         if case .events = form {
@@ -181,14 +182,14 @@ extension StreamSubscription {
             ping = jsonLine("ping") { $0.append(field: "cursor", cursor) }
         }
         let blanks = max(0, bytes - ping.count)
-        // In the comment, or behind the object.
+        // Inside the comment, or after the object.
         ping.insert(contentsOf: repeatElement(UInt8(ascii: " "), count: blanks), at: ping.count - 1)
         return ping
     }
 
-    /// The last word: where to go on; nil: where it was to begin.
+    /// The last event: the cursor to continue from; nil: the one at which it was to start.
     ///
-    /// - Parameter retryAfterSeconds: a client that comes back should wait so long.
+    /// - Parameter retryAfterSeconds: how long a client that comes back should wait.
     package func bye(
         _ reason: StreamEnd,
         at cursor: Cursor?,
@@ -210,7 +211,7 @@ extension StreamSubscription {
     }
 }
 
-/// `{"kind":…}` with further members, which begin with their comma.
+/// `{"kind":…}` with further members, each preceded by its comma.
 func jsonLine(_ kind: StaticString, _ members: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.append("{\"kind\":\"")

@@ -149,7 +149,7 @@ struct CGIBridge {
                     // The end of STDIN is never sent, so this never becomes a complete request.
                     if !hasAnswered {
                         refuseBody(
-                            "The body ended before as many bytes had arrived as Content-Length says; nothing was published."
+                            "The body ended before as many bytes had arrived as Content-Length says, so it was discarded."
                         )
                     }
                     return EX_DATAERR

@@ -1,8 +1,8 @@
-/// One thing that is wrong in an ini file, for the person who wrote it.
+/// One problem in an ini file, described for its author.
 package struct ConfigurationProblem: Equatable, Sendable {
     /// Counted from 1; nil for a default of a section that is not in the file.
     package let line: Int?
-    /// Counted from 1 in characters; only where the line alone does not show what is meant.
+    /// Counted from 1 in characters; only if the line alone does not show what is meant.
     package let column: Int?
     /// `what is wrong; what is allowed`, without control characters.
     package let sentence: String
@@ -20,7 +20,7 @@ package struct ConfigurationProblem: Equatable, Sendable {
     }
 }
 
-/// Everything that is wrong in an ini file, in the file's order; never empty.
+/// All problems of an ini file, in the file's order; never empty.
 package struct ConfigurationProblems: Error, Sequence, Equatable, Sendable {
     package let list: [ConfigurationProblem]
 
@@ -33,7 +33,7 @@ package struct ConfigurationProblems: Error, Sequence, Equatable, Sendable {
     }
 }
 
-/// A piece of the file as it may be shown: at most 80 characters, the invisible ones escaped.
+/// A piece of the file in displayable form: at most 80 characters, invisible ones escaped.
 package func shown(_ text: some StringProtocol) -> String {
     var shown = ""
     for (index, scalar) in text.unicodeScalars.enumerated() {

@@ -1,19 +1,19 @@
-/// The form of an ini file, without regard to which sections and keys mean something.
+/// Parses the form of an ini file, without regard to which sections and keys have a meaning.
 ///
-/// The file is UTF-8, a byte order mark before it is skipped, lines end with LF or CR LF. A line is empty, a comment
+/// The file is UTF-8, an initial byte order mark is skipped, lines end with LF or CR LF. A line is empty, a comment
 /// (its first character is `#` or `;`), a section header or a key:
 ///
 ///     [section]            # from here to the next header, keys belong to it
 ///     [section argument]   ; such as [endpoint /sub]
 ///     key = value          # white space around key and value does not count
 ///
-/// A `#` or `;` after white space begins a comment, so no value has one there; `a#b` is a value. There are no
-/// quotation marks, no escapes and no continued lines. A control character other than a tab is refused: it is
-/// invisible in an editor, and values end up in paths and logs.
+/// A `#` or `;` after white space begins a comment, so no value contains one there; `a#b` is a value. There are no
+/// quotation marks, escapes or continuation lines. A control character other than a tab is refused: it is invisible in
+/// an editor, and values end up in paths and logs.
 package enum IniFile {
     package struct Entry: Equatable, Sendable {
         package let key: String
-        /// Empty where nothing follows the `=`.
+        /// Empty if nothing follows the `=`.
         package let value: String
         package let line: Int
     }
@@ -25,8 +25,8 @@ package enum IniFile {
         package fileprivate(set) var entries: [Entry] = []
     }
 
-    /// Sections and problems, each in the file's order. Keys below a header that cannot be read are left out without
-    /// a problem of their own.
+    /// Sections and problems, each in the file's order. Keys below an unreadable header are skipped without a problem
+    /// of their own.
     package static func parse(
         _ bytes: [UInt8]
     ) -> (sections: [Section], problems: [ConfigurationProblem]) {
@@ -138,7 +138,7 @@ package enum IniFile {
         return .entry(Entry(key: text(key), value: text(value), line: number))
     }
 
-    /// Up to the first `#` or `;` that stands first or after white space.
+    /// The value up to the first `#` or `;` that stands first or after white space.
     private static func withoutComment(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var afterBlank = true
         for index in value.indices {
@@ -148,7 +148,7 @@ package enum IniFile {
         return value
     }
 
-    /// What makes the line unfit to be text, and where: the first byte that is no UTF-8 or is a control character.
+    /// Why a line is not text, and where: the first byte that is not UTF-8 or is a control character.
     private static func unreadable(_ line: ArraySlice<UInt8>) -> (what: String, column: Int)? {
         var parser = Unicode.UTF8.ForwardParser()
         var bytes = line.makeIterator()
@@ -189,7 +189,7 @@ package enum IniFile {
         byte == UInt8(ascii: "#") || byte == UInt8(ascii: ";")
     }
 
-    /// Only for lines that `unreadable` let through, so nothing is replaced.
+    /// Only for lines that `unreadable` accepted, so nothing is replaced.
     private static func text(_ bytes: ArraySlice<UInt8>) -> String {
         String(decoding: bytes, as: UTF8.self)
     }

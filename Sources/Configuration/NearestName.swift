@@ -1,15 +1,15 @@
-/// The name that was probably meant, or nil where none is near.
+/// The name that was probably meant, or nil if none is similar.
 package func nearestName(to text: String, among names: [String]) -> String? {
     let wanted = Array(text.lowercased().utf8)
-    // No name is nearly that long, and the cost grows with the length.
+    // No name is that long, and the cost grows with the length.
     guard (1...64).contains(wanted.count) else { return nil }
     let ranked = names.map { ($0, nameDistance(wanted, Array($0.utf8))) }
     guard let best = ranked.min(by: { $0.1 < $1.1 }) else { return nil }
     return best.1 <= max(1, max(wanted.count, best.0.utf8.count) / 3) ? best.0 : nil
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that lead from one to the other; 1 where a
-/// part of three bytes or more was left out or is too much, as in `wait` for `max_wait`.
+/// The number of insertions, deletions, replacements and swaps of neighbours that lead from one to the other; 1 if one
+/// lacks a prefix or suffix of the other and has at least three bytes, as `wait` for `max_wait`.
 private func nameDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
     if a == b { return 0 }
     let (short, long) = a.count < b.count ? (a, b) : (b, a)

@@ -1,17 +1,17 @@
 import Channels
 
-/// What an ini file presumes of the machine that it is for.
+/// What the ini file's machine has, for checking what the file presumes.
 package struct Machine: Sendable {
     package let hasUser: @Sendable (String) -> Bool
     package let hasGroup: @Sendable (String) -> Bool
     package let directory: @Sendable (String) -> Directory
-    /// A sentence on what lies in a log's directory and can't be used by whom that belongs to.
+    /// A sentence about an entry of a log's directory that the directory's owner cannot use, or nil.
     package let leftover: @Sendable (String) -> String?
 
-    /// What is where a directory should be.
+    /// What is found at the path of a directory.
     package enum Directory: Sendable {
         case there, missing
-        /// This file is in its place, or on the way there.
+        /// This file is at the path, or at a parent of it.
         case file(String)
     }
 
@@ -29,12 +29,12 @@ package struct Machine: Sendable {
 }
 
 extension Settings {
-    /// The users, groups and directories that these settings name and the machine does not have.
+    /// The users, groups and directories that these settings name and the machine lacks.
     ///
     /// - Parameters:
     ///   - sections: the file that they were read from.
-    ///   - known: what is wrong in the file itself. Then only what could be read is judged, and no default, which may
-    ///     stand for something that could not.
+    ///   - known: the problems of the file itself. If there are any, only what could be read is checked, and no
+    ///     default, which may stand for something that could not be read.
     func problems(
         on machine: Machine,
         in sections: [IniFile.Section],
@@ -63,7 +63,7 @@ extension Settings {
 }
 
 private struct MachineCheck {
-    /// `section`: nil where it is not in the file; `key`: nil for what the section's argument says.
+    /// `section`: nil if it is not in the file; `key`: nil for the section's argument.
     typealias Place = (name: String, section: IniFile.Section?, key: String?)
 
     let machine: Machine
@@ -75,7 +75,7 @@ private struct MachineCheck {
         (self.machine, self.sections, self.known) = (machine, sections, known)
     }
 
-    /// Where something stands; of several places the last one counts, as in reading.
+    /// The place of a setting; of several places the last one counts, as in reading.
     func place(_ name: String, _ key: String?, argument: String? = nil) -> Place {
         let found = sections.filter { $0.name == name && $0.argument == argument }
         let section = found.last { $0.entries.contains { $0.key == key } } ?? found.last
@@ -99,20 +99,20 @@ private struct MachineCheck {
             report(
                 place,
                 path,
-                "there is no directory \(shown(parent)) on this machine; make it (conf/holdfast.tmpfiles makes"
-                    + " those of the defaults), or name a path in one that is there"
+                "there is no directory \(shown(parent)) on this machine; create it (conf/holdfast.tmpfiles creates"
+                    + " those of the defaults), or use a path in an existing one"
             )
         case .file(let file): report(place, path, Self.sentence(onFile: file))
         }
     }
 
     private static func sentence(onFile file: String) -> String {
-        "\(shown(file)) is no directory; move it away, or name another path"
+        "\(shown(file)) is not a directory; move it away, or use another path"
     }
 
     mutating func group(_ name: String?, at place: Place) {
         guard let name, !machine.hasGroup(name) else { return }
-        report(place, name, "there is no such group on this machine; make it, or name another")
+        report(place, name, "there is no such group on this machine; create it, or use another")
     }
 
     mutating func principals(_ who: AllowRule.Who?, at place: Place) {
@@ -127,7 +127,7 @@ private struct MachineCheck {
             report(
                 place,
                 "\(principal)",
-                "there is no such \(kind) on this machine; make it, or name another"
+                "there is no such \(kind) on this machine; create it, or use another"
             )
         }
     }

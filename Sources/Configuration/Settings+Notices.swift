@@ -1,11 +1,11 @@
 internal import Channels
 
 extension Settings {
-    /// What is allowed in the ini file but may not be meant: sections of `[allow]` that both name a channel, of
-    /// which neither is an exception from the other, and that say different things about it. One of them decides, and
-    /// whoever closed a channel by the other would not know that it is open.
+    /// Settings that are allowed but may not be intended: `[allow]` sections that match the same channel, neither an
+    /// exception from the other, and that contradict each other. One of them decides, and an author who closed a
+    /// channel by the other would not know that it is open.
     ///
-    /// None where a third section decides for the channel, and so many at most.
+    /// There is no notice if a third section decides for the channel, and at most `limit` in all.
     package func notices(limit: Int = 20) -> [ConfigurationProblem] {
         var notices: [ConfigurationProblem] = []
         for (place, one) in allow.enumerated() {
@@ -17,7 +17,7 @@ extension Settings {
         return notices
     }
 
-    /// - Parameter one: goes before the other one.
+    /// - Parameter one: takes precedence over the other one.
     private func contradiction(
         _ one: AllowRule,
         _ other: AllowRule,
@@ -32,8 +32,8 @@ extension Settings {
         return ConfigurationProblem(
             line: one.line ?? 1,
             sentence: "[allow \(one.pattern)] and [allow \(other.pattern)]"
-                + (other.line.map { " in line \($0)" } ?? "") + " both name '\(channel)', and"
-                + " [allow \(one.pattern)] decides: \(key.name) = \(first); if that is not meant,"
+                + (other.line.map { " in line \($0)" } ?? "") + " both match '\(channel)', and"
+                + " [allow \(one.pattern)] decides: \(key.name) = \(first); if that is not intended,"
                 + " add [allow \(channel)] with \(key.name) = \(second)"
         )
     }

@@ -1,9 +1,10 @@
 import Channels
 
 extension Settings {
-    /// What SIGHUP makes of a newly read file: the new value of every key that can be reloaded, the old of the others.
+    /// The settings after SIGHUP with a new file: new values for all keys that can be reloaded, old ones for the
+    /// others.
     ///
-    /// Where an old and a new size contradict each other, the old ones of both stay.
+    /// If an old and a new size contradict each other, both keep their old values.
     package func reloaded(with new: Settings) -> Settings {
         var result = new
         for key in Self.keys where key.key.change == .restart { key.key.copy(self, &result) }
@@ -20,7 +21,7 @@ extension Settings {
     /// The keys that differ, as `[section argument] key`: those that `reloaded(with:)` applies and those that keep
     /// their old value until a restart.
     ///
-    /// A rule or endpoint that came, went or changed its place is named by its section alone.
+    /// A rule or endpoint that was added, removed or moved is listed by its section alone.
     package static func reloadDifferences(
         from old: Settings,
         to new: Settings
@@ -98,7 +99,7 @@ extension Settings {
         SettingsTable.sections.flatMap { section in section.keys.map { (section.name, $0) } }
     }
 
-    /// Sections with an argument, which is distinct among those of one file.
+    /// Compares sections with an argument, which is unique within a file.
     private static func differences<Rule>(
         _ section: String,
         _ old: [Rule],
@@ -109,7 +110,7 @@ extension Settings {
         func title(_ rule: Rule) -> String { "[\(section) \(rule[keyPath: argument])]" }
         let oldTitles = old.map(title)
         let newTitles = new.map(title)
-        // Places count among the rules that stayed, so that one more at the top does not name all.
+        // Positions are compared among the rules that stayed, so that one more at the top does not list all of them.
         let stayedOld = oldTitles.filter(newTitles.contains)
         let stayedNew = newTitles.filter(oldTitles.contains)
         let moved = Set(zip(stayedOld, stayedNew).filter { $0 != $1 }.map { $1 })

@@ -1,7 +1,7 @@
 internal import Channels
 
 extension Settings {
-    /// A complete ini file with every value filled in, which reads back as the same settings.
+    /// A complete ini file with every value filled in; it reads back as the same settings.
     package func render() -> String {
         SettingsTable.sectionNames.flatMap(blocks).map { $0 + "\n" }.joined(separator: "\n")
     }

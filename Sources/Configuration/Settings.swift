@@ -1,16 +1,16 @@
 package import Channels
 package import Liveness
 
-/// Everything the ini file can say, with its defaults. conf/holdfast.ini is the manual of each key.
+/// Everything that the ini file can set, with its defaults. conf/holdfast.ini is the manual of each key.
 ///
-/// Rules about patterns of channels stand most specific first, wherever they stand in the file: for each key the first
-/// whose pattern matches and that sets it decides.
+/// Rules with channel patterns are sorted by specificity, whatever their order in the file: for each key, the first
+/// rule whose pattern matches and that sets the key decides.
 package struct Settings: Equatable, Sendable {
-    /// The file they were read from, for people.
+    /// The file that they were read from, for messages.
     package var file: String?
     package var fastcgi = FastCGISettings()
     package var bus = BusSettings()
-    /// By path, which are distinct.
+    /// With distinct paths.
     package var pipes: [PipeSettings] = []
     package var retain: [RetainRule] = [] {
         didSet { retain.sort { $0.pattern.isMoreSpecific(than: $1.pattern) } }
@@ -18,16 +18,16 @@ package struct Settings: Equatable, Sendable {
     package var allow: [AllowRule] = [] {
         didSet { allow.sort { $0.pattern.isMoreSpecific(than: $1.pattern) } }
     }
-    /// By publisher, who are distinct; `*` is each that has no rule of its own.
+    /// With distinct publishers; `*` applies to each publisher without a rule of its own.
     package var quotas: [QuotaRule] = []
     package var hold = HoldSettings()
-    /// Presence is told of on the channels that some rule matches.
+    /// Presence is reported on the channels that a rule matches.
     package var presence: [PresenceRule] = [] {
         didSet { presence.sort { $0.pattern.isMoreSpecific(than: $1.pattern) } }
     }
     package var limits = LimitSettings()
     package var cors = CORSSettings()
-    /// By path; paths are distinct.
+    /// With distinct paths.
     package var endpoints: [FixedEndpoint] = []
     package var log = LogSettings()
 
@@ -40,14 +40,14 @@ package struct FastCGISettings: Equatable, Sendable {
         case unix(path: String)
         /// A numeric IPv4 or IPv6 address, without brackets.
         case tcp(address: String, port: UInt16)
-        /// The socket a process manager left on descriptor 0.
+        /// The socket that a process manager passed on descriptor 0.
         case inherited
     }
 
-    /// What the FastCGI parameter REMOTE_USER is taken for.
+    /// Whether the FastCGI parameter REMOTE_USER names the user.
     package enum RemoteUser: String, Equatable, Sendable, CaseIterable {
         case ignored
-        /// The user, as HOLDFAST_USER is: the web server sets it only once it has checked who it is.
+        /// It names the user, as HOLDFAST_USER does: the web server sets it only after verifying the user.
         case believed
     }
 
@@ -56,7 +56,8 @@ package struct FastCGISettings: Equatable, Sendable {
     package var mode: UInt32 = 0o660
     /// Group of a Unix socket; nil: the process's own.
     package var group: String?
-    /// Where the web server mounts the responder, unless its parameter HOLDFAST_BASE says so. Begins and ends with `/`.
+    /// The path at which the web server mounts the responder, unless its parameter HOLDFAST_BASE gives it. Begins and
+    /// ends with `/`.
     package var base = "/push/"
     package var remoteUser = RemoteUser.ignored
     package var maxConnections = 24_000
@@ -105,31 +106,31 @@ package struct PipeSettings: Equatable, Sendable {
     }
 
     package var path: String
-    /// Where all lines go; nil: each line names its own channel.
+    /// The channel of all lines; nil: each line names its own.
     package var channel: ChannelName?
-    /// What a line is where all go to one channel.
+    /// The type of a line, if all go to one channel.
     package var format = Format.text
-    /// Which channels lines may name.
+    /// The channels that lines may name.
     package var channels: [ChannelPattern] = [.any]
-    /// Permission bits, at most 0o660. Who reads from a pipe takes lines away, so the group may only write.
+    /// Permission bits, at most 0o660. A program that reads from a pipe takes lines away, so the group may only write.
     package var mode: UInt32 = 0o620
     package var group: String?
 
     package init(path: String) { self.path = path }
 }
 
-/// `[allow PATTERN]`: who may read and publish without a word from the web server. Nil: not said by this rule.
+/// `[allow PATTERN]`: who may read and publish without a grant of the web server. Nil: not set by this rule.
 package struct AllowRule: Equatable, Sendable {
     package enum Who: Equatable, Sendable {
         case everyone, nobody
-        /// On the bus socket alone, whose clients the kernel names.
+        /// These, on the bus socket alone, where the kernel names the clients.
         case local([LocalPrincipal])
     }
 
     package var pattern: ChannelPattern
     package var read: Who?
     package var publish: Who?
-    /// Where its section stands in the file.
+    /// The line of its section in the file.
     package var line: Int?
 
     package init(pattern: ChannelPattern, read: Who? = nil, publish: Who? = nil) {
@@ -138,7 +139,7 @@ package struct AllowRule: Equatable, Sendable {
         self.publish = publish
     }
 
-    /// Where it stands does not make it another rule.
+    /// Rules are equal whatever their line.
     package static func == (one: AllowRule, other: AllowRule) -> Bool {
         one.pattern == other.pattern && one.read == other.read && one.publish == other.publish
     }
@@ -156,7 +157,7 @@ package enum LocalPrincipal: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// `[quota PUBLISHER]`: how much one publisher may append in a stretch of time.
+/// `[quota PUBLISHER]`: how much one publisher may append in a period.
 package struct QuotaRule: Equatable, Sendable {
     package var publisher: String
     package var limits = QuotaLimits()
@@ -166,27 +167,27 @@ package struct QuotaRule: Equatable, Sendable {
 
 /// `[hold]`
 package struct HoldSettings: Equatable, Sendable {
-    /// Seconds; a client's larger `wait` is cut to it.
+    /// Seconds; a client's larger `wait` is reduced to it.
     package var maxWaitSeconds = 25
-    /// Holds end up to so many percent earlier, each by chance.
+    /// Each hold ends earlier by a random part of up to this percentage.
     package var jitterPercent = 10
-    /// A JSON long-poll sends its headers at once.
+    /// Whether a JSON long-poll sends its headers at once.
     package var earlyHeaders = false
-    /// Which JSON long-polls are sent a blank now and then.
+    /// Which JSON long-polls are probed with blanks.
     package var probe = ProbePolicy.Mode.auto
     package var probeSeconds = 10
-    /// How many blanks at a time.
+    /// The number of blanks in a probe.
     package var probeBytes = 1
-    /// How often a stream says that it lives, and how long it does.
+    /// The interval between a stream's signs of life, and its longest life.
     package var heartbeatSeconds = 15
     package var streamSeconds = 1800
-    /// How long what the web server has granted holds for a request that is held.
+    /// How long a grant of the web server is valid for a held request.
     package var grantedSeconds = 300
 
     package init() {}
 }
 
-/// `[presence PATTERN]`: whether it is told who is on a channel. Nil: not said by this rule.
+/// `[presence PATTERN]`: the presence on a channel. Nil: not set by this rule.
 package struct PresenceRule: Equatable, Sendable {
     package var pattern: ChannelPattern
     package var graceSeconds: Int?
@@ -202,34 +203,33 @@ package struct PresenceRule: Equatable, Sendable {
 /// `[limits]`
 package struct LimitSettings: Equatable, Sendable {
     package var messageBytes = 64 * 1024
-    /// All bodies of a request with several messages, and how many they may be; one message may always be as large as
-    /// `messageBytes`.
+    /// The bytes and the number of the messages in a batch; a single message may always have `messageBytes`.
     package var batchBytes = 1024 * 1024
     package var batchMessages = 1000
     /// FastCGI variables of one request.
     package var requestVariableBytes = 128 * 1024
     package var channelsPerRequest = 64
-    /// Messages in one answer where the client sets no `limit`, and the most it may ask for.
+    /// Messages in one answer if the client sets no `limit`, and the largest allowed `limit`.
     package var answerMessages = 1000
-    /// Bytes of bodies in one answer; at least one message always goes.
+    /// Bytes of bodies in one answer; at least one message is always sent.
     package var answerBytes = 1024 * 1024
     package var heldRequests = 20_000
     /// With one subscriber id.
     package var heldPerSubscriber = 1
-    /// From one address, as the web server tells it; nil: any number.
+    /// From one address, as given by the web server; nil: any number.
     package var heldPerAddress: Int?
     /// Clients of the bus socket.
     package var busClients = 256
     /// Channels the log remembers.
     package var channels = 100_000
-    /// Publishers' requests waiting for the log, in messages and in bytes of their bodies.
+    /// Requests to publish that wait for the log, in messages and in bytes of their bodies.
     package var publishQueueMessages = 10_000
     package var publishQueueBytes = 64 * 1024 * 1024
-    /// An answer that a peer does not read, all of them together, and for how long.
+    /// Bytes of answers that a peer has not read, those of all peers together, and for how long.
     package var unsentBytes = 4 * 1024 * 1024
     package var unsentTotalBytes = 64 * 1024 * 1024
     package var unsentSeconds = 30
-    /// Requests that have not arrived completely, of all connections together, and how long each may take.
+    /// Memory of all requests that have not arrived completely, and how long each may take.
     package var unfinishedBytes = 64 * 1024 * 1024
     package var requestSeconds = 30
 
@@ -246,7 +246,7 @@ package struct CORSSettings: Equatable, Sendable {
     }
 
     package var origins = Origins.listed([])
-    /// Seconds a browser may remember the answer to a preflight.
+    /// Seconds for which a browser may remember the answer to a preflight.
     package var maxAgeSeconds = 600
 
     package init() {}
@@ -273,13 +273,13 @@ package struct FixedEndpoint: Equatable, Sendable {
         case close
     }
 
-    /// The full path, as in `/sub`.
+    /// The full path, such as `/sub`.
     package var path: String
     package var action: Action
     package var channels: [ChannelName] = []
     package var cursor = CursorKeeping.query
     package var format = Format.json
-    /// Seconds to hold where the request does not say; 1 to 3600. Nil: as the request says.
+    /// Seconds to hold if the request does not say; 1 to 3600. Nil: as the request says.
     package var waitSeconds: Int?
     package var onTimeout = OnTimeout.answer
 
@@ -301,7 +301,7 @@ package struct LogSettings: Equatable, Sendable {
 }
 
 extension Settings {
-    /// What the `[retain]` rules say about a channel.
+    /// The outcome of the `[retain]` rules for a channel.
     package func retention(of channel: ChannelName) -> Retention {
         if channel.isOwn { return .ofOwnChannels }
         let rules = retain.filter { $0.pattern.matches(channel) }
@@ -312,12 +312,12 @@ extension Settings {
         return outcome
     }
 
-    /// Whether the channel is named by a `[presence]` rule, not only matched.
+    /// Whether a `[presence]` rule names the channel literally instead of only matching it.
     package func namesPresence(on channel: ChannelName) -> Bool {
         presence.contains { $0.pattern.isName && $0.pattern.matches(channel) }
     }
 
-    /// What the `[presence]` rules say about a channel; nil: nothing is told of who is there.
+    /// The outcome of the `[presence]` rules for a channel; nil: presence is off.
     package func presence(on channel: ChannelName) -> PresenceLimits? {
         guard !presence.isEmpty, !channel.isOwn else { return nil }
         let rules = presence.filter { $0.pattern.matches(channel) }
@@ -330,12 +330,12 @@ extension Settings {
         return limits
     }
 
-    /// The bounds on what this publisher may append, or nil where there are none.
+    /// The quota of this publisher, or nil if there is none.
     package func quota(of publisher: String) -> QuotaLimits? {
         ownQuota(of: publisher) ?? ownQuota(of: "*")
     }
 
-    /// The same by a section of this publisher's own.
+    /// The quota set by a section of this publisher's own.
     package func ownQuota(of publisher: String) -> QuotaLimits? {
         quotas.first { ExactText($0.publisher) == ExactText(publisher) }?.limits
     }

@@ -1,6 +1,6 @@
-/// One key of a section: its name, its form, and the place in `Target` that it sets.
+/// One key of a section: its name, its form, and the property of `Target` that it sets.
 ///
-/// Reading, printing, reloading, the suggestions for misspelt names and the test of the manual all go by these.
+/// Reading, printing, reloading, suggestions for misspelt names and the test of the manual all use these.
 package struct SettingsKey<Target>: Sendable {
     package enum Change: Sendable {
         /// SIGHUP applies a new value.
@@ -10,15 +10,15 @@ package struct SettingsKey<Target>: Sendable {
     }
 
     package let name: String
-    /// What a value may be: range, unit, words.
+    /// The allowed values: range, unit, words.
     package let allowed: String
     package let change: Change
 
-    /// Reads the text into its place, which is left alone where the text is wrong.
+    /// Reads the text into the property, which is unchanged if the text is wrong.
     let set: @Sendable (String, inout Target) throws(ValueError) -> Void
-    /// The value as it is written in the file; nil where a rule does not say it.
+    /// The value as written in the file; nil if a rule does not set it.
     package let text: @Sendable (Target) -> String?
-    /// Puts the value of the first in the place of the second's.
+    /// Copies the value from the first target to the second.
     let copy: @Sendable (Target, inout Target) -> Void
 
     init<Value: Sendable>(
@@ -35,7 +35,7 @@ package struct SettingsKey<Target>: Sendable {
         copy = { $1[keyPath: path] = $0[keyPath: path] }
     }
 
-    /// A key that a rule may leave to the rules after it.
+    /// A key that a rule may leave to the following rules.
     init<Value: Sendable>(
         saidBy path: any WritableKeyPath<Target, Value?> & Sendable,
         _ name: String,

@@ -1,9 +1,9 @@
 import Channels
 
 extension Settings {
-    /// The settings that an ini file says, with defaults for what it does not say; or everything that is wrong in it.
+    /// Reads the settings of an ini file, with defaults for all it does not set, or reports all its problems.
     ///
-    /// - Parameter machine: what the file presumes of the machine that it is for is looked for here, too.
+    /// - Parameter machine: if given, what the file presumes of its machine is checked, too.
     package static func read(
         _ bytes: [UInt8],
         on machine: Machine? = nil
@@ -17,7 +17,7 @@ extension Settings {
             problems += reader.settings.problems(on: machine, in: file.sections, besides: problems)
         }
         guard problems.isEmpty else {
-            // By line; the sort is stable.
+            // Sorted by line; the sort is stable.
             return .failure(
                 ConfigurationProblems(problems.sorted { $0.line ?? 0 < $1.line ?? 0 })
             )
@@ -26,15 +26,15 @@ extension Settings {
     }
 }
 
-/// Goes through an ini file's sections once and gathers settings and problems.
+/// Reads an ini file's sections once and collects settings and problems.
 struct SettingsReader {
     private(set) var settings = Settings()
     private(set) var problems: [ConfigurationProblem]
-    /// Where each section (with its argument) stands first.
+    /// The line at which each section (with its argument) first stands.
     private var sectionLines: [ExactText: Int] = [:]
-    /// For each section, with its argument, what became of its keys.
+    /// The keys read in each section (with its argument).
     private var keysRead: [String: KeysRead] = [:]
-    /// The sections about patterns of channels so far.
+    /// The sections with channel patterns so far.
     private var patternsRead: [(section: String, pattern: ChannelPattern, line: Int)] = []
     /// The line of each endpoint's header, by path.
     private var endpointLines: [(path: String, line: Int)] = []
@@ -42,7 +42,7 @@ struct SettingsReader {
     /// The keys of one section that are in the file.
     struct KeysRead {
         var lines: [String: Int] = [:]
-        /// Those whose value could not be read; checks that compare it with others would only confuse.
+        /// Those whose value could not be read; checks that compare them with others would only confuse.
         var failed: Set<String> = []
     }
 
@@ -55,7 +55,7 @@ struct SettingsReader {
             return reportUnknown(section)
         }
         let title = ExactText(Self.title(section))
-        // A section that stands twice is read all the same, for the problems in it.
+        // A repeated section is still read, to report the problems in it.
         if let line = sectionLines[title] {
             report(
                 section.line,
@@ -75,7 +75,7 @@ struct SettingsReader {
         }
     }
 
-    /// What cannot be judged from one section alone.
+    /// Checks what cannot be judged from one section alone.
     mutating func checkWhole() {
         for relation in SettingsRelation.all { check(relation) }
         checkEndpoints()
@@ -99,7 +99,7 @@ struct SettingsReader {
 
     private mutating func readRetain(_ section: IniFile.Section) {
         let pattern = pattern(of: section)
-        // A section whose pattern can't be read is read all the same, for the problems in it.
+        // A section whose pattern cannot be read is still read, to report the problems in it.
         var rule = RetainRule(pattern: pattern ?? .any)
         _ = read(section, keys: SettingsTable.retain, into: &rule)
         if pattern != nil { settings.retain.append(rule) }
@@ -110,7 +110,7 @@ struct SettingsReader {
         var rule = AllowRule(pattern: pattern ?? .any)
         rule.line = section.line
         _ = read(section, keys: SettingsTable.allow, into: &rule)
-        // Also where the pattern can't be read, in which case nothing goes by these settings: its users are looked for.
+        // Kept even if the pattern cannot be read, in which case these settings are not used: its users are checked.
         settings.allow.append(rule)
     }
 
@@ -129,7 +129,7 @@ struct SettingsReader {
             report(
                 section.line,
                 section.argument == nil
-                    ? "section [pipe] lacks its path; as in [pipe /run/holdfast-bus/bus.pipe]"
+                    ? "section [pipe] lacks its path; write for example [pipe /run/holdfast-bus/bus.pipe]"
                     : "path '\(shown(pipe.path))' \(error.wrong); allowed: an absolute path of at most 1024 bytes"
             )
         }
@@ -139,13 +139,13 @@ struct SettingsReader {
         {
             report(
                 line,
-                "'format' means nothing where each line names its channel; allowed with channel = NAME"
+                "'format' has no effect if each line names its channel; allowed with channel = NAME"
             )
         }
         if let line = read.lines["channels"], pipe.channels != [.any], pipe.channel != nil {
             report(
                 line,
-                "'channels' means nothing with channel = \(pipe.channel?.text ?? ""); allowed with channel = by_line"
+                "'channels' has no effect with channel = \(pipe.channel?.text ?? ""); allowed with channel = by_line"
             )
         }
         settings.pipes.append(pipe)
@@ -155,21 +155,21 @@ struct SettingsReader {
         if section.argument == nil {
             report(
                 section.line,
-                "section [quota] lacks its publisher; as in [quota alice], or [quota *] for each who has"
-                    + " no section of his own"
+                "section [quota] lacks its publisher; write for example [quota alice], or [quota *] for each publisher"
+                    + " without a section of its own"
             )
         }
         var rule = QuotaRule(publisher: section.argument ?? "")
         if rule.publisher.hasPrefix("unix:"), UInt32(rule.publisher.dropFirst(5)) == nil {
             report(
                 section.line,
-                "'\(shown(rule.publisher))' is nobody on the bus socket; allowed: the number of a user,"
-                    + " as in [quota unix:1000]"
+                "'\(shown(rule.publisher))' is not a user of the bus socket; allowed: the number of a user,"
+                    + " such as [quota unix:1000]"
             )
         } else if rule.publisher.hasPrefix("pipe:") {
             report(
                 section.line,
-                "'\(shown(rule.publisher))' has no quota: what can't be taken waits in its pipe;"
+                "'\(shown(rule.publisher))' has no quota: lines that cannot be taken wait in their pipe;"
                     + " allowed: users and publishers of the web, *, and unix:NUMBER"
             )
         }
@@ -177,37 +177,37 @@ struct SettingsReader {
         if read.lines["messages"] == nil, read.lines["bytes"] == nil {
             report(
                 section.line,
-                "\(shown(Self.title(section))) bounds nothing; add messages = NUMBER or bytes = SIZE"
+                "\(shown(Self.title(section))) sets no bound; add messages = NUMBER or bytes = SIZE"
             )
         }
         settings.quotas.append(rule)
     }
 
     private mutating func pattern(of section: IniFile.Section) -> ChannelPattern? {
-        let example = "as in [\(section.name) news/**]"
+        let example = "such as [\(section.name) news/**]"
         guard let text = section.argument else {
             report(
                 section.line,
-                "section [\(section.name)] lacks its pattern of channels; \(example)"
+                "section [\(section.name)] lacks its channel pattern, \(example)"
             )
             return nil
         }
         guard let pattern = ChannelPattern(text) else {
             report(
                 section.line,
-                "'\(shown(text))' is not a pattern of channels; allowed are names of channels in"
+                "'\(shown(text))' is not a channel pattern; allowed are channel names in"
                     + " which '*' stands for one segment and '**' for any number, \(example)"
             )
             return nil
         }
-        // One of them could never decide. The same text twice was reported before.
+        // One of the two could never decide. A repetition of the same text is reported above.
         if let earlier = patternsRead.first(where: {
             $0.section == section.name && $0.pattern != pattern
                 && $0.pattern.isEquivalent(to: pattern)
         }) {
             report(
                 section.line,
-                "section [\(section.name) \(pattern)] is about the same channels as"
+                "section [\(section.name) \(pattern)] matches the same channels as"
                     + " [\(section.name) \(earlier.pattern)] in line \(earlier.line);"
                     + " write its keys in one place"
             )
@@ -219,12 +219,15 @@ struct SettingsReader {
     private mutating func readEndpoint(_ section: IniFile.Section) {
         let path = section.argument ?? ""
         if section.argument == nil {
-            report(section.line, "section [endpoint] lacks its path; as in [endpoint /sub]")
+            report(
+                section.line,
+                "section [endpoint] lacks its path; write for example [endpoint /sub]"
+            )
         } else if let wrong = problem(inURLPath: path) {
             report(
                 section.line,
-                "path '\(shown(path))' \(wrong); allowed is a path as requests have it,"
-                    + " as in [endpoint /sub]"
+                "path '\(shown(path))' \(wrong); allowed is a path as it appears in requests,"
+                    + " such as [endpoint /sub]"
             )
         }
         var endpoint = FixedEndpoint(path: path, action: .subscribe)
@@ -251,7 +254,7 @@ struct SettingsReader {
             if let line = read.lines[key.name] {
                 report(
                     entry.line,
-                    "key '\(key.name)' was already in line \(line); it is allowed once in a section"
+                    "key '\(key.name)' was already in line \(line); a section may have it only once"
                 )
             } else {
                 read.lines[key.name] = entry.line
@@ -284,7 +287,7 @@ struct SettingsReader {
 
     // MARK: Checks
 
-    /// Keys that an endpoint must have, those that would have no effect, and those that contradict each other.
+    /// Checks for keys that an endpoint lacks, that have no effect, or that contradict each other.
     private mutating func check(
         _ endpoint: FixedEndpoint,
         _ section: IniFile.Section,
@@ -306,7 +309,7 @@ struct SettingsReader {
         for (name, line) in read.lines where !meant.contains(name) {
             report(
                 line,
-                "'\(name)' means nothing with action = \(action); allowed there: "
+                "'\(name)' has no effect with action = \(action); allowed there: "
                     + listed(meant, lastJoinedBy: "and")
             )
         }
@@ -345,13 +348,13 @@ struct SettingsReader {
         let (large, small) = (relation.large, relation.small)
         let sides = [large, small].map { ($0, keysRead[$0.section] ?? KeysRead()) }
         if sides.contains(where: { $1.failed.contains($0.key) }) { return }
-        // The defaults fit together, so one of the two is in the file.
+        // The defaults are consistent, so one of the two is in the file.
         let line = sides.compactMap { $1.lines[$0.key] }.max() ?? 1
         report(
             line,
             "[\(large.section)] \(large.key) = \(large.text(settings)) is too small for"
                 + " [\(small.section)] \(small.key) = \(small.text(settings)); allowed: at least"
-                + " \(relation.times)\(small.key), since \(relation.because)"
+                + " \(relation.times)\(small.key), because \(relation.because)"
         )
     }
 

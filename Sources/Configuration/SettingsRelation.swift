@@ -1,13 +1,13 @@
-/// One amount that must not be smaller than another (times a factor), since the two would contradict each other.
+/// An amount that must not be smaller than another one (times a factor), because the two would contradict each other.
 struct SettingsRelation: Sendable {
-    /// A key of the table with the amount it sets.
+    /// A key of the table, with the amount that it sets.
     struct Amount: Sendable {
         let section: String
         let key: String
         var isCount = false
         let value: @Sendable (Settings) -> Int64
 
-        /// As the ini file writes it.
+        /// The amount as written in the ini file.
         func text(_ settings: Settings) -> String {
             isCount
                 ? "\(value(settings))" : ValueForm<Int64>.size(0...(.max)).write(value(settings))
@@ -25,7 +25,7 @@ struct SettingsRelation: Sendable {
         return !overflow && large.value(settings) >= product / 10 + (product % 10 > 0 ? 1 : 0)
     }
 
-    /// What stands before the name of the small one: `2 times `.
+    /// The text before the name of the smaller one: `2 times `.
     var times: String {
         if tenths == 10 { return "" }
         return tenths % 10 == 0 ? "\(tenths / 10) times " : "\(tenths / 10).\(tenths % 10) times "
@@ -36,7 +36,8 @@ struct SettingsRelation: Sendable {
             large: maxConnections,
             tenths: 11,
             small: heldRequests,
-            because: "requests that are not held, as publishes and -/live, need connections too"
+            because:
+                "requests that are not held, such as publishes and -/live, need connections, too"
         ),
         SettingsRelation(
             large: memoryBytes,
@@ -66,7 +67,7 @@ struct SettingsRelation: Sendable {
             small: batchBytes,
             because: "several batches must be able to arrive at a time"
         ),
-        // What is stored grows by doubling.
+        // Storage grows by doubling.
         SettingsRelation(
             large: unfinishedBytes,
             tenths: 20,

@@ -2,7 +2,7 @@ package import Channels
 
 /// Every section and key of the ini file, in the order of the manual, conf/holdfast.ini.
 package enum SettingsTable {
-    /// A section that stands once in a file, without argument.
+    /// A section that may appear once in a file, without an argument.
     package struct Section: Sendable {
         package let name: String
         package let keys: [SettingsKey<Settings>]
@@ -10,7 +10,7 @@ package enum SettingsTable {
 
     package static let sections = [fastcgi, bus, hold, limits, cors, log]
 
-    /// The order in which a whole file is printed.
+    /// In the order in which a whole file is printed.
     package static let sectionNames = [
         "fastcgi", "bus", "pipe", "retain", "allow", "quota", "hold", "presence", "limits", "cors",
         "endpoint", "log",
@@ -19,7 +19,7 @@ package enum SettingsTable {
     private static let fastcgi = Section(
         name: "fastcgi",
         keys: [
-            // The socket is made once and inherited by nobody else.
+            // The socket is created once, and no other process inherits it.
             SettingsKey("listen", \.fastcgi.listen, .listen, .restart),
             SettingsKey("mode", \.fastcgi.mode, .socketMode, .restart),
             SettingsKey(
@@ -30,7 +30,7 @@ package enum SettingsTable {
             ),
             SettingsKey("base", \.fastcgi.base, .base, .reload),
             SettingsKey("remote_user", \.fastcgi.remoteUser, .choice, .reload),
-            // The process's limit of descriptors is raised for it once, at the start.
+            // The process's limit of descriptors is raised for it only at the start.
             SettingsKey(
                 "max_connections",
                 \.fastcgi.maxConnections,
@@ -41,7 +41,7 @@ package enum SettingsTable {
         ]
     )
 
-    /// The log's files and threads are set up with these, so all need a restart.
+    /// The log's files and threads are created with these, so all need a restart.
     private static let bus = Section(
         name: "bus",
         keys: [
@@ -242,7 +242,7 @@ package enum SettingsTable {
         SettingsKey("per", \.limits.seconds, .duration(1...86_400), .reload),
     ]
 
-    /// `[endpoint PATH]`; the action comes first, since the others depend on it.
+    /// `[endpoint PATH]`; the action comes first, because the others depend on it.
     package static let endpoint: [SettingsKey<FixedEndpoint>] = [
         SettingsKey("action", \.action, .choice, .reload),
         SettingsKey("channels", \.channels, .channels, .reload),
@@ -257,7 +257,7 @@ package enum SettingsTable {
         SettingsKey("on_timeout", \.onTimeout, .choice, .reload),
     ]
 
-    /// The keys that mean something for an endpoint of this action.
+    /// The keys that have an effect for an endpoint with this action.
     package static func endpointKeys(
         of action: FixedEndpoint.Action
     ) -> [SettingsKey<FixedEndpoint>] {
@@ -268,7 +268,7 @@ package enum SettingsTable {
         }
     }
 
-    /// The names of a section's keys; empty where there is no such section.
+    /// The names of a section's keys; empty if there is no such section.
     package static func keyNames(of section: String) -> [String] {
         switch section {
         case "retain": retain.map { $0.name }

@@ -1,6 +1,6 @@
 extension ValueForm where Value == FastCGISettings.Listen {
-    /// Where to listen. Only what this machine alone can reach: a FastCGI peer is believed whatever it says about
-    /// users and rights.
+    /// Where to listen: only where no other machine can connect, because whatever a FastCGI peer says about users and
+    /// rights is believed.
     static let listen = ValueForm(
         allowed: "an absolute path of at most 107 bytes, 127.0.0.1:PORT, [::1]:PORT, or inherited",
         read: { text throws(ValueError) in
@@ -14,7 +14,7 @@ extension ValueForm where Value == FastCGISettings.Listen {
 }
 
 extension FastCGISettings.Listen {
-    /// What `listen = text` in the ini file would mean, or why it is wrong.
+    /// Reads the text as `listen` in the ini file does, or says why it is wrong.
     package static func read(_ text: String) -> Result<FastCGISettings.Listen, ListenProblem> {
         let form = ValueForm<FastCGISettings.Listen>.listen
         do throws(ValueError) {
@@ -29,13 +29,13 @@ extension FastCGISettings.Listen {
     }
 }
 
-/// Why a text is no place to listen on.
+/// Why a text is not an address to listen on.
 package struct ListenProblem: Error, CustomStringConvertible {
     package let description: String
 }
 
 extension FastCGISettings.Listen: CustomStringConvertible {
-    /// As the ini file writes it.
+    /// The address as written in the ini file.
     package var description: String {
         switch self {
         case .unix(let path): path
@@ -47,7 +47,7 @@ extension FastCGISettings.Listen: CustomStringConvertible {
 }
 
 extension ValueForm where Value == String {
-    /// Where a Unix socket is made.
+    /// The path at which a Unix socket is created.
     static let socketPath = ValueForm(
         allowed: "an absolute path of at most 107 bytes",
         read: { text throws(ValueError) in
@@ -77,7 +77,7 @@ private func addressAndPort(_ text: String) throws(ValueError) -> (String, UInt1
         throw ValueError("has no port from 1 to 65535 at its end")
     }
     let open =
-        "is not a loopback address; FastCGI has no authentication, so whoever reaches the port"
+        "is not a loopback address; FastCGI has no authentication, so any client that reaches the port"
         + " could claim any right"
     if address.hasPrefix("["), address.hasSuffix("]") {
         guard address == "[::1]" else { throw ValueError(open) }

@@ -1,7 +1,7 @@
 import Channels
 
 extension ValueForm where Value == String {
-    /// A directory's absolute path. Whether it exists and may be used is for the one who opens it.
+    /// A directory's absolute path. Whether it exists and can be used is checked when it is opened.
     static let directory = ValueForm(
         allowed: "an absolute path of at most 1024 bytes",
         read: { text throws(ValueError) in
@@ -94,7 +94,7 @@ extension ValueForm where Value == ChannelName {
                 guard !name.isOwn else { throw ChannelNameError.reserved }
                 return name
             } catch {
-                throw ValueError("is no channel: \(error)")
+                throw ValueError("is not a channel: \(error)")
             }
         },
         write: { $0.text }
@@ -108,7 +108,7 @@ extension ValueForm where Value == [ChannelPattern] {
             var patterns: [ChannelPattern] = []
             for item in separated(text) {
                 guard let pattern = ChannelPattern(item) else {
-                    throw ValueError("has '\(shown(item))', which is not a pattern of channels")
+                    throw ValueError("has '\(shown(item))', which is not a channel pattern")
                 }
                 patterns.append(pattern)
             }
@@ -150,8 +150,8 @@ func separated(_ text: String) -> [String] {
     text.split(whereSeparator: { $0 == "," || $0 == " " || $0 == "\t" }).map(String.init)
 }
 
-/// How the sentence about a URL's path goes on where no request could ever have it, or nil. Requests are compared
-/// after decoding, without query, with `//` merged (HTTP interface).
+/// The rest of the sentence about a URL path that no request can have, or nil. Requests are compared after decoding,
+/// without query, with `//` merged (HTTP interface).
 func problem(inURLPath path: String) -> String? {
     if !path.hasPrefix("/") { return "does not begin with '/'" }
     if path.utf8.count > 255 { return "is too long, more than 255 characters" }

@@ -1,10 +1,10 @@
-/// Why a value cannot be read: how the sentence `key = value …` goes on, as in `is out of range`.
+/// Why a value cannot be read: the rest of the sentence `key = value …`, such as `is out of range`.
 struct ValueError: Error {
     let wrong: String
 
     init(_ wrong: String) { self.wrong = wrong }
 
-    /// What is wrong with each item of a list; not empty. The same is said once.
+    /// Combines the problems of a list's items; not empty. Repetitions are listed once.
     init(all wrongs: [String]) {
         var distinct: [String] = []
         for wrong in wrongs where !distinct.contains(wrong) { distinct.append(wrong) }
@@ -14,16 +14,16 @@ struct ValueError: Error {
     static let outOfRange = ValueError("is out of range")
 }
 
-/// How values of one kind are written in the file. `read` undoes `write`.
+/// The way in which values of one kind are written in the file. `read` reverses `write`.
 struct ValueForm<Value: Sendable>: Sendable {
-    /// What the value may be, as the manual and every problem says it: `1s to 55s`.
+    /// The allowed values, as shown in the manual and in every problem: `1s to 55s`.
     let allowed: String
     let read: @Sendable (String) throws(ValueError) -> Value
     let write: @Sendable (Value) -> String
 }
 
 extension ValueForm {
-    /// The word stands for "not set".
+    /// The same form, in which the word stands for "not set".
     func or(_ word: String, meaning: String) -> ValueForm<Value?> {
         let form = self
         return ValueForm<Value?>(
@@ -49,7 +49,7 @@ extension ValueForm where Value: BinaryInteger {
         )
     }
 
-    /// Parts of a hundred, with or without `%`.
+    /// A percentage, with or without `%`.
     static func percent(_ range: ClosedRange<Value>) -> Self {
         ValueForm(
             allowed: "\(range.lowerBound)% to \(range.upperBound)%",
@@ -81,7 +81,7 @@ extension ValueForm where Value: BinaryInteger {
         )
     }
 
-    /// `units` from large to small; a number without unit counts ones.
+    /// `units` are ordered from large to small; a number without a unit counts single ones.
     private static func scaled(
         _ range: ClosedRange<Value>,
         units: [(letter: Character, factor: Int64)],
@@ -97,7 +97,7 @@ extension ValueForm where Value: BinaryInteger {
         return ValueForm(
             allowed: "\(write(range.lowerBound)) to \(write(range.upperBound))",
             read: { text throws(ValueError) in
-                // Durations and sizes each have no two units that differ only in case.
+                // Neither durations nor sizes have two units that differ only in case.
                 let last = text.last.map { $0.lowercased() }
                 let unit = units.first { $0.letter.lowercased() == last }
                 guard let number = Decimal(unit == nil ? text[...] : text.dropLast()) else {
@@ -112,7 +112,7 @@ extension ValueForm where Value: BinaryInteger {
 
 /// A number written in decimal digits alone.
 private struct Decimal {
-    /// Nil where it has more digits than any range allows.
+    /// Nil if it has more digits than any range allows.
     private let value: Int64?
 
     init?(_ digits: some StringProtocol) {
@@ -145,7 +145,9 @@ extension ValueForm where Value == UInt32 {
                 let mode = UInt32(text, radix: 8)
             else { throw ValueError("is not an octal mode") }
             guard mode & ~0o660 == 0 else {
-                throw ValueError("gives rights that a socket without authentication must not give")
+                throw ValueError(
+                    "grants access that a socket without authentication must not grant"
+                )
             }
             return mode
         },

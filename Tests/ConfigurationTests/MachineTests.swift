@@ -37,7 +37,8 @@ import Testing
         let beginnings = [
             "f:2: listen = here ", "f:3: [fastcgi] group = nobody-here: there is no such group",
             "f:5: [bus] directory = /none/bus: there is no directory /none",
-            "f:6: [bus] socket = /file/bus.sock: /file is no directory", "f:7: max_bytes = many ",
+            "f:6: [bus] socket = /file/bus.sock: /file is not a directory",
+            "f:7: max_bytes = many ",
             "f:9: [allow a] read = user:nobody-here: there is no such user",
         ]
         for beginning in beginnings {

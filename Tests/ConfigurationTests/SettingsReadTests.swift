@@ -114,20 +114,20 @@ struct SettingsReadTests {
     @Test(arguments: [
         (
             "[allow **]\nread = nobody\n[allow **/*]\nread = everyone",
-            "f:3: section [allow **/*] is about the same channels as [allow **] in line 1; write its keys in one place"
+            "f:3: section [allow **/*] matches the same channels as [allow **] in line 1; write its keys in one place"
         ),
         (
             "[retain a/*/**]\ncount = 1\n[presence a/**/*]\n[retain a/**/*]\nage = 1s",
-            "f:4: section [retain a/**/*] is about the same channels as [retain a/*/**] in line 1; write its keys in"
+            "f:4: section [retain a/**/*] matches the same channels as [retain a/*/**] in line 1; write its keys in"
                 + " one place"
         ),
         (
             "[quota unix:www-data]\nmessages = 1",
-            "f:1: 'unix:www-data' is nobody on the bus socket; allowed: the number of a user, as in [quota unix:1000]"
+            "f:1: 'unix:www-data' is not a user of the bus socket; allowed: the number of a user, such as [quota unix:1000]"
         ),
         (
             "[quota pipe:/run/p]\nmessages = 1",
-            "f:1: 'pipe:/run/p' has no quota: what can't be taken waits in its pipe; allowed: users and publishers of"
+            "f:1: 'pipe:/run/p' has no quota: lines that cannot be taken wait in their pipe; allowed: users and publishers of"
                 + " the web, *, and unix:NUMBER"
         ),
     ])
@@ -164,12 +164,12 @@ struct SettingsReadTests {
             problems(text) == [
                 "f:1: key 'stray' stands before any section; put it below its [section]",
                 "f:3: listen = 0.0.0.0:9000 is not a loopback address; FastCGI has no"
-                    + " authentication, so whoever reaches the port could claim any right; allowed:"
+                    + " authentication, so any client that reaches the port could claim any right; allowed:"
                     + " an absolute path of at most 107 bytes, 127.0.0.1:PORT, [::1]:PORT, or"
                     + " inherited",
-                "f:4: mode = 0666 gives rights that a socket without authentication must not give;"
+                "f:4: mode = 0666 grants access that a socket without authentication must not grant;"
                     + " allowed: an octal mode of at most 0660, such as 0600 or 0660",
-                "f:5: key 'mode' was already in line 4; it is allowed once in a section",
+                "f:5: key 'mode' was already in line 4; a section may have it only once",
                 "f:6: unknown key 'grop' in [fastcgi]; did you mean 'group'?",
                 "f:7: 'base' has no value; allowed: a path that begins and ends with '/'",
                 "f:8: unknown section [hodl]; did you mean [hold]?",
@@ -298,44 +298,47 @@ struct SettingsReadTests {
     }
 
     @Test(arguments: [
-        ("[pipe]", "f:1: section [pipe] lacks its path; as in [pipe /run/holdfast-bus/bus.pipe]"),
+        (
+            "[pipe]",
+            "f:1: section [pipe] lacks its path; write for example [pipe /run/holdfast-bus/bus.pipe]"
+        ),
         (
             "[pipe bus.pipe]",
             "f:1: path 'bus.pipe' is not an absolute path; allowed: an absolute path of at most 1024 bytes"
         ),
         (
             "[pipe /p]\nformat = json",
-            "f:2: 'format' means nothing where each line names its channel; allowed with channel = NAME"
+            "f:2: 'format' has no effect if each line names its channel; allowed with channel = NAME"
         ),
         (
             "[pipe /p]\nchannel = a\nchannels = b",
-            "f:3: 'channels' means nothing with channel = a; allowed with channel = by_line"
+            "f:3: 'channels' has no effect with channel = a; allowed with channel = by_line"
         ),
         (
             "[quota a]\nper = 1h",
-            "f:1: [quota a] bounds nothing; add messages = NUMBER or bytes = SIZE"
+            "f:1: [quota a] sets no bound; add messages = NUMBER or bytes = SIZE"
         ),
         (
             "[quota]\nbytes = 1",
-            "f:1: section [quota] lacks its publisher; as in [quota alice], or [quota *] for each who has no"
-                + " section of his own"
+            "f:1: section [quota] lacks its publisher; write for example [quota alice], or [quota *] for"
+                + " each publisher without a section of its own"
         ),
         (
             "[retain]\ncount = 1",
-            "f:1: section [retain] lacks its pattern of channels; as in [retain news/**]"
+            "f:1: section [retain] lacks its channel pattern, such as [retain news/**]"
         ),
         (
             "[allow a**]",
-            "f:1: 'a**' is not a pattern of channels; allowed are names of channels in which '*' stands"
-                + " for one segment and '**' for any number, as in [allow news/**]"
+            "f:1: 'a**' is not a channel pattern; allowed are channel names in which '*' stands"
+                + " for one segment and '**' for any number, such as [allow news/**]"
         ),
         (
             "[endpoint]\naction = held",
-            "f:1: section [endpoint] lacks its path; as in [endpoint /sub]"
+            "f:1: section [endpoint] lacks its path; write for example [endpoint /sub]"
         ),
         (
             "[endpoint sub]\naction = held",
-            "f:1: path 'sub' does not begin with '/'; allowed is a path as requests have it, as in"
+            "f:1: path 'sub' does not begin with '/'; allowed is a path as it appears in requests, such as"
                 + " [endpoint /sub]"
         ),
         (
@@ -356,11 +359,11 @@ struct SettingsReadTests {
         ),
         (
             "[endpoint /p]\naction = publish\nchannels = a\ncursor = cookie",
-            "f:4: 'cursor' means nothing with action = publish; allowed there: action and channels"
+            "f:4: 'cursor' has no effect with action = publish; allowed there: action and channels"
         ),
         (
             "[endpoint /p]\naction = held\nchannels = a",
-            "f:3: 'channels' means nothing with action = held; allowed there: action"
+            "f:3: 'channels' has no effect with action = held; allowed there: action"
         ),
         (
             "[endpoint /p]\naction = publish\nchannels = a b c\n[limits]\nchannels_per_request = 2",
@@ -370,40 +373,40 @@ struct SettingsReadTests {
         (
             "[limits]\nmessage_bytes = 1M\n[bus]\nmemory_bytes = 512k",
             "f:4: [bus] memory_bytes = 512k is too small for [limits] message_bytes = 1M; allowed: at"
-                + " least message_bytes, since the newest message must fit in memory"
+                + " least message_bytes, because the newest message must fit in memory"
         ),
         (
             "[limits]\nheld_requests = 10\n[fastcgi]\nmax_connections = 10",
             "f:4: [fastcgi] max_connections = 10 is too small for [limits] held_requests = 10; allowed: at"
-                + " least 1.1 times held_requests, since requests that are not held, as publishes and"
-                + " -/live, need connections too"
+                + " least 1.1 times held_requests, because requests that are not held, such as publishes and"
+                + " -/live, need connections, too"
         ),
         (
             "[limits]\nheld_requests = 22000",
             "f:2: [fastcgi] max_connections = 24000 is too small for [limits] held_requests = 22000;"
-                + " allowed: at least 1.1 times held_requests, since requests that are not held, as"
-                + " publishes and -/live, need connections too"
+                + " allowed: at least 1.1 times held_requests, because requests that are not held, such as"
+                + " publishes and -/live, need connections, too"
         ),
         (
             "[limits]\nmessage_bytes = 1k\nbatch_bytes = 1k\nunfinished_bytes = 255k",
             "f:4: [limits] unfinished_bytes = 255k is too small for [limits] request_variable_bytes = 128k;"
-                + " allowed: at least 2 times request_variable_bytes, since the variables of a request must"
+                + " allowed: at least 2 times request_variable_bytes, because the variables of a request must"
                 + " be able to arrive"
         ),
         (
             "[limits]\nbatch_bytes = 2M\nunfinished_bytes = 7M",
             "f:3: [limits] unfinished_bytes = 7M is too small for [limits] batch_bytes = 2M; allowed: at"
-                + " least 4 times batch_bytes, since several batches must be able to arrive at a time"
+                + " least 4 times batch_bytes, because several batches must be able to arrive at a time"
         ),
         (
             "[limits]\nunsent_bytes = 1M\nanswer_bytes = 1M",
             "f:3: [limits] unsent_bytes = 1M is too small for [limits] answer_bytes = 1M; allowed: at"
-                + " least 2 times answer_bytes, since an encoded answer must fit"
+                + " least 2 times answer_bytes, because an encoded answer must fit"
         ),
         (
             "[limits]\nunsent_bytes = 64M",
             "f:2: [limits] unsent_bytes_total = 64M is too small for [limits] unsent_bytes = 64M; allowed:"
-                + " at least 2 times unsent_bytes, since one peer that does not read must not end others"
+                + " at least 2 times unsent_bytes, because one peer that does not read must not end others"
         ),
         (
             "[fastcgi]\nlisten = \"/run/x\"",
@@ -516,8 +519,8 @@ struct SettingsReadTests {
         )
         #expect(
             try notices(open + closed) == [
-                "f:1: [allow */public] and [allow secret/**] in line 3 both name 'secret/public', and"
-                    + " [allow */public] decides: read = everyone; if that is not meant,"
+                "f:1: [allow */public] and [allow secret/**] in line 3 both match 'secret/public', and"
+                    + " [allow */public] decides: read = everyone; if that is not intended,"
                     + " add [allow secret/public] with read = nobody"
             ]
         )

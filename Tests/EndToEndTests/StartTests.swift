@@ -240,7 +240,7 @@ import Testing
             #expect(try server.process?.wait() == .exited(78))
             #expect(server.log.contains("not started: \(file) is no directory; move it away"))
             let check = try server.command("check")
-            #expect(check.error.contains("directory = \(path): \(file) is no directory"))
+            #expect(check.error.contains("directory = \(path): \(file) is not a directory"))
         }
     }
 

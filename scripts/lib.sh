@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share. Sourced, not run; needs bash 5 and nothing else.
+# Functions that the scripts share. Sourced, not run; needs bash 5 and nothing else.
 
 # The checkout, whatever the caller's directory.
 HOLDFAST_ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)

@@ -1,4 +1,4 @@
-"""Web servers before Holdfast, with the configurations in conf/; copied by scripts/derive."""
+"""Web servers in front of Holdfast, with copies of the configurations in conf/, made by scripts/derive."""
 import asyncio
 import re
 import shutil
@@ -140,7 +140,7 @@ class Server:
         return ["busybox", "httpd", "-f", "-p", listen, "-h", f"{self.directory}/www", *user]
 
     def options(self):
-        """Of scripts/derive."""
+        """The options of scripts/derive."""
         options = [
             "--directory", self.directory, "--descriptors", 8192, "--socket", self.socket,
             "--program", self.cgi_program, "--ini", self.ini,

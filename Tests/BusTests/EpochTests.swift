@@ -248,7 +248,7 @@ import Testing
         probe.stop()
     }
 
-    @Test func `a directory that can't be had is said, and used once it can`() throws {
+    @Test func `an inaccessible directory is reported, and used once it is accessible`() throws {
         let directory = TemporaryDirectory()
         var settings = settings(directory)
         settings.directory = directory.path + "/missing/bus"
@@ -265,7 +265,7 @@ import Testing
     }
 
     @Test(.enabled(if: getuid() != 0, "root may write everywhere"))
-    func `a log that is read-only is said`() throws {
+    func `a read-only log is reported`() throws {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         probe.stop()

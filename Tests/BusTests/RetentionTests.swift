@@ -21,7 +21,7 @@ import Testing
         probe.stop()
     }
 
-    @Test func `a group larger than the count is told whole`() {
+    @Test func `a commit larger than the count is delivered whole`() {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory), retention: keep(count: 2))
         _ = probe.outcome(of: probe.send((1...50).map { draft("a", "\($0)") }))

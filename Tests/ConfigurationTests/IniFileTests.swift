@@ -48,7 +48,7 @@ struct IniFileTests {
         ("[a]\nb = c\rd = e", "f:2:6: control character U+000D; write the file as UTF-8 text"),
         ("# \u{1B}[2J", "f:1:3: control character U+001B; write the file as UTF-8 text"),
     ])
-    func `a line that is nothing is one problem`(text: String, expected: String) {
+    func `a meaningless line is one problem`(text: String, expected: String) {
         let problems = IniFile.parse(Array(text.utf8)).problems
         #expect(problems.map { $0.description(file: "f") } == [expected])
     }

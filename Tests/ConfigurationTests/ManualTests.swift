@@ -135,7 +135,7 @@ struct ManualTests {
         #expect(read.endpoints.dropFirst() == (try settings(conf("chat.ini"))).endpoints[...])
     }
 
-    @Test func `who was let in to the bus got at the web servers' socket`() throws {
+    @Test func `access to the bus gave access to the web servers' socket`() throws {
         let defaults = Settings()
         guard case .unix(let web) = defaults.fastcgi.listen, let bus = defaults.bus.socket else {
             Issue.record("no sockets")
@@ -162,7 +162,7 @@ struct ManualTests {
     }
 
     @Test(arguments: ["holdfast.ini", "chat.ini"])
-    func `what is shipped has nothing that may not be meant`(file: String) throws {
+    func `the shipped files cause no notices`(file: String) throws {
         #expect(try settings(conf(file)).notices().isEmpty)
     }
 

@@ -4,7 +4,7 @@ import Testing
 @Suite struct ObservationTests {
     // MARK: Buffering
 
-    @Test func `the beginning of a stream that comes at once is well`() {
+    @Test func `a stream that begins at once is ok`() {
         let seen = BufferingObservation(stream: .body, hold: nil)
         #expect(seen.finding(behind: ServerChain(.nginx)).verdict == .ok)
     }
@@ -58,7 +58,7 @@ import Testing
         ).finding(behind: ServerChain(.lighttpd))
     }
 
-    @Test func `those who are let go are well, at once or after a probe`() {
+    @Test func `clients released at once or after a probe are ok`() {
         let atOnce = departures(after: 100, ["closed": 5])
         #expect(atOnce.verdict == .ok)
         #expect(atOnce.sentence.contains("at once"))
@@ -67,14 +67,14 @@ import Testing
         #expect(probed.sentence.contains("after a probe"))
     }
 
-    @Test func `those who stay are a problem, with the lines for the server`() {
+    @Test func `clients that remain held are a problem, with the lines for the server`() {
         let finding = departures(gone: 2, after: 30_000, ["closed": 2])
         #expect(finding.verdict == .problem)
         #expect(finding.sentence.contains("of 5 that left, 3 are still held"))
         #expect(finding.advice.contains { $0.contains("tcp-fin-propagate") })
     }
 
-    @Test func `the end of the time is no departure`() {
+    @Test func `a deadline is not a departure`() {
         #expect(departures(after: 24_000, ["deadline": 5]).verdict == .problem)
         #expect(departures(after: 24_000, ["deadline": 5], granted: nil).verdict == .problem)
     }
@@ -115,7 +115,7 @@ import Testing
         #expect(seen.finding(behind: ServerChain(.nginx)).verdict == verdict)
     }
 
-    @Test func `one that is still held is, not are`() {
+    @Test func `a single held request takes the singular`() {
         #expect(departures(gone: 4, after: 30_000, [:]).sentence.contains("1 is still held"))
     }
 
@@ -150,7 +150,7 @@ import Testing
     }
 
     @Test(arguments: [DepartureObservation.Outcome.nobodyAsked, .notShown(0), .notShown(4)])
-    func `what nobody has seen can't be told`(outcome: DepartureObservation.Outcome) {
+    func `without observations the verdict is unknown`(outcome: DepartureObservation.Outcome) {
         let seen = DepartureObservation(
             version: "2",
             count: 5,
@@ -184,7 +184,7 @@ import Testing
 
     // MARK: Answers
 
-    @Test func `HTTP 2 is wanted where browsers would speak it`() {
+    @Test func `missing HTTP 2 is a problem where browsers would use it`() {
         func verdict(_ http1: String?, _ http2: Bool, _ secure: Bool) -> Verdict {
             VersionObservation(http1: http1, http2: http2, isSecure: secure)
                 .finding(behind: ServerChain(.nginx)).verdict
@@ -220,7 +220,8 @@ import Testing
         #expect(finding(414).sentence.contains("2000 bytes pass"))
     }
 
-    @Test func `what a client opens by pretending is a problem, what was open is one of its own`() {
+    @Test
+    func `a page opened by forged parameters is a problem, an open one is a different problem`() {
         func verdicts(
             _ plain: RightsObservation.Trial.Answer?,
             _ forged: RightsObservation.Trial.Answer?
@@ -256,7 +257,7 @@ import Testing
         "Access-Control-Allow-Headers: Content-Type",
     ]
 
-    @Test func `an origin that is let in on both questions is well`() {
+    @Test func `an origin allowed for reading and publishing is ok`() {
         #expect(crossOrigin([Self.allowed], Self.granted).verdict == .ok)
     }
 

@@ -109,7 +109,7 @@ import Testing
         #expect(!advice.contains("fastcgi_ignore_client_abort"))
     }
 
-    @Test func `who is probed already is not told to probe`() {
+    @Test func `probes are not advised where they are already sent`() {
         func finding(_ within: Int?) -> Finding {
             DepartureObservation(
                 version: "1.1",
@@ -149,7 +149,7 @@ import Testing
     }
 
     @Test(arguments: ["", "HTTP/1.1", "HTTP/1.1 x", "SSH-2.0", "HTTP/1.1 \r\n"])
-    func `what is no head is none`(text: String) {
+    func `a text that is not a head is rejected`(text: String) {
         #expect(AnswerHead(text) == nil)
     }
 

@@ -53,7 +53,7 @@ struct BusExampleTests {
         }
     }
 
-    @Test func `the shell's`() throws {
+    @Test func `the shell example works`() throws {
         try run("/bin/sh", "sh") { server, child throws in
             #expect(try child.readLine()?.contains(#""kind":"ok""#) == true)
             #expect(try child.readLine()?.contains(#""kind":"hello""#) == true)
@@ -65,7 +65,7 @@ struct BusExampleTests {
         }
     }
 
-    @Test func `PHP's`() throws {
+    @Test func `the PHP example works`() throws {
         try run(try Tool.php.path, "php") { server, child throws in
             #expect(try child.readLine()?.hasPrefix("published as ") == true)
             #expect(try child.readLine() == #"news {"from":"PHP","n":1}"#)
@@ -74,7 +74,7 @@ struct BusExampleTests {
         }
     }
 
-    @Test func `Python's`() throws {
+    @Test func `the Python example works`() throws {
         try run(try Tool.python.path, "py") { server, child throws in
             #expect(try child.readLine()?.hasPrefix("published as ") == true)
             #expect(try child.readLine() == #"news "hello from\nPython""#)

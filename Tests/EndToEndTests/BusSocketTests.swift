@@ -3,7 +3,7 @@ import Testing
 
 /// Local programs that publish and subscribe with lines of text.
 @Suite struct BusSocketTests {
-    @Test func `what is published there is committed, and reaches who waits behind the web server`()
+    @Test func `a message published on the bus is committed, and reaches web subscribers`()
         throws
     {
         try HoldfastServer.with { server in

@@ -55,7 +55,7 @@ struct ClientRegressionTests {
         )
     }
 
-    @Test func `people read that a signal is aborted without reason`() throws {
+    @Test func `users saw the text of an aborted signal`() throws {
         let problem = "connection lost\n"
         try run("no answer", expecting: problem + problem)
     }

@@ -336,8 +336,7 @@ struct DoctorTests {
         }
     }
 
-    @Test func `a location that is probed by the web server's word is well behind a proxy`() throws
-    {
+    @Test func `a location probed at the web server's request is ok behind a proxy`() throws {
         let param = "fastcgi_param REQUEST_METHOD $request_method;"
         let edits = [(param, "\(param)\nfastcgi_param HOLDFAST_PROBE on;\n")]
         try Front.nginx.with(Self.long + "probe_interval = 1s\nprobe = off\n", edits: edits) {
@@ -375,7 +374,7 @@ struct DoctorTests {
         }
     }
 
-    @Test func `a lost Accept is told as that`() throws {
+    @Test func `a lost Accept is diagnosed`() throws {
         let param = "fastcgi_param REQUEST_METHOD $request_method;"
         let edits = [(param, "\(param)\nfastcgi_param HTTP_ACCEPT */*;\n")]
         try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
@@ -405,7 +404,7 @@ struct DoctorTests {
 
     // MARK: Nobody there
 
-    @Test func `a wrong mount is told as that`() throws {
+    @Test func `a wrong mount is diagnosed`() throws {
         let edits = [
             ("location /push/ {", "location /live/ { fastcgi_pass holdfast; }\nlocation /push/ {")
         ]
@@ -420,7 +419,7 @@ struct DoctorTests {
     }
 
     @Test(arguments: ["chat", "news"])
-    func `a URL that goes too deep is told as that`(closedOrOpen: String) throws {
+    func `a URL that goes too deep is diagnosed`(closedOrOpen: String) throws {
         try Front.nginx.with(Self.quick) { web, holdfast in
             let run = try run(holdfast, "http://127.0.0.1:\(web.port)/push/\(closedOrOpen)")
             #expect(run.exit == .exited(1))
@@ -451,7 +450,7 @@ struct DoctorTests {
         }
     }
 
-    @Test func `who is not there, or asked wrongly, is told by the exit code`() throws {
+    @Test func `an unreachable site and wrong usage have their exit codes`() throws {
         try HoldfastServer.with(Self.quick) { holdfast in
             let nobody = try run(holdfast, "http://127.0.0.1:\(try Ports.free())/push/")
             #expect(nobody.exit == .exited(69))

@@ -207,7 +207,7 @@ import Testing
         }
     }
 
-    @Test func `programs on the bus socket can not keep the web out`() throws {
+    @Test func `programs on the bus socket cannot lock out the web`() throws {
         try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_requests = 2\n") { server in
             let programs = try (0..<2).map { _ in try server.busClient() }
             for program in programs {
@@ -231,7 +231,7 @@ import Testing
         }
     }
 
-    @Test func `who was sent headers is told in the body when to come back`() throws {
+    @Test func `after early headers, the body says when to come back`() throws {
         let settings =
             HoldfastServer.open + "probe = always\n[limits]\nheld_requests = 1\n"
         try HoldfastServer.with(settings) { server in

@@ -293,7 +293,9 @@ import Testing
         }
     }
 
-    @Test func `who says that he leaves is let go at once, at whichever process`() throws {
+    @Test func `a subscriber that announces its departure is released at once, in every process`()
+        throws
+    {
         try HoldfastGroup.with(2) { group in
             let peer = try group[0].hold("/push/news?wait=25&subscriber=\(Self.id)")
             let other = try group[0].hold("/push/news?wait=25&subscriber=another-subscriber")

@@ -391,7 +391,7 @@ import Testing
         }
     }
 
-    @Test func `the trouble of two pipes was told again every second`() throws {
+    @Test func `the problems of two pipes were logged every second`() throws {
         let directory = try TestDirectory()
         let pipes = ["one", "two"].map { directory.file("\($0).pipe") }
         let sections = pipes.map { "[pipe \($0)]\n" }.joined()

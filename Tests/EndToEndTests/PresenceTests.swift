@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    @Test func `who waits for joins and leaves is told of them as of any message`() throws {
+    @Test func `joins and leaves are delivered like any message`() throws {
         try HoldfastServer.with(Self.settings) { server in
             let watcher = try server.hold("/push/~presence/chat?wait=25")
             let peer = try server.hold("/push/chat?wait=25&name=Ada")
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func `who says that he leaves has left at once`() throws {
+    @Test func `a subscriber that announces its departure has left at once`() throws {
         let settings = HoldfastServer.open + "[presence chat]\ngrace = 10m\n"
         try HoldfastServer.with(settings) { server in
             let peer = try server.hold("/push/chat?wait=25&name=Ada&subscriber=\(Self.id)")
@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    @Test func `where no section speaks of it nothing is told`() throws {
+    @Test func `without a section, presence is off`() throws {
         try HoldfastServer.with(Self.settings) { server in
             let cursor = try server.cursor("~presence/news")
             let peer = try server.hold("/push/news?wait=25&name=Ada")

@@ -151,7 +151,7 @@ import Testing
     }
 
     @Test(arguments: ["/push/news?wait=0", "/push/empty?since=first&wait=20"])
-    func `what a departing peer published behind a poll was lost`(poll: String) throws {
+    func `a publish behind a poll of a departing peer was lost`(poll: String) throws {
         try HoldfastServer.with { server in
             let peer = try server.peer()
             try peer.socket.write(

@@ -176,7 +176,7 @@ import Testing
         }
     }
 
-    @Test func `who waited while the log was replaced passed over what was lost`() throws {
+    @Test func `a request held while the log was replaced skipped what was lost`() throws {
         try HoldfastServer.with { server in
             server.expectsErrors = true
             for number in 1...8 { try server.publish("news", "m\(number)") }

@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func `who has the right by the web server's word is not sent away`() throws {
+    @Test func `a client with a grant of the web server is not ended`() throws {
         try HoldfastServer.with(Self.closed + "[hold]\njitter = 0%\n") { server in
             let peer = try server.peer()
             try peer.send(

@@ -28,7 +28,7 @@ import Testing
         #expect(serve.error == result.error)
     }
 
-    @Test func `that a section opens what another closes is no failure of check`() throws {
+    @Test func `contradicting sections do not make check fail`() throws {
         let directory = try TestDirectory()
         let text = "[allow */public]\nread = everyone\n[allow secret/**]\nread = nobody\n"
         let file = try directory.write(text, to: "open.ini")

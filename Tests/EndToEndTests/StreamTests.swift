@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func `who comes back with the last id misses nothing and gets nothing twice`() throws {
+    @Test func `a client that comes back with the last id misses and repeats nothing`() throws {
         try HoldfastServer.with { server in
             let first = try open(server, "/push/news")
             try wait(first, for: "hello")

@@ -70,7 +70,7 @@ import Testing
         #expect(reply.body.contains("\"reason\":\"trimmed\",\"cursor\":\"k7f2-20\""))
     }
 
-    @Test func `an immediate poll without a cursor of its own can be asked whether it changed`()
+    @Test func `an immediate poll without a cursor can be revalidated`()
         throws
     {
         for (uri, caching) in [
@@ -258,7 +258,7 @@ import Testing
         if case .page = http.intent(of: post, random: 0) { #expect(Bool(false)) }
     }
 
-    @Test func `trouble says when to come back`() throws {
+    @Test func `an error says when to come back`() throws {
         let subscription = try #require(http.poll(.get("/push/a?wait=3"))).subscription
         for (answer, status, code) in [
             (subscription.unavailable(), 503, "log_unavailable"),

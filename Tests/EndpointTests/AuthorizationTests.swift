@@ -102,7 +102,7 @@ import Testing
         #expect(http.poll(.get("/push/open,news", ["HOLDFAST_READ": "news"])) != nil)
     }
 
-    @Test func `the operator's right is no right to read`() {
+    @Test func `the operator's right does not include reading`() {
         #expect(interface([]).poll(.get("/push/news", ["HOLDFAST_OPERATOR": "1"])) == nil)
     }
 

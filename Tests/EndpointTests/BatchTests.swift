@@ -50,7 +50,7 @@ import Testing
         #expect(reply?.status == status)
     }
 
-    @Test func `what is wrong is said with its line`() {
+    @Test func `a problem names its line`() {
         #expect(http.answer(batch("1\n\n{\n3"))?.body.contains("Line 3: ") == true)
     }
 
@@ -88,7 +88,7 @@ import Testing
         #expect(http.refusal(foreign) == "cross_site_write")
     }
 
-    @Test func `a publisher's quota is his own, else everybody's`() {
+    @Test func `a publisher's quota is its own, or else the general one`() {
         let http = HTTPInterface.open { settings in
             var everybody = QuotaRule(publisher: "*")
             everybody.limits.messages = 5

@@ -145,7 +145,7 @@ import Testing
         #expect(start("subscribe since since now")?.channels == ["since"])
     }
 
-    @Test func `who may do what is decided by the kernel's word and the rules`() {
+    @Test func `rights are decided by the kernel's credentials and the rules`() {
         func rule(_ pattern: String, _ read: AllowRule.Who?, _ publish: AllowRule.Who?) -> AllowRule
         {
             AllowRule(pattern: ChannelPattern(pattern)!, read: read, publish: publish)

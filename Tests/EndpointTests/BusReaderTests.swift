@@ -58,7 +58,7 @@ import Testing
     @Test(arguments: [
         "put", "put ", "put a", "put a x", "put a -1", "put a 1.5", "put a 999999999999",
     ])
-    func `a length that can't be read loses the thread`(line: String) {
+    func `an invalid length ends the connection`(line: String) {
         let found = pieces(Array("ping\n\(line)\nhelp\n".utf8))
         #expect(found.prefix(2) == [command(1, "ping"), .lost(line: 2)])
     }

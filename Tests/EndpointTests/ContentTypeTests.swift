@@ -94,7 +94,7 @@ import Testing
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
         "application/ld+json", "application/octet-stream", "application/cbor",
     ])
-    func `what they show or play keeps its type`(type: String) {
+    func `types that browsers show or play are kept`(type: String) {
         let sent = message(9, "x", kind: .bytes, contentType: type)
         #expect(bare(sent)?["Content-Type"] == type)
     }
@@ -109,7 +109,7 @@ import Testing
         #expect(bare(sent)?["Content-Type"] == "text/plain; charset=\(charset)")
     }
 
-    @Test func `pages of other origins took messages in without being listed`() throws {
+    @Test func `pages of unlisted origins could embed messages`() throws {
         let http = HTTPInterface.open {
             $0.cors.origins = .listed(["https://a.test"])
             $0.endpoints = classicEndpoints

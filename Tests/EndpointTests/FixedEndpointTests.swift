@@ -60,7 +60,7 @@ let classicEndpoints: [FixedEndpoint] = {
         #expect(reply["Set-Cookie"]?.contains("=k7f2-5;") == true)
     }
 
-    @Test func `a wait that ran out moves the cookie on`() throws {
+    @Test func `a wait that runs out advances the cookie`() throws {
         let poll = try #require(http.poll(.get("/sub", ["HTTPS": "on"])))
         let reply = try #require(Reply(poll.subscription.answer(reading(), epoch: epoch)))
         #expect(reply.status == 204)
@@ -177,7 +177,7 @@ let classicEndpoints: [FixedEndpoint] = {
         #expect(reply["Location"] == "/push/-/messages/k7f2-10")
     }
 
-    @Test func `held is public and is no channel`() {
+    @Test func `held is public and is not a channel`() {
         guard case .held(let shape) = http.intent(of: .get("/debug"), random: 0) else {
             return #expect(Bool(false))
         }
@@ -206,11 +206,11 @@ let classicEndpoints: [FixedEndpoint] = {
     @Test(arguments: [
         ("/sub?wait=3", 3000), ("/sub?wait=3600", 55_000), ("/sub?wait=0", 0), ("/sub", 55_000),
     ])
-    func `the endpoint's wait is default and bound`(uri: String, milliseconds: Int) {
+    func `the endpoint's wait is both default and limit`(uri: String, milliseconds: Int) {
         #expect(http.poll(.get(uri))?.waitMilliseconds == milliseconds)
     }
 
-    @Test func `whoever was sent away before his first cursor began behind what came meanwhile`()
+    @Test func `a client refused before its first cursor skipped the messages that came meanwhile`()
         throws
     {
         let first = try #require(http.poll(.get("/sub")))

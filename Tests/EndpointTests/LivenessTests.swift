@@ -7,7 +7,7 @@ import Testing
 
 /// What bounds, probes, presence and leaving go by.
 @Suite struct OriginTests {
-    @Test func `where a poll comes from is read from what the web server says`() throws {
+    @Test func `the origin of a poll is taken from the web server's parameters`() throws {
         let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
         let poll = try #require(
             http.poll(
@@ -67,7 +67,7 @@ import Testing
         #expect(elsewhere.origin.member == nil)
     }
 
-    @Test func `an image on any page made its visitor appear on a channel`() throws {
+    @Test func `an image on any page made its visitor present on a channel`() throws {
         let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
         for (site, member) in [
             ("cross-site", nil as String?), ("same-site", nil), ("same-origin", "ada"),

@@ -87,7 +87,7 @@ import Text
         #expect(draft.kind == .json)
     }
 
-    @Test func `a line with a key goes alone`() {
+    @Test func `a line with a key is appended alone`() {
         let keyed = #"{"channel":"a","data":1,"key":"k"}"#
         let text = "a\tx\n\(keyed)\na\ty\n"
         #expect(read(text) == ["a: x", "a: 1 key k", "a: y"])
@@ -125,7 +125,7 @@ import Text
         #expect(read("{ \"x\": 1 }\nno\n", json) == ["c: {\"x\":1}", "bad: no"])
     }
 
-    @Test func `a line that has not ended is waited for, unless nothing can come behind it`() {
+    @Test func `an unfinished line is waited for, unless nothing can follow it`() {
         #expect(read("a\tx\na\ty") == ["a: x", "incomplete"])
         #expect(read("a\ty", isFull: true) == ["overlong 3 false"])
         let long = "a\t" + String(repeating: "x", count: 60)
@@ -133,7 +133,7 @@ import Text
         #expect(read(long + "\na\tz\n") == ["overlong 63 true", "a: z"])
     }
 
-    @Test func `so many lines go together, and the rest after them`() {
+    @Test func `lines are appended in batches`() {
         let text = (1...150).map { "a\t\($0)\n" }.joined()
         guard
             case .lines(_, let count, let bytes) = interface()

@@ -47,7 +47,7 @@ import Testing
         (String(repeating: "7", count: 301), "more than 300 characters"),
         ("{", "quote it"), ("\u{1}", "not valid JSON"),
     ])
-    func `why JSON is refused is said so that it can be mended`(body: String, hint: String) {
+    func `a refusal of JSON says how to correct it`(body: String, hint: String) {
         let error = #expect(throws: Problem.self) {
             try PublishedContent.compacted(Array(body.utf8))
         }
@@ -283,7 +283,7 @@ import Testing
         (["HOLDFAST_USER": "", "HOLDFAST_PUBLISHER": "anna"], "web:anna", "web:anna"),
         ([:], "web:", "web:"),
     ])
-    func `whoever claimed to be root published as root`(
+    func `a client that claimed to be root published as root`(
         variables: [String: String],
         publisher: String,
         believing: String
@@ -297,7 +297,7 @@ import Testing
         #expect(believer.publication(request)?.publisher == believing)
     }
 
-    @Test func `a section of [quota] is a user's, an address's, and no claimed name's`() {
+    @Test func `a section of [quota] applies to a user or an address, not to a claimed name`() {
         let http = HTTPInterface.open {
             var (ann, others) = (QuotaRule(publisher: "ann"), QuotaRule(publisher: "*"))
             (ann.limits.messages, others.limits.messages) = (100, 1)

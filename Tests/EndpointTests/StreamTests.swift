@@ -33,7 +33,7 @@ import Testing
         #expect(chunk.hasSuffix("\n"))
     }
 
-    @Test func `nothing read is nothing said`() {
+    @Test func `an empty reading writes nothing`() {
         #expect(stream.chunk(reading(), epoch: epoch).isEmpty)
     }
 
@@ -64,7 +64,7 @@ import Testing
         #expect(parsed.lastID == "k7f2-5")
     }
 
-    @Test func `the last word says why, where to go on, and when`() {
+    @Test func `the final event gives the reason, the cursor and the time to come back`() {
         let bytes = events.bye(.limit, at: cursor(12), retryAfterSeconds: 7)
         let parsed = EventParser.parse(bytes)
         #expect(parsed.retry == 7000)
@@ -73,7 +73,7 @@ import Testing
         #expect(EventParser.parse(events.bye(.shutdown, at: nil)).lastID == "")
     }
 
-    @Test func `a message is one event, of its type, behind the gap`() throws {
+    @Test func `a message is one event of its type, after the gap`() throws {
         let chunk = events.chunk(
             reading([said("knock\nknock", type: "joke")], gap: .deleted),
             epoch: epoch
@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `a piece counts as it is sent, and one message always goes`() {
+    @Test func `an answer is measured as it is sent, and one message is always sent`() {
         // Six bytes each in JSON; a line break alone takes seven in a bare event.
         let control = String(repeating: "\u{1}", count: 1000)
         let breaks = String(repeating: "\n", count: 1000)
@@ -146,7 +146,7 @@ import Testing
     }
 
     @Test(arguments: 1...20 as ClosedRange<UInt64>)
-    func `no message is larger than it was taken for`(seed: UInt64) {
+    func `no message is larger than its estimated size`(seed: UInt64) {
         var generator = Generator(state: seed)
         for _ in 0..<50 {
             let count = Int.random(in: 0..<400, using: &generator)
@@ -233,7 +233,7 @@ import Testing
     }
 
     @Test(arguments: ["lastEventId", "evs_last_event_id", "Last-Event-ID"])
-    func `the position was ignored of those who can't set header fields`(name: String) throws {
+    func `the position of clients that cannot set header fields was ignored`(name: String) throws {
         let uri = "/push/a?stream=sse&since=first&\(name)="
         #expect(try #require(http.stream(.get(uri + "k7f2-a"))).start == .cursor(cursor(10)))
         #expect(try #require(http.stream(.get(uri))).start == .history(.first))
@@ -259,7 +259,9 @@ import Testing
         #expect(http.refusal(.get("/push/a?stream=sse&since=%ff")) == "malformed_path")
     }
 
-    @Test func `Last-Event-ID beats since, and one that is not ours is a log that is not here`()
+    @Test
+    func
+        `Last-Event-ID takes precedence over since, and an unknown one is a cursor of another log`()
         throws
     {
         let request = CGIRequest.get(
@@ -274,7 +276,7 @@ import Testing
         #expect(http.refusal(.get("/push/a?stream=sse&since=x")) == "invalid_since")
     }
 
-    @Test func `a browser that should come back is never told by a status`() throws {
+    @Test func `a browser that should come back never gets an error status`() throws {
         let request = try #require(http.stream(.get("/push/a?stream=sse&since=k7f2-1")))
         let reply = try #require(Reply(request.notNow(.unavailable, retryAfterSeconds: 5)))
         #expect(reply.status == 200)
@@ -284,7 +286,7 @@ import Testing
         #expect(Reply(lines.notNow(.unavailable, retryAfterSeconds: 5))?.status == 503)
     }
 
-    @Test func `nothing on the way may keep, change or gather a stream`() throws {
+    @Test func `nothing on the way may store, change or buffer a stream`() throws {
         let request = try #require(http.stream(.get("/push/a?stream=sse")))
         let reply = try #require(Reply(Answer(request.head, .ok)))
         #expect(reply["Cache-Control"] == "no-store, no-transform")

@@ -90,7 +90,10 @@ import Testing
         ("text/html;x=\"a, application/json, b\", text/event-stream", false),
         ("text/html;x=\"; q=0\", text/event-stream;q=0.5", false),
     ])
-    func `JSON goes to everybody but those who want a stream only`(accept: String?, isJSON: Bool) {
+    func `every client gets JSON except those that accept only a stream`(
+        accept: String?,
+        isJSON: Bool
+    ) {
         let request = CGIRequest.get("/push/news", ["HTTP_ACCEPT": accept ?? ""])
         #expect((http.poll(request)?.subscription.form == .json) == isJSON)
         #expect((http.stream(request) != nil) == !isJSON)
@@ -213,7 +216,7 @@ import Testing
         }
     }
 
-    @Test func `a Link that would burst a web server's header buffer is left out`() throws {
+    @Test func `a Link too long for a web server's header buffer is omitted`() throws {
         func reply(_ count: Int, _ more: String = "") throws -> Reply {
             // Each character takes three bytes in the field.
             let query = "format=bare&x=" + String(repeating: "<", count: count) + more

@@ -89,7 +89,7 @@ import Testing
         #expect(http.refusal(.get("/push/" + few + "?channel=x")) == "too_many_channels")
     }
 
-    @Test func `no header of a client is a word of the web server`() {
+    @Test func `no header of a client becomes a parameter of the web server`() {
         let closed = HTTPInterface(settings: Settings())
         let request = CGIRequest.get(
             "/push/a",
@@ -163,7 +163,7 @@ import Testing
     }
 
     @Test(arguments: ["01", "yess", "no", "false", "none", "disabled", "$remote_user", "2", " 1"])
-    func `a value of HOLDFAST_OPERATOR that is no yes grants nothing`(value: String) {
+    func `a value of HOLDFAST_OPERATOR that is not a yes grants nothing`(value: String) {
         let request = CGIRequest.get("/push/-/status", ["HOLDFAST_OPERATOR": value])
         #expect(http.refusal(request) == "operator_only")
     }
@@ -175,7 +175,7 @@ import Testing
     }
 
     @Test(arguments: ["chat.svg", "holdfast.js", "nothing", "a-1.min.css"])
-    func `a page that is not in a list of ours is found too, or not`(name: String) {
+    func `a page is looked up by name, whether it exists or not`(name: String) {
         guard case .page(let page) = http.intent(of: .get("/push/-/" + name), random: 0) else {
             return #expect(Bool(false))
         }

@@ -124,7 +124,7 @@ import Testing
         #expect(Reply(fails.answer(reading(), epoch: epoch))?.status == 410)
     }
 
-    @Test func `who is owed a gap does not share the answer of who is not`() throws {
+    @Test func `a request that is owed a gap does not share the answer of others`() throws {
         let subscription = try poll(.answer).subscription
         #expect(subscription.owedGap == nil)
         #expect(subscription.owing(.trimmed).owedGap == .trimmed)
@@ -141,7 +141,9 @@ import Testing
     }
 
     @Test(arguments: [FixedEndpoint.Format.json, .bare])
-    func `who does not wait was told that he had waited`(format: FixedEndpoint.Format) throws {
+    func `a request that does not wait was told that its wait ran out`(format: FixedEndpoint.Format)
+        throws
+    {
         let ordinary = format == .json ? 200 : 204
         for onTimeout in [FixedEndpoint.OnTimeout.unavailable, .close] {
             var endpoint = FixedEndpoint(path: "/x", action: .subscribe)

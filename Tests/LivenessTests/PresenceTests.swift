@@ -65,7 +65,7 @@ struct PresenceTests {
         return true
     }
 
-    @Test func `who asks again within the grace period neither leaves nor comes`() {
+    @Test func `a member that asks again within the grace period neither leaves nor joins`() {
         var presence = loaded()
         expect(came(&presence, ada, 1, 0))
         expect(commit(&presence, at: 1, now: 0).map(\.isJoin) == [true])
@@ -79,7 +79,7 @@ struct PresenceTests {
         #expect(presence.members(of: chat).map(\.member) == [ada])
     }
 
-    @Test func `who does not is gone when the grace period is over`() {
+    @Test func `a member that does not ask again leaves after the grace period`() {
         var presence = loaded()
         expect(came(&presence, ada, 1, 0))
         _ = commit(&presence, at: 1, now: 0)
@@ -90,7 +90,7 @@ struct PresenceTests {
         #expect(presence.members(of: chat).isEmpty)
     }
 
-    @Test func `two tabs are one member, who is there until both have gone`() {
+    @Test func `two tabs are one member, which is present until both have gone`() {
         var presence = loaded()
         for tab: UInt64 in [1, 2] {
             expect(attends(&presence, ada, tab, 0))
@@ -110,7 +110,7 @@ struct PresenceTests {
         #expect(presence.members(of: chat).count == 2)
     }
 
-    @Test func `of a full channel's further ones nothing is told`() {
+    @Test func `further members of a full channel are not reported`() {
         var presence = loaded()
         for name in ["a", "b", "c"] {
             expect(came(&presence, Member(name: name, isVerified: false), nil, 0))
@@ -119,7 +119,8 @@ struct PresenceTests {
         expect(commit(&presence, at: 1, now: 0).count == 3)
     }
 
-    @Test func `what another process has is not called gone while it says so`() {
+    @Test
+    func `a member of another process is not reported as gone while that process announces it`() {
         var here = loaded()
         here.told(ada, on: chat, isJoin: true, id: id(1), timeMilliseconds: 0, limits, now: 0)
         for turn in 1...20 {
@@ -134,7 +135,7 @@ struct PresenceTests {
         expect(here.due(now: end).events.map(\.isJoin) == [false])
     }
 
-    @Test func `a process that begins says nothing before it knows what the log has told`() {
+    @Test func `a new process reports nothing before it has read the log's events`() {
         var presence = Presence()
         expect(came(&presence, ada, 1, 0))
         expect(presence.due(now: 0).events.isEmpty)
@@ -144,7 +145,7 @@ struct PresenceTests {
         #expect(presence.members(of: chat).map(\.member) == [ada])
     }
 
-    @Test func `whom a process that ended has left behind in the log leaves in time`() {
+    @Test func `members that a dead process left in the log leave in time`() {
         var presence = Presence()
         presence.told(ada, on: chat, isJoin: true, id: id(7), timeMilliseconds: 0, limits, now: 0)
         presence.loaded()
@@ -152,7 +153,7 @@ struct PresenceTests {
         expect(presence.due(now: 26_000).events.map(\.isJoin) == [false])
     }
 
-    @Test func `older news changes nothing`() {
+    @Test func `an older event changes nothing`() {
         var presence = loaded()
         presence.told(ada, on: chat, isJoin: false, id: id(9), timeMilliseconds: 0, limits, now: 0)
         presence.told(ada, on: chat, isJoin: true, id: id(8), timeMilliseconds: 0, limits, now: 0)
@@ -178,7 +179,7 @@ struct PresenceTests {
         #expect(keys[0].count == 1)
     }
 
-    @Test func `what the log did not take is given to it again, but not at once`() {
+    @Test func `an event that the log did not take is repeated, but not at once`() {
         var presence = loaded()
         expect(attends(&presence, ada, 1, 0))
         expect(presence.due(now: 0).events.count == 1)
@@ -186,7 +187,7 @@ struct PresenceTests {
         expect(presence.due(now: 5000).events.count == 1)
     }
 
-    @Test func `who leaves has left everywhere, whoever else has spoken of him`() {
+    @Test func `a subscriber that leaves has left in every process`() {
         var here = loaded()
         expect(came(&here, ada, 1, 0))
         _ = commit(&here, at: 1, now: 0)
@@ -195,7 +196,7 @@ struct PresenceTests {
         expect(here.due(now: 2).events.map(\.isJoin) == [false])
     }
 
-    @Test func `news of his leaving that comes late does not concern what he asked since`() {
+    @Test func `a late notice of leaving does not concern newer requests`() {
         var here = loaded()
         expect(here.attends(ada, on: chat, subscriber: 1, at: 200, limits, now: 0) == .news)
         _ = commit(&here, at: 1, now: 0)
@@ -205,7 +206,7 @@ struct PresenceTests {
         expect(here.due(now: 60_001).events.map(\.isJoin) == [false])
     }
 
-    @Test func `those who have left take nobody's place`() {
+    @Test func `members that have left take up no places`() {
         var presence = loaded()
         for name in ["a", "b", "c"] {
             expect(came(&presence, Member(name: name, isVerified: false), nil, 0))
@@ -217,7 +218,7 @@ struct PresenceTests {
         expect(commit(&presence, at: 7, now: 11_000).map(\.member) == [ada])
     }
 
-    @Test func `those who are long gone are forgotten`() {
+    @Test func `members that left long ago are forgotten`() {
         var presence = loaded()
         expect(came(&presence, ada, 1, 0))
         _ = commit(&presence, at: 1, now: 0)
@@ -244,7 +245,7 @@ struct PresenceTests {
         #expect(presence.isEmpty)
     }
 
-    @Test func `who polls and is answered at once stays as long as he polls`() {
+    @Test func `a client whose polls are answered at once remains present while it polls`() {
         var presence = loaded()
         expect(came(&presence, ada, 1, 0))
         _ = commit(&presence, at: 1, now: 0)
@@ -339,7 +340,7 @@ struct PresenceTests {
         #expect(presence.nextLook == .max)
     }
 
-    @Test func `who was there was called gone by others while joins waited for their turn`() {
+    @Test func `members were reported as gone while joins waited for their turn`() {
         var limits = limits
         (limits.graceMilliseconds, limits.members) = (1000, 100)
         let scarce = bounds { ($0.burst, $0.events) = (16, 64) }
@@ -380,8 +381,7 @@ struct PresenceTests {
         #expect(offset == 26)
     }
 
-    @Test func `events that the log has no place for were asked again, and took the others' turn`()
-    {
+    @Test func `events without room in the log were repeated and took the turn of others`() {
         var presence = Presence(bounds { ($0.burst, $0.events) = (4, 6) })
         presence.loaded()
         var limits = limits
@@ -417,7 +417,7 @@ struct PresenceTests {
         #expect(found.isSuperset(of: [channel(1), channel(2)]))
     }
 
-    @Test func `thousands who are there were all looked at each second`() {
+    @Test func `thousands of present members were all examined each second`() {
         var presence = loaded()
         for number in 0..<5000 {
             _ = presence.attends(ada, on: channel(number), subscriber: 1, limits, now: 0)
@@ -435,7 +435,7 @@ struct PresenceTests {
         #expect(presence.due(now: 7000).leases.count == 250)
     }
 
-    @Test func `those who have left are forgotten at once where they are too many`() {
+    @Test func `members that have left are forgotten at once if they are too many`() {
         var presence = Presence(bounds { $0.members = 16 })
         presence.loaded()
         for number in 0..<1000 {
@@ -449,7 +449,7 @@ struct PresenceTests {
         #expect(presence.entryCount <= 34)
     }
 
-    @Test func `a process that heard too much from others called their members gone`() {
+    @Test func `a process with too many leases of others reported their members as gone`() {
         var presence = Presence(bounds { ($0.members, $0.leases) = (16, 4) })
         presence.loaded()
         for id: UInt64 in 1...100 {
@@ -475,7 +475,7 @@ struct PresenceTests {
         #expect(Member(topic: "nobody") == nil)
     }
 
-    @Test func `two members whose names Unicode calls the same were one`() {
+    @Test func `members whose names are canonically equivalent were confused`() {
         let (one, other) = ("Jos\u{E9}", "Jose\u{301}")
         #expect(one == other)
         var presence = loaded()
@@ -487,7 +487,7 @@ struct PresenceTests {
         #expect(names == [Array(one.utf8), Array(other.utf8)])
     }
 
-    @Test func `a name that joins on to what stands before it was nobody's`() {
+    @Test func `a name that begins with a combining character was lost`() {
         for isVerified in [true, false] {
             let member = Member(name: "\u{301}e", isVerified: isVerified)
             #expect(Member(topic: member.topic) == member)

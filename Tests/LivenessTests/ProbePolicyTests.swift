@@ -43,7 +43,7 @@ import Testing
         #expect(opening(policy, place, .off, headers: true) == .headers)
     }
 
-    @Test func `the web server's parameters have the last word`() {
+    @Test func `the web server's parameters take precedence`() {
         var policy = ProbePolicy()
         let apache = place(&policy, "Apache/2.4.62")
         let nginx = place(&policy, "nginx/1.22.1")
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func `who was overtaken three times behind a server that showed little is silent`() {
+    @Test func `a server that shows little is silent after three overtaken requests`() {
         var policy = ProbePolicy()
         let place = place(&policy, "nginx/1.22.1")
         #expect(see(.overtaken, 3, &policy, place) == [3])
@@ -78,7 +78,7 @@ import Testing
         #expect(policy.entries[Int(place)].why.contains("3 times"))
     }
 
-    @Test func `a few that were overtaken prove nothing where many departures showed`() {
+    @Test func `a few overtaken requests prove nothing if many departures showed`() {
         var policy = ProbePolicy()
         let place = place(&policy, "nginx/1.22.1")
         #expect(see(.shown, 100, &policy, place) == [])
@@ -100,7 +100,7 @@ import Testing
         Issue.record("nothing was learned")
     }
 
-    @Test func `echoes by chance are none, however many departures show`() {
+    @Test func `departures that look like echoes by chance do not count`() {
         var policy = ProbePolicy()
         let place = place(&policy, "nginx/1.22.1")
         for _ in 1...200 {
@@ -118,7 +118,7 @@ import Testing
         #expect(opening(policy, place) == .probed)
     }
 
-    @Test func `what was learned is unlearned, but not what is known of a kind`() {
+    @Test func `what was learned can be unlearned, but not what is known of a kind of server`() {
         var policy = ProbePolicy()
         let nginx = place(&policy, "nginx/1.22.1")
         let apache = place(&policy, "Apache/2.4.62")
@@ -180,7 +180,7 @@ import Testing
         policy.streamSeconds(place, life: 1800, heartbeat: 15)
     }
 
-    @Test func `streams live shorter where heartbeats have not been seen to find who has gone`() {
+    @Test func `streams live shorter until heartbeats have found departed clients`() {
         var policy = ProbePolicy()
         let apache = place(&policy, "Apache/2.4.62")
         #expect(seconds(policy, apache) == 120)
@@ -240,7 +240,7 @@ import Testing
 }
 
 @Suite struct `The budget of holds` {
-    @Test func `the first half of the places costs nobody anything`() {
+    @Test func `holds are not shortened while half of the places are free`() {
         for held in 0...50 {
             #expect(HoldBudget.waitMilliseconds(asked: 25_000, held: held, limit: 100) == 25_000)
         }
@@ -256,7 +256,7 @@ import Testing
         #expect(before == 2500)
     }
 
-    @Test func `nobody waits longer than asked, or shorter than a second for this reason`() {
+    @Test func `a shortened hold is at least a second, and never longer than asked`() {
         #expect(HoldBudget.waitMilliseconds(asked: 500, held: 99, limit: 100) == 500)
         #expect(HoldBudget.waitMilliseconds(asked: 3000, held: 100, limit: 100) == 1000)
         #expect(HoldBudget.waitMilliseconds(asked: 25_000, held: 7, limit: 1) == 2500)

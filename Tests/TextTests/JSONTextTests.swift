@@ -29,7 +29,7 @@ import Testing
         "\u{c}1",
         "\u{a0}1", "1\u{FEFF}",
     ])
-    func `what it does not is refused`(text: String) {
+    func `whatever violates the grammar is refused`(text: String) {
         #expect(compacted(text) == nil)
     }
 
@@ -88,7 +88,7 @@ import Testing
         "\"\\ud800\"", "\"\\uDFFF\"", "\"\\ud83d\\ud83d\"", "\"\\ud83dx\"", "\"\\ud83d\\n\"",
         "\"\\ude00\\ud83d\"", "{\"\\udbff\":1}", "[\"\\ud83d\\u0041\"]", "\"\\ud83d",
     ])
-    func `half a character, which spoils the answer for many parsers, is refused`(text: String) {
+    func `half a surrogate pair, which many parsers reject, is refused`(text: String) {
         #expect(compacted(text) == nil)
         #expect(refusal(text) == .halfSurrogate)
     }

@@ -1,16 +1,16 @@
-"""What clients do, and what Holdfast is to make of it behind each server."""
+"""The actions of clients, and how Holdfast must treat them behind each server."""
 
 WAYS = ("close", "reset", "half", "stall", "amid")
 KINDS = ("long-poll", "stream", "poll")
-# While nothing comes. All of them side by side: each has a channel of its own, by which they are told apart.
+# While nothing is sent. These run side by side: each has its own channel, by which they are distinguished.
 HELD_WAYS = [(kind, way) for kind in ("long-poll", "stream") for way in ("close", "reset", "half")]
 HELD_WAYS.append(("long-poll", "stall"))
-# While an answer or messages come. One after the other.
+# While an answer or messages are sent. One after the other.
 IN_TURN_WAYS = [("long-poll", "amid"), ("stream", "stall"), ("stream", "amid")]
 IN_TURN_WAYS += [("poll", way) for way in WAYS]
 
-# At which probe a server that does not look at a client that waits lets go: by way and version of HTTP. None: not before
-# the hold's end, since a client that has only half-closed still reads.
+# The probe at which a server that does not watch a waiting client lets go, by way and version of HTTP. None: not before
+# the hold's end, because a client that has only half-closed still reads.
 PROBES = {
     ("close", "1.1"): 2, ("reset", "1.1"): 1, ("half", "1.1"): None,
     ("close", "2"): 1, ("reset", "2"): 1, ("half", "2"): 1,
@@ -26,12 +26,12 @@ HIDING = {
 LAYERS = ("nginx-routing", "apache-routing")
 # unsent_timeout of the ini file.
 UNSENT_SECONDS = 2
-# More than it takes on a machine that is busy with something else; what counts is by what a request is let go.
+# More than it takes on a busy machine; what counts is the reason for which a request is released.
 SLACK_SECONDS = 8
 
 
 class Cell:
-    """A client of one server, and what came of its request."""
+    """A client of one server, and the fate of its request."""
 
     def __init__(self, options, server, kind, way, version, prefix=""):
         self.options = options
@@ -52,20 +52,20 @@ class Cell:
 
     @property
     def expected(self):
-        """The reasons of which one is right, and within how many seconds."""
+        """The reasons of which one is right, and the number of seconds allowed."""
         if self.way in ("stall", "amid") or self.kind == "poll":
             return self.expected_in_turn
         probes = 0
         if self.server in HIDING:
             probes = HIDING[self.server][self.way, self.version]
-        # Streams have their heartbeats all the same.
+        # Streams have their heartbeats in any case.
         if self.options.probe == "off" and self.server in HIDING and self.kind == "long-poll":
             probes = None
         if probes is None:
             return self.expected_end
         if probes == 0:
             return {"closed"}, 0
-        # Holdfast tells by a quarter of a second whether a probe has shown it; a busy machine may take longer.
+        # Holdfast decides within a quarter of a second whether a probe revealed it; a busy machine may take longer.
         return {"probe", "closed"}, probes * self.options.interval
 
     @property
@@ -90,7 +90,7 @@ class Cell:
 
     @property
     def fault(self):
-        """What is wrong, as a sentence; None where nothing is."""
+        """What is wrong, as a sentence; None if nothing is."""
         reasons, seconds = self.expected
         expected = f"expected {' or '.join(sorted(reasons))} within {seconds + SLACK_SECONDS} s"
         name = f"{self.server}: {self.kind}, {self.way}, HTTP/{self.version}"
@@ -104,7 +104,7 @@ class Cell:
 
     @property
     def text(self):
-        """For a table: how soon, and by what."""
+        """For a table: how soon, and for which reason."""
         if self.seconds is None:
             return self.trouble or "NOT LET GO"
         by = "/".join(sorted(self.reasons & self.expected[0] or self.reasons))
@@ -112,12 +112,12 @@ class Cell:
 
     @property
     def brief(self):
-        """The same in words that hold for any interval."""
+        """The same in words that are valid for any interval."""
         reasons = self.reasons & self.expected[0] or self.reasons
         if self.seconds is None:
             return "never"
         if "probe" in reasons or ("closed" in reasons and self.expected[1] > 0):
-            # Clients leave in the middle between two probes.
+            # Clients leave halfway between two probes.
             number = int(self.seconds / self.options.interval) + 1
             return {1: "1st probe", 2: "2nd probe", 3: "3rd probe"}.get(number, f"{number}th probe")
         if "closed" in reasons:

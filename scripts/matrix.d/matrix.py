@@ -1,4 +1,4 @@
-"""The work of scripts/matrix, which says what it is about."""
+"""The work of scripts/matrix, which explains it."""
 import argparse
 import asyncio
 import sys

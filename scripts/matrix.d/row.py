@@ -1,4 +1,4 @@
-"""A row of the matrix: one server before one Holdfast, and all that clients do to it."""
+"""A row of the matrix: one server in front of one Holdfast, and all actions of its clients."""
 import asyncio
 
 from cells import HELD_WAYS, IN_TURN_WAYS, UNSENT_SECONDS, Cell
@@ -8,11 +8,11 @@ from responder import Responder
 from servers import Server
 from watch import Watch
 
-# An answer of 2.4 MB, much more than the buffers between Holdfast and a narrow client take in.
+# An answer of 2.4 MB, much more than the buffers between Holdfast and a narrow client can hold.
 LARGE = ["x" * 60_000] * 40
-# Between two clients that come, so that what happens to them later happens apart.
+# The time between the arrival of two clients, so that their fates are apart, too.
 APART_SECONDS = 0.06
-# Until something happens that should.
+# How long to wait for an expected event.
 PATIENCE_SECONDS = 20
 # How often a client tries to leave at the moment that its cell is about: on a busy machine it may come to it when a probe
 # is due, or when something else has ended its request.
@@ -33,10 +33,10 @@ class Row:
             "answer_bytes = 4M\nbatch_bytes = 4M\nunsent_bytes = 16M\n"
             "[retain **]\nbytes = 8M\n",
             bus_settings="memory_bytes = 1M\n",
-            # What the allocator keeps for large answers must not look as if Holdfast kept it.
+            # Memory that the allocator keeps after large answers must not look like Holdfast's own.
             environment={"MALLOC_MMAP_THRESHOLD_": "131072"},
         )
-        # With probe = off it shall be seen what a layer hides.
+        # With probe = off, the aim is to see what a layer hides.
         self.server = Server(
             self.place, name, self.responder.socket, self.responder.ini, helps=options.probe != "off"
         )
@@ -85,7 +85,7 @@ class Row:
 
     async def work(self, descriptors):
         await self.watch.until(lambda: self.watch.status is not None, PATIENCE_SECONDS)
-        # Once before, for the allocator and whatever else is set up but once.
+        # A first pass, for the allocator and everything else that is set up only once.
         for kind, way in IN_TURN_WAYS:
             if way in ("stall", "amid"):
                 await self.leave_when_settled(Cell(self.options, self.server.name, kind, way, "1.1", "warming/"))
@@ -131,7 +131,7 @@ class Row:
             return (
                 self.watch.asked_at >= now
                 and status["held"] == status["unsent_bytes"] == 0
-                # Where they are kept, any number may be idle.
+                # If they are kept, any number may be idle.
                 and (self.server.keeps_connections or status["connections"] == 0)
             )
 
@@ -165,13 +165,13 @@ class Row:
             cell.reasons = self.watch.reasons[cell.channel]
 
     async def leave_silence(self, cell):
-        """The client leaves while nothing comes."""
+        """The client leaves while nothing is sent."""
         began_at = self.now()
         one = await self.come_and_be_held(cell)
         if one is None:
             return
-        # In the middle between two probes, so that it does not look as if the one before had shown it. An answer has
-        # begun by then, where one begins at once.
+        # Halfway between two probes, so that it does not look as if the previous one had revealed it. An answer has
+        # begun by then, if one begins at once.
         half = self.options.interval / 2
         await asyncio.gather(one.receive(1, half), asyncio.sleep(half))
         left_at = self.now()
@@ -184,7 +184,7 @@ class Row:
             cell.was_late = True
 
     async def leave_stream(self, cell):
-        """The client does not read while many messages come, or leaves."""
+        """The client does not read while many messages are sent, or leaves."""
         given_up = self.given_up
         one = await self.come_and_be_held(cell, is_narrow=True)
         if one is None:
@@ -235,7 +235,7 @@ class Row:
         def has_gone():
             if self.watch.asked_at < left_at:
                 return False
-            # Where one is kept it may be one from before.
+            # A kept one may be older.
             connections = self.watch.status["connections"]
             if self.server.keeps_connections:
                 return connections < self.watch.most_connections
@@ -251,7 +251,7 @@ class Row:
             await publishing
 
     async def leave_unread(self, cell):
-        """The client leaves when its request has come to Holdfast, and reads nothing."""
+        """The client leaves when its request has reached Holdfast, and reads nothing."""
         before = await self.responder.status()
         one = await self.come(cell, f"/{cell.channel}?since=first")
         if not await self.watch.until(
@@ -267,13 +267,13 @@ class Row:
 
     @property
     def given_up(self):
-        """How many answers were given up since their clients did not read."""
+        """The number of answers that were dropped because their clients did not read."""
         return self.watch.status["bounds_reached"]["unsent_time"]
 
     # MARK: Leaks
 
     async def look_for_leaks(self, descriptors):
-        # Idle ones may be kept for later requests.
+        # Idle connections may be kept for later requests.
         kept = len(self.cells) if self.server.keeps_connections else 0
 
         def is_quiet():
@@ -287,7 +287,7 @@ class Row:
         self.memory_grown = self.responder.memory() - self.memory
         if self.memory_grown > self.options.memory:
             self.leaks.append(f"{self.memory_grown} kB of memory")
-        # With the server its idle connections go; what is left then is nobody's.
+        # The idle connections end with the server; what is left then is a leak.
         for one in self.clients:
             await one.end()
         await self.server.stop()

@@ -1,10 +1,10 @@
-"""Sees when held requests end and how, from what Holdfast says on its bus socket."""
+"""Observes when and how held requests end, from what Holdfast reports on its bus socket."""
 import asyncio
 from collections import Counter
 
 
 class Watch:
-    """Asks again and again. A channel stands for one held request; it and a count in `ended` belong together."""
+    """Asks repeatedly. A channel stands for one held request; it and a count in `ended` belong together."""
 
     INTERVAL_SECONDS = 0.02
 
@@ -45,7 +45,7 @@ class Watch:
             await asyncio.sleep(self.INTERVAL_SECONDS)
 
     def explain(self):
-        """The counts come a moment before or after; where several ended at once, each may have ended in each way."""
+        """The counts change a moment before or after; if several ended at once, each may have ended in each way."""
         if not self.gone or sum(self.unexplained.values()) != len(self.gone):
             return
         reasons = {reason for reason, count in self.unexplained.items() if count}
@@ -55,13 +55,13 @@ class Watch:
         self.gone, self.unexplained = {}, Counter()
 
     async def look(self):
-        """Waits for a status that is asked for from now on."""
+        """Waits for a status that was asked for after this call."""
         now = asyncio.get_running_loop().time()
         async with self.news:
             await self.news.wait_for(lambda: self.asked_at >= now)
 
     async def until(self, condition, seconds):
-        """Whether the condition became true in that time."""
+        """Whether the condition becomes true within that time."""
         async with self.news:
             try:
                 await asyncio.wait_for(self.news.wait_for(condition), seconds)

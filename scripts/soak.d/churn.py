@@ -1,9 +1,9 @@
-"""A place in a crowd: one client after the other, each of which does as it likes."""
+"""A place in a crowd: one client after the other, each with a random behaviour."""
 import asyncio
 
 from clients import client
 
-# What a client does, and how often among others.
+# The behaviours of clients, with their frequencies.
 HABITS = {
     "poll": 4,  # takes an immediate answer
     "long-poll": 4,  # takes whatever answer it gets
@@ -12,7 +12,7 @@ HABITS = {
     "half": 1,
     "stall": 1,  # does not read a large answer
 }
-# Whoever comes is there for so long at most.
+# The longest stay of a client.
 STAY_SECONDS = 0.5
 # All holds have ended by then.
 PATIENCE_SECONDS = 20
@@ -34,7 +34,7 @@ class Churner:
             try:
                 await self.come_and_go(one, habit)
             except OSError:
-                # A server that is busy may refuse somebody.
+                # A busy server may refuse a client.
                 habit = "refused"
                 await asyncio.sleep(0.05)
             finally:

@@ -1,4 +1,4 @@
-"""The work of scripts/soak, which says what it is about."""
+"""The work of scripts/soak, which explains it."""
 import argparse
 import asyncio
 import random
@@ -11,7 +11,7 @@ from responder import Responder
 from servers import KINDS, Server
 
 ROUNDS = 6
-# Which set up what is set up but once, and warm the allocator.
+# These set up what is set up only once, and warm the allocator.
 WARMING_ROUNDS = 2
 WARMING_SECONDS = 20
 MESSAGES_PER_SECOND = 20
@@ -19,18 +19,18 @@ CHANNELS = [f"soak/{number}" for number in range(8)]
 
 
 class Figures:
-    """What Holdfast has when nobody is there."""
+    """What Holdfast holds while there are no clients."""
 
     def __init__(self, responder, status):
         self.held = status["held"]
         self.interests = status["interests"]
-        # Idle ones may be kept by a server.
+        # A server may keep idle connections.
         self.descriptors = len(responder.descriptors()) - status["connections"]
         self.memory = responder.memory()
 
 
 async def publish(responder, chance):
-    """Small messages on all channels, which release some of those who wait."""
+    """Small messages on all channels, which release some of the waiting clients."""
     while True:
         await responder.publish(chance.choice(CHANNELS), "x" * chance.randrange(1, 200))
         await asyncio.sleep(1 / MESSAGES_PER_SECOND)
@@ -43,10 +43,10 @@ class Soak:
         self.responder = Responder(
             self.place,
             "[allow **]\nread = everyone\npublish = everyone\n"
-            # So that within a round everything ends that can.
+            # Ends everything that can end within a round.
             "[hold]\nmax_wait = 3s\nprobe_interval = 1s\nheartbeat = 1s\nstream_life = 3s\n"
             "[limits]\nunsent_timeout = 1s\n[retain **]\ncount = 100\n[retain large]\nbytes = 2M\n",
-            # Little is remembered, so that it is full soon and stays so.
+            # The log is small, so that it is full soon and stays full.
             bus_settings="memory_messages = 256\nmemory_bytes = 256k\n",
             environment={"MALLOC_MMAP_THRESHOLD_": "131072"},
         )
@@ -75,7 +75,7 @@ class Soak:
                 seconds = self.options.seconds / ROUNDS
                 if number <= WARMING_ROUNDS:
                     seconds = max(seconds, WARMING_SECONDS)
-                # Twice as many at first, so that no later round needs more at a time.
+                # Twice as many clients at first, so that no later round needs more at a time.
                 crowd = self.options.clients * (2 if number <= WARMING_ROUNDS else 1)
                 await self.churn(chance, crowd, asyncio.get_running_loop().time() + seconds)
                 rounds.append(await self.rest())
@@ -111,7 +111,7 @@ class Soak:
         publishing.cancel()
 
     async def rest(self):
-        """Waits until all are let go; the figures then, or after the time that should take."""
+        """Waits until all are released, at most as long as that should take; returns the figures."""
         kept = sum(4 * self.options.clients for server in self.servers if server.keeps_connections)
 
         async def is_at_rest():
@@ -121,7 +121,7 @@ class Soak:
         try:
             await until("everybody is let go", is_at_rest)
         except Failed:
-            # What was left is a finding, not a failure.
+            # Whatever was left is a finding, not a failure.
             pass
         return Figures(self.responder, await self.responder.status())
 

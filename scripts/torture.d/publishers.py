@@ -9,7 +9,7 @@ import os
 
 
 class Publisher:
-    """Sends at its rate until it is told to end; `acknowledged` is the newest number that surely was committed."""
+    """Sends at its rate until it is stopped; `acknowledged` is the newest number that was certainly committed."""
 
     def __init__(self, name, place):
         self.name = name
@@ -89,7 +89,7 @@ class ByBusSocket(Publisher):
 
 
 class ByCommandLine(Publisher):
-    """One `holdfast pub --lines` for all messages: it has to get through all kills by itself."""
+    """One `holdfast pub --lines` for all messages: it has to survive all kills by itself."""
 
     process = None
 
@@ -112,7 +112,7 @@ class ByCommandLine(Publisher):
 
 
 class ByPipe(Publisher):
-    """Lines of a named pipe: what was written will be published, at least once."""
+    """Lines of a named pipe: whatever was written will be published, at least once."""
 
     def line(self, number):
         return f"torture\t{self.name} {number}\n"

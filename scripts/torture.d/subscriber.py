@@ -1,4 +1,4 @@
-"""A subscriber that polls again and again with its cursor, and remembers all it was given."""
+"""A subscriber that polls again and again with its cursor, and records everything it receives."""
 import asyncio
 import json
 

@@ -1,4 +1,4 @@
-"""The work of scripts/torture, which says what it is about."""
+"""The work of scripts/torture, which explains it."""
 import argparse
 import asyncio
 import os
@@ -12,7 +12,7 @@ from place import Place, free_ports, has_web_group
 from publishers import ByBusSocket, ByCommandLine, ByHTTP, ByPipe, ByPipeWithKey
 from subscriber import Subscriber
 
-# Whoever is told nothing for so long after the end will not be told any more.
+# A subscriber that receives nothing for this long after the end will receive nothing more.
 DRAIN_SECONDS = 30
 
 
@@ -53,7 +53,7 @@ class Site(Place):
         await self.responders[index].wait()
 
     async def start_nginx(self):
-        # A killed responder is asked again at once, and another one in its place.
+        # nginx asks a killed responder again at once, and another one in its place.
         servers = " ".join(
             f"server unix:{self.socket(index)} max_fails=0;" for index in range(len(self.responders))
         )
@@ -83,13 +83,13 @@ class Site(Place):
         raise SystemExit("Holdfast does not become ready; see " + self.directory)
 
     async def stop(self):
-        """SIGTERM; whether all ended as they should."""
+        """Sends SIGTERM; returns whether all ended as they should."""
         statuses = [await self.end(process) for process in self.responders + [self.nginx] if process is not None]
         return all(status == 0 for status in statuses)
 
 
 async def kill_some(place, chance, ending, kills):
-    """Every second one process, which is started again at once."""
+    """Kills one process every second, and starts it again at once."""
     while not ending.is_set():
         try:
             await asyncio.wait_for(ending.wait(), 1)
@@ -101,7 +101,7 @@ async def kill_some(place, chance, ending, kills):
 
 
 def check(subscriber, publishers):
-    """What is wrong with what one subscriber had, as sentences, and how many lines of the pipe came twice."""
+    """The problems with what one subscriber received, as sentences, and the number of pipe lines received twice."""
     faults = [f"was told of a gap: {gap}" for gap in subscriber.gaps]
     numbers = {name: [] for name in publishers}
     for text in subscriber.seen:
@@ -111,7 +111,7 @@ def check(subscriber, publishers):
     for name, publisher in publishers.items():
         found = numbers[name]
         if type(publisher) is ByPipe:
-            # What came twice is left out; the rest must be complete and in order.
+            # Repeated lines are left out; the rest must be complete and in order.
             first = list(dict.fromkeys(found))
             repeats += len(found) - len(first)
             found = first

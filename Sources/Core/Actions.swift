@@ -8,13 +8,13 @@ package import FastCGI
 package enum Action: Sendable, BitwiseCopyable {
     /// Bytes for a peer. Skipped where the connection was lost meanwhile.
     case send(Send)
-    /// The core has given the connection up: close it without waiting for what is unsent. It is not told of again.
+    /// The core has given the connection up: close it without waiting for unsent bytes. The core hears no more of it.
     case drop(ConnectionID)
-    /// Nothing goes on on the connection any more, without a last `send` that would make the shell look: see `standing`.
+    /// The connection may have become idle without a last `send`: ask `standing`.
     case settle(ConnectionID)
     /// A client of the bus socket may be read from again, after `mayRead` had said no.
     case read(ConnectionID)
-    /// What a connection makes the process keep has changed: see `kept(of:)`.
+    /// What the process keeps for a connection has changed: ask `kept(of:)`.
     case account(ConnectionID)
     /// `errands[index]`.
     case errand(Int32)
@@ -34,14 +34,14 @@ package struct Send: Sendable, BitwiseCopyable {
 
         package init(rawValue: UInt8) { self.rawValue = rawValue }
 
-        /// The last bytes of a request: see `standing` afterwards.
+        /// The last bytes of a request: ask `standing` afterwards.
         package static let last = Flags(rawValue: 1)
-        /// They belong to what was taken, or are a last word: the bound on unsent bytes does not hold them up.
+        /// The bound on unsent bytes does not apply: they belong to something already accepted, or are a stream's last word.
         package static let unbounded = Flags(rawValue: 2)
     }
 }
 
-/// Bytes that one or many are sent. The shell encodes each once.
+/// Bytes for one or many peers. The shell encodes each payload once.
 package struct Payload: Sendable {
     package enum Form: Sendable, BitwiseCopyable {
         /// Records of a whole answer or of its end: stdout with header and body, then END_REQUEST.
@@ -59,7 +59,7 @@ package struct Payload: Sendable {
     package var header: [UInt8] = []
     /// What follows the header.
     package var body: [UInt8] = []
-    /// The payload whose body this one has as well; its own index where nobody had it before.
+    /// The first payload with this body; its own index if it is the first.
     package var bodyIndex: Int32
 
     package init(_ form: Form, header: [UInt8] = [], body: [UInt8] = [], bodyIndex: Int32) {
@@ -74,30 +74,30 @@ package struct Payload: Sendable {
 package enum Errand: Sendable {
     case read(LogRead)
     case append(Append)
-    /// A publication of a pipe has come to its end.
+    /// The outcome of a pipe's publication.
     case piped(Int, AppendOutcome)
-    /// To the other processes: at the end of the turn.
+    /// Tell the other processes, at the end of the turn.
     case tell(SubscriberWord)
-    /// To the other processes: who is on which channels here.
+    /// Tell the other processes which members are on which channels here.
     case tellMembers([PresentMember])
-    /// A page of the program's own is asked for: answered by `Core.answer(_:to:)` in the same drain.
+    /// A request for one of the program's own pages: answer it with `Core.answer(_:to:)` in the same drain.
     case page(PageRequest, RequestAddress)
-    /// Something is asked of all processes; answered by `Core.surveyed`, also where nobody else is there.
+    /// Ask all processes; answer with `Core.surveyed`, even if there are no others.
     case survey(Ticket, SurveyQuestion)
-    /// Its time is over: `Core.surveyed` follows at once, with what has come.
+    /// The survey's time is over: answer at once with `Core.surveyed` and what has come.
     case endSurvey(Ticket)
-    /// A second has passed for those who watch the figures: `Core.figures` follows at once; or nobody watches any more.
+    /// Every second while streams of the figures are open: answer at once with `Core.figures`. False once none is left.
     case figures(areWatched: Bool)
-    /// So many were given messages by the sends before this, told at this moment (monotonic nanoseconds).
+    /// The number of holds that the preceding sends give messages, and when the log told of them (monotonic nanoseconds).
     case delivered(Int, toldAt: Int64)
     case notice(NoticeLevel, String)
-    /// A line that others can cause as often as they like, to be written once in a while.
+    /// A line that peers can cause as often as they like: write it at most once in a while.
     case complaint(Complaint, String)
-    /// The log has not answered a publisher in time; not told again within ten seconds.
+    /// The log has not answered a publisher in time; at most once in ten seconds.
     case publisherWaits
 }
 
-/// What lines that are told once in a while are about.
+/// The subject of a line that is written at most once in a while.
 package enum Complaint: Hashable, Sendable {
     /// A request began with the id of one that was under way.
     case idInUse
@@ -119,7 +119,7 @@ package enum SurveyQuestion: Sendable {
     case holders(from: String, through: String)
 }
 
-/// What came of it.
+/// The answer to a survey.
 package enum SurveyResult: Sendable {
     /// Of `.metrics` and `.status`: the text, of all processes and this one.
     case text([UInt8])
@@ -127,7 +127,7 @@ package enum SurveyResult: Sendable {
     case holders([ChannelName: Int])
 }
 
-/// Actions in their order, and what they are about. One buffer is filled by the core while the shell drains the other.
+/// Actions in order, and their payloads and errands. The core fills one buffer while the shell drains the other.
 package struct Actions: ~Copyable {
     package private(set) var entries: ContiguousArray<Action> = []
     package private(set) var payloads: ContiguousArray<Payload> = []
@@ -140,7 +140,7 @@ package struct Actions: ~Copyable {
     /// Bytes of the payloads.
     private(set) var byteCount = 0
 
-    /// Empties it and keeps its room, but not that of a crowd.
+    /// Empties it. Keeps its capacity unless that is unusually large.
     package mutating func removeAll() {
         let keeps = entries.count <= 4096
         entries.removeAll(keepingCapacity: keeps)

@@ -1,9 +1,9 @@
-/// When something is to be done though nothing happens, but for what has a wheel or a queue of its own.
+/// Times at which something is due without an event, except for what has a wheel or a queue of its own.
 struct Alarms {
     enum Subject: Int, CaseIterable {
-        /// What the log knows of members is read again.
+        /// Read again what the log knows of members.
         case presenceReading
-        /// Those who watch the figures are told.
+        /// Send figures to the streams that show them.
         case figures
     }
 
@@ -25,7 +25,7 @@ struct Alarms {
     }
 }
 
-/// Random numbers for the jitter of deadlines, where nobody gains by guessing: xorshift64.
+/// Random numbers for the jitter of deadlines, where predictability does no harm: xorshift64.
 struct Jitter {
     private var state: UInt64
 

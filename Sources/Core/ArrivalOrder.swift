@@ -1,4 +1,4 @@
-/// Held requests in the order they came, for each owner: whoever reaches a bound gives back his oldest.
+/// Held requests in the order they came, for each owner: an owner that reaches a bound loses its oldest.
 ///
 /// Owners are what bounds are about: a subscriber, a client's address, or everybody. Twelve bytes for each slot of the
 /// held table up to the highest one that is in it.

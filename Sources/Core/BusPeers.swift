@@ -1,7 +1,7 @@
 internal import DequeModule
 internal import Endpoint
 
-/// A client of the bus socket: who it is, what it has sent, and what it is owed.
+/// A client of the bus socket: its identity, its unread commands, and the answers it is owed.
 ///
 /// Answers go out in the order of the commands, although the log may tell their outcomes in another: each command has a
 /// place in a queue, which is sent as far as it is filled from the front.
@@ -15,17 +15,17 @@ final class BusPeer {
     var deferred: BusRequest?
     /// Nothing more is read: the next answer is the last.
     var isEnding = false
-    /// Something has come that was not looked at to its end: commands may stand there complete.
+    /// Bytes have come that were not parsed to their end: complete commands may be among them.
     var hasUnlooked = false
-    /// Its sending side is closed: what has come is all there is.
+    /// Its sending side is closed: no more bytes will come.
     var hasEnded = false
     /// Whether it has, or is about to have, a subscription.
     var isSubscribed = false
-    /// Between the command and the `hello` of its subscription, commands wait.
+    /// The `hello` of its subscription has not gone out; commands wait for it.
     var isGreeting = false
-    /// It was not read from although there may have been something.
+    /// It was not read from, although there may be something to read.
     var isPaused = false
-    /// It is in the list of those that go on.
+    /// It is in the list of due peers.
     fileprivate(set) var isDue = false
     /// The command that has begun and not ended, as the shell was told of it.
     var unfinished: (bytes: Int, line: Int)?
@@ -44,7 +44,7 @@ final class BusPeer {
             && unsent < Self.unsentLimit
     }
 
-    /// Whether it is owed nothing.
+    /// Whether all its commands are answered.
     var isIdle: Bool {
         answers.isEmpty && deferred == nil && !isGreeting && (isEnding || !hasUnlooked)
     }
@@ -73,7 +73,7 @@ final class BusPeer {
 /// All clients of the bus socket.
 struct BusPeers {
     private var table: [Int32: BusPeer] = [:]
-    /// Those whose commands go on in this turn.
+    /// Peers whose commands continue in the next turn.
     private var due: [ConnectionID] = []
 
     var isEmpty: Bool { table.isEmpty }
@@ -90,7 +90,7 @@ struct BusPeers {
 
     func identity(_ index: Int32) -> LocalPeer? { table[index]?.identity }
 
-    /// Its commands go on in this turn, or the next.
+    /// Its commands continue in the next turn.
     mutating func goOn(_ connection: ConnectionID) {
         guard let peer = table[connection.index], !peer.isDue else { return }
         peer.isDue = true

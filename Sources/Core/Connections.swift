@@ -16,13 +16,13 @@ struct Connection {
     struct Flags: OptionSet {
         let rawValue: UInt8
 
-        /// Neither the shell nor the core has given it up.
+        /// Neither shell nor core has given it up.
         static let open = Flags(rawValue: 1)
-        /// To be closed once nothing goes on: the web server asked for one request only, or nobody sends any more.
+        /// Close it once idle: the web server asked for one request only, or has closed its sending side.
         static let closesWhenIdle = Flags(rawValue: 2)
         /// The peer asked about multiplexing, so that a second request says nothing about the first.
         static let mayMultiplex = Flags(rawValue: 4)
-        /// The peer has closed its sending side: nobody waits behind it for a message.
+        /// The peer has closed its sending side: no client waits behind it for a message.
         static let peerEnded = Flags(rawValue: 8)
         /// A client of the bus socket; the rest of what is known of it is in `BusPeers`.
         static let bus = Flags(rawValue: 16)
@@ -31,7 +31,7 @@ struct Connection {
     }
 
     var isOpen: Bool { flags.contains(.open) }
-    /// Nothing of the core's goes on; the bus socket's peers are asked besides.
+    /// Nothing of it is held, waits or queues. Of a bus client, `BusPeer.isIdle` counts as well.
     var isIdle: Bool {
         newestHold < 0 && waiting == 0 && replays == 0 && !flags.contains(.queues)
     }
@@ -52,19 +52,19 @@ struct Connections {
         count += 1
     }
 
-    /// It has been given up. Its place stays as it is until another connection has it.
+    /// Gives it up. Its record stays until another connection gets the place.
     mutating func close(_ id: ConnectionID) {
         table[Int(id.index)].flags.remove(.open)
         count -= 1
     }
 
-    /// Whether this is the one that has the place now, and nobody has given it up.
+    /// Whether this connection has the place now and is open.
     func isOpen(_ id: ConnectionID) -> Bool {
         Int(id.index) < table.count && table[Int(id.index)].generation == id.generation
             && table[Int(id.index)].isOpen
     }
 
-    /// The one that has this place now.
+    /// The connection that has this place now.
     func id(_ index: Int32) -> ConnectionID {
         ConnectionID(index: index, generation: table[Int(index)].generation)
     }

@@ -15,15 +15,16 @@ extension Core {
         peers.add(connection, client)
     }
 
-    /// The peer has closed its sending side, or all: nobody waits behind it for a message any more. What was published is
-    /// still answered. A client of the bus socket still waits for answers and messages; one that is wholly gone is lost
-    /// instead.
+    /// The peer has closed its sending side, or the whole connection: no client waits behind it for messages any more, but
+    /// publications are still answered. A client of the bus socket still waits for answers and messages; if it has closed
+    /// the whole connection, call `connectionLost` instead.
     package mutating func peerEnded(_ connection: ConnectionID, at moment: Moment) {
         enter(moment)
         guard connections.isOpen(connection) else { return }
         connections[connection].flags.formUnion([.closesWhenIdle, .peerEnded])
         if connections[connection].flags.contains(.bus), let peer = peers[connection] {
-            // What has come is done first, now or when the peer may go on: only then is it known what is not complete.
+            // Commands that have come are executed first, now or when the peer may go on; only then is it known which
+            // one is incomplete.
             (peer.hasEnded, peer.hasUnlooked) = (true, true)
             return obey(connection)
         }
@@ -40,7 +41,8 @@ extension Core {
         actions.append(.settle(connection))
     }
 
-    /// The shell has given the connection up: what it holds ends without a word. Not for those that the core has dropped.
+    /// The shell has given the connection up: its holds end without an answer. Not needed for connections that the core has
+    /// dropped.
     package mutating func connectionLost(
         _ connection: ConnectionID,
         _ loss: Loss,
@@ -70,7 +72,7 @@ extension Core {
         if connections[connection].flags.contains(.bus) { peers.remove(connection) }
     }
 
-    /// Ends what a connection holds without a word: nobody is there to hear it.
+    /// Ends a connection's holds without an answer: no peer is there to read it.
     private mutating func endSilently(_ connection: ConnectionID, _ ending: Ending) {
         forEachHold(of: connection) { core, slot in
             core.take(slot, ending == .closed ? core.departed(slot) : ending)
@@ -78,7 +80,7 @@ extension Core {
         for replay in replays.of(connection) where forget(replay) { counters[ending] += 1 }
     }
 
-    /// Goes through what a connection holds, the newest first. The body may end the hold that it is given.
+    /// Visits a connection's holds, newest first. The body may end the hold that it is given.
     mutating func forEachHold(
         of connection: ConnectionID,
         _ body: (inout Core, Holds.Slot) -> Void
@@ -91,8 +93,8 @@ extension Core {
         }
     }
 
-    /// What the peer has not taken yet, as often as that changes: after a send that left something, and after each piece
-    /// that it has taken since; 0: everything.
+    /// The bytes that the peer has not taken yet. Called whenever that changes: after a send that left some, and each time
+    /// the peer has taken some; 0 when it has taken all.
     package mutating func unsent(_ connection: ConnectionID, bytes: Int) {
         guard connections.isOpen(connection) else { return }
         connections[connection].unsent = Int32(clamping: bytes)
@@ -118,7 +120,7 @@ extension Core {
         return record.flags.contains(.closesWhenIdle) || !keepsConnections ? .done : .kept
     }
 
-    /// What it makes the process keep; `.account` tells of changes.
+    /// What the process keeps for it; `Action.account` announces changes.
     package func kept(of connection: ConnectionID) -> Kept {
         var kept = Kept()
         guard connections.isOpen(connection) else { return kept }
@@ -131,7 +133,7 @@ extension Core {
         return kept
     }
 
-    /// Others than web servers have taken the descriptors: the oldest hold is sent away, and its connection is done.
+    /// No descriptor is left for a newcomer: sends the oldest hold away and marks its connection for closing.
     ///
     /// - Returns: that connection; nil where nothing is held.
     package mutating func giveWay(at moment: Moment) -> ConnectionID? {

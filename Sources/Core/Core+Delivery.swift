@@ -3,11 +3,11 @@ internal import Configuration
 internal import Endpoint
 internal import Liveness
 
-/// What the log committed, on its way to those who wait for it.
+/// From a committed batch to the answers of the holds that wait for it.
 extension Core {
     // MARK: To holders
 
-    /// - Parameter servesAll: all polls that wait for news are served afterwards, not only those it comes up to.
+    /// - Parameter servesAll: afterwards, serve all polls that wait for news, not only those it has caught up with.
     mutating func deliver(_ batch: CommittedBatch, toldAt: Int64, servesAll: Bool = false) {
         delivery = Delivery(
             batch: batch,
@@ -18,16 +18,16 @@ extension Core {
         goOnDelivering(upTo: Self.bytesAtOnce)
     }
 
-    /// Makes each answer once for all who asked for the same, and sends it to each of them.
+    /// Makes one answer for all holds of an interest, and sends it to each of them.
     ///
-    /// - Parameter limit: the bytes after which the rest waits until these are handed over.
+    /// - Parameter limit: bytes of payloads after which the rest waits until these are handed over.
     mutating func goOnDelivering(upTo limit: Int) {
         guard var delivery else { return }
         self.delivery = nil
         var delivered = 0
         var encoded = Encoded()
         while actions.byteCount < limit, let share = delivery.shares.popFirst() {
-            // The last one has ended since.
+            // Its last hold has ended since.
             guard holds.first(ofInterest: share.id) != nil else { continue }
             switch holds.interest(share.id) {
             case .answer(let subscription):
@@ -55,7 +55,7 @@ extension Core {
         }
     }
 
-    /// Answers those who hold one interest with their share of what was committed; returns how many.
+    /// Answers the polls of one interest with their share of the batch. Returns how many.
     private mutating func release(
         _ share: Audience<Interest>.Share,
         _ subscription: Subscription,
@@ -78,7 +78,7 @@ extension Core {
         return release(share.id, subscription, reading, ending, &encoded)
     }
 
-    /// Answers everybody who holds one interest; returns how many.
+    /// Answers all polls of one interest. Returns how many.
     @discardableResult
     mutating func release(
         _ interest: Int32,
@@ -119,7 +119,7 @@ extension Core {
         finish(address(of: held), payload)
     }
 
-    /// Answers a held request with an empty batch and its cursor; a stream says its last word.
+    /// Answers a held poll with no messages and its cursor; ends a stream with its last word.
     mutating func answerEmpty(
         _ slot: Holds.Slot,
         _ ending: Ending,
@@ -129,7 +129,7 @@ extension Core {
         answerEmpty(slot, ending, &none)
     }
 
-    /// The same for many: equal holds get one answer.
+    /// The same for many holds: those of one interest share an answer.
     mutating func answerEmpty(_ slot: Holds.Slot, _ ending: Ending, _ answers: inout EmptyAnswers) {
         guard let position else { return }
         let interest = holds[slot].interest
@@ -179,7 +179,7 @@ extension Core {
     }
 }
 
-/// Empty answers to holds that end together, by interest.
+/// Empty answers for holds that end together, by interest.
 struct EmptyAnswers {
     var retryAfterSeconds: Int?
     var made: [Int32: (payload: Int32, status: Int)] = [:]

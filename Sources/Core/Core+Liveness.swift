@@ -31,14 +31,14 @@ extension Core {
 
     /// The time for a stream's heartbeat has come.
     ///
-    /// - Parameter pings: those that were made, by interest; behind a server that is probed, by the complement of it.
+    /// - Parameter pings: payloads made so far, by interest; padded ones by the complement of the interest.
     private mutating func beat(_ slot: Holds.Slot, _ pings: inout [Int32: Int32]) {
         guard let position else { return }
         let held = holds[slot]
         holds.probe(slot, at: now + frontEnds.heartbeatMilliseconds)
         // A peer with unread output needs no heartbeat.
         guard connections[held.connection].unsent == 0 else { return }
-        // Behind a server that gathers what it gets, no less than a probe.
+        // A server that buffers its output needs as many bytes as a probe has.
         let isPadded = held.kind == .stream && frontEnds.isProbed(held.frontEnd)
         let key = isPadded ? ~held.interest : held.interest
         if pings[key] == nil, case .stream(let stream) = holds.interest(held.interest) {
@@ -49,7 +49,7 @@ extension Core {
         send(part: ping, to: held)
     }
 
-    /// What a hold that the peer's end of stream ended says of the front end, and how that is counted.
+    /// Learns from the peer's departure from a hold. Returns how the hold's end is counted.
     mutating func departed(_ slot: Holds.Slot) -> Ending {
         let held = holds[slot]
         return frontEnds.departed(
@@ -63,7 +63,7 @@ extension Core {
 
     // MARK: Superseding and leaving
 
-    /// A subscriber asks: what it asked before ends, in this process and in the others.
+    /// A subscriber's request has come: its earlier ones end, in this process and in the others.
     mutating func arrived(_ origin: inout Poll.Origin) {
         guard let subscriber = origin.subscriber else { return }
         origin.arrivedAt = moment.nanoseconds
@@ -85,13 +85,13 @@ extension Core {
         }
     }
 
-    /// Ends what a subscriber has asked here before a moment (monotonic nanoseconds).
+    /// Ends a subscriber's requests here that came before a moment (monotonic nanoseconds).
     mutating func supersede(_ subscriber: UInt64, before time: Int64) {
         for slot in holds.slots(ofSubscriber: subscriber, before: time) { overtake(slot) }
         endWaiting(subscriber, before: time, .superseded)
     }
 
-    /// Ends what a subscriber has asked and what is not held yet: the log is being read for it.
+    /// Ends a subscriber's requests that are not held yet because the log is being read for them.
     private mutating func endWaiting(
         _ subscriber: UInt64,
         before time: Int64,
@@ -109,7 +109,7 @@ extension Core {
         }
     }
 
-    /// Ends a held request that its client has given up, and learns from it: was the front end silent about that?
+    /// Ends a held request whose client has asked again. Learns from it if the front end had not shown a departure.
     private mutating func overtake(_ slot: Holds.Slot) {
         let held = holds[slot]
         if hasLeft(connections.id(held.connection), .sending) {
@@ -147,7 +147,7 @@ extension Core {
 
     // MARK: Bounds
 
-    /// Requests held at a time: never on all connections, so that whoever publishes or asks for `-/live` finds one.
+    /// Requests held at a time: never on all connections, so that publishers and `-/live` always find a free one.
     package var heldLimit: Int {
         min(settings.limits.heldRequests, max(1, connectionLimit * 10 / 11))
     }
@@ -186,7 +186,7 @@ extension Core {
         }
     }
 
-    /// - Returns: false if there was nobody to send away.
+    /// - Returns: false if there was nothing to send away.
     @discardableResult
     mutating func sendAway(_ slot: Holds.Slot?, or replay: Replay?) -> Bool {
         let retry = HoldBudget.retrySeconds(random: jitter.next())

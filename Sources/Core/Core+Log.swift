@@ -4,8 +4,8 @@ internal import Endpoint
 
 /// What the log tells.
 extension Core {
-    /// An event of the log. `.unavailable` and `.notice` are the shell's to write down; the core takes the first as a sign
-    /// that it is not ready.
+    /// An event of the log. The shell writes `.unavailable` and `.notice` to its own log; `.unavailable` makes the core not
+    /// ready.
     ///
     /// - Parameter toldAt: monotonic nanoseconds when the log told it.
     package mutating func log(_ event: LogEvent, toldAt: Int64, at moment: Moment) {
@@ -37,7 +37,7 @@ extension Core {
         }
     }
 
-    /// Where the log stands, as far as the core knows; nil until it is open.
+    /// The newest position that the core knows of; nil until the log is open.
     package var position: Cursor? {
         guard let epoch = tail?.epochs.current, let head = tail?.head else { return nil }
         return Cursor(epoch: epoch, offset: head)
@@ -114,7 +114,7 @@ extension Core {
             messageLimit: settings.bus.memoryMessages,
             byteLimit: settings.bus.memoryBytes
         )
-        // Those who wait stand at the end of the log as it was.
+        // All holds stand at the end of the log as it was.
         let before = position
         let epochs = after.epochs
         let verdict = before.map { epochs.verdict(on: $0, head: after.head) }
@@ -167,7 +167,7 @@ extension Core {
         }
     }
 
-    /// Another log has taken the place of the one in which those who wait stood.
+    /// Another log has replaced the one in which the holds stood.
     private mutating func startOver(from position: Cursor, resume: Offset) {
         guard let epoch = tail?.epochs.current else { return }
         replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))

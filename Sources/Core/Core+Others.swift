@@ -3,18 +3,18 @@ package import Configuration
 internal import Endpoint
 package import Liveness
 
-/// The other processes of the bus, the operator, and what they are told.
+/// The other processes of the bus, figures, reload and stop.
 extension Core {
     // MARK: The other processes
 
-    /// Whether there are any.
+    /// Whether there are other processes.
     package mutating func siblings(arePresent: Bool, at moment: Moment) {
         enter(moment)
         hasSiblings = arePresent
         presence.tellOthers(arePresent, now: now)
     }
 
-    /// What one of them says of a subscriber.
+    /// One of them says something about a subscriber.
     package mutating func heard(_ word: SubscriberWord, at moment: Moment) {
         enter(moment)
         switch word.kind {
@@ -23,7 +23,7 @@ extension Core {
         }
     }
 
-    /// Who is on which channels in one of them.
+    /// One of them says which members are on which channels there.
     package mutating func heard(_ members: [PresentMember], at moment: Moment) {
         enter(moment)
         presence.heard(members, now: now)
@@ -41,7 +41,7 @@ extension Core {
         actions.append(.survey(ticket, survey.question))
     }
 
-    /// What came of a survey. Nothing happens if nobody waits for it any more.
+    /// The result of a survey. Ignored if the request that asked is gone.
     package mutating func surveyed(_ ticket: Ticket, _ result: SurveyResult, at moment: Moment) {
         enter(moment)
         guard let entry = settle(ticket), case .survey(let survey) = entry.work else { return }
@@ -49,14 +49,14 @@ extension Core {
         self.reply(reply, to: entry.recipient)
     }
 
-    /// A second has passed for those who watch the figures.
+    /// Asks for the figures, each second while streams of them are open.
     mutating func askForFigures() {
         let areWatched = !holds.interests(in: .status).isEmpty
         if areWatched { alarms[.figures] = now + 1000 }
         actions.append(.figures(areWatched: areWatched))
     }
 
-    /// The figures for those who watch them, as members of a JSON object without its braces.
+    /// The figures for the streams that show them: members of a JSON object, without its braces.
     package mutating func figures(_ members: [UInt8], at moment: Moment) {
         enter(moment)
         for interest in holds.interests(in: .status) {
@@ -73,7 +73,7 @@ extension Core {
     package var waitingCount: Int { waiting.count }
     /// Members on all channels.
     package var memberCount: Int { presence.memberCount }
-    /// Every channel that somebody holds something about, and how many.
+    /// Every channel with holds, and how many.
     package var holders: [(channel: ChannelName, count: Int)] { holds.holders }
     /// What is known of the front ends.
     package var policy: ProbePolicy { frontEnds.policy }
@@ -87,7 +87,7 @@ extension Core {
     package func streamSeconds(_ place: ProbePolicy.Place) -> Int {
         frontEnds.streamSeconds(place, life: settings.hold.streamSeconds)
     }
-    /// All tables are empty, as they are once everybody has left and the log has answered everything. Members and
+    /// Whether all tables are empty, as they are once all peers have left and the log has answered everything. Members and
     /// front ends are remembered longer.
     package var isEmpty: Bool {
         connections.count == 0 && turns.isEmpty && peers.isEmpty && holds.isEmpty
@@ -115,8 +115,8 @@ extension Core {
         if renewsPresence { renewPresence() }
     }
 
-    /// The ini file says something else about who may read: ends what waits for channels that were open to everyone and
-    /// are not any more, and what a client of the bus socket may not read any more.
+    /// The [allow] sections have changed: ends holds on channels that are no longer open to everyone, and subscriptions that
+    /// a client of the bus socket may no longer read.
     ///
     /// Where the web server had granted the channel besides, this can't be known here: such a client comes back, and is let
     /// in. What was granted alone is bounded by `granted_life`.
@@ -156,14 +156,14 @@ extension Core {
         }
     }
 
-    /// The process stops: everything that is held is answered, and nothing is held or queued any more.
+    /// The process stops: all holds are answered, and no request is held or queued from now on.
     package mutating func stop(at moment: Moment) {
         enter(moment)
         isStopping = true
         answerAllHolds(.shutdown)
     }
 
-    /// Each connection is done from now on when nothing goes on on it, whether its web server wants to keep it or not.
+    /// From now on an idle connection is done, even if its web server wants to keep it.
     package mutating func keepNoConnections() { keepsConnections = false }
 }
 

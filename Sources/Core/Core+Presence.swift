@@ -3,9 +3,9 @@ internal import Configuration
 internal import Endpoint
 internal import Liveness
 
-/// Presence: who is on a channel by requests that are held here, as the log and the other processes are told.
+/// Presence: tells the log and the other processes which members are on a channel by requests that are held here.
 extension Core {
-    /// A request is held, which makes somebody one of those who are there.
+    /// A request is held: its member is present now.
     mutating func attend(_ slot: Holds.Slot, _ origin: Poll.Origin, _ channels: [ChannelName]) {
         guard let member = origin.member,
             let arrival = presence.attend(origin, channels, now: now)
@@ -36,7 +36,7 @@ extension Core {
         return request.answer(presence.members(of: request.channel), at: position)
     }
 
-    /// What is due of it.
+    /// Tells what is due.
     mutating func tellOfPresence() {
         let due = presence.due(now: now)
         for (event, draft) in due.appends {
@@ -59,8 +59,8 @@ extension Core {
         )
     }
 
-    /// The ini file says something else about it now: it begins anew with those whose requests are here, and with what the
-    /// log knows.
+    /// The [presence] sections have changed: begins anew with the members whose requests are held here, and with what the log
+    /// knows.
     mutating func renewPresence() {
         for slot in holds.attending {
             attend(slot, holds.origin(of: slot), holds.interest(of: slot).channels)
@@ -78,13 +78,13 @@ extension Core {
 
     // MARK: What the log knows
 
-    /// Reads what the log knows of who is there. Until then nothing is told.
+    /// Reads what the log knows of members. Until that is done no event is told.
     mutating func loadPresence() {
         guard tail != nil else { return }
         ask(presence.load(now: now))
     }
 
-    /// These few questions do not wait for their turn.
+    /// These few questions do not queue behind those of requests.
     private mutating func ask(_ reading: PresenceService.Reading?) {
         guard let reading else { return }
         let work = Work.presenceReading(reading, round: presence.round)

@@ -24,10 +24,10 @@ extension Core {
         return true
     }
 
-    /// Another process may read the pipes from now on: what becomes of the publications under way is not told.
+    /// Another process may read the pipes from now on: the outcomes of publications under way are not reported.
     package mutating func forgetPipes() { waiting.forgetPipes() }
 
-    /// Whether somebody's publication is taken now.
+    /// Whether a publication is accepted now; counts it if not.
     mutating func mayQueue(_ publication: Publication) -> Bool {
         if !isStopping, hasRoom(for: publication) { return true }
         counters[.publishQueue] += 1
@@ -77,10 +77,10 @@ extension Core {
         return waiting.open(work, for: recipient, patience, charge: charge, now: now)
     }
 
-    /// What waits behind a ticket, once; nil if nobody waits for it any more.
+    /// Takes the entry of a ticket; nil if it was taken before, or its connection is gone.
     mutating func settle(_ ticket: Ticket) -> Waiting.Entry? { stillThere(waiting.take(ticket)) }
 
-    /// The same of a publication that the log has answered.
+    /// The same for a publication that the log has answered.
     mutating func settleAppended(_ ticket: Ticket) -> Waiting.Entry? {
         stillThere(waiting.takeAppended(ticket))
     }
@@ -93,7 +93,7 @@ extension Core {
         return entry
     }
 
-    /// Says to whoever waited what became of it.
+    /// Answers the recipient of an entry.
     mutating func reply(_ reply: Reply?, to recipient: Recipient) {
         switch (recipient, reply) {
         case (.request(let address), .answer(let answer)): self.answer(answer, to: address)
@@ -122,7 +122,7 @@ extension Core {
         }
     }
 
-    /// Lets go of a connection that was closed while its request waited.
+    /// Whether the recipient's connection is open. Drops one whose peer has closed it while its request waited.
     private mutating func isStillThere(_ recipient: Recipient) -> Bool {
         guard let connection = recipient.connection else { return true }
         guard connections.isOpen(connection) else { return false }
@@ -132,7 +132,7 @@ extension Core {
         return false
     }
 
-    /// Ends the waiting of those whom the log, or other processes, keep waiting too long.
+    /// Ends entries that the log or the other processes have not answered in time.
     mutating func endOverdue() {
         while let ticket = waiting.nextExpired(now: now) {
             if case .survey? = waiting[ticket]?.work {
@@ -150,7 +150,7 @@ extension Core {
         waiting.tidy()
     }
 
-    /// Counts a publisher that has waited too long, and says so once in a while.
+    /// Counts a publisher that has waited too long, and reports it once in a while.
     private mutating func noteWaiting() {
         counters[.publishTime] += 1
         guard now >= waitingNoteAt else { return }

@@ -17,7 +17,7 @@ extension Core {
         tell(of: arrival)
     }
 
-    /// Takes it out of all tables. What it is told is the caller's.
+    /// Takes it out of all tables. The caller sends its last word.
     ///
     /// - Returns: false if it had ended before.
     @discardableResult
@@ -28,15 +28,14 @@ extension Core {
             presence.release(member, replay.attended, origin.subscriber, now: now)
             replay.attended = []
         }
-        // What was asked of the log for it keeps nobody waiting any more.
+        // The log's answer is not needed any more.
         if let ticket = replay.ticket { _ = settle(ticket) }
         replay.ticket = nil
         takeUpLater(replay.connection)
         return true
     }
 
-    /// Goes on with those that have had their share of a turn, or whose peer has read; as many as make a bounded amount to
-    /// send.
+    /// Continues the due replays, as many as make a bounded number of bytes.
     mutating func advanceReplays() {
         let due = replaysDue
         replaysDue = []
@@ -58,7 +57,7 @@ extension Core {
             return
         }
         let retention = moment.retentionMilliseconds
-        switch tail?.read(for: replay, retention: retention) {
+        switch tail.map({ replay.next(in: $0, retention: retention) }) {
         case nil: return
         case .goLive(let cursor):
             greet(replay, at: cursor)
@@ -104,7 +103,8 @@ extension Core {
         send(reading, replay)
     }
 
-    /// Sends a piece. The next one follows when the peer has taken it, which nobody says if that is at once.
+    /// Sends a piece. The next one follows in the next turn, or once the peer has taken this one if `unsent` says that some
+    /// is left.
     private mutating func send(_ reading: HistoryReading, _ replay: Replay) {
         guard let epoch = tail?.epochs.current, let head = tail?.head else { return }
         let begin = reading.messages.first?.offset.previous ?? reading.scanned
@@ -141,12 +141,5 @@ extension Core {
                 .send(Send(connection: connection, payload: payload, id: .first, flags: flags))
             )
         }
-    }
-}
-
-extension Tail {
-    /// What a stream that reads the log does next.
-    fileprivate func read(for replay: Replay, retention: Int64) -> Replay.Step {
-        replay.next(in: self, retention: retention)
     }
 }

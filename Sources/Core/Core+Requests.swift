@@ -5,8 +5,8 @@ package import FastCGI
 
 /// Requests of web servers, from what the shell has framed and decoded to an answer, a hold, or a question to the log.
 extension Core {
-    /// Whether `judge` may be asked about a request whose variables have come; what comes behind another request of its id
-    /// is looked at in its turn, and kept until then.
+    /// Whether a request whose variables have come may be judged now. One that queues behind another request of its id is
+    /// judged in its turn.
     package func mayJudge(_ id: RequestID, on connection: ConnectionID) -> Bool {
         connections.isOpen(connection) && !isInUse(id, connection)
             && !connections[connection].flags.contains(.queues)
@@ -176,7 +176,7 @@ extension Core {
         return waiting(address.id, address.connection) != nil
     }
 
-    /// A request begins: what its peer asked before may be over.
+    /// A request begins. It may end older ones of its connection.
     private mutating func takeUp(_ address: RequestAddress) -> Requester {
         connections[address.connection].requests &+= 1
         endOlder(than: address)
@@ -184,8 +184,7 @@ extension Core {
         return Requester(address: address, ordinal: connections[address.connection].requests)
     }
 
-    /// A peer that does not multiplex has lost interest in what it asked before; one that does may still not use an id
-    /// twice.
+    /// A peer that does not multiplex has given its older requests up; one that does may still not use an id twice.
     private mutating func endOlder(than address: RequestAddress) {
         let connection = connections[address.connection]
         let mayMultiplex = connection.flags.contains(.mayMultiplex)
@@ -202,8 +201,8 @@ extension Core {
         }
     }
 
-    /// An answer goes out, or nobody waits any more: what queues on the connection is taken up in the next turn. Not now:
-    /// a delivery, say, must not meet newcomers.
+    /// A request of the connection has ended: the next queued one begins in the next turn. Not now, since a delivery may be
+    /// under way, which must not meet new holds.
     mutating func takeUpLater(_ connection: ConnectionID) {
         guard connections[connection].flags.contains(.queues) else { return }
         turns.come(to: connection)

@@ -89,7 +89,7 @@ extension Core {
 
     // MARK: Live
 
-    /// Gives those who hold one interest what was committed; returns how many.
+    /// Sends the streams of one interest their share of the batch. Returns how many.
     mutating func extend(
         _ interest: Int32,
         _ stream: StreamSubscription,
@@ -127,7 +127,7 @@ extension Core {
         return count
     }
 
-    /// Sends what is no message to those who hold one interest and have taken what came before.
+    /// Sends bytes that are no message to the streams of one interest whose peers have taken everything.
     mutating func sendToAll(_ interest: Int32, _ stream: StreamSubscription, _ bytes: [UInt8]) {
         let payload = add(bytes, stream)
         var next = holds.first(ofInterest: interest)
@@ -150,7 +150,7 @@ extension Core {
         let connection = connections.id(held.connection)
         var target = Replay.Target.lines(connection)
         if held.kind == .stream {
-            // What came before it is over, so that nothing has overtaken it.
+            // It is live, so no newer request has overtaken it.
             let requester = Requester(
                 address: address(of: held),
                 ordinal: connections[connection].requests
@@ -212,7 +212,7 @@ extension Core {
         send(lines, to: connection, [.last, .unbounded])
     }
 
-    /// FCGI_ABORT_REQUEST: nobody hears a last word.
+    /// FCGI_ABORT_REQUEST: the stream ends without a last word.
     mutating func abortReplay(_ replay: Replay) {
         guard case .web(let requester, _) = replay.target, forget(replay) else { return }
         counters[.aborted] += 1

@@ -1,6 +1,6 @@
 internal import Endpoint
 
-/// What the core counts. Plain values, for whoever shows them.
+/// What the core counts, as plain values.
 package struct CoreCounters: Equatable, Sendable {
     /// Requests that were taken up.
     package internal(set) var requests: UInt64 = 0
@@ -38,7 +38,7 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
     case deadline
     /// The peer closed, half-closed or reset the connection.
     case closed
-    /// The same, right after a probe: without it nobody would have known.
+    /// The same, right after a probe, which revealed it.
     case probe
     /// FCGI_ABORT_REQUEST.
     case aborted
@@ -117,14 +117,14 @@ package enum Bound: Int, CaseIterable, Sendable, BitwiseCopyable {
     case connections
     /// A kept connection on which nothing went on was closed for a newcomer.
     case idleConnections
-    /// The process or the system had no descriptor left, and nobody gave way: a connection was closed as soon as it was
-    /// accepted.
+    /// The process or the system had no descriptor left, and no connection could be closed: a newcomer was accepted and
+    /// closed at once.
     case descriptors
     /// The oldest hold was ended for a newer one, or a poll was answered 503.
     case heldRequests
     case heldPerSubscriber
     case heldPerAddress
-    /// Somebody was not told of: the number of members of a channel, or of all, is reached.
+    /// A member was left out: the limit of its channel, or of all members, is reached.
     case members
     /// A client of the bus socket was turned away.
     case busClients

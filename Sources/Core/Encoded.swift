@@ -1,7 +1,7 @@
 internal import Channels
 internal import Endpoint
 
-/// What is told of one batch to those who want the same in other words: with another query, of more channels.
+/// Payloads made of one batch, shared by interests that differ in their query or channels but get the same content.
 struct Encoded {
     /// A body that was made, and the payload that has it.
     typealias Body = (reading: HistoryReading, bytes: [UInt8], payload: Int32)
@@ -10,11 +10,11 @@ struct Encoded {
     var chunks: [StreamSubscription.Content: Int32] = [:]
 }
 
-/// A batch on its way to those who wait for it, as far as it has come: what is made of it at a time is bounded.
+/// A batch that is being delivered, in portions of bounded size.
 struct Delivery {
     let batch: CommittedBatch
     let toldAt: Int64
     var shares: ArraySlice<Audience<Interest>.Share>
-    /// What is done when everybody has had it: which polls are served that waited for it.
+    /// Afterwards, serve all polls that wait for news, not only those it has caught up with.
     let servesAll: Bool
 }

@@ -113,20 +113,20 @@ struct HeldTable {
         count -= 1
     }
 
-    /// One of those who wait for this, or nil.
+    /// One of the holds of this interest, or nil.
     func first(ofInterest interest: Int32) -> Slot? {
         guard Int(interest) < firstOfInterest.count else { return nil }
         let slot = firstOfInterest[Int(interest)]
         return slot >= 0 ? slot : nil
     }
 
-    /// The next of those who wait for the same, or nil. Who takes slots out meanwhile asks for it before.
+    /// The next hold of the same interest, or nil. A loop that removes slots asks before it removes.
     func next(ofInterest slot: Slot) -> Slot? {
         let next = slots[Int(slot)].nextOfInterest
         return next >= 0 ? next : nil
     }
 
-    /// The next older one of the same connection, or nil; likewise.
+    /// The next older hold of the same connection, or nil; likewise.
     func next(ofConnection slot: Slot) -> Slot? {
         let next = slots[Int(slot)].nextOfConnection
         return next >= 0 ? next : nil

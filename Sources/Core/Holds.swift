@@ -3,7 +3,7 @@ internal import Endpoint
 internal import FastCGI
 internal import Liveness
 
-/// Who is a member of which channels for as long as one request is held.
+/// A member's presence on channels for as long as one request is held.
 struct Attendance {
     let member: Member
     let channels: [ChannelName]
@@ -16,7 +16,7 @@ struct Holds {
     typealias Slot = HeldTable.Slot
     typealias Held = HeldTable.Held
 
-    /// What a request is held with.
+    /// A request to be held.
     struct Hold {
         let address: RequestAddress
         let kind: HeldTable.Kind
@@ -73,7 +73,7 @@ struct Holds {
     }
 
     /// - Parameter newest: the newest hold of its connection.
-    /// - Returns: what was held, and whose presence ends with it.
+    /// - Returns: the hold, and the presence that ends with it.
     mutating func remove(_ slot: Slot, newest: inout Slot) -> (Held, Attendance?) {
         let held = table[slot]
         table.remove(slot, firstOfConnection: &newest)
@@ -112,15 +112,15 @@ struct Holds {
 
     func interest(_ id: Int32) -> Interest { audience[id] }
 
-    /// The same list of channels as somebody has it who waits for it, where one is found at once.
+    /// An equal list of channels that is in memory already, where one is found at once.
     func shared(_ channels: [ChannelName]) -> [ChannelName] { audience.shared(channels) }
 
-    /// What a batch means for each interest, in an order that holds.
+    /// The share of each interest in a batch, in a deterministic order.
     func shares(of batch: CommittedBatch) -> [Audience<Interest>.Share] {
         audience.shares(of: batch).sorted { $0.id < $1.id }
     }
 
-    /// Every interest that somebody holds, in an order that holds.
+    /// Every interest with holds, in a deterministic order.
     var interests: [Int32] { audience.all.sorted() }
 
     func interests(in channel: ChannelName) -> [Int32] { audience.interests(in: channel).sorted() }
@@ -135,7 +135,7 @@ struct Holds {
 
     func next(ofInterest slot: Slot) -> Slot? { table.next(ofInterest: slot) }
 
-    /// Messages go to the streams of an interest.
+    /// Notes that messages go to the streams of an interest.
     mutating func spoke(_ interest: Int32, now: Int64) {
         while messagesAt.count <= Int(interest) { messagesAt.append(.min / 2) }
         messagesAt[Int(interest)] = now
@@ -174,7 +174,7 @@ struct Holds {
         arrivals.subscribers.oldest(of: subscriber)
     }
 
-    /// Those of a subscriber that came before a moment, the oldest first.
+    /// A subscriber's holds that came before a moment, oldest first.
     func slots(ofSubscriber subscriber: UInt64, before time: Int64) -> [Slot] {
         arrivals.subscribers.slots(of: subscriber).filter { arrivals.time(of: $0) < time }
     }
@@ -183,6 +183,6 @@ struct Holds {
 
     mutating func attend(_ slot: Slot, _ attendance: Attendance) { attendances[slot] = attendance }
 
-    /// Those that make somebody a member.
+    /// Holds by which a member is present.
     var attending: [Slot] { attendances.keys.sorted() }
 }

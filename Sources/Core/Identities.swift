@@ -1,9 +1,9 @@
 package import Channels
 package import FastCGI
 
-/// A connection, as shell and core both call it: the shell's place for it, and how many connections had that place before.
+/// The name of a connection, for shell and core: the shell's place for it, and how many connections had that place before.
 ///
-/// A pair is never used again, so that what is said of a connection that has gone concerns nobody.
+/// A pair is never used again: events about a connection that is gone are ignored.
 package struct ConnectionID: Hashable, Sendable, BitwiseCopyable {
     /// Small numbers, since both sides keep tables by it.
     package let index: Int32
@@ -15,7 +15,7 @@ package struct ConnectionID: Hashable, Sendable, BitwiseCopyable {
     }
 }
 
-/// A request of a web server that has come, and where its answer goes.
+/// Where the answer to a web server's request goes.
 package struct RequestAddress: Hashable, Sendable, BitwiseCopyable {
     package let connection: ConnectionID
     /// Unique among the open requests of a connection.
@@ -30,7 +30,7 @@ package struct RequestAddress: Hashable, Sendable, BitwiseCopyable {
     }
 }
 
-/// The number of something that waits: for the log, for the other processes, or for a pipe's lines to be committed.
+/// The number of an entry that waits for the log or for the other processes.
 package struct Ticket: Hashable, Sendable, BitwiseCopyable {
     /// Never 0, and never used again. The log's events and questions carry it as it is.
     package let number: UInt64
@@ -38,11 +38,11 @@ package struct Ticket: Hashable, Sendable, BitwiseCopyable {
     package init(_ number: UInt64) { self.number = number }
 }
 
-/// What the world says when something happens.
+/// The time, and where the log stands, when an event happens.
 package struct Moment: Sendable, BitwiseCopyable {
     /// Monotonic milliseconds; the same for all events of one turn of the loop.
     package var milliseconds: Int64
-    /// The same clock in nanoseconds, read for this event: by it processes of one machine tell whose request came first.
+    /// The same clock in nanoseconds, read for this event: the processes of a machine compare arrivals by it.
     package var nanoseconds: Int64
     /// Milliseconds of the clock that `Message.expiresMilliseconds` goes by.
     package var retentionMilliseconds: Int64
@@ -62,11 +62,11 @@ package struct Moment: Sendable, BitwiseCopyable {
     }
 }
 
-/// How far a peer may have gone without any event having told so yet.
+/// What a peer may have closed before an event has told of it.
 package enum Departure: Sendable {
-    /// It has closed its sending side, or all of the connection.
+    /// Its sending side, or the whole connection.
     case sending
-    /// It has closed all of the connection.
+    /// The whole connection.
     case whole
 }
 
@@ -80,14 +80,14 @@ package enum Loss: Sendable {
     case shutdown
 }
 
-/// What a connection is good for, as the core sees it. What the peer has not taken yet, and requests that have not
-/// come completely, are the shell's to know.
+/// Whether a connection is in use, as far as the core knows. Unsent bytes and incomplete requests are known to the shell
+/// alone.
 package enum Standing: Sendable {
-    /// Something is held, waits, or is about to be taken up.
+    /// A request is held, waits or queues.
     case busy
-    /// Nothing goes on; the peer may ask again.
+    /// Idle; the peer may use it again.
     case kept
-    /// Nothing goes on, and the connection is to be closed once everything was sent.
+    /// Idle, and to be closed once everything is sent.
     case done
 }
 
@@ -95,17 +95,17 @@ package enum Standing: Sendable {
 package enum HeadVerdict: Sendable {
     /// It is collected.
     case keep
-    /// Nobody looks at it: the request comes without it.
+    /// It is discarded: the request comes without it.
     case drop
     /// The request is answered already; what comes of it is passed over.
     case answered
 }
 
-/// What a connection makes the process keep of what its peer has sent.
+/// What the process keeps of a peer's input for later.
 package struct Kept: Equatable, Sendable {
-    /// Of whole requests that wait for their turn.
+    /// Complete requests that queue.
     package var queuedBytes = 0
-    /// A command of a client of the bus socket that has begun and not ended: the bytes of it, and the line in which it begins.
+    /// An incomplete command of a bus client: its bytes so far, and the line in which it begins.
     package var command: (bytes: Int, line: Int)?
 
     package init() {}

@@ -1,7 +1,7 @@
 internal import Channels
 internal import Endpoint
 
-/// What a held request waits for; equal ones get the same bytes, which are made once.
+/// What a held request waits for. Equal interests get the same bytes, which are made once.
 enum Interest: Hashable {
     /// An answer, which ends it.
     case answer(Subscription)

@@ -5,9 +5,9 @@ internal import Liveness
 
 /// Presence between held requests, the log and the other processes; what it means is in `Liveness.Presence`.
 struct PresenceService {
-    /// What the log is asked about it.
+    /// A question about presence to the log.
     enum Reading {
-        /// Which channels tell of presence, besides those that were found: those behind a name.
+        /// Which channels tell of presence, from a name on, besides those found so far.
         case channels([ChannelName], after: ChannelName?)
         /// What these have told, from a place on; further ones are read after them.
         case messages([ChannelName], from: HistoryStart, further: [ChannelName], Epoch)
@@ -30,18 +30,18 @@ struct PresenceService {
         }
     }
 
-    /// Where somebody is counted by one request more.
+    /// Channels on which a member is counted by one more request.
     struct Arrival {
         var channels: [ChannelName] = []
-        /// Whom other processes need to be told of.
+        /// Members that the other processes need to be told of.
         var news: [PresentMember] = []
-        /// On so many channels the number of members is reached.
+        /// The number of channels that were full.
         var untold = 0
     }
 
     private var presence: Presence
     private var settings: Settings
-    /// Which presence it is: what was asked for an earlier one is of no use.
+    /// Counts the times presence began anew: answers to questions of an earlier round are ignored.
     private(set) var round = 0
     /// Monotonic milliseconds of the last look at what is due.
     private var lookedAt: Int64 = .min / 2
@@ -71,7 +71,7 @@ struct PresenceService {
 
     // MARK: Requests
 
-    /// A request that waits has come, and may be answered at once: whoever is there already stays.
+    /// A request that would wait has come, but may be answered at once: a member who is present stays so.
     mutating func asked(_ origin: Poll.Origin, _ channels: [ChannelName], now: Int64) {
         guard let member = origin.member else { return }
         for channel in channels {
@@ -87,7 +87,7 @@ struct PresenceService {
         }
     }
 
-    /// A request is held by which somebody is there; nil if it makes nobody a member.
+    /// A request is held. Nil if it has no member.
     mutating func attend(_ origin: Poll.Origin, _ channels: [ChannelName], now: Int64) -> Arrival? {
         guard let member = origin.member else { return nil }
         var arrival = Arrival()
@@ -113,7 +113,7 @@ struct PresenceService {
         return arrival
     }
 
-    /// That request has ended.
+    /// A held request has ended.
     mutating func release(
         _ member: Member,
         _ channels: [ChannelName],
@@ -138,13 +138,13 @@ struct PresenceService {
 
     // MARK: From time to time
 
-    /// When something is due; many things at a time, so that a crowd does not keep the loop awake.
+    /// When something is due, at most twenty times a second, so that a crowd does not keep the loop awake.
     var nextLook: Int64 {
         let next = presence.nextLook
         return next == .max ? .max : max(next, lookedAt + 50)
     }
 
-    /// What the log has to be given now, and whom the other processes have to be told of.
+    /// Events for the log, and members for the other processes, that are due now.
     mutating func due(now: Int64) -> (appends: [(PresenceEvent, Draft)], members: [PresentMember]) {
         lookedAt = now
         let due = presence.due(now: now)
@@ -178,7 +178,7 @@ struct PresenceService {
 
     // MARK: The other processes
 
-    /// Whom this process has is told only where somebody hears it.
+    /// Members are told to the other processes only if there are any.
     mutating func tellOthers(_ tells: Bool, now: Int64) { presence.tellOthers(tells, now: now) }
 
     mutating func heard(_ members: [PresentMember], now: Int64) {
@@ -190,7 +190,7 @@ struct PresenceService {
 
     // MARK: The log
 
-    /// Takes joins and leaves in that the log tells.
+    /// Takes in joins and leaves from committed messages.
     mutating func told(_ messages: [Message], now: Int64) {
         guard !settings.presence.isEmpty else { return }
         for message in messages where message.channel.isOwn {
@@ -209,7 +209,7 @@ struct PresenceService {
         }
     }
 
-    /// Begins to read what the log knows of who is there. Until then nothing is told.
+    /// Begins to read what the log knows of members. Until that is done no event is told.
     mutating func load(now: Int64) -> Reading? {
         guard !settings.presence.isEmpty else { return nil }
         presence.forgetEvents(now: now)

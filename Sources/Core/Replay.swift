@@ -3,7 +3,7 @@ internal import Endpoint
 internal import FastCGI
 internal import Liveness
 
-/// A stream that is not live yet, or not any more: it reads the log forwards until it stands at its end.
+/// A stream that is not live, or no longer: it reads the log forwards until it reaches the end.
 ///
 /// It reads a bounded piece, sends it, and goes on when the peer has taken it. When a piece ends at the log's head, the
 /// stream joins those who wait for what is committed, in the same step, so that nothing comes between.
@@ -22,7 +22,7 @@ final class Replay {
         let endsAt: Int64
     }
 
-    /// Where it goes to.
+    /// Where its bytes go.
     enum Target {
         case web(Requester, Web)
         /// A client of the bus socket.
@@ -71,10 +71,10 @@ final class Replay {
         }
     }
 
-    /// What is known of one over HTTP.
+    /// Of a stream over HTTP.
     var web: Web? { if case .web(_, let web) = target { web } else { nil } }
 
-    /// FastCGI's id, of one over HTTP.
+    /// FastCGI's id of a stream over HTTP.
     var id: RequestID? {
         if case .web(let requester, _) = target { requester.address.id } else { nil }
     }
@@ -86,7 +86,7 @@ final class Replay {
         }
     }
 
-    /// What is to be done next for one whose peer has taken everything.
+    /// What to do next, once the peer has taken everything.
     enum Step {
         /// It begins here and now, and is live.
         case goLive(at: Cursor)
@@ -124,7 +124,7 @@ final class Replay {
         return reading.map { .send($0) } ?? .ask(.after(offset), .reading(gap: nil))
     }
 
-    /// What the log knows has been told by now: the verdict on the cursor stands.
+    /// The log was asked whether it knows more: the verdict on the cursor stands now.
     func lookedAhead() {
         if case .start(.cursor(let cursor)) = position { position = .cursor(cursor) }
     }

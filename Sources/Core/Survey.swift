@@ -1,13 +1,13 @@
 internal import Channels
 internal import Endpoint
 
-/// Who asked something of all processes of the bus.
+/// A question to all processes of the bus, by its asker.
 enum Survey {
     case metrics(Shape)
     case status(Shape)
     /// A command of the bus socket.
     case line(BusCommand)
-    /// What the log keeps is known; how many wait is asked.
+    /// The log's listing is known; the other processes are asked how many holds they have.
     case channels(ChannelsRequest, ChannelListing)
     case listing(BusListing, ChannelListing)
 
@@ -24,14 +24,14 @@ enum Survey {
     }
 }
 
-/// What is said to whoever waited: the same in the words of HTTP and of the bus socket.
+/// An answer, in HTTP or as a line of the bus socket.
 enum Reply {
     case answer(Answer)
     case line([UInt8])
 }
 
 extension Survey {
-    /// - Parameter held: how many wait for a channel in this process.
+    /// - Parameter held: the number of holds on a channel in this process.
     func reply(_ result: SurveyResult, held: (ChannelName) -> Int) -> Reply {
         var text: [UInt8] = []
         var others: [ChannelName: Int] = [:]
@@ -58,7 +58,7 @@ extension Survey {
 }
 
 extension Work {
-    /// To a publisher; nil where nobody is told in words.
+    /// To a publisher; nil for entries that are no publication with an answer.
     func reply(_ outcome: AppendOutcome) -> Reply? {
         switch self {
         case .publish(let request): .answer(request.answer(outcome))
@@ -69,7 +69,7 @@ extension Work {
         }
     }
 
-    /// To whoever asked for one message.
+    /// To a request for one message.
     func reply(_ outcome: Result<Message?, LogFailure>) -> Reply? {
         switch (self, outcome) {
         case (.message(let request), .success(let message)): .answer(request.answer(message))
@@ -78,7 +78,7 @@ extension Work {
         }
     }
 
-    /// To whoever has waited in vain; nil for polls, streams and surveys, which have their own last words.
+    /// To a recipient that has waited in vain; nil for polls, streams and surveys, which end in their own ways.
     var unavailable: Reply? {
         switch self {
         case .publish(let request): .answer(request.outcomeUnknown())
@@ -91,7 +91,7 @@ extension Work {
         }
     }
 
-    /// A publisher waits for it.
+    /// Whether a publisher waits for it.
     var isPublication: Bool {
         switch self {
         case .publish, .command: true

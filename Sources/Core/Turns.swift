@@ -2,7 +2,7 @@ internal import DequeModule
 internal import Endpoint
 internal import FastCGI
 
-/// Whole requests that reuse the id of one that waits for the log, or came behind such a one: taken up in their order.
+/// Queues of complete requests that reuse the id of one that waits for the log, or came after such a request.
 struct Turns {
     struct Request {
         let request: CGIRequest
@@ -11,12 +11,12 @@ struct Turns {
     }
 
     private var queues: [Int32: Deque<Request>] = [:]
-    /// Connections whose next request may be taken up.
+    /// Connections whose next queued request may begin.
     private var due: [ConnectionID] = []
-    /// The one whose requests are being taken up.
+    /// The connection whose queued requests are being taken up.
     var takingUp: ConnectionID?
 
-    /// So many may wait on one connection.
+    /// Requests that may queue on one connection.
     static let limit = 16
 
     var isEmpty: Bool { queues.isEmpty }

@@ -4,7 +4,7 @@ internal import Endpoint
 internal import FastCGI
 internal import Liveness
 
-/// Whom something that waits is for.
+/// Whom an entry is for.
 enum Recipient: Equatable {
     case request(RequestAddress)
     /// A client of the bus socket, and the place of this answer in the order of its commands.
@@ -41,7 +41,7 @@ enum Question {
     case reading(gap: GapReason?)
 }
 
-/// What is done when the log or the other processes have answered.
+/// What to do when the log or the other processes have answered.
 enum Work {
     case poll(Poll, Requester, Question, Epoch)
     case replay(Replay, Question, Epoch)
@@ -59,12 +59,12 @@ enum Work {
     case presenceReading(PresenceService.Reading, round: Int)
     /// Lines of a pipe.
     case lines
-    /// Nobody waits any more; the log still has the publication.
+    /// Its recipient is gone; the log still has the publication.
     case nothing
 }
 
-/// Everything that waits for an answer of the log or of the other processes: one book. Each entry is settled once, by the
-/// answer or by the clock.
+/// Everything that waits for an answer from the log or from the other processes. Each entry is taken once: when the answer
+/// comes, or when its deadline is reached.
 struct Waiting {
     struct Entry {
         var recipient: Recipient
@@ -113,7 +113,7 @@ struct Waiting {
     private var lastNumber: UInt64 = 0
     private var byRequest: [Key: UInt64] = [:]
     private var bySubscriber: [UInt64: [UInt64]] = [:]
-    /// By patience, so that each is in the order of its deadlines. Some have been settled.
+    /// One queue for each patience, so that each is in the order of its deadlines. Some entries are taken already.
     private var deadlines = [Deque<(at: Int64, number: UInt64)>](
         repeating: [],
         count: Patience.allCases.count
@@ -121,7 +121,7 @@ struct Waiting {
     /// Those for whom somebody on a connection waits.
     private(set) var count = 0
 
-    /// Polls that came before the news of something committed, by the offset that they wait for.
+    /// Polls that wait until the core knows of something committed before they came, with its offset.
     private var behind: [(head: Offset, number: UInt64)] = []
 
     /// Questions that the log's reader has not been asked yet, and how many it has been asked: few, so that answers in
@@ -138,7 +138,7 @@ struct Waiting {
 
     // MARK: Entries
 
-    /// - Parameter patience: nil where the log always answers, and nobody is kept waiting.
+    /// - Parameter patience: nil for entries without a deadline: the log always answers.
     mutating func open(
         _ work: Work,
         for recipient: Recipient,
@@ -185,7 +185,7 @@ struct Waiting {
 
     /// The log has answered a publication: its charge is given back.
     ///
-    /// - Returns: the entry; nil if nobody waits for it any more.
+    /// - Returns: the entry; nil if it was taken before.
     mutating func takeAppended(_ ticket: Ticket) -> Entry? {
         guard let entry = entries[ticket.number] else { return nil }
         if let charge = entry.charge {
@@ -242,7 +242,7 @@ struct Waiting {
     /// Monotonic milliseconds of the next deadline.
     var nextDeadline: Int64 { deadlines.reduce(.max) { min($0, $1.first?.at ?? .max) } }
 
-    /// What stands first in its line waits.
+    /// Drops entries that are taken from the fronts of the queues.
     private mutating func dropSettled() {
         for line in deadlines.indices {
             while let first = deadlines[line].first, isSettled(first.number) {
@@ -257,7 +257,7 @@ struct Waiting {
         return false
     }
 
-    /// One whose deadline is reached, with the ticket to take it by; each once.
+    /// An entry whose deadline is reached; each is named once.
     mutating func nextExpired(now: Int64) -> Ticket? {
         for line in deadlines.indices {
             while let first = deadlines[line].first, first.at <= now {
@@ -273,7 +273,7 @@ struct Waiting {
 
     mutating func await(_ head: Offset, _ ticket: Ticket) { behind.append((head, ticket.number)) }
 
-    /// Those that wait for no more than this, in their order.
+    /// Takes the polls that wait for no more than this offset, in order.
     mutating func takeCaughtUp(_ head: Offset, all: Bool) -> [Ticket] {
         guard !behind.isEmpty else { return [] }
         let caughtUp = behind.filter { all || $0.head <= head }
@@ -282,7 +282,7 @@ struct Waiting {
         return caughtUp.map { Ticket($0.number) }
     }
 
-    /// Drops what was settled otherwise.
+    /// Drops polls that were taken otherwise.
     mutating func tidy() { behind.removeAll { entries[$0.number] == nil } }
 
     // MARK: The log's reader

@@ -222,6 +222,8 @@ class Row:
             await publishing
         if not has_begun:
             cell.trouble = "nothing of the answer came"
+            # The hold of a long-poll may have ended before its messages were published.
+            cell.was_late = publishing is not None
             return
         if self.server.keeps_connections:
             # So that its connection is among those that were seen.

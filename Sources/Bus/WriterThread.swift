@@ -14,6 +14,9 @@ import System
 final class WriterThread {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000
+    /// An append that comes within this time of the newest outcome is taken for an answer to it: two wake-ups of threads
+    /// on a busy machine.
+    private static let hurryMicroseconds: Int64 = 250
     /// Messages of others that are read inside the gate, at the most.
     private static let farBehind: Int64 = 512
     /// How long a group of messages waits for another program that holds SQLite's write lock.
@@ -64,7 +67,9 @@ final class WriterThread {
                 waitingMilliseconds: waiting,
                 spinMicroseconds: committed && hurries ? 25 : 0
             )
-            if committed { hurries = MonotonicClock.microseconds() - start < 100 }
+            if committed {
+                hurries = MonotonicClock.microseconds() - start < Self.hurryMicroseconds
+            }
             for command in commands {
                 switch command {
                 case .append(let append): queue.append(append)

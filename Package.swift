@@ -82,7 +82,7 @@ let package = Package(
         .target(
             name: "Responder",
             dependencies: [
-                "BrowserClient", "Bus", "Channels", "Configuration", "Endpoint", "FastCGI",
+                "BrowserClient", "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI",
                 "FastCGICodec", "Liveness", "Reactor", "System", "Text", "CLinux", log,
             ],
             swiftSettings: settings
@@ -159,7 +159,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ResponderTests",
-            dependencies: ["FastCGI", "Responder"],
+            dependencies: [
+                "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "FastCGICodec",
+                "Harness", "Liveness", "Reactor", "Responder", log,
+            ],
             swiftSettings: common
         ),
     ],

@@ -1,41 +1,55 @@
 internal import Bus
+internal import Channels
 internal import Configuration
 internal import Endpoint
 
-/// A named pipe and how far its lines have come. Reactor thread only.
-///
-/// Lines are looked at, appended, and when the log has answered taken out, one portion after the other. What the log can't
-/// take stays in the pipe, whose writers wait when it is full: nothing is lost.
-final class PipeReader {
-    enum State {
+/// A named pipe, and how far its lines have come.
+struct PipeReader {
+    private enum State {
         case idle
         /// A portion is on its way into the log.
         case appending(byteCount: Int, count: Int, beginning: String)
     }
 
+    /// What became of a portion.
+    struct Settled {
+        var committed = 0
+        /// The log takes nothing, for the first time since it took something.
+        var beginsToWait = false
+    }
+
+    /// Lines refused since the last note, the newest of them, and why.
+    typealias Refusals = (count: Int, sentence: String, beginning: String)
+
     let settings: PipeSettings
-    var pipe: NamedPipe
-    var interface: PipeInterface
-    var state = State.idle
+    private var pipe: NamedPipe
+    private var interface: PipeInterface
+    private var state = State.idle
     /// What comes up to the next line end belongs to a line that is too long.
-    var isSkipping = false
+    private(set) var isSkipping = false
     /// So many lines are appended one at a time, to find the one that the log refuses.
-    var singleLines = 0
-    /// Monotonic milliseconds when it is looked at without being told; nil: it is told.
-    var lookAt: Int64?
-    /// What was there when a line was found incomplete.
-    var incompleteBytes = 0
+    private var singleLines = 0
+    /// Monotonic milliseconds when it is read although nothing new was told of; nil: something is.
+    private var readAt: Int64?
+    /// Bytes at the front of the pipe that are done with.
+    private var doneBytes = 0
+    /// Bytes of an incomplete line, as of the last reading.
+    private var incompleteBytes = 0
     /// Nothing can be done until a writer writes more.
-    var isDry = true
+    private var isEmptied = true
     /// That the log takes nothing was said.
-    var saidWaiting = false
-    /// Another pipe stands at its place, and is used once no line is left in this one.
-    var isReplaced = false
-    /// Why it can't be opened anew, as it was said last.
-    var trouble = ""
-    /// Lines refused since the last note in the log of one, the newest of them, and when the next note may come.
-    var refused: (count: Int, sentence: String, beginning: String) = (0, "", "")
-    var refusalNoteAt: Int64 = 0
+    private var saidWaiting = false
+    /// Another pipe is in its place, and is used once no line is left in this one.
+    private(set) var isReplaced = false
+    /// Why the new one cannot be opened, as it was said last.
+    private var lastTrouble = ""
+    private var refusals: Refusals = (0, "", "")
+    /// Monotonic milliseconds of the next note on refusals, at the earliest.
+    private var noteAt: Int64 = 0
+    /// Notes that are due.
+    private var notes: [Refusals] = []
+    /// All lines refused so far.
+    private(set) var refusedCount: UInt64 = 0
 
     init(_ settings: PipeSettings, _ limits: LimitSettings) throws(ServingProblem) {
         self.settings = settings
@@ -47,12 +61,191 @@ final class PipeReader {
         interface = PipeInterface(settings, limits: limits, capacity: pipe.capacity)
     }
 
-    /// Bounds that have changed; the pipe's own size stays.
-    func apply(_ limits: LimitSettings) {
+    mutating func apply(_ limits: LimitSettings) {
         interface = PipeInterface(settings, limits: limits, capacity: pipe.capacity)
     }
 
-    var isAppending: Bool {
+    var descriptor: Int32 { pipe.descriptor }
+    var left: (bytes: Int, lines: Int) { pipe.left }
+    var isInPlace: Bool { pipe.isInPlace }
+
+    private var isAppending: Bool {
         if case .appending = state { true } else { false }
+    }
+
+    /// Whether there is nothing in it that could be published.
+    var isDry: Bool { isEmptied && !isAppending }
+
+    /// What the next process must know of it: a line of the note that is left.
+    var note: String { isSkipping ? skipLine : "" }
+    private var skipLine: String { "skip \(pipe.name)\n" }
+
+    // MARK: Serving
+
+    mutating func begin(note: String, now: Int64) {
+        isSkipping = note.contains(skipLine)
+        readNow(now: now)
+    }
+
+    mutating func end() { (state, readAt) = (.idle, nil) }
+
+    mutating func close() { pipe.close() }
+
+    mutating func readNow(now: Int64) { (readAt, isEmptied) = (now, false) }
+
+    /// Something new is there. Where a long line comes in small pieces, not each of them is read.
+    mutating func isReady(now: Int64) {
+        if incompleteBytes > 4096, let readAt, readAt > now {
+            self.readAt = min(readAt, now + 10)
+        } else {
+            readNow(now: now)
+        }
+    }
+
+    mutating func postpone(until time: Int64) {
+        (state, readAt) = (.idle, time)
+    }
+
+    var alarm: Int64 { min(readAt ?? .max, refusals.count > 0 ? noteAt : .max) }
+
+    func isDue(now: Int64) -> Bool { readAt.map { now >= $0 } ?? false }
+
+    // MARK: Reading
+
+    /// Reads as far as one turn goes: until the log has to be waited for, nothing is left, or others want their turn too.
+    /// Then `takeDone` is to be called.
+    ///
+    /// - Returns: lines for the log.
+    mutating func next(now: Int64) -> Publication? {
+        readAt = nil
+        guard !isAppending else { return nil }
+        isEmptied = false
+        let (bytes, isFull) = pipe.peek()
+        var rest = bytes[...]
+        defer { doneBytes = rest.startIndex }
+        for _ in 0..<PipeInterface.lineCount {
+            guard !rest.isEmpty else { break }
+            if isSkipping {
+                let end = rest.firstIndex(of: UInt8(ascii: "\n"))
+                rest = rest[(end.map { $0 + 1 } ?? rest.endIndex)...]
+                if end != nil { isSkipping = false }
+                continue
+            }
+            let portion = interface.portion(
+                rest,
+                isFull: isFull && rest.startIndex == 0,
+                lineCount: singleLines > 0 ? 1 : PipeInterface.lineCount
+            )
+            switch portion {
+            case .lines(let publication, let count, let byteCount):
+                let beginning = String(decoding: rest.prefix(80), as: UTF8.self)
+                state = .appending(byteCount: byteCount, count: count, beginning: beginning)
+                return publication
+            case .bad(let sentence, let beginning, let byteCount):
+                refuse(sentence, beginning, now: now)
+                rest = rest.dropFirst(byteCount)
+            case .nothing(let byteCount): rest = rest.dropFirst(byteCount)
+            case .overlong(let beginning, let byteCount, let isWhole):
+                refuse("A line has at most \(interface.lineLimit) bytes.", beginning, now: now)
+                isSkipping = !isWhole
+                rest = rest.dropFirst(byteCount)
+            case .incomplete:
+                incompleteBytes = rest.count
+                isEmptied = true
+                // A writer's next piece is told of; should that ever fail, it is found a second later.
+                readAt = now + 1000
+                return nil
+            }
+        }
+        incompleteBytes = 0
+        isEmptied = bytes.isEmpty
+        if !bytes.isEmpty { readAt = now }
+        return nil
+    }
+
+    /// Takes out what is done with. Not before the note says whether the rest of a line is to be passed over: killed in
+    /// between, the next process passes over the line from its beginning.
+    mutating func takeDone() {
+        pipe.take(doneBytes)
+        doneBytes = 0
+    }
+
+    /// The log's answer to a portion; nil if none is on its way.
+    mutating func settle(_ outcome: AppendOutcome, isStopping: Bool, now: Int64) -> Settled? {
+        guard case .appending(let byteCount, let count, let beginning) = state else { return nil }
+        state = .idle
+        var settled = Settled()
+        readAt = now
+        switch outcome {
+        case .committed, .repeated:
+            settled.committed = count
+            pipe.take(byteCount)
+            saidWaiting = false
+            singleLines = max(0, singleLines - count)
+        case .conflict:
+            refuse("The key was used for another message.", beginning, now: now)
+            pipe.take(byteCount)
+        // One of these lines names a channel too many; the others do not wait for it.
+        case .noMoreChannels where count > 1: singleLines = count
+        case .noMoreChannels:
+            refuse(Problem.noMoreChannels.detail, beginning, now: now)
+            pipe.take(byteCount)
+            singleLines = max(0, singleLines - 1)
+        case .full, .logBusy, .unavailable, .overQuota:
+            settled.beginsToWait = !saidWaiting
+            saidWaiting = true
+            readAt = now + (isStopping ? 100 : 1000)
+        }
+        return settled
+    }
+
+    // MARK: Replacement
+
+    /// Whether another pipe has come in its place since this was asked last.
+    mutating func findReplaced() -> Bool {
+        guard !isReplaced, !pipe.isInPlace else { return false }
+        isReplaced = true
+        return true
+    }
+
+    var mayBeExchanged: Bool { isReplaced && !isAppending && pipe.left.lines == 0 }
+
+    /// Goes on with the pipe that is in its place.
+    mutating func exchange(for new: PipeReader, now: Int64) {
+        pipe.close()
+        (pipe, interface) = (new.pipe, new.interface)
+        (isSkipping, isReplaced, lastTrouble) = (false, false, "")
+        readNow(now: now)
+    }
+
+    /// The new pipe cannot be opened. The sentence, unless it was said before.
+    mutating func trouble(_ sentence: String) -> String? {
+        isReplaced = false
+        defer { lastTrouble = sentence }
+        return lastTrouble == sentence ? nil : sentence
+    }
+
+    // MARK: Refusals
+
+    /// A writer's mistake shows in each of its lines: one note a second is enough.
+    private mutating func refuse(_ sentence: String, _ beginning: String, now: Int64) {
+        refusedCount += 1
+        refusals = (refusals.count + 1, sentence, beginning)
+        noteRefusals(now: now)
+    }
+
+    private mutating func noteRefusals(now: Int64, isLast: Bool = false) {
+        guard refusals.count > 0, isLast || now >= noteAt else { return }
+        notes.append(refusals)
+        (refusals.count, noteAt) = (0, now + 1000)
+    }
+
+    /// What is to be noted now.
+    ///
+    /// - Parameter isLast: no later note may follow.
+    mutating func takeNotes(now: Int64, isLast: Bool) -> [Refusals] {
+        noteRefusals(now: now, isLast: isLast)
+        defer { notes = [] }
+        return notes
     }
 }

@@ -1,333 +1,218 @@
-internal import CLinux
 internal import Configuration
+internal import Core
 internal import Endpoint
 internal import FastCGI
+internal import FastCGICodec
 internal import Glibc
-internal import Logging
 internal import Reactor
 
-/// Accepting, reading and closing. What the bytes mean is in Responder+Requests; writing is in Responder+Writing.
+/// Connections: from accepting to losing them, and what their bytes tell the core.
 extension Responder {
-    // MARK: Accepting
-
-    /// - Returns: whether nobody waits any more.
-    @discardableResult
-    func acceptConnections() -> Bool {
-        // A bounded share: what is to be delivered must not wait for a crowd of newcomers, nor for few that ask for much,
-        // such as a thousand channels.
-        let end = MonotonicClock.milliseconds() + 10
-        for _ in 0..<256 {
-            guard webConnections < connectionLimit || isStopping || makePlace() else {
-                metrics[.connections] += 1
-                newcomersWait = true
-                pauseAccepting()
-                return true
-            }
-            let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-            let descriptor = Int32(
-                SystemCalls.retrying {
-                    Int(accept4(listener.descriptor, nil, nil, flags))
-                }
-            )
-            guard descriptor >= 0 else {
-                if errno == ECONNABORTED { continue }
-                if errno == EAGAIN || errno == EWOULDBLOCK { return true }
-                let isProcessLimit = errno == EMFILE || errno == ENFILE
-                if isProcessLimit, makePlace(ofHolds: true) { continue }
-                refuseForWantOfDescriptors(isProcessLimit: isProcessLimit)
-                return true
-            }
-            metrics.accepted += 1
-            while connections.count <= Int(descriptor) { connections.append(Connection()) }
-            connections[Int(descriptor)].flags = [.open, .used]
-            openConnections += 1
-            // The request is usually there already: a short one is answered without epoll ever knowing.
-            read(descriptor, toTheEnd: false)
-            mayHaveIdle = mayHaveIdle || connections[Int(descriptor)].isIdle
-            watch(descriptor)
-            if MonotonicClock.milliseconds() >= end { break }
-        }
-        return false
-    }
-
-    /// Those of web servers.
-    var webConnections: Int { openConnections - busPeers.count }
-
-    /// Newcomers wait in the socket's backlog until somebody leaves.
-    private func pauseAccepting() {
-        epoll.remove(listener.descriptor)
-        isAccepting = false
-    }
-
-    private func resumeAccepting() {
-        guard listener.isOpen, !isAccepting, !isStopping, webConnections < connectionLimit,
-            now >= acceptAgainAt
-        else {
-            return
-        }
-        if spare < 0 { spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) }
-        do {
-            try epoll.add(listener.descriptor, [.read, .exclusive])
-            (isAccepting, newcomersWait) = (true, false)
-        } catch {
-            logger.error("\(error)")
-        }
-    }
-
-    /// Accepts one connection with the spare descriptor and closes it, so that the listening socket
-    /// does not stay readable and the loop does not spin.
-    private func refuseForWantOfDescriptors(isProcessLimit: Bool) {
-        metrics[.descriptors] += 1
-        guard isProcessLimit, spare >= 0 else {
-            acceptAgainAt = now + 250
-            return pauseAccepting()
-        }
-        close(spare)
-        let descriptor = accept4(listener.descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
-        if descriptor >= 0 { close(descriptor) }
-        spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
-    }
-
-    func watch(_ descriptor: Int32) {
-        let connection = connections[Int(descriptor)]
-        guard connection.isOpen, !connection.flags.contains(.watched) else { return }
-        do {
-            try epoll.add(descriptor, generation: connection.generation, interest(of: connection))
-            connections[Int(descriptor)].flags.insert(.watched)
-        } catch {
-            complain(.notWatched, "connection closed: \(error)")
-            drop(descriptor, .closed)
-        }
-    }
-
-    func interest(of connection: Connection) -> Interest {
-        let base: Interest = [.read, .peerClosed, .edge]
-        return connection.extra?.unsent.isEmpty ?? true ? base : base.union(.write)
-    }
-
     // MARK: Reading
 
-    func connectionReady(_ readiness: Readiness) {
-        let descriptor = readiness.descriptor
-        guard Int(descriptor) < connections.count, connections[Int(descriptor)].isOpen,
-            connections[Int(descriptor)].generation == readiness.generation
-        else { return }
-        if readiness.canWrite { flush(descriptor) }
-        if readiness.canRead || readiness.peerClosed {
-            read(descriptor, toTheEnd: readiness.peerClosed)
-        }
+    func ready(_ id: ConnectionID, _ readiness: Readiness) {
+        if readiness.canWrite { flush(id) }
+        if readiness.canRead || readiness.peerClosed { read(id, toTheEnd: readiness.peerClosed) }
     }
 
-    /// Those who sent more than one turn's share.
-    func readUnread() {
-        let descriptors = unread
-        unread = []
-        for descriptor in descriptors {
-            guard connections[Int(descriptor)].flags.contains(.readAgain) else { continue }
-            connections[Int(descriptor)].flags.remove(.readAgain)
-            obey(descriptor)
-            read(descriptor, toTheEnd: true)
-            relieveMemory()
-        }
+    /// Goes on with those that sent more than one turn's share.
+    func readMore() {
+        guard connections.hasMoreInput else { return }
+        for id in connections.takeReadAgain() { read(id, toTheEnd: true) }
     }
 
     /// Reads a bounded share, so that a peer with much to say does not keep the others waiting.
     ///
-    /// A read that does not fill the buffer has emptied the socket, and the next edge will be told; where the
-    /// peer has closed, only the end of the stream ends the reading.
-    func read(_ descriptor: Int32, toTheEnd: Bool) {
+    /// A read that does not fill the buffer has emptied the socket, and the next edge will be told; where the peer has
+    /// closed, only the end of the stream ends the reading.
+    func read(_ id: ConnectionID, toTheEnd: Bool) {
         for _ in 0..<4 {
-            guard connections[Int(descriptor)].isOpen, !isPaused(descriptor) else { return }
-            switch unsafe SystemCalls.receive(descriptor, into: input) {
+            guard connections.isOpen(id) else { return }
+            let isBusSocket = connections.isBusSocket(id)
+            guard !isBusSocket || core.mayRead(id) else { return }
+            let (transfer, bytes) = unsafe connections.receive(id)
+            switch transfer {
             case .bytes(let count):
-                unsafe frame(descriptor, UnsafeRawBufferPointer(rebasing: input[..<count]))
-                let isDrained = unsafe count < input.count && !toTheEnd
+                if isBusSocket {
+                    unsafe core.received(bytes, from: id, at: moment)
+                } else {
+                    unsafe frame(bytes, id)
+                }
+                afterInput(id, isBusSocket)
                 // In the midst of a request a socket may hand out less than it has.
-                if isDrained, connections[Int(descriptor)].extra?.assembler == nil { return }
-            case .wouldBlock:
-                return
-            case .ended:
-                peerEnded(descriptor)
-                return
-            }
-        }
-        readLater(descriptor)
-    }
-
-    /// Goes on with what this peer sent in the next turn.
-    func readLater(_ descriptor: Int32) {
-        guard connections[Int(descriptor)].isOpen,
-            !connections[Int(descriptor)].flags.contains(.readAgain)
-        else { return }
-        connections[Int(descriptor)].flags.insert(.readAgain)
-        unread.append(descriptor)
-    }
-
-    /// Frames bytes and acts on each event. An idle connection keeps no assembler.
-    func frame(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) {
-        if connections[Int(descriptor)].flags.contains(.busSocket) {
-            return unsafe receiveCommands(descriptor, bytes)
-        }
-        let extra = connections[Int(descriptor)].extra
-        var assembler = extra?.assembler ?? RequestAssembler(limits: framing)
-        extra?.assembler = nil
-        framed = descriptor
-        unsafe assembler.receive(
-            bytes,
-            judge: { head in
-                guard connections[Int(descriptor)].isOpen else { return .answered }
-                return judge(head, descriptor)
-            },
-            each: { event in
-                guard connections[Int(descriptor)].isOpen else { return }
-                handle(event, descriptor)
-            }
-        )
-        framed = -1
-        guard connections[Int(descriptor)].isOpen else { return }
-        if let place = assembler.oldestUnfinished {
-            let keeper = makeExtra(descriptor)
-            if keeper.incompleteAt != place {
-                (keeper.incompleteAt, keeper.incompleteSince) = (place, now)
-            }
-            keeper.assembler = assembler
-        } else {
-            connections[Int(descriptor)].extra?.incompleteAt = nil
-        }
-        charge(descriptor)
-        if connections[Int(descriptor)].flags.contains(.passingOver), !assembler.isPassingOver {
-            connections[Int(descriptor)].flags.remove(.passingOver)
-            dropIfDone(descriptor)
-        } else if isCrowded {
-            dropIfDone(descriptor)
-        }
-        boundUnfinished()
-    }
-
-    /// Acts on whole requests that were put aside, without touching what is being received.
-    func frameAside(_ descriptor: Int32, _ queued: Connection.Extra.Queued) {
-        var assembler = RequestAssembler(limits: queued.limits)
-        unsafe queued.records.withUnsafeBytes { bytes in
-            unsafe assembler.receive(bytes) { event in
-                guard connections[Int(descriptor)].isOpen, case .request(let framed) = event else {
+                if count < ConnectionTable.pieceBytes, !toTheEnd, connections.isOpen(id),
+                    !connections.isReceiving(id)
+                {
                     return
                 }
-                begin(framed, descriptor, bodyDropped: queued.bodyDropped)
+            case .wouldBlock: return
+            case .ended: return peerEnded(id)
             }
         }
+        connections.readLater(id)
     }
 
-    /// The connection's rare part, made at need; the housekeeping drops it when it is empty.
-    func makeExtra(_ descriptor: Int32) -> Connection.Extra {
-        if let extra = connections[Int(descriptor)].extra { return extra }
-        let extra = Connection.Extra()
-        connections[Int(descriptor)].extra = extra
-        unfinished.insert(descriptor)
-        return extra
+    private func afterInput(_ id: ConnectionID, _ isBusSocket: Bool) {
+        drain()
+        boundUnfinished()
+        // The rest of a request that was answered early may have come, or the place is needed.
+        if !isBusSocket, connections.takePassedOver(id) || isCrowded { settle(id) }
     }
 
-    /// The peer closed its sending side, or all of it: nobody waits behind it any more. What was published is
-    /// still answered, in case only the sending side is closed.
-    private func peerEnded(_ descriptor: Int32) {
-        if connections[Int(descriptor)].flags.contains(.busSocket) {
-            return busPeerEnded(descriptor)
-        }
-        // lighttpd tells of a departure by half-closing. It would log an answer that just stops as an error; and who
-        // only closed his sending side reads on.
-        if connections[Int(descriptor)].extra?.unsent.isEmpty ?? true {
-            for slot in held.slots(from: connections[Int(descriptor)].firstHeld)
-            where held.isHeld(slot) && held[slot].kind != .poll {
-                answerEmpty(slot, departed(slot))
-            }
-            for replay in replays.of(descriptor) { endReplay(replay, .left) }
-        }
-        endHolds(of: descriptor, .closed)
-        endReplays(of: descriptor, .closed)
-        connections[Int(descriptor)].extra?.assembler = nil
-        charge(descriptor)
-        connections[Int(descriptor)].flags.remove(.passingOver)
-        connections[Int(descriptor)].flags.formUnion([.closesWhenIdle, .peerEnded])
-        dropIfDone(descriptor)
+    private func frame(_ bytes: UnsafeRawBufferPointer, _ id: ConnectionID) {
+        unsafe connections.frame(
+            id,
+            bytes,
+            now: now,
+            judge: { head in judge(head, id) },
+            each: { event in handle(event, id) }
+        )
     }
 
-    // MARK: Closing
-
-    /// Gives a connection up: what it holds ends in the way given, and it is closed at the end of the turn.
-    func drop(_ descriptor: Int32, _ ending: Ending) {
-        guard connections[Int(descriptor)].isOpen else { return }
-        connections[Int(descriptor)].flags.insert(.dropped)
-        if let extra = connections[Int(descriptor)].extra { unsent.removeAll(from: &extra.unsent) }
-        endHolds(of: descriptor, ending)
-        endReplays(of: descriptor, ending)
-        busPeers[descriptor] = nil
-        if let extra = connections[Int(descriptor)].extra {
-            (extra.assembler, extra.commandBytes) = (nil, nil)
-            extra.queued = []
-            charge(descriptor)
-        }
-        dropped.append(descriptor)
-    }
-
-    /// Closes a connection whose last answer went out, if the web server wanted it closed then, or its place is needed.
-    func dropIfDone(_ descriptor: Int32) {
-        let connection = connections[Int(descriptor)]
-        guard connection.isOpen, connection.isIdle, busPeers[descriptor]?.isIdle ?? true,
-            !isReplaying(descriptor)
-        else { return }
-        if connection.flags.contains(.closesWhenIdle) {
-            drop(descriptor, .closed)
-        } else if isCrowded, descriptor != framed, !connection.flags.contains(.busSocket) {
-            closeKept(descriptor)
-        } else {
-            mayHaveIdle = true
+    private func handle(_ event: FramingEvent, _ id: ConnectionID) {
+        switch event {
+        case .request(let framed):
+            connections.used(id)
+            guard var request = decode(framed, id) else { return }
+            request.bodyDropped = framed.bodyDropped
+            let size = unsafe framed.records.count
+            core.request(
+                request,
+                from: address(framed.id, id, framed.keepConnection),
+                size: size,
+                mayWait: connections.unfinishedBytes + size <= settings.limits.unfinishedBytes,
+                at: moment
+            )
+        case .abort(let request): core.aborted(request, on: id, at: moment)
+        case .reply(let bytes): transmit(bytes, to: id, limit: settings.limits.unsentBytes)
+        case .askedValues: core.askedAboutMultiplexing(id)
+        case .refuse(let request, let keepConnection, let bytes):
+            core.refused(address(request, id, keepConnection), records: bytes, at: moment)
+        case .oversizedParams(let request, let keepConnection):
+            core.oversized(address(request, id, keepConnection), at: moment)
+        case .violation(let violation):
+            journal.note(violation, now: now)
+            // What came before it is answered.
+            drain()
+            if violation.isHTTP { transmit(Self.wordToHTTP, to: id, limit: nil) }
+            lose(id, .closed)
         }
     }
 
-    func closeDropped() {
-        for descriptor in dropped {
-            close(descriptor)
-            let generation = connections[Int(descriptor)].generation
-            connections[Int(descriptor)] = Connection(generation: generation &+ 1)
-            unfinished.remove(descriptor)
-            openConnections -= 1
+    /// For whoever looks at the answer that a proxy_pass got.
+    private static let wordToHTTP = Array(
+        """
+        HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+        This socket speaks FastCGI, not HTTP: use fastcgi_pass or its like in the web server.\n
+        """.utf8
+    )
+
+    private func judge(_ head: FramedRequest, _ id: ConnectionID) -> BodyVerdict {
+        guard core.mayJudge(head.id, on: id) else { return .keep }
+        guard var request = decode(head, id) else { return .answered }
+        request.awaitsBody = true
+        let address = address(head.id, id, head.keepConnection)
+        switch core.judge(request, from: address, at: moment) {
+        case .keep: return .keep
+        case .drop: return .drop
+        case .answered:
+            connections.used(id)
+            return .answered
         }
-        if !dropped.isEmpty {
-            dropped.removeAll(keepingCapacity: true)
-            memoryLookAt = min(memoryLookAt, now + 2000)
-        }
-        resumeAccepting()
     }
 
-    // MARK: Housekeeping
+    private func address(
+        _ request: RequestID,
+        _ id: ConnectionID,
+        _ keepConnection: Bool
+    ) -> RequestAddress {
+        RequestAddress(connection: id, id: request, keepConnection: keepConnection)
+    }
 
-    /// Four times a second at most, and only while something is unfinished: peers that stopped in the middle.
-    func keepHouse() {
-        for descriptor in unfinished {
-            guard connections[Int(descriptor)].isOpen,
-                let extra = connections[Int(descriptor)].extra
-            else { continue }
-            if extra.isEmpty {
-                memoryLookAt = min(memoryLookAt, now + 2000)
-                connections[Int(descriptor)].extra = nil
-                unfinished.remove(descriptor)
-            } else if extra.isReceiving,
-                now - extra.incompleteSince > Int64(settings.limits.requestSeconds) * 1000
-            {
-                metrics[.requestTime] += 1
-                if extra.commandBytes != nil {
-                    endUnfinishedCommand(descriptor, busInterface.outOfTime)
-                } else {
-                    drop(descriptor, .closed)
-                }
-            } else if !extra.unsent.isEmpty,
-                now - extra.progressedAt > Int64(settings.limits.unsentSeconds) * 1000
-            {
-                metrics[.unsentTime] += 1
-                drop(descriptor, .slow)
-            }
+    /// Nil where libfcgi refuses, and the connection had to be given up.
+    private func decode(_ framed: FramedRequest, _ id: ConnectionID) -> CGIRequest? {
+        var request = CGIRequest()
+        let decoded = codec.decode(framed) { decoded in
+            unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
+            request.body = decoded.readBody()
+            return true
         }
-        expirePending()
-        noteClosedForMemory()
-        if newcomersWait { lookForPlaces() }
+        guard decoded != nil else {
+            let sentence = "connection closed: libfcgi refused a request"
+            journal.complain(.refusedRequest, sentence, now: now)
+            drain()
+            lose(id, .closed)
+            return nil
+        }
+        return request
+    }
+
+    private func peerEnded(_ id: ConnectionID) {
+        if connections.isBusSocket(id), connections.hasGone(id, .whole) {
+            lose(id, .closed)
+            return drain()
+        }
+        connections.endReading(id)
+        core.peerEnded(id, at: moment)
+        drain()
+        settle(id)
+    }
+
+    // MARK: Writing
+
+    private func flush(_ id: ConnectionID) {
+        guard !output.isEmpty(id.index) else { return }
+        switch output.flush(id.index, now: MonotonicClock.milliseconds()) {
+        case .all:
+            watchSending(id, false)
+            core.unsent(id, bytes: 0)
+            drain()
+            settle(id)
+        case .some:
+            core.unsent(id, bytes: output.unsentBytes(of: id.index))
+            drain()
+        case .failed:
+            lose(id, .closed)
+            drain()
+        }
+    }
+
+    func watchSending(_ id: ConnectionID, _ isSending: Bool) {
+        do {
+            try connections.setSending(id, isSending)
+        } catch {
+            notWatched(id, error)
+        }
+    }
+
+    func watch(_ id: ConnectionID) {
+        do {
+            try connections.watch(id)
+        } catch {
+            notWatched(id, error)
+        }
+    }
+
+    private func notWatched(_ id: ConnectionID, _ error: SystemError) {
+        journal.complain(.notWatched, "connection closed: \(error)", now: now)
+        lose(id, .closed)
+    }
+
+    // MARK: Losing
+
+    /// Gives a connection up: what it holds ends without a word, once the core is told in the next `drain`.
+    func lose(_ id: ConnectionID, _ loss: Loss, atOnce: Bool = false) {
+        if connections.mark(id, loss, atOnce: atOnce) { output.discard(id.index) }
+    }
+
+    /// Closes a connection on which nothing goes on, if its web server wants that, or its place is needed.
+    func settle(_ id: ConnectionID) {
+        guard connections.isIdle(id), output.isEmpty(id.index) else { return }
+        switch core.standing(of: id) {
+        case .busy: break
+        case .done: lose(id, .closed)
+        case .kept where isCrowded && !connections.isBusSocket(id): closeKept(id)
+        case .kept: connections.noteIdle()
+        }
     }
 }

@@ -1,3 +1,4 @@
+import Core
 import Testing
 
 @testable import Responder
@@ -5,9 +6,9 @@ import Testing
 @Suite struct ComplaintsTests {
     @Test func `each connection that was closed for its bytes wrote a line`() {
         var complaints = Complaints()
-        #expect(complaints.add(.idInUse, "one", now: 0) == "one")
+        #expect(complaints.add(.core(.idInUse), "one", now: 0) == "one")
         for at: Int64 in 1...500 {
-            #expect(complaints.add(.idInUse, "more", now: at) == nil)
+            #expect(complaints.add(.core(.idInUse), "more", now: at) == nil)
         }
         // Another matter is not kept back by it.
         #expect(complaints.add(.refusedRequest, "other", now: 500) == "other")
@@ -16,16 +17,19 @@ import Testing
         let due = complaints.due(now: 60_000).map(\.line)
         #expect(due == ["more (and 499 more such since the last line)"])
         #expect(complaints.due(now: 119_999).isEmpty)
-        #expect(complaints.add(.idInUse, "again", now: 120_000) == "again")
+        #expect(complaints.add(.core(.idInUse), "again", now: 120_000) == "again")
     }
 
     @Test func `a refusal kept those of other sections out of the log`() {
         var complaints = Complaints()
         let kinds = ["read by 7", "read by 9", "publish by 9", "read by no section"]
-        for kind in kinds { #expect(complaints.add(.refusal(kind), kind, now: 0) == kind) }
-        for kind in kinds { #expect(complaints.add(.refusal(kind), kind, now: 999) == nil) }
-        #expect(Set(complaints.due(now: 60_000).map(\.subject)) == Set(kinds.map { .refusal($0) }))
+        for kind in kinds { #expect(complaints.add(.core(.refusal(kind)), kind, now: 0) == kind) }
+        for kind in kinds { #expect(complaints.add(.core(.refusal(kind)), kind, now: 999) == nil) }
+        #expect(
+            Set(complaints.due(now: 60_000).map(\.subject))
+                == Set(kinds.map { .core(.refusal($0)) })
+        )
         // A mistake of the web server's is no refusal.
-        #expect(complaints.add(.mistake("read by 7"), "mistake", now: 60_000) == "mistake")
+        #expect(complaints.add(.core(.mistake("read by 7")), "mistake", now: 60_000) == "mistake")
     }
 }

@@ -87,12 +87,12 @@ package struct BusInterface: Sendable {
     }
 
     /// The answer to a client above the bound.
-    package var tooManyClients: [UInt8] {
+    package static func tooManyClients(_ limits: LimitSettings) -> [UInt8] {
         BusCommand(line: 0).error(
             Problem(
                 .unavailable,
                 "too_many_clients",
-                "At most \(settings.limits.busClients) clients at a time; see bus_clients in the ini file."
+                "At most \(limits.busClients) clients at a time; see bus_clients in the ini file."
             )
         )
     }

@@ -1,0 +1,401 @@
+internal import CLinux
+internal import Core
+internal import FastCGI
+internal import Glibc
+internal import Reactor
+
+/// The connections of web servers and of clients of the bus socket: accepted, watched, read from, framed and closed here.
+///
+/// A connection that is given up is marked, so that nothing more is read from it or sent to it; its descriptor is closed
+/// in one place, `closeMarked`, at the end of the turn. What the bytes mean is the core's, what goes out is `Output`'s.
+/// Reactor thread only.
+@safe final class ConnectionTable {
+    private struct Connection {
+        /// How many connections had this descriptor before.
+        var generation: UInt32 = 0
+        var flags: Flags = []
+    }
+
+    private struct Flags: OptionSet {
+        let rawValue: UInt16
+
+        static let open = Flags(rawValue: 1)
+        /// Given up; closed at the end of the turn.
+        static let marked = Flags(rawValue: 2)
+        /// Epoll watches it, and watches it for room to send.
+        static let watched = Flags(rawValue: 4)
+        static let sending = Flags(rawValue: 8)
+        /// A client of the bus socket.
+        static let busSocket = Flags(rawValue: 16)
+        /// In the list of those with more input.
+        static let readAgain = Flags(rawValue: 32)
+        /// A request has come on it at some time, and since idle connections were looked for (`leastUsed`).
+        static let hasAsked = Flags(rawValue: 64)
+        static let isUsed = Flags(rawValue: 128)
+        /// A request was answered before all of it had come: the rest is awaited before the connection is closed.
+        static let passingOver = Flags(rawValue: 256)
+        /// The rest has come.
+        static let passedOver = Flags(rawValue: 512)
+    }
+
+    private let epoll: Epoll
+    /// Of the requests that begin from now on.
+    var limits: FramingLimits
+    /// By descriptor.
+    private var connections: ContiguousArray<Connection> = []
+    private var marked: [Int32] = []
+    /// Those of them of which the core is to be told.
+    private var lost: [(id: ConnectionID, loss: Loss)] = []
+    private var readAgain: [ConnectionID] = []
+    private var unfinished = UnfinishedInput()
+    /// Descriptors that are open, the marked ones too.
+    private(set) var webCount = 0
+    private(set) var busCount = 0
+    private var markedWebCount = 0
+    /// Where the search for an idle connection goes on, and whether there may be one.
+    private var hand = 0
+    private var mayHaveIdle = false
+    /// Given up when no descriptor is left, so that a connection can be accepted and closed.
+    private var spare: Int32
+    private let input = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: pieceBytes,
+        alignment: 16
+    )
+
+    init(_ limits: FramingLimits, epoll: Epoll) {
+        self.limits = limits
+        self.epoll = epoll
+        spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    }
+
+    deinit {
+        unsafe input.deallocate()
+        if spare >= 0 { close(spare) }
+    }
+
+    var isEmpty: Bool { webCount + busCount == 0 }
+
+    /// Web servers' connections that do not end in this turn.
+    var lastingWebCount: Int { webCount - markedWebCount }
+
+    /// Whether it is there and not given up.
+    func isOpen(_ id: ConnectionID) -> Bool {
+        guard Int(id.index) < connections.count else { return false }
+        let connection = connections[Int(id.index)]
+        return connection.generation == id.generation && connection.flags.contains(.open)
+            && !connection.flags.contains(.marked)
+    }
+
+    func isBusSocket(_ id: ConnectionID) -> Bool {
+        connections[Int(id.index)].flags.contains(.busSocket)
+    }
+
+    /// The open connection with this descriptor.
+    func connection(_ index: Int32) -> ConnectionID? {
+        guard Int(index) < connections.count else { return nil }
+        let id = ConnectionID(index: index, generation: connections[Int(index)].generation)
+        return isOpen(id) ? id : nil
+    }
+
+    /// All that are open.
+    var all: [ConnectionID] { (0..<Int32(connections.count)).compactMap(connection) }
+
+    // MARK: Accepting
+
+    enum Accepted {
+        case connection(ConnectionID)
+        /// Nobody waits.
+        case nobody
+        /// Neither the process nor the system has a descriptor left.
+        case noDescriptor
+        case failed
+    }
+
+    /// Accepts the next connection of a listening socket.
+    func accept(from listener: Int32, isBusSocket: Bool) -> Accepted {
+        while true {
+            let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+            let descriptor = SystemCalls.retrying { Int(accept4(listener, nil, nil, flags)) }
+            if descriptor >= 0 {
+                return .connection(add(Int32(descriptor), isBusSocket: isBusSocket))
+            }
+            switch errno {
+            case ECONNABORTED: continue
+            case EAGAIN, EWOULDBLOCK: return .nobody
+            case EMFILE, ENFILE: return .noDescriptor
+            default: return .failed
+            }
+        }
+    }
+
+    /// Takes over a connected stream socket.
+    func add(_ descriptor: Int32, isBusSocket: Bool) -> ConnectionID {
+        while connections.count <= Int(descriptor) { connections.append(Connection()) }
+        connections[Int(descriptor)].flags = isBusSocket ? [.open, .busSocket] : [.open, .isUsed]
+        if isBusSocket { busCount += 1 } else { webCount += 1 }
+        return ConnectionID(
+            index: descriptor,
+            generation: connections[Int(descriptor)].generation
+        )
+    }
+
+    /// Accepts one connection with the spare descriptor and closes it, so that the listening socket does not stay readable
+    /// and the loop does not spin.
+    ///
+    /// - Returns: false where there is no spare descriptor.
+    func turnAway(from listener: Int32) -> Bool {
+        guard spare >= 0 else { return false }
+        close(spare)
+        let descriptor = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+        if descriptor >= 0 { close(descriptor) }
+        spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+        return true
+    }
+
+    /// Opens the spare descriptor again, if it is missing.
+    func keepSpare() {
+        if spare < 0 { spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) }
+    }
+
+    // MARK: Watching
+
+    /// Has epoll tell of the connection, if it does not yet.
+    func watch(_ id: ConnectionID) throws(SystemError) {
+        guard isOpen(id), !connections[Int(id.index)].flags.contains(.watched) else { return }
+        try epoll.add(id.index, generation: id.generation, interest(id))
+        connections[Int(id.index)].flags.insert(.watched)
+    }
+
+    /// Whether epoll tells when the peer has room.
+    func setSending(_ id: ConnectionID, _ isSending: Bool) throws(SystemError) {
+        guard connections[Int(id.index)].flags.contains(.sending) != isSending else { return }
+        if isSending {
+            connections[Int(id.index)].flags.insert(.sending)
+        } else {
+            connections[Int(id.index)].flags.remove(.sending)
+        }
+        guard connections[Int(id.index)].flags.contains(.watched) else { return try watch(id) }
+        try epoll.change(id.index, generation: id.generation, interest(id))
+    }
+
+    private func interest(_ id: ConnectionID) -> Interest {
+        let base: Interest = [.read, .peerClosed, .edge]
+        let isSending = connections[Int(id.index)].flags.contains(.sending)
+        return isSending ? base.union(.write) : base
+    }
+
+    // MARK: Reading
+
+    /// Receives what is there, at most `pieceBytes`. The bytes are valid until the next call.
+    func receive(_ id: ConnectionID) -> (Transfer, UnsafeRawBufferPointer) {
+        let transfer = unsafe SystemCalls.receive(id.index, into: input)
+        let count = if case .bytes(let count) = transfer { count } else { 0 }
+        return unsafe (transfer, UnsafeRawBufferPointer(rebasing: input[..<count]))
+    }
+
+    static let pieceBytes = 64 * 1024
+
+    /// Goes on reading from this peer in the next turn.
+    func readLater(_ id: ConnectionID) {
+        guard isOpen(id), !connections[Int(id.index)].flags.contains(.readAgain) else { return }
+        connections[Int(id.index)].flags.insert(.readAgain)
+        readAgain.append(id)
+    }
+
+    var hasMoreInput: Bool { !readAgain.isEmpty }
+
+    /// Connections with more input than one turn's share.
+    func takeReadAgain() -> [ConnectionID] {
+        let ids = readAgain.filter(isOpen)
+        readAgain = []
+        for id in ids { connections[Int(id.index)].flags.remove(.readAgain) }
+        return ids
+    }
+
+    /// Frames bytes that were received, and hands on each event. An idle connection keeps no assembler.
+    ///
+    /// - Parameters:
+    ///   - judge: what becomes of a request whose body has not come yet.
+    ///   - each: is called for what is complete.
+    func frame(
+        _ id: ConnectionID,
+        _ bytes: UnsafeRawBufferPointer,
+        now: Int64,
+        judge: (FramedRequest) -> BodyVerdict,
+        each: (FramingEvent) -> Void
+    ) {
+        var assembler =
+            unfinished.takeAssembler(id.index) ?? RequestAssembler(limits: limits)
+        unsafe assembler.receive(
+            bytes,
+            judge: { isOpen(id) ? judge($0) : .answered },
+            each: { if isOpen(id) { each($0) } }
+        )
+        guard isOpen(id) else { return }
+        let place = Int(id.index)
+        if assembler.isPassingOver {
+            connections[place].flags.insert(.passingOver)
+        } else if connections[place].flags.contains(.passingOver) {
+            connections[place].flags.remove(.passingOver)
+            connections[place].flags.insert(.passedOver)
+        }
+        unfinished.keep(assembler, id.index, now: now)
+    }
+
+    /// Whether the rest of a request that was answered early has come since this was asked last.
+    func takePassedOver(_ id: ConnectionID) -> Bool {
+        connections[Int(id.index)].flags.remove(.passedOver) != nil
+    }
+
+    /// Whether a part of a request has come and the rest is awaited.
+    func isReceiving(_ id: ConnectionID) -> Bool { unfinished.isReceiving(id.index) }
+
+    /// The peer sends nothing more: what is incomplete stays so.
+    func endReading(_ id: ConnectionID) {
+        connections[Int(id.index)].flags.remove(.passingOver)
+        unfinished.stopReceiving(id.index)
+    }
+
+    /// A request has come.
+    func used(_ id: ConnectionID) {
+        connections[Int(id.index)].flags.formUnion([.hasAsked, .isUsed])
+    }
+
+    // MARK: Unfinished requests
+
+    /// Memory of all requests that have not come completely, or wait for their turn.
+    var unfinishedBytes: Int { unfinished.bytes }
+
+    /// Whether there is something that has not come completely.
+    var hasUnfinished: Bool { !unfinished.isEmpty }
+
+    /// What the core keeps of what this peer has sent.
+    func account(_ id: ConnectionID, _ kept: Kept, now: Int64) {
+        if isOpen(id) { unfinished.keep(kept, id.index, now: now) }
+    }
+
+    /// As `UnfinishedInput.oldest`.
+    func oldestUnfinished(milliseconds: Int64, holdingMemory: Bool, now: Int64) -> ConnectionID? {
+        unfinished.oldest(milliseconds: milliseconds, holdingMemory: holdingMemory, now: now)
+            .flatMap(connection)
+    }
+
+    /// Connections whose unfinished request or command began longer ago than this.
+    func overdue(milliseconds: Int64, now: Int64) -> [ConnectionID] {
+        unfinished.overdue(milliseconds: milliseconds, now: now).compactMap(connection)
+    }
+
+    /// Keeps nothing of a connection's unfinished requests and passes over the rest of them.
+    ///
+    /// - Returns: the requests, which are to be answered now.
+    func giveUpUnfinished(_ id: ConnectionID) -> [(id: RequestID, keepConnection: Bool)] {
+        let requests = unfinished.giveUp(id.index)
+        if !requests.isEmpty { connections[Int(id.index)].flags.insert(.passingOver) }
+        return requests
+    }
+
+    /// Forgets what is not needed any more.
+    ///
+    /// - Returns: whether memory became free.
+    func tidy() -> Bool { unfinished.tidy() }
+
+    // MARK: Idle connections
+
+    /// Whether nothing has come on it that is not complete.
+    func isIdle(_ id: ConnectionID) -> Bool {
+        isOpen(id) && !connections[Int(id.index)].flags.contains(.passingOver)
+            && unfinished.isEmpty(id.index)
+    }
+
+    /// Nothing goes on on a connection that is kept.
+    func noteIdle() { mayHaveIdle = true }
+
+    /// A web server's idle connection that was of no use for the longest time, nearly: a hand goes round, and passes over
+    /// once those that were used since it came by. A web server's pool uses the newest first, so that the others are not
+    /// about to be used.
+    ///
+    /// - Parameter isKept: whether nothing goes on on it elsewhere.
+    func leastUsed(where isKept: (ConnectionID) -> Bool) -> ConnectionID? {
+        guard mayHaveIdle else { return nil }
+        for _ in 0..<2 * connections.count {
+            hand = hand + 1 < connections.count ? hand + 1 : 0
+            let flags = connections[hand].flags
+            guard let id = connection(Int32(hand)), !flags.contains(.busSocket), isIdle(id),
+                !flags.contains(.readAgain), isKept(id)
+            else { continue }
+            guard flags.contains(.isUsed) else { return id }
+            // The first request of a newcomer is awaited for some time.
+            if flags.contains(.hasAsked) { connections[hand].flags.remove(.isUsed) }
+        }
+        mayHaveIdle = false
+        return nil
+    }
+
+    /// Newcomers that have not asked anything have had their time.
+    func stopAwaitingFirstRequests() {
+        for place in connections.indices where !connections[place].flags.contains(.hasAsked) {
+            connections[place].flags.remove(.isUsed)
+        }
+        mayHaveIdle = true
+    }
+
+    /// Whether bytes have come that were not read yet, or the end.
+    func hasInput(_ id: ConnectionID) -> Bool { SystemCalls.hasInput(id.index) }
+
+    /// Whether the peer has gone so far, told or not.
+    func hasGone(_ id: ConnectionID, _ departure: Departure) -> Bool {
+        switch departure {
+        case .sending: SystemCalls.hasEnded(id.index)
+        case .whole: SystemCalls.isGone(id.index)
+        }
+    }
+
+    // MARK: Closing
+
+    /// Gives a connection up; it is closed at the end of the turn.
+    ///
+    /// - Parameters:
+    ///   - loss: what the core is to be told; nil where the core said so itself, or knows nothing of it.
+    ///   - atOnce: the peer, which may be about to ask something on it, is told now.
+    /// - Returns: false if it was given up before.
+    @discardableResult
+    func mark(_ id: ConnectionID, _ loss: Loss?, atOnce: Bool = false) -> Bool {
+        guard isOpen(id) else {
+            if loss == nil { lost.removeAll { $0.id == id } }
+            return false
+        }
+        if let loss { lost.append((id, loss)) }
+        if atOnce { shutdown(id.index, Int32(SHUT_RDWR)) }
+        connections[Int(id.index)].flags.insert(.marked)
+        if !connections[Int(id.index)].flags.contains(.busSocket) { markedWebCount += 1 }
+        unfinished.removeAll(id.index)
+        marked.append(id.index)
+        return true
+    }
+
+    var hasMarked: Bool { !marked.isEmpty }
+
+    /// Those that were given up since this was asked last, and of which the core is to be told.
+    func takeLost() -> [(id: ConnectionID, loss: Loss)] {
+        guard !lost.isEmpty else { return [] }
+        defer { lost = [] }
+        return lost
+    }
+
+    /// Closes those that were given up. The only place where a connection is closed.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    func closeMarked() -> Bool {
+        guard !marked.isEmpty else { return false }
+        for index in marked {
+            close(index)
+            let connection = connections[Int(index)]
+            if connection.flags.contains(.busSocket) { busCount -= 1 } else { webCount -= 1 }
+            connections[Int(index)] = Connection(generation: connection.generation &+ 1)
+        }
+        markedWebCount = 0
+        marked.removeAll(keepingCapacity: true)
+        return true
+    }
+}

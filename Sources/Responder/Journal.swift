@@ -1,0 +1,138 @@
+internal import Channels
+internal import Core
+internal import FastCGI
+internal import Logging
+
+/// The operator's log, with bounds on what others can cause as often as they like.
+struct Journal {
+    let logger: Logger
+    private var complaints = Complaints()
+    private var violations = Throttle()
+    private var closings = Throttle()
+
+    init(_ logger: Logger) { self.logger = logger }
+
+    func note(_ sentence: String, _ level: NoticeLevel) {
+        switch level {
+        case .notice: logger.notice("\(sentence)")
+        case .warning: logger.warning("\(sentence)")
+        case .error: logger.error("\(sentence)")
+        }
+    }
+
+    /// At once the first time, then once a minute at most.
+    mutating func complain(_ subject: Complaints.Subject, _ sentence: String, now: Int64) {
+        guard let line = complaints.add(subject, sentence, now: now) else { return }
+        logger.log(level: subject.level, "\(line)")
+    }
+
+    /// A peer broke the protocol. Whoever may connect could fill the log with this: one line in ten seconds is enough.
+    mutating func note(_ violation: FramingViolation, now: Int64) {
+        violations.add(1)
+        guard violations.isDue(now: now) else { return }
+        let what: Logger.Message =
+            violation.isHTTP || violation.isTLS
+            ? """
+            connection closed: it spoke HTTP or TLS to the FastCGI socket; the web server must be told to speak FastCGI, \
+            as by fastcgi_pass (nginx), not proxy_pass
+            """ : "connection closed: its records break FastCGI 1.0"
+        logger.warning(
+            what,
+            metadata: ["what": "\(violation)", "so_far": "\(violations.total)"]
+        )
+    }
+
+    /// So many connections were closed since all together had too much unsent.
+    mutating func noteClosed(_ count: Int, limit: Int, now: Int64) {
+        closings.add(count)
+        guard closings.isDue(now: now) else { return }
+        logger.warning(
+            "closed connections whose peers do not read: all unsent bytes together came to unsent_bytes_total of [limits]",
+            metadata: ["closed": "\(closings.taken)", "unsent_bytes_total": "\(limit)"]
+        )
+    }
+
+    /// Lines whose time has come although nothing has happened since.
+    mutating func turn(unsentLimit: Int, now: Int64) {
+        noteClosed(0, limit: unsentLimit, now: now)
+        for (subject, line) in complaints.due(now: now) {
+            logger.log(level: subject.level, "\(line)")
+        }
+    }
+}
+
+/// Counts what is told once in ten seconds at most.
+private struct Throttle {
+    /// Since the start, and of what was told last.
+    private(set) var total = 0
+    private(set) var taken = 0
+    private var untold = 0
+    private var resumesAt = Int64.min
+
+    mutating func add(_ count: Int) {
+        total += count
+        untold += count
+    }
+
+    /// Whether there is something to tell, which counts as told then.
+    mutating func isDue(now: Int64) -> Bool {
+        guard untold > 0, now >= resumesAt else { return false }
+        (taken, untold, resumesAt) = (untold, 0, now + 10_000)
+        return true
+    }
+}
+
+/// Lines of the log that others can cause as often as they like: the first is written at once, and then one a minute at
+/// most, with how often it came.
+struct Complaints {
+    enum Subject: Hashable {
+        /// What the core complains of.
+        case core(Complaint)
+        /// libfcgi did not take a request.
+        case refusedRequest
+        /// The kernel does not watch one more connection.
+        case notWatched
+        /// What came on the socket between processes is none of theirs.
+        case passedOver
+
+        var level: Logger.Level {
+            if case .core(.refusal) = self { return .info }
+            return .warning
+        }
+    }
+
+    private struct Matter {
+        var sentence = ""
+        var untold = 0
+        var resumesAt = Int64.min
+    }
+
+    /// Those of the last minute: no more than there are kinds, and rights in the ini file.
+    private var matters: [Subject: Matter] = [:]
+    static let pauseMilliseconds: Int64 = 60_000
+
+    /// Once more. The line to write now, or nil.
+    mutating func add(_ subject: Subject, _ sentence: String, now: Int64) -> String? {
+        matters[subject, default: Matter()].sentence = sentence
+        matters[subject, default: Matter()].untold += 1
+        return line(subject, now)
+    }
+
+    /// Lines whose time has come although nothing has happened since.
+    mutating func due(now: Int64) -> [(subject: Subject, line: String)] {
+        for (subject, matter) in matters where matter.untold == 0 && now >= matter.resumesAt {
+            matters[subject] = nil
+        }
+        return matters.keys.compactMap { subject in line(subject, now).map { (subject, $0) } }
+    }
+
+    private mutating func line(_ subject: Subject, _ now: Int64) -> String? {
+        guard let matter = matters[subject], matter.untold > 0, now >= matter.resumesAt else {
+            return nil
+        }
+        matters[subject] = Matter(resumesAt: now + Self.pauseMilliseconds)
+        return matter.untold == 1
+            ? matter.sentence
+            : "\(matter.sentence) (and \(matter.untold - 1) more such since the last line)"
+    }
+}

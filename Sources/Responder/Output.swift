@@ -1,0 +1,156 @@
+internal import Reactor
+
+/// What goes out to peers.
+///
+/// Bytes are sent at once. What a peer does not take now is kept in order, within a bound for the connection; a second
+/// bound, for all connections together, is enforced by `relieve`. Connections are named by their index. Reactor thread only.
+@safe final class Output {
+    /// What became of bytes that were to be sent.
+    enum Sent {
+        /// The peer has taken all of them.
+        case all
+        /// Some are kept; `isFirst`: the peer had nothing to take before.
+        case some(isFirst: Bool)
+        /// The peer is gone, or does not read.
+        case failed(Failure)
+    }
+
+    enum Failure {
+        /// The connection is closed or reset.
+        case gone
+        /// The peer has more to take than one connection may have.
+        case slow
+    }
+
+    /// What one peer has not taken yet.
+    private final class Backlog {
+        var queue = Unsent.Queue()
+        /// Monotonic milliseconds when the peer last took something.
+        var progressedAt: Int64
+
+        init(at now: Int64) { progressedAt = now }
+    }
+
+    /// Of connections whose peer has something to take; few at any time.
+    private var backlogs: [Int32: Backlog] = [:]
+    private var unsent = Unsent()
+    /// Short pieces are gathered here, so that they go out together.
+    private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+
+    deinit { unsafe room.deallocate() }
+
+    /// The memory that unsent bytes of all connections take.
+    var bytes: Int { unsent.bytes }
+
+    /// Bytes that the peer has not taken.
+    func unsentBytes(of connection: Int32) -> Int {
+        backlogs.isEmpty ? 0 : backlogs[connection]?.queue.bytes ?? 0
+    }
+
+    func isEmpty(_ connection: Int32) -> Bool {
+        backlogs.isEmpty || backlogs[connection] == nil
+    }
+
+    // MARK: Sending
+
+    /// Sends bytes behind what is unsent.
+    ///
+    /// - Parameters:
+    ///   - limit: bytes that may be unsent; nil for the rest of what was begun. The first answer that a peer does not
+    ///     take is kept whatever its size, which is bounded elsewhere: it could never be delivered otherwise.
+    ///   - now: monotonic milliseconds of this moment, asked where something is left. Not those of the turn's beginning: to
+    ///     make a large answer may have taken long.
+    func send(
+        _ bytes: [UInt8],
+        to connection: Int32,
+        limit: Int?,
+        now: @autoclosure () -> Int64
+    ) -> Sent {
+        if !backlogs.isEmpty, let backlog = backlogs[connection] {
+            if let limit, backlog.queue.bytes + bytes.count > limit { return .failed(.slow) }
+            unsent.append(bytes, sent: 0, to: &backlog.queue)
+            return .some(isFirst: false)
+        }
+        let sent: Int
+        switch unsafe bytes.withUnsafeBytes({ unsafe SystemCalls.send(connection, $0) }) {
+        case .bytes(bytes.count): return .all
+        case .bytes(let count): sent = count
+        case .wouldBlock: sent = 0
+        case .ended: return .failed(.gone)
+        }
+        guard !bytes.isEmpty else { return .all }
+        let backlog = Backlog(at: now())
+        unsent.append(bytes, sent: sent, to: &backlog.queue)
+        backlogs[connection] = backlog
+        return .some(isFirst: true)
+    }
+
+    /// Goes on sending to a peer that has room again.
+    func flush(_ connection: Int32, now: @autoclosure () -> Int64) -> Sent {
+        guard let backlog = backlogs[connection] else { return .all }
+        while !backlog.queue.isEmpty {
+            let (outcome, offered) = unsafe backlog.queue.withNext(gatheredIn: room) { bytes in
+                unsafe (SystemCalls.send(connection, bytes), bytes.count)
+            }
+            switch outcome {
+            case .bytes(let count):
+                unsent.remove(count, from: &backlog.queue)
+                backlog.progressedAt = now()
+                // The next edge tells when there is room again.
+                if count < offered { return .some(isFirst: false) }
+            case .wouldBlock: return .some(isFirst: false)
+            case .ended: return .failed(.gone)
+            }
+        }
+        backlogs[connection] = nil
+        return .all
+    }
+
+    /// Keeps nothing for this connection any more.
+    func discard(_ connection: Int32) {
+        guard !backlogs.isEmpty, let backlog = backlogs.removeValue(forKey: connection) else {
+            return
+        }
+        unsent.removeAll(from: &backlog.queue)
+    }
+
+    // MARK: Bounds
+
+    /// Whether some peer has something to take.
+    var isWaiting: Bool { !backlogs.isEmpty }
+
+    /// Connections whose peers have taken nothing for this long.
+    func stuck(milliseconds: Int64, now: Int64) -> [Int32] {
+        backlogs.filter { now - $0.value.progressedAt > milliseconds }.map(\.key)
+    }
+
+    /// The connection whose peer has taken nothing for the longest time, if that is at least this long.
+    func mostStuck(milliseconds: Int64, now: Int64) -> Int32? {
+        let longest = backlogs.min { $0.value.progressedAt < $1.value.progressedAt }
+        guard let longest, longest.value.progressedAt <= now - milliseconds else { return nil }
+        return longest.key
+    }
+
+    /// Connections to close where all together keep more than `limit` bytes: those that keep most, until an eighth is free
+    /// again, so that they need not be sought for each answer. Of equals, the one whose peer has not read for the longest
+    /// time. Never the last one: what one alone is sent is bounded elsewhere.
+    ///
+    /// - Returns: connections whose bytes are given up; they are to be closed.
+    func relieve(limit: Int) -> [Int32] {
+        guard unsent.bytes > limit else { return [] }
+        var holders = backlogs.map { (connection: $0.key, backlog: $0.value, share: 0) }
+        for index in holders.indices {
+            holders[index].share = unsent.share(of: holders[index].backlog.queue)
+        }
+        holders.sort {
+            $0.share != $1.share
+                ? $0.share > $1.share : $0.backlog.progressedAt < $1.backlog.progressedAt
+        }
+        var closed: [Int32] = []
+        for holder in holders.dropLast() where unsent.bytes > limit - limit / 8 {
+            discard(holder.connection)
+            closed.append(holder.connection)
+        }
+        return closed
+    }
+}

@@ -1,0 +1,69 @@
+internal import Core
+internal import FastCGI
+internal import FastCGICodec
+
+/// Payloads in records, each made once for all that are sent it.
+struct PayloadEncoder {
+    /// One payload in one piece, or with a long body behind it that others share.
+    struct Encoded {
+        let first: EncodedAnswer
+        var rest: EncodedAnswer?
+    }
+
+    private let codec: Codec
+    /// By the payload's index; nil: not made yet.
+    private var encoded: ContiguousArray<Encoded?> = []
+    private var bodies: ContiguousArray<EncodedAnswer?> = []
+
+    /// To copy so many is cheaper than a further system call for each request.
+    private static let joinedBytes = 16_384
+
+    private static let end = Encoded(
+        first: EncodedAnswer(
+            bytes: Record.endRequest(id: .first, protocolStatus: .requestComplete)
+        )
+    )
+
+    init(_ codec: Codec) { self.codec = codec }
+
+    /// Forgets the payloads of the last drain.
+    mutating func begin(count: Int) {
+        let keeps = encoded.capacity <= 4096
+        encoded.removeAll(keepingCapacity: keeps)
+        bodies.removeAll(keepingCapacity: keeps)
+        encoded.append(contentsOf: repeatElement(nil, count: count))
+        bodies.append(contentsOf: repeatElement(nil, count: count))
+    }
+
+    mutating func records(of payload: Payload, at index: Int) -> Encoded {
+        if let known = encoded[index] { return known }
+        let made = make(payload)
+        encoded[index] = made
+        return made
+    }
+
+    private mutating func make(_ payload: Payload) -> Encoded {
+        switch payload.form {
+        case .end: return Self.end
+        case .plain: return Encoded(first: EncodedAnswer(bytes: payload.body))
+        case .part: return Encoded(first: codec.encodePart(payload.body))
+        case .answer: break
+        }
+        let body = body(of: payload)
+        guard !payload.header.isEmpty else { return Encoded(first: body) }
+        let header = codec.encode(header: payload.header)
+        // Short ones go in one piece; a long body is shared by all answers that have it.
+        guard body.bytes.count > Self.joinedBytes else {
+            return Encoded(first: EncodedAnswer(bytes: header.bytes + body.bytes))
+        }
+        return Encoded(first: header, rest: body)
+    }
+
+    private mutating func body(of payload: Payload) -> EncodedAnswer {
+        let index = Int(payload.bodyIndex)
+        if let known = bodies[index] { return known }
+        let made = codec.encode(payload.body)
+        bodies[index] = made
+        return made
+    }
+}

@@ -1,0 +1,247 @@
+internal import Bus
+internal import Channels
+internal import Configuration
+internal import Endpoint
+internal import Logging
+internal import Reactor
+
+/// The named pipes of the bus: every process keeps them open, so that what is in them lives on; the process that serves the
+/// bus publishes their lines.
+///
+/// Lines are read, appended to the log, and taken out of the pipe when the log has answered, one portion after the other.
+/// What the log cannot take stays in the pipe, whose writers wait when it is full: nothing is lost. Reactor thread only.
+final class PipeService {
+    /// Which of the pipes.
+    typealias Place = Int
+
+    private var pipes: [PipeReader]
+    private var isServing = false
+    private let epoll: Epoll
+    private let logger: Logger
+    /// Lines that were committed.
+    private(set) var lines: UInt64 = 0
+
+    init(_ settings: [PipeSettings], _ limits: LimitSettings, epoll: Epoll, logger: Logger)
+        throws(ServingProblem)
+    {
+        var pipes: [PipeReader] = []
+        for pipe in settings { pipes.append(try PipeReader(pipe, limits)) }
+        self.pipes = pipes
+        self.epoll = epoll
+        self.logger = logger
+    }
+
+    var isEmpty: Bool { pipes.isEmpty }
+
+    /// Lines that were refused.
+    var refusals: UInt64 { pipes.reduce(0) { $0 + $1.refusedCount } }
+
+    /// Bounds that have changed; the pipes' own sizes stay.
+    func apply(_ limits: LimitSettings) {
+        for place in pipes.indices { pipes[place].apply(limits) }
+    }
+
+    // MARK: Serving
+
+    /// This process serves the bus now.
+    ///
+    /// - Parameter note: what the process before it left.
+    func start(note: String, now: Int64) {
+        isServing = true
+        for place in pipes.indices {
+            pipes[place].begin(note: note, now: now)
+            if pipes[place].isSkipping {
+                logger.warning(
+                    "\(pipes[place].settings.path): the rest of a line that is too long is passed over"
+                )
+            }
+            watch(place)
+        }
+    }
+
+    /// Another process may read them from now on: lines on their way into the log stay in the pipe, and may come twice.
+    func stop(now: Int64) {
+        guard isServing else { return }
+        isServing = false
+        for place in pipes.indices {
+            tellRefusals(place, now: now, isLast: true)
+            epoll.remove(pipes[place].descriptor)
+            pipes[place].end()
+        }
+    }
+
+    private func watch(_ place: Place) {
+        do {
+            // By edges: a line without its end must not keep the loop running.
+            try epoll.add(pipes[place].descriptor, [.read, .edge])
+        } catch {
+            logger.error("\(error)")
+        }
+    }
+
+    /// What the next process that serves the bus must know.
+    private var note: String { pipes.map(\.note).joined() }
+
+    // MARK: Reading
+
+    /// Whether the descriptor is a pipe's, which has something new.
+    func isReady(_ descriptor: Int32, now: Int64) -> Bool {
+        guard isServing, let place = pipes.firstIndex(where: { $0.descriptor == descriptor }) else {
+            return false
+        }
+        pipes[place].isReady(now: now)
+        return true
+    }
+
+    /// All are to be read: the process stops, and what is in them is published first.
+    func readAll(now: Int64) {
+        for place in pipes.indices { pipes[place].readNow(now: now) }
+    }
+
+    /// Monotonic milliseconds when `due` and `turn` are to be called; `.max` for never.
+    var alarm: Int64 {
+        guard isServing else { return .max }
+        return pipes.reduce(.max) { min($0, $1.alarm) }
+    }
+
+    /// Pipes to be read now.
+    func due(now: Int64) -> [Place] {
+        isServing ? pipes.indices.filter { pipes[$0].isDue(now: now) } : []
+    }
+
+    /// The next lines of a pipe for the log; their outcome must be told by `appended`.
+    ///
+    /// - Parameter leave: writes what is to be left to the next process that serves the bus.
+    /// - Returns: nil where there is nothing to publish now.
+    func next(_ place: Place, now: Int64, leave: (String) -> Void) -> Publication? {
+        guard isServing else { return nil }
+        let wasSkipping = pipes[place].isSkipping
+        let publication = pipes[place].next(now: now)
+        if wasSkipping != pipes[place].isSkipping { leave(note) }
+        pipes[place].takeDone()
+        tellRefusals(place, now: now)
+        return publication
+    }
+
+    /// They cannot be read before this time, or their lines are not taken.
+    func postpone(_ place: Place, until time: Int64) { pipes[place].postpone(until: time) }
+
+    /// The log's answer to what `next` returned last.
+    func appended(_ place: Place, _ outcome: AppendOutcome, isStopping: Bool, now: Int64) {
+        guard let settled = pipes[place].settle(outcome, isStopping: isStopping, now: now) else {
+            return
+        }
+        lines += UInt64(settled.committed)
+        tellRefusals(place, now: now)
+        if settled.beginsToWait {
+            logger.warning(
+                "lines wait in the pipe \(pipes[place].settings.path): the log is \(outcome == .full ? "full" : "not available")"
+            )
+        }
+    }
+
+    /// Notes that are due, and pipes that were replaced.
+    func turn(_ limits: LimitSettings, now: Int64, leave: (String) -> Void) {
+        for place in pipes.indices {
+            if pipes[place].isReplaced { exchange(place, limits, now: now, leave: leave) }
+            tellRefusals(place, now: now)
+        }
+    }
+
+    // MARK: Pipes that were replaced
+
+    /// Finds pipes in whose place somebody has put another one.
+    func findReplaced(_ limits: LimitSettings, now: Int64, leave: (String) -> Void) {
+        for place in pipes.indices where pipes[place].findReplaced() {
+            if pipes[place].left.lines > 0 {
+                logger.warning(
+                    "the pipe \(pipes[place].settings.path) was replaced; the lines in it are published first"
+                )
+            }
+            exchange(place, limits, now: now, leave: leave)
+        }
+    }
+
+    /// Uses the new pipe once the old one has no lines any more, which this process publishes, or the one that serves the bus.
+    private func exchange(
+        _ place: Place,
+        _ limits: LimitSettings,
+        now: Int64,
+        leave: (String) -> Void
+    ) {
+        guard pipes[place].mayBeExchanged else { return }
+        let path = pipes[place].settings.path
+        do throws(ServingProblem) {
+            let new = try PipeReader(pipes[place].settings, limits)
+            logger.warning("the pipe \(path) was replaced; using the new one")
+            if isServing {
+                tellOfLoss(place, pipes[place].left)
+                epoll.remove(pipes[place].descriptor)
+            }
+            let wasSkipping = pipes[place].isSkipping
+            pipes[place].exchange(for: new, now: now)
+            if isServing {
+                if wasSkipping { leave(note) }
+                watch(place)
+            }
+        } catch {
+            // Tried again when the pipes are looked at next.
+            if let sentence = pipes[place].trouble(error.description) {
+                logger.error("\(sentence)")
+            }
+        }
+    }
+
+    // MARK: Ending
+
+    /// Whether this process has published all that it can.
+    var areDry: Bool { pipes.allSatisfy(\.isDry) }
+
+    var haveLines: Bool { pipes.contains { $0.left.lines > 0 } }
+
+    /// Closes all. What is in a pipe lives on where another process has it open; else it is told of.
+    func close() {
+        for place in pipes.indices {
+            let (left, isInPlace) = (pipes[place].left, pipes[place].isInPlace)
+            pipes[place].close()
+            // What others read there is another pipe, if this one was replaced.
+            guard !isInPlace || !NamedPipe.isRead(pipes[place].settings.path) else { continue }
+            tellOfLoss(place, left)
+        }
+    }
+
+    // MARK: Notes
+
+    private func tellOfLoss(_ place: Place, _ left: (bytes: Int, lines: Int)) {
+        guard left.bytes > 0 else { return }
+        let metadata: Logger.Metadata = [
+            "pipe": "\(pipes[place].settings.path)", "lines": "\(left.lines)",
+            "bytes": "\(left.bytes)",
+        ]
+        if left.lines > 0 {
+            logger.error(
+                "lines in a pipe are lost: they could not be published before the process had to end",
+                metadata: metadata
+            )
+        } else {
+            logger.warning(
+                "the beginning of a line in a pipe is lost: its end had not come when the pipe was let go of",
+                metadata: metadata
+            )
+        }
+    }
+
+    /// Says which line was refused, and how many since the last note.
+    private func tellRefusals(_ place: Place, now: Int64, isLast: Bool = false) {
+        for refused in pipes[place].takeNotes(now: now, isLast: isLast) {
+            var metadata: Logger.Metadata = [
+                "pipe": "\(pipes[place].settings.path)", "line": "\(refused.beginning)",
+            ]
+            if refused.count > 1 { metadata["refused"] = "\(refused.count)" }
+            logger.warning(
+                "a line of a pipe is not published: \(refused.sentence)",
+                metadata: metadata
+            )
+        }
+    }
+}

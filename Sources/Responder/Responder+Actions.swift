@@ -1,0 +1,143 @@
+internal import BrowserClient
+internal import Bus
+internal import Configuration
+internal import Core
+internal import Endpoint
+internal import FastCGI
+internal import Glibc
+internal import Logging
+internal import Reactor
+
+/// Carrying out what the core wants.
+extension Responder {
+    /// Tells the core of lost connections, and carries out its actions, until there are none.
+    ///
+    /// Called after what happens was told to the core; not from within, where the loop here goes on.
+    func drain() {
+        while true {
+            for (id, loss) in connections.takeLost() { core.connectionLost(id, loss, at: moment) }
+            core.exchange(&work.actions)
+            if !work.actions.isEmpty {
+                carryOut()
+            } else if !work.settling.isEmpty {
+                settleAll()
+            } else {
+                return
+            }
+        }
+    }
+
+    private func carryOut() {
+        encoder.begin(count: work.actions.payloads.count)
+        let (entries, payloads) = (work.actions.entries, work.actions.payloads)
+        for action in entries {
+            switch action {
+            case .send(let send):
+                let index = Int(send.payload)
+                deliver(send, encoder.records(of: payloads[index], at: index))
+            case .drop(let id): if connections.mark(id, nil) { output.discard(id.index) }
+            case .settle(let id): work.settling.append(id)
+            case .read(let id): connections.readLater(id)
+            case .account(let id): connections.account(id, core.kept(of: id), now: now)
+            case .errand(let index): run(work.actions.errands[Int(index)])
+            }
+        }
+    }
+
+    /// Only when nothing is left to carry out: the core knows answers as given that are not sent yet.
+    private func settleAll() {
+        for id in work.settling { settle(id) }
+        work.settling.removeAll(keepingCapacity: work.settling.count <= 4096)
+    }
+
+    // MARK: Sending
+
+    private func deliver(_ send: Send, _ records: PayloadEncoder.Encoded) {
+        let id = send.connection
+        guard connections.isOpen(id) else { return }
+        let limit = send.flags.contains(.unbounded) ? nil : settings.limits.unsentBytes
+        let isAlone = records.rest != nil && output.isEmpty(id.index)
+        transmit(records.first.bytes(for: send.id), to: id, limit: limit)
+        if let rest = records.rest {
+            // It goes wherever its header went.
+            transmit(rest.bytes(for: send.id), to: id, limit: isAlone ? nil : limit)
+        }
+        if send.flags.contains(.last) { work.settling.append(id) }
+    }
+
+    /// Sends bytes to a peer, or keeps them within the bound, or gives the connection up.
+    func transmit(_ bytes: [UInt8], to id: ConnectionID, limit: Int?) {
+        guard connections.isOpen(id) else { return }
+        let sent = output.send(
+            bytes,
+            to: id.index,
+            limit: limit,
+            now: MonotonicClock.milliseconds()
+        )
+        switch sent {
+        case .all: break
+        case .some(let isFirst):
+            if isFirst { watchSending(id, true) }
+            core.unsent(id, bytes: output.unsentBytes(of: id.index))
+            relieve()
+        case .failed(.gone): lose(id, .closed)
+        case .failed(.slow):
+            telemetry.counters[.unsentBytes] += 1
+            lose(id, .slow)
+        }
+    }
+
+    /// Closes the connections of those that keep most unsent, where all together keep too much.
+    private func relieve() {
+        let limit = settings.limits.unsentTotalBytes
+        guard output.bytes > limit else { return }
+        let closed = output.relieve(limit: limit).compactMap(connections.connection)
+        for id in closed { lose(id, .slow) }
+        telemetry.counters[.unsentTotal] += UInt64(closed.count)
+        journal.noteClosed(closed.count, limit: limit, now: now)
+    }
+
+    // MARK: Errands
+
+    private func run(_ errand: Errand) {
+        switch errand {
+        case .read(let question): log.read(question)
+        case .append(let append): log.append(append)
+        case .piped(let pipe, let outcome):
+            pipes.appended(pipe, outcome, isStopping: isStopping, now: now)
+        case .tell(let word): siblings.post(word)
+        case .tellMembers(let members): siblings.tell(members)
+        case .page(let request, let address): core.answer(page(request), to: address)
+        case .survey(let ticket, let question): survey(ticket, question)
+        case .endSurvey(let ticket): conclude(ticket)
+        case .figures(let areWatched): tellFigures(areWatched: areWatched)
+        case .delivered(let count, let toldAt):
+            let microseconds = (MonotonicClock.nanoseconds() - toldAt) / 1000
+            telemetry.counters.latency.record(microseconds: microseconds, times: count)
+        case .notice(let level, let sentence): journal.note(sentence, level)
+        case .complaint(let complaint, let sentence):
+            journal.complain(.core(complaint), sentence, now: now)
+        case .publisherWaits: notePublisherWaits()
+        }
+    }
+
+    private func page(_ request: PageRequest) -> Answer {
+        guard let page = Pages.page(named: request.name) else { return request.notFound() }
+        return request.answer(
+            body: page.bytes,
+            gzipped: page.gzipped,
+            contentType: page.contentType,
+            etag: page.etag
+        )
+    }
+
+    private func notePublisherWaits() {
+        let why =
+            switch log.gateHolder {
+            case getpid(): "this process is inside the gate; its disk may be slow"
+            case .some(let other): "it waits for the gate, which process \(other) is inside of"
+            case .none: "the disk may be slow"
+            }
+        logger.warning("the log has not answered a publisher in time: \(why)")
+    }
+}

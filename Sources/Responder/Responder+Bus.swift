@@ -1,0 +1,140 @@
+internal import Bus
+internal import Channels
+internal import Configuration
+internal import Core
+internal import Endpoint
+internal import Logging
+internal import Reactor
+
+/// Serving the bus: its socket and pipes, and the other processes.
+extension Responder {
+    // MARK: Socket and pipes
+
+    /// The log is open, perhaps in another directory, or the lock was lost.
+    func askToServe() {
+        if !isStopping, tenure.ask(now: now) { leavePipes() }
+    }
+
+    /// This process does not serve the bus any more.
+    func endServing() {
+        tenure.end()
+        leavePipes()
+    }
+
+    private func leavePipes() {
+        pipes.stop(now: now)
+        core.forgetPipes()
+    }
+
+    /// What is due of the bus socket and the pipes.
+    func serveBus() {
+        if now >= tenure.alarm {
+            pipes.findReplaced(settings.limits, now: now) { tenure.note = $0 }
+            if tenure.turn(isLogOpen: core.position != nil, now: now) { leavePipes() }
+        }
+        for pipe in pipes.due(now: now) { publish(pipe) }
+        pipes.turn(settings.limits, now: now) { tenure.note = $0 }
+    }
+
+    private func publish(_ pipe: PipeService.Place) {
+        guard core.position != nil else { return pipes.postpone(pipe, until: now + 1000) }
+        // Nobody reads a pipe that another process may read too.
+        guard tenure.isLocked else {
+            pipes.postpone(pipe, until: .max)
+            return askToServe()
+        }
+        guard let lines = pipes.next(pipe, now: now, leave: { tenure.note = $0 }) else { return }
+        if !core.publish(lines, ofPipe: pipe, at: moment) {
+            pipes.postpone(pipe, until: now + 50)
+        }
+        drain()
+    }
+
+    // MARK: The other processes
+
+    /// Tells the core whether there are other processes.
+    func knowSiblings() {
+        core.siblings(arePresent: siblings.hasOthers, at: moment)
+        drain()
+    }
+
+    func hearSiblings() {
+        for _ in 0..<64 {
+            guard let received = siblings.next() else { break }
+            switch received {
+            case .message(let message, let sender): hear(message, from: sender)
+            case .passedOver(let why):
+                let sentence =
+                    "a message to this process from another one is passed over: \(why)"
+                journal.complain(.passedOver, sentence, now: now)
+            }
+        }
+        knowSiblings()
+    }
+
+    private func hear(_ message: SiblingMessage, from sender: String) {
+        switch message {
+        case .question(let number):
+            siblings.answer(.snapshot(number, snapshot.encoded), to: sender)
+        case .whoWaits(let number, let from, let through):
+            siblings.answer(.waiting(number, waiting(from: from, through: through)), to: sender)
+        case .snapshot(let number, let bytes):
+            answered(number, by: sender, .snapshot(Snapshot(bytes)))
+        case .waiting(let number, let counts): answered(number, by: sender, .holders(counts))
+        case .words(let words): for word in words { core.heard(word, at: moment) }
+        case .here(let members): core.heard(members, at: moment)
+        }
+        drain()
+    }
+
+    /// Who waits here for channels of a listing, as far as a datagram takes them.
+    private func waiting(from: String, through: String) -> [(ChannelName, Int)] {
+        var counts: [(ChannelName, Int)] = []
+        var bytes = 0
+        for (name, count) in core.holders where name.text >= from && name.text <= through {
+            bytes += name.text.utf8.count + 22
+            if bytes > Siblings.datagramBytes - 64 { break }
+            counts.append((name, count))
+        }
+        return counts
+    }
+
+    // MARK: Surveys
+
+    /// Asks all processes; where there are no others, the answer is there at once.
+    func survey(_ ticket: Ticket, _ question: SurveyQuestion) {
+        let message: SiblingMessage =
+            switch question {
+            case .metrics, .status: .question(ticket.number)
+            case .holders(let from, let through):
+                .whoWaits(ticket.number, from: from, through: through)
+            }
+        let asked = siblings.ask(message)
+        telemetry.begin(ticket, question, asked: asked)
+        if asked == 0 { conclude(ticket) }
+    }
+
+    private func answered(_ number: UInt64, by sender: String, _ answer: Telemetry.Answer) {
+        if let complete = telemetry.answered(number, by: sender, answer) { conclude(complete) }
+    }
+
+    /// Tells the core what has come.
+    func conclude(_ ticket: Ticket) {
+        guard let survey = telemetry.take(ticket) else { return }
+        let result: SurveyResult =
+            switch survey.question {
+            case .metrics: .text(Array(overview(survey).prometheusText.utf8))
+            case .status: .text(statusMembers(overview(survey)))
+            case .holders: .holders(survey.holders)
+            }
+        core.surveyed(ticket, result, at: moment)
+    }
+
+    /// Tells those who watch the figures what has come of them in the last second, and asks the other processes anew.
+    func tellFigures(areWatched: Bool) {
+        let survey = telemetry.takeWatch() ?? Telemetry.Survey(.status, asked: 0)
+        guard areWatched else { return }
+        core.figures(statusMembers(overview(survey)), at: moment)
+        telemetry.beginWatch(asked: siblings.ask(.question(telemetry.nextWatch())))
+    }
+}

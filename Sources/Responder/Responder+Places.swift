@@ -1,0 +1,234 @@
+internal import CLinux
+internal import Configuration
+internal import Core
+internal import Endpoint
+internal import Glibc
+internal import Reactor
+
+/// Newcomers and places: whom the process takes, and who gives way where there are no places or too little memory.
+extension Responder {
+    // MARK: Accepting
+
+    /// Accepts a bounded share of newcomers: what is to be delivered must not wait for a crowd of them, nor for few that ask
+    /// for much, such as a thousand channels.
+    ///
+    /// - Returns: whether nobody waits any more.
+    @discardableResult
+    func acceptWebServers() -> Bool {
+        let end = MonotonicClock.milliseconds() + 10
+        for _ in 0..<256 {
+            guard connections.webCount < bounds.web || isStopping || makePlace() else {
+                telemetry.counters[.connections] += 1
+                entrance.waitForPlaces()
+                return true
+            }
+            switch connections.accept(from: entrance.descriptor, isBusSocket: false) {
+            case .connection(let id):
+                telemetry.counters.accepted += 1
+                core.connected(id)
+                begin(id)
+            case .nobody: return true
+            case .noDescriptor where makePlace(ofHolds: true): break
+            case .noDescriptor:
+                telemetry.counters[.descriptors] += 1
+                if !connections.turnAway(from: entrance.descriptor) {
+                    entrance.waitAMoment(now: now)
+                }
+                return true
+            case .failed:
+                telemetry.counters[.descriptors] += 1
+                entrance.waitAMoment(now: now)
+                return true
+            }
+            if MonotonicClock.milliseconds() >= end { break }
+        }
+        return false
+    }
+
+    func acceptBusClients() {
+        for _ in 0..<64 {
+            switch connections.accept(from: tenure.descriptor, isBusSocket: true) {
+            case .connection(let id):
+                guard connections.busCount <= bounds.bus,
+                    let peer = SystemCalls.credentials(of: id.index)
+                else {
+                    turnAway(id)
+                    continue
+                }
+                let isOwner = peer.user == 0 || peer.user == geteuid()
+                welcome(id, LocalPeer(user: peer.user, groups: peer.groups, isOwner: isOwner))
+            case .noDescriptor:
+                telemetry.counters[.descriptors] += 1
+                // Made again soon; whoever waits in its backlog is told to come back.
+                tenure.closeSocket()
+                return
+            case .nobody, .failed: return
+            }
+        }
+    }
+
+    private func turnAway(_ id: ConnectionID) {
+        telemetry.counters[.busClients] += 1
+        let sentence = BusInterface.tooManyClients(settings.limits)
+        _ = unsafe sentence.withUnsafeBytes { unsafe SystemCalls.send(id.index, $0) }
+        connections.mark(id, nil)
+        closeMarked()
+    }
+
+    func welcome(_ id: ConnectionID, _ client: LocalPeer) {
+        core.connected(id, client: client)
+        begin(id)
+    }
+
+    /// The first request is usually there already: a short one is answered without epoll ever knowing.
+    private func begin(_ id: ConnectionID) {
+        read(id, toTheEnd: false)
+        drain()
+        watch(id)
+        connections.noteIdle()
+    }
+
+    // MARK: Places
+
+    /// All places are taken, or will be when those end that end in this turn: what is answered now is not kept.
+    var isCrowded: Bool { connections.lastingWebCount >= bounds.web }
+
+    /// Closes a connection for a newcomer: one that is kept and idle; else that of the request that has been arriving
+    /// longest; else that of the peer that has not read for longest; else, where others than these have taken the
+    /// descriptors, that of the oldest hold, which is told when to come back.
+    ///
+    /// - Returns: false if nobody gives way.
+    @discardableResult
+    private func makePlace(ofHolds: Bool = false) -> Bool {
+        guard
+            connections.hasMarked || closeIdle() || closeUnfinished() || closeUnread()
+                || ofHolds && closeOldestHold()
+        else { return false }
+        // Not at the end of the turn: the newcomer needs the descriptor.
+        closeMarked()
+        return true
+    }
+
+    private func closeIdle() -> Bool {
+        while let id = connections.leastUsed(where: {
+            output.isEmpty($0.index) && core.standing(of: $0) != .busy
+        }) {
+            closeKept(id)
+            if connections.hasMarked { return true }
+        }
+        return false
+    }
+
+    /// Closes a kept connection on which nothing goes on.
+    ///
+    /// Its web server may be about to ask something on it. So it is told at once, not at the end of the turn; and what
+    /// has come already is read instead.
+    func closeKept(_ id: ConnectionID) {
+        guard !connections.hasInput(id) else { return connections.readLater(id) }
+        telemetry.counters[.idleConnections] += 1
+        lose(id, .closed, atOnce: true)
+    }
+
+    private func closeUnfinished() -> Bool {
+        let oldest = connections.oldestUnfinished(
+            milliseconds: 1000,
+            holdingMemory: false,
+            now: now
+        )
+        guard let oldest else { return false }
+        telemetry.counters[.unfinishedBytes] += 1
+        answerUnfinished(oldest)
+        lose(oldest, .closed)
+        return true
+    }
+
+    private func closeUnread() -> Bool {
+        guard
+            let oldest = output.mostStuck(milliseconds: 5000, now: now).flatMap(
+                connections.connection
+            )
+        else { return false }
+        telemetry.counters[.unsentTime] += 1
+        lose(oldest, .slow)
+        return true
+    }
+
+    private func closeOldestHold() -> Bool {
+        for _ in 0..<16 {
+            guard core.giveWay(at: moment) != nil else { return false }
+            drain()
+            if connections.hasMarked { return true }
+        }
+        return false
+    }
+
+    // MARK: Unfinished requests
+
+    /// Where they take too much memory together, those that have been arriving longest give way.
+    func boundUnfinished() {
+        while connections.unfinishedBytes > settings.limits.unfinishedBytes {
+            let before = connections.unfinishedBytes
+            let oldest = connections.oldestUnfinished(
+                milliseconds: 0,
+                holdingMemory: true,
+                now: now
+            )
+            guard let oldest else { return }
+            telemetry.counters[.unfinishedBytes] += 1
+            if connections.isBusSocket(oldest) {
+                core.endCommand(of: oldest, .crowded, at: moment)
+                drain()
+            } else {
+                answerUnfinished(oldest)
+            }
+            guard connections.unfinishedBytes < before else { return }
+        }
+    }
+
+    /// Answers a connection's unfinished requests, keeps nothing of them, and passes over the rest.
+    private func answerUnfinished(_ id: ConnectionID) {
+        let addresses = connections.giveUpUnfinished(id).map {
+            RequestAddress(connection: id, id: $0.id, keepConnection: $0.keepConnection)
+        }
+        core.gaveUp(addresses, on: id, at: moment)
+        drain()
+    }
+
+    // MARK: From time to time
+
+    /// Peers that stopped in the middle, four times a second at most.
+    func keepHouse() {
+        let limits = settings.limits
+        let receiving = Int64(limits.requestSeconds) * 1000
+        for id in connections.overdue(milliseconds: receiving, now: now) {
+            telemetry.counters[.requestTime] += 1
+            if connections.isBusSocket(id) {
+                core.endCommand(of: id, .outOfTime, at: moment)
+            } else {
+                lose(id, .closed)
+            }
+        }
+        let sending = Int64(limits.unsentSeconds) * 1000
+        for index in output.stuck(milliseconds: sending, now: now) {
+            guard let id = connections.connection(index) else { continue }
+            telemetry.counters[.unsentTime] += 1
+            lose(id, .slow)
+        }
+        drain()
+        if connections.tidy() { memory.freed(now: now) }
+        guard entrance.isCrowded else { return }
+        // Somebody may have become idle, or unfinished for too long.
+        connections.stopAwaitingFirstRequests()
+        makePlace()
+    }
+
+    /// Closes connections that were given up, and takes newcomers where there is room.
+    func closeMarked() {
+        drain()
+        if connections.closeMarked() { memory.freed(now: now) }
+        if !entrance.isAccepting, !isStopping, connections.webCount < bounds.web {
+            connections.keepSpare()
+            entrance.open(now: now)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+internal import Bus
+internal import Configuration
+internal import Core
+internal import FastCGI
+internal import Logging
+internal import Reactor
+
+/// A reload, and the end.
+extension Responder {
+    // MARK: Reload
+
+    /// Takes over what the ini file says now.
+    func apply(_ new: Settings) {
+        let differences = Settings.reloadDifferences(from: settings, to: new)
+        for key in differences.needsRestart {
+            logger.warning("this change takes effect after a restart", metadata: ["key": "\(key)"])
+        }
+        // What needs a restart keeps its old value, so that status and checks say what is in force.
+        settings = settings.reloaded(with: new)
+        connections.limits = Self.framingLimits(settings)
+        pipes.apply(settings.limits)
+        log.replaceRetention { [settings] in settings.retention(of: $0) }
+        core.reload(settings, numbers: Self.numbers(settings, logger), at: moment)
+        drain()
+        logger.notice(
+            "ini file read again",
+            metadata: ["changed": "\(differences.applied.joined(separator: ", "))"]
+        )
+    }
+
+    static func framingLimits(_ settings: Settings) -> FramingLimits {
+        var framing = FramingLimits()
+        framing.paramsBytes = settings.limits.requestVariableBytes
+        framing.bodyBytes = max(settings.limits.messageBytes, settings.limits.batchBytes)
+        framing.maxConnections = settings.fastcgi.maxConnections
+        framing.maxRequests = settings.limits.heldRequests
+        return framing
+    }
+
+    /// The users and groups that the ini file names; looking them up may take its time, so it is done once.
+    static func numbers(_ settings: Settings, _ logger: Logger) -> [LocalPrincipal: UInt32] {
+        var numbers: [LocalPrincipal: UInt32] = [:]
+        for rule in settings.allow {
+            for case .local(let principals)? in [rule.read, rule.publish] {
+                for principal in principals where numbers[principal] == nil {
+                    numbers[principal] =
+                        switch principal {
+                        case .user(let name): SystemCalls.user(name)
+                        case .group(let name): SystemCalls.group(name)
+                        }
+                    if numbers[principal] == nil {
+                        logger.warning(
+                            "[allow \(rule.pattern)] names \(principal), who is not on this machine"
+                        )
+                    }
+                }
+            }
+        }
+        return numbers
+    }
+
+    // MARK: The end
+
+    /// Takes nobody any more, and answers every held request with an empty batch and its cursor.
+    func stop() {
+        guard !isStopping else { return }
+        shutdown = Shutdown(deadline: now + Int64(settings.fastcgi.stopSeconds) * 1000)
+        logger.notice("stopping", metadata: ["held": "\(core.heldCount)"])
+        // Whoever is in the backlog was told of being connected, and gets an answer.
+        while !acceptWebServers() { closeMarked() }
+        entrance.close()
+        tenure.closeSocket()
+        tenure.stopLooking()
+        if pipes.isEmpty { endServing() } else { pipes.readAll(now: now) }
+        core.stop(at: moment)
+        drain()
+        // A request may be on its way already on a connection that looks idle.
+        for id in connections.all { read(id, toTheEnd: false) }
+        core.keepNoConnections()
+        for id in connections.all { settle(id) }
+        closeMarked()
+    }
+
+    /// Whether the pipes can be let go of, since nothing is left in them that this process could publish.
+    ///
+    /// It may be the last one that has them open. Several that stop together look after each other: each gives the lock back
+    /// first, and only then looks whether something has come since. If so, whichever gets the lock publishes it, and one
+    /// that does not get it waits a little: the other one either reads it, or gives the lock back in its turn.
+    func letGoOfPipes() -> Bool {
+        guard let shutdown, !pipes.isEmpty else { return true }
+        let isOver = now >= shutdown.deadline
+        if tenure.isServing, tenure.isLocked, !isOver, !pipes.areDry { return false }
+        endServing()
+        tenure.giveUp()
+        if !isOver, pipes.haveLines {
+            if core.position != nil, tenure.takeIfFree() {
+                pipes.start(note: tenure.note, now: now)
+                return false
+            }
+            let leavesAt = shutdown.leavesPipesAt ?? now + 500
+            self.shutdown?.leavesPipesAt = leavesAt
+            if now < leavesAt { return false }
+        }
+        pipes.close()
+        return true
+    }
+}

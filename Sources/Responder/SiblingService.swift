@@ -1,0 +1,142 @@
+internal import Channels
+internal import Configuration
+internal import Core
+internal import Liveness
+internal import Logging
+internal import Reactor
+
+/// What the processes of a bus say to each other: who is there, who is silent, and questions to all. Reactor thread only.
+///
+/// What the messages mean is for others: `next` hands them on.
+final class SiblingService {
+    /// A message from another process that is to be acted on.
+    enum Received {
+        case message(SiblingMessage, sender: String)
+        /// Somebody who may write to the directory has sent something that none of us says; why, as half a sentence.
+        case passedOver(String)
+    }
+
+    private let logger: Logger
+    private let epoll: Epoll
+    private var socket: Siblings?
+    /// Processes that have not answered the last question, and those that had not answered an earlier one.
+    private var asked: Set<String> = []
+    private var silent: Set<String> = []
+    /// Monotonic milliseconds of the next question whether the others are there.
+    private var askAt = Int64.max
+    /// Messages that were passed over.
+    private(set) var passedOver: UInt64 = 0
+
+    private static let askMilliseconds: Int64 = 10_000
+    /// What the others' queues did not take is tried again after this long.
+    private static let retryMilliseconds: Int64 = 20
+
+    init(epoll: Epoll, logger: Logger) {
+        self.epoll = epoll
+        self.logger = logger
+    }
+
+    /// The bus directory is there, perhaps in the place of an old one.
+    func open(_ settings: BusSettings, now: Int64) {
+        if let socket { epoll.remove(socket.descriptor) }
+        socket = nil
+        (asked, silent) = ([], [])
+        do {
+            let made = try Siblings(settings)
+            try epoll.add(made.descriptor, [.read])
+            socket = made
+            askAt = now
+        } catch {
+            logger.warning("the other processes of the bus are not seen: \(error)")
+        }
+    }
+
+    /// -1 without a socket.
+    var descriptor: Int32 { socket?.descriptor ?? -1 }
+
+    /// Whether some other process is known.
+    var hasOthers: Bool { socket?.hasOthers == true }
+
+    // MARK: Time
+
+    func alarm(now: Int64) -> Int64 {
+        socket?.hasPosts == true ? min(askAt, now + Self.retryMilliseconds) : askAt
+    }
+
+    /// Asks from time to time whether the others are there, and tells the operator of those that do not answer: nobody can
+    /// take over what they serve.
+    ///
+    /// - Returns: whether the others were asked, so that `hasOthers` may have changed.
+    func turn(now: Int64) -> Bool {
+        guard now >= askAt else { return false }
+        askAt = now + Self.askMilliseconds
+        for name in asked where silent.insert(name).inserted {
+            let sentence =
+                "process \(Siblings.processNumber(of: name)) of this bus does not answer: is it stopped, or stuck? What "
+                + "it serves nobody else can take over before it ends"
+            logger.warning("\(sentence)")
+        }
+        asked = socket?.tell(SiblingMessage.question(0).bytes) ?? []
+        silent.formIntersection(asked)
+        return true
+    }
+
+    /// Sends what was posted.
+    func flush() { if socket?.hasPosts == true { socket?.flush() } }
+
+    // MARK: Receiving
+
+    /// The next message, or nil where nothing more is there.
+    func next() -> Received? {
+        guard let received = socket?.next() else { return nil }
+        switch received {
+        case .message(let message, let sender):
+            socket?.heard(from: sender)
+            asked.remove(sender)
+            if silent.remove(sender) != nil {
+                logger.notice(
+                    "process \(Siblings.processNumber(of: sender)) of this bus answers again"
+                )
+            }
+            return .message(message, sender: sender)
+        case .foreign(let user):
+            passedOver += 1
+            return .passedOver(
+                "it is of user \(user), and neither of root nor of holdfast's own user"
+            )
+        case .malformed:
+            passedOver += 1
+            return .passedOver("it is none of this release's")
+        }
+    }
+
+    // MARK: Sending
+
+    /// Asks all others; returns how many.
+    func ask(_ question: SiblingMessage) -> Int { socket?.tell(question.bytes).count ?? 0 }
+
+    func answer(_ message: SiblingMessage, to name: String) {
+        socket?.answer(message.bytes, to: name)
+    }
+
+    /// Says something of a subscriber to all others at the end of the turn, or later where their queues are full.
+    func post(_ word: SubscriberWord) { socket?.post(word) }
+
+    /// Says which members are here, in as many messages as that takes; what gets lost does no harm.
+    func tell(_ members: [SiblingMessage.Here]) {
+        guard let socket, socket.hasOthers else { return }
+        var piece: [SiblingMessage.Here] = []
+        var bytes = 0
+        for member in members {
+            // The subscriber in hexadecimal, two blanks and a line end.
+            let line = member.channel.text.utf8.count + member.member.topic.utf8.count + 19
+            if bytes + line > Siblings.datagramBytes - 64 {
+                socket.tellKnown(SiblingMessage.here(piece).bytes)
+                (piece, bytes) = ([], 0)
+            }
+            piece.append(member)
+            bytes += line
+        }
+        if !piece.isEmpty { socket.tellKnown(SiblingMessage.here(piece).bytes) }
+    }
+}

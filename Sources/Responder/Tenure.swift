@@ -1,0 +1,193 @@
+internal import Bus
+internal import Configuration
+internal import Glibc
+internal import Logging
+internal import Reactor
+
+/// Which process serves the bus: its socket and its pipes belong to the one that has the `ServingLock`.
+///
+/// Owns the lock and the listener of the bus socket, and repairs both: a path that somebody took away is made again, and
+/// what failed is tried again. Reactor thread only.
+final class Tenure {
+    typealias Outcome = Result<Void, ServingProblem>
+
+    private let settings: BusSettings
+    /// Whether this process serves the bus at all.
+    private let isCandidate: Bool
+    private let hasPipes: Bool
+    private let epoll: Epoll
+    private let logger: Logger
+    /// Called on the lock's thread with the number of the attempt.
+    private let told: @Sendable (Int, Outcome) -> Void
+
+    private var lock: ServingLock?
+    /// Which attempt to get the lock an answer is about.
+    private var attempt = 0
+    private(set) var isServing = false
+    private var listener: Listener?
+    /// Why there is no socket, as it was said last, and whether it was said as an error.
+    private var trouble = (sentence: "", isError: false)
+    /// Monotonic milliseconds of the next look.
+    private(set) var alarm = Int64.max
+
+    private static let lookMilliseconds: Int64 = 2000
+
+    init(
+        _ settings: BusSettings,
+        isCandidate: Bool,
+        hasPipes: Bool,
+        epoll: Epoll,
+        logger: Logger,
+        told: @escaping @Sendable (Int, Outcome) -> Void
+    ) {
+        self.settings = settings
+        self.isCandidate = isCandidate
+        self.hasPipes = hasPipes
+        self.epoll = epoll
+        self.logger = logger
+        self.told = told
+    }
+
+    /// Of the bus socket; -1 without one.
+    var descriptor: Int32 { listener?.descriptor ?? -1 }
+
+    /// Whether the lock is ours, and the file that others wait for.
+    var isLocked: Bool { lock?.isHeld == true }
+
+    /// What the process that serves the bus leaves to the next one.
+    var note: String {
+        get { lock?.note ?? "" }
+        set { lock?.note = newValue }
+    }
+
+    // MARK: Getting the lock
+
+    /// Waits for the lock: the log is open, perhaps in a directory that took the old one's place.
+    ///
+    /// - Returns: true if this process does not serve the bus any more.
+    func ask(now: Int64) -> Bool {
+        guard isCandidate else { return false }
+        var hasEnded = false
+        if isServing {
+            if isLocked { return false }
+            logger.notice("the bus directory was replaced; serving its socket anew")
+            hasEnded = end()
+        } else if lock != nil {
+            // It is waited for, and finds a new file by itself.
+            return false
+        }
+        // Each process checks that its pipes are the ones that writers open.
+        if hasPipes { alarm = min(alarm, now + Self.lookMilliseconds) }
+        attempt += 1
+        let (told, attempt) = (told, attempt)
+        lock = ServingLock(settings) { told(attempt, $0) }
+        return hasEnded
+    }
+
+    /// The lock is ours, or cannot be had.
+    ///
+    /// - Parameter isWanted: false in a process that stops: it is another one's turn.
+    /// - Returns: true if this process serves the bus from now on.
+    func answered(_ attempt: Int, _ outcome: Outcome, isWanted: Bool, now: Int64) -> Bool {
+        guard attempt == self.attempt else { return false }
+        guard isWanted else {
+            giveUp()
+            return false
+        }
+        switch outcome {
+        case .success:
+            isServing = true
+            alarm = now
+            return true
+        case .failure(let problem):
+            logger.error("the bus is not served by this process: \(problem)")
+            lock = nil
+            alarm = now + Self.lookMilliseconds
+            return false
+        }
+    }
+
+    /// Takes the lock if it is free. The socket is not made: the process is about to stop.
+    func takeIfFree() -> Bool {
+        guard let free = ServingLock(freeIn: settings) else { return false }
+        // An answer about a lock that was waited for before is not about this one.
+        attempt += 1
+        (lock, isServing) = (free, true)
+        return true
+    }
+
+    // MARK: Serving
+
+    /// Makes what is missing, and what somebody took away.
+    ///
+    /// - Returns: true if this process does not serve the bus any more.
+    func turn(isLogOpen: Bool, now: Int64) -> Bool {
+        guard now >= alarm, isCandidate else { return false }
+        alarm = now + Self.lookMilliseconds
+        guard isServing else {
+            return isLogOpen && lock == nil ? ask(now: now) : false
+        }
+        guard isLocked else { return ask(now: now) }
+        guard let path = settings.socket else { return false }
+        if let listener {
+            if listener.isInPlace { return false }
+            logger.warning("somebody took \(path) away; making it again")
+            closeSocket()
+        }
+        do {
+            let made = try Listener(busSocket: path, settings)
+            try epoll.add(made.descriptor, [.read])
+            listener = made
+            trouble.sentence = ""
+            logger.notice("serving the bus", metadata: ["socket": "\(path)"])
+        } catch {
+            tell("\(error)")
+        }
+        return false
+    }
+
+    /// Whoever served the bus before may still be giving its socket up: the first failure is no error.
+    private func tell(_ sentence: String) {
+        if trouble.sentence != sentence {
+            trouble = (sentence, false)
+            logger.notice("\(sentence); trying again")
+        } else if !trouble.isError {
+            trouble.isError = true
+            logger.error("\(sentence)")
+        }
+    }
+
+    // MARK: Ending
+
+    /// Nobody comes by the bus socket any more, until the next turn makes it anew. Whoever waits in its backlog is told to
+    /// come back.
+    func closeSocket() {
+        guard let listener else { return }
+        epoll.remove(listener.descriptor)
+        listener.removePath()
+        listener.close()
+        self.listener = nil
+    }
+
+    /// Gives the socket and the lock to whoever waits for them.
+    ///
+    /// - Returns: true if this process served the bus until now.
+    @discardableResult
+    func end() -> Bool {
+        guard isServing else { return false }
+        closeSocket()
+        giveUp()
+        return true
+    }
+
+    /// The same, also where the lock is only waited for.
+    func giveUp() {
+        closeSocket()
+        isServing = false
+        lock?.release()
+        lock = nil
+    }
+
+    /// The process stops: nothing is looked at any more.
+    func stopLooking() { alarm = .max }
+}

@@ -1,0 +1,142 @@
+internal import Core
+internal import FastCGI
+
+/// What has come incompletely, or waits for its turn, by the index of its connection: requests of web servers in pieces,
+/// and what the core keeps of what clients have sent. Few connections have any.
+struct UnfinishedInput {
+    private final class Entry {
+        var assembler: RequestAssembler?
+        var kept = Kept()
+        /// Where the oldest incomplete request or command begins, and the monotonic milliseconds when that was first seen.
+        var beginsAt: Int?
+        var since: Int64 = 0
+        /// What it counts for in all.
+        var countedBytes = 0
+
+        var isReceiving: Bool { assembler != nil || kept.command != nil }
+        var isEmpty: Bool { !isReceiving && kept.queuedBytes == 0 }
+
+        func begins(at place: Int, now: Int64) {
+            if beginsAt != place { (beginsAt, since) = (place, now) }
+        }
+    }
+
+    private var entries: [Int32: Entry] = [:]
+    /// The memory of all.
+    private(set) var bytes = 0
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    private func entry(_ index: Int32) -> Entry? { entries.isEmpty ? nil : entries[index] }
+
+    /// Whether there is nothing of this connection.
+    func isEmpty(_ index: Int32) -> Bool { entry(index)?.isEmpty ?? true }
+
+    /// Whether a part of a web server's request has come and the rest is awaited.
+    func isReceiving(_ index: Int32) -> Bool { entry(index)?.assembler != nil }
+
+    // MARK: One connection
+
+    /// Takes out the assembler that has a part of a request.
+    func takeAssembler(_ index: Int32) -> RequestAssembler? {
+        guard let entry = entry(index) else { return nil }
+        // Not two references to what it has: each piece would copy it.
+        return entry.assembler.take()
+    }
+
+    /// Keeps an assembler that has a part of a request, and else notes that there is none.
+    mutating func keep(_ assembler: consuming RequestAssembler, _ index: Int32, now: Int64) {
+        if let place = assembler.oldestUnfinished {
+            let entry = make(index)
+            entry.begins(at: place, now: now)
+            entry.assembler = assembler
+            count(entry)
+        } else if let entry = entry(index) {
+            entry.beginsAt = nil
+            count(entry)
+        }
+    }
+
+    /// What the core keeps.
+    mutating func keep(_ kept: Kept, _ index: Int32, now: Int64) {
+        guard kept != Kept() || entry(index) != nil else { return }
+        let entry = make(index)
+        if let command = kept.command {
+            entry.begins(at: command.line, now: now)
+        } else if entry.kept.command != nil {
+            entry.beginsAt = nil
+        }
+        entry.kept = kept
+        count(entry)
+    }
+
+    /// Nothing more comes: what is incomplete stays so.
+    mutating func stopReceiving(_ index: Int32) {
+        guard let entry = entry(index) else { return }
+        entry.assembler = nil
+        count(entry)
+    }
+
+    /// Keeps nothing of unfinished requests, and passes over the rest of them.
+    ///
+    /// - Returns: the requests.
+    mutating func giveUp(_ index: Int32) -> [(id: RequestID, keepConnection: Bool)] {
+        guard let entry = entry(index), entry.assembler != nil else { return [] }
+        let requests = entry.assembler?.giveUp() ?? []
+        count(entry)
+        return requests
+    }
+
+    mutating func removeAll(_ index: Int32) {
+        guard !entries.isEmpty, let entry = entries.removeValue(forKey: index) else { return }
+        bytes -= entry.countedBytes
+    }
+
+    private mutating func make(_ index: Int32) -> Entry {
+        if let entry = entries[index] { return entry }
+        let entry = Entry()
+        entries[index] = entry
+        return entry
+    }
+
+    private mutating func count(_ entry: Entry) {
+        let now =
+            (entry.assembler?.storedBytes ?? entry.kept.command?.bytes ?? 0)
+            + entry.kept.queuedBytes
+        bytes += now - entry.countedBytes
+        entry.countedBytes = now
+    }
+
+    // MARK: All
+
+    /// The connection whose unfinished request or command began first, if that is at least this long ago.
+    ///
+    /// - Parameter holdingMemory: of those that hold memory, also where the request is answered already; else of those of web
+    ///   servers, since the clients of the bus socket have places of their own.
+    func oldest(milliseconds: Int64, holdingMemory: Bool, now: Int64) -> Int32? {
+        var oldest: (index: Int32, since: Int64)?
+        for (index, entry) in entries {
+            let counts =
+                holdingMemory
+                ? entry.isReceiving && entry.countedBytes > 0 : entry.assembler != nil
+            guard counts, entry.since <= now - milliseconds, entry.since < oldest?.since ?? .max
+            else { continue }
+            oldest = (index, entry.since)
+        }
+        return oldest?.index
+    }
+
+    /// Connections whose unfinished request or command began longer ago than this.
+    func overdue(milliseconds: Int64, now: Int64) -> [Int32] {
+        entries.filter { $0.value.isReceiving && now - $0.value.since > milliseconds }.map(\.key)
+    }
+
+    /// Forgets connections of which nothing is left. Not at once: most have more soon.
+    ///
+    /// - Returns: whether there were any.
+    mutating func tidy() -> Bool {
+        let before = entries.count
+        entries = entries.filter { !$0.value.isEmpty }
+        return entries.count < before
+    }
+}

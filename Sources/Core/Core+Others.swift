@@ -69,7 +69,7 @@ extension Core {
     package var heldCount: Int { holds.count + replays.count }
     /// Distinct things that held requests wait for.
     package var interestCount: Int { holds.interestCount }
-    /// What waits for the log or for other processes.
+    /// What waits for the log.
     package var waitingCount: Int { waiting.count }
     /// Members on all channels.
     package var memberCount: Int { presence.memberCount }

@@ -73,6 +73,11 @@ struct Waiting {
         /// What it adds to the queue of the log, until that has answered.
         fileprivate let charge: Charge?
 
+        /// Somebody on a connection waits for the log.
+        fileprivate var waitsForLog: Bool {
+            if case .survey = work { false } else { recipient.connection != nil }
+        }
+
         /// Whose poll it is.
         var subscriber: UInt64? {
             if case .poll(let poll, _, _, _) = work { poll.origin.subscriber } else { nil }
@@ -118,7 +123,7 @@ struct Waiting {
         repeating: [],
         count: Patience.allCases.count
     )
-    /// Those for whom somebody on a connection waits.
+    /// Those for whom somebody on a connection waits for the log.
     private(set) var count = 0
 
     /// Polls that wait until the core knows of something committed before they came, with its offset.
@@ -151,7 +156,7 @@ struct Waiting {
         let entry = Entry(recipient: recipient, work: work, deadline: deadline, charge: charge)
         entries[lastNumber] = entry
         if let patience { deadlines[patience.rawValue].append((deadline, lastNumber)) }
-        if recipient.connection != nil { count += 1 }
+        if entry.waitsForLog { count += 1 }
         if case .request(let address) = recipient {
             byRequest[Key(connection: address.connection.index, id: address.id)] = lastNumber
         }
@@ -201,7 +206,7 @@ struct Waiting {
     }
 
     private mutating func unlink(_ number: UInt64, _ entry: Entry) {
-        if entry.recipient.connection != nil { count -= 1 }
+        if entry.waitsForLog { count -= 1 }
         if case .request(let address) = entry.recipient {
             let key = Key(connection: address.connection.index, id: address.id)
             if byRequest[key] == number { byRequest[key] = nil }

@@ -32,16 +32,16 @@ extern int memfd_create(const char *name, unsigned int flags);
 extern long syscall(long number, ...);
 extern ssize_t tee(int from, int to, size_t length, unsigned int flags);
 
-/// Pipes: numbers and flags that are hidden as well. The calls return -1 with errno.
+/// Pipes: numbers and flags that are hidden, too. The calls return -1 with errno on failure.
 static const unsigned int clinux_splice_nonblock = 2;
 extern int pipe2(int ends[2], int flags);
 static inline int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 static inline int clinux_set_pipe_size(int fd, int bytes) { return fcntl(fd, 1031 /* F_SETPIPE_SZ */, bytes); }
 static inline int clinux_pipe_size(int fd) { return fcntl(fd, 1032 /* F_GETPIPE_SZ */); }
-/// Bytes that can be read.
+/// The number of bytes that can be read.
 static inline int clinux_readable(int fd, int *count) { return ioctl(fd, FIONREAD, count); }
 
-/// Who is at the other end of a Unix stream socket, as it was when they connected; struct ucred is hidden too.
+/// The peer of a Unix stream socket, as it was when it connected; struct ucred is hidden, too.
 typedef struct {
     pid_t process;
     uid_t user;
@@ -54,21 +54,22 @@ static inline int clinux_peer_of(int fd, clinux_peer *peer) {
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length);
 }
 
-/// Their supplementary groups; how many, or -1 with errno (ERANGE: more than there is room for).
+/// The peer's supplementary groups; returns their number, or -1 with errno (ERANGE: more than fit).
 static inline int clinux_peer_groups(int fd, gid_t *groups, int room) {
     socklen_t length = (socklen_t)(room * (int)sizeof *groups);
     if (getsockopt(fd, SOL_SOCKET, 59 /* SO_PEERGROUPS */, groups, &length) != 0) return -1;
     return (int)(length / sizeof *groups);
 }
 
-/// Each datagram that is received says who sent it. 0, or -1 with errno.
+/// Makes the kernel attach the sender's credentials to each datagram. 0, or -1 with errno.
 static inline int clinux_pass_credentials(int fd) {
     int on = 1;
     return setsockopt(fd, SOL_SOCKET, 16 /* SO_PASSCRED */, &on, sizeof on);
 }
 
-/// A datagram with the address and the user of its sender, as the kernel knows him, without waiting. Its whole length, which
-/// may be more than there was room for, or -1 with errno. There is no room for descriptors, which the kernel drops.
+/// Receives a datagram with the address and the user of its sender, as the kernel knows them, without blocking. Returns
+/// its whole length, which may exceed the buffer, or -1 with errno. Descriptors are not accepted; the kernel drops
+/// them.
 static inline ssize_t clinux_receive(int fd, void *bytes, size_t room, struct sockaddr_un *from, uid_t *user) {
     struct iovec piece = {.iov_base = bytes, .iov_len = room};
     union {
@@ -90,7 +91,7 @@ static inline ssize_t clinux_receive(int fd, void *bytes, size_t room, struct so
     return length;
 }
 
-/// Bytes that the allocator keeps free for the process, and giving them back to the system. Only glibc's says so.
+/// The bytes that the allocator keeps free for the process, and returning them to the system. Only glibc reports them.
 static inline size_t clinux_free_bytes(void) {
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
     return mallinfo2().fordblks;
@@ -122,32 +123,32 @@ static inline int clinux_futex_wait_bits(
     return (int)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, end, NULL, bits);
 }
 
-/// Wakes those who wait for the word, in all processes that map it, with one of the bits. Returns how many.
+/// Wakes the threads that wait for the word, in all processes that map it, with one of the bits. Returns their number.
 static inline int clinux_futex_wake_bits(uint32_t *word, uint32_t bits) {
     return (int)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, INT_MAX, NULL, NULL, bits);
 }
 
-/// Adds 1 to a word of a mapped file, in the kernel: where the file has been shortened meanwhile that is EFAULT, where an
-/// access of our own would be a SIGBUS. The call must also wake somebody: who waits for `other`, a word of the same file
-/// that nobody waits for. 0 or more, or -1 with errno.
+/// Adds 1 to a word of a mapped file, in the kernel: if the file has been shortened meanwhile, that is EFAULT, where an
+/// access of our own would be a SIGBUS. The call must also wake somebody: it wakes the waiters of `other`, a word of
+/// the same file that nothing waits for. 0 or more, or -1 with errno.
 static inline int clinux_futex_add(uint32_t *word, uint32_t *other) {
     return (int)syscall(SYS_futex, other, FUTEX_WAKE_OP, 1, 0, word, FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0));
 }
 
-/// What tells a file from every other, its size, and when it was changed.
+/// What identifies a file, its size, and when it was changed.
 typedef struct {
     uint64_t device;
     uint64_t inode;
-    /// When it was made, in nanoseconds since 1970; 0 where the file system does not say.
+    /// When it was created, in nanoseconds since 1970; 0 if the file system does not say.
     int64_t birth;
-    /// When it, or what a directory holds, was changed last, likewise.
+    /// When it, or a directory's content, was last changed, in the same form.
     int64_t changed;
     int64_t size;
 } clinux_file;
 
 extern int statx(int directory, const char *path, int flags, unsigned int mask, struct statx *status);
 
-/// Of the path in the directory, or of the descriptor itself if the path is empty. 0, or -1 with errno.
+/// The status of the path in the directory, or of the descriptor itself if the path is empty. 0, or -1 with errno.
 static inline int clinux_file_status(int directory, const char *path, clinux_file *file) {
     struct statx status;
     unsigned int mask = STATX_INO | STATX_SIZE | STATX_BTIME | STATX_CTIME;
@@ -161,7 +162,7 @@ static inline int clinux_file_status(int directory, const char *path, clinux_fil
     return 0;
 }
 
-/// Atomic operations on a word that the kernel looks at as well; Swift's Synchronization works on its own storage only.
+/// Atomic operations on a word that the kernel reads as well; Swift's Synchronization works on its own storage only.
 static inline uint32_t clinux_load32(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 static inline void clinux_add32(uint32_t *word, uint32_t by) { __atomic_fetch_add(word, by, __ATOMIC_RELEASE); }
 

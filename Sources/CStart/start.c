@@ -1,6 +1,6 @@
-// Swift's own list of arguments is read from /proc, which may be missing: `holdfast --help` would then be `holdfast`,
-// and serve. And a signal that comes while libraries and options are read would end a process that is to answer everybody
-// first.
+// Swift reads its list of arguments from /proc, which may be missing: `holdfast --help` would then run as `holdfast`,
+// and serve. And a signal that arrives while libraries and options are read would end a process that should first
+// answer all held requests.
 #include "cstart.h"
 
 #include <signal.h>
@@ -26,13 +26,13 @@ static void note_start(int given, char **values, char **environment) {
     (void)environment;
     count = given;
     arguments = values;
-    // The tests have this object among theirs, too.
+    // The tests link this object, too.
     if (holdfast_main != NULL && main != holdfast_main) return;
     sigset_t set = signals_of_serve();
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-// Called before the initialisers of all libraries, with what main is called with.
+// Called before the initialisers of all libraries, with the arguments of main.
 __attribute__((section(".preinit_array"), used)) static void (*const at_start)(int, char **, char **) = note_start;
 
 int cstart_argument_count(void) { return count; }

@@ -1,10 +1,10 @@
-// zlib's compression in one call, for deflateInit2 is a macro, which Swift cannot import.
+// zlib's compression in one call, because deflateInit2 is a macro, which Swift cannot import.
 #ifndef HOLDFAST_CZLIB_H
 #define HOLDFAST_CZLIB_H
 
 #include <zlib.h>
 
-/// Compresses as gzip. Returns how many bytes were written, or -1 where they don't fit or memory lacks.
+/// Compresses with gzip. Returns the number of bytes written, or -1 if they do not fit or memory is short.
 static inline long czlib_gzip(
     const unsigned char *source, unsigned count, unsigned char *target, unsigned room
 ) {

@@ -1,9 +1,9 @@
-/// Deadlines of many entries in a hashed timing wheel: adding and removing cost the same for ten as for a million,
-/// and a removed entry leaves nothing behind.
+/// Deadlines of many entries in a hashed timing wheel: adding and removing cost the same for ten entries as for a
+/// million, and a removed entry leaves nothing behind.
 ///
-/// Entries are small integers that the owner chooses, each with at most one deadline. Buckets are doubly linked
-/// lists through one flat array. A deadline further away than one turn of the wheel stays in its bucket and is
-/// looked at once a turn. Pure: time comes in as an argument.
+/// Entries are small integers chosen by the owner, each with at most one deadline. Buckets are doubly linked lists
+/// through one flat array. A deadline more than one turn of the wheel away stays in its bucket and is examined once per
+/// turn. Pure: time is passed as an argument.
 package struct DeadlineWheel {
     private struct Link {
         var next: Int32 = -1
@@ -13,21 +13,21 @@ package struct DeadlineWheel {
         var due: UInt32 = 0
     }
 
-    /// Holds end at most this much later than asked.
+    /// A deadline is reached at most this much later than set.
     package static let tickMilliseconds: Int64 = 64
     private static let bucketCount = 1024
 
     private let start: Int64
     private var links: [Link] = []
     private var buckets = [Int32](repeating: -1, count: bucketCount)
-    /// Every bucket of a tick before this one has been emptied of what was due.
+    /// All buckets of ticks before this one have been emptied of expired entries.
     private var current: UInt32 = 0
     package private(set) var count = 0
 
-    /// `now` in milliseconds of any clock that does not go back, as in all later calls.
+    /// `now` is in milliseconds of any clock that never goes back, here and in all later calls.
     package init(now: Int64) { start = now }
 
-    /// Milliseconds until there may be something to expire; nil: nothing is waiting.
+    /// Milliseconds until an entry may expire; nil if there is none.
     package func millisecondsToNext(now: Int64) -> Int64? {
         guard count > 0 else { return nil }
         for step in 0..<UInt32(Self.bucketCount) {
@@ -71,12 +71,12 @@ package struct DeadlineWheel {
         count -= 1
     }
 
-    /// Takes out every entry whose deadline is reached, and returns them.
+    /// Removes and returns every entry whose deadline is reached.
     package mutating func expire(now: Int64) -> [Int32] {
         let target = tick(of: now)
         guard target > current else { return [] }
         var expired: [Int32] = []
-        // After a long pause one turn over all buckets sees everything.
+        // After a long pause, one turn over all buckets suffices.
         let steps = min(target - current, UInt32(Self.bucketCount))
         for step in 0..<steps where count > 0 {
             var entry = buckets[Int(current &+ step) % Self.bucketCount]

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import System
 
-/// What a descriptor is watched for.
+/// The events for which a descriptor is watched.
 package struct Interest: OptionSet, Sendable {
     package let rawValue: UInt32
 
@@ -11,17 +11,17 @@ package struct Interest: OptionSet, Sendable {
     package static let read = Interest(rawValue: EPOLLIN.rawValue)
     package static let write = Interest(rawValue: EPOLLOUT.rawValue)
     package static let peerClosed = Interest(rawValue: EPOLLRDHUP.rawValue)
-    /// Told once per change, not while it lasts.
+    /// Reported once per change instead of as long as it lasts.
     package static let edge = Interest(rawValue: EPOLLET.rawValue)
-    /// Only one of several processes that watch the same socket is woken.
+    /// Wakes only one of several processes that watch the same socket.
     package static let exclusive = Interest(rawValue: EPOLLEXCLUSIVE.rawValue)
 }
 
-/// What became of a watched descriptor.
+/// An event of a watched descriptor.
 package struct Readiness {
     package let descriptor: Int32
-    /// As given at registration. Closed descriptor numbers return at once, so an event of a turn may be about
-    /// the number's former owner: the generation tells.
+    /// As given at registration. Closed descriptor numbers are reused at once, so an event of the same turn may concern
+    /// the number's former owner; the generation distinguishes them.
     package let generation: UInt32
     package let events: UInt32
 
@@ -35,9 +35,9 @@ package struct Readiness {
 /// One epoll instance. Reactor thread only.
 @safe package final class Epoll {
     private let descriptor: OwnedDescriptor
-    /// Kept for life, and doubled when a wait has filled it: a turn of the loop allocates nothing.
+    /// Allocated once, and doubled when a wait has filled it, so that a turn of the loop allocates nothing.
     private var events: [epoll_event]
-    private var came = 0
+    private var ready = 0
 
     package init() throws(SystemError) {
         let number = try SystemCalls.check(
@@ -65,22 +65,22 @@ package struct Readiness {
         _ = epoll_ctl(descriptor.number, EPOLL_CTL_DEL, number, nil)
     }
 
-    /// Waits at most so long (negative: for ever), and returns how many events came; `event` has them.
+    /// Waits at most this long (negative: for ever), and returns the number of events, which `event` gives.
     package func wait(milliseconds: Int32) throws(SystemError) -> Int {
-        if unsafe came == events.count {
+        if unsafe ready == events.count {
             unsafe events += [epoll_event](repeating: epoll_event(), count: events.count)
         }
         let count = unsafe epoll_wait(descriptor.number, &events, Int32(events.count), milliseconds)
         if count < 0, errno != EINTR {
             throw SystemError("wait for", on: "descriptors", code: errno)
         }
-        came = max(0, Int(count))
-        return came
+        ready = max(0, Int(count))
+        return ready
     }
 
     /// One of the events of the last wait.
     package func event(_ index: Int) -> Readiness {
-        precondition(index < came, "there were fewer events")
+        precondition(index < ready, "the last wait returned fewer events")
         let event = unsafe events[index]
         let data = unsafe event.data.u64
         return Readiness(

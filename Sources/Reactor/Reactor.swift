@@ -1,2 +1,2 @@
-// What a loop is made of includes what the system is asked by.
+// A loop also needs the system calls.
 @_exported public import System

@@ -6,8 +6,8 @@ internal import System
 package final class SignalDescriptor {
     private let descriptor: OwnedDescriptor
 
-    /// Blocks the signals for this thread and all it starts later, and collects them here. To be made on
-    /// the main thread before any other exists.
+    /// Blocks the signals for this thread and all that it starts later, and collects them here. Must be created on the
+    /// main thread before any other thread exists.
     package init(_ signals: [Int32]) throws(SystemError) {
         var set = sigset_t()
         unsafe sigemptyset(&set)
@@ -24,7 +24,7 @@ package final class SignalDescriptor {
 
     package var number: Int32 { descriptor.number }
 
-    /// The next signal that came, or nil.
+    /// The next pending signal, or nil.
     package func next() -> Int32? {
         var info = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// A program that was started as a child of this process.
+/// A program that runs as a child of this process.
 package struct ChildProcess {
     package enum End: Equatable, Sendable {
         case exited(Int32)
@@ -10,12 +10,12 @@ package struct ChildProcess {
 
     package let number: Int32
 
-    /// Starts a program; one without a slash in its name is looked for in PATH.
+    /// Starts a program; a name without a slash is looked up in PATH.
     ///
     /// - Parameters:
     ///   - arguments: without the program's name.
     ///   - environment: `NAME=value` each; nil: that of this process.
-    ///   - descriptors: of ours, and what they are in the child; all others that are close-on-exec are closed there.
+    ///   - descriptors: ours, with their numbers in the child; all others that are close-on-exec are closed there.
     package init(
         _ program: String,
         _ arguments: [String],
@@ -26,7 +26,7 @@ package struct ChildProcess {
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         for (ours, theirs) in descriptors {
-            // Without the flag that would close it.
+            // The copy lacks the flag that would close it.
             unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
         }
         var words = unsafe Self.copies([program] + arguments)
@@ -44,7 +44,7 @@ package struct ChildProcess {
     /// Ends it at once, unless it has ended.
     package func kill() { Glibc.kill(number, SIGKILL) }
 
-    /// Waits for its end. To be called once: then the number may be another process's.
+    /// Waits for its end. Call it only once: afterwards the number may belong to another process.
     package func wait() -> End {
         var status: Int32 = 0
         while unsafe waitpid(number, &status, 0) < 0, errno == EINTR {}
@@ -52,7 +52,7 @@ package struct ChildProcess {
         return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
     }
 
-    /// As execve(2) wants them.
+    /// C strings with a final nil, for execve(2).
     private static func copies(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
         unsafe texts.map { unsafe strdup($0) } + [nil]
     }

@@ -23,7 +23,7 @@ final class EventDescriptor: Sendable {
         _ = unsafe write(number, &one, 8)
     }
 
-    /// Until the next ring there is nothing to read.
+    /// Resets it: until the next ring there is nothing to read.
     @usableFromInline
     func silence() {
         var count: UInt64 = 0

@@ -1,15 +1,15 @@
 internal import CLinux
 internal import Glibc
 
-/// The owner of a file, for sentences about a file that is in the way.
+/// Describes the owner of a file, for messages about a file that is in the way.
 package enum FileOwner {
-    /// As in `belongs to root:holdfast with mode 0600, and this process runs as www-data`; nil where there is no such
-    /// file, or nothing can be said of it.
+    /// For example `belongs to root:holdfast with mode 0600, and this process runs as www-data`; nil if there is no
+    /// such file, or nothing is known of it.
     package static func sentence(_ path: String) -> String? {
         owner(path).map { "\($0), and this process runs as \(Accounts.ownName)" }
     }
 
-    /// As in `belongs to root:holdfast with mode 0600`.
+    /// For example `belongs to root:holdfast with mode 0600`.
     package static func owner(_ path: String) -> String? {
         var info = stat()
         guard unsafe lstat(path, &info) == 0 else { return nil }
@@ -19,7 +19,7 @@ package enum FileOwner {
         return "belongs to \(user):\(group) with mode \(mode)"
     }
 
-    /// The file that stands where this absolute path needs a directory, at its end or on the way there.
+    /// The file that is in the way of a directory with this absolute path, at its end or at a parent.
     package static func fileInPlaceOfDirectory(_ path: String) -> String? {
         var way = ""
         for name in path.split(separator: "/") {

@@ -1,9 +1,9 @@
 internal import CLinux
 internal import Glibc
 
-/// A counter in memory of its own that threads of this process can wait on.
+/// A counter in its own memory that threads of this process can wait on.
 @safe package final class FutexWord: @unchecked Sendable {
-    // Touched by atomic operations only, and freed when nobody has the object any more.
+    // Accessed by atomic operations only, and freed with the last reference to the object.
     private let word: UnsafeMutablePointer<UInt32>
 
     package init() {
@@ -15,13 +15,13 @@ internal import Glibc
 
     package var value: UInt32 { unsafe clinux_load32(word) }
 
-    /// Adds one and wakes everybody who waits.
+    /// Adds one and wakes all waiters.
     package func ring() {
         unsafe clinux_add32(word, 1)
         _ = unsafe clinux_futex_wake_all(word)
     }
 
-    /// Waits for a ring since the value was seen, at most so long.
+    /// Waits for a ring after the value was read, at most this long.
     package func wait(whileEqual seen: UInt32, milliseconds: Int64) {
         var time = timespec(
             tv_sec: Int(milliseconds / 1000),

@@ -1,14 +1,14 @@
 package import Synchronization
 
-/// The way from any thread to the one that reads: values put in under a lock, and something that wakes the reader.
+/// Passes values from any thread to one reader: an array under a lock, and something that wakes the reader.
 ///
-/// The lock is held for an append or a swap of arrays only, so that `post` never blocks noticeably. What it does is
-/// inlinable, so that it is compiled for its elements, where it would go by their run-time layouts otherwise.
+/// The lock is held only to append to, or swap, arrays, so `post` never blocks noticeably. The functions are inlinable
+/// so that they are specialised for their elements; otherwise they would go by run-time layouts.
 package final class Mailbox<Element: Sendable>: Sendable {
     @usableFromInline
     struct Contents {
         @usableFromInline var elements: [Element] = []
-        /// The reader has to be woken for the next one.
+        /// Whether the reader must be woken for the next element.
         @usableFromInline var isAwaited: Bool
 
         @usableFromInline
@@ -50,7 +50,7 @@ package final class Mailbox<Element: Sendable>: Sendable {
         }
     }
 
-    /// Puts an element in. Any thread.
+    /// Adds an element. Any thread.
     @inlinable
     package func post(_ element: Element) {
         let rings = contents.withLock { contents in
@@ -66,8 +66,8 @@ package final class Mailbox<Element: Sendable>: Sendable {
         }
     }
 
-    /// Everything posted so far, in order, for one who watches the descriptor. That is read first: a post that comes
-    /// between wakes the reader again.
+    /// Everything posted so far, in order, for a reader that watches the descriptor. The descriptor is reset first: an
+    /// element posted in between wakes the reader again.
     @inlinable
     package func takeAll() -> [Element] {
         if case .event(let event) = bell { event.silence() }
@@ -76,9 +76,9 @@ package final class Mailbox<Element: Sendable>: Sendable {
 
     /// Everything posted so far, in order; waits for the first at most the time given (0: not at all).
     ///
-    /// - Parameter spinMicroseconds: so long the reader looks again and again before it sleeps. One who posts as soon as
-    ///   the last element is dealt with does so within microseconds: to look a little longer is cheaper than to sleep and
-    ///   be woken (half as many commits again with one publisher).
+    /// - Parameter spinMicroseconds: how long the reader checks repeatedly before it sleeps. A thread that posts as
+    ///   soon as the last element is handled does so within microseconds, so checking a little longer is cheaper than
+    ///   sleeping and being woken (half as many commits again with one publisher).
     @inlinable
     package func take(waitingMilliseconds: Int64, spinMicroseconds: Int64 = 0) -> [Element] {
         guard case .word(let word) = bell else { return takeAll() }
@@ -103,8 +103,8 @@ package final class Mailbox<Element: Sendable>: Sendable {
         }
     }
 
-    /// - Parameter isAwaited: the reader waits for the next one, where nothing is taken; one who watches a descriptor
-    ///   always does.
+    /// - Parameter isAwaited: whether the reader waits for the next element if nothing is taken; a reader that watches
+    ///   a descriptor always does.
     @inlinable
     func takeNow(isAwaited: Bool) -> [Element] {
         contents.withLock { contents in

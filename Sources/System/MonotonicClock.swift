@@ -9,7 +9,7 @@ package enum MonotonicClock {
 
     package static func milliseconds() -> Int64 { nanoseconds() / 1_000_000 }
 
-    /// For the command line; the reactor never sleeps.
+    /// For commands; the reactor never sleeps.
     package static func sleep(milliseconds: Int64) {
         let end = self.milliseconds() + milliseconds
         while true {
@@ -22,12 +22,12 @@ package enum MonotonicClock {
 
 /// The other clocks of the machine.
 package enum SystemClock {
-    /// Since 1970; it jumps when somebody sets it.
+    /// Since 1970; it jumps when it is set.
     package static func wallMilliseconds() -> Int64 {
         nanoseconds(of: CLOCK_REALTIME) / 1_000_000
     }
 
-    /// Since the machine was started, also while it was suspended.
+    /// Since the machine was started, including the time that it was suspended.
     package static func millisecondsSinceBoot() -> Int64 {
         nanoseconds(of: CLOCK_BOOTTIME) / 1_000_000
     }

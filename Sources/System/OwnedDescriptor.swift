@@ -1,17 +1,17 @@
 internal import CLinux
 internal import Glibc
 
-/// A file descriptor with one owner, closed when the owner lets go of it.
+/// A file descriptor with one owner, closed when the owner is done with it.
 package struct OwnedDescriptor: ~Copyable {
     package let number: Int32
 
-    /// Takes over an open descriptor.
+    /// Takes ownership of an open descriptor.
     package init(_ number: Int32) {
         precondition(number >= 0, "a descriptor is not negative")
         self.number = number
     }
 
-    /// A file in memory with these bytes, to be read from its beginning; whoever has the descriptor has the file.
+    /// A file in memory with these bytes, positioned at its beginning; it exists as long as a descriptor for it.
     package static func inMemory(
         _ name: String,
         _ bytes: some Collection<UInt8> = []
@@ -32,7 +32,7 @@ package struct OwnedDescriptor: ~Copyable {
 
     deinit { close(number) }
 
-    /// Gives the descriptor to somebody else, who must close it.
+    /// Transfers the descriptor to a new owner, which must close it.
     package consuming func handOver() -> Int32 {
         let number = number
         discard self

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// Connecting to sockets of this machine; nil with errno where that fails.
+/// Connects to sockets of this machine; nil, with errno set, on failure.
 package enum Sockets {
     package static func connect(unix path: String) -> Int32? {
         guard let address = UnixAddress(path) else {

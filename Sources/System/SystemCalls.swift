@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// A system call that failed: which, on what, and errno.
+/// A failed system call: its name, its object, and errno.
 package struct SystemError: Error, CustomStringConvertible {
     package let call: String
     package let object: String
@@ -13,7 +13,7 @@ package struct SystemError: Error, CustomStringConvertible {
         self.code = code
     }
 
-    /// As in `cannot bind /run/x.sock: Address already in use`.
+    /// For example `cannot bind /run/x.sock: Address already in use`.
     package var description: String {
         "cannot \(call) \(object): \(SystemError.sentence(of: code))"
     }
@@ -23,7 +23,7 @@ package struct SystemError: Error, CustomStringConvertible {
     }
 }
 
-/// The outcome of a read or write that does not wait.
+/// The outcome of a read or write that does not block.
 package enum Transfer: Equatable {
     case bytes(Int)
     case wouldBlock
@@ -31,10 +31,10 @@ package enum Transfer: Equatable {
     case ended
 }
 
-/// The system calls: EINTR is retried, *would block* and *end of stream* are values, EBADF is a bug
-/// of ours, and the rest is thrown.
+/// The system calls: EINTR is retried, *would block* and *end of stream* are values, EBADF is a bug of Holdfast, and
+/// any other error is thrown.
 package enum SystemCalls {
-    /// Runs a call until it is not interrupted.
+    /// Repeats a call until it is not interrupted.
     package static func retrying(_ call: () -> Int) -> Int {
         while true {
             let outcome = call()
@@ -44,7 +44,7 @@ package enum SystemCalls {
         }
     }
 
-    /// Throws errno with the call's name and object where `outcome` is negative.
+    /// Throws errno with the call's name and object if `outcome` is negative.
     @discardableResult
     package static func check(_ outcome: Int32, _ call: String, on object: String)
         throws(SystemError) -> Int32
@@ -54,7 +54,7 @@ package enum SystemCalls {
         return outcome
     }
 
-    /// Receives what is there, without waiting. A reset counts as the end.
+    /// Receives available bytes without blocking. A reset counts as the end.
     package static func receive(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer)
         -> Transfer
     {
@@ -73,13 +73,13 @@ package enum SystemCalls {
         return look.revents & Int16(POLLHUP | POLLERR) != 0
     }
 
-    /// Whether there is something to read, or the end of it.
+    /// Whether there is input, or the end of it.
     package static func hasInput(_ descriptor: Int32) -> Bool {
         var look = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return unsafe poll(&look, 1, 0) > 0
     }
 
-    /// Whether the peer has closed its sending side, or all of it.
+    /// Whether the peer has closed its sending side, or the whole connection.
     package static func hasEnded(_ descriptor: Int32) -> Bool {
         let readEnd: Int16 = 0x2000  // POLLRDHUP, which Glibc hides
         var look = pollfd(fd: descriptor, events: readEnd, revents: 0)
@@ -87,7 +87,7 @@ package enum SystemCalls {
         return look.revents & (Int16(POLLHUP | POLLERR) | readEnd) != 0
     }
 
-    /// Who is at the other end of a Unix stream socket: user and all groups. Nil where the kernel does not say.
+    /// The user and all groups of the peer of a Unix stream socket. Nil if the kernel does not give them.
     package static func credentials(of descriptor: Int32) -> (user: UInt32, groups: [UInt32])? {
         var peer = clinux_peer()
         guard unsafe clinux_peer_of(descriptor, &peer) == 0 else { return nil }
@@ -100,8 +100,8 @@ package enum SystemCalls {
 
     package static func group(_ name: String) -> UInt32? { Accounts.group(name) }
 
-    /// Writes all of it, however long that takes, also where whoever gave us the descriptor made it non-blocking; false
-    /// with errno where it fails.
+    /// Writes all bytes, however long that takes, even if the descriptor was inherited in non-blocking mode; false,
+    /// with errno set, on failure.
     package static func writeAll(_ descriptor: Int32, _ bytes: some Collection<UInt8>) -> Bool {
         var rest = Array(bytes)[...]
         while !rest.isEmpty {
@@ -115,7 +115,7 @@ package enum SystemCalls {
         return true
     }
 
-    /// Reads what is there, and waits for it, likewise; empty at the end, nil with errno where it fails.
+    /// Reads available bytes, waiting for them if necessary; empty at the end, nil, with errno set, on failure.
     package static func readSome(_ descriptor: Int32, atMost limit: Int = 65_536) -> [UInt8]? {
         var failed = false
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
@@ -129,7 +129,8 @@ package enum SystemCalls {
         return failed ? nil : bytes
     }
 
-    /// Whether the call that just failed was only interrupted, or would have had to wait: what it waits for is there then.
+    /// Whether the call that just failed was only interrupted, or would have blocked; in the latter case it waits
+    /// first.
     private static func mayTryAgain(_ descriptor: Int32, _ event: Int32) -> Bool {
         switch errno {
         case EINTR: return true
@@ -141,7 +142,7 @@ package enum SystemCalls {
         }
     }
 
-    /// Sends what fits, without waiting and without SIGPIPE.
+    /// Sends as much as possible, without blocking and without SIGPIPE.
     package static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
         let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
         let count = retrying {

@@ -8,7 +8,7 @@ package struct UnixAddress {
     /// The longest path, in bytes.
     package static let pathBytes = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
-    /// Nil where the path is longer than a socket's may be.
+    /// Nil if the path is too long for a socket.
     package init?(_ path: String) {
         let bytes = Array(path.utf8)
         guard bytes.count <= Self.pathBytes else { return nil }
@@ -25,7 +25,7 @@ package struct UnixAddress {
         unsafe withPointer { unsafe Glibc.connect(descriptor, $0, $1) }
     }
 
-    /// Sends a datagram without waiting and without SIGPIPE; how many bytes, or -1.
+    /// Sends a datagram without blocking and without SIGPIPE; returns the number of bytes, or -1.
     package func send(_ bytes: [UInt8], from descriptor: Int32) -> Int {
         let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
         return unsafe withPointer {
@@ -46,15 +46,15 @@ package struct UnixAddress {
 
 /// A datagram from a Unix socket.
 package struct UnixDatagram {
-    /// Of the sender's socket; empty where it has none.
+    /// The path of the sender's socket; empty if it has none.
     package let path: String
-    /// Whom the sender ran as, by the kernel's word.
+    /// The user that the sender ran as, according to the kernel.
     package let user: UInt32
     package let bytes: [UInt8]
-    /// It was longer than there was room for.
+    /// Whether it was longer than the buffer.
     package let isCut: Bool
 
-    /// The next one that waits at a socket to which `sendersAreNamed` was applied; nil where there is none.
+    /// The next datagram that waits at a socket to which `sendersAreNamed` was applied; nil if there is none.
     package static func receive(from descriptor: Int32, atMost limit: Int) -> UnixDatagram? {
         var address = sockaddr_un()
         var user: UInt32 = 0
@@ -68,7 +68,7 @@ package struct UnixDatagram {
         return UnixDatagram(path: path, user: user, bytes: bytes, isCut: count > limit)
     }
 
-    /// Has the kernel say with each datagram who sent it; false with errno where that fails.
+    /// Makes the kernel attach the sender's credentials to each datagram; false, with errno set, on failure.
     package static func nameSenders(of descriptor: Int32) -> Bool {
         clinux_pass_credentials(descriptor) == 0
     }

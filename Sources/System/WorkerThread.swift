@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// A thread beside the main one, with all signals blocked, that ends when its body does.
+/// A thread besides the main one, with all signals blocked, that ends when its body returns.
 package final class WorkerThread: Sendable {
     private final class Start {
         let body: @Sendable () -> Void
@@ -19,7 +19,7 @@ package final class WorkerThread: Sendable {
     private let ended = Atomic(false)
     private let bell = FutexWord()
 
-    /// Nil where the system gives no thread.
+    /// Nil if the system provides no thread.
     ///
     /// - Parameter name: at most 15 bytes, as `top -H` shows it.
     package init?(name: String, _ body: @escaping @Sendable () -> Void) {
@@ -27,7 +27,7 @@ package final class WorkerThread: Sendable {
         var all = sigset_t()
         var before = sigset_t()
         unsafe sigfillset(&all)
-        // A new thread inherits the mask, so that no signal can reach it before it has blocked them.
+        // A new thread inherits the mask, so no signal can reach it before it has blocked them.
         unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
         var id = pthread_t()
         let code = unsafe pthread_create(
@@ -52,7 +52,7 @@ package final class WorkerThread: Sendable {
         pthread_detach(id)
     }
 
-    /// Whether the thread ended within the time.
+    /// Waits at most this long; whether the thread ended.
     package func join(patienceMilliseconds: Int64) -> Bool {
         let end = MonotonicClock.milliseconds() + patienceMilliseconds
         while !ended.load(ordering: .acquiring) {

@@ -1,8 +1,8 @@
-// What bytes mean as text. These leaves are inlined elsewhere: they are asked for every byte of a request, and what a
-// module only shares with its package is otherwise a call.
+// The meaning of bytes as text. These leaf functions are inlined into other modules: they are called for every byte of
+// a request, and package access alone would make each a call.
 
 extension UInt8 {
-    /// Space or tab: what RFC 9110 §5.6.3 allows around the elements of a header field.
+    /// Space or tab, which RFC 9110 §5.6.3 allows around the elements of a header field.
     @inlinable
     package var isBlank: Bool { self == 0x20 || self == 0x09 }
 
@@ -21,7 +21,7 @@ extension UInt8 {
         }
     }
 
-    /// A capital ASCII letter as a small one.
+    /// The byte with a capital ASCII letter made lower-case.
     @inlinable
     package var lowercased: UInt8 {
         (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) ? self | 0x20 : self
@@ -52,7 +52,7 @@ extension UInt8 {
 }
 
 extension String {
-    /// Digits only. What is larger than 999999999 counts as that, which is beyond every bound of ours anyway.
+    /// The number if the text consists of digits. Larger numbers count as 999999999, which is above every bound in use.
     package var wholeNumber: Int? {
         guard !utf8.isEmpty else { return nil }
         var value = 0
@@ -63,7 +63,7 @@ extension String {
         return value
     }
 
-    /// Equal but for the case of ASCII letters; `other` is in lower case.
+    /// Whether the texts are equal except for the case of ASCII letters; `other` is in lower case.
     package func equalsIgnoringCase(_ other: String) -> Bool {
         utf8.count == other.utf8.count && zip(utf8, other.utf8).allSatisfy { $0.lowercased == $1 }
     }

@@ -1,15 +1,15 @@
-/// Bytes that are put in at the end and taken out at the front, also line by line.
+/// A queue of bytes, appended at the end and removed from the front, also line by line.
 ///
-/// Taking out moves nothing: what is gone is given up when all is gone, or when it is the larger part of much. Each byte is
-/// looked at once for the end of a line, however small the parts it came in.
+/// Removal moves nothing: memory is released when the queue is empty, or when the removed part is the larger part of a
+/// large buffer. Each byte is examined once for the end of a line, however small the pieces in which it arrives.
 package struct ByteQueue: Sendable {
     private var bytes: [UInt8] = []
-    /// Where what is left begins.
+    /// The index of the first remaining byte.
     private var start = 0
-    /// So many bytes from `start` on have no line end among them.
+    /// The number of bytes from `start` on that are known to contain no line end.
     private var looked = 0
 
-    /// Room that is kept though nothing is in it, and what may be gone without being given up.
+    /// The capacity that is kept while the queue is empty, and the number of removed bytes that may await release.
     private static let keptBytes = 65_536
 
     package init() {}
@@ -27,7 +27,7 @@ package struct ByteQueue: Sendable {
         bytes.append(contentsOf: new)
     }
 
-    /// The bytes in front, still in the queue; their indices begin anywhere.
+    /// The first bytes, which remain in the queue; their indices begin anywhere.
     package func prefix(_ count: Int) -> ArraySlice<UInt8> { bytes[start...].prefix(count) }
 
     package mutating func take(_ count: Int) -> [UInt8] {
@@ -46,7 +46,7 @@ package struct ByteQueue: Sendable {
         }
     }
 
-    /// How long the line in front is without its end (LF); nil where its end has not come.
+    /// The length of the first line without its end (LF); nil if its end has not arrived.
     package mutating func lineLength() -> Int? {
         guard let end = bytes[(start + looked)...].firstIndex(of: UInt8(ascii: "\n")) else {
             looked = count
@@ -56,7 +56,7 @@ package struct ByteQueue: Sendable {
         return looked
     }
 
-    /// The line in front without its end (LF); nil where its end has not come.
+    /// The first line without its end (LF); nil if its end has not arrived.
     package mutating func takeLine() -> [UInt8]? {
         guard let length = lineLength() else { return nil }
         let line = Array(prefix(length))

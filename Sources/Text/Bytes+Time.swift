@@ -1,11 +1,11 @@
 extension [UInt8] {
-    /// ISO 8601 in UTC with milliseconds, `2026-01-31T12:00:00.123Z`; years 0 to 9999, others are cut to them.
+    /// ISO 8601 in UTC with milliseconds, `2026-01-31T12:00:00.123Z`; years outside 0 to 9999 are clamped.
     package mutating func append(timeMilliseconds time: Int64) {
         let time = Swift.min(Swift.max(time, -62_167_219_200_000), 253_402_300_799_999)
         let days = time >= 0 ? time / 86_400_000 : (time - 86_399_999) / 86_400_000
         let rest = Int(time - days * 86_400_000)
-        // Days to a date in the Gregorian calendar, by H. Hinnant's civil_from_days: years begin in March, so that
-        // the leap day is the last one.
+        // Days to a date in the Gregorian calendar, by H. Hinnant's civil_from_days: years begin in March, so that the
+        // leap day is the last one.
         let shifted = Int(days) + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097

@@ -1,4 +1,4 @@
-/// Text is written as bytes throughout: an answer is made once and sent many times.
+/// Text is written as bytes throughout, because an answer is made once and sent many times.
 extension [UInt8] {
     @inlinable
     package mutating func append(_ text: StaticString) {

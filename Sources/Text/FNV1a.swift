@@ -1,5 +1,5 @@
-/// FNV-1a (Fowler, Noll, Vo), over 64 or 128 bits: not secret, and the same in every process and release, which Swift's
-/// own hash is not.
+/// FNV-1a (Fowler, Noll, Vo), over 64 or 128 bits: not secret, but the same in every process and release, unlike
+/// Swift's own hash.
 package struct FNV1a<Word: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
     package private(set) var value: Word
     private let prime: Word

@@ -1,6 +1,6 @@
-/// The parts of a JSON text that `JSONText` has let through: valid, and without white space between its parts.
+/// The parts of a JSON text that `JSONText` has accepted: valid, and without white space between its parts.
 package enum JSONMembers {
-    /// Names, unescaped, and where their values stand; nil where the text is no object.
+    /// The unescaped names of an object's members, with the ranges of their values; nil if the text is not an object.
     package static func of(_ text: [UInt8]) -> [(name: String, value: Range<Int>)]? {
         of(text, in: text.indices)
     }
@@ -13,13 +13,13 @@ package enum JSONMembers {
             let end = endOfString(text, at)
             let value = end + 1..<endOfValue(text, end + 1)
             members.append((string(text, at..<end), value))
-            // Behind the comma, or the closing brace.
+            // After the comma, or the closing brace.
             at = value.upperBound + 1
         }
         return members
     }
 
-    /// Where the elements of an array stand; nil where the value is none.
+    /// The ranges of an array's elements; nil if the value is not an array.
     static func elements(_ text: [UInt8], in range: Range<Int>) -> [Range<Int>]? {
         guard text[range].first == UInt8(ascii: "[") else { return nil }
         var elements: [Range<Int>] = []
@@ -31,12 +31,12 @@ package enum JSONMembers {
         return elements
     }
 
-    /// The text that a string is; nil where the value is no string.
+    /// The text of a string; nil if the value is not a string.
     package static func string(_ text: [UInt8], at value: Range<Int>) -> String? {
         text[value.lowerBound] == UInt8(ascii: "\"") ? string(text, value) : nil
     }
 
-    /// Behind the closing quotation mark of the string that begins at `start`.
+    /// The index after the closing quotation mark of the string that begins at `start`.
     private static func endOfString(_ text: [UInt8], _ start: Int) -> Int {
         var at = start + 1
         while text[at] != UInt8(ascii: "\"") {

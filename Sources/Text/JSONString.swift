@@ -3,7 +3,7 @@ extension [UInt8] {
         append(jsonString: text.utf8Span.span)
     }
 
-    /// Quoted and escaped as RFC 8259 §7 asks; `source` is UTF-8.
+    /// Quotes and escapes a string as RFC 8259 §7 requires; `source` is UTF-8.
     package mutating func append(jsonString source: Span<UInt8>) {
         append(UInt8(ascii: "\""))
         for at in 0..<source.count {
@@ -27,7 +27,7 @@ extension [UInt8] {
 }
 
 extension JSONText {
-    /// Bytes of a string, quoted and escaped: the same cases as where it is written.
+    /// The length of a string, quoted and escaped: the same cases as in writing it.
     package static func byteCount(ofString source: Span<UInt8>) -> Int {
         var count = 2 + source.count
         for at in 0..<source.count {

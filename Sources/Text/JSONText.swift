@@ -1,13 +1,13 @@
-/// JSON as publishers send it: one value in UTF-8, by the grammar of RFC 8259 and nothing beyond.
+/// Checks JSON from publishers: one value in UTF-8, by the grammar of RFC 8259 and nothing beyond.
 ///
-/// A value goes into other people's answers as it is, and one that a browser's `JSON.parse` refuses would spoil
-/// the whole answer. Foundation's parser takes more than the grammar (a comma before a closing bracket), so that
-/// it is no guard; others take less, where RFC 8259 warns of it (§6, §8.2), so that numbers without end and halves
-/// of characters are refused. One walk, no recursion.
+/// A value is copied into other clients' answers, and one that a browser's `JSON.parse` refuses would spoil the whole
+/// answer. Foundation's parser accepts more than the grammar (a comma before a closing bracket), so it cannot guard
+/// against this. Other parsers accept less, where RFC 8259 warns of it (§6, §8.2), so unlimited numbers and halves of
+/// surrogate pairs are refused. A single pass, without recursion.
 package enum JSONText {
-    /// Brackets inside each other; many parsers stop at 512, and an answer adds some of its own.
+    /// The depth of nested brackets; many parsers stop at 512, and an answer adds some levels of its own.
     package static let depthLimit = 500
-    /// Characters of a number: some parsers make an error of digits beyond what a double holds (about 1e308).
+    /// The length of a number: some parsers fail on digits beyond what a double can represent (about 1e308).
     package static let numberLimit = 300
 
     /// The value without the white space between its parts, so that it is one line.
@@ -24,20 +24,20 @@ package enum JSONText {
     }
 }
 
-/// Why a text is not taken as JSON.
+/// Why a text is not accepted as JSON.
 package enum JSONError: Error, Equatable {
     case notUTF8
-    /// Not by the grammar, or with more brackets inside each other than `JSONText.depthLimit`.
+    /// It violates the grammar, or has more nested brackets than `JSONText.depthLimit`.
     case notJSON
     /// An escape that is half a surrogate pair.
     case halfSurrogate
     /// A number of more than `JSONText.numberLimit` characters.
     case longNumber
-    /// A number beyond what a double can be.
+    /// A number larger than a double can represent.
     case largeNumber
 }
 
-/// One walk over a JSON text, which copies everything but the white space between the parts.
+/// A single pass over a JSON text that copies everything except the white space between the parts.
 private struct JSONWalk {
     private enum Expectation {
         case value, valueOrEnd, name, nameOrEnd, colon, commaOrEnd
@@ -47,9 +47,9 @@ private struct JSONWalk {
     private let depthLimit: Int
     private var at = 0
     private(set) var compact: [UInt8] = []
-    /// What is wrong, where the grammar has nothing against it.
+    /// The problem, if the grammar has no objection.
     private(set) var complaint: JSONError?
-    /// Of each open bracket, whether it is an object's.
+    /// For each open bracket, whether it belongs to an object.
     private var open: [Bool] = []
 
     init(source: [UInt8], depthLimit: Int) {
@@ -74,7 +74,7 @@ private struct JSONWalk {
         return expectation == .commaOrEnd && open.isEmpty
     }
 
-    /// Takes the part that begins with `byte`, and says what may follow; nil where this may not stand here.
+    /// Takes the part that begins with `byte`, and returns what may follow; nil if the part may not stand here.
     private mutating func take(_ byte: UInt8, _ expectation: Expectation) -> Expectation? {
         switch (expectation, byte) {
         case (.value, UInt8(ascii: "{")), (.valueOrEnd, UInt8(ascii: "{")):
@@ -190,7 +190,7 @@ private struct JSONWalk {
             complaint = .longNumber
             return false
         }
-        // Without an exponent, so few digits are not.
+        // Without an exponent, so few digits are not larger.
         if source[start..<at].contains(where: { $0 | 0x20 == UInt8(ascii: "e") }),
             isBeyondDouble(source[start..<at])
         {
@@ -200,7 +200,7 @@ private struct JSONWalk {
         return true
     }
 
-    /// Some parsers make an error of it, others infinity.
+    /// Whether it is larger than a double: some parsers fail on that, others read infinity.
     private func isBeyondDouble(_ digits: ArraySlice<UInt8>) -> Bool {
         Double(String(decoding: digits, as: UTF8.self))?.isFinite != true
     }

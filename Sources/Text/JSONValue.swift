@@ -1,13 +1,13 @@
-/// A value of a JSON text, to be looked into: a stretch of a text that `JSONText` has let through.
+/// A value of a JSON text, for looking into it: a range of a text that `JSONText` has accepted.
 ///
-/// Nothing is decoded before somebody asks for it, so that the large value beside a small one costs nothing.
+/// Nothing is decoded before it is asked for, so a large value beside a small one costs nothing.
 package struct JSONValue: Sendable {
     private let text: [UInt8]
     private let range: Range<Int>
 
     /// Nil unless all of the text is one valid value.
     package init?(_ text: [UInt8]) {
-        // A published value stands in an object of ours, or in an array in one.
+        // A published value is nested in an object of Holdfast's, or in an array in one.
         let depthLimit = JSONText.depthLimit + 12
         guard let compact = try? JSONText.compacted(text, depthLimit: depthLimit) else {
             return nil
@@ -20,7 +20,7 @@ package struct JSONValue: Sendable {
         self.range = range
     }
 
-    /// The value as it stands there.
+    /// The bytes of the value as they are.
     package var bytes: [UInt8] { Array(text[range]) }
 
     package var string: String? { JSONMembers.string(text, at: range) }
@@ -33,17 +33,17 @@ package struct JSONValue: Sendable {
         return text[range].elementsEqual("false".utf8) ? false : nil
     }
 
-    /// Of an object, else nil.
+    /// The members of an object, else nil.
     package var members: [(name: String, value: JSONValue)]? {
         JSONMembers.of(text, in: range)?.map { ($0.name, JSONValue(text, $0.value)) }
     }
 
-    /// Of an array, else nil.
+    /// The elements of an array, else nil.
     package var elements: [JSONValue]? {
         JSONMembers.elements(text, in: range)?.map { JSONValue(text, $0) }
     }
 
-    /// Of an object, the last member of this name.
+    /// The last member of an object with this name.
     package subscript(name: String) -> JSONValue? {
         JSONMembers.of(text, in: range)?.last { $0.name == name }
             .map { JSONValue(text, $0.value) }

@@ -1,10 +1,10 @@
-/// The elements of a list in a header field (RFC 9110 §5.6.1), or the parameters of one: what stands between separators,
-/// without the blanks around it. A separator within a quoted string separates nothing.
+/// The elements of a list in a header field (RFC 9110 §5.6.1), or its parameters: the parts between separators, without
+/// the blanks around them. A separator within a quoted string does not count.
 package struct ListElements {
     package enum Quoting {
-        /// Quotation marks are ordinary.
+        /// Quotation marks are ordinary characters.
         case none
-        /// A backslash in a quoted string is one.
+        /// A backslash in a quoted string is an ordinary character.
         case plain
         /// A backslash in a quoted string makes the next byte ordinary (RFC 9110 §5.6.4).
         case escapes
@@ -15,7 +15,7 @@ package struct ListElements {
     private var at: Int
     private let end: Int
 
-    /// - Parameter range: where the list stands in the source that is given to `next` later.
+    /// - Parameter range: the range of the list in the source that is later given to `next`.
     package init(of range: Range<Int>, separator: Unicode.Scalar, quoting: Quoting = .escapes) {
         self.separator = UInt8(ascii: separator)
         self.quoting = quoting
@@ -23,7 +23,7 @@ package struct ListElements {
         end = range.upperBound
     }
 
-    /// Where the next element stands; it may be empty. Nil at the end.
+    /// The range of the next element, which may be empty. Nil at the end.
     package mutating func next(in source: Span<UInt8>) -> Range<Int>? {
         guard at < end else { return nil }
         let start = at

@@ -1,5 +1,5 @@
 extension Span<UInt8> {
-    /// The bytes as text; what is not UTF-8 is repaired.
+    /// The bytes as text; invalid UTF-8 is repaired.
     @inlinable
     package func text(_ range: Range<Int>) -> String {
         unsafe extracting(range).withUnsafeBufferPointer {

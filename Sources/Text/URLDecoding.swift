@@ -1,8 +1,8 @@
-/// Percent-decoding, as paths and as forms have it.
+/// Percent-decoding of paths and of forms.
 package enum URLDecoding {
     /// A path decoded once, with `//` merged after decoding as servers do.
     ///
-    /// - Returns: nil on an escape that is none, NUL, and what is not UTF-8.
+    /// - Returns: nil if it has an invalid escape, a NUL or invalid UTF-8.
     package static func path(_ source: Span<UInt8>, _ range: Range<Int>, escapes: Bool = true)
         -> [UInt8]?
     {
@@ -29,7 +29,7 @@ package enum URLDecoding {
         return path
     }
 
-    /// A form's name or value (WHATWG URL §5.1): `+` is a space, and an escape that is none stands for itself.
+    /// A form's name or value (WHATWG URL §5.1): `+` is a space, and an invalid escape stands for itself.
     package static func form(
         _ source: Span<UInt8>,
         _ range: Range<Int>,
@@ -55,12 +55,12 @@ package enum URLDecoding {
         return bytes
     }
 
-    /// `%20` and its like; an escape that is none stands for itself.
+    /// Decodes escapes such as `%20`; an invalid escape stands for itself.
     package static func escapes(_ source: Span<UInt8>) -> [UInt8] {
         form(source, 0..<source.count, plusIsSpace: false)
     }
 
-    /// Nil where it is not UTF-8: repaired it would be something that was never sent.
+    /// Nil if it is not UTF-8: a repair would invent a value that was never sent.
     package static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
         for at in range where source[at] == UInt8(ascii: "%") || source[at] == UInt8(ascii: "+") {
             return String(validating: form(source, range), as: UTF8.self)
@@ -70,7 +70,7 @@ package enum URLDecoding {
         }
     }
 
-    /// The name and value ranges of each `name=value` between `&`; empty pieces are left out.
+    /// Visits the ranges of name and value in each `name=value` between `&`; empty pieces are skipped.
     package static func forEachField(
         _ source: Span<UInt8>,
         _ body: (_ piece: Range<Int>, _ name: Range<Int>, _ value: Range<Int>) -> Void
@@ -88,7 +88,7 @@ package enum URLDecoding {
 }
 
 extension [UInt8] {
-    /// The bytes so that they can stand in a URL inside a header field: what could end it is percent-encoded.
+    /// Appends bytes that may stand in a URL inside a header field: whatever could end it is percent-encoded.
     package mutating func append(urlBytes source: Span<UInt8>, _ range: Range<Int>) {
         for at in range {
             let byte = source[at]

@@ -1,15 +1,16 @@
-/// One publisher's request: all of it goes into one transaction, with offsets in the drafts' order, or nothing does.
+/// One publisher's request: all of it goes into one transaction, with offsets in the order of the drafts, or nothing
+/// does.
 package struct Append: Sendable {
-    /// The caller's own number, given back with the outcome.
+    /// The caller's own number, returned with the outcome.
     package var ticket: UInt64
     package var drafts: [Draft]
-    /// Channels that lose all their messages first. Each that has any takes a place of its own in the order, so that
-    /// whoever waits there is told as well.
+    /// Channels whose messages are all removed first. Each that has any takes an offset of its own, so that waiting
+    /// subscribers are told as well.
     package var dropping: [ChannelName]
     package var idempotency: IdempotencyKey?
     package var quota: PublisherQuota?
-    /// Whether presence on new channels may take the last quarter of the places for such channels, which is kept for those
-    /// that the ini file names: visitors make the others.
+    /// Whether presence on new channels may use the last quarter of the places for such channels, which is reserved for
+    /// those that the ini file names, because visitors create the others.
     package var takesLastPlaces = true
 
     package init(
@@ -27,8 +28,9 @@ package struct Append: Sendable {
     }
 }
 
-/// What one publisher may append in a stretch of time, whichever process it comes to. All of it may come at once; it
-/// is given back evenly. A request of several messages counts each; one that drops channels counts as one message.
+/// How much one publisher may append in a period, through all processes together. All of it may be used at once; it is
+/// restored evenly. Each message of a batch counts; a request that removes messages counts as one message for each
+/// channel.
 package struct PublisherQuota: Sendable, Hashable {
     package var publisher: String
     package var limits: QuotaLimits
@@ -39,7 +41,7 @@ package struct PublisherQuota: Sendable, Hashable {
     }
 }
 
-/// What makes a repeated request recognisable for five minutes, together with the channels it goes to.
+/// What identifies a repeated request for five minutes, together with its channels.
 package struct IdempotencyKey: Sendable, Hashable {
     package var publisher: String
     package var key: String

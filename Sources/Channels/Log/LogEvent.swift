@@ -1,34 +1,34 @@
-/// What the log tells its process, one at a time and in an order that holds.
+/// What the log reports to its process, one event at a time and in a guaranteed order.
 ///
-/// How to apply a `.committed(batch)` to a tail that ends at `head`: add the messages beyond `head`; a mark with
-/// `through` beyond `head` says that messages the tail never saw are gone already (a gap for whoever waits); any
-/// other mark concerns replay only. Marks only ever rise, so applying one twice does no harm. A batch whose
-/// `previous` equals its `head` carries marks alone: apply it even though its head is not new.
+/// To apply a `.committed(batch)` to a tail that ends at `head`: add the messages after `head`; a mark with `through`
+/// after `head` says that messages which the tail never saw are already gone (a gap for waiting requests); any other
+/// mark concerns replay only. Marks only rise, so applying one twice does no harm. A batch whose `previous` equals its
+/// `head` contains marks alone: apply it even though its head is not new.
 package enum LogEvent: Sendable {
     /// The log was opened, or replaced under a new epoch: everything known before is void.
     case opened(LogState)
-    /// More was committed by others than memory keeps, or than can be told channel by channel: the newest part anew, of
-    /// the same log. What was held in between is for the log itself to say.
+    /// Other processes committed more than memory can hold, or than can be reported channel by channel: the newest part
+    /// anew, of the same log. The log itself answers for what was held in between.
     case resumed(LogState)
-    /// `previous` is never beyond the newest head told before, so that nothing is left out between two batches.
+    /// `previous` is never after the newest head reported before, so nothing is missing between two batches.
     case committed(CommittedBatch)
-    /// Comes after the `.committed` that holds the messages.
+    /// Follows the `.committed` that contains the messages.
     case appended(ticket: UInt64, AppendOutcome)
     case history(ticket: UInt64, Result<HistoryReading, LogFailure>)
     case message(ticket: UInt64, Result<Message?, LogFailure>)
     case channels(ticket: UInt64, Result<ChannelListing, LogFailure>)
-    /// The log can't be used at the moment, as a sentence for the operator; retried about every second.
+    /// The log cannot be used at present, with a sentence for the operator; retried about every second.
     case unavailable(String)
-    /// Worth one line in the operator's log.
+    /// A line for the operator's log.
     case notice(String, NoticeLevel)
 }
 
-/// How badly an operator needs to know it.
+/// How important it is for an operator.
 package enum NoticeLevel: Sendable {
     case notice
-    /// Something was lost, or soon may be.
+    /// Something was lost, or may soon be.
     case warning
-    /// Somebody must do something.
+    /// An operator must act.
     case error
 }
 
@@ -36,13 +36,13 @@ package enum NoticeLevel: Sendable {
 package struct LogState: Sendable {
     package let epochs: EpochHistory
     package let head: Offset
-    /// Every message in (floor, head] that may still be replayed is in `messages`.
+    /// `messages` has every message in (floor, head] that may still be replayed.
     package let floor: Offset
     /// Ascending by offset.
     package let messages: [Message]
     /// The marks above the floor.
     package let trims: [TrimMark]
-    /// Stands in for the marks of channels that were forgotten.
+    /// Stands in for the marks of forgotten channels.
     package let forgottenThrough: Offset
 
     package init(

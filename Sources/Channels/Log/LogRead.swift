@@ -1,7 +1,7 @@
-/// A question to the log's reader, with a ticket that its answer has too.
+/// A question to the log's reader; its answer has the same ticket.
 package enum LogRead: Sendable {
     case history(HistoryRequest)
-    /// One message by its id; nil where it is not there (any more).
+    /// One message by its id; nil if it does not exist (any more).
     case message(ticket: UInt64, Cursor)
     case channels(ticket: UInt64, ChannelSelection)
 
@@ -12,7 +12,7 @@ package enum LogRead: Sendable {
         }
     }
 
-    /// What is told where the log can't be read.
+    /// The answer if the log cannot be read.
     package var failed: LogEvent {
         switch self {
         case .history(let request): .history(ticket: request.ticket, .failure(.unavailable))
@@ -22,13 +22,13 @@ package enum LogRead: Sendable {
     }
 }
 
-/// A stretch of the log to be read from the file, for some channels.
+/// A range of the log to be read from the file, for some channels.
 package struct HistoryRequest: Sendable {
     package var ticket: UInt64
     package var channels: [ChannelName]
     package var start: HistoryStart
     package var messageLimit: Int
-    /// Bytes of bodies; at least one message always comes.
+    /// Bytes of bodies; at least one message is always returned.
     package var byteLimit: Int
 
     package init(

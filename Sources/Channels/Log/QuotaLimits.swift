@@ -1,10 +1,10 @@
-/// How much one publisher may append in a stretch of time.
+/// How much one publisher may append in a period.
 package struct QuotaLimits: Hashable, Sendable {
     /// Nil: any number.
     package var messages: Int?
-    /// Of bodies. Nil: any number.
+    /// Bytes of bodies. Nil: any number.
     package var bytes: Int?
-    /// The stretch of time.
+    /// The period.
     package var seconds = 60
 
     package init() {}

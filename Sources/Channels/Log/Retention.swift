@@ -1,4 +1,4 @@
-/// `[retain PATTERN]`: how much of a channel can be read again. Nil: not said by this rule.
+/// `[retain PATTERN]`: how much of a channel can be read again. Nil: not set by this rule.
 package struct RetainRule: Equatable, Sendable {
     package var pattern: ChannelPattern
     package var count: Int?
@@ -18,7 +18,7 @@ package struct RetainRule: Equatable, Sendable {
     }
 }
 
-/// What a channel keeps: the rules' outcome for one name.
+/// What a channel retains: the outcome of the rules for one name.
 package struct Retention: Equatable, Sendable {
     package var count = 1000
     package var ageSeconds = 86_400
@@ -26,7 +26,7 @@ package struct Retention: Equatable, Sendable {
 
     package init() {}
 
-    /// Of `~presence/…`: the last word on each member is kept for as long as he is there.
+    /// For `~presence/…`: the last event of each member is kept as long as the member is present.
     package static var ofOwnChannels: Retention {
         var retention = Retention()
         (retention.count, retention.bytes) = (100_000, 64 << 20)

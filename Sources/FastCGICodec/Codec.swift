@@ -4,7 +4,7 @@ package import FastCGI
 internal import Glibc
 internal import System
 
-/// What keeps the codec from being made.
+/// Why the codec cannot be created.
 package struct CodecError: Error, CustomStringConvertible {
     package let call: String
     package let code: Int32
@@ -17,8 +17,8 @@ package struct CodecError: Error, CustomStringConvertible {
 
 /// libfcgi, for what it is good at: turning records into variables and documents into records.
 ///
-/// It never sees a client's descriptor. It reads validated records from a memfd of ours and writes records to
-/// another, so that it cannot wait, linger or close anything but these two. The rules it asks for:
+/// It never sees a client's descriptor. It reads validated records from one memfd and writes records to another, so
+/// that it cannot wait, linger or close anything but these two. The rules that it requires:
 /// - `FCGX_Accept_r` takes a preset `ipcFd` if `keepConnection` is 1 (else it closes it first) and `detached`
 ///   is 1 (else closing lingers), both set anew each time; with no listening socket a failure returns.
 /// - Its streams point back to the `FCGX_Request`: that one stays at one address for life.
@@ -26,17 +26,17 @@ package struct CodecError: Error, CustomStringConvertible {
 ///
 /// Reactor thread only.
 @safe package final class Codec {
-    /// Requests that libfcgi did not take, and documents it did not write; 0 but for a lack of memory.
+    /// Requests that libfcgi did not take, and documents that it did not write; 0 unless memory is short.
     package private(set) var refusals = 0
 
     private let request: UnsafeMutablePointer<FCGX_Request>
     private var input: Int32
     private let output: Int32
     private let template: [UInt8]
-    /// Small documents, and parts of some, written lately. Those who poll an unchanged channel all get the same one, as
-    /// all streams get the same heartbeat, and libfcgi takes eight system calls to write it.
+    /// Recently written small documents, and parts of documents. Clients that poll an unchanged channel all get the
+    /// same document, as all streams get the same heartbeat, and libfcgi takes eight system calls to write it.
     private var recent: [Document: EncodedAnswer] = [:]
-    /// Hashed in one go, where an array is hashed byte by byte.
+    /// Hashed in one piece, whereas an array is hashed byte by byte.
     private struct Document: Hashable {
         let bytes: [UInt8]
         let isPart: Bool
@@ -49,7 +49,7 @@ package struct CodecError: Error, CustomStringConvertible {
     private static let recentLimit = 64
     private static let recentBytes = 2048
 
-    /// A file that grew beyond this is given back after use.
+    /// A file larger than this is truncated after use.
     private static let keptFileBytes = 262_144
 
     package init() throws(CodecError) {
@@ -74,9 +74,9 @@ package struct CodecError: Error, CustomStringConvertible {
         close(output)
     }
 
-    /// Lends the request's variables and body, as libfcgi read them, for the time of the call.
+    /// Lends the request's variables and body, as libfcgi read them, for the duration of the call.
     ///
-    /// Nil where libfcgi refuses; `refusals` counts it.
+    /// Nil if libfcgi refuses; `refusals` counts it.
     package func decode<T>(
         _ framed: FramedRequest,
         _ body: (borrowing DecodedRequest) -> T
@@ -86,7 +86,7 @@ package struct CodecError: Error, CustomStringConvertible {
         }
     }
 
-    /// One CGI document (headers, blank line, body) as a whole answer: STDOUT …, empty STDOUT, END_REQUEST.
+    /// Encodes one CGI document (headers, blank line, body) as a complete answer: STDOUT …, empty STDOUT, END_REQUEST.
     package func encode(_ document: [UInt8]) -> EncodedAnswer {
         remembered(document, isPart: false, encodeAnew)
     }
@@ -113,13 +113,13 @@ package struct CodecError: Error, CustomStringConvertible {
         return EncodedAnswer(bytes: written ?? Record.answer(id: .first, document))
     }
 
-    /// The header block that goes before a body which `encode` made. Not by libfcgi, which takes eight system calls: the
-    /// answers to thousands of requests may differ in nothing but their headers.
+    /// Encodes the header block that precedes a body from `encode`. Not by libfcgi, which takes eight system calls: the
+    /// answers to thousands of requests may differ only in their headers.
     package func encode(header: [UInt8]) -> EncodedAnswer {
         EncodedAnswer(bytes: Record.stream(Record.stdout, id: RequestID.first.value, header))
     }
 
-    /// Part of an answer that goes on: STDOUT records only, none for no bytes (an empty one ends the stream).
+    /// Encodes part of an answer that continues: STDOUT records only, none for no bytes (an empty one ends the stream).
     package func encodePart(_ bytes: [UInt8]) -> EncodedAnswer {
         guard !bytes.isEmpty else { return EncodedAnswer(bytes: []) }
         return remembered(bytes, isPart: true) { bytes in
@@ -157,7 +157,7 @@ package struct CodecError: Error, CustomStringConvertible {
         return body()
     }
 
-    /// Puts the records and an end mark at the start of the input file, and the file's position there.
+    /// Writes the records and an end mark to the start of the input file, and sets the file's position there.
     ///
     /// The mark is a header of version 0: what an earlier, longer request left behind it is never read.
     private func feed(_ records: UnsafeRawBufferPointer) -> Bool {
@@ -184,13 +184,13 @@ package struct CodecError: Error, CustomStringConvertible {
         return written == records.count + markBytes && lseek(input, 0, SEEK_SET) == 0
     }
 
-    /// Has libfcgi write `content` to STDOUT of an empty request, `end` it, and returns what it wrote.
+    /// Lets libfcgi write `content` to STDOUT of an empty request and `end` it, and returns what it wrote.
     private func write(_ content: [UInt8], end: () -> Bool) -> [UInt8]? {
         unsafe template.withUnsafeBytes { template in
             unsafe accept(template) {
                 guard lseek(output, 0, SEEK_SET) == 0 else { return nil }
                 unsafe request.pointee.ipcFd = output
-                // Back before the request is freed: what fails must not take the output file with it.
+                // Restored before the request is freed: a failure must not close the output file.
                 defer { unsafe request.pointee.ipcFd = input }
                 guard put(content), end(), let written = collect() else {
                     refusals += 1
@@ -231,7 +231,7 @@ package struct CodecError: Error, CustomStringConvertible {
         return file
     }
 
-    /// Initialises the library once per process; its globals have no lock, a Swift global's initialiser has.
+    /// Initialises the library once per process; its globals have no lock, but a Swift global's initialiser has.
     private static let libraryFailure: CodecError? = {
         let status = FCGX_Init()
         guard status == 0 else { return CodecError(call: "FCGX_Init", code: status) }
@@ -243,7 +243,7 @@ package struct CodecError: Error, CustomStringConvertible {
     }()
 }
 
-/// A request as libfcgi read it, lent for the time of a callback.
+/// A request as libfcgi read it, lent for the duration of a callback.
 @safe package struct DecodedRequest: ~Copyable {
     fileprivate let request: UnsafeMutablePointer<FCGX_Request>
     private let bodyBytes: Int
@@ -257,7 +257,7 @@ package struct CodecError: Error, CustomStringConvertible {
     package borrowing func forEachVariable(
         _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
     ) {
-        // libfcgi puts FCGI_ROLE before what the web server sent.
+        // libfcgi puts FCGI_ROLE before the variables of the web server.
         guard var next = unsafe request.pointee.envp?.successor() else { return }
         while let entry = unsafe next.pointee {
             unsafe next = next.successor()
@@ -273,7 +273,7 @@ package struct CodecError: Error, CustomStringConvertible {
         }
     }
 
-    /// The body: what came in STDIN, whatever CONTENT_LENGTH says. A second call finds nothing.
+    /// The body: what arrived in STDIN, whatever CONTENT_LENGTH says. A second call finds nothing.
     package borrowing func readBody() -> [UInt8] {
         guard bodyBytes > 0, let count = Int32(exactly: bodyBytes) else { return [] }
         return unsafe [UInt8](unsafeUninitializedCapacity: bodyBytes) { buffer, initialized in

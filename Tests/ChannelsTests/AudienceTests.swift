@@ -25,7 +25,7 @@ import Testing
         #expect(audience.shares(of: batch([message(1, "chat")])).isEmpty)
     }
 
-    @Test func `a list of channels was kept once for each who asked for it in other words`() {
+    @Test func `a list of channels was stored once for each wording of it`() {
         var audience = Audience<String>()
         let kept = names("a", "b", "c")
         let id = audience.join("a,b,c?z=1", channels: kept)
@@ -54,7 +54,7 @@ import Testing
         #expect(shares.first { $0.id == both }?.messages.map(\.offset.value) == [1, 2])
     }
 
-    @Test func `only a mark inside the batch's own stretch is a gap for who waits`() {
+    @Test func `only a mark inside the batch's own range is a gap for waiting requests`() {
         var audience = Audience<String>()
         _ = audience.join("a", channels: names("a"))
         let before = CommittedBatch(

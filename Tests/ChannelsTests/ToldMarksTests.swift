@@ -37,7 +37,7 @@ import Testing
         #expect(told.take(piece(scanned: 40, [mark("a", 60), mark("a", 61)])) == .trimmed)
     }
 
-    @Test func `who begins with what is there is not told of what was there before`() {
+    @Test func `a reader that starts with what is there is not told of what was there before`() {
         var told = ToldMarks()
         #expect(told.take(piece(scanned: 10, [mark("a", 50)], mayMiss: false)) == nil)
         #expect(told.take(piece(scanned: 20, [mark("a", 50)])) == nil)

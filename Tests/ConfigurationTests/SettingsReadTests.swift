@@ -284,7 +284,7 @@ struct SettingsReadTests {
         ("[endpoint /x]\naction = subscribe\nchannels = a\non_timeout", ["200", "empty"]),
         ("[endpoint /x]\nchannels = a\naction", ["poll"]),
     ])
-    func `each of these values is one problem on its line that says what is allowed`(
+    func `each of these values is one problem on its line, with the allowed values`(
         key: String,
         values: [String]
     ) {
@@ -415,7 +415,7 @@ struct SettingsReadTests {
                 + " quotation marks)"
         ),
     ])
-    func `what is wrong is said in a sentence`(text: String, expected: String) {
+    func `each problem is described in a sentence`(text: String, expected: String) {
         #expect(problems(text) == [expected])
     }
 
@@ -513,7 +513,7 @@ struct SettingsReadTests {
         try settings(text).notices().map { $0.description(file: "f") }
     }
 
-    @Test func `a closed pattern was opened by one that overlaps it, and nothing said so`() throws {
+    @Test func `a closed pattern was opened silently by an overlapping one`() throws {
         let (open, closed) = (
             "[allow */public]\nread = everyone\n", "[allow secret/**]\nread = nobody\n"
         )

@@ -94,7 +94,7 @@ import Testing
         (5, ["closed": 5], .ok), (8, ["closed": 6, "probe": 2], .ok),
         (5, ["deadline": 7], .problem),
     ])
-    func `others on the channel were taken for those who had left`(
+    func `other clients on the channel were taken for the departed ones`(
         gone: Int,
         endings: [String: Int],
         verdict: Verdict
@@ -119,7 +119,7 @@ import Testing
         #expect(departures(gone: 4, after: 30_000, [:]).sentence.contains("1 is still held"))
     }
 
-    @Test func `probing is advised where there is none`() {
+    @Test func `probes are advised where none are sent`() {
         func advice(probe: Int?) -> [String] {
             DepartureObservation(
                 version: "2",
@@ -440,7 +440,7 @@ import Testing
         }
         """
 
-    @Test func `Debian's worker_connections are said where Holdfast would hold more`() throws {
+    @Test func `Debian's worker_connections are noted where Holdfast would hold more`() throws {
         let seen = RoomObservation(configuration: Self.debian, processors: 2, wanted: 20_000)
         let finding = try #require(seen.finding(behind: ServerChain(.nginx)))
         #expect(finding.verdict == .note)

@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func `a subscriber goes on from a cursor, of several channels in their common order`()
+    @Test func `a subscriber continues from a cursor, with several channels in their common order`()
         throws
     {
         try HoldfastServer.with { server in
@@ -128,7 +128,7 @@ import Testing
         }
     }
 
-    @Test func `a line that can't be read is said with its number, and the next one is read`()
+    @Test func `an invalid line is reported with its number, and the next one is read`()
         throws
     {
         let limits = "[limits]\nmessage_bytes = 1k\nbatch_bytes = 2k\n"
@@ -147,7 +147,7 @@ import Testing
         }
     }
 
-    @Test func `a reader that does not read is bounded, told, and can go on from there`() throws {
+    @Test func `a subscriber that does not read is bounded, told, and can continue`() throws {
         let limits = "[limits]\nunsent_bytes = 64k\nanswer_bytes = 16k\nmessage_bytes = 16k\n"
         try HoldfastServer.with(HoldfastServer.open + limits) { server in
             let slow = try server.busClient()

@@ -44,7 +44,7 @@ struct CGITests {
         }
     }
 
-    @Test func `behind lighttpd a client that leaves is let go at once`() throws {
+    @Test func `behind lighttpd a departed client is released at once`() throws {
         try with(.lighttpdCGI) { web, holdfast throws in
             let client = try HTTPClient(port: web.port)
             try client.send("GET", "/push/news?wait=25")

@@ -128,7 +128,7 @@ struct ClassicChatTests {
         }
     }
 
-    @Test func `behind nginx a page that leaves is let go at once`() throws {
+    @Test func `behind nginx a page that is left is released at once`() throws {
         try with(.nginx) { web, holdfast in
             let client = try HTTPClient(port: web.port)
             try client.send("GET", "/sub")

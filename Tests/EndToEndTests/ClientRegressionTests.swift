@@ -130,7 +130,7 @@ struct ClientRegressionTests {
     }
 
     @Test(.enabled(if: Tool.usable(.chromium), "chromium is not installed"))
-    func `who may publish but not read sees that it was sent`() throws {
+    func `a user that may publish but not read sees that the message was sent`() throws {
         try HoldfastServer.with("[allow chat]\npublish = everyone\n") { holdfast in
             try WebServer.with(.nginx, before: holdfast) { web throws in
                 let page = try Browser(directory: holdfast.directory)

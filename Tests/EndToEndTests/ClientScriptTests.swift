@@ -42,7 +42,7 @@ struct ClientScriptTests {
     // MARK: Tabs
 
     @Test(arguments: ["auto", "poll"])
-    func `tabs share one connection, and when one closes another goes on with it`(
+    func `tabs share one connection, and when one closes another takes over`(
         transport: String
     ) throws {
         try with { browser, web, holdfast in
@@ -202,7 +202,7 @@ struct ClientScriptTests {
         }
     }
 
-    @Test func `a page that comes back by the Back button goes on`() throws {
+    @Test func `a page restored by the Back button continues`() throws {
         try with { browser, web, holdfast in
             let page = try browser.open(url(web))
             try page.subscribe("news")
@@ -226,7 +226,7 @@ struct ClientScriptTests {
 
     // MARK: Cursors and gaps
 
-    @Test func `a reload goes on where the tab was`() throws {
+    @Test func `a reload continues where the tab was`() throws {
         try with { browser, web, holdfast in
             let page = try browser.open(url(web))
             try page.subscribe("news", "{persist: 'session'}")
@@ -240,7 +240,7 @@ struct ClientScriptTests {
         }
     }
 
-    @Test func `what is no longer kept is told as a gap, to those who missed it`() throws {
+    @Test func `messages no longer kept are reported as a gap to those who missed them`() throws {
         try with(HoldfastServer.open + "[retain news]\ncount = 3\n") { browser, web, holdfast in
             let early = try holdfast.cursor("news")
             for number in 1...6 { try holdfast.publish("news", "n\(number)") }
@@ -310,7 +310,7 @@ struct ClientScriptTests {
         }
     }
 
-    @Test func `presence tells who comes, and who leaves by closing the tab`() throws {
+    @Test func `presence reports joins, and leaves by closing the tab`() throws {
         let settings = HoldfastServer.open + "[presence news]\ngrace = 10m\n"
         try with(settings) { browser, web, holdfast in
             let ann = try browser.open(url(web))

@@ -278,7 +278,7 @@ import Testing
         }
     }
 
-    @Test func `sub goes on where its cursor file ends`() throws {
+    @Test func `sub continues where its cursor file ends`() throws {
         try with { server in
             for number in 1...3 { try server.publish("a", "\(number)") }
             let file = server.directory.file("cursor")

@@ -44,7 +44,7 @@ struct DeliveryTests {
     }
 
     @Test(arguments: Front.allCases)
-    func `one message reaches everybody who waits`(front: Front) throws {
+    func `one message reaches all held requests`(front: Front) throws {
         try front.with { web, holdfast in
             let waiting = try (1...20).map { number in
                 try WaitingClient(front.version, "/push/news?wait=25&n=\(number)", through: web)

@@ -8,7 +8,7 @@ struct DepartureTests {
     enum Departure: CaseIterable { case close, reset, halfClose }
 
     @Test(arguments: [Front.nginx, .nginxUnkept, .lighttpd], Departure.allCases)
-    func `a client that leaves is let go at once`(front: Front, departure: Departure) throws {
+    func `a departed client is released at once`(front: Front, departure: Departure) throws {
         try front.with { web, holdfast in
             let client = try HTTPClient(port: web.port)
             try client.send("GET", "/push/news?wait=25")
@@ -48,7 +48,8 @@ struct DepartureTests {
         .enabled(if: Tool.usable(.python), "python3 is not installed"),
         arguments: [Front.nginxHTTP2, .lighttpdHTTP2]
     )
-    func `an HTTP/2 stream that is reset is let go, and its connection lives`(front: Front) throws {
+    func `an HTTP/2 stream that is reset is released, and its connection lives`(front: Front) throws
+    {
         try front.with { web, holdfast in
             let client = try ResettingClient(web)
             let first = try client.get("/push/news?wait=25")
@@ -135,7 +136,7 @@ struct DepartureTests {
     }
 
     @Test(arguments: [Front.nginx, .nginxUnkept, .lighttpd])
-    func `a thousand who wait get one message, and every hold ends once`(front: Front) throws {
+    func `a thousand held requests get one message, and every hold ends once`(front: Front) throws {
         let count = min(1000, Place.raiseDescriptorLimit() / 4)
         try front.with { web, holdfast in
             let clients = try (0..<count).map { _ in

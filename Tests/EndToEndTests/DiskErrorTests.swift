@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test(.enabled(if: SmallDisk.isPossible, "mounting a tmpfs needs root"))
-    func `a start on a nearly full disk said nothing and had no reserve`() throws {
+    func `a start on a nearly full disk silently had no reserve`() throws {
         let directory = try TestDirectory()
         let disk = try SmallDisk(directory, megabytes: 6)
         let bus = ["directory = \(disk.path)/bus", "reserve_bytes = 4M", "max_bytes = 64M"]

@@ -295,7 +295,7 @@ struct DoctorTests {
         }
     }
 
-    @Test func `nginx that opens the operator's pages to all, or to those who claim to be one`()
+    @Test func `nginx that opens the operator's pages to all, or to clients that claim to be one`()
         throws
     {
         func edits(_ value: String) -> [(String, String)] {

@@ -61,7 +61,7 @@ struct ExampleTests {
     }
 
     @Test(arguments: languages)
-    func `somebody is notified, also of what came meanwhile`(language: String) throws {
+    func `a user is notified, also of what came meanwhile`(language: String) throws {
         try with { browser, _, holdfast, site in
             let url = "\(site)notifications.html?user=bob"
             let page = try browser.open(url)

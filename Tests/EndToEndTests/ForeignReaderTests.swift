@@ -56,7 +56,7 @@ struct ForeignReaderTests {
         }
     }
 
-    @Test func `a program that wrote to the log closed it for everybody`() throws {
+    @Test func `a program that wrote to the log made it unavailable`() throws {
         try HoldfastServer.with { server in
             try server.publish("news", "before")
             let stranger = try Stranger(server, ["BEGIN IMMEDIATE"])

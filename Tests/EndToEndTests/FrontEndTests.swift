@@ -86,7 +86,7 @@ struct FrontEndTests {
 
     /// As conf/ says it, in lines that are comments there.
     @Test(arguments: WebServer.Kind.fastCGI)
-    func `a page of a listed origin could not read what the web server itself said`(
+    func `a page of a listed origin could not read the web server's own answers`(
         kind: WebServer.Kind
     ) throws {
         try HoldfastServer.with(settings) { holdfast in
@@ -154,7 +154,7 @@ struct FrontEndTests {
 
     /// At once where the server shows it, else by probes.
     @Test(arguments: WebServer.Kind.fastCGI)
-    func `a client that leaves is let go, at once or by probes`(kind: WebServer.Kind) throws {
+    func `a departed client is released, at once or by probes`(kind: WebServer.Kind) throws {
         let often = HoldfastServer.open + "probe_interval = 1s\n"
         try HoldfastServer.with(often) { holdfast in
             try WebServer.with(kind, before: holdfast) { web throws in

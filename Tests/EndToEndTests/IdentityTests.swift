@@ -63,7 +63,7 @@ struct IdentityTests {
         }
     }
 
-    @Test func `nginx says by HOLDFAST_USER whom its recipe has checked`() throws {
+    @Test func `nginx's recipe names the verified user by HOLDFAST_USER`() throws {
         let closed = "[presence **]\n[cors]\norigins = *\n"
         try HoldfastServer.with(closed) { server throws in
             let port = try Ports.free()

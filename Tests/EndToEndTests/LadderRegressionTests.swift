@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func `who waits on a kept connection behind a stream that reads the log is answered`(
+    func `a request on a kept connection behind a stream that reads the log is answered`(
         aborts: Bool
     ) throws {
         try HoldfastServer.with { server in
@@ -263,7 +263,7 @@ import Testing
         }
     }
 
-    @Test func `held_per_address did nothing without REMOTE_ADDR, and said nothing`() throws {
+    @Test func `held_per_address was silently ineffective without REMOTE_ADDR`() throws {
         let bound = HoldfastServer.open + "[limits]\nheld_per_address = 1\n"
         let text = "without REMOTE_ADDR"
         try HoldfastServer.with(bound) { server in
@@ -284,7 +284,7 @@ import Testing
         }
     }
 
-    @Test func `presence that is switched off and on again knows who is there`() throws {
+    @Test func `presence that is switched off and on again knows its members`() throws {
         let on = HoldfastServer.open + "[presence chat]\ngrace = 1s\n"
         try HoldfastServer.with(on) { server in
             func names() throws -> [String] {

@@ -259,7 +259,7 @@ import Testing
         }
     }
 
-    @Test func `an immediate poll of a subscriber ends his older request, too`() throws {
+    @Test func `an immediate poll of a subscriber ends its older request, too`() throws {
         try HoldfastServer.with { server in
             let older = try server.hold("/push/news?wait=25&subscriber=\(Self.id)")
             #expect(try server.get("/push/news?subscriber=\(Self.id)").status == 200)

@@ -61,7 +61,8 @@ import Testing
 
     // MARK: A stuck gate
 
-    @Test func `the bound of the publish queue forgot those who had been answered 503`() throws {
+    @Test func `the bound of the publish queue forgot requests that had been answered 503`() throws
+    {
         let limits = "[limits]\npublish_queue_messages = 4\n"
         try HoldfastServer.with(HoldfastServer.open + limits) { server in
             server.expectsErrors = true
@@ -97,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func `SIGTERM waited for a gate that was stuck, whatever stop_timeout said`() throws {
+    @Test func `SIGTERM waited for a stuck gate, whatever stop_timeout was`() throws {
         try HoldfastServer.with(fastcgi: ["stop_timeout = 1s"]) { server in
             server.expectsErrors = true
             try server.publish("news", "opens the log")
@@ -116,7 +117,7 @@ import Testing
     // Longer than any test waits: whoever waits for it has failed.
     private let longStop = ["stop_timeout = 60s"]
 
-    @Test func `who waited in the backlog at SIGTERM was left there`() throws {
+    @Test func `connections in the backlog at SIGTERM were left there`() throws {
         try HoldfastServer.with(fastcgi: longStop) { server in
             let process = try #require(server.process)
             process.signal(SIGSTOP)
@@ -135,7 +136,7 @@ import Testing
         }
     }
 
-    @Test func `who came after SIGTERM waited until the process was gone`() throws {
+    @Test func `connections after SIGTERM waited until the process was gone`() throws {
         try HoldfastServer.with(fastcgi: longStop) { server in
             let process = try #require(server.process)
             // Keeps it stopping.

@@ -121,7 +121,9 @@ import Testing
         }
     }
 
-    @Test func `whoever was told 201 by one process finds the message at another at once`() throws {
+    @Test func `a publisher that got a 201 from one process finds the message at another at once`()
+        throws
+    {
         try HoldfastGroup.with(2) { group in
             var cursor = try group[1].cursor("news")
             for number in 1...300 {
@@ -209,7 +211,7 @@ import Testing
         }
     }
 
-    @Test func `a process stopped inside the gate stops publishers, who are told, and nobody else`()
+    @Test func `a process stopped inside the gate stops only publishers, which are told`()
         throws
     {
         try HoldfastGroup.with(2) { group in
@@ -404,7 +406,7 @@ import Testing
         }
     }
 
-    @Test func `a bus socket that somebody takes away is made again`() throws {
+    @Test func `a bus socket that is removed is created again`() throws {
         try HoldfastGroup.with(2) { group in
             _ = try group.busClient()
             try Files.remove(group.busSocket)

@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test func `lines of many writers who come and go are neither lost nor mixed`() throws {
+    @Test func `lines of many writers that come and go are neither lost nor mixed`() throws {
         let retain = "[retain **]\ncount = 100000\n"
         try with("", HoldfastServer.open + retain) { server, pipe in
             let writers = try (0..<8).map { writer in
@@ -161,7 +161,7 @@ import Testing
         }
     }
 
-    @Test func `another process goes on when the reader is killed, and loses nothing`() throws {
+    @Test func `another process continues when the reader is killed, and loses nothing`() throws {
         let directory = try TestDirectory()
         let pipe = directory.file(Self.pipe)
         let settings =
@@ -315,7 +315,7 @@ import Testing
         }
     }
 
-    @Test func `something else at its place is said in a sentence`() throws {
+    @Test func `something else at a pipe's path is reported in a sentence`() throws {
         let server = try HoldfastServer(
             HoldfastServer.open + "[pipe \(TestDirectory().path)]\n"
         )
@@ -327,7 +327,7 @@ import Testing
         #expect(server.log.contains("\(path) is not a named pipe"))
     }
 
-    @Test func `a pipe of our own that let everybody in was adopted as it was`() throws {
+    @Test func `an own pipe with too wide a mode was adopted unchanged`() throws {
         let directory = try TestDirectory()
         let path = directory.file(Self.pipe)
         #expect(mkfifo(path, 0o600) == 0 && chmod(path, 0o666) == 0)
@@ -339,7 +339,7 @@ import Testing
     }
 
     @Test(.enabled(if: Place.isRoot, "needs root, to give a pipe to somebody else"))
-    func `a pipe of somebody else's was adopted without a look at its owner`() throws {
+    func `another user's pipe was adopted without a check of its owner`() throws {
         let server = try HoldfastServer()
         let path = server.directory.file(Self.pipe)
         #expect(mkfifo(path, 0o620) == 0 && chown(path, 65_534, gid_t.max) == 0)

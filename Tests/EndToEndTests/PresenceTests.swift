@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func `a subscriber who polls again and again neither comes nor goes`() throws {
+    @Test func `a subscriber that polls repeatedly neither joins nor leaves`() throws {
         // Longer than a busy machine may take between two polls.
         let settings = HoldfastServer.open + "[presence chat]\ngrace = 10m\n"
         try HoldfastServer.with(settings) { server in
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `the web server's user is told as verified`() throws {
+    @Test func `the web server's user is reported as verified`() throws {
         try HoldfastServer.with(Self.settings) { server in
             let peer = try server.peer()
             try peer.send(
@@ -145,7 +145,9 @@ import Testing
         }
     }
 
-    @Test func `a member who goes from one process to another, killed with -9, stays`() throws {
+    @Test func `a member that moves from a process killed with -9 to another remains present`()
+        throws
+    {
         let settings = HoldfastServer.open + "[presence chat]\ngrace = 5s\n"
         try HoldfastGroup.with(2, settings) { group in
             let cursor = try group[0].cursor("~presence/chat")
@@ -165,7 +167,10 @@ import Testing
         }
     }
 
-    @Test func `who was there when all processes were killed leaves when one comes back`() throws {
+    @Test
+    func `members that were present when all processes were killed leave when one comes back`()
+        throws
+    {
         try HoldfastServer.with(Self.settings) { server in
             let peer = try server.hold("/push/chat?wait=25&name=Ada")
             try waitUntil("Ada is there") { try names(server) == ["Ada"] }

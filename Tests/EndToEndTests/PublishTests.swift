@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func `DELETE empties a channel, and who waits there is told`() throws {
+    @Test func `DELETE empties a channel, and waiting subscribers are told`() throws {
         try HoldfastServer.with { server in
             try server.publish("news", "old")
             try server.publish("other", "stays")
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func `a publisher who has used his quota up is told when to come back`() throws {
+    @Test func `a publisher that has used up its quota is told when to come back`() throws {
         let quota = "[quota *]\nmessages = 2\nper = 1h\n[quota anna]\nmessages = 1000\n"
         try HoldfastServer.with(HoldfastServer.open + quota) { server in
             let statuses = try (1...3).map { try server.post("/push/a", "\($0)").status }
@@ -134,7 +134,7 @@ import Testing
         }
     }
 
-    @Test func `the operator sees the channels and who waits there`() throws {
+    @Test func `the operator sees the channels and the held requests there`() throws {
         try HoldfastServer.with { server in
             try server.publish("b/1", "x")
             try server.publish("a", "yy")

@@ -30,7 +30,9 @@ import Testing
         .enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"),
         arguments: [Front.nginx, .nginxUnkept, .lighttpd]
     )
-    func `a restart of Holdfast answers who waits, and they miss nothing`(front: Front) throws {
+    func `a restart of Holdfast answers held requests, and their clients miss nothing`(front: Front)
+        throws
+    {
         try front.with { web, holdfast in
             web.expectsFailures = true
             try holdfast.publish("news", "before")
@@ -51,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `SIGTERM answers everybody with an empty batch and a cursor`() throws {
+    @Test func `SIGTERM answers every held request with an empty batch and a cursor`() throws {
         try HoldfastServer.with { server in
             let kept = try server.hold("/push/a?wait=25", keep: true)
             let unkept = try server.hold("/push/b?wait=25")
@@ -141,7 +143,7 @@ import Testing
         }
     }
 
-    @Test func `who was held at the time of a kill goes on from the cursor before`() throws {
+    @Test func `a client held at the time of a kill continues from its previous cursor`() throws {
         try HoldfastServer.with { server in
             try server.publish("news", "one")
             let cursor = try server.cursor("news")

@@ -54,7 +54,7 @@ import Testing
         #expect(again.output == shipped.output)
     }
 
-    @Test func `a missing ini file is said in a sentence`() throws {
+    @Test func `a missing ini file is reported in a sentence`() throws {
         let directory = try TestDirectory()
         let result = try holdfast(["serve", "--config", directory.file("none.ini")], directory)
         #expect(result.exit == .exited(78))
@@ -192,7 +192,7 @@ import Testing
         }
     }
 
-    @Test func `an inherited socket that is none is said in a sentence`() throws {
+    @Test func `an inherited descriptor that is not a socket is reported in a sentence`() throws {
         let server = try HoldfastServer(listen: .inherited)
         let result = try holdfast(["serve", "--config", server.iniFile], server.directory)
         #expect(result.exit == .exited(78))
@@ -246,7 +246,7 @@ import Testing
     }
 
     @Test(.enabled(if: Tool.usable(.nginx), "nginx is not installed"))
-    func `a hold that outlasts nginx is a problem too, and is let go`() throws {
+    func `a hold that outlasts nginx is a problem, too, and is released`() throws {
         try HoldfastServer.with { holdfast in
             let edits = [("fastcgi_read_timeout 75s;", "fastcgi_read_timeout 1s;")]
             try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in

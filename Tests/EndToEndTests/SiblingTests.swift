@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `a sibling's count of those who wait ended the process`() throws {
+    @Test func `a sibling's count of held requests ended the process`() throws {
         try HoldfastServer.with { server in
             try server.publish("a", "1")
             let held = try server.hold("/push/a?wait=25")

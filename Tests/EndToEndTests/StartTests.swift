@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test func `who came while the log was being opened was answered 503`() throws {
+    @Test func `requests that came while the log was being opened were answered 503`() throws {
         let server = try HoldfastServer()
         let gate = Gate(server)
         try server.launch()
@@ -38,7 +38,9 @@ import Testing
         try server.finish()
     }
 
-    @Test func `who waited on an inherited socket before the start was answered 503`() throws {
+    @Test func `requests that waited on an inherited socket before the start were answered 503`()
+        throws
+    {
         let server = try HoldfastServer(listen: .inherited)
         let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         defer { close(listener) }
@@ -69,7 +71,7 @@ import Testing
         #expect(try process.wait() == .exited(0))
     }
 
-    @Test func `a log that cannot be opened for long is said to who waits`() throws {
+    @Test func `waiting requests are told of a log that cannot be opened for long`() throws {
         let server = try HoldfastServer()
         let gate = Gate(server)
         try server.launch()

@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `an id that this log never gave out is told as a gap`() throws {
+    @Test func `an id that this log never issued is reported as a gap`() throws {
         try HoldfastServer.with { server in
             try server.publish("news", "m1")
             let fields = ["Accept": "text/event-stream", "Last-Event-ID": "1700000000:0"]
@@ -146,7 +146,7 @@ import Testing
         }
     }
 
-    @Test func `a client that goes is let go while its stream is live, and while it is read`()
+    @Test func `a departed client's stream is released while it is live, and while it is read`()
         throws
     {
         try HoldfastServer.with { server in
@@ -299,7 +299,7 @@ import Testing
         }
     }
 
-    @Test func `who may not read gets a status, and HEAD the headers`() throws {
+    @Test func `a client that may not read gets a status, and HEAD the headers`() throws {
         try HoldfastServer.with("[allow open]\nread = everyone\n") { server in
             let refused = try server.get("/push/closed", ["Accept": "text/event-stream"])
             #expect(refused.status == 403)

@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test func `messages that were trimmed are told as a gap`() throws {
+    @Test func `trimmed messages are reported as a gap`() throws {
         let few = HoldfastServer.open + "[retain news]\ncount = 3\n"
         try HoldfastServer.with(few) { server in
             try server.publish("news", "0")
@@ -109,7 +109,7 @@ import Testing
         }
     }
 
-    @Test func `a cursor of another log, or from the future, is told as a gap`() throws {
+    @Test func `a cursor of another log, or from the future, is reported as a gap`() throws {
         let foreign = try HoldfastServer.with { server in
             for number in 1...5 { try server.publish("news", "\(number)") }
             return try server.cursor("news")

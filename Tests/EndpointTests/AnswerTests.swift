@@ -203,7 +203,7 @@ import Testing
         ("gzip, deflate, br", true), ("", false), ("br", false), ("gzip;q=0", false),
         ("*", true), ("*, gzip;q=0.0", false), ("x-gzip;q=0.1", true), ("GZIP", true),
     ])
-    func `pages were sent as they are to whoever takes them compressed`(
+    func `pages were sent uncompressed to clients that accept gzip`(
         accepted: String,
         isSmall: Bool
     )

@@ -116,7 +116,7 @@ import Testing
         ("publish a \(String(repeating: "x", count: 101))", "message_too_large"),
         ("channels a b", "invalid_channel"),
     ])
-    func `what is wrong is said with a code`(line: String, code: String) {
+    func `a refusal has a code`(line: String, code: String) {
         #expect((refusal(ask(line, line.hasPrefix("put") ? "x" : nil)) ?? "none") == code)
     }
 
@@ -202,7 +202,7 @@ import Testing
         #expect(code("put open 1000 ttl=1 content-type=text/plain") == nil)
     }
 
-    @Test func `a local user has a quota by a section of his own only`() {
+    @Test func `a local user has a quota only by a section of its own`() {
         let rules = interface { settings in
             settings.allow = [
                 AllowRule(pattern: ChannelPattern("**")!, read: .everyone, publish: .everyone)

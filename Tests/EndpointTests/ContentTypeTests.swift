@@ -41,7 +41,7 @@ import Testing
         #expect(http.publication(request)?.drafts.first?.contentType == type)
     }
 
-    @Test func `a charset in quotation marks of another parameter is none`() {
+    @Test func `a charset inside another parameter's quotation marks does not count`() {
         let type = "text/plain; a=\"; charset=x\""
         let reply = bare(message(9, "x", kind: .text, contentType: type))
         #expect(reply?["Content-Type"] == type + "; charset=utf-8")

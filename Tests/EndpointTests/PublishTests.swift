@@ -232,7 +232,7 @@ import Testing
         #expect(reply["Location"] == "/push/-/messages/k7f2-14")
     }
 
-    @Test func `Location names the base the web server said, safely`() throws {
+    @Test func `Location names the base that the web server gave, safely`() throws {
         let request = CGIRequest.post(
             "/hüb <x>/a",
             ["HOLDFAST_BASE": "/hüb <x>"],

@@ -9,7 +9,7 @@ import Testing
 
     private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-    @Test func `a stream says where it begins, that it lives, and where to go on`() {
+    @Test func `a stream gives its start, signs of life and the cursor to continue from`() {
         #expect(
             text(stream.hello(at: cursor(10), heartbeatSeconds: 15))
                 == #"{"kind":"hello","cursor":"k7f2-a"}"# + "\n"

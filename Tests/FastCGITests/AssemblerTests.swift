@@ -191,7 +191,7 @@ import Testing
         #expect(eventsHoweverCut(first + haproxy.bytes + second) == [haproxy.seen, nginx.seen])
     }
 
-    @Test func `more ids than may be open are refused as overload, and the others go on`() {
+    @Test func `ids above the limit are refused as overload, and the others continue`() {
         let limits = FramingLimits(openRequests: 2)
         let begins = [1, 2, 3].flatMap { Record.beginRequest(id: id($0), keepConnection: true) }
         func rest(_ value: UInt16) -> [UInt8] {

@@ -194,7 +194,7 @@ import Testing
         }
     }
 
-    @Test func `what libfcgi refuses is counted, and the codec goes on`() throws {
+    @Test func `what libfcgi refuses is counted, and the codec continues`() throws {
         let codec = try Codec()
         // Not what an assembler emits: the record after BEGIN_REQUEST has another version.
         var bytes = RecordedRequest.all[0].bytes

@@ -160,7 +160,7 @@ struct PresenceTests {
         #expect(presence.members(of: chat).isEmpty)
     }
 
-    @Test func `everybody who notices a change gives it the same key`() {
+    @Test func `every process that notices a change gives it the same key`() {
         var (one, other) = (loaded(), loaded())
         for offset: Int64 in [1, 5] {
             one.told(
@@ -238,7 +238,7 @@ struct PresenceTests {
 
     private func channel(_ number: Int) -> ChannelName { try! ChannelName("rooms/\(number)") }
 
-    @Test func `a request that was not held made somebody a member`() {
+    @Test func `a request that was not held made its client a member`() {
         var presence = loaded()
         presence.asked(ada, on: chat, subscriber: 1, limits, now: 0)
         expect(presence.due(now: 0).events.isEmpty)

@@ -11,7 +11,7 @@ func integrity(_ directory: String) throws -> String {
     try opened(directory).fetchText("PRAGMA integrity_check") ?? ""
 }
 
-/// Changes the log, whoever has it open.
+/// Changes the log, even while other programs have it open.
 func execute(_ sql: String, _ directory: String) throws {
     try opened(directory).execute(sql)
 }

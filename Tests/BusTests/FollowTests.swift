@@ -144,7 +144,7 @@ import Testing
             Issue.record("\(told.count) events")
             return
         }
-        // Its memory is no answer any more to whoever comes from before.
+        // Its memory can no longer answer cursors from before.
         #expect(batch.forgottenThrough == first.offset)
         #expect(batch.messages.map(\.text) == ["new", "new", "new"])
         #expect(try sleeper.look(look).isEmpty)

@@ -1,7 +1,7 @@
 import Harness
 import Testing
 
-/// More connections than there are places: whoever publishes, or asks how the service is, gets an answer all the same.
+/// More connections than there are places: requests to publish, or for the service's health, are answered all the same.
 @Suite struct CrowdTests {
     private func crowded(
         held: Int,

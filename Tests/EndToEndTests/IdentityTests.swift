@@ -8,10 +8,10 @@ struct IdentityTests {
     /// root, with a password that nobody checks.
     private let claim = ["Authorization": "Basic cm9vdDp3cm9uZw=="]
 
-    /// Who is on a channel of its own while somebody waits there with these fields.
+    /// The members of a separate channel while a request with these fields is held there.
     ///
-    /// A member is told of once the log has the join, which is a moment after the request is held. So somebody comes
-    /// behind whom everyone would be told of: when he is there, so is whoever came before him.
+    /// A member is reported once the log has the join, a moment after the request is held. So a second member joins: when
+    /// it is present, so is the first.
     private func present(
         _ web: WebServer,
         _ fields: [String: String],

@@ -98,7 +98,7 @@ import Testing
                 let ghost = try server.peer()
                 try ghost.send(request("/push/news?wait=25&subscriber=\(id)", params))
                 try server.waitForHeld(1)
-                // Who comes back at once may just have been faster than the news of his leaving.
+                // A client that comes back at once may just have been faster than the news of its departure.
                 #expect(try server.get("/push/other?wait=1").status == 200)
                 let again = try server.peer()
                 try again.send(request("/push/news?wait=25&subscriber=\(id)", params))

@@ -114,7 +114,7 @@ import Testing
 
     // MARK: SIGTERM
 
-    // Longer than any test waits: whoever waits for it has failed.
+    // Longer than any test waits: a test that waits for it has failed.
     private let longStop = ["stop_timeout = 60s"]
 
     @Test func `connections in the backlog at SIGTERM were left there`() throws {

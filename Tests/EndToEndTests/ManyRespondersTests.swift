@@ -200,7 +200,7 @@ import Testing
                     cursor = try subscriber.next("bye")["cursor"].string ?? ""
                 }
                 #expect(try subscriber.next() == nil)
-                // At once: whoever waits for the lock gets it from the kernel.
+                // At once: the kernel passes the lock on to a waiting process.
                 let client = try group.busClient()
                 #expect(try client.ask("publish news \(round)")["kind"] == "ok")
                 try client.send("subscribe news since \(cursor)\n")
@@ -306,7 +306,7 @@ import Testing
             #expect(numbers == (0..<count).map { Double($0) })
             #expect(!lines.contains { $0.contains("\"gap\"") })
 
-            // Who polls goes on from where he was.
+            // A polling client continues where it was.
             let answer = try poll.answer().json
             var polled = answer["messages"].array.compactMap { $0["data"].number }
             var cursor = try #require(answer["cursor"].string)

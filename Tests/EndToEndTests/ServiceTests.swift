@@ -174,7 +174,7 @@ import Testing
             "bin-path" => "\(try Place.holdfast) serve --config \(server.iniFile)",
             "min-procs" => 1, "max-procs" => 1,
             """
-        // As whoever runs the tests, who may read the binary and write the log.
+        // As the user that runs the tests, which may read the binary and write the log.
         var edits = [(socket, started)]
         if Place.isRoot {
             edits += [

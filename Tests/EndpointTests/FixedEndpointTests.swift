@@ -223,7 +223,7 @@ let classicEndpoints: [FixedEndpoint] = {
         // Where the end of the log is not known, there is none to give.
         let unknown = Reply(first.turnedAway(.unavailable, at: nil, retryAfterSeconds: 3))
         #expect(unknown?.status == 503)
-        // Who has one keeps it: nothing was read for him.
+        // A client that has one keeps it: nothing was read for it.
         let header = try #require(cookieHeader(reply))
         let next = try #require(http.poll(.get("/sub", ["HTTP_COOKIE": header])))
         for poll in [next, try #require(http.poll(.get("/push/chat?wait=9")))] {

@@ -43,7 +43,7 @@ struct PresenceTests {
         return presence
     }
 
-    /// A request of his is held.
+    /// A request of the member is held.
     private func attends(
         _ presence: inout Presence,
         _ member: Member,
@@ -53,7 +53,7 @@ struct PresenceTests {
         presence.attends(member, on: chat, subscriber: subscriber, limits, now: now) != .notTold
     }
 
-    /// A request of his was held, and has ended at once.
+    /// A request of the member was held, and has ended at once.
     private func came(
         _ presence: inout Presence,
         _ member: Member,
@@ -302,7 +302,7 @@ struct PresenceTests {
         expect(come(0, isFurther: false))
         let further = (1..<64).count { come($0, isFurther: true) }
         #expect(further == 49)
-        // Where he is counted already he stays.
+        // A member that is already counted remains.
         expect(come(49, isFurther: true))
         expect(come(1000, isFurther: false))
     }
@@ -403,7 +403,7 @@ struct PresenceTests {
         }
         expect(presence.due(now: 5000).events.map(\.channel) == [chat, chat, chat])
         expect(presence.due(now: 29_999).events.allSatisfy { $0.channel == chat })
-        // Nobody is forgotten: he is asked for again.
+        // No member is forgotten: each is asked for again.
         var found: Set<ChannelName> = []
         for turn in 0..<40 {
             for event in commit(
@@ -430,7 +430,7 @@ struct PresenceTests {
         #expect(presence.nextLook == .max)
         presence.released(ada, on: channel(7), subscriber: 1, limits, now: 6000)
         #expect(presence.nextLook == 16_000)
-        // With other processes, whom this one has is said now and then.
+        // With other processes, the members of this one are announced regularly.
         presence.tellOthers(true, now: 7000)
         #expect(presence.due(now: 7000).leases.count == 250)
     }

@@ -42,7 +42,7 @@ struct WebRequest {
 /// A request in flight: curl as a child process, whose end is the client's departure.
 ///
 /// Curl is used instead of an HTTP library in this binary, which every deployment would carry for this command alone.
-final class Transfer {
+final class CurlTransfer {
     private(set) var answer = AnswerBytes()
     /// Curl's exit code, once it has ended by itself.
     private(set) var exitCode: Int32?
@@ -122,7 +122,7 @@ final class Transfer {
     /// - Returns: whether the condition holds.
     @discardableResult
     static func follow(
-        _ transfers: [Transfer],
+        _ transfers: [CurlTransfer],
         until deadline: Int64,
         _ condition: () throws -> Bool
     ) rethrows -> Bool {

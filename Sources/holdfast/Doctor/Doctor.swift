@@ -152,9 +152,9 @@ struct Doctor: ParsableCommand {
         )
     }
 
-    private func ready(_ site: Site) throws -> Transfer {
+    private func ready(_ site: Site) throws -> CurlTransfer {
         let transfer = try site.transfer("-/ready")
-        Transfer.follow([transfer], until: site.deadline) { transfer.hasEnded }
+        CurlTransfer.follow([transfer], until: site.deadline) { transfer.hasEnded }
         return transfer
     }
 

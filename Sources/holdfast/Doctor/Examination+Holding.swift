@@ -24,7 +24,7 @@ extension Examination {
             return .notPublished("\(error)")
         }
         let mark = Array("\"holdfast doctor\"".utf8)
-        let arrived = Transfer.follow([transfer], until: site.deadline) {
+        let arrived = CurlTransfer.follow([transfer], until: site.deadline) {
             transfer.hasEnded && transfer.answer.body.contains(mark)
         }
         if arrived { return .arrived }
@@ -78,13 +78,13 @@ extension Examination {
     private static let events = 4
 
     /// The delays of messages to a stream, in milliseconds; fewer than were published if one does not arrive.
-    private func delays(_ stream: Transfer, _ channel: String) throws -> [Int] {
+    private func delays(_ stream: CurlTransfer, _ channel: String) throws -> [Int] {
         var delays: [Int] = []
         for number in 1...Self.events {
             let mark = "holdfast doctor streams \(number)"
             try responder.publish(mark, to: channel)
             let committed = MonotonicClock.milliseconds()
-            let hasCome = Transfer.follow([stream], until: site.deadline) {
+            let hasCome = CurlTransfer.follow([stream], until: site.deadline) {
                 stream.answer.body.contains(Array(mark.utf8))
             }
             guard hasCome else { break }
@@ -101,12 +101,12 @@ extension Examination {
 
     /// The part of an answer that arrives well before its end.
     private static func earlyPart(
-        of transfer: Transfer,
+        of transfer: CurlTransfer,
         within milliseconds: Int,
         _ isBeginning: ([UInt8]) -> Bool
     ) -> BufferingObservation.Part {
         let nothing = BufferingObservation.Part.nothing(seconds: max(1, milliseconds / 1000))
-        let hasBegun = Transfer.follow(
+        let hasBegun = CurlTransfer.follow(
             [transfer],
             until: MonotonicClock.milliseconds() + Int64(milliseconds)
         ) { transfer.answer.head != nil && isBeginning(transfer.answer.body) }
@@ -154,7 +154,7 @@ extension Examination {
         let transfers = try (0..<Self.departing).map { _ in try hold(channel, version: version) }
         defer { transfers.forEach { $0.leave() } }
         var times: [Int] = []
-        let allShow = try Transfer.follow(transfers, until: site.deadline) {
+        let allShow = try CurlTransfer.follow(transfers, until: site.deadline) {
             let shown = (try held(channel) ?? 0) - idle
             let milliseconds = Int(MonotonicClock.milliseconds() - begun)
             while times.count < min(shown, transfers.count) { times.append(milliseconds) }
@@ -164,7 +164,7 @@ extension Examination {
             return (isAlone ? times : [], .notShown(times.count))
         }
         // Some servers watch a client from the first byte they have sent it on, which arrives shortly or not at all.
-        Transfer.follow(transfers, until: MonotonicClock.milliseconds() + 300) {
+        CurlTransfer.follow(transfers, until: MonotonicClock.milliseconds() + 300) {
             transfers.allSatisfy { $0.answer.head != nil }
         }
         let leaving = MonotonicClock.milliseconds()
@@ -208,11 +208,11 @@ extension Examination {
     ///
     /// - Parameter before: how many were held before it was sent.
     /// - Returns: the status, if it was answered instead.
-    private func awaitHeld(_ transfer: Transfer, _ channel: TestChannel, _ before: Int) throws
+    private func awaitHeld(_ transfer: CurlTransfer, _ channel: TestChannel, _ before: Int) throws
         -> Int?
     {
         let deadline = responder.isThere ? site.deadline : MonotonicClock.milliseconds() + 1000
-        try Transfer.follow([transfer], until: deadline) { try held(channel) ?? 0 > before }
+        try CurlTransfer.follow([transfer], until: deadline) { try held(channel) ?? 0 > before }
         return transfer.hasEnded ? transfer.answer.head?.status ?? 0 : nil
     }
 
@@ -221,7 +221,7 @@ extension Examination {
     func holdTime(_ channel: TestChannel) throws -> HoldObservation {
         let transfer = try hold(channel)
         defer { transfer.leave() }
-        Transfer.follow([transfer], until: site.deadline) { transfer.hasEnded }
+        CurlTransfer.follow([transfer], until: site.deadline) { transfer.hasEnded }
         let end = transfer.endedAt ?? MonotonicClock.milliseconds()
         return HoldObservation(
             outcome: Self.outcome(of: transfer),
@@ -230,7 +230,7 @@ extension Examination {
         )
     }
 
-    private static func outcome(of transfer: Transfer) -> HoldObservation.Outcome {
+    private static func outcome(of transfer: CurlTransfer) -> HoldObservation.Outcome {
         guard let code = transfer.exitCode else { return .stillHeld }
         guard let head = transfer.answer.head, code == 0 else { return .cut(transfer.complaint) }
         switch head.status {

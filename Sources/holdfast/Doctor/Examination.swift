@@ -100,7 +100,7 @@ struct Examination {
         let stream = try TestStream(site, channel, "Accept: text/event-stream", accepts)
         defer { stream.leave() }
         // Its head alone may be buffered; that is found below.
-        Transfer.follow([stream.transfer], until: MonotonicClock.milliseconds() + 2000) {
+        CurlTransfer.follow([stream.transfer], until: MonotonicClock.milliseconds() + 2000) {
             stream.transfer.answer.head != nil
         }
         if let head = stream.transfer.answer.head, StreamTypeObservation(head).isStream {
@@ -119,7 +119,7 @@ struct Examination {
     }
 
     /// A request that is held while nothing is published.
-    func hold(_ channel: TestChannel, version: WebRequest.Version? = nil) throws -> Transfer {
+    func hold(_ channel: TestChannel, version: WebRequest.Version? = nil) throws -> CurlTransfer {
         try site.transfer("\(channel.name)?wait=3600", version: version)
     }
 

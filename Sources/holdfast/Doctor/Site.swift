@@ -28,8 +28,8 @@ struct Site {
         headers: [String] = [],
         version: WebRequest.Version? = nil,
         credentials: Bool = true
-    ) throws -> Transfer {
-        try Transfer(
+    ) throws -> CurlTransfer {
+        try CurlTransfer(
             WebRequest(
                 url: base + target,
                 method: method,
@@ -55,7 +55,7 @@ struct Site {
             version: version,
             credentials: credentials
         )
-        Transfer.follow([transfer], until: deadline) { transfer.hasEnded }
+        CurlTransfer.follow([transfer], until: deadline) { transfer.hasEnded }
         return transfer.exitCode == 0 && transfer.answer.head != nil ? transfer.answer : nil
     }
 

@@ -4,7 +4,7 @@ internal import FoundationEssentials
 /// A stream that is ended explicitly: Holdfast is told that its subscriber leaves, because a server on the way may hide
 /// the departure and no message ends a stream.
 final class TestStream {
-    let transfer: Transfer
+    let transfer: CurlTransfer
     private let site: Site
     private let subscriber = UUID().uuidString
     private var hasLeft = false

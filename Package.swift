@@ -134,7 +134,11 @@ let package = Package(
         ),
         .testTarget(name: "DiagnosisTests", dependencies: ["Diagnosis"], swiftSettings: common),
         .testTarget(name: "SystemTests", dependencies: ["System"], swiftSettings: common),
-        .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: common),
+        .testTarget(
+            name: "ReactorTests",
+            dependencies: ["CLinux", "Reactor", "System"],
+            swiftSettings: common
+        ),
         .testTarget(
             name: "BusTests",
             dependencies: [

@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Glibc
-internal import System
+package import System
 
 /// The events for which a descriptor is watched.
 package struct Interest: OptionSet, Sendable {

@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Glibc
-internal import System
+package import System
 
 /// Signals as events of the loop.
 package final class SignalDescriptor {

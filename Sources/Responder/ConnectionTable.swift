@@ -3,6 +3,7 @@ internal import Core
 internal import FastCGI
 internal import Glibc
 internal import Reactor
+internal import System
 
 /// The connections of web servers and of clients of the bus socket: accepted, watched, read from, framed and closed here.
 ///

@@ -2,7 +2,7 @@ internal import Bus
 internal import CLinux
 package import Configuration
 internal import Glibc
-package import Reactor
+package import System
 
 /// A socket on which others connect: web servers, or the clients of the bus.
 ///
@@ -273,7 +273,7 @@ package final class Listener {
         umask(mask)
         guard bound == 0 else { throw .cannotListen(path, code: code, key: place.key) }
         if let name = place.group {
-            guard let group = SystemCalls.group(name) else {
+            guard let group = Accounts.group(name) else {
                 throw .sentence(
                     "cannot give \(path) to the group \(name): no such group (see \(place.key))"
                 )

@@ -1,4 +1,4 @@
-internal import Reactor
+internal import System
 
 /// What goes out to peers.
 ///

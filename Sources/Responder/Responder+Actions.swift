@@ -6,7 +6,7 @@ internal import Endpoint
 internal import FastCGI
 internal import Glibc
 internal import Logging
-internal import Reactor
+internal import System
 
 /// Carrying out what the core wants.
 extension Responder {

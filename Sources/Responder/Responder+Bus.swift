@@ -4,7 +4,6 @@ internal import Configuration
 internal import Core
 internal import Endpoint
 internal import Logging
-internal import Reactor
 
 /// Serving the bus: its socket and pipes, and the other processes.
 extension Responder {

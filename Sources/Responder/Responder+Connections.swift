@@ -5,6 +5,7 @@ internal import FastCGI
 internal import FastCGICodec
 internal import Glibc
 internal import Reactor
+internal import System
 
 /// Connections: from accepting to losing them, and what their bytes tell the core.
 extension Responder {

@@ -3,7 +3,7 @@ internal import Configuration
 internal import Core
 internal import Endpoint
 internal import Glibc
-internal import Reactor
+internal import System
 
 /// Newcomers and places: whom the process takes, and who gives way where there are no places or too little memory.
 extension Responder {

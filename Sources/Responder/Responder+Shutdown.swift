@@ -3,7 +3,7 @@ internal import Configuration
 internal import Core
 internal import FastCGI
 internal import Logging
-internal import Reactor
+internal import System
 
 /// A reload, and the end.
 extension Responder {
@@ -45,8 +45,8 @@ extension Responder {
                 for principal in principals where numbers[principal] == nil {
                     numbers[principal] =
                         switch principal {
-                        case .user(let name): SystemCalls.user(name)
-                        case .group(let name): SystemCalls.group(name)
+                        case .user(let name): Accounts.user(name)
+                        case .group(let name): Accounts.group(name)
                         }
                     if numbers[principal] == nil {
                         logger.warning(

@@ -9,6 +9,7 @@ internal import FastCGICodec
 internal import Glibc
 package import Logging
 package import Reactor
+internal import System
 
 /// The FastCGI responder: one reactor thread that owns every socket, and the core that decides what becomes of requests.
 ///

@@ -4,7 +4,7 @@ internal import Configuration
 internal import Core
 internal import Glibc
 internal import Liveness
-internal import Reactor
+internal import System
 
 /// The other processes of the bus: each has a datagram socket in the directory `processes` of the bus directory, named
 /// by its process number and chance.

@@ -96,10 +96,6 @@ package enum SystemCalls {
         return (peer.user, [peer.group] + groups.prefix(max(0, Int(count))))
     }
 
-    package static func user(_ name: String) -> UInt32? { Accounts.user(name) }
-
-    package static func group(_ name: String) -> UInt32? { Accounts.group(name) }
-
     /// Writes all bytes, however long that takes, even if the descriptor was inherited in non-blocking mode; false,
     /// with errno set, on failure.
     package static func writeAll(_ descriptor: Int32, _ bytes: some Collection<UInt8>) -> Bool {

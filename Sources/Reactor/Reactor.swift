@@ -1,2 +1,0 @@
-// A loop also needs the system calls.
-@_exported public import System

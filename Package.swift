@@ -61,7 +61,7 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: settings),
         .target(
             name: "Bus",
-            dependencies: ["Channels", "Configuration", "System", "Text", "CLinux", "CSQLite"],
+            dependencies: ["Channels", "System", "Text", "CLinux", "CSQLite"],
             swiftSettings: settings
         ),
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.
@@ -89,7 +89,7 @@ let package = Package(
         ),
         .target(
             name: "BusClient",
-            dependencies: ["Bus", "Configuration", "System", "Text", "CLinux"],
+            dependencies: ["Bus", "Channels", "System", "Text", "CLinux"],
             swiftSettings: settings
         ),
         // What `holdfast doctor` has seen of a site → what is wrong there. Pure.
@@ -142,7 +142,7 @@ let package = Package(
         .testTarget(
             name: "BusTests",
             dependencies: [
-                "Bus", "BusWriter", "Channels", "Configuration", "CLinux", "CSQLite",
+                "Bus", "BusWriter", "Channels", "CLinux", "CSQLite",
             ],
             swiftSettings: common
         ),
@@ -157,7 +157,7 @@ let package = Package(
         // A process of its own that BusTests can kill.
         .executableTarget(
             name: "BusWriter",
-            dependencies: ["Bus", "Channels", "Configuration", "CLinux"],
+            dependencies: ["Bus", "Channels", "CLinux"],
             path: "Tests/BusWriter",
             swiftSettings: settings
         ),

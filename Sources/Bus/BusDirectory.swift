@@ -1,5 +1,5 @@
 import CLinux
-import Configuration
+import Channels
 import Glibc
 import System
 

@@ -1,6 +1,5 @@
 import CLinux
 package import Channels
-package import Configuration
 import Glibc
 import Synchronization
 import System

@@ -1,4 +1,4 @@
-import Configuration
+import Channels
 
 /// An open connection to the log's file that never checkpoints by itself.
 ///

@@ -1,6 +1,5 @@
 import CLinux
-import Channels
-package import Configuration
+package import Channels
 import Glibc
 import System
 

@@ -1,6 +1,5 @@
 import CSQLite
 import Channels
-import Configuration
 
 /// The queries that the writer and the reader share, each on its own connection and inside a transaction.
 final class LogQueries {

@@ -1,5 +1,5 @@
 import CLinux
-package import Configuration
+package import Channels
 import Glibc
 import System
 

@@ -1,7 +1,6 @@
 import CLinux
 import CSQLite
 import Channels
-import Configuration
 import Glibc
 
 /// The writer's hold on one incarnation of the log: directory, wake page and file, as they were when opened.

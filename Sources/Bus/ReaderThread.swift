@@ -1,6 +1,5 @@
 import CLinux
 import Channels
-import Configuration
 import System
 
 /// The reader thread: follows what other processes commit, and reads history.

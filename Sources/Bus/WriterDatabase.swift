@@ -1,5 +1,4 @@
 import Channels
-import Configuration
 
 /// The times of one turn.
 struct LogTime {

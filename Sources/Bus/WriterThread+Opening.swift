@@ -1,7 +1,6 @@
 import CLinux
 import CSQLite
 import Channels
-import Configuration
 import Glibc
 
 /// How the writer opens and closes the log.

@@ -1,6 +1,5 @@
 import CLinux
 import Channels
-import Configuration
 
 /// How the writer copes with a growing write-ahead log and a full disk.
 extension WriterThread {

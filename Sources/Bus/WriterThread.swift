@@ -1,6 +1,5 @@
 import CLinux
 import Channels
-import Configuration
 import System
 
 /// The writer thread: the only one of the process to take the gate.

@@ -1,6 +1,5 @@
 import CLinux
 import Channels
-import Configuration
 import System
 
 /// One turn of the writer: a transaction, and what the process is told of it afterwards.

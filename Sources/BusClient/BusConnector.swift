@@ -1,5 +1,5 @@
 internal import Bus
-package import Configuration
+package import Channels
 internal import Glibc
 internal import System
 

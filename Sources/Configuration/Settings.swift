@@ -67,58 +67,6 @@ package struct FastCGISettings: Equatable, Sendable {
     package init() {}
 }
 
-/// `[bus]`: the log.
-package struct BusSettings: Equatable, Sendable {
-    package enum Durability: String, Equatable, Sendable, CaseIterable {
-        /// The directory is on tmpfs: nothing survives a reboot.
-        case memory
-        /// Survives the end of any process (SQLite synchronous NORMAL).
-        case process
-        /// Survives loss of power (SQLite synchronous FULL).
-        case power
-    }
-
-    package var directory = "/var/lib/holdfast"
-    package var group: String?
-    /// The Unix socket on which local programs publish and subscribe; nil: none.
-    package var socket: String? = "/run/holdfast-bus/bus.sock"
-    /// Its permission bits, at most 0o660.
-    package var socketMode: UInt32 = 0o660
-    /// Its group; nil: the process's own.
-    package var socketGroup: String?
-    package var durability = Durability.process
-    /// Largest size of the log's file.
-    package var maxBytes: Int64 = 256 * 1024 * 1024
-    /// Size of the reserve file that is given up when the disk is full.
-    package var reserveBytes: Int64 = 4 * 1024 * 1024
-    /// Messages kept in memory, the newest of all channels.
-    package var memoryMessages = 8192
-    /// Bytes of bodies kept in memory.
-    package var memoryBytes = 16 * 1024 * 1024
-
-    package init() {}
-}
-
-/// `[pipe PATH]`: a named pipe whose lines are published.
-package struct PipeSettings: Equatable, Sendable {
-    package enum Format: String, Equatable, Sendable, CaseIterable {
-        case text, json
-    }
-
-    package var path: String
-    /// The channel of all lines; nil: each line names its own.
-    package var channel: ChannelName?
-    /// The type of a line, if all go to one channel.
-    package var format = Format.text
-    /// The channels that lines may name.
-    package var channels: [ChannelPattern] = [.any]
-    /// Permission bits, at most 0o660. A program that reads from a pipe takes lines away, so the group may only write.
-    package var mode: UInt32 = 0o620
-    package var group: String?
-
-    package init(path: String) { self.path = path }
-}
-
 /// `[allow PATTERN]`: who may read and publish without a grant of the web server. Nil: not set by this rule.
 package struct AllowRule: Equatable, Sendable {
     package enum Who: Equatable, Sendable {

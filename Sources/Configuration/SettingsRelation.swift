@@ -1,3 +1,5 @@
+internal import Channels
+
 /// An amount that must not be smaller than another one (times a factor), because the two would contradict each other.
 struct SettingsRelation: Sendable {
     /// A key of the table, with the amount that it sets.

@@ -1,5 +1,6 @@
 internal import Bus
 internal import CLinux
+package import Channels
 package import Configuration
 internal import Glibc
 package import System

@@ -1,5 +1,4 @@
 internal import Channels
-internal import Configuration
 internal import Core
 internal import Liveness
 internal import Logging

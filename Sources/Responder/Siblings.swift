@@ -1,6 +1,5 @@
 internal import CLinux
 internal import Channels
-internal import Configuration
 internal import Core
 internal import Glibc
 internal import Liveness

@@ -1,5 +1,5 @@
 internal import Bus
-internal import Configuration
+internal import Channels
 internal import Glibc
 internal import Logging
 internal import Reactor

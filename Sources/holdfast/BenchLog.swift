@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Bus
+internal import Channels
 internal import Configuration
 internal import Glibc
 

@@ -1,6 +1,5 @@
 import Bus
 import Channels
-import Configuration
 import Testing
 
 /// Publishers who drop a channel's messages.

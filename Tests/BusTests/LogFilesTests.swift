@@ -1,5 +1,4 @@
 import Channels
-import Configuration
 import Foundation
 import Testing
 

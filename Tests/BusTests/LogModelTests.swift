@@ -1,6 +1,5 @@
 import Bus
 import Channels
-import Configuration
 import Foundation
 import Synchronization
 import Testing

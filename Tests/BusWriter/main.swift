@@ -7,7 +7,6 @@
 import Bus
 import CLinux
 import Channels
-import Configuration
 import Foundation
 
 func say(_ line: String) {

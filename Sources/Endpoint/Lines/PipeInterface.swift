@@ -1,4 +1,4 @@
-internal import Channels
+package import Channels
 package import Configuration
 internal import Text
 

@@ -1,10 +1,10 @@
-/// Deadlines of many entries in a hashed timing wheel: adding and removing cost the same for ten as for a million,
-/// and a removed entry leaves nothing behind.
+/// Deadlines of many entries in a hashed timing wheel: adding and removing cost the same for ten entries as for a
+/// million, and a removed entry leaves nothing behind.
 ///
-/// Entries are small integers that the owner chooses, each with at most one deadline. Buckets are doubly linked
-/// lists through one flat array. A deadline further away than one turn of the wheel stays in its bucket and is
-/// looked at once a turn. Pure: time comes in as an argument.
-package struct DeadlineWheel {
+/// Entries are small integers chosen by the owner, each with at most one deadline. Buckets are doubly linked lists
+/// through one flat array. A deadline more than one turn of the wheel away stays in its bucket and is examined once per
+/// turn. Pure: time is passed as an argument.
+struct DeadlineWheel {
     private struct Link {
         var next: Int32 = -1
         /// The entry before, or `-2 - bucket` for the first in its bucket; -1: no deadline.
@@ -13,22 +13,22 @@ package struct DeadlineWheel {
         var due: UInt32 = 0
     }
 
-    /// Holds end at most this much later than asked.
-    package static let tickMilliseconds: Int64 = 64
+    /// A deadline is reached at most this much later than set.
+    static let tickMilliseconds: Int64 = 64
     private static let bucketCount = 1024
 
     private let start: Int64
     private var links: [Link] = []
     private var buckets = [Int32](repeating: -1, count: bucketCount)
-    /// Every bucket of a tick before this one has been emptied of what was due.
+    /// All buckets of ticks before this one have been emptied of expired entries.
     private var current: UInt32 = 0
-    package private(set) var count = 0
+    private(set) var count = 0
 
-    /// `now` in milliseconds of any clock that does not go back, as in all later calls.
-    package init(now: Int64) { start = now }
+    /// `now` is in milliseconds of any clock that never goes back, here and in all later calls.
+    init(now: Int64) { start = now }
 
-    /// Milliseconds until there may be something to expire; nil: nothing is waiting.
-    package func millisecondsToNext(now: Int64) -> Int64? {
+    /// Milliseconds until an entry may expire; nil if there is none.
+    func millisecondsToNext(now: Int64) -> Int64? {
         guard count > 0 else { return nil }
         for step in 0..<UInt32(Self.bucketCount) {
             let tick = current &+ step
@@ -39,7 +39,7 @@ package struct DeadlineWheel {
         return nil
     }
 
-    package mutating func add(_ entry: Int32, deadline: Int64) {
+    mutating func add(_ entry: Int32, deadline: Int64) {
         while links.count <= Int(entry) { links.append(Link()) }
         precondition(links[Int(entry)].previous == -1, "an entry has one deadline")
         let due = max(current, tick(of: deadline))
@@ -52,13 +52,13 @@ package struct DeadlineWheel {
     }
 
     /// The deadline of an entry, to the tick; nil without one.
-    package func deadline(of entry: Int32) -> Int64? {
+    func deadline(of entry: Int32) -> Int64? {
         guard Int(entry) < links.count, links[Int(entry)].previous != -1 else { return nil }
         return start + Int64(links[Int(entry)].due) * Self.tickMilliseconds
     }
 
     /// Nothing happens if the entry has no deadline.
-    package mutating func remove(_ entry: Int32) {
+    mutating func remove(_ entry: Int32) {
         guard Int(entry) < links.count, links[Int(entry)].previous != -1 else { return }
         let link = links[Int(entry)]
         if link.previous <= -2 {
@@ -71,12 +71,12 @@ package struct DeadlineWheel {
         count -= 1
     }
 
-    /// Takes out every entry whose deadline is reached, and returns them.
-    package mutating func expire(now: Int64) -> [Int32] {
+    /// Removes and returns every entry whose deadline is reached.
+    mutating func expire(now: Int64) -> [Int32] {
         let target = tick(of: now)
         guard target > current else { return [] }
         var expired: [Int32] = []
-        // After a long pause one turn over all buckets sees everything.
+        // After a long pause, one turn over all buckets suffices.
         let steps = min(target - current, UInt32(Self.bucketCount))
         for step in 0..<steps where count > 0 {
             var entry = buckets[Int(current &+ step) % Self.bucketCount]

@@ -1,5 +1,6 @@
-import Core
 import Testing
+
+@testable import Core
 
 @Suite struct `The deadline wheel` {
     private let tick = DeadlineWheel.tickMilliseconds

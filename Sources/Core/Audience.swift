@@ -1,10 +1,12 @@
+internal import Channels
+
 /// The distinct interests of held requests, found by channel.
 ///
 /// Requests that ask for the same thing share one interest, so that an answer is made once for all of them; thousands
 /// of identical holds cost one entry here. An interest lives as long as a request holds it.
-package struct Audience<Interest: Hashable> {
+struct Audience<Interest: Hashable> {
     /// A place in the table; valid from `join` until the matching `leave`.
-    package typealias ID = Int32
+    typealias ID = Int32
 
     private struct Entry {
         var interest: Interest
@@ -17,11 +19,11 @@ package struct Audience<Interest: Hashable> {
     private var ids: [Interest: ID] = [:]
     private var byChannel: [ChannelName: Set<ID>] = [:]
 
-    package init() {}
+    init() {}
 
-    package var count: Int { ids.count }
+    var count: Int { ids.count }
 
-    package subscript(id: ID) -> Interest {
+    subscript(id: ID) -> Interest {
         guard let entry = entries[Int(id)] else {
             preconditionFailure("no request holds this interest")
         }
@@ -29,7 +31,7 @@ package struct Audience<Interest: Hashable> {
     }
 
     /// Adds one holder of the interest. `channels` must be distinct, and the same for equal interests.
-    package mutating func join(_ interest: Interest, channels: [ChannelName]) -> ID {
+    mutating func join(_ interest: Interest, channels: [ChannelName]) -> ID {
         if let id = ids[interest] {
             entries[Int(id)]?.holders += 1
             return id
@@ -50,7 +52,7 @@ package struct Audience<Interest: Hashable> {
 
     /// The same list of channels as stored for an interest, if one is found at once: a long list is then in memory
     /// once, however many requests name it in different words.
-    package func shared(_ channels: [ChannelName]) -> [ChannelName] {
+    func shared(_ channels: [ChannelName]) -> [ChannelName] {
         guard channels.count > 1, let first = channels.first,
             let id = byChannel[first]?.first, let entry = entries[Int(id)],
             entry.channels == channels
@@ -59,7 +61,7 @@ package struct Audience<Interest: Hashable> {
     }
 
     /// Removes one holder; the last one removes the interest.
-    package mutating func leave(_ id: ID) {
+    mutating func leave(_ id: ID) {
         guard let holders = entries[Int(id)]?.holders else {
             preconditionFailure("no request holds this interest")
         }
@@ -77,34 +79,34 @@ package struct Audience<Interest: Hashable> {
     }
 
     /// The number of holders of interests that name this channel.
-    package func holders(of channel: ChannelName) -> Int {
+    func holders(of channel: ChannelName) -> Int {
         (byChannel[channel] ?? []).reduce(0) { $0 + (entries[Int($1)]?.holders ?? 0) }
     }
 
     /// The interests that name this channel.
-    package func interests(in channel: ChannelName) -> [ID] { Array(byChannel[channel] ?? []) }
+    func interests(in channel: ChannelName) -> [ID] { Array(byChannel[channel] ?? []) }
 
     /// Every channel that an interest names, with the number of holders.
-    package var holders: [(channel: ChannelName, count: Int)] {
+    var holders: [(channel: ChannelName, count: Int)] {
         byChannel.keys.map { ($0, holders(of: $0)) }
     }
 
     /// Every interest that is held.
-    package var all: [ID] { Array(ids.values) }
+    var all: [ID] { Array(ids.values) }
 
     /// The part of a batch that concerns one interest.
-    package struct Share {
-        package let id: ID
+    struct Share {
+        let id: ID
         /// Ascending by offset.
-        package var messages: [Message] = []
-        package var gap: GapReason?
+        var messages: [Message] = []
+        var gap: GapReason?
     }
 
     /// The share of each interest that the batch concerns: its messages, and a gap if a mark shows that part of the
     /// batch's own range is already gone, by DELETE or because another process trimmed it before it was read.
     ///
     /// Other marks are not gaps for waiting requests, which have received everything before.
-    package func shares(of batch: CommittedBatch) -> [Share] {
+    func shares(of batch: CommittedBatch) -> [Share] {
         var shares: [Share] = []
         var places: [ID: Int] = [:]
         func place(_ id: ID) -> Int {

@@ -1,7 +1,29 @@
 import Channels
 import Testing
 
+@testable import Core
+
 @Suite struct `The audience` {
+    private func message(_ offset: Int64, _ name: String) -> Message {
+        Message(
+            offset: Offset(offset),
+            epoch: epoch("aaaa"),
+            channel: channel(name),
+            timeMilliseconds: 0,
+            kind: .text,
+            contentType: "text/plain",
+            body: [65]
+        )
+    }
+
+    private func mark(
+        _ name: String,
+        _ through: Int64,
+        _ reason: GapReason = .trimmed
+    ) -> TrimMark {
+        TrimMark(channel: channel(name), through: Offset(through), reason: reason)
+    }
+
     private func names(_ texts: String...) -> [ChannelName] { texts.map { try! ChannelName($0) } }
 
     private func batch(_ messages: [Message], trims: [TrimMark] = []) -> CommittedBatch {

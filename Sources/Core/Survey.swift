@@ -46,10 +46,7 @@ extension Survey {
         return switch self {
         case .metrics(let shape):
             .answer(shape.plain("text/plain; version=0.0.4; charset=utf-8", text))
-        case .status(let shape):
-            .answer(
-                shape.plain("application/json; charset=utf-8", [0x7B] + text + [0x7D, 0x0A])
-            )
+        case .status(let shape): .answer(shape.status(text))
         case .line(let command): .line(command.status(text))
         case .channels(let request, let listing): .answer(request.answer(listing, held: all))
         case .listing(let request, let listing): .line(request.reply(listing, held: all))

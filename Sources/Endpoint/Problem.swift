@@ -82,20 +82,15 @@ package struct Problem: Error, Sendable {
     var json: [UInt8] {
         var body: [UInt8] = []
         body.reserveCapacity(160 + detail.utf8.count)
-        body.append("{\"type\":\"about:blank\",\"title\":\"")
-        body.append(status.phrase)
-        body.append("\",\"status\":")
-        body.append(decimal: status.rawValue)
-        body.append(",\"code\":\"")
-        body.append(code)
-        body.append("\",\"detail\":")
-        body.append(jsonString: detail)
+        body.openObject()
+        body.append(member: "type", word: "about:blank")
+        body.append(member: "title", word: status.phrase)
+        body.append(member: "status", status.rawValue)
+        body.append(member: "code", word: code)
+        body.append(member: "detail", text: detail)
         if let restart {
-            body.append(",\"reason\":\"")
-            body.append(text: restart.reason.rawValue)
-            body.append("\",\"cursor\":\"")
-            body.append(restart.cursor)
-            body.append(UInt8(ascii: "\""))
+            body.append(member: "reason", text: restart.reason.rawValue)
+            body.append(member: "cursor", restart.cursor)
         }
         body.append("}\n")
         return body

@@ -167,23 +167,21 @@ struct PublishedContent {
         for text in fields.flatMap({ [$0.name] + $0.values }) { try checkCharset(type, text.utf8) }
         var object: [UInt8] = []
         object.reserveCapacity(form.count + form.count / 4 + 16)
-        object.append(UInt8(ascii: "{"))
-        for (index, field) in fields.enumerated() {
-            if index > 0 { object.append(UInt8(ascii: ",")) }
-            object.append(jsonString: field.name)
-            object.append(UInt8(ascii: ":"))
+        object.openObject()
+        for field in fields {
+            object.append(memberNamed: field.name)
             if field.values.count == 1 {
                 object.append(jsonString: field.values[0])
                 continue
             }
-            object.append(UInt8(ascii: "["))
-            for (index, value) in field.values.enumerated() {
-                if index > 0 { object.append(UInt8(ascii: ",")) }
+            object.openArray()
+            for value in field.values {
+                object.beginElement()
                 object.append(jsonString: value)
             }
-            object.append(UInt8(ascii: "]"))
+            object.closeArray()
         }
-        object.append(UInt8(ascii: "}"))
+        object.closeObject()
         return object
     }
 }

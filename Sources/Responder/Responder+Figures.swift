@@ -6,6 +6,7 @@ internal import Endpoint
 internal import FastCGICodec
 internal import Glibc
 internal import Liveness
+internal import Text
 
 /// What the process says about itself.
 extension Responder {
@@ -54,23 +55,36 @@ extension Responder {
 
     /// Of the status object, without its braces.
     func statusMembers(_ overview: Overview) -> [UInt8] {
-        let epoch = core.position.map { "\"\($0.epoch)\"" } ?? "null"
-        let text =
-            "\"version\":\"\(Version.current)\",\"epoch\":\(epoch),\(overview.members)"
-            + ",\"limits\":\(limits),\"front_ends\":[\(frontEnds.joined(separator: ","))]"
-        return Array(text.utf8)
+        var bytes: [UInt8] = []
+        bytes.append(member: "version", text: Version.current)
+        if let epoch = core.position?.epoch {
+            bytes.append(member: "epoch", text: epoch.description)
+        } else {
+            bytes.append(nullMember: "epoch")
+        }
+        overview.appendMembers(to: &bytes)
+        appendLimits(to: &bytes)
+        appendFrontEnds(to: &bytes)
+        return bytes
     }
 
     /// What some of the figures may come to: in this process, but for the log, which is everybody's.
-    private var limits: String {
-        "{\"held\":\(core.heldLimit),\"connections\":\(bounds.web)"
-            + ",\"bus_clients\":\(bounds.bus),\"channels\":\(settings.limits.channels)"
-            + ",\"log_bytes\":\(settings.bus.maxBytes)}"
+    private func appendLimits(to bytes: inout [UInt8]) {
+        bytes.append(member: "limits")
+        bytes.openObject()
+        bytes.append(member: "held", core.heldLimit)
+        bytes.append(member: "connections", bounds.web)
+        bytes.append(member: "bus_clients", bounds.bus)
+        bytes.append(member: "channels", settings.limits.channels)
+        bytes.append(member: "log_bytes", Int(settings.bus.maxBytes))
+        bytes.closeObject()
     }
 
     /// What this process thinks of the servers before it, and why.
-    private var frontEnds: [String] {
-        core.policy.entries.enumerated().dropFirst().map { index, entry in
+    private func appendFrontEnds(to bytes: inout [UInt8]) {
+        bytes.append(member: "front_ends")
+        bytes.openArray()
+        for (index, entry) in core.policy.entries.enumerated().dropFirst() {
             let place = ProbePolicy.Place(index)
             let why =
                 switch (entry.wish.probe, settings.hold.probe) {
@@ -79,19 +93,31 @@ extension Responder {
                 case (nil, .off), (nil, .always):
                     "holdfast.ini says so: probe = \(settings.hold.probe.rawValue)"
                 }
-            let streams =
-                entry.streamsAreSafe
-                ? "live as holdfast.ini says"
-                : "live shorter: heartbeats have not found anybody there who has left one"
-            let interval = core.probeMilliseconds(place)
-            return "{\"server\":\(MessageEncoder.jsonString(entry.frontEnd.software))"
-                + ",\"forwarded\":\(entry.frontEnd.isForwarded),\"probed\":\(core.isProbed(place))"
-                + ",\"why\":\(MessageEncoder.jsonString(why)),\"holds\":\(entry.holds)"
-                + ",\"probe_milliseconds\":\(interval)"
-                + ",\"found_within_milliseconds\":\(interval * Int64(entry.frontEnd.probesNeeded))"
-                + ",\"shown\":\(entry.evidence.shown),\"revealed\":\(entry.evidence.revealed)"
-                + ",\"overtaken\":\(entry.evidence.overtaken)"
-                + ",\"stream_seconds\":\(core.streamSeconds(place)),\"streams\":\"\(streams)\"}"
+            let interval = Int(core.probeMilliseconds(place))
+            bytes.beginElement()
+            bytes.openObject()
+            bytes.append(member: "server", text: entry.frontEnd.software)
+            bytes.append(member: "forwarded", entry.frontEnd.isForwarded)
+            bytes.append(member: "probed", core.isProbed(place))
+            bytes.append(member: "why", text: why)
+            bytes.append(member: "holds", entry.holds)
+            bytes.append(member: "probe_milliseconds", interval)
+            bytes.append(
+                member: "found_within_milliseconds",
+                interval * entry.frontEnd.probesNeeded
+            )
+            bytes.append(member: "shown", entry.evidence.shown)
+            bytes.append(member: "revealed", entry.evidence.revealed)
+            bytes.append(member: "overtaken", entry.evidence.overtaken)
+            bytes.append(member: "stream_seconds", core.streamSeconds(place))
+            bytes.append(
+                member: "streams",
+                word: entry.streamsAreSafe
+                    ? "live as holdfast.ini says"
+                    : "live shorter: heartbeats have not found anybody there who has left one"
+            )
+            bytes.closeObject()
         }
+        bytes.closeArray()
     }
 }

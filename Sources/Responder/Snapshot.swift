@@ -1,3 +1,5 @@
+internal import Text
+
 /// What one process says of itself: numbers that can be sent, and added up by processes that count the same.
 struct Snapshot: Equatable {
     let pid: Int64
@@ -81,34 +83,44 @@ struct Overview {
         return text
     }
 
-    /// The members of a JSON object: the figures that have a path, then the processes.
-    var members: String {
-        /// A figure of its own, or the members of a group.
-        var parts: [(name: String, value: String, isGroup: Bool)] = []
-        for (index, figure) in Figure.all.enumerated() {
-            guard let path = figure.path else { continue }
-            let names = path.split(separator: ".").map(String.init)
-            guard names.count == 2 else {
-                parts.append((path, "\(total(index))", false))
+    /// Appends members of a JSON object: the figures that have a path, then the processes.
+    func appendMembers(to bytes: inout [UInt8]) {
+        let figures = Figure.all.enumerated().compactMap { index, figure in
+            figure.path.map { (index: index, names: $0.split(separator: ".").map(String.init)) }
+        }
+        var groups: Set<String> = []
+        for figure in figures {
+            let name = figure.names[0]
+            guard figure.names.count == 2 else {
+                bytes.append(memberNamed: name)
+                bytes.append(decimal: Int(total(figure.index)))
                 continue
             }
-            let member = "\"\(names[1])\":\(total(index))"
-            if let place = parts.firstIndex(where: { $0.isGroup && $0.name == names[0] }) {
-                parts[place].value += ",\(member)"
-            } else {
-                parts.append((names[0], member, true))
+            // A group stands where its first figure does, with all of them.
+            guard groups.insert(name).inserted else { continue }
+            bytes.append(memberNamed: name)
+            bytes.openObject()
+            for member in figures where member.names.count == 2 && member.names[0] == name {
+                bytes.append(memberNamed: member.names[1])
+                bytes.append(decimal: Int(total(member.index)))
             }
+            bytes.closeObject()
         }
-        var members = parts.map { "\"\($0.name)\":" + ($0.isGroup ? "{\($0.value)}" : $0.value) }
         let held = Figure.all.firstIndex { $0.path == "held" }
-        let processes = snapshots.dropFirst(isService ? 0 : 1).map { snapshot in
-            "{\"pid\":\(snapshot.pid),\"uptime_seconds\":\(snapshot.uptimeSeconds)"
-                + ",\"ready\":\(snapshot.isReady),\"serves_bus\":\(snapshot.isServing)"
-                + ",\"held\":\(held.map { snapshot.values[$0] } ?? 0)}"
+        bytes.append(member: "processes")
+        bytes.openArray()
+        for snapshot in snapshots.dropFirst(isService ? 0 : 1) {
+            bytes.beginElement()
+            bytes.openObject()
+            bytes.append(member: "pid", Int(snapshot.pid))
+            bytes.append(member: "uptime_seconds", Int(snapshot.uptimeSeconds))
+            bytes.append(member: "ready", snapshot.isReady)
+            bytes.append(member: "serves_bus", snapshot.isServing)
+            bytes.append(member: "held", held.map { Int(snapshot.values[$0]) } ?? 0)
+            bytes.closeObject()
         }
-        members.append("\"processes\":[\(processes.joined(separator: ","))]")
-        members.append("\"processes_missing\":\(missing)")
-        return members.joined(separator: ",")
+        bytes.closeArray()
+        bytes.append(member: "processes_missing", missing)
     }
 }
 

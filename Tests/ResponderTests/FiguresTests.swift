@@ -21,6 +21,12 @@ import Testing
         Overview(isService: true, snapshots: snapshots, missing: missing)
     }
 
+    private func members(_ overview: Overview) -> String {
+        var bytes: [UInt8] = []
+        overview.appendMembers(to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     @Test func `no two figures have one name`() {
         #expect(Set(Figure.all.map(\.sample)).count == Figure.all.count)
         let paths = Figure.all.compactMap(\.path)
@@ -34,7 +40,7 @@ import Testing
     }
 
     @Test func `no object of the status has a member twice`() throws {
-        let text = "{\(overview([snapshot { _ in }]).members)}"
+        let text = "{\(members(overview([snapshot { _ in }])))}"
         // By hand: a parser would take the last of two.
         var names: [[String]] = [[]]
         var rest = text[...]
@@ -71,7 +77,7 @@ import Testing
 
     @Test func `a count beyond all numbers that another process says does not end this one`() {
         let one = snapshot { $0.gauges.held = .max }
-        #expect(overview([one, one]).members.contains("\"held\":\(Int64.max)"))
+        #expect(members(overview([one, one])).contains("\"held\":\(Int64.max)"))
     }
 
     @Test func `a snapshot is read as it was written, and one of another release is not`() {

@@ -81,6 +81,19 @@ package struct Shape: Hashable, Sendable {
         )
     }
 
+    /// The service's status.
+    ///
+    /// - Parameter members: those of a JSON object, without its braces.
+    package func status(_ members: [UInt8]) -> Answer {
+        var object: [UInt8] = []
+        object.reserveCapacity(members.count + 3)
+        object.openObject()
+        object += members
+        object.closeObject()
+        object.append("\n")
+        return plain("application/json; charset=utf-8", object)
+    }
+
     /// Success, with nothing to say.
     package func noContent() -> Answer {
         var document = CGIDocument(.noContent, self)

@@ -12,12 +12,13 @@ package struct ChannelsRequest: Sendable {
             guard let entry = listing.entries.first, entry.name == only else {
                 return shape.answer(.channelNotFound)
             }
-            var body = ChannelEncoder.json(entry, held: held(only))
+            var body: [UInt8] = []
+            ChannelEncoder.append(entry, held: held(only), to: &body)
             body.append(0x0A)
             return shape.plain("application/json; charset=utf-8", body)
         }
         var body: [UInt8] = []
-        body.append(UInt8(ascii: "{"))
+        body.openObject()
         ChannelEncoder.appendMembers(of: listing, held: held, to: &body)
         body.append("}\n")
         return shape.plain("application/json; charset=utf-8", body)

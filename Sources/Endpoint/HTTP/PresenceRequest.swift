@@ -15,19 +15,20 @@ package struct PresenceRequest: Sendable {
     ) -> Answer {
         var body: [UInt8] = []
         body.reserveCapacity(128 + members.count * 96)
-        body.append("{\"channel\":")
-        body.append(jsonString: channel.text)
-        body.append(field: "cursor", cursor)
-        body.append(",\"members\":[")
-        for (index, (member, since)) in members.enumerated() {
-            if index > 0 { body.append(UInt8(ascii: ",")) }
-            body.append("{")
+        body.openObject()
+        body.append(member: "channel", text: channel.text)
+        body.append(member: "cursor", cursor)
+        body.append(member: "members")
+        body.openArray()
+        for (member, since) in members {
+            body.beginElement()
+            body.openObject()
             body.append(membersOf: member)
-            body.append(",\"since\":\"")
-            body.append(timeMilliseconds: since)
-            body.append("\"}")
+            body.append(member: "since", timeMilliseconds: since)
+            body.closeObject()
         }
-        body.append("]}\n")
+        body.closeArray()
+        body.append("}\n")
         return shape.plain("application/json; charset=utf-8", body)
     }
 
@@ -43,9 +44,9 @@ extension PresenceEvent {
     package var draft: Draft? {
         guard let channel = channel.presence else { return nil }
         var body: [UInt8] = []
-        body.append("{")
+        body.openObject()
         body.append(membersOf: member)
-        body.append("}")
+        body.closeObject()
         return Draft(
             channel: channel,
             kind: .json,
@@ -61,10 +62,8 @@ extension PresenceEvent {
 extension [UInt8] {
     /// `"name":…,"verified":…`
     fileprivate mutating func append(membersOf member: Member) {
-        append("\"name\":")
-        append(jsonString: member.name)
-        append(",\"verified\":")
-        append(member.isVerified ? "true" : "false")
+        append(member: "name", text: member.name)
+        append(member: "verified", member.isVerified)
     }
 }
 

@@ -40,19 +40,18 @@ package struct PublishRequest: Sendable {
             return shape.answer(.unavailable)
         }
         var body: [UInt8] = []
-        body.append("{\"status\":\"sent\",\"id\":\"")
-        body.append(first)
-        body.append("\",\"cursor\":\"")
-        body.append(last)
-        body.append(UInt8(ascii: "\""))
+        body.openObject()
+        body.append(member: "status", word: "sent")
+        body.append(member: "id", first)
+        body.append(member: "cursor", last)
         if publication.drafts.count > 1 {
-            body.append(",\"ids\":[")
-            for (index, id) in ids.enumerated() {
-                body.append(index == 0 ? "\"" : ",\"")
-                body.append(id)
-                body.append(UInt8(ascii: "\""))
+            body.append(member: "ids")
+            body.openArray()
+            for id in ids {
+                body.beginElement()
+                body.append(quoted: id)
             }
-            body.append(UInt8(ascii: "]"))
+            body.closeArray()
         }
         body.append("}\n")
         var location = base

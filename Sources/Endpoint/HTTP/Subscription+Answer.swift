@@ -268,36 +268,29 @@ extension Subscription {
         body.reserveCapacity(
             reading.messages.reduce(256) { $0 + 1 + MessageEncoder.size(of: $1) }
         )
-        body.append("{\"cursor\":\"")
-        body.append(cursor)
-        body.append("\",\"messages\":[")
-        var isFirst = true
+        body.openObject()
+        body.append(member: "cursor", cursor)
+        body.append(member: "messages")
+        body.openArray()
         for message in reading.messages {
-            if !isFirst { body.append(UInt8(ascii: ",")) }
-            isFirst = false
+            body.beginElement()
             MessageEncoder.append(message, to: &body)
         }
-        body.append("],\"more\":")
-        body.append(reading.more ? "true" : "false")
-        body.append(",\"gap\":")
+        body.closeArray()
+        body.append(member: "more", reading.more)
         if let gap = reading.gap {
-            body.append("{\"reason\":\"")
-            body.append(text: gap.rawValue)
-            body.append("\",\"resumed\":\"")
-            body.append(
-                Cursor(
-                    epoch: cursor.epoch,
-                    offset: reading.messages.first?.offset.previous ?? reading.scanned
-                )
-            )
-            body.append("\"}")
+            let resumed = reading.messages.first?.offset.previous ?? reading.scanned
+            body.append(member: "gap")
+            body.openObject()
+            body.append(member: "reason", text: gap.rawValue)
+            body.append(member: "resumed", Cursor(epoch: cursor.epoch, offset: resumed))
+            body.closeObject()
         } else {
-            body.append("null")
+            body.append(nullMember: "gap")
         }
         // In the body, too: if the headers were sent long ago, it can be nowhere else.
         if let retryAfterSeconds {
-            body.append(",\"retry_after\":")
-            body.append(decimal: retryAfterSeconds)
+            body.append(member: "retry_after", retryAfterSeconds)
         }
         body.append("}\n")
         return body

@@ -29,16 +29,12 @@ package struct BusCommand: Sendable {
     package func error(_ problem: Problem) -> [UInt8] {
         jsonLine("error") { bytes in
             if line > 0 {
-                bytes.append(",\"line\":")
-                bytes.append(decimal: line)
+                bytes.append(member: "line", line)
             }
-            bytes.append(",\"code\":\"")
-            bytes.append(problem.code)
-            bytes.append("\",\"detail\":")
-            bytes.append(jsonString: problem.detail)
+            bytes.append(member: "code", word: problem.code)
+            bytes.append(member: "detail", text: problem.detail)
             if let seconds = problem.retryAfterSeconds {
-                bytes.append(",\"retry_after\":")
-                bytes.append(decimal: seconds)
+                bytes.append(member: "retry_after", seconds)
             }
         }
     }
@@ -59,14 +55,15 @@ package struct BusCommand: Sendable {
     /// - Parameter members: those of a JSON object, without its braces.
     package func status(_ members: [UInt8]) -> [UInt8] {
         jsonLine("status") { bytes in
-            bytes.append(UInt8(ascii: ","))
+            bytes.beginElement()
             bytes += members
         }
     }
 
     var help: [UInt8] {
         jsonLine("help") { bytes in
-            bytes.append(",\"commands\":[")
+            bytes.append(member: "commands")
+            bytes.openArray()
             let forms = [
                 "publish CHANNEL TEXT", "json CHANNEL VALUE",
                 "put CHANNEL LENGTH [content-type=TYPE] [type=EVENT] [ttl=SECONDS] [topic=TOPIC] [key=KEY] "
@@ -75,11 +72,11 @@ package struct BusCommand: Sendable {
                 "subscribe CHANNEL … [since CURSOR|now|first|last:N|age:10m] [line_limit=BYTES]",
                 "message ID", "channels [AFTER]", "status", "ping", "help",
             ]
-            for (index, form) in forms.enumerated() {
-                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            for form in forms {
+                bytes.beginElement()
                 bytes.append(jsonString: form)
             }
-            bytes.append(UInt8(ascii: "]"))
+            bytes.closeArray()
         }
     }
 }
@@ -110,12 +107,9 @@ package struct BusPublish: Sendable {
     private func ok(_ ids: [Cursor]) -> [UInt8] {
         jsonLine("ok") { bytes in
             guard let first = ids.first, let last = ids.last else { return }
-            bytes.append(field: "id", first)
-            bytes.append(field: "cursor", last)
-            if ids.count > 1 {
-                bytes.append(",\"count\":")
-                bytes.append(decimal: ids.count)
-            }
+            bytes.append(member: "id", first)
+            bytes.append(member: "cursor", last)
+            if ids.count > 1 { bytes.append(member: "count", ids.count) }
         }
     }
 }
@@ -141,7 +135,6 @@ package struct BusMessage: Sendable {
             return command.error(.messageNotFound)
         }
         return jsonLine("message") { bytes in
-            bytes.append(UInt8(ascii: ","))
             MessageEncoder.appendMembers(of: message, to: &bytes)
         }
     }
@@ -185,7 +178,6 @@ package struct BusListing: Sendable {
 
     package func reply(_ listing: ChannelListing, held: (ChannelName) -> Int) -> [UInt8] {
         jsonLine("channels") { bytes in
-            bytes.append(UInt8(ascii: ","))
             ChannelEncoder.appendMembers(of: listing, held: held, to: &bytes)
         }
     }

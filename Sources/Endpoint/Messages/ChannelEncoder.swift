@@ -9,47 +9,41 @@ enum ChannelEncoder {
         held: (ChannelName) -> Int,
         to bytes: inout [UInt8]
     ) {
-        bytes.append("\"channels\":[")
-        for (index, entry) in listing.entries.enumerated() {
-            if index > 0 { bytes.append(UInt8(ascii: ",")) }
-            bytes += json(entry, held: held(entry.name))
+        bytes.append(member: "channels")
+        bytes.openArray()
+        for entry in listing.entries {
+            bytes.beginElement()
+            append(entry, held: held(entry.name), to: &bytes)
         }
-        bytes.append("],\"next\":")
+        bytes.closeArray()
         if let next = listing.next {
-            bytes.append(jsonString: next.text)
+            bytes.append(member: "next", text: next.text)
         } else {
-            bytes.append("null")
+            bytes.append(nullMember: "next")
         }
     }
 
     /// `{"channel":…,"messages":…,"bytes":…,"newest":…,"time":…,"held":…}`
-    static func json(_ entry: ChannelListing.Entry, held: Int) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.append("{\"channel\":\"")
-        bytes.append(text: entry.name.text)
-        bytes.append("\",\"messages\":")
-        bytes.append(decimal: entry.messages)
-        bytes.append(",\"bytes\":")
-        bytes.append(decimal: entry.bytes)
-        bytes.append(",\"newest\":")
+    static func append(
+        _ entry: ChannelListing.Entry,
+        held: Int,
+        to bytes: inout [UInt8]
+    ) {
+        bytes.openObject()
+        bytes.append(member: "channel", text: entry.name.text)
+        bytes.append(member: "messages", entry.messages)
+        bytes.append(member: "bytes", entry.bytes)
         if let newest = entry.newest {
-            bytes.append(UInt8(ascii: "\""))
-            bytes.append(newest)
-            bytes.append(UInt8(ascii: "\""))
+            bytes.append(member: "newest", newest)
         } else {
-            bytes.append("null")
+            bytes.append(nullMember: "newest")
         }
-        bytes.append(",\"time\":")
         if let time = entry.newestMilliseconds {
-            bytes.append(UInt8(ascii: "\""))
-            bytes.append(timeMilliseconds: time)
-            bytes.append(UInt8(ascii: "\""))
+            bytes.append(member: "time", timeMilliseconds: time)
         } else {
-            bytes.append("null")
+            bytes.append(nullMember: "time")
         }
-        bytes.append(",\"held\":")
-        bytes.append(decimal: held)
-        bytes.append(UInt8(ascii: "}"))
-        return bytes
+        bytes.append(member: "held", held)
+        bytes.closeObject()
     }
 }

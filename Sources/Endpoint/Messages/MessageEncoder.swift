@@ -12,13 +12,6 @@ package enum MessageEncoder {
         return bytes
     }
 
-    /// A JSON string, quoted and escaped.
-    package static func jsonString(_ text: String) -> String {
-        var bytes: [UInt8] = []
-        bytes.append(jsonString: text)
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
     /// An upper bound on the encoded size of a message, and hardly more than it: used to limit answers and to reserve
     /// memory.
     static func size(of message: Message) -> Int {
@@ -36,9 +29,9 @@ package enum MessageEncoder {
     }
 
     static func append(_ message: Message, isOmitted: Bool = false, to bytes: inout [UInt8]) {
-        bytes.append(UInt8(ascii: "{"))
+        bytes.openObject()
         appendMembers(of: message, isOmitted: isOmitted, to: &bytes)
-        bytes.append(UInt8(ascii: "}"))
+        bytes.closeObject()
     }
 
     /// Appends the members, without the braces.
@@ -49,34 +42,22 @@ package enum MessageEncoder {
         isOmitted: Bool = false,
         to bytes: inout [UInt8]
     ) {
-        bytes.append("\"id\":\"")
-        bytes.append(message.id)
-        bytes.append("\",\"channel\":\"")
-        bytes.append(text: message.channel.text)
-        bytes.append("\",\"time\":\"")
-        bytes.append(timeMilliseconds: message.timeMilliseconds)
-        bytes.append(UInt8(ascii: "\""))
-        if let type = message.type {
-            bytes.append(",\"type\":")
-            bytes.append(jsonString: type)
+        bytes.append(member: "id", message.id)
+        bytes.append(member: "channel", text: message.channel.text)
+        bytes.append(member: "time", timeMilliseconds: message.timeMilliseconds)
+        if let type = message.type { bytes.append(member: "type", text: type) }
+        let body = message.body
+        if isOmitted { return bytes.append(member: "omitted", body.count) }
+        if message.kind == .bytes {
+            bytes.append(member: "contentType", text: message.contentType)
+            bytes.append(member: "encoding", word: "base64")
         }
-        if isOmitted {
-            bytes.append(",\"omitted\":")
-            return bytes.append(decimal: message.body.count)
-        }
+        bytes.append(member: "data")
         switch message.kind {
-        case .json:
-            bytes.append(",\"data\":")
-            bytes.append(contentsOf: message.body)
-        case .text:
-            let body = message.body
-            bytes.append(",\"data\":")
-            bytes.append(jsonString: body.span)
+        case .json: bytes.append(contentsOf: body)
+        case .text: bytes.append(jsonString: body.span)
         case .bytes:
-            let body = message.body
-            bytes.append(",\"contentType\":")
-            bytes.append(jsonString: message.contentType)
-            bytes.append(",\"encoding\":\"base64\",\"data\":\"")
+            bytes.append(UInt8(ascii: "\""))
             bytes.append(base64: body.span)
             bytes.append(UInt8(ascii: "\""))
         }
@@ -89,5 +70,17 @@ extension [UInt8] {
         append(text: cursor.epoch.name)
         append(UInt8(ascii: "-"))
         append(hexadecimal: UInt64(cursor.offset.value))
+    }
+
+    /// The same as a JSON string.
+    mutating func append(quoted cursor: Cursor) {
+        append(UInt8(ascii: "\""))
+        append(cursor)
+        append(UInt8(ascii: "\""))
+    }
+
+    mutating func append(member name: StaticString, _ cursor: Cursor) {
+        append(member: name)
+        append(quoted: cursor)
     }
 }

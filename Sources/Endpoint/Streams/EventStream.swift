@@ -18,8 +18,7 @@ enum EventStream {
         bytes.append("\n")
         append("hello", at: cursor, to: &bytes) { bytes in
             bytes.append(member: "cursor", cursor)
-            bytes.append(",\"heartbeat\":")
-            bytes.append(decimal: heartbeatSeconds)
+            bytes.append(member: "heartbeat", heartbeatSeconds)
         }
         return bytes
     }
@@ -83,9 +82,7 @@ enum EventStream {
     static func gap(_ reason: GapReason, resumed: Cursor) -> [UInt8] {
         var bytes: [UInt8] = []
         append("gap", at: resumed, to: &bytes) { bytes in
-            bytes.append("\"reason\":\"")
-            bytes.append(text: reason.rawValue)
-            bytes.append("\",")
+            bytes.append(member: "reason", text: reason.rawValue)
             bytes.append(member: "cursor", resumed)
         }
         return bytes
@@ -103,13 +100,8 @@ enum EventStream {
             bytes.append("\n")
         }
         append("bye", at: cursor, to: &bytes) { bytes in
-            bytes.append("\"reason\":\"")
-            bytes.append(text: reason.rawValue)
-            bytes.append("\"")
-            if let cursor {
-                bytes.append(",")
-                bytes.append(member: "cursor", cursor)
-            }
+            bytes.append(member: "reason", text: reason.rawValue)
+            if let cursor { bytes.append(member: "cursor", cursor) }
         }
         return bytes
     }
@@ -128,19 +120,9 @@ enum EventStream {
         }
         bytes.append("event: ")
         bytes.append(name)
-        bytes.append("\ndata: {")
+        bytes.append("\ndata: ")
+        bytes.openObject()
         members(&bytes)
         bytes.append("}\n\n")
-    }
-}
-
-extension [UInt8] {
-    /// `"name":"cursor"`
-    fileprivate mutating func append(member name: StaticString, _ cursor: Cursor) {
-        append("\"")
-        append(name)
-        append("\":\"")
-        append(cursor)
-        append("\"")
     }
 }

@@ -66,7 +66,7 @@ extension StreamSubscription {
         if case .events = form {
             return EventStream.hello(at: cursor, heartbeatSeconds: heartbeatSeconds)
         }
-        return jsonLine("hello") { $0.append(field: "cursor", cursor) }
+        return jsonLine("hello") { $0.append(member: "cursor", cursor) }
     }
 
     /// Everything that determines a chunk's bytes within one log: equal for streams that differ only in their channels,
@@ -139,9 +139,10 @@ extension StreamSubscription {
                 to: &bytes
             )
         }
-        bytes.append("{\"kind\":\"message\",")
+        bytes.openObject()
+        bytes.append(member: "kind", word: "message")
         MessageEncoder.appendMembers(of: message, isOmitted: isOmitted, to: &bytes)
-        if cursor != message.id { bytes.append(field: "cursor", cursor) }
+        if cursor != message.id { bytes.append(member: "cursor", cursor) }
         bytes.append("}\n")
     }
 
@@ -149,25 +150,23 @@ extension StreamSubscription {
     package func gap(_ reason: GapReason, resumed: Cursor) -> [UInt8] {
         if case .events = form { return EventStream.gap(reason, resumed: resumed) }
         return jsonLine("gap") { bytes in
-            bytes.append(",\"reason\":\"")
-            bytes.append(text: reason.rawValue)
-            bytes.append(UInt8(ascii: "\""))
-            bytes.append(field: "cursor", resumed)
+            bytes.append(member: "reason", text: reason.rawValue)
+            bytes.append(member: "cursor", resumed)
         }
     }
 
     /// The service's status; `members` are those of a JSON object, without its braces.
     package func status(_ members: [UInt8]) -> [UInt8] {
-        var bytes: [UInt8] = []
-        if case .events = form {
-            bytes.append("event: status\ndata: {")
-            bytes += members
-            bytes.append("}\n\n")
-        } else {
-            bytes.append("{\"kind\":\"status\",")
-            bytes += members
-            bytes.append("}\n")
+        guard case .events = form else {
+            return jsonLine("status") { bytes in
+                bytes.beginElement()
+                bytes += members
+            }
         }
+        var bytes: [UInt8] = []
+        bytes.append("event: status\ndata: {")
+        bytes += members
+        bytes.append("}\n\n")
         return bytes
     }
 
@@ -179,7 +178,7 @@ extension StreamSubscription {
         if case .events = form {
             ping = EventStream.ping
         } else {
-            ping = jsonLine("ping") { $0.append(field: "cursor", cursor) }
+            ping = jsonLine("ping") { $0.append(member: "cursor", cursor) }
         }
         let blanks = max(0, bytes - ping.count)
         // Inside the comment, or after the object.
@@ -199,36 +198,19 @@ extension StreamSubscription {
             return EventStream.bye(reason, at: cursor, retryAfterSeconds: retryAfterSeconds)
         }
         return jsonLine("bye") { bytes in
-            bytes.append(",\"reason\":\"")
-            bytes.append(text: reason.rawValue)
-            bytes.append(UInt8(ascii: "\""))
-            if let cursor { bytes.append(field: "cursor", cursor) }
-            if let retryAfterSeconds {
-                bytes.append(",\"retry_after\":")
-                bytes.append(decimal: retryAfterSeconds)
-            }
+            bytes.append(member: "reason", text: reason.rawValue)
+            if let cursor { bytes.append(member: "cursor", cursor) }
+            if let retryAfterSeconds { bytes.append(member: "retry_after", retryAfterSeconds) }
         }
     }
 }
 
-/// `{"kind":…}` with further members, each preceded by its comma.
+/// `{"kind":…}` with further members.
 func jsonLine(_ kind: StaticString, _ members: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
     var bytes: [UInt8] = []
-    bytes.append("{\"kind\":\"")
-    bytes.append(kind)
-    bytes.append(UInt8(ascii: "\""))
+    bytes.openObject()
+    bytes.append(member: "kind", word: kind)
     members(&bytes)
     bytes.append("}\n")
     return bytes
-}
-
-extension [UInt8] {
-    /// `,"name":"cursor"`
-    mutating func append(field name: StaticString, _ cursor: Cursor) {
-        append(",\"")
-        append(name)
-        append("\":\"")
-        append(cursor)
-        append(UInt8(ascii: "\""))
-    }
 }

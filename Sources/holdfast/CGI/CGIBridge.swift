@@ -2,6 +2,7 @@ internal import Configuration
 internal import FastCGI
 internal import Glibc
 internal import System
+internal import Text
 
 /// One CGI request, connected to the responder: environment and body in, answer out as it arrives.
 ///
@@ -236,12 +237,17 @@ struct CGIBridge {
         fields: String = ""
     ) {
         StandardError.write("holdfast cgi: \(sentence) \(more)")
-        let body =
-            "{\"type\":\"about:blank\",\"title\":\"\(status.dropFirst(4))\",\"status\":\(status.prefix(3)),"
-            + "\"code\":\"\(code)\",\"detail\":\"\(sentence)\"}\n"
+        var body: [UInt8] = []
+        body.openObject()
+        body.append(member: "type", word: "about:blank")
+        body.append(member: "title", text: String(status.dropFirst(4)))
+        body.append(member: "status", Int(status.prefix(3)) ?? 500)
+        body.append(member: "code", text: code)
+        body.append(member: "detail", text: sentence)
+        body.append("}\n")
         let head =
             "Status: \(status)\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\(fields)"
-            + "Content-Length: \(body.utf8.count)\r\n\r\n"
-        _ = SystemCalls.writeAll(1, Array((head + body).utf8))
+            + "Content-Length: \(body.count)\r\n\r\n"
+        _ = SystemCalls.writeAll(1, Array(head.utf8) + body)
     }
 }

@@ -13,6 +13,7 @@ let common: [SwiftSetting] =
     ] + (strict ? [.treatAllWarnings(as: .error)] : [])
 let settings = common + [.strictMemorySafety()]
 
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let collections = Package.Dependency.package(
@@ -38,8 +39,8 @@ let package = Package(
         .target(name: "CStart"),
         // Bytes and text, JSON both ways, what stands in URLs and header fields, hashes. Pure; imports nothing.
         .target(name: "Text", swiftSettings: settings),
-        .target(name: "Channels", swiftSettings: settings),
-        .target(name: "Liveness", dependencies: ["Channels"], swiftSettings: settings),
+        .target(name: "Channels", dependencies: [deque], swiftSettings: settings),
+        .target(name: "Liveness", dependencies: ["Channels", deque], swiftSettings: settings),
         .target(
             name: "Configuration",
             dependencies: ["Channels", "Liveness"],
@@ -61,15 +62,14 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: settings),
         .target(
             name: "Bus",
-            dependencies: ["Channels", "System", "Text", "CLinux", "CSQLite"],
+            dependencies: ["Channels", "System", "Text", "CLinux", "CSQLite", deque],
             swiftSettings: settings
         ),
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.
         .target(
             name: "Core",
             dependencies: [
-                "Channels", "Configuration", "Endpoint", "FastCGI", "Liveness",
-                .product(name: "DequeModule", package: "swift-collections"),
+                "Channels", "Configuration", "Endpoint", "FastCGI", "Liveness", deque,
             ],
             swiftSettings: settings
         ),
@@ -83,7 +83,7 @@ let package = Package(
             name: "Responder",
             dependencies: [
                 "BrowserClient", "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI",
-                "FastCGICodec", "Liveness", "Reactor", "System", "Text", "CLinux", log,
+                "FastCGICodec", "Liveness", "Reactor", "System", "Text", "CLinux", deque, log,
             ],
             swiftSettings: settings
         ),
@@ -176,6 +176,6 @@ let package = Package(
 // scripts/fuzz needs few of them, and builds them from nothing with other flags.
 if let only = ProcessInfo.processInfo.environment["HOLDFAST_ONLY"]?.split(separator: ",") {
     package.targets.removeAll { !only.contains(Substring($0.name)) }
-    package.dependencies = only.contains("Core") ? [collections] : []
+    package.dependencies = only.contains("Channels") ? [collections] : []
     package.products = []
 }

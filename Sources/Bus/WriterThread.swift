@@ -1,5 +1,6 @@
 import CLinux
 import Channels
+import DequeModule
 import System
 
 /// The writer thread: the only one of the process to take the gate.
@@ -23,8 +24,7 @@ final class WriterThread {
 
     let shared: LogShared
     var open: OpenLog?
-    private var queue: [Append] = []
-    private var queueStart = 0
+    private var queue: Deque<Append> = []
     private var stopping = false
     /// Whether the newest append came right after the outcome of the one before, so that waiting by spinning pays.
     private var hurries = false
@@ -60,7 +60,7 @@ final class WriterThread {
         reopenIfDue()
         var committed = false
         while true {
-            let waiting = queueStart < queue.count || stopping ? 0 : millisecondsToNextChore()
+            let waiting = !queue.isEmpty || stopping ? 0 : millisecondsToNextChore()
             let start = committed ? MonotonicClock.microseconds() : 0
             let commands = shared.writerBox.take(
                 waitingMilliseconds: waiting,
@@ -80,8 +80,8 @@ final class WriterThread {
                 }
             }
             reopenIfDue()
-            committed = queueStart < queue.count
-            if queueStart < queue.count {
+            committed = !queue.isEmpty
+            if !queue.isEmpty {
                 runGroup(takeGroup())
             } else if stopping {
                 end()
@@ -97,25 +97,21 @@ final class WriterThread {
 
     /// At most 64 messages, but at least one append, however many it has.
     private func takeGroup() -> [Append] {
-        var count = 0
-        var end = queueStart
-        while end < queue.count {
-            let more = queue[end].drafts.count
-            if end > queueStart, count + more > Self.groupMessages { break }
-            count += more
-            end += 1
+        var messages = 0
+        var length = 0
+        while length < queue.count {
+            messages += queue[length].drafts.count
+            if length > 0, messages > Self.groupMessages { break }
+            length += 1
         }
-        defer {
-            queueStart = end
-            if queueStart == queue.count {
-                queue.removeAll(keepingCapacity: queue.capacity < 4096)
-                queueStart = 0
-            } else if queueStart >= 1024 {
-                queue.removeFirst(queueStart)
-                queueStart = 0
-            }
+        let group = Array(queue.prefix(length))
+        if length == queue.count {
+            // A deque that was long once would keep its memory.
+            queue = []
+        } else {
+            queue.removeFirst(length)
         }
-        return Array(queue[queueStart..<end])
+        return group
     }
 
     // MARK: Turns

@@ -1,3 +1,5 @@
+internal import DequeModule
+
 /// The newest part of the log in memory, so that common polls never touch the disk.
 ///
 /// Holds everything in (floor, head]: messages, and the trim marks that rose there. The log answers for what lies at or
@@ -11,9 +13,8 @@ package struct Tail {
     private let messageLimit: Int
     private let byteLimit: Int
     private var bodyBytes = 0
-    /// All messages of this range in commit order; `recent[..<evicted]` is nil and awaits compaction.
-    private var recent: [Message?] = []
-    private var evicted = 0
+    /// All messages of this range in commit order.
+    private var recent: Deque<Message> = []
     private var channels: [ChannelName: ChannelTail] = [:]
 
     /// The messages and the trim mark of one channel above the floor.
@@ -167,12 +168,10 @@ package struct Tail {
     }
 
     private mutating func evict(through least: Offset = .start) {
-        while evicted < recent.count, let oldest = recent[evicted],
-            recent.count - evicted > messageLimit || bodyBytes > byteLimit
-                || oldest.offset <= least
+        while let oldest = recent.first,
+            recent.count > messageLimit || bodyBytes > byteLimit || oldest.offset <= least
         {
-            recent[evicted] = nil
-            evicted += 1
+            recent.removeFirst()
             bodyBytes -= oldest.body.count
             floor = oldest.offset
             let name = oldest.channel
@@ -185,12 +184,8 @@ package struct Tail {
                 channels[name] = nil
             }
         }
-        if evicted > 64, evicted * 2 > recent.count {
-            recent.removeFirst(evicted)
-            evicted = 0
-        }
         // Eviction never visits channels of which only a mark is left.
-        if channels.count > 64 + 2 * (recent.count - evicted) {
+        if channels.count > 64 + 2 * recent.count {
             channels = channels.filter {
                 !$0.value.messages.isEmpty || $0.value.trimmedThrough > floor
             }

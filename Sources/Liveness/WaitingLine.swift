@@ -1,7 +1,8 @@
+internal import DequeModule
+
 /// A queue of distinct elements in order of arrival. An element that leaves early loses its place.
 struct WaitingLine<Element: Hashable & Sendable>: Sendable {
-    private var order: [(ticket: Int, element: Element)] = []
-    private var head = 0
+    private var order: Deque<(ticket: Int, element: Element)> = []
     /// The valid tickets: `order` also contains elements that have left early.
     private var tickets: [Element: Int] = [:]
     private var lastTicket = 0
@@ -12,12 +13,12 @@ struct WaitingLine<Element: Hashable & Sendable>: Sendable {
 
     var first: Element? {
         mutating get {
-            while head < order.count {
-                let (ticket, element) = order[head]
+            while let (ticket, element) = order.first {
                 if tickets[element] == ticket { return element }
-                head += 1
+                order.removeFirst()
             }
-            (order, head) = ([], 0)
+            // A deque that was long once would keep its memory.
+            order = []
             return nil
         }
     }
@@ -34,7 +35,6 @@ struct WaitingLine<Element: Hashable & Sendable>: Sendable {
         guard !isEmpty, tickets.removeValue(forKey: element) != nil else { return }
         // Compacts the queue, so that most of its entries are valid however often elements come and leave.
         guard order.count > 2 * tickets.count + 64 else { return }
-        order = order[head...].filter { tickets[$0.element] == $0.ticket }
-        head = 0
+        order.removeAll { tickets[$0.element] != $0.ticket }
     }
 }

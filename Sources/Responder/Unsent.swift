@@ -1,3 +1,5 @@
+internal import DequeModule
+
 /// What peers have not taken yet, of all connections together: how much memory that is, and whose.
 ///
 /// What several wait for is kept once, as it is when a message goes to thousands of streams or when many ask for the same
@@ -19,9 +21,8 @@ struct Unsent {
 
     /// Of one connection, in the order in which it goes out.
     struct Queue {
-        fileprivate var pieces: [Piece] = []
-        /// Pieces at the front that have gone out, and bytes of the first after them.
-        fileprivate var gone = 0
+        fileprivate var pieces: Deque<Piece> = []
+        /// Bytes of the first piece that have gone out.
         fileprivate var sent = 0
         /// Bytes that have not gone out.
         fileprivate var count = 0
@@ -58,29 +59,23 @@ struct Unsent {
     mutating func remove(_ count: Int, from queue: inout Queue) {
         queue.count -= count
         queue.sent += count
-        while queue.gone < queue.pieces.count {
-            let piece = queue.pieces[queue.gone]
-            guard queue.sent >= piece.bytes.count else { break }
+        while let piece = queue.pieces.first, queue.sent >= piece.bytes.count {
             queue.sent -= piece.bytes.count
-            queue.gone += 1
+            queue.pieces.removeFirst()
             release(piece)
         }
-        if queue.gone == queue.pieces.count {
-            queue = Queue()
-        } else if queue.gone > 64, queue.gone * 2 > queue.pieces.count {
-            queue.pieces.removeFirst(queue.gone)
-            queue.gone = 0
-        }
+        // With what a deque that was long once would keep.
+        if queue.pieces.isEmpty { queue = Queue() }
     }
 
     mutating func removeAll(from queue: inout Queue) {
-        for piece in queue.pieces[queue.gone...] { release(piece) }
+        for piece in queue.pieces { release(piece) }
         queue = Queue()
     }
 
     /// What this connection costs: of what it shares with others, its share.
     func share(of queue: Queue) -> Int {
-        queue.pieces[queue.gone...].reduce(0) {
+        queue.pieces.reduce(0) {
             $0 + ($1.bytes.count + Self.pieceOverhead) / $1.holders + Self.placeOverhead
         }
     }
@@ -127,15 +122,15 @@ extension Unsent.Queue {
         gatheredIn room: UnsafeMutableRawBufferPointer,
         _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
-        let first = pieces[gone].bytes
-        guard first.count - sent < room.count / 4, gone + 1 < pieces.count else {
+        let first = pieces[0].bytes
+        guard first.count - sent < room.count / 4, pieces.count > 1 else {
             return unsafe first.withUnsafeBytes { bytes in
                 unsafe body(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
             }
         }
         var filled = 0
         var skipped = sent
-        for piece in pieces[gone...] {
+        for piece in pieces {
             let part = piece.bytes[skipped...].prefix(room.count - filled)
             guard !part.isEmpty else { break }
             unsafe UnsafeMutableRawBufferPointer(rebasing: room[filled...]).copyBytes(from: part)

@@ -1,3 +1,4 @@
+internal import Bus
 internal import Channels
 internal import Core
 internal import Liveness
@@ -21,6 +22,8 @@ final class SiblingService {
     /// Processes that have not answered the last question, and those that had not answered an earlier one.
     private var asked: Set<String> = []
     private var silent: Set<String> = []
+    /// What is to be said of subscribers to each of the others.
+    private var outbox: [String: [SubscriberWord]] = [:]
     /// Monotonic milliseconds of the next question whether the others are there.
     private var askAt = Int64.max
     /// Messages that were passed over.
@@ -39,7 +42,7 @@ final class SiblingService {
     func open(_ settings: BusSettings, now: Int64) {
         if let socket { epoll.remove(socket.descriptor) }
         socket = nil
-        (asked, silent) = ([], [])
+        (asked, silent, outbox) = ([], [], [:])
         do {
             let made = try Siblings(settings)
             try epoll.add(made.descriptor, [.read])
@@ -54,12 +57,12 @@ final class SiblingService {
     var descriptor: Int32 { socket?.descriptor ?? -1 }
 
     /// Whether some other process is known.
-    var hasOthers: Bool { socket?.hasOthers == true }
+    var hasOthers: Bool { socket?.known.isEmpty == false }
 
     // MARK: Time
 
     func alarm(now: Int64) -> Int64 {
-        socket?.hasPosts == true ? min(askAt, now + Self.retryMilliseconds) : askAt
+        !outbox.isEmpty ? min(askAt, now + Self.retryMilliseconds) : askAt
     }
 
     /// Asks from time to time whether the others are there, and tells the operator of those that do not answer: nobody can
@@ -80,8 +83,20 @@ final class SiblingService {
         return true
     }
 
-    /// Sends what was posted.
-    func flush() { if socket?.hasPosts == true { socket?.flush() } }
+    /// Sends what was posted, as far as the others' queues take it.
+    func flush() {
+        guard let socket, !outbox.isEmpty else { return }
+        for (name, words) in outbox {
+            var rest = words[...]
+            while !rest.isEmpty {
+                let piece = rest.prefix(1000)
+                let outcome = socket.send(SiblingMessage.words(Array(piece)).bytes, to: name)
+                if outcome == .full { break }
+                rest = outcome == .gone ? [] : rest.dropFirst(piece.count)
+            }
+            outbox[name] = rest.isEmpty ? nil : Array(rest)
+        }
+    }
 
     // MARK: Receiving
 
@@ -89,7 +104,8 @@ final class SiblingService {
     func next() -> Received? {
         guard let received = socket?.next() else { return nil }
         switch received {
-        case .message(let message, let sender):
+        case .message(let bytes, let sender):
+            guard let message = SiblingMessage(bytes) else { return malformed() }
             socket?.heard(from: sender)
             asked.remove(sender)
             if silent.remove(sender) != nil {
@@ -103,10 +119,13 @@ final class SiblingService {
             return .passedOver(
                 "it is of user \(user), and neither of root nor of holdfast's own user"
             )
-        case .malformed:
-            passedOver += 1
-            return .passedOver("it is none of this release's")
+        case .malformed: return malformed()
         }
+    }
+
+    private func malformed() -> Received {
+        passedOver += 1
+        return .passedOver("it is none of this release's")
     }
 
     // MARK: Sending
@@ -115,15 +134,19 @@ final class SiblingService {
     func ask(_ question: SiblingMessage) -> Int { socket?.tell(question.bytes).count ?? 0 }
 
     func answer(_ message: SiblingMessage, to name: String) {
-        socket?.answer(message.bytes, to: name)
+        socket?.send(message.bytes, to: name)
     }
 
     /// Says something of a subscriber to all others at the end of the turn, or later where their queues are full.
-    func post(_ word: SubscriberWord) { socket?.post(word) }
+    func post(_ word: SubscriberWord) {
+        for name in socket?.known ?? [] where (outbox[name]?.count ?? 0) < 60_000 {
+            outbox[name, default: []].append(word)
+        }
+    }
 
     /// Says which members are here, in as many messages as that takes; what gets lost does no harm.
     func tell(_ members: [SiblingMessage.Here]) {
-        guard let socket, socket.hasOthers else { return }
+        guard let socket, hasOthers else { return }
         var piece: [SiblingMessage.Here] = []
         var bytes = 0
         for member in members {

@@ -1,0 +1,134 @@
+package import Channels
+internal import Glibc
+package import System
+
+/// The other processes of the bus: each has a datagram socket in the directory `processes` of the bus directory, named
+/// by its process number and chance.
+///
+/// What goes this way may be lost without harm: questions that nobody answers are answered without them. It is heard of
+/// root and of our own user alone, whoever may write to the directory: with a word on a subscriber others could end its
+/// requests. For one thread.
+package final class Siblings {
+    private let socket: OwnedDescriptor
+    private let directory: OwnedDescriptor
+    private let name: String
+    /// Who was there when the directory was last looked at, and who was heard of since.
+    package private(set) var known: Set<String> = []
+    /// The largest datagram that is taken.
+    package static let datagramBytes = 65_536
+
+    package init(_ settings: BusSettings) throws(SystemError) {
+        let path = settings.directory + "/processes"
+        if unsafe mkdir(path, 0o770) == 0 {
+            // The umask may have taken the group's part; the group itself comes from the bus directory.
+            _ = unsafe chmod(path, 0o2770)
+        }
+        let opened = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        directory = OwnedDescriptor(try SystemCalls.check(opened, "open", on: path))
+        name = "\(getpid())-" + String(UInt32.random(in: .min ... .max), radix: 16)
+        let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let made = Glibc.socket(AF_UNIX, type, 0)
+        socket = OwnedDescriptor(try SystemCalls.check(made, "make a socket in", on: path))
+        // Before anybody can send.
+        guard UnixDatagram.nameSenders(of: made) else {
+            throw SystemError("learn who sends to a socket in", on: path, code: errno)
+        }
+        guard let address = Self.address(directory.number, name) else {
+            throw SystemError("make a socket in", on: path, code: ENAMETOOLONG)
+        }
+        try SystemCalls.check(address.bind(made), "make a socket in", on: path)
+        unsafe fchmodat(directory.number, name, 0o660, 0)
+    }
+
+    deinit { unsafe unlinkat(directory.number, name, 0) }
+
+    package var descriptor: Int32 { socket.number }
+
+    // MARK: Sending
+
+    package enum Sent { case sent, full, gone }
+
+    /// Sends to each of the others; returns their names. The sockets of dead ones are removed.
+    ///
+    /// One whose queue is full has not ended, but is stopped perhaps: it is asked, and missed.
+    package func tell(_ bytes: [UInt8]) -> Set<String> {
+        known = Set(names()).subtracting([name])
+        return known.filter { send(bytes, to: $0) != .gone }
+    }
+
+    /// The same without a look at the directory, for what is said often and may be lost.
+    package func tellKnown(_ bytes: [UInt8]) {
+        for name in known where send(bytes, to: name) == .gone { known.remove(name) }
+    }
+
+    @discardableResult
+    package func send(_ bytes: [UInt8], to name: String) -> Sent {
+        guard let address = Self.address(directory.number, name) else { return .gone }
+        if address.send(bytes, from: socket.number) == bytes.count { return .sent }
+        if errno == EAGAIN { return .full }
+        if errno == ECONNREFUSED { unsafe unlinkat(directory.number, name, 0) }
+        return .gone
+    }
+
+    // MARK: Receiving
+
+    /// What was received.
+    package enum Received {
+        /// With a name to answer to.
+        case message([UInt8], sender: String)
+        /// Not from one of us.
+        case foreign(user: UInt32)
+        /// Not what one of us sends.
+        case malformed
+    }
+
+    /// The next datagram, or nil.
+    package func next() -> Received? {
+        guard
+            let datagram = UnixDatagram.receive(from: socket.number, atMost: Self.datagramBytes)
+        else { return nil }
+        guard datagram.user == 0 || datagram.user == geteuid() else {
+            return .foreign(user: datagram.user)
+        }
+        // As the sender knows the directory; the last part is the same for all.
+        guard !datagram.isCut,
+            let sender = datagram.path.split(separator: "/").last.map(String.init),
+            Self.isName(sender)
+        else { return .malformed }
+        return .message(datagram.bytes, sender: sender)
+    }
+
+    package func heard(from name: String) { known.insert(name) }
+
+    // MARK: Names
+
+    package static func processNumber(of name: String) -> Substring { name.prefix { $0 != "-" } }
+
+    /// Whether one of us may be called so: a process number and a random one.
+    private static func isName(_ name: String) -> Bool {
+        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+        return parts.count == 2 && Int32(parts[0]) ?? 0 > 0 && UInt32(parts[1], radix: 16) != nil
+    }
+
+    private func names() -> [String] {
+        let copy = unsafe open(
+            "/proc/self/fd/\(directory.number)",
+            O_RDONLY | O_DIRECTORY | O_CLOEXEC
+        )
+        guard copy >= 0, let listing = unsafe fdopendir(copy) else { return [] }
+        defer { unsafe closedir(listing) }
+        var names: [String] = []
+        while let entry = unsafe readdir(listing) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name.utf8.first != UInt8(ascii: ".") { names.append(name) }
+        }
+        return names
+    }
+
+    /// By way of the descriptor, since the directory's own path may be longer than a socket's may be.
+    private static func address(_ directory: Int32, _ name: String) -> UnixAddress? {
+        UnixAddress("/proc/self/fd/\(directory)/\(name)")
+    }
+}

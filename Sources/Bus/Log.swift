@@ -78,11 +78,11 @@ package final class Log: Sendable {
     /// for example because another process is stuck inside the gate; the process may exit nevertheless.
     @discardableResult
     package func stop(patienceMilliseconds: Int64 = 5000) -> Bool {
-        let end = monotonicMilliseconds() + patienceMilliseconds
+        let end = MonotonicClock.milliseconds() + patienceMilliseconds
         shared.writerBox.post(.stop)
         let threads = threads.withLock { $0 }
         guard let writer = threads.first else { return true }
-        let left = { max(1, end - monotonicMilliseconds()) }
+        let left = { max(1, end - MonotonicClock.milliseconds()) }
         var done = writer.join(patienceMilliseconds: left())
         shared.stopping.store(true, ordering: .releasing)
         shared.readerBox.post(.stop)

@@ -57,7 +57,7 @@ package enum LogBench {
         inFlight: Int
     ) throws -> (rate: Int64, cpu: Double) {
         let cpu = cpuMicroseconds()
-        let start = monotonicMilliseconds()
+        let start = MonotonicClock.milliseconds()
         var now = start
         var sent = 0
         var committed = 0
@@ -67,7 +67,7 @@ package enum LogBench {
                 sent += 1
             }
             committed += try wait(outcomes)
-            now = monotonicMilliseconds()
+            now = MonotonicClock.milliseconds()
         }
         let rate = Int64(committed) * 1000 / (now - start)
         while committed < sent { committed += try wait(outcomes) }

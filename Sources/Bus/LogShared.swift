@@ -160,11 +160,11 @@ final class LogShared: Sendable {
         }
         readerBox.post(.changed)
         before?.ringForAll()
-        let end = monotonicMilliseconds() + patienceMilliseconds
+        let end = MonotonicClock.milliseconds() + patienceMilliseconds
         while true {
             let seen = readerBell.value
             if !position.isReaderOpen { return true }
-            let left = end - monotonicMilliseconds()
+            let left = end - MonotonicClock.milliseconds()
             if left <= 0 { return false }
             readerBell.wait(whileEqual: seen, milliseconds: left)
         }

@@ -44,7 +44,7 @@ final class ReaderThread {
             if !position.isReopening { failRequests() }
             return
         }
-        let now = monotonicMilliseconds()
+        let now = MonotonicClock.milliseconds()
         if now >= nextLook {
             nextLook = now + 1000
             if !opened.paths.checkAll().log { askWriter(position.generation) }
@@ -185,7 +185,7 @@ final class ReaderThread {
 
     /// At most once a second for one state of affairs.
     private func askWriter(_ generation: Int) {
-        let now = monotonicMilliseconds()
+        let now = MonotonicClock.milliseconds()
         if asked.generation == generation, now < asked.at + 1000 { return }
         asked = (generation, now)
         shared.writerBox.post(.check)

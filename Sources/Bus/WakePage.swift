@@ -1,6 +1,7 @@
 import CLinux
 import Channels
 import Glibc
+import System
 
 /// What is remembered about the log: enough to tell a log that was rolled back from one that was closed in order.
 struct LogWitness: Equatable, Sendable {
@@ -119,7 +120,8 @@ struct LogWitness: Equatable, Sendable {
     }
 
     func wait(whileEqual seen: UInt32, milliseconds: Int64) {
-        var end = timespec(milliseconds: monotonicMilliseconds() + milliseconds)
+        let at = MonotonicClock.milliseconds() + milliseconds
+        var end = timespec(tv_sec: Int(at / 1000), tv_nsec: Int(at % 1000) * 1_000_000)
         if unsafe clinux_futex_wait_bits(word, seen, &end, bits) != 0, errno == EFAULT {
             // Shortened: the writer finds that out within a second.
             _ = poll(nil, 0, Int32(clamping: milliseconds))

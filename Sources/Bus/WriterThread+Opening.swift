@@ -2,6 +2,7 @@ import CLinux
 import CSQLite
 import Channels
 import Glibc
+import System
 
 /// How the writer opens and closes the log.
 extension WriterThread {
@@ -10,8 +11,8 @@ extension WriterThread {
     private static let patienceMilliseconds: Int64 = 2000
 
     func reopenIfDue() {
-        guard open == nil, monotonicMilliseconds() >= nextOpening else { return }
-        nextOpening = monotonicMilliseconds() + Self.retryMilliseconds
+        guard open == nil, MonotonicClock.milliseconds() >= nextOpening else { return }
+        nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
         guard shared.closeReader(patienceMilliseconds: 5000) else {
             return fail(LogProblem("the log can't be opened anew while it is being read"))
         }
@@ -20,10 +21,10 @@ extension WriterThread {
         } catch let error as DatabaseError where error.isBusy && !shared.wasOpened {
             // Another program that writes is waited for at the start, too.
             sayWhoWrites(LogFileSet(in: shared.settings.directory))
-            nextOpening = monotonicMilliseconds()
+            nextOpening = MonotonicClock.milliseconds()
         } catch is WriteAheadLogMissing {
-            patienceEnds = patienceEnds ?? monotonicMilliseconds() + Self.patienceMilliseconds
-            nextOpening = monotonicMilliseconds() + 100
+            patienceEnds = patienceEnds ?? MonotonicClock.milliseconds() + Self.patienceMilliseconds
+            nextOpening = MonotonicClock.milliseconds() + 100
         } catch {
             fail(error)
         }
@@ -32,12 +33,14 @@ extension WriterThread {
     /// Waits as long as another process may still save what a removed write-ahead log held, so that a group that comes
     /// meanwhile is not refused. The last attempt is made when patience has ended, and takes the log as it is.
     func waitForHomecoming() {
-        guard open == nil, let end = patienceEnds, monotonicMilliseconds() < end else { return }
+        guard open == nil, let end = patienceEnds, MonotonicClock.milliseconds() < end else {
+            return
+        }
         var isLast = false
         while open == nil, patienceEnds != nil, !isLast {
-            let pause = nextOpening - monotonicMilliseconds()
+            let pause = nextOpening - MonotonicClock.milliseconds()
             _ = poll(nil, 0, Int32(clamping: max(0, pause)))
-            isLast = monotonicMilliseconds() >= end
+            isLast = MonotonicClock.milliseconds() >= end
             reopenIfDue()
         }
     }
@@ -48,7 +51,7 @@ extension WriterThread {
                 let opened = try OpenLog.open(
                     shared,
                     suspect: suspect,
-                    isPatient: patienceEnds.map { monotonicMilliseconds() < $0 } ?? true,
+                    isPatient: patienceEnds.map { MonotonicClock.milliseconds() < $0 } ?? true,
                     known: known
                 )
                 (open, patienceEnds) = (opened, nil)
@@ -83,7 +86,7 @@ extension WriterThread {
     func fail(_ error: any Error) {
         if let error = error as? DatabaseError, error.isDamage { suspect = true }
         close()
-        nextOpening = monotonicMilliseconds() + Self.retryMilliseconds
+        nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
         let sentence =
             switch error {
             case let problem as LogProblem: problem.description

@@ -1,5 +1,6 @@
 import CLinux
 import Channels
+import System
 
 /// How the writer copes with a growing write-ahead log and a full disk.
 extension WriterThread {
@@ -14,7 +15,7 @@ extension WriterThread {
     /// grows nevertheless, a checkpoint that waits for readers lets the next writer restart it.
     func checkpoint(_ open: OpenLog) {
         let pages = open.store.connection.walPages
-        let now = monotonicMilliseconds()
+        let now = MonotonicClock.milliseconds()
         do {
             let passive = try open.store.checkpoint(.passive)
             shared.count { $0.checkpoints += 1 }
@@ -26,7 +27,7 @@ extension WriterThread {
             if try open.store.checkpoint(.restart, patienceMilliseconds: patience).isDone {
                 isUnblocked()
             } else {
-                pace.wasBlocked(now: monotonicMilliseconds(), waited: patience > 0)
+                pace.wasBlocked(now: MonotonicClock.milliseconds(), waited: patience > 0)
                 sayWhoReads(open, pages)
             }
         } catch  where error.isFull {
@@ -56,7 +57,7 @@ extension WriterThread {
 
     /// Names, once, the processes that have been reading as long as the write-ahead log could not be restarted.
     private func sayWhoReads(_ open: OpenLog, _ pages: Int) {
-        let now = monotonicMilliseconds()
+        let now = MonotonicClock.milliseconds()
         guard namedReaders.isEmpty, let since = pace.blockedSince else { return }
         let readers = LockHolders.readers(of: open.files)
         suspects = since == suspectedSince ? suspects.intersection(readers) : readers
@@ -128,9 +129,9 @@ extension WriterThread {
             if try open.store.transaction(shared.time(), { try $0.giveUpKeys() }) { return true }
             let trimmed = try trimOldest(open)
             _ = try open.store.checkpoint(.truncate)
-            if trimmed > 0, monotonicMilliseconds() >= nextFullNotice {
+            if trimmed > 0, MonotonicClock.milliseconds() >= nextFullNotice {
                 // A log that stays at its largest size says so once a minute, not every few seconds.
-                nextFullNotice = monotonicMilliseconds() + 60_000
+                nextFullNotice = MonotonicClock.milliseconds() + 60_000
                 shared.say(
                     "the log is full (\(limited ? "[bus] max_bytes" : "its disk")): "
                         + "\(trimmed) of the oldest messages were trimmed",
@@ -149,8 +150,8 @@ extension WriterThread {
 
     /// Says that publishers are told that the log is full.
     func sayFull(_ error: DatabaseError) {
-        guard monotonicMilliseconds() >= nextRefusalNotice else { return }
-        nextRefusalNotice = monotonicMilliseconds() + 60_000
+        guard MonotonicClock.milliseconds() >= nextRefusalNotice else { return }
+        nextRefusalNotice = MonotonicClock.milliseconds() + 60_000
         shared.say(
             "publishers are told that the log is full (507): \(error), and trimming old messages makes no room; "
                 + "make room on the disk of \(shared.settings.directory), or raise max_bytes in [bus]",

@@ -87,12 +87,12 @@ final class WriterThread {
                 end()
                 return
             }
-            if monotonicMilliseconds() >= nextChores { doChores() }
+            if MonotonicClock.milliseconds() >= nextChores { doChores() }
         }
     }
 
     private func millisecondsToNextChore() -> Int64 {
-        min(1000, max(1, (open == nil ? nextOpening : nextChores) - monotonicMilliseconds()))
+        min(1000, max(1, (open == nil ? nextOpening : nextChores) - MonotonicClock.milliseconds()))
     }
 
     /// At most 64 messages, but at least one append, however many it has.
@@ -133,7 +133,7 @@ final class WriterThread {
         var rest = group[...]
         var reopenings = 0
         var rounds = 0
-        let patience = monotonicMilliseconds() + Self.busyMilliseconds
+        let patience = MonotonicClock.milliseconds() + Self.busyMilliseconds
         while !rest.isEmpty {
             waitForHomecoming()
             switch attempt(Array(rest), chores: false) {
@@ -157,7 +157,7 @@ final class WriterThread {
                     answer(rest, .full)
                 }
                 return
-            case .busy where monotonicMilliseconds() < patience: continue
+            case .busy where MonotonicClock.milliseconds() < patience: continue
             case .overgrown: return answer(rest, .logBusy)
             case .failed, .replaced, .busy: return answer(rest, .unavailable)
             }
@@ -170,7 +170,7 @@ final class WriterThread {
 
     /// Messages too old, past their time to live, and what else the clock makes due; also the look at the paths.
     private func doChores() {
-        nextChores = monotonicMilliseconds() + 1000
+        nextChores = MonotonicClock.milliseconds() + 1000
         switch attempt([], chores: true) {
         case .full(let error):
             shared.count { $0.diskFull += 1 }
@@ -180,7 +180,7 @@ final class WriterThread {
             reopenIfDue()
         case .done, .failed, .busy, .overgrown: break
         }
-        if walk != nil { nextChores = min(nextChores, monotonicMilliseconds() + 20) }
+        if walk != nil { nextChores = min(nextChores, MonotonicClock.milliseconds() + 20) }
     }
 
     private func attempt(_ appends: [Append], chores: Bool) -> Attempt {
@@ -196,7 +196,7 @@ final class WriterThread {
             }
             if chores { tendReserve(open) }
             if isWriteAheadFull(open) {
-                if pace.isDue(pages: .max, now: monotonicMilliseconds()) { checkpoint(open) }
+                if pace.isDue(pages: .max, now: MonotonicClock.milliseconds()) { checkpoint(open) }
                 if isWriteAheadFull(open) {
                     sayWriteAheadIsFull(open)
                     return .overgrown
@@ -211,7 +211,7 @@ final class WriterThread {
             sayAgain(.busy)
             let checkpoint = pace.isDue(
                 pages: open.store.connection.walPages,
-                now: monotonicMilliseconds()
+                now: MonotonicClock.milliseconds()
             )
             if !checkpoint {
                 open.directory.leave()

@@ -19,8 +19,13 @@ extension Core {
         guard connections[connection].flags.contains(.bus), let peer = peers[connection] else {
             return true
         }
-        peer.isPaused = !mayGoOn(peer, connection)
+        peer.isPaused = !mayRead(peer, connection)
         return !peer.isPaused
+    }
+
+    /// What has come is executed before more is read, or it would pile up.
+    private func mayRead(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
+        mayGoOn(peer, connection) && !(peer.hasUnlooked && peer.isDue)
     }
 
     private func mayGoOn(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
@@ -68,7 +73,13 @@ extension Core {
             peer.deferred = nil
             act(on: deferred, peer, connection)
         }
+        let before = actions.byteCount
         while peer.hasUnlooked, mayGoOn(peer, connection) {
+            // Whether the peer takes these answers is known once they are sent.
+            guard actions.byteCount - before < BusPeer.unsentLimit else {
+                peers.goOn(connection)
+                break
+            }
             let piece = peer.reader.next(
                 lineLimit: busInterface.lineLimit,
                 bodyLimit: busInterface.bodyLimit,
@@ -88,7 +99,7 @@ extension Core {
         let isReceiving = !peer.hasUnlooked && !peer.hasEnded && !peer.isEnding
         let line = isReceiving ? peer.reader.unfinishedLine : nil
         noteUnfinished(line.map { (peer.reader.byteCount, $0) }, peer, connection)
-        if peer.isPaused, mayGoOn(peer, connection) { actions.append(.read(connection)) }
+        if peer.isPaused, mayRead(peer, connection) { actions.append(.read(connection)) }
         actions.append(.settle(connection))
     }
 

@@ -48,7 +48,8 @@ extension Core {
         _ loss: Loss,
         at moment: Moment
     ) {
-        enter(moment)
+        // No newcomer: a batch that is being told of goes on in its portions, however many are lost meanwhile.
+        self.moment = moment
         guard connections.isOpen(connection) else { return }
         let ending: Ending =
             switch loss {

@@ -48,11 +48,34 @@ extension Core {
             counters.deliveries += UInt64(delivered)
             actions.append(.delivered(delivered, toldAt: delivery.toldAt))
         }
-        if delivery.shares.isEmpty {
-            serveCaughtUp(all: delivery.servesAll)
-        } else {
-            self.delivery = delivery
+        if delivery.shares.isEmpty { serveCaughtUp(&delivery, upTo: limit) }
+        if !delivery.isOver { self.delivery = delivery }
+    }
+
+    /// Serves the polls that waited for the log's news to come this far: in portions too, since a crowd of them may be
+    /// answered from memory.
+    mutating func serveCaughtUp(all: Bool) {
+        guard let head = tail?.head else { return }
+        delivery = Delivery(
+            batch: CommittedBatch(previous: head, head: head, messages: [], trims: []),
+            toldAt: moment.nanoseconds,
+            shares: [],
+            servesAll: all
+        )
+        goOnDelivering(upTo: Self.bytesAtOnce)
+    }
+
+    private mutating func serveCaughtUp(_ delivery: inout Delivery, upTo limit: Int) {
+        var tickets =
+            delivery.caughtUp
+            ?? waiting.takeCaughtUp(tail?.head ?? .start, all: delivery.servesAll)[...]
+        while actions.byteCount < limit, let ticket = tickets.popFirst() {
+            guard let entry = settle(ticket),
+                case .poll(let poll, let requester, _, _) = entry.work
+            else { continue }
+            serve(poll, requester, isCurrent: true)
         }
+        delivery.caughtUp = tickets
     }
 
     /// Answers the polls of one interest with their share of the batch. Returns how many.

@@ -63,10 +63,17 @@ extension Core {
 
     // MARK: Superseding and leaving
 
+    /// The time, in monotonic nanoseconds; never the same twice, so that of two requests of a subscriber one came first, also
+    /// where they queued and begin in the same turn.
+    private mutating func timestamp() -> Int64 {
+        lastTimestamp = max(moment.nanoseconds, lastTimestamp + 1)
+        return lastTimestamp
+    }
+
     /// A subscriber's request has come: its earlier ones end, in this process and in the others.
     mutating func arrived(_ origin: inout Poll.Origin) {
         guard let subscriber = origin.subscriber else { return }
-        origin.arrivedAt = moment.nanoseconds
+        origin.arrivedAt = timestamp()
         let bound = settings.limits.heldPerSubscriber
         guard bound > 1 else {
             supersede(subscriber, before: origin.arrivedAt)
@@ -130,7 +137,7 @@ extension Core {
 
     /// `-/leave`, here.
     mutating func leave(_ subscriber: UInt64) {
-        let time = moment.nanoseconds
+        let time = timestamp()
         tell(SubscriberWord(kind: .left, time: time, subscriber: subscriber))
         leave(subscriber, at: time)
     }

@@ -163,17 +163,6 @@ extension Core {
         }
     }
 
-    /// Serves the polls that waited for the log's news to come this far.
-    mutating func serveCaughtUp(all: Bool = false) {
-        guard let head = tail?.head else { return }
-        for ticket in waiting.takeCaughtUp(head, all: all) {
-            guard let entry = settle(ticket),
-                case .poll(let poll, let requester, _, _) = entry.work
-            else { continue }
-            serve(poll, requester, isCurrent: true)
-        }
-    }
-
     // MARK: Holding
 
     private mutating func hold(_ poll: Poll, _ requester: Requester) {

@@ -40,7 +40,7 @@ extension Core {
         let due = replaysDue
         replaysDue = []
         for (index, replay) in due.enumerated() {
-            guard actions.byteCount < Self.bytesAtOnce else {
+            guard !isFull else {
                 replaysDue = Array(due[index...]) + replaysDue
                 return
             }

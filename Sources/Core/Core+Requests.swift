@@ -211,13 +211,16 @@ extension Core {
     mutating func takeUpQueued() {
         for connection in turns.takeDue() where connections.isOpen(connection) {
             turns.takingUp = connection
-            while connections.isOpen(connection), let id = turns.first(of: connection),
-                waiting(id, connection) == nil, let next = turns.takeFirst(of: connection)
+            while !isFull, connections.isOpen(connection),
+                let id = turns.first(of: connection), waiting(id, connection) == nil,
+                let next = turns.takeFirst(of: connection)
             {
                 queueChanged(connection)
                 act(on: next.request, takeUp(next.address))
             }
             turns.takingUp = nil
+            // Its others, once these answers are handed over.
+            if isFull { takeUpLater(connection) }
             actions.append(.settle(connection))
         }
     }

@@ -62,6 +62,10 @@ extension Core {
         case .web(let requester, let web):
             // A request that waits behind it on this connection would wait for as long as it lives.
             guard !isOvertaken(requester) else { return endReplay(replay, .superseded) }
+            // The peer went while this request queued; no event will tell of that again.
+            guard !connections[replay.connection].flags.contains(.peerEnded) else {
+                return endReplay(replay, .left)
+            }
             hold = Holds.Hold(
                 address: requester.address,
                 kind: .stream,

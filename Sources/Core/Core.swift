@@ -48,6 +48,8 @@ package struct Core: ~Copyable {
 
     /// When the event that is being acted on happened.
     var moment: Moment
+    /// What `timestamp` returned last.
+    var lastTimestamp: Int64 = .min
     var actions = Actions()
     /// Other processes are there to be told.
     var hasSiblings = false
@@ -116,12 +118,17 @@ package struct Core: ~Copyable {
     /// So many bytes are made at most before they are handed over, but for the last piece.
     static let bytesAtOnce = 4 * 1024 * 1024
 
+    /// Call `exchange` before further requests are handed in: each may be answered with much.
+    package var isFull: Bool { actions.byteCount >= Self.bytesAtOnce }
+
     // MARK: Time
 
     /// What is due by the clock, and what goes on from turn to turn; once a turn, after its events.
     package mutating func turn(at moment: Moment) {
         enter(moment)
-        for connection in peers.takeDue() where connections.isOpen(connection) { obey(connection) }
+        for connection in peers.takeDue() where connections.isOpen(connection) {
+            if isFull { peers.goOn(connection) } else { obey(connection) }
+        }
         takeUpQueued()
         advanceReplays()
         endExpired()

@@ -17,4 +17,8 @@ struct Delivery {
     var shares: ArraySlice<Audience<Interest>.Share>
     /// Afterwards, serve all polls that wait for news, not only those it has caught up with.
     let servesAll: Bool
+    /// Those polls; nil until the shares are told.
+    var caughtUp: ArraySlice<Ticket>?
+
+    var isOver: Bool { shares.isEmpty && caughtUp?.isEmpty == true }
 }

@@ -13,13 +13,16 @@ extension Responder {
     /// Tells the core of lost connections, and carries out its actions, until there are none.
     ///
     /// Called after what happens was told to the core; not from within, where the loop here goes on.
-    func drain() {
+    ///
+    /// - Parameter settles: false in the midst of a peer's input, in which further requests may follow; idle connections are
+    ///   looked at in the next one then.
+    func drain(settles: Bool = true) {
         while true {
             for (id, loss) in connections.takeLost() { core.connectionLost(id, loss, at: moment) }
             core.exchange(&work.actions)
             if !work.actions.isEmpty {
                 carryOut()
-            } else if !work.settling.isEmpty {
+            } else if settles, !work.settling.isEmpty {
                 settleAll()
             } else {
                 return

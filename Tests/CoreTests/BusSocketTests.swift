@@ -143,4 +143,20 @@ import Testing
         world.drain()
         #expect(world.texts(bus).joined().contains(#""held":5"#))
     }
+
+    @Test func `a client with many commands in one piece is answered only as far as it reads`() {
+        let world = World()
+        let bus = world.connectBus()
+        world.say(String(repeating: "x\n", count: 5000), on: bus)
+        let bytes = world.texts(bus).joined().utf8.count
+        #expect((65_536..<70_000).contains(bytes))
+        #expect(!world.mayRead(bus))
+        world.unsent(bus, bytes)
+        world.turn()
+        #expect(world.take(bus).isEmpty && !world.mayRead(bus))
+        world.unsent(bus, 0)
+        while world.nextAlarm == .min { world.turn() }
+        #expect(world.counters.busCommands == 5000)
+        #expect(world.reading.contains(bus) && world.mayRead(bus))
+    }
 }

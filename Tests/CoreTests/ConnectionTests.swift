@@ -176,4 +176,23 @@ import Testing
         for _ in 0..<15 { world.answerHistory([], scanned: 10) }
         #expect(world.reads.isEmpty && world.waitingCount == 0)
     }
+
+    @Test func `queued requests with long answers do not all begin in one turn`() {
+        let world = World()
+        let text = String(repeating: "x", count: 60_000)
+        world.commit((0..<20).map { _ in ("news", text) })
+        let connection = world.connect()
+        world.post("/push/news", "hello", on: connection)
+        for _ in 0..<16 { world.get("/push/news?wait=0&since=k7f2-0", on: connection) }
+        world.answerAppend(.full)
+        #expect(world.take(connection).count == 1)
+        world.turn()
+        var count = world.take(connection).count
+        #expect((1..<16).contains(count))
+        while world.nextAlarm == .min {
+            world.turn()
+            count += world.take(connection).count
+        }
+        #expect(count == 16 && world.standing(of: connection) == .kept)
+    }
 }

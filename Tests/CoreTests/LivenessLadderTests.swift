@@ -112,6 +112,19 @@ import Testing
         #expect(world.endings == [.superseded: 1])
     }
 
+    @Test func `of two that queued and begin in the same turn only the later one is held`() {
+        let world = World()
+        let connections = [world.connect(), world.connect()]
+        for connection in connections {
+            world.post("/push/other", "hello", on: connection)
+            world.get("/push/news?wait=25&since=now&\(id)", on: connection)
+        }
+        for _ in connections { world.answerAppend(.full) }
+        world.turn()
+        #expect(world.heldCount == 1)
+        #expect(world.endings == [.superseded: 1])
+    }
+
     @Test func `what had been open for a second teaches that departures are hidden`() {
         let world = World()
         for round in 0..<4 {

@@ -209,4 +209,55 @@ import Testing
         #expect(connections.allSatisfy { world.take($0).count == 1 })
         #expect(world.delivered == count)
     }
+
+    @Test func `polls that waited for the same news are answered in portions`() {
+        let world = World()
+        world.committed = Offset(1)
+        let body = String(repeating: "x", count: 60_000)
+        let connections = (0..<150).map { number in
+            let connection = world.connect()
+            world.get("/push/all,c\(number)?wait=20&since=k7f2-0", on: connection)
+            return connection
+        }
+        #expect(world.waitingCount == 150)
+        world.commit(("all", body))
+        #expect(world.handovers > 1)
+        #expect(connections.allSatisfy { world.take($0).first?.status == 200 })
+        #expect(world.waitingCount == 0 && world.nextAlarm > world.now)
+    }
+
+    @Test func `a peer lost while a batch is told does not have the rest made at once`() {
+        let world = World()
+        let body = String(repeating: "x", count: 60_000)
+        let connections = (0..<250).map { number in
+            let connection = world.connect()
+            world.get("/push/all,c\(number)?wait=20&since=now", on: connection)
+            return connection
+        }
+        var messages = [world.message("all", body, at: 1)]
+        for number in 0..<250 {
+            messages.append(world.message("c\(number)", body, at: Int64(number) + 2))
+        }
+        let batch = CommittedBatch(
+            previous: Offset(0),
+            head: Offset(251),
+            messages: messages,
+            trims: []
+        )
+        world.core.log(.committed(batch), toldAt: 0, at: world.moment)
+        var actions = Actions()
+        world.core.exchange(&actions)
+        let first = actions.payloads.count
+        #expect(first < 50)
+        // In no order that matters: one that has its answer, and some that may not have it.
+        for lost in 0..<20 {
+            world.core.connectionLost(connections[lost * 10], .slow, at: world.moment)
+        }
+        world.core.exchange(&actions)
+        #expect(actions.payloads.count < 50)
+        world.drain()
+        #expect(world.heldCount == 0)
+        let ended = world.endings
+        #expect((ended[.released] ?? 0) + (ended[.slow] ?? 0) == 250)
+    }
 }

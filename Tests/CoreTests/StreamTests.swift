@@ -272,4 +272,16 @@ import Testing
         #expect(world.endings == [.closed: 1])
         #expect(world.isEmpty)
     }
+
+    @Test func `a stream whose peer has gone while it queued is not held`() {
+        let world = World()
+        let connection = world.connect()
+        world.post("/push/other", "hello", on: connection)
+        world.get("/push/news?stream=ndjson", on: connection)
+        world.end(connection)
+        world.answerAppend(.full)
+        world.turn()
+        #expect(world.heldCount == 0 && world.endings == [.left: 1])
+        #expect(world.standing(of: connection) == .done)
+    }
 }

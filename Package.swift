@@ -12,6 +12,9 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility"),
     ] + (strict ? [.treatAllWarnings(as: .error)] : [])
 let settings = common + [.strictMemorySafety()]
+// Overlapping accesses are looked for in debug builds, in which the tests run; a release does not pay for it.
+let loop: [SwiftSetting] =
+    settings + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -71,7 +74,7 @@ let package = Package(
             dependencies: [
                 "Channels", "Configuration", "Endpoint", "FastCGI", "Liveness", deque,
             ],
-            swiftSettings: settings
+            swiftSettings: loop
         ),
         .target(
             name: "BrowserClient",
@@ -85,7 +88,7 @@ let package = Package(
                 "BrowserClient", "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI",
                 "FastCGICodec", "Liveness", "Reactor", "System", "Text", "CLinux", deque, log,
             ],
-            swiftSettings: settings
+            swiftSettings: loop
         ),
         .target(
             name: "BusClient",

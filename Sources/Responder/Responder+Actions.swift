@@ -19,38 +19,43 @@ extension Responder {
     func drain(settles: Bool = true) {
         while true {
             for (id, loss) in connections.takeLost() { core.connectionLost(id, loss, at: moment) }
-            core.exchange(&work.actions)
-            if !work.actions.isEmpty {
-                carryOut()
-            } else if settles, !work.settling.isEmpty {
-                settleAll()
-            } else {
-                return
+            core.exchange(&actions)
+            // Copies, which keep no access to the buffer open while what is carried out changes the responder.
+            let (entries, payloads) = (actions.entries, actions.payloads)
+            let errands = actions.errands
+            guard entries.isEmpty else {
+                carryOut(entries, payloads, errands)
+                continue
             }
+            guard settles, !settling.isEmpty else { return }
+            settleAll()
         }
     }
 
-    private func carryOut() {
-        encoder.begin(count: work.actions.payloads.count)
-        let (entries, payloads) = (work.actions.entries, work.actions.payloads)
+    private func carryOut(
+        _ entries: ContiguousArray<Action>,
+        _ payloads: ContiguousArray<Payload>,
+        _ errands: ContiguousArray<Errand>
+    ) {
+        encoder.begin(count: payloads.count)
         for action in entries {
             switch action {
             case .send(let send):
                 let index = Int(send.payload)
                 deliver(send, encoder.records(of: payloads[index], at: index))
             case .drop(let id): if connections.mark(id, nil) { output.discard(id.index) }
-            case .settle(let id): work.settling.append(id)
+            case .settle(let id): settling.append(id)
             case .read(let id): connections.readLater(id)
             case .account(let id): connections.account(id, core.kept(of: id), now: now)
-            case .errand(let index): run(work.actions.errands[Int(index)])
+            case .errand(let index): run(errands[Int(index)])
             }
         }
     }
 
     /// Only when nothing is left to carry out: the core knows answers as given that are not sent yet.
     private func settleAll() {
-        for id in work.settling { settle(id) }
-        work.settling.removeAll(keepingCapacity: work.settling.count <= 4096)
+        for index in settling.indices { settle(settling[index]) }
+        settling.removeAll(keepingCapacity: settling.count <= 4096)
     }
 
     // MARK: Sending
@@ -65,7 +70,7 @@ extension Responder {
             // It goes wherever its header went.
             transmit(rest.bytes(for: send.id), to: id, limit: isAlone ? nil : limit)
         }
-        if send.flags.contains(.last) { work.settling.append(id) }
+        if send.flags.contains(.last) { settling.append(id) }
     }
 
     /// Sends bytes to a peer, or keeps them within the bound, or gives the connection up.

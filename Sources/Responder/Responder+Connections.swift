@@ -85,7 +85,8 @@ extension Responder {
                 at: moment
             )
             // Short requests may be answered with much, and many of them come in one piece.
-            if core.isFull { drain(settles: false) }
+            let isFull = core.isFull
+            if isFull { drain(settles: false) }
         case .abort(let request): core.aborted(request, on: id, at: moment)
         case .reply(let bytes): transmit(bytes, to: id, limit: settings.limits.unsentBytes)
         case .askedValues: core.askedAboutMultiplexing(id)

@@ -28,7 +28,10 @@ internal import System
     private let reload: () -> Settings?
     // Decisions.
     var core: Core
-    var work = Work()
+    /// Being carried out.
+    var actions = Actions()
+    /// Connections on which nothing may go on once the actions are carried out.
+    var settling: [ConnectionID] = []
     // Parts.
     let connections: ConnectionTable
     let output: Output
@@ -65,12 +68,6 @@ internal import System
     struct Bounds {
         let web: Int
         let bus: Int
-    }
-
-    /// Actions that are being carried out, and connections on which nothing may go on after them.
-    struct Work: ~Copyable {
-        var actions = Actions()
-        var settling: [ConnectionID] = []
     }
 
     /// The only client, which waits until the log is open.

@@ -99,9 +99,14 @@ package struct Presence: Sendable {
     /// The hash of a subscriber's id; 0 stands for all without one.
     package typealias Subscriber = UInt64
 
-    private struct Key: Hashable {
+    private struct Key: Hashable, Comparable {
         let channel: ChannelName
         let member: Member
+
+        /// An order that is the same in every process and run: what is gone through decides what is told first.
+        static func < (a: Key, b: Key) -> Bool {
+            (a.channel.text, a.member.topic) < (b.channel.text, b.member.topic)
+        }
     }
 
     private struct Lease {
@@ -293,7 +298,7 @@ package struct Presence: Sendable {
     /// Records that the subscriber leaves: its held requests are ended elsewhere, and its grace period is over,
     /// including that in other processes; unless it has come again since.
     package mutating func left(subscriber: Subscriber, at time: Int64 = .max, now: Int64) {
-        for key in keysOf[subscriber] ?? [] {
+        for key in (keysOf[subscriber] ?? []).sorted() {
             guard let entry = entries[key], (entry.leases[subscriber]?.cameAt ?? 0) < time else {
                 continue
             }
@@ -317,7 +322,7 @@ package struct Presence: Sendable {
         guard tells != tellsOthers else { return }
         tellsOthers = tells
         guard tells else { return }
-        for (key, entry) in entries where entry.isLeased(now) {
+        for key in entries.keys.sorted() where entries[key]?.isLeased(now) == true {
             entries[key]?.tellAt = now
             schedule(key, now)
         }
@@ -353,7 +358,7 @@ package struct Presence: Sendable {
     /// Forgets all events, because the log was replaced, or this process has just started.
     package mutating func forgetEvents(now: Int64) {
         isLoaded = false
-        for key in Array(entries.keys) {
+        for key in entries.keys.sorted() {
             change(key, 0, now) { ($0.event, $0.isPresent) = (nil, false) }
         }
     }
@@ -452,7 +457,8 @@ package struct Presence: Sendable {
                 if isTelling { entry.tellAt = (now + Self.tellMilliseconds) / 1000 * 1000 }
             }
             if isTelling {
-                due.leases += (entries[key]?.leases ?? [:]).map {
+                let leases = (entries[key]?.leases ?? [:]).sorted { $0.key < $1.key }
+                due.leases += leases.map {
                     (key.channel, key.member, $0.key)
                 }
             }
@@ -569,10 +575,12 @@ package struct Presence: Sendable {
     /// Removes leases that are over.
     private mutating func tidy(_ key: Key, _ now: Int64) {
         guard let entry = entries[key] else { return }
-        for (subscriber, lease) in entry.leases where lease.held == 0 && lease.until <= now {
+        for (subscriber, lease) in entry.leases.sorted(by: { $0.key < $1.key })
+        where lease.held == 0 && lease.until <= now {
             change(key, subscriber, now) { $0.leases[subscriber] = nil }
         }
-        for (subscriber, until) in entry.heard where until <= now {
+        for (subscriber, until) in entry.heard.sorted(by: { $0.key < $1.key })
+        where until <= now {
             change(key, subscriber, now) { $0.heard[subscriber] = nil }
         }
     }

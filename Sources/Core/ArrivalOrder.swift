@@ -22,6 +22,8 @@ struct ArrivalOrder<Owner: Hashable> {
     private var freeLines: [Int32] = []
     private var lineOfOwner: [Owner: Int32] = [:]
 
+    var isEmpty: Bool { lineOfOwner.isEmpty }
+
     func count(of owner: Owner) -> Int {
         lineOfOwner[owner].flatMap { lines[Int($0)]?.count } ?? 0
     }

@@ -10,6 +10,8 @@ struct Arrivals {
     private var times: ContiguousArray<Int64> = []
 
     /// - Parameter origin: nil for a client of the bus socket.
+    var isEmpty: Bool { all.isEmpty && subscribers.isEmpty && addresses.isEmpty }
+
     mutating func add(_ slot: HeldTable.Slot, _ origin: Poll.Origin?, boundsAddresses: Bool) {
         all.append(slot, of: Everybody())
         guard let origin else { return }

@@ -76,7 +76,7 @@ struct BusPeers {
     /// Peers whose commands continue in the next turn.
     private var due: [ConnectionID] = []
 
-    var isEmpty: Bool { table.isEmpty }
+    var isEmpty: Bool { table.isEmpty && due.isEmpty }
     var areDue: Bool { !due.isEmpty }
 
     mutating func add(_ connection: ConnectionID, _ identity: LocalPeer) {

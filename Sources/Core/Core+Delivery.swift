@@ -71,9 +71,11 @@ extension Core {
             ?? waiting.takeCaughtUp(tail?.head ?? .start, all: delivery.servesAll)[...]
         while actions.byteCount < limit, let ticket = tickets.popFirst() {
             guard let entry = settle(ticket),
-                case .poll(let poll, let requester, _, _) = entry.work
+                case .poll(let poll, let requester, .head(let arrival), let epoch) = entry.work
             else { continue }
-            serve(poll, requester, isCurrent: true)
+            // In a log that was opened anew it is judged anew what there is to wait for.
+            let isCaughtUp = epoch == tail?.epochs.current && arrival <= tail?.head ?? .start
+            serve(poll, requester, arrival: isCaughtUp ? arrival : nil)
         }
         delivery.caughtUp = tickets
     }

@@ -91,7 +91,7 @@ extension Core {
     /// front ends are remembered longer.
     package var isEmpty: Bool {
         connections.count == 0 && turns.isEmpty && peers.isEmpty && holds.isEmpty
-            && replays.isEmpty && waiting.isEmpty && delivery == nil
+            && replays.isEmpty && replaysDue.isEmpty && waiting.isEmpty && delivery == nil
     }
 
     // MARK: The operator

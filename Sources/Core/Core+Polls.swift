@@ -9,23 +9,25 @@ extension Core {
     /// Answers a poll at once if there is something to say, else holds it.
     ///
     /// - Parameters:
-    ///   - isCurrent: it has waited for what others had committed when it came.
+    ///   - arrival: it has waited for what others had committed when it came, which was up to here.
     ///   - isFinal: the log was asked whether it knows more than this process, so that its verdict on the
     ///     cursor stands.
     mutating func serve(
         _ poll: Poll,
         _ requester: Requester,
-        isCurrent: Bool = false,
+        arrival: Offset? = nil,
         isFinal: Bool = false
     ) {
         guard let head = tail?.head else { return turnAway(poll, requester, .unavailable) }
         // A publisher that was told its message is committed, by whatever process, finds it at this one too.
-        if !isCurrent, !isFinal, let committed = moment.committedHead, committed > head {
-            guard let ticket = wait(poll, requester, .head) else { return }
+        if arrival == nil, !isFinal, let committed = moment.committedHead, committed > head {
+            guard let ticket = wait(poll, requester, .head(committed)) else { return }
             return waiting.await(committed, ticket)
         }
         switch poll.start {
-        case .now: answerOrHold(poll, requester, after: head, gap: nil)
+        case .now:
+            // What was committed since it came is told to it, too, however late the news of that are.
+            answerOrHold(poll, requester, after: min(arrival ?? head, head), gap: nil)
         case .history(.newest):
             if let newest = tail?.newest(of: poll.subscription.channels) {
                 answer(poll, requester, nothingNew(newest: newest))
@@ -176,7 +178,9 @@ extension Core {
             return
         }
         guard !isOvertaken(requester) else {
-            return answer(poll, requester, nothingNew(newest: tail?.head ?? .start))
+            // The cursor moves on, so that a gap which was to be told with the first message is told now.
+            let nothing = nothingNew(newest: tail?.head ?? .start)
+            return answer(poll, requester, nothing.with(gap: poll.subscription.owedGap))
         }
         makeRoom(for: poll.origin)
         guard holds.count + replays.count < heldLimit else {

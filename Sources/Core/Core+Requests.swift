@@ -210,8 +210,8 @@ extension Core {
 
     mutating func takeUpQueued() {
         for connection in turns.takeDue() where connections.isOpen(connection) {
-            turns.takingUp = connection
-            while !isFull, connections.isOpen(connection),
+            (turns.takingUp, turns.waitsForShell) = (connection, false)
+            while !isFull, !turns.waitsForShell, connections.isOpen(connection),
                 let id = turns.first(of: connection), waiting(id, connection) == nil,
                 let next = turns.takeFirst(of: connection)
             {
@@ -220,7 +220,7 @@ extension Core {
             }
             turns.takingUp = nil
             // Its others, once these answers are handed over.
-            if isFull { takeUpLater(connection) }
+            if isFull || turns.waitsForShell { takeUpLater(connection) }
             actions.append(.settle(connection))
         }
     }
@@ -266,7 +266,9 @@ extension Core {
             guard tail != nil else { return answer(request.unavailable(), to: address) }
             let ticket = wait(.channels(request), for: .request(address), .reading)
             read(.channels(ticket: ticket.number, request.selection))
-        case .page(let request): actions.append(.page(request, address))
+        case .page(let request):
+            turns.waitsForShell = true
+            actions.append(.page(request, address))
         case .held(let shape):
             answer(shape.plain(Self.text, "polling = \(holds.count)"), to: address)
         case .live(let shape): answer(shape.plain(Self.text, "live\n"), to: address)

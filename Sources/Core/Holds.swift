@@ -47,7 +47,7 @@ struct Holds {
     var interestCount: Int { audience.count }
     var isEmpty: Bool {
         table.isEmpty && audience.count == 0 && deadlines.count == 0 && probes.count == 0
-            && attendances.isEmpty && arrivals.all.oldest(of: Everybody()) == nil
+            && attendances.isEmpty && arrivals.isEmpty
     }
 
     // MARK: The doors

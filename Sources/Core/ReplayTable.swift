@@ -27,7 +27,10 @@ struct ReplayTable {
     private var lastNumber: UInt64 = 0
 
     var count: Int { everybody.replays.count }
-    var isEmpty: Bool { everybody.replays.isEmpty && byConnection.isEmpty }
+    var isEmpty: Bool {
+        everybody.replays.isEmpty && byConnection.isEmpty && bySubscriber.isEmpty
+            && byAddress.isEmpty
+    }
     var all: [Replay] { everybody.replays }
     var oldest: Replay? { everybody.replays.first }
 

@@ -15,11 +15,13 @@ struct Turns {
     private var due: [ConnectionID] = []
     /// The connection whose queued requests are being taken up.
     var takingUp: ConnectionID?
+    /// What was taken up is answered by the shell, after this event: the next one has to wait for that.
+    var waitsForShell = false
 
     /// Requests that may queue on one connection.
     static let limit = 16
 
-    var isEmpty: Bool { queues.isEmpty }
+    var isEmpty: Bool { queues.isEmpty && due.isEmpty && takingUp == nil }
     var areDue: Bool { !due.isEmpty }
 
     func count(of connection: ConnectionID) -> Int { queues[connection.index]?.count ?? 0 }

@@ -33,8 +33,8 @@ struct Requester {
 /// What was asked of the log for a poll or a stream. The epoch beside it is the one it was asked in: an answer that comes
 /// in another may be about another log.
 enum Question {
-    /// Nothing yet: it waits for what others committed before it came.
-    case head
+    /// Nothing yet: it waits for what others committed before it came, up to here.
+    case head(Offset)
     /// Whether the log is ahead of this process, before a cursor is called unknown.
     case lookAhead
     /// The answer itself; with a gap that the cursor already tells of.
@@ -139,7 +139,11 @@ struct Waiting {
     private var queuedBytes = 0
     private var charges = 0
 
-    var isEmpty: Bool { entries.isEmpty && behind.isEmpty && questions.isEmpty }
+    var isEmpty: Bool {
+        entries.isEmpty && byRequest.isEmpty && bySubscriber.isEmpty && count == 0
+            && deadlines.allSatisfy(\.isEmpty) && behind.isEmpty && questions.isEmpty
+            && readsUnderWay == 0 && charges == 0 && queuedMessages == 0 && queuedBytes == 0
+    }
 
     // MARK: Entries
 

@@ -84,6 +84,22 @@ import Testing
         #expect(world.standing(of: connection) == .kept)
     }
 
+    @Test func `what comes behind a page does not overtake it`() {
+        let world = World()
+        let connection = world.connect()
+        world.post("/push/news", "hello", on: connection)
+        world.get("/push/-/chat", on: connection)
+        world.get("/push/-/live", on: connection)
+        world.answerAppend(.full)
+        #expect(world.take(connection).count == 1)
+        world.turn()
+        // The shell makes the page after this event.
+        #expect(world.take(connection).isEmpty)
+        #expect(world.nextAlarm == .min)
+        world.turn()
+        #expect(world.texts(connection).first?.contains("live") == true)
+    }
+
     @Test func `more than so many on one connection drop it`() {
         let world = World()
         let connection = world.connect()

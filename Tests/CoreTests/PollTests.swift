@@ -114,6 +114,36 @@ import Testing
         #expect(world.waitingCount == 0)
     }
 
+    @Test func `a poll that waits for news is given what was committed since it came`() {
+        let world = World()
+        world.committed = Offset(1)
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=now", on: connection)
+        #expect(world.waitingCount == 1)
+        // The news of both come at once.
+        world.commit(("news", "before"), ("news", "since"))
+        let texts = world.texts(connection)
+        #expect(texts.count == 1)
+        #expect(texts.first?.contains("since") == true)
+        #expect(texts.first?.contains("before") == false)
+    }
+
+    @Test func `a gap that was owed is told where a newer request has overtaken the poll`() {
+        let world = World { settings in
+            var endpoint = FixedEndpoint(path: "/sub", action: .subscribe)
+            endpoint.channels = [channel("news")]
+            endpoint.waitSeconds = 20
+            endpoint.onTimeout = .close
+            settings.endpoints = [endpoint]
+        }
+        let connection = world.connect()
+        world.get("/sub?since=aaaaaaaa-5", on: connection)
+        world.get("/push/-/live", on: connection, id: 2)
+        #expect(world.take(connection).count == 1)
+        world.answerHistory([], scanned: 0)
+        #expect(world.texts(connection).first?.contains(#""reason":"restarted""#) == true)
+    }
+
     @Test func `a log that is replaced ends a held poll with a gap`() {
         let world = World()
         let connection = world.connect()

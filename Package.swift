@@ -164,6 +164,20 @@ let package = Package(
             path: "Tests/BusWriter",
             swiftSettings: settings
         ),
+        // Cores, their log, front ends and clients in one simulated world.
+        .target(
+            name: "Simulation",
+            dependencies: ["Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Liveness"],
+            path: "Tests/Simulation",
+            swiftSettings: common
+        ),
+        .executableTarget(
+            name: "Simulate",
+            dependencies: ["Simulation"],
+            path: "Tests/Simulate",
+            swiftSettings: common
+        ),
+        .testTarget(name: "SimulatorTests", dependencies: ["Simulation"], swiftSettings: common),
         .testTarget(
             name: "ResponderTests",
             dependencies: [

@@ -1,0 +1,173 @@
+import Channels
+import Core
+import Endpoint
+
+/// One request of a web client, or one subscription on the bus socket, from its first byte to its last.
+struct Call {
+    enum Kind: Equatable {
+        case poll, events, lines, busLines
+        case publish, leave, presence, message, listing
+        /// Anything whose answer is only looked at for its status.
+        case other
+    }
+
+    enum State { case waiting, given, ended }
+
+    let number: Int
+    let client: Int
+    let kind: Kind
+    /// Where the front end has put it.
+    var process = -1
+    var wire = -1
+    var connection: ConnectionID?
+    var id: UInt16 = 0
+    var variables: [(name: String, value: String)] = []
+    var body: [UInt8] = []
+    /// The variables have been judged, and the body is on its way.
+    var isHeadGiven = false
+    var dropsBody = false
+
+    var subscriber: Int?
+    var address = 0
+    var member: Int?
+    var session: Session?
+    /// Seconds.
+    var wait = 0
+    var isBare = false
+    /// Its cursor comes and goes in a cookie.
+    var isClassic = false
+    var failsOnGap = false
+    /// Where the log stood when it came.
+    var arrived: Cursor?
+    /// The places of what is published, and the texts.
+    var drafts: [(channel: Int, text: String)] = []
+    var drops: [Int] = []
+    /// Statuses that may come, besides 503.
+    var statuses: [Int] = [200]
+
+    var state = State.waiting
+    /// Monotonic milliseconds when the core was given it, and when it may be held at the longest.
+    var givenAt: Int64 = 0
+    var endsAt: Int64 = .max
+    var order = 0
+    /// The core has counted it among those that are held.
+    var isHeld = false
+    /// The same in nanoseconds, where nothing kept it waiting.
+    var cameAt: Int64?
+    /// Before which it does not end by its deadline.
+    var earliestEnd: Int64 = .min
+    /// Monotonic milliseconds of the last bytes.
+    var heardAt: Int64 = 0
+    /// It is sent blanks from time to time.
+    var isProbed = false
+    /// It asked the log, so that nobody knows from outside when it began to be held.
+    var hasAsked = false
+    /// An abort is allowed to leave it without an answer.
+    var isAborted = false
+
+    // What has been heard.
+    var header: [UInt8] = []
+    var isHeaderComplete = false
+    var received: [UInt8] = []
+    var events = EventReader()
+    var lineReader = LineReader()
+    var bye: String?
+    var isGreeted = false
+    /// Where its client goes on.
+    var cursor: Cursor?
+    var gaveMessages = false
+
+    init(number: Int, client: Int, kind: Kind) {
+        (self.number, self.client, self.kind) = (number, client, kind)
+    }
+
+    var isStream: Bool { kind == .events || kind == .lines || kind == .busLines }
+    var mayBeHeld: Bool { isStream || kind == .poll }
+}
+
+/// The ways in which a held request may have ended, as far as can be told from outside.
+struct Endings: OptionSet {
+    let rawValue: UInt32
+
+    init(rawValue: UInt32) { self.rawValue = rawValue }
+    init(_ ending: Ending) { rawValue = 1 << UInt32(ending.rawValue) }
+    init(all endings: [Ending]) {
+        rawValue = endings.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+    }
+
+    static let released = Endings(.released)
+    static let gap = Endings(.gap)
+    static let limit = Endings(.limit)
+    static let gone = Endings(all: [.closed, .probe])
+    static let slow = Endings(.slow)
+    static let aborted = Endings(.aborted)
+    static let shutdown = Endings(.shutdown)
+    static let revoked = Endings(.revoked)
+    static let overtaken = Endings(all: [.superseded, .newerRequest])
+    static let left = Endings(.left)
+    static let time = Endings(all: [.deadline, .lifetime])
+    /// An empty answer without a word about coming back.
+    static let empty: Endings = [.time, .gone, .overtaken, .left, .shutdown, .revoked, .released]
+
+    init(bye reason: String) {
+        switch reason {
+        case "shutdown": self = .shutdown
+        case "lifetime": self = Endings(.lifetime)
+        case "superseded": self = .overtaken
+        case "left": self = [.left, .gone]
+        case "limit": self = .limit
+        case "slow": self = .slow
+        case "revoked": self = .revoked
+        case "error", "unavailable": self = Endings(.closed)
+        default: self = []
+        }
+    }
+}
+
+/// What the core was told, and how held requests may end by it.
+enum Cause {
+    case request, leaving, busBytes, aborted, peerEnded, lost(Loss), log, turn, word(isLeft: Bool)
+    case reload, stop, giveWay, unsent, other
+
+    var endings: Endings {
+        switch self {
+        case .request: [.overtaken, .limit, .gone, .shutdown]
+        case .leaving: [.overtaken, .left, .gone]
+        case .busBytes: [.limit, .gone, .shutdown]
+        case .aborted: .aborted
+        case .peerEnded: [.gone, .left]
+        case .lost(.closed): .gone
+        case .lost(.slow): .slow
+        case .lost(.shutdown): .shutdown
+        case .log:
+            [.released, .gap, .limit, .slow, .overtaken, Endings(all: [.closed, .lifetime])]
+        case .turn:
+            [.time, .overtaken, .limit, .gone, .left, .shutdown, .slow]
+        case .word(let isLeft): isLeft ? [.left, .gone] : [Endings(.superseded), .gone]
+        case .reload: .revoked
+        case .stop: .shutdown
+        case .giveWay: .limit
+        case .unsent: []
+        case .other: []
+        }
+    }
+
+    var name: StaticString {
+        switch self {
+        case .request: "request"
+        case .leaving: "leave"
+        case .busBytes: "bus bytes"
+        case .aborted: "abort"
+        case .peerEnded: "peer ended"
+        case .lost: "connection lost"
+        case .log: "log"
+        case .turn: "turn"
+        case .word: "word"
+        case .reload: "reload"
+        case .stop: "stop"
+        case .giveWay: "give way"
+        case .unsent: "unsent"
+        case .other: "other"
+        }
+    }
+}

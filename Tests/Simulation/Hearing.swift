@@ -1,0 +1,476 @@
+import Channels
+import Configuration
+
+/// What a client makes of the bytes of its request, as they leave the core.
+extension World {
+    /// Takes bytes in; what is wrong with them fails the run.
+    ///
+    /// - Returns: how a held request ends that is told this, where it ends.
+    func hear(_ number: Int, header: [UInt8], body: [UInt8], ends: Bool) -> Endings {
+        guard calls[number].state == .given else {
+            fail("call \(number) is sent something after its end", call: number)
+            return []
+        }
+        calls[number].heardAt = now
+        if !ends, calls[number].kind == .poll, body.last == UInt8(ascii: " ") {
+            calls[number].isProbed = true
+        }
+        switch calls[number].kind {
+        case .events: return hearEvents(number, header, body, ends)
+        case .lines: return hearLines(number, header, body, ends)
+        case .busLines: return []
+        default: return hearAnswer(number, header, body, ends)
+        }
+    }
+
+    // MARK: Answers
+
+    private func hearAnswer(
+        _ number: Int,
+        _ header: [UInt8],
+        _ body: [UInt8],
+        _ ends: Bool
+    ) -> Endings {
+        if !header.isEmpty {
+            guard calls[number].received.isEmpty else {
+                fail("call \(number) gets a second header", call: number)
+                return []
+            }
+        }
+        calls[number].received += header
+        calls[number].received += body
+        guard ends else { return [] }
+        let call = calls[number]
+        if call.received.isEmpty {
+            // As its endpoint asks for where nothing came.
+            if call.isClassic, plan.settings.endpoints.first?.onTimeout == .close {
+                return [.empty, .limit, .gap, .aborted]
+            }
+            if !call.isAborted { fail("call \(number) ends without an answer", call: number) }
+            return .aborted
+        }
+        guard let response = CGIResponse(call.received) else {
+            if call.isAborted { return .aborted }
+            fail("call \(number) is answered with what is no CGI response", call: number)
+            return []
+        }
+        if call.isAborted, response.body.allSatisfy({ $0 == 0x20 }) { return .aborted }
+        return judge(number, response)
+    }
+
+    private func judge(_ number: Int, _ response: CGIResponse) -> Endings {
+        let call = calls[number]
+        if let length = response.field("Content-Length"),
+            length != String(response.body.count)
+        {
+            fail("call \(number): Content-Length is \(length)", call: number)
+        }
+        guard response.status == 503 || call.statuses.contains(response.status) else {
+            fail("call \(number) (\(call.kind)) is answered \(response.status)", call: number)
+            return []
+        }
+        let saysNothingCame = call.isClassic && response.field("Holdfast-Cursor") != nil
+        if response.status == 503, call.kind != .other, !saysNothingCame {
+            return judgeRefusal(number, response)
+        }
+        switch call.kind {
+        case .poll: return judgePoll(number, response)
+        case .publish: judgePublished(number, response)
+        case .presence: judgePresence(number, response)
+        case .message, .listing:
+            if response.status == 200, StrictJSON(response.body) == nil {
+                fail("call \(number): its answer is no JSON", call: number)
+            }
+        case .leave, .other, .events, .lines, .busLines: break
+        }
+        return []
+    }
+
+    private func judgeRefusal(_ number: Int, _ response: CGIResponse) -> Endings {
+        guard let problem = StrictJSON(response.body), let code = problem["code"]?.text else {
+            fail("call \(number): its 503 is no problem document", call: number)
+            return []
+        }
+        let call = calls[number]
+        let process = processes[call.process]
+        if code == "busy", call.kind == .publish, process.queue.isEmpty, !process.isStopping {
+            fail("call \(number) is turned away, and nothing waits for the log", call: number)
+        }
+        if code == "outcome_unknown", call.kind != .publish {
+            fail("call \(number) is told of an unknown outcome", call: number)
+        }
+        return []
+    }
+
+    private func judgePoll(_ number: Int, _ response: CGIResponse) -> Endings {
+        let call = calls[number]
+        guard response.status != 403, response.status != 404, var session = call.session else {
+            return []
+        }
+        if response.status == 410 {
+            guard let problem = StrictJSON(response.body), problem["code"]?.text == "gap",
+                let cursor = problem["cursor"]?.text.flatMap({ Cursor($0) }),
+                let reason = problem["reason"]?.text
+            else {
+                fail("call \(number): its 410 is no gap", call: number)
+                return []
+            }
+            // Everything up to the cursor is given up.
+            if let problem = session.skip(to: cursor, reason, in: log) {
+                fail("call \(number): \(problem)", call: number)
+            }
+            calls[number].cursor = cursor
+            return .gap
+        }
+        if call.isBare { return judgeBare(number, response, &session) }
+        guard response.status == 200, let answer = PollAnswer(response.body) else {
+            fail("call \(number): its answer is none to a poll", call: number)
+            return []
+        }
+        take(
+            number,
+            &session,
+            answer.messages,
+            to: answer.cursor,
+            gap: answer.gap?.reason,
+            more: answer.more
+        )
+        if let gap = answer.gap {
+            let resumed =
+                answer.messages.first.map { $0.id.offset.value - 1 } ?? answer.cursor.offset.value
+            if gap.resumed.offset.value != resumed || gap.resumed.epoch != answer.cursor.epoch {
+                fail("call \(number): its gap resumes at \(gap.resumed)", call: number)
+            }
+        }
+        if answer.retryAfter != nil { return .limit }
+        if answer.gap != nil, !answer.messages.isEmpty { return [.released, .gap] }
+        if answer.gap != nil { return [.gap, .empty] }
+        return answer.messages.isEmpty ? .empty : .released
+    }
+
+    private func judgeBare(
+        _ number: Int,
+        _ response: CGIResponse,
+        _ session: inout Session
+    ) -> Endings {
+        let call = calls[number]
+        guard let cursor = response.field("Holdfast-Cursor").flatMap({ Cursor($0) }),
+            response.status == 200 || call.isClassic || response.body.isEmpty
+        else {
+            let text = String(decoding: call.received, as: UTF8.self)
+            fail("call \(number): a bare answer without a cursor: \(text)", call: number)
+            return []
+        }
+        if call.isClassic {
+            guard let cookie = response.field("Set-Cookie"),
+                cookie.contains("=\(cursor); Path=/sub")
+            else {
+                fail("call \(number): its cookie is not its cursor", call: number)
+                return []
+            }
+            clients[call.client].cookieName = String(cookie.prefix { $0 != "=" })
+        }
+        let gap = response.field("Holdfast-Gap")
+        var messages: [Session.Given] = []
+        if response.status == 200 {
+            var text = String(decoding: response.body, as: UTF8.self)
+            if response.field("Content-Type")?.hasPrefix("application/json") == true {
+                text = StrictJSON(response.body)?.text ?? text
+            }
+            // The same is told of a member each time, so that the place decides.
+            let from = session.position.map { $0.epoch == cursor.epoch ? $0.offset.value : 0 }
+            let there = log.ledger.messages(
+                in: cursor.epoch,
+                of: session.channels,
+                after: from ?? 0,
+                through: cursor.offset.value
+            ).filter { $0.record.text == text }
+            guard let (id, record) = from == nil ? there.last : there.first else {
+                fail("call \(number): '\(text.prefix(40))' was not committed there", call: number)
+                return []
+            }
+            messages = [.init(id: id, channel: log.names[record.channel].text, text: text)]
+        }
+        if call.isClassic, session.position == nil, response.field("Retry-After") != nil {
+            // Sent away, but not without its first cursor.
+            calls[number].cursor = cursor
+            return [.limit, .empty]
+        }
+        take(number, &session, messages, to: cursor, gap: gap, more: !messages.isEmpty)
+        if response.field("Retry-After") != nil { return .limit }
+        if gap != nil { return messages.isEmpty ? [.gap, .empty] : [.gap, .released] }
+        return messages.isEmpty ? .empty : .released
+    }
+
+    private func take(
+        _ number: Int,
+        _ session: inout Session,
+        _ messages: [Session.Given],
+        to cursor: Cursor,
+        gap: String?,
+        more: Bool
+    ) {
+        if let problem = session.take(messages, to: cursor, gap: gap, in: log) {
+            fail("call \(number): \(problem)", call: number)
+        }
+        calls[number].session = session
+        calls[number].cursor = cursor
+        if !messages.isEmpty { calls[number].gaveMessages = true }
+        // Who was told that his message is committed, by whatever process, finds it at this one too.
+        let call = calls[number]
+        guard call.wait == 0, !more, let arrived = call.arrived, arrived.epoch == cursor.epoch,
+            cursor.offset < arrived.offset
+        else { return }
+        let left = log.ledger.messages(
+            in: cursor.epoch,
+            of: session.channels,
+            after: cursor.offset.value,
+            through: arrived.offset.value
+        )
+        for (id, record) in left where record.gone == nil {
+            fail(
+                "call \(number): \(id) was committed when it came, and is not looked at",
+                call: number
+            )
+            return
+        }
+    }
+
+    // MARK: Publishing
+
+    private func judgePublished(_ number: Int, _ response: CGIResponse) {
+        let call = calls[number]
+        guard response.status == 201 else { return }
+        guard let value = StrictJSON(response.body), value["status"]?.text == "sent",
+            let first = value["id"]?.text.flatMap({ Cursor($0) }),
+            let last = value["cursor"]?.text.flatMap({ Cursor($0) })
+        else {
+            fail("call \(number): its answer is none to a publisher", call: number)
+            return
+        }
+        var ids = [first]
+        if let list = value["ids"]?.elements {
+            ids = list.compactMap { $0.text.flatMap { Cursor($0) } }
+        }
+        guard ids.count == call.drafts.count, ids.last == last, ids.first == first else {
+            fail("call \(number): the ids are not those of \(call.drafts.count)", call: number)
+            return
+        }
+        judge(number, ids)
+    }
+
+    func judge(_ number: Int, _ ids: [Cursor]) {
+        for (id, draft) in zip(ids, calls[number].drafts) {
+            guard let record = log.ledger.record(id), record.text == draft.text,
+                record.channel == draft.channel
+            else {
+                fail("call \(number): \(id) is not what it has published", call: number)
+                return
+            }
+        }
+    }
+
+    private func judgePresence(_ number: Int, _ response: CGIResponse) {
+        guard response.status == 200 else { return }
+        guard let value = StrictJSON(response.body), let members = value["members"]?.elements,
+            value["cursor"]?.text.flatMap({ Cursor($0) }) != nil
+        else {
+            fail("call \(number): its answer is none about presence", call: number)
+            return
+        }
+        for member in members {
+            guard let name = member["name"]?.text, memberNames.contains(name),
+                member["verified"]?.flag != nil
+            else {
+                fail("call \(number): somebody is there who does not exist", call: number)
+                return
+            }
+        }
+    }
+
+    // MARK: Streams
+
+    private func hearHeader(_ number: Int, _ header: [UInt8], _ body: [UInt8]) -> [UInt8]? {
+        if calls[number].isHeaderComplete {
+            if !header.isEmpty { fail("call \(number) gets a second header", call: number) }
+            return body
+        }
+        calls[number].header += header
+        calls[number].header += body
+        guard let end = CGIResponse.headerEnd(calls[number].header) else { return nil }
+        let received = calls[number].header
+        calls[number].isHeaderComplete = true
+        calls[number].header = []
+        guard let response = CGIResponse(Array(received[..<end])) else {
+            fail("call \(number): its header is none", call: number)
+            return nil
+        }
+        let type = calls[number].kind == .events ? "text/event-stream" : "application/x-ndjson"
+        if response.status != 200 || response.field("Content-Type")?.hasPrefix(type) != true {
+            // Refused, as any request may be.
+            guard calls[number].statuses.contains(response.status) || response.status == 503 else {
+                fail("call \(number): a stream is answered \(response.status)", call: number)
+                return nil
+            }
+            calls[number].bye = "refused"
+            return nil
+        }
+        return Array(received[end...])
+    }
+
+    private func hearEvents(
+        _ number: Int,
+        _ header: [UInt8],
+        _ body: [UInt8],
+        _ ends: Bool
+    ) -> Endings {
+        let rest = hearHeader(number, header, body)
+        if let rest, calls[number].bye == nil || !rest.isEmpty {
+            guard let events = calls[number].events.take(rest) else {
+                fail("call \(number): what is sent is no event stream", call: number)
+                return []
+            }
+            for event in events { hear(event, number) }
+        }
+        guard ends else { return [] }
+        return endStream(number, isWhole: calls[number].events.isBetweenEvents)
+    }
+
+    private func endStream(_ number: Int, isWhole: Bool) -> Endings {
+        let call = calls[number]
+        if call.isAborted { return [.aborted, call.bye.map { Endings(bye: $0) } ?? []] }
+        guard let bye = call.bye else {
+            fail("call \(number): its stream ends without a last word", call: number)
+            return []
+        }
+        if !isWhole { fail("call \(number): its stream ends in the middle", call: number) }
+        return bye == "refused" ? [] : Endings(bye: bye)
+    }
+
+    private func hear(_ event: EventReader.Event, _ number: Int) {
+        guard calls[number].bye == nil else {
+            return fail("call \(number): its stream goes on after its last word", call: number)
+        }
+        let cursor = event.id.flatMap { Cursor($0) }
+        if event.id != nil, cursor == nil {
+            return fail("call \(number): the id \(event.id ?? "") is none", call: number)
+        }
+        guard let value = StrictJSON(Array(event.data.utf8)) else {
+            return fail("call \(number): an event's data is no JSON", call: number)
+        }
+        switch event.name {
+        case "hello":
+            guard let cursor, value["cursor"]?.text == event.id else {
+                return fail("call \(number): its greeting has no cursor", call: number)
+            }
+            greet(number, at: cursor)
+        case "gap":
+            guard let cursor, value["cursor"]?.text == event.id,
+                let reason = value["reason"]?.text
+            else { return fail("call \(number): its gap has no cursor", call: number) }
+            tell(number, of: reason, at: cursor)
+        case "bye":
+            calls[number].bye = value["reason"]?.text ?? ""
+            if let cursor { sayGoodbye(number, at: cursor) }
+        case "status" where calls[number].session?.channels.isEmpty == true: break
+        default:
+            guard let cursor, let message = Session.Given(value) else {
+                return fail("call \(number): an event is no message", call: number)
+            }
+            give(number, message, at: cursor)
+        }
+    }
+
+    private func hearLines(
+        _ number: Int,
+        _ header: [UInt8],
+        _ body: [UInt8],
+        _ ends: Bool
+    ) -> Endings {
+        if let rest = hearHeader(number, header, body) {
+            guard let lines = calls[number].lineReader.take(rest) else {
+                fail("call \(number): what is sent is no line of JSON", call: number)
+                return []
+            }
+            for (kind, value) in lines { hear(kind, value, number) }
+        }
+        guard ends else { return [] }
+        return endStream(number, isWhole: calls[number].lineReader.isBetweenLines)
+    }
+
+    /// A line of a stream, over HTTP or on the bus socket.
+    func hear(_ kind: String, _ value: StrictJSON, _ number: Int) {
+        guard calls[number].bye == nil else {
+            return fail("call \(number): its stream goes on after its last word", call: number)
+        }
+        let cursor = value["cursor"]?.text.flatMap { Cursor($0) }
+        switch kind {
+        case "hello":
+            guard let cursor else {
+                return fail("call \(number): its greeting has no cursor", call: number)
+            }
+            greet(number, at: cursor)
+        case "gap":
+            guard let cursor, let reason = value["reason"]?.text else {
+                return fail("call \(number): its gap has no cursor", call: number)
+            }
+            tell(number, of: reason, at: cursor)
+        case "ping":
+            guard let cursor else {
+                return fail("call \(number): its ping has no cursor", call: number)
+            }
+            give(number, nil, at: cursor)
+        case "bye":
+            calls[number].bye = value["reason"]?.text ?? ""
+            if let cursor { sayGoodbye(number, at: cursor) }
+        case "message":
+            guard let message = Session.Given(value) else {
+                return fail("call \(number): a line is no message", call: number)
+            }
+            give(number, message, at: cursor ?? message.id)
+        default: fail("call \(number): a line of the kind \(kind)", call: number)
+        }
+    }
+
+    private func greet(_ number: Int, at cursor: Cursor) {
+        guard !calls[number].isGreeted else {
+            return fail("call \(number) is greeted twice", call: number)
+        }
+        calls[number].isGreeted = true
+        calls[number].cursor = cursor
+        if let problem = calls[number].session?.greet(at: cursor, in: log) {
+            fail("call \(number): \(problem)", call: number)
+        }
+    }
+
+    private func tell(_ number: Int, of reason: String, at cursor: Cursor) {
+        if let problem = calls[number].session?.take([], to: cursor, gap: reason, in: log) {
+            fail("call \(number): \(problem)", call: number)
+        }
+        calls[number].cursor = cursor
+    }
+
+    private func give(_ number: Int, _ message: Session.Given?, at cursor: Cursor) {
+        guard calls[number].isGreeted else {
+            return fail("call \(number): something is sent before the greeting", call: number)
+        }
+        let messages = message.map { [$0] } ?? []
+        if let problem = calls[number].session?.take(messages, to: cursor, gap: nil, in: log) {
+            fail("call \(number): \(problem)", call: number)
+        }
+        calls[number].cursor = cursor
+        if message != nil { calls[number].gaveMessages = true }
+    }
+
+    /// Where the client is told to go on: it has been given everything before.
+    private func sayGoodbye(_ number: Int, at cursor: Cursor) {
+        if calls[number].isGreeted || calls[number].session?.position != nil {
+            if calls[number].session?.position != cursor,
+                let problem = calls[number].session?.take([], to: cursor, gap: nil, in: log)
+            {
+                return fail("call \(number), in its last word: \(problem)", call: number)
+            }
+        }
+        calls[number].cursor = cursor
+    }
+}

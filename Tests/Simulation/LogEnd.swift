@@ -1,0 +1,180 @@
+import Channels
+
+/// One process's end of the log: what it has asked and been told, in the order that `LogEvent` promises.
+///
+/// Told is what stands in `events` and has not been taken yet: a process may take it much later.
+struct LogEnd {
+    private(set) var events: [LogEvent] = []
+    private var taken = 0
+    private var appends: [Append] = []
+    private var reads: [LogRead] = []
+    /// Nil while it is not open.
+    private var number: Int?
+    private var head: Int64 = 0
+    private var stamp = 0
+    let memoryMessages: Int
+
+    init(memoryMessages: Int) { self.memoryMessages = memoryMessages }
+
+    var isOpen: Bool { number != nil }
+    var waitingEvents: Int { events.count - taken }
+    var waitingAppends: Int { appends.count }
+    var waitingReads: Int { reads.count }
+
+    mutating func take() -> LogEvent? {
+        guard taken < events.count else { return nil }
+        let event = events[taken]
+        taken += 1
+        if taken == events.count || taken > 64 {
+            events.removeFirst(taken)
+            taken = 0
+        }
+        return event
+    }
+
+    mutating func append(_ append: Append) { appends.append(append) }
+    mutating func read(_ read: LogRead) { reads.append(read) }
+
+    /// What this process can see of what anybody has committed.
+    func committedHead(_ log: SharedLog) -> Offset? {
+        number == nil ? nil : Offset(log.file.head)
+    }
+
+    // MARK: The log's threads
+
+    /// Opens it, or finds that it is another.
+    mutating func open(_ log: SharedLog) {
+        guard number != log.file.number else { return }
+        let state = log.file.state(
+            names: log.names,
+            limit: memoryMessages,
+            now: log.retention
+        )
+        events.append(.opened(state))
+        (number, head, stamp) = (log.file.number, log.file.head, log.file.stamp)
+    }
+
+    mutating func close() {
+        number = nil
+        events.append(.unavailable("the disk does not answer"))
+        for read in reads { events.append(read.failed) }
+        reads = []
+    }
+
+    /// Tells what others have committed.
+    mutating func follow(_ log: SharedLog, _ chance: inout Chance) {
+        guard number != nil else { return }
+        guard number == log.file.number else { return open(log) }
+        guard log.file.canFollow(head, limit: memoryMessages) else {
+            let state = log.file.state(
+                names: log.names,
+                limit: memoryMessages,
+                now: log.retention
+            )
+            events.append(.resumed(state))
+            (head, stamp) = (max(head, log.file.head), log.file.stamp)
+            return
+        }
+        var from = head
+        // The two threads that follow overlap: what one has told the other may tell again.
+        if chance.happens(50) { from = max(0, head - Int64(chance.below(4))) }
+        if !log.file.canFollow(from, limit: memoryMessages) { from = head }
+        let batches = log.file.follow(
+            after: (from, stamp),
+            names: log.names,
+            batch: chance.happens(300) ? 2 : 64
+        )
+        for batch in batches { events.append(.committed(batch)) }
+        (head, stamp) = (log.file.head, log.file.stamp)
+    }
+
+    /// What becomes of a group of appends.
+    enum Fate {
+        case committed
+        /// Nothing is written, and that is told.
+        case failed(AppendOutcome)
+    }
+
+    mutating func write(
+        _ count: Int,
+        _ fate: Fate,
+        _ log: inout SharedLog,
+        _ chance: inout Chance,
+        forgetting: (Int) -> Bool = { _ in false }
+    ) {
+        let group = Array(appends.prefix(count))
+        guard !group.isEmpty else { return }
+        appends.removeFirst(group.count)
+        if case .failed(let outcome) = fate {
+            for append in group { events.append(.appended(ticket: append.ticket, outcome)) }
+            return
+        }
+        guard number != nil else {
+            for append in group { events.append(.appended(ticket: append.ticket, .unavailable)) }
+            return
+        }
+        follow(log, &chance)
+        let previous = log.file.head
+        let written = log.commit(group, forgetting: forgetting)
+        if log.file.head > previous {
+            events.append(
+                .committed(
+                    CommittedBatch(
+                        previous: Offset(previous),
+                        head: Offset(log.file.head),
+                        messages: written.messages,
+                        trims: written.dropped,
+                        forgottenThrough: Offset(min(log.file.forgottenThrough, previous))
+                    )
+                )
+            )
+        }
+        if !written.raised.isEmpty {
+            events.append(
+                .committed(
+                    CommittedBatch(
+                        previous: Offset(log.file.head),
+                        head: Offset(log.file.head),
+                        messages: [],
+                        trims: written.raised
+                    )
+                )
+            )
+        }
+        (head, stamp) = (log.file.head, log.file.stamp)
+        for (ticket, outcome) in written.outcomes {
+            events.append(.appended(ticket: ticket, outcome))
+        }
+    }
+
+    /// Answers up to so many of the questions, in any order; what the answers see is told before them.
+    mutating func answer(_ count: Int, fails: Bool, _ log: SharedLog, _ chance: inout Chance) {
+        guard !reads.isEmpty else { return }
+        guard number != nil, !fails else {
+            let read = reads.remove(at: chance.below(reads.count))
+            events.append(read.failed)
+            return
+        }
+        follow(log, &chance)
+        for _ in 0..<count where !reads.isEmpty {
+            let read = reads.remove(at: chance.below(reads.count))
+            switch read {
+            case .history(let request):
+                let rows = request.channels.compactMap { log.place(of: $0) }
+                let reading = log.file.history(
+                    request,
+                    rows: rows,
+                    names: log.names,
+                    now: log.retention
+                )
+                events.append(.history(ticket: request.ticket, .success(reading)))
+            case .message(let ticket, let id):
+                let message = log.file.message(id, now: log.retention) { log.place(of: $0) ?? 0 }
+                events.append(.message(ticket: ticket, .success(message)))
+            case .channels(let ticket, let selection):
+                let listing = log.file.listing(selection, names: log.names)
+                events.append(.channels(ticket: ticket, .success(listing)))
+            }
+        }
+    }
+}

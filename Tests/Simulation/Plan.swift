@@ -1,0 +1,97 @@
+import Channels
+import Configuration
+import Liveness
+
+/// What a run is like: sizes and rules, drawn once.
+struct Plan {
+    let names: [ChannelName]
+    let keeps: [Int]
+    let settings: Settings
+    let processCount: Int
+    let clientCount: Int
+    let connectionLimit: Int
+    /// How often the log, the processes and the peers misbehave, in thousandths.
+    let trouble: Int
+
+    static let memberNames = ["ann", "bob", "cid", "dot"]
+    /// Channels that clients use; those that tell of presence follow.
+    static let openCount = 8
+    /// Open to readers by the web server's word alone.
+    static let grantedChannel = 7
+    /// Of which it is told who is there.
+    static let presenceChannels = [4, 5]
+    /// Of the endpoint that keeps the cursor in a cookie.
+    static let classicChannels = [0, 1]
+    /// Which a reload closes and opens.
+    static let closableChannel = 6
+
+    init(_ chance: inout Chance) {
+        var names: [ChannelName] = []
+        for text in ["a", "b", "c", "news/x", "room/1", "room/2", "closable", "granted"] {
+            if let name = try? ChannelName(text) { names.append(name) }
+        }
+        names += names.compactMap(\.presence)
+        self.names = names
+        var keeps: [Int] = []
+        for _ in names { keeps.append(chance.one(of: [1, 3, 8, 20, 60]) ?? 8) }
+        for at in Self.openCount..<names.count { keeps[at] = 1000 }
+        self.keeps = keeps
+        var settings = Settings()
+        settings.allow = Self.rules(closed: false)
+        for pattern in ["room/1", "room/*"] {
+            if let pattern = ChannelPattern(pattern) {
+                settings.presence.append(
+                    PresenceRule(
+                        pattern: pattern,
+                        graceSeconds: chance.between(1, 8),
+                        members: chance.between(1, 6)
+                    )
+                )
+            }
+        }
+        settings.hold.maxWaitSeconds = chance.between(2, 30)
+        settings.hold.jitterPercent = chance.one(of: [0, 10, 30]) ?? 10
+        settings.hold.earlyHeaders = chance.happens(200)
+        settings.hold.probe = chance.one(of: [.off, .auto, .auto, .always]) ?? .auto
+        settings.hold.probeSeconds = chance.between(1, 10)
+        settings.hold.probeBytes = chance.between(1, 20)
+        settings.hold.heartbeatSeconds = chance.between(2, 20)
+        settings.hold.streamSeconds = chance.between(20, 300)
+        settings.hold.grantedSeconds = chance.between(10, 60)
+        settings.limits.heldRequests = chance.one(of: [3, 8, 20, 60]) ?? 20
+        settings.limits.heldPerSubscriber = chance.one(of: [1, 1, 2, 3]) ?? 1
+        settings.limits.heldPerAddress = chance.one(of: [nil, nil, 2, 5]) ?? nil
+        settings.limits.answerMessages = chance.one(of: [2, 5, 20, 1000]) ?? 20
+        settings.limits.answerBytes = chance.one(of: [100, 1000, 100_000]) ?? 1000
+        settings.limits.publishQueueMessages = chance.one(of: [2, 10, 100]) ?? 10
+        settings.limits.publishQueueBytes = chance.one(of: [200, 3000, 1_000_000]) ?? 3000
+        settings.limits.unsentBytes = chance.one(of: [2000, 8000, 100_000]) ?? 8000
+        settings.bus.memoryMessages = chance.one(of: [4, 16, 64, 512]) ?? 16
+        settings.bus.memoryBytes = chance.one(of: [500, 5000, 1_000_000]) ?? 5000
+        var classic = FixedEndpoint(path: "/sub", action: .subscribe)
+        classic.channels = Self.classicChannels.map { names[$0] }
+        classic.cursor = .cookie
+        classic.format = .bare
+        classic.waitSeconds = chance.between(2, 10)
+        classic.onTimeout =
+            chance.one(of: [.answer, .noContent, .unavailable, .close, .close]) ?? .close
+        settings.endpoints = [classic]
+        self.settings = settings
+        processCount = chance.between(1, 3)
+        clientCount = chance.between(4, 28)
+        connectionLimit = chance.one(of: [16, 40, 200]) ?? 40
+        trouble = chance.one(of: [0, 2, 6, 15]) ?? 5
+    }
+
+    static func rules(closed: Bool) -> [AllowRule] {
+        var rules: [AllowRule] = []
+        func add(_ pattern: String, _ read: AllowRule.Who, _ publish: AllowRule.Who) {
+            guard let pattern = ChannelPattern(pattern) else { return }
+            rules.append(AllowRule(pattern: pattern, read: read, publish: publish))
+        }
+        add("granted", .nobody, .everyone)
+        add("closable", closed ? .nobody : .everyone, .everyone)
+        add("**", .everyone, .everyone)
+        return rules
+    }
+}

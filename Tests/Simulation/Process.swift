@@ -1,0 +1,191 @@
+import Channels
+import Configuration
+import Core
+import Endpoint
+import FastCGI
+import Liveness
+
+/// A connection as the shell of a process has it, and its peer.
+struct Wire {
+    enum Kind: Equatable {
+        case web(frontEnd: Int)
+        /// A client of the bus socket.
+        case bus(client: Int)
+    }
+
+    enum Closed { case no, sending, whole }
+
+    let id: ConnectionID
+    let kind: Kind
+    var isOpen = true
+    /// The shell has given it up in this drain.
+    var loss: Loss?
+    /// Calls of which the core knows, or will.
+    var calls: [Int] = []
+    var requests = 0
+    var multiplexes = false
+    /// The front end closes it after one request.
+    var isForOne = false
+    /// A request of it went by the wrong id or in the wrong order: the core may drop it.
+    var isRude = false
+
+    // The peer
+    var peerClosed = Closed.no
+    var isEndTold = false
+    /// Polls may be forgotten without a word from now on.
+    var isForgetful = false
+    /// It takes what is sent.
+    var reads = true
+    /// What its system takes before it does not read.
+    var room = 0
+    var unsent: [Chunk] = []
+    var unsentBytes = 0
+    var unsentTold = 0
+    var unreadSince: Int64 = 0
+    /// Chunks that its client was not there for any more.
+    var vain = 0
+    /// See `standing` when everything has gone out.
+    var isToBeSettled = false
+
+    // The bus socket
+    var input: [UInt8] = []
+    var isPaused = false
+    var outputs = LineReader()
+    /// What is expected of the commands, in their order.
+    var expected: [Expected] = []
+    var subscription: Int?
+
+    struct Chunk {
+        let call: Int
+        let bytes: Int
+        let ends: Bool
+        /// Where the client of the call stands behind it.
+        let cursor: Cursor?
+    }
+
+    /// The answer to a command on the bus socket.
+    struct Expected {
+        enum Kind { case published, simple(String), subscribed, listing, message }
+        let kind: Kind
+        var call: Int
+    }
+}
+
+/// One process: a core, a shell that does what it says, and its end of the log.
+final class SimulatedProcess {
+    let index: Int
+    var core: Core
+    var actions = Actions()
+    var end: LogEnd
+    var settings: Settings
+    var wires: [Wire] = []
+    var freeWires: [Int] = []
+    private var generations: [UInt32] = []
+    var isAlive = true
+    var isStopping = false
+    var stopsAt: Int64 = .max
+    /// Stopped by the operator's debugger, say: it does nothing until then.
+    var frozenUntil: Int64 = .min
+    /// Monotonic milliseconds of the turn that has begun; nil between two.
+    var turn: Int64?
+    /// Turns in a row that the core has asked for without a pause.
+    var turnsAtOnce = 0
+    /// What other processes have said and it has not heard.
+    var words: [Word] = []
+    /// Of the publications that wait for the log.
+    var queue: [(ticket: UInt64, messages: Int, bytes: Int)] = []
+    var readsUnderWay = 0
+    /// Since when the log is asked nothing.
+    var quietSince: Int64 = 0
+    /// The lines of a pipe that wait for the log.
+    var pipe: [String]?
+    var surveys: [(ticket: Ticket, question: SurveyQuestion)] = []
+    /// Counted by the wires that the shell has to look at after a drain.
+    var touched: [Int] = []
+    var given = 0
+
+    enum Word {
+        case word(SubscriberWord)
+        case members([PresentMember])
+    }
+
+    init(
+        index: Int,
+        settings: Settings,
+        connectionLimit: Int,
+        seed: UInt64,
+        now: Int64,
+        memoryMessages: Int
+    ) {
+        self.index = index
+        self.settings = settings
+        end = LogEnd(memoryMessages: memoryMessages)
+        let peers = Peers()
+        self.peers = peers
+        core = Core(
+            settings: settings,
+            numbers: [:],
+            connectionLimit: connectionLimit,
+            seed: seed | 1,
+            now: now,
+            hasLeft: { connection, departure in peers.hasLeft(connection, departure) }
+        )
+    }
+
+    /// What the system knows of the peers and no event has told yet.
+    final class Peers {
+        var closed: [(generation: UInt32, Wire.Closed)] = []
+
+        func hasLeft(_ connection: ConnectionID, _ departure: Departure) -> Bool {
+            guard Int(connection.index) < closed.count,
+                closed[Int(connection.index)].generation == connection.generation
+            else { return false }
+            switch (closed[Int(connection.index)].1, departure) {
+            case (.no, _), (.sending, .whole): return false
+            case (.sending, .sending), (.whole, _): return true
+            }
+        }
+    }
+
+    let peers: Peers
+
+    func connect(_ kind: Wire.Kind) -> Int {
+        let place: Int
+        if let free = freeWires.popLast() {
+            place = free
+            generations[place] += 1
+        } else {
+            place = wires.count
+            generations.append(1)
+            peers.closed.append((0, .no))
+        }
+        let id = ConnectionID(index: Int32(place), generation: generations[place])
+        let wire = Wire(id: id, kind: kind)
+        if place < wires.count { wires[place] = wire } else { wires.append(wire) }
+        peers.closed[place] = (id.generation, .no)
+        return place
+    }
+
+    func place(of connection: ConnectionID) -> Int? {
+        let place = Int(connection.index)
+        guard place < wires.count, wires[place].id == connection, wires[place].isOpen else {
+            return nil
+        }
+        return place
+    }
+
+    func close(_ place: Int, _ closed: Wire.Closed) {
+        wires[place].peerClosed = closed
+        peers.closed[place].1 = closed
+    }
+
+    /// The place can be used again.
+    func free(_ place: Int) {
+        wires[place].isOpen = false
+        wires[place].calls = []
+        wires[place].unsent = []
+        freeWires.append(place)
+    }
+
+    var openWires: Int { wires.count - freeWires.count }
+}

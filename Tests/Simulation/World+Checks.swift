@@ -1,0 +1,205 @@
+import Configuration
+import Core
+
+/// What the core had counted before an event.
+struct Counts {
+    let holds: UInt64
+    private(set) var endings: [UInt64] = []
+
+    init(_ counters: CoreCounters) {
+        holds = counters.holds
+        for ending in Ending.allCases { endings.append(counters[ending]) }
+    }
+}
+
+/// What holds after every event.
+extension World {
+    func check(_ process: SimulatedProcess, _ cause: Cause, _ before: Counts) {
+        guard violation == nil else { return }
+        let after = Counts(process.core.counters)
+        let holds = Int(after.holds) - Int(before.holds)
+        var counted = 0
+        var sum: UInt64 = 0
+        for ending in Ending.allCases {
+            let times = Int(after.endings[ending.rawValue] - before.endings[ending.rawValue])
+            sum += after.endings[ending.rawValue]
+            guard times > 0 else { continue }
+            counted += times
+            tally.endings[ending.rawValue] += UInt64(times)
+            guard !cause.endings.isDisjoint(with: Endings(ending)) else {
+                return fail("\(times) ended as \(ending.label) by: \(cause.name)")
+            }
+            let fitting = ended.count { !$0.endings.isDisjoint(with: Endings(ending)) }
+            guard times <= fitting + maybeEnded else {
+                return fail(
+                    "\(times) are counted as \(ending.label) by: \(cause.name), but \(fitting) ended so",
+                    call: ended.first?.call
+                )
+            }
+        }
+        checkEach(process, cause, before, after)
+        let held = ended.count { calls[$0.call].isHeld }
+        let possible = ended.count { calls[$0.call].mayBeHeld }
+        if counted < held {
+            fail(
+                "\(held) that were held have ended, \(counted) are counted",
+                call: ended.first?.call
+            )
+        }
+        if counted > possible + maybeEnded {
+            fail("\(counted) are counted as ended, \(possible) have ended", call: ended.first?.call)
+        }
+        let now = process.core.heldCount
+        if after.holds != sum + UInt64(now) {
+            fail("\(after.holds) were held, \(sum) have ended and \(now) are held")
+        }
+        if holds < 0 { fail("holds are taken back") }
+        // Nothing is held for a peer that has gone.
+        if holds > 0, case .log = cause {
+            var candidates = ended.count
+            for wire in process.wires where wire.isOpen && !wire.isEndTold {
+                candidates += wire.calls.count { !calls[$0].isHeld }
+            }
+            if holds > candidates { fail("\(holds) are held anew, of \(candidates) that waited") }
+        }
+        checkBounds(process)
+    }
+
+    /// Each that has ended and was held for sure is counted in a way that fits.
+    private func checkEach(
+        _ process: SimulatedProcess,
+        _ cause: Cause,
+        _ before: Counts,
+        _ after: Counts
+    ) {
+        var counted: Endings = []
+        for ending in Ending.allCases
+        where after.endings[ending.rawValue] > before.endings[ending.rawValue] {
+            counted.insert(Endings(ending))
+        }
+        for (number, endings) in ended where calls[number].isHeld {
+            if counted == Endings(.deadline), (process.turn ?? now) < calls[number].earliestEnd {
+                fail("call \(number) ends before its time", call: number)
+            }
+            if endings.isDisjoint(with: counted) {
+                fail(
+                    "call \(number) has ended by: \(cause.name), and is not counted so",
+                    call: number
+                )
+            }
+        }
+    }
+
+    private func checkBounds(_ process: SimulatedProcess) {
+        let held = process.core.heldCount
+        if held > process.core.heldLimit { fail("\(held) are held") }
+        if held < 0 || process.core.waitingCount < 0 { fail("less than nothing is held") }
+    }
+
+    /// After a request of a subscriber, or of an address: others of its have given way.
+    func checkOwners(_ number: Int, _ process: SimulatedProcess) {
+        guard violation == nil, calls[number].mayBeHeld, calls[number].kind != .busLines else {
+            return
+        }
+        let call = calls[number]
+        let limits = process.settings.limits
+        var polls = 0
+        var (ofSubscriber, ofAddress) = (0, 0)
+        for wire in process.wires where wire.isOpen {
+            for other in wire.calls where calls[other].state == .given && calls[other].mayBeHeld {
+                let one = calls[other]
+                let isServed = one.isHeld || one.hasAsked
+                polls += one.kind == .poll && isServed && !wire.isEndTold ? 1 : 0
+                guard one.isHeld || other == number, !mayHaveEnded(one, wire) else { continue }
+                if let subscriber = call.subscriber, one.subscriber == subscriber {
+                    ofSubscriber += 1
+                }
+                if one.address == call.address, one.kind != .busLines, call.isHeld {
+                    ofAddress += 1
+                }
+            }
+        }
+        if polls > 2 * process.core.heldLimit { fail("\(polls) polls are held or wait") }
+        if call.subscriber != nil, calls[number].isHeld, call.state == .given,
+            ofSubscriber > limits.heldPerSubscriber
+        {
+            fail(
+                "\(ofSubscriber) of subscriber \(call.subscriber ?? 0) are held by process \(process.index)",
+                call: number
+            )
+        }
+        if let bound = limits.heldPerAddress, ofAddress > bound {
+            fail("\(ofAddress) of address \(call.address) are held", call: number)
+        }
+    }
+
+    private func mayHaveEnded(_ call: Call, _ wire: Wire) -> Bool { wire.isEndTold }
+
+    /// After a turn: nothing is held longer than it may be.
+    func checkTimes(_ process: SimulatedProcess, at now: Int64) {
+        guard violation == nil else { return }
+        for wire in process.wires where wire.isOpen {
+            for number in wire.calls where calls[number].state == .given {
+                let call = calls[number]
+                checkBeats(call, wire, process, at: now)
+                guard now >= call.endsAt else { continue }
+                // What waits for its peer to read is ended by the shell.
+                if call.isStream, wire.unsentBytes > 0 { continue }
+                if wire.isEndTold, call.mayBeHeld { continue }
+                fail(
+                    "call \(number) (\(call.kind)) is \(now - call.endsAt) ms beyond its time at \(now)",
+                    call: number
+                )
+            }
+        }
+    }
+
+    /// A stream, and a poll that is probed, is sent something from time to time.
+    private func checkBeats(
+        _ call: Call,
+        _ wire: Wire,
+        _ process: SimulatedProcess,
+        at now: Int64
+    ) {
+        guard call.isProbed || call.isStream && call.isGreeted, wire.unsentBytes == 0, wire.reads,
+            wire.peerClosed == .no, process.readsUnderWay == 0
+        else { return }
+        let hold = process.settings.hold
+        let interval =
+            call.isProbed
+            ? max(1000, Int64(hold.probeSeconds) * 1000) : Int64(hold.heartbeatSeconds) * 1000
+        // Since it could have been sent something.
+        let since = max(call.heardAt, wire.unreadSince, process.quietSince)
+        if now - since > interval + 3 * 64 {
+            fail(
+                "call \(call.number) (\(call.kind)) has been sent nothing for \(now - since) ms",
+                call: call.number
+            )
+        }
+    }
+
+    /// When all have left and everything was told.
+    func checkEmpty() {
+        for process in processes where process.isAlive {
+            guard violation == nil else { return }
+            let core = process.index
+            if process.openWires > 0 {
+                for (place, wire) in process.wires.enumerated() where wire.isOpen {
+                    fail(
+                        "process \(core) keeps connection \(place) (\(wire.kind)) for \(wire.calls)",
+                        call: wire.calls.first
+                    )
+                }
+            }
+            if process.core.heldCount != 0 { fail("process \(core) still holds something") }
+            if process.core.interestCount != 0 { fail("process \(core) keeps an interest") }
+            if process.core.waitingCount != 0 { fail("something waits in process \(core)") }
+            if process.core.memberCount != 0 { fail("members are left in process \(core)") }
+            if !process.core.holders.isEmpty { fail("process \(core) keeps a channel") }
+            if !process.core.isEmpty { fail("a table of process \(core) is not empty") }
+        }
+        for call in calls where call.state == .given {
+            fail("call \(call.number) was never ended", call: call.number)
+        }
+    }
+}

@@ -1,0 +1,282 @@
+import Channels
+import Configuration
+import Core
+import Endpoint
+import FastCGI
+
+/// What clients do.
+extension World {
+    /// Lets one client that has nothing under way begin something. False where none is ready.
+    func act() -> Bool {
+        let first = chance.below(clients.count)
+        for step in clients.indices {
+            let number = (first + step) % clients.count
+            let client = clients[number]
+            guard client.call == nil, client.nextAt <= now, !muted.contains(number) else {
+                continue
+            }
+            if client.kind == .bus { return command(number) }
+            begin(number)
+            return true
+        }
+        return false
+    }
+
+    private func begin(_ number: Int) {
+        let client = clients[number]
+        var call: Call
+        switch client.kind {
+        case .poller where chance.happens(30): call = aside(client)
+        case .poller: call = poll(client)
+        case .classic: call = classic(client)
+        case .streamer where chance.happens(40): call = watch(client)
+        case .streamer: call = stream(client)
+        case .publisher: call = publication(client)
+        case .reader: call = aside(client)
+        case .bus: return
+        }
+        call.address = client.address
+        let frontEnd = FrontEnd.all[client.frontEnd]
+        call.variables.append(("SERVER_SOFTWARE", frontEnd.software))
+        call.variables.append(("REMOTE_ADDR", "192.0.2.\(client.address + 1)"))
+        if frontEnd.isForwarded { call.variables.append(("HTTP_VIA", "1.1 proxy")) }
+        if call.session?.channels.contains(Plan.grantedChannel) == true {
+            if chance.happens(900) {
+                call.variables.append(("HOLDFAST_READ", "granted"))
+            } else {
+                call.statuses = [403]
+            }
+        }
+        tally.calls += 1
+        clients[number].call = call.number
+        calls.append(call)
+        // What a front end has not received completely is nothing yet.
+        if chance.happens(100) { waiting.append(call.number) } else { give(call.number) }
+    }
+
+    private func newCall(_ client: Client, _ kind: Call.Kind) -> Call {
+        var call = Call(number: calls.count, client: client.number, kind: kind)
+        call.subscriber = client.subscriber
+        call.member = client.member
+        return call
+    }
+
+    private func path(_ channels: [Int]) -> String {
+        channels.map { log.names[$0].text.replacing("~", with: "%7E") }.joined(separator: ",")
+    }
+
+    private func identity(_ client: Client) -> String {
+        var query = ""
+        if let subscriber = client.subscriber {
+            query += "&subscriber=subscriber-0000\(subscriber)"
+        }
+        if let member = client.member { query += "&name=\(Plan.memberNames[member])" }
+        return query
+    }
+
+    /// Where a reader without a cursor begins; sometimes one with a wrong one.
+    private func start(_ client: Client, waits: Bool) -> (query: String, Session.Start) {
+        let newest = Cursor(epoch: log.file.epoch, offset: Offset(log.file.head))
+        if let cursor = client.cursor, chance.happens(930) {
+            return ("since=\(cursor)", .cursor(cursor))
+        }
+        switch chance.below(10) {
+        case 0, 1: return ("since=first", .first)
+        case 2:
+            let count = chance.between(1, 5)
+            return ("since=last:\(count)", .last(count))
+        case 3:
+            let wrong = Cursor("zzzzzzzz-\(chance.below(9) + 1)") ?? newest
+            return ("since=\(wrong)", .cursor(wrong))
+        case 4:
+            let future = Cursor(epoch: newest.epoch, offset: Offset(newest.offset.value + 1000))
+            return ("since=\(future)", .cursor(future))
+        default: return waits ? ("", .now(newest)) : ("", .newest)
+        }
+    }
+
+    private func poll(_ client: Client) -> Call {
+        var call = newCall(client, .poll)
+        call.wait =
+            chance.happens(200) ? 0 : chance.between(1, plan.settings.hold.maxWaitSeconds + 5)
+        let (since, start) = start(client, waits: call.wait > 0)
+        call.session = Session(channels: client.channels, start: start)
+        var query = since + (since.isEmpty ? "" : "&") + "wait=\(call.wait)" + identity(client)
+        if chance.happens(150) {
+            call.isBare = true
+            query += "&format=bare"
+            call.statuses.append(204)
+        } else if chance.happens(200) {
+            query += "&limit=\(chance.between(1, 4))"
+        }
+        if chance.happens(100) {
+            call.failsOnGap = true
+            query += "&on_gap=fail"
+            call.statuses.append(410)
+        }
+        if client.channels.contains(Plan.closableChannel) { call.statuses.append(403) }
+        call.variables = [
+            ("REQUEST_METHOD", "GET"),
+            ("REQUEST_URI", "/push/\(path(client.channels))?\(query)"),
+            ("QUERY_STRING", query),
+        ]
+        return call
+    }
+
+    private func stream(_ client: Client) -> Call {
+        let isEvents = client.number % 2 == 0
+        var call = newCall(client, isEvents ? .events : .lines)
+        let (since, start) = start(client, waits: true)
+        call.session = Session(channels: client.channels, start: start)
+        var query = "stream=\(isEvents ? "sse" : "ndjson")" + identity(client)
+        if case .cursor(let cursor) = start, chance.happens(500) {
+            call.variables.append(("HTTP_LAST_EVENT_ID", "\(cursor)"))
+        } else if !since.isEmpty {
+            query += "&" + since
+        }
+        if client.channels.contains(Plan.closableChannel) { call.statuses.append(403) }
+        call.variables += [
+            ("REQUEST_METHOD", "GET"),
+            ("REQUEST_URI", "/push/\(path(client.channels))?\(query)"),
+            ("QUERY_STRING", query),
+        ]
+        return call
+    }
+
+    /// A page of old, whose cursor is in a cookie.
+    private func classic(_ client: Client) -> Call {
+        var call = newCall(client, .poll)
+        (call.isBare, call.isClassic) = (true, true)
+        (call.subscriber, call.member) = (nil, nil)
+        call.statuses = [200, 204]
+        call.wait = plan.settings.endpoints.first?.waitSeconds ?? 0
+        var start = Session.Start.now(Cursor(epoch: log.file.epoch, offset: .start))
+        call.variables = [
+            ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/sub"), ("QUERY_STRING", ""),
+        ]
+        if let name = client.cookieName, let cursor = client.cursor {
+            start = .cursor(cursor)
+            call.variables.append(("HTTP_COOKIE", "a=b; \(name)=\(cursor)"))
+        }
+        call.session = Session(channels: Plan.classicChannels, start: start)
+        return call
+    }
+
+    /// The operator watches the figures.
+    private func watch(_ client: Client) -> Call {
+        var call = newCall(client, .events)
+        let newest = Cursor(epoch: log.file.epoch, offset: Offset(log.file.head))
+        call.session = Session(channels: [], start: .now(newest))
+        call.subscriber = nil
+        call.variables = [
+            ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/push/-/status?stream=sse"),
+            ("QUERY_STRING", "stream=sse"), ("HOLDFAST_OPERATOR", "1"),
+        ]
+        return call
+    }
+
+    /// A text that nobody has published before.
+    func newText() -> String {
+        lastText += 1
+        var text = "m\(lastText)"
+        if chance.happens(100) { text += " \"\u{e9}\\\n\t" }
+        if chance.happens(60) {
+            text += String(repeating: "x", count: chance.one(of: [50, 300, 3000]) ?? 50)
+        }
+        return text
+    }
+
+    private func publication(_ client: Client) -> Call {
+        var call = newCall(client, .publish)
+        // Presence is told by Holdfast alone.
+        let channel = chance.below(Plan.openCount)
+        if chance.happens(60) {
+            call.drops = [channel]
+            call.statuses = [204, 507, 429]
+            call.variables = [
+                ("REQUEST_METHOD", "DELETE"), ("REQUEST_URI", "/push/\(path([channel]))"),
+            ]
+            return call
+        }
+        call.statuses = [201, 507, 429]
+        call.variables = [
+            ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/\(path([channel]))"),
+        ]
+        if chance.happens(150) {
+            let texts = (0..<chance.between(1, 6)).map { _ in "j\(newText().prefix(12))" }
+                .map { $0.filter { $0.isLetter || $0.isNumber } }
+            call.drafts = texts.map { (channel, $0) }
+            call.body = Array(texts.map { "\"\($0)\"\n" }.joined().utf8)
+            call.variables.append(("CONTENT_TYPE", "application/x-ndjson"))
+        } else {
+            let text = newText()
+            call.drafts = [(channel, text)]
+            call.body = Array(text.utf8)
+            call.variables.append(("CONTENT_TYPE", "text/plain"))
+        }
+        call.variables.append(("CONTENT_LENGTH", "\(call.body.count)"))
+        if chance.happens(100) { call.variables.append(("HTTP_TTL", "\(chance.between(1, 20))")) }
+        if chance.happens(100), call.drafts.count == 1 {
+            call.variables.append(("HTTP_TOPIC", "t\(chance.below(3))"))
+        }
+        if chance.happens(100) {
+            call.variables.append(("HTTP_IDEMPOTENCY_KEY", "k\(call.number)"))
+        }
+        return call
+    }
+
+    /// Something besides the messages.
+    private func aside(_ client: Client) -> Call {
+        var call: Call
+        func get(_ path: String) -> [(name: String, value: String)] {
+            [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/push/\(path)")]
+        }
+        switch chance.below(8) {
+        case 0, 1, 2:
+            call = newCall(client, .leave)
+            call.statuses = [204]
+            call.body = Array("subscriber=subscriber-0000\(chance.below(6))".utf8)
+            call.variables = [
+                ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/-/leave"),
+                ("CONTENT_TYPE", "text/plain"), ("CONTENT_LENGTH", "\(call.body.count)"),
+            ]
+        case 3, 4:
+            call = newCall(client, .presence)
+            let room = chance.one(of: Plan.presenceChannels) ?? 4
+            call.variables = get("-/presence/\(log.names[room].text)")
+        case 5:
+            call = newCall(client, .message)
+            call.statuses = [200, 404]
+            let offset = chance.between(1, max(1, Int(log.file.head)))
+            call.variables = get("-/messages/\(log.file.epoch)-\(String(offset, radix: 16))")
+        case 6:
+            call = newCall(client, .listing)
+            call.variables = get("-/channels") + [("HOLDFAST_OPERATOR", "1")]
+        default:
+            call = newCall(client, .other)
+            let page = chance.one(of: ["-/live", "-/ready", "-/nothing", "-/status", "-/metrics"])
+            call.statuses = [200, 404]
+            call.variables = get(page ?? "") + [("HOLDFAST_OPERATOR", "1")]
+        }
+        return call
+    }
+
+    /// A client goes in the middle of what it has asked.
+    func leave() {
+        guard let number = chance.one(of: clients.indices.filter { clients[$0].call != nil }) else {
+            return
+        }
+        leave(number)
+    }
+
+    func leave(_ number: Int) {
+        guard let call = clients[number].call else { return }
+        clients[number].finish(now, &chance)
+        note("client \(number) leaves", call: call)
+        switch calls[call].state {
+        case .waiting: waiting.removeAll { $0 == call }
+        case .ended: break
+        case .given: departed(call)
+        }
+    }
+}

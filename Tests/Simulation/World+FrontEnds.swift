@@ -1,0 +1,428 @@
+import Channels
+import Configuration
+import Core
+import Endpoint
+import FastCGI
+
+/// What front ends do with the requests of their clients.
+extension World {
+    // MARK: Giving
+
+    /// Gives a request that has come completely to some process.
+    func give(_ number: Int) {
+        let able = processes.filter { $0.isAlive && !$0.isStopping && now >= $0.frozenUntil }
+        guard let process = chance.one(of: able) else {
+            waiting.append(number)
+            return
+        }
+        let frontEnd = FrontEnd.all[clients[calls[number].client].frontEnd]
+        let kind = Wire.Kind.web(frontEnd: clients[calls[number].client].frontEnd)
+        var place: Int?
+        if frontEnd.keeps {
+            place = process.wires.indices.first { at in
+                let wire = process.wires[at]
+                guard wire.isOpen, wire.kind == kind, wire.peerClosed == .no, wire.reads,
+                    !wire.isForOne, wire.unsent.isEmpty, wire.calls.count < 4
+                else { return false }
+                if reserved(at, process).isEmpty == false, !wire.multiplexes { return false }
+                return wire.calls.isEmpty || wire.multiplexes || frontEnd.isRude
+                    || wire.calls.allSatisfy { isAbandoned($0) } && frontEnd.habit == .reuses
+            }
+        }
+        if place == nil {
+            guard process.openWires < plan.connectionLimit else {
+                waiting.append(number)
+                return
+            }
+            let made = process.connect(kind)
+            process.wires[made].isForOne = !frontEnd.keeps
+            let id = process.wires[made].id
+            tell(process, .other) { core, _ in core.connected(id) }
+            if frontEnd.multiplexes {
+                process.wires[made].multiplexes = true
+                tell(process, .other) { core, _ in core.askedAboutMultiplexing(id) }
+            }
+            place = made
+        }
+        guard let place, violation == nil else { return }
+        give(number, on: place, process, frontEnd)
+    }
+
+    /// Ids of requests on a connection whose bodies have not come.
+    private func reserved(_ place: Int, _ process: SimulatedProcess) -> [UInt16] {
+        let id = process.wires[place].id
+        return waiting.filter {
+            calls[$0].isHeadGiven && calls[$0].process == process.index
+                && calls[$0].connection == id
+        }.map { calls[$0].id }
+    }
+
+    func isAbandoned(_ number: Int) -> Bool { clients[calls[number].client].call != number }
+
+    private func give(
+        _ number: Int,
+        on place: Int,
+        _ process: SimulatedProcess,
+        _ frontEnd: FrontEnd
+    ) {
+        let used =
+            process.wires[place].calls.map { calls[$0].id } + reserved(place, process)
+        var id: UInt16 = 1
+        if frontEnd.multiplexes { while used.contains(id) { id += 1 } }
+        calls[number].id = id
+        calls[number].process = process.index
+        calls[number].wire = place
+        calls[number].connection = process.wires[place].id
+        if used.contains(id) { process.wires[place].isRude = true }
+        // The variables come before the body.
+        if !calls[number].body.isEmpty, chance.happens(300), used.isEmpty {
+            return giveHead(number, place, process, keeps: frontEnd.keeps)
+        }
+        giveWhole(number, place, process, keeps: frontEnd.keeps)
+    }
+
+    private func request(_ call: Call) -> CGIRequest {
+        var request = CGIRequest()
+        for (name, value) in call.variables {
+            let (name, value) = (Array(name.utf8), Array(value.utf8))
+            name.withUnsafeBytes { name in
+                value.withUnsafeBytes { value in request.set(name, value) }
+            }
+        }
+        return request
+    }
+
+    private func address(
+        _ call: Call,
+        _ process: SimulatedProcess,
+        keeps: Bool
+    ) -> RequestAddress {
+        RequestAddress(
+            connection: process.wires[call.wire].id,
+            id: RequestID(call.id) ?? .first,
+            keepConnection: keeps
+        )
+    }
+
+    private func giveHead(
+        _ number: Int,
+        _ place: Int,
+        _ process: SimulatedProcess,
+        keeps: Bool
+    ) {
+        let call = calls[number]
+        let address = address(call, process, keeps: keeps)
+        guard process.core.mayJudge(address.id, on: address.connection) else {
+            return giveWhole(number, place, process, keeps: keeps)
+        }
+        var head = request(call)
+        head.awaitsBody = true
+        // It may be answered in there.
+        calls[number].state = .given
+        process.wires[place].calls.append(number)
+        process.wires[place].requests += 1
+        calls[number].givenAt = now
+        note("call \(number): its variables come", call: number)
+        var verdict = HeadVerdict.keep
+        tell(process, .request, about: number) { core, moment in
+            verdict = core.judge(head, from: address, at: moment)
+        }
+        guard violation == nil else { return }
+        switch verdict {
+        case .answered:
+            if calls[number].state == .given {
+                fail("call \(number) is called answered, and is not", call: number)
+            }
+        case .keep, .drop:
+            guard calls[number].state == .given else {
+                return fail("call \(number) is answered, and its body wanted", call: number)
+            }
+            calls[number].state = .waiting
+            process.wires[place].calls.removeAll { $0 == number }
+            calls[number].isHeadGiven = true
+            if case .drop = verdict { calls[number].dropsBody = true }
+            // The rest comes on this connection, or never.
+            waiting.append(number)
+        }
+    }
+
+    /// The rest of a request whose variables have come.
+    func giveBody(_ number: Int) {
+        let process = processes[calls[number].process]
+        let place = calls[number].wire
+        let frontEnd = FrontEnd.all[clients[calls[number].client].frontEnd]
+        guard process.isAlive, process.wires.indices.contains(place),
+            process.wires[place].isOpen, process.wires[place].id == calls[number].connection,
+            process.wires[place].peerClosed == .no
+        else {
+            clients[calls[number].client].finish(now, &chance)
+            calls[number].state = .ended
+            return
+        }
+        guard now >= process.frozenUntil else {
+            waiting.append(number)
+            return
+        }
+        giveWhole(number, place, process, keeps: frontEnd.keeps)
+    }
+
+    private func giveWhole(
+        _ number: Int,
+        _ place: Int,
+        _ process: SimulatedProcess,
+        keeps: Bool
+    ) {
+        let call = calls[number]
+        var request = request(call)
+        if call.dropsBody {
+            request.bodyDropped = true
+        } else {
+            request.body = call.body
+        }
+        let address = address(call, process, keeps: keeps)
+        calls[number].state = .given
+        calls[number].order = process.given
+        process.given += 1
+        process.wires[place].calls.append(number)
+        process.wires[place].requests += call.isHeadGiven ? 0 : 1
+        let at = process.turn ?? now
+        calls[number].givenAt = at
+        // A process whose log is closed, or another one, does not know what others have committed.
+        let newest = Cursor(epoch: log.file.epoch, offset: Offset(log.file.head))
+        let isKnown = process.end.isOpen && process.core.position?.epoch == newest.epoch
+        calls[number].arrived = isKnown ? newest : nil
+        if let session = call.session, case .now = session.start {
+            calls[number].session = Session(
+                channels: session.channels,
+                start: .now(isKnown ? newest : .unknown)
+            )
+        }
+        let (holds, waits) = (process.core.counters.holds, process.core.waitingCount)
+        note(
+            "call \(number) (\(call.kind)) of client \(call.client) is given to process \(process.index), connection \(place), id \(call.id): \(call.variables.first { $0.name == "REQUEST_URI" }?.value ?? "")",
+            call: number
+        )
+        let cause: Cause = call.kind == .leave ? .leaving : .request
+        var cameAt: Int64 = 0
+        tell(
+            process,
+            cause,
+            about: number,
+            silently: { [self] in checkOthers(number, place) }
+        ) { core, moment in
+            cameAt = moment.nanoseconds
+            core.request(
+                request,
+                from: address,
+                size: 400 + call.body.count,
+                mayWait: true,
+                at: moment
+            )
+        }
+        guard violation == nil, process.isAlive else { return }
+        if calls[number].state == .given {
+            if process.core.counters.holds > holds {
+                calls[number].isHeld = true
+                calls[number].cameAt = cameAt
+                tally.held += 1
+            }
+            let isQueued =
+                process.core.counters.holds == holds && process.core.waitingCount == waits
+            if isQueued {
+                // It begins when its turn has come.
+                calls[number].arrived = nil
+                if let session = call.session, case .now = session.start {
+                    calls[number].session = Session(
+                        channels: session.channels,
+                        start: .now(.unknown)
+                    )
+                }
+            }
+            setTime(number, process, isQueued: isQueued)
+        }
+        checkOwners(number, process)
+        if call.kind == .leave { checkLeft(number, process) }
+    }
+
+    /// What a request may end besides itself: what is on its connection, or of its subscriber, or the oldest where a bound
+    /// is reached.
+    private func checkOthers(_ number: Int, _ place: Int) {
+        let call = calls[number]
+        let text = String(decoding: call.body, as: UTF8.self)
+        let subscriber = call.kind == .leave ? Int(text.suffix(1)) : call.subscriber
+        for (other, endings) in ended where other != number {
+            let one = calls[other]
+            if one.wire == place || endings.contains(.limit) { continue }
+            if let subscriber, one.subscriber == subscriber { continue }
+            fail(
+                "call \(other) ends by call \(number), which has nothing to do with it",
+                call: other
+            )
+        }
+    }
+
+    private func setTime(_ number: Int, _ process: SimulatedProcess, isQueued: Bool) {
+        let call = calls[number]
+        // A deadline is kept to the tick, and looked at once a tick.
+        let tick: Int64 = 2 * 64
+        let patience: Int64 = 31_000 + 2 * 250
+        // Behind another of its id it may wait for that one's end.
+        if isQueued, !call.isHeld {
+            calls[number].endsAt = .max
+            return
+        }
+        switch call.kind {
+        case .poll:
+            let most =
+                call.isClassic ? call.wait : min(call.wait, process.settings.hold.maxWaitSeconds)
+            let wait = Int64(most) * 1000 + tick
+            calls[number].endsAt = call.givenAt + wait + (call.isHeld ? 0 : patience)
+            calls[number].hasAsked = !call.isHeld
+            if call.isHeld, process.core.heldCount * 2 <= process.core.heldLimit {
+                let hold = process.settings.hold
+                let granted =
+                    call.session?.channels.contains(Plan.grantedChannel) == true
+                    || call.session?.channels.contains(Plan.closableChannel) == true
+                let least = granted ? min(most, hold.grantedSeconds) : most
+                calls[number].earliestEnd =
+                    call.givenAt + Int64(least) * 10 * Int64(100 - hold.jitterPercent)
+            }
+        case .events, .lines:
+            let life = Int64(process.settings.hold.streamSeconds) * 1000
+            calls[number].endsAt = call.givenAt + life + tick + patience
+        case .publish: calls[number].endsAt = call.givenAt + 2000 + 500
+        // Answered at once, unless others of the connection wait for their turn.
+        case .leave, .presence: calls[number].endsAt = .max
+        case .message, .listing, .other: calls[number].endsAt = call.givenAt + 10_300 + 500
+        case .busLines: break
+        }
+    }
+
+    /// After `-/leave`: nothing of the subscriber is held here.
+    private func checkLeft(_ number: Int, _ process: SimulatedProcess) {
+        guard violation == nil, calls[number].state == .ended, !isEnding else { return }
+        let text = String(decoding: calls[number].body, as: UTF8.self)
+        guard let subscriber = Int(text.suffix(1)) else { return }
+        for wire in process.wires where wire.isOpen && !wire.isEndTold {
+            for other in wire.calls
+            where calls[other].state == .given && calls[other].isHeld
+                && calls[other].subscriber == subscriber
+            {
+                fail("call \(other) is held after its subscriber has left", call: other)
+            }
+        }
+    }
+
+    // MARK: Departures
+
+    /// The client of a call has gone: the front end does what its kind does.
+    func departed(_ number: Int) {
+        let process = processes[calls[number].process]
+        let place = calls[number].wire
+        guard process.isAlive, process.wires[place].isOpen, process.wires[place].peerClosed == .no
+        else { return }
+        let frontEnd = FrontEnd.all[clients[calls[number].client].frontEnd]
+        switch frontEnd.habit {
+        case .closes: process.close(place, .whole)
+        case .halfCloses: process.close(place, .sending)
+        case .aborts:
+            guard now >= process.frozenUntil else { return process.close(place, .whole) }
+            return abort(number, place, process)
+        // Nothing yet.
+        case .hides, .reuses: return
+        }
+        if now >= process.frozenUntil, chance.happens(600) { tellEnd(place, process) }
+    }
+
+    private func abort(_ number: Int, _ place: Int, _ process: SimulatedProcess) {
+        let (id, wire) = (calls[number].id, process.wires[place])
+        for other in wire.calls where calls[other].id == id { calls[other].isAborted = true }
+        note("call \(number) is aborted", call: number)
+        tell(process, .aborted, about: number) { core, moment in
+            core.aborted(RequestID(id) ?? .first, on: wire.id, at: moment)
+        }
+        guard violation == nil else { return }
+        if calls[number].state == .given {
+            fail("call \(number) was aborted, and goes on", call: number)
+        }
+    }
+
+    /// The process learns that the peer has closed.
+    func tellEnd(_ place: Int, _ process: SimulatedProcess) {
+        let wire = process.wires[place]
+        guard wire.isOpen, wire.peerClosed != .no, !wire.isEndTold else { return }
+        note(
+            "process \(process.index): the peer of connection \(place) has ended",
+            call: wire.calls.first
+        )
+        if wire.peerClosed == .whole, !wire.unsent.isEmpty { return lose(place, .closed, process) }
+        if case .bus = wire.kind, wire.peerClosed == .whole {
+            return lose(place, .closed, process)
+        }
+        process.wires[place].isEndTold = true
+        if case .bus = wire.kind {
+            tell(process, .busBytes) { core, moment in core.peerEnded(wire.id, at: moment) }
+            return
+        }
+        tell(
+            process,
+            .peerEnded,
+            silently: { [self] in
+                for number in process.wires[place].calls
+                where calls[number].state == .given && calls[number].mayBeHeld {
+                    // What waits for the log is forgotten when that answers.
+                    if calls[number].isHeld { end(number, .gone) } else { maybeEnded += 1 }
+                }
+            }
+        ) { core, moment in core.peerEnded(wire.id, at: moment) }
+        if process.wires[place].isOpen, process.wires[place].id == wire.id {
+            process.wires[place].isForgetful = true
+        }
+    }
+
+    /// Something about connections: ends that were not told yet, peers that stop reading or go on, and too slow ones.
+    func stirWires() {
+        let able = processes.filter { $0.isAlive && now >= $0.frozenUntil }
+        guard let process = chance.one(of: able) else { return }
+        let open = process.wires.indices.filter { process.wires[$0].isOpen }
+        guard let place = chance.one(of: open) else { return }
+        for late in open where process.wires[late].isOpen && !process.wires[late].unsent.isEmpty {
+            if now - process.wires[late].unreadSince > 30_000 { lose(late, .slow, process) }
+        }
+        for ended in open where process.wires[ended].peerClosed != .no {
+            tellEnd(ended, process)
+        }
+        guard violation == nil, process.wires[place].isOpen else { return }
+        let wire = process.wires[place]
+        switch chance.below(10) {
+        case 0, 1:
+            process.wires[place].reads = false
+            process.wires[place].room = chance.below(3000)
+        case 2 where wire.calls.isEmpty && wire.requests > 0:
+            process.close(place, .whole)
+            tellEnd(place, process)
+        case 3 where chance.happens(300):
+            // The web server itself is stopped.
+            process.close(place, .whole)
+            tellEnd(place, process)
+        default: readOn(place, process)
+        }
+    }
+
+    /// The peer takes some of what waits for it.
+    func readOn(_ place: Int, _ process: SimulatedProcess, all: Bool = false) {
+        guard process.wires[place].isOpen else { return }
+        let wire = process.wires[place]
+        process.wires[place].reads = wire.unsent.isEmpty || all || chance.happens(700)
+        guard !wire.unsent.isEmpty else { return }
+        let count = all || chance.happens(500) ? wire.unsent.count : 1
+        let taken = wire.unsent.prefix(count)
+        process.wires[place].unsent.removeFirst(taken.count)
+        process.wires[place].unsentBytes -= taken.reduce(0) { $0 + $1.bytes }
+        process.wires[place].unreadSince = now
+        for chunk in taken { take(chunk, place, process) }
+        if process.wires[place].unsent.isEmpty { process.wires[place].reads = true }
+        process.touched.append(place)
+        settle(process)
+    }
+}

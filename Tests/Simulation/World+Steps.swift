@@ -1,0 +1,382 @@
+import Channels
+import Configuration
+import Core
+import Endpoint
+
+/// One thing after the other.
+extension World {
+    func step() {
+        steps += 1
+        digest.add(steps)
+        switch chance.below(1000) {
+        case 0..<330: if !act() { advance(some()) }
+        case 330..<500: hearLog()
+        case 500..<620: workLog()
+        case 620..<680: goOn()
+        case 680..<720: leave()
+        case 720..<780: stirWires()
+        case 780..<830: hearOthers()
+        case 830..<1000 - plan.trouble: advance(some())
+        default: trouble()
+        }
+        turnSome()
+    }
+
+    // MARK: Time
+
+    private func some() -> Int64 {
+        switch chance.below(100) {
+        case 0..<30: 0
+        case 30..<70: Int64(chance.between(1, 20))
+        case 70..<91: Int64(chance.between(20, 400))
+        case 91..<98: Int64(chance.between(400, 4000))
+        default: Int64(chance.between(4000, 30_000))
+        }
+    }
+
+    private func isRunning(_ process: SimulatedProcess) -> Bool {
+        process.isAlive && now >= process.frozenUntil
+    }
+
+    /// Lets time pass; cores are called when they have asked for it, and not before.
+    func advance(_ milliseconds: Int64) {
+        for process in processes where isRunning(process) && process.turn != nil { turn(process) }
+        let target = now + milliseconds
+        for _ in 0..<20_000 {
+            guard violation == nil else { return }
+            var next: (at: Int64, process: SimulatedProcess)?
+            for process in processes where process.isAlive {
+                let at = max(process.core.nextAlarm, now, process.frozenUntil)
+                if process.core.nextAlarm < .max, at <= target, at < next?.at ?? .max {
+                    next = (at, process)
+                }
+            }
+            guard let next else { break }
+            pass(to: next.at)
+            // Now and then it comes late to that.
+            if chance.happens(100) { pass(to: min(target, now + Int64(chance.below(40)))) }
+            turn(next.process)
+        }
+        pass(to: target)
+    }
+
+    private func pass(to time: Int64) {
+        guard time > now else { return }
+        log.retention += time - now
+        log.wall += time - now
+        now = time
+    }
+
+    /// The end of a turn of a process's loop.
+    func turn(_ process: SimulatedProcess) {
+        guard violation == nil else { return }
+        let at = process.turn ?? now
+        tell(process, .turn) { core, moment in core.turn(at: moment) }
+        process.turn = nil
+        checkTimes(process, at: at)
+        // A core that always has something to do at once would keep its process awake for ever.
+        process.turnsAtOnce = process.core.nextAlarm <= at ? process.turnsAtOnce + 1 : 0
+        if process.turnsAtOnce > 2000 { fail("process \(process.index) does not come to rest") }
+        if process.isStopping, process.openWires == 0 || now >= process.stopsAt {
+            finishStop(process)
+        }
+    }
+
+    private func turnSome() {
+        for process in processes
+        where process.turn != nil && isRunning(process) && chance.happens(700) {
+            turn(process)
+        }
+    }
+
+    // MARK: The log
+
+    /// A process hears what the log has told.
+    private func hearLog() {
+        guard let process = chance.one(of: processes.filter(isRunning)) else { return }
+        for _ in 0..<chance.between(1, 6) { hearLog(process) }
+    }
+
+    func hearLog(_ process: SimulatedProcess) {
+        guard violation == nil, let event = process.end.take() else { return }
+        switch event {
+        case .appended(let ticket, _): process.queue.removeAll { $0.ticket == ticket }
+        case .history, .message, .channels:
+            process.readsUnderWay -= 1
+            process.quietSince = now
+        case .opened, .resumed, .committed, .unavailable, .notice: break
+        }
+        note("process \(process.index) hears: \(describe(event))")
+        let toldAt = now * 1_000_000
+        tell(process, .log) { core, moment in core.log(event, toldAt: toldAt, at: moment) }
+    }
+
+    private func describe(_ event: LogEvent) -> String {
+        switch event {
+        case .opened(let state):
+            "opened \(state.epochs.current)-\(state.head), floor \(state.floor)"
+        case .resumed(let state): "resumed at \(state.head), floor \(state.floor)"
+        case .committed(let batch):
+            "committed (\(batch.previous), \(batch.head)] \(batch.messages.map(\.offset)) \(batch.trims.map { "\($0.channel) \($0.through) \($0.reason)" })"
+        case .appended(let ticket, let outcome): "appended \(ticket): \(outcome)"
+        case .history(let ticket, .success(let reading)):
+            "history \(ticket): \(reading.messages.map(\.offset)) scanned \(reading.scanned), more \(reading.more), gap \(String(describing: reading.gap))"
+        case .history(let ticket, .failure): "history \(ticket) failed"
+        case .message(let ticket, _): "message \(ticket)"
+        case .channels(let ticket, _): "channels \(ticket)"
+        case .unavailable: "unavailable"
+        case .notice: "notice"
+        }
+    }
+
+    /// The log's threads do something.
+    private func workLog() {
+        guard let process = chance.one(of: processes.filter(\.isAlive)) else { return }
+        switch chance.below(10) {
+        case 0..<5: write(process)
+        case 5..<8:
+            let fails = chance.happens(20)
+            process.end.answer(chance.between(1, 4), fails: fails, log, &chance)
+        default: process.end.follow(log, &chance)
+        }
+        if chance.happens(50) { log.expire() }
+    }
+
+    private func write(_ process: SimulatedProcess) {
+        var fate = LogEnd.Fate.committed
+        if chance.happens(10 + 2 * plan.trouble) {
+            let outcomes: [AppendOutcome] = [
+                .full, .logBusy, .unavailable, .overQuota(retrySeconds: 3), .noMoreChannels,
+            ]
+            fate = .failed(chance.one(of: outcomes) ?? .full)
+        }
+        let forgets = chance.happens(40)
+        process.end.write(chance.between(1, 8), fate, &log, &chance) { [self] row in
+            forgets && row % 2 == steps % 2
+        }
+    }
+
+    // MARK: Others
+
+    /// Something that has begun goes on: requests that arrive late, commands of bus clients.
+    private func goOn() {
+        if !waiting.isEmpty, chance.happens(600) {
+            let number = waiting.remove(at: chance.below(waiting.count))
+            if calls[number].isHeadGiven { giveBody(number) } else { give(number) }
+            return
+        }
+        guard let process = chance.one(of: processes.filter(isRunning)) else { return }
+        for place in process.wires.indices
+        where process.wires[place].isOpen && !process.wires[place].input.isEmpty {
+            pump(place, process)
+        }
+    }
+
+    private func hearOthers() {
+        guard let process = chance.one(of: processes.filter(isRunning)) else { return }
+        if let survey = process.surveys.first, chance.happens(500) {
+            let ticket = survey.ticket
+            if let result = result(of: ticket, process) {
+                tell(process, .other) { core, moment in
+                    core.surveyed(ticket, result, at: moment)
+                }
+            }
+        }
+        for _ in 0..<3 { hearWord(process) }
+        if process.pipe == nil, !process.isStopping, chance.happens(100) { pipe(process) }
+    }
+
+    /// A line has come by a named pipe.
+    private func pipe(_ process: SimulatedProcess) {
+        var request = CGIRequest()
+        let line = newText()
+        for (name, value) in [
+            ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/push/c"), ("CONTENT_TYPE", "text/plain"),
+        ] {
+            let (name, value) = (Array(name.utf8), Array(value.utf8))
+            name.withUnsafeBytes { name in
+                value.withUnsafeBytes { value in request.set(name, value) }
+            }
+        }
+        request.body = Array(line.utf8)
+        guard case .publish(let made) = interface.intent(of: request, random: 0) else { return }
+        let isIdle = process.queue.isEmpty
+        tell(process, .other) { core, moment in
+            if core.publish(made.publication, ofPipe: 0, at: moment) {
+                process.pipe = [line]
+            } else if isIdle {
+                fail("a pipe has to wait, and nothing waits for the log")
+            }
+        }
+    }
+
+    func hearWord(_ process: SimulatedProcess) {
+        guard violation == nil, !process.words.isEmpty else { return }
+        let word = process.words.removeFirst()
+        // A datagram that finds no room is lost.
+        if !isEnding, chance.happens(50) { return }
+        switch word {
+        case .word(let word):
+            note("process \(process.index) hears \(word)")
+            tell(
+                process,
+                .word(isLeft: word.kind == .left),
+                silently: { [self] in
+                    for (number, _) in ended {
+                        let call = calls[number]
+                        if call.subscriber == nil || (call.cameAt ?? .min) >= word.time {
+                            fail("call \(number) ends by a word that is not about it", call: number)
+                        }
+                    }
+                }
+            ) { core, moment in core.heard(word, at: moment) }
+        case .members(let members):
+            tell(process, .other) { core, moment in core.heard(members, at: moment) }
+        }
+    }
+
+    // MARK: Trouble
+
+    private func trouble() {
+        let process = chance.one(of: processes)
+        switch chance.below(16) {
+        case 0, 1: log.keepCopy()
+        case 2:
+            tally.logChanges += 1
+            note("the log falls back")
+            log.fallBack(&chance)
+        case 3 where chance.happens(400):
+            tally.logChanges += 1
+            note("the log is replaced")
+            log.replace(&chance)
+        case 4 where chance.happens(500):
+            tally.logChanges += 1
+            note("the machine was restarted, as far as the log knows")
+            log.restart(&chance)
+        case 5:
+            guard let process, process.isAlive, process.end.isOpen else { return }
+            process.end.close()
+        case 6, 7: for process in processes where process.isAlive { process.end.open(log) }
+        case 8: if let process { kill(process) }
+        case 9: if let process { stop(process) }
+        case 10: if let process, isRunning(process) { reload(process) }
+        case 11: process?.frozenUntil = now + Int64(chance.between(10, 8000))
+        case 12: log.wall += Int64(chance.between(-1_000_000, 1_000_000))
+        case 13: if let process, isRunning(process) { giveWay(process) }
+        case 14:
+            guard let process, isRunning(process) else { return }
+            let arePresent = chance.happens(700)
+            tell(process, .other) { core, moment in
+                core.siblings(arePresent: arePresent, at: moment)
+            }
+        default:
+            // A crowd of publishers.
+            for _ in 0..<10 { _ = act() }
+        }
+        // Nobody waits for ever for a log that is there.
+        for process in processes where process.isAlive && !process.end.isOpen {
+            if chance.happens(300) { process.end.open(log) }
+        }
+    }
+
+    /// The process is gone from one moment to the next.
+    private func kill(_ process: SimulatedProcess) {
+        guard process.isAlive else { return }
+        note("process \(process.index) is killed")
+        tally.kills += 1
+        // What it has given to the log may be written or not.
+        if chance.happens(500) { process.end.write(100, .committed, &log, &chance) }
+        replace(process)
+    }
+
+    private func replace(_ process: SimulatedProcess) {
+        process.isAlive = false
+        for call in calls.indices
+        where calls[call].process == process.index && calls[call].state == .given {
+            calls[call].state = .ended
+        }
+        for client in clients.indices {
+            if clients[client].bus?.process == process.index {
+                clients[client].bus = nil
+                clients[client].finish(now, &chance)
+            }
+            if let call = clients[client].call, calls[call].process == process.index,
+                calls[call].state == .ended || calls[call].isHeadGiven
+            {
+                waiting.removeAll { $0 == call }
+                calls[call].state = .ended
+                clients[client].finish(now, &chance)
+            }
+        }
+        let made = start(process.index)
+        processes[process.index] = made
+        begin(made)
+    }
+
+    /// A process has begun.
+    func begin(_ process: SimulatedProcess) {
+        guard plan.processCount > 1 else { return }
+        tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
+    }
+
+    private func stop(_ process: SimulatedProcess) {
+        guard isRunning(process), !process.isStopping else { return }
+        note("process \(process.index) stops")
+        process.isStopping = true
+        process.stopsAt = now + 10_000
+        tell(process, .stop) { core, moment in core.stop(at: moment) }
+        guard violation == nil else { return }
+        if process.core.heldCount > 0 { fail("something is held by a process that stops") }
+        process.core.keepNoConnections()
+        for place in process.wires.indices where process.wires[place].isOpen {
+            process.wires[place].isToBeSettled = true
+            process.touched.append(place)
+        }
+        settle(process)
+    }
+
+    private func finishStop(_ process: SimulatedProcess) {
+        for place in process.wires.indices where process.wires[place].isOpen {
+            lose(place, .shutdown, process)
+        }
+        note("process \(process.index) has stopped")
+        replace(process)
+    }
+
+    private func reload(_ process: SimulatedProcess) {
+        let isClosed = chance.happens(500)
+        var settings = plan.settings
+        settings.allow = Plan.rules(closed: isClosed)
+        process.settings = process.settings.reloaded(with: settings)
+        let new = process.settings
+        note(
+            "process \(process.index) reads its ini file again: closable is \(isClosed ? "closed" : "open")"
+        )
+        tell(process, .reload) { core, moment in core.reload(new, numbers: [:], at: moment) }
+        guard violation == nil, isClosed else { return }
+        for wire in process.wires where wire.isOpen {
+            for number in wire.calls where calls[number].state == .given && calls[number].isHeld {
+                guard calls[number].session?.channels.contains(Plan.closableChannel) == true else {
+                    continue
+                }
+                // The owner of the socket may read everything.
+                if case .bus(let client) = wire.kind, client % 2 == 0 { continue }
+                if wire.isEndTold { continue }
+                fail("call \(number) reads what is closed", call: number)
+            }
+        }
+    }
+
+    private func giveWay(_ process: SimulatedProcess) {
+        var connection: ConnectionID?
+        let held = process.core.heldCount
+        tell(process, .giveWay) { core, moment in connection = core.giveWay(at: moment) }
+        guard violation == nil else { return }
+        if connection == nil, held > 0 { fail("nobody gives way of \(held)") }
+        if let connection, let place = process.place(of: connection) {
+            process.wires[place].isToBeSettled = true
+            process.touched.append(place)
+            settle(process)
+        }
+    }
+}

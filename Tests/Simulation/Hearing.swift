@@ -184,7 +184,7 @@ extension World {
                 of: session.channels,
                 after: from ?? 0,
                 through: cursor.offset.value
-            ).filter { $0.record.text == text }
+            ).filter { $0.record.text == text && $0.record.gone != .replaced }
             guard let (id, record) = from == nil ? there.last : there.first else {
                 fail("call \(number): '\(text.prefix(40))' was not committed there", call: number)
                 return []

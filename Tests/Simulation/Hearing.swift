@@ -185,7 +185,9 @@ extension World {
                 after: from ?? 0,
                 through: cursor.offset.value
             ).filter { $0.record.text == text && $0.record.gone != .replaced }
-            guard let (id, record) = from == nil ? there.last : there.first else {
+            // Of several, the one that is still there: a bare answer gives the first that the log has.
+            let alive = there.first { $0.record.gone == nil }
+            guard let (id, record) = from == nil ? there.last : alive ?? there.first else {
                 fail("call \(number): '\(text.prefix(40))' was not committed there", call: number)
                 return []
             }

@@ -184,14 +184,22 @@ extension World {
                 of: session.channels,
                 after: from ?? 0,
                 through: cursor.offset.value
-            ).filter { $0.record.text == text && $0.record.gone != .replaced }
-            // Of several, the one that is still there: a bare answer gives the first that the log has.
-            let alive = there.first { $0.record.gone == nil }
-            guard let (id, record) = from == nil ? there.last : alive ?? there.first else {
+            ).filter { $0.record.text == text }
+            let given = there.map { id, record in
+                Session.Given(id: id, channel: log.names[record.channel].text, text: text)
+            }
+            guard let first = from == nil ? given.last : given.first else {
                 fail("call \(number): '\(text.prefix(40))' was not committed there", call: number)
                 return []
             }
-            messages = [.init(id: id, channel: log.names[record.channel].text, text: text)]
+            messages = [first]
+            // Of equal texts, one that explains the answer is meant: it does not say which.
+            for one in given where from != nil {
+                var trial = session
+                guard trial.take([one], to: cursor, gap: gap, in: log) == nil else { continue }
+                messages = [one]
+                break
+            }
         }
         if call.isClassic, session.position == nil, response.field("Retry-After") != nil {
             // Sent away, but not without its first cursor.

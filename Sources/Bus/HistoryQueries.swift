@@ -63,7 +63,7 @@ struct HistoryQueries {
         epochs: EpochHistory,
         now: Int64,
         retention: (ChannelName) -> Retention
-    ) throws -> HistoryReading {
+    ) throws -> HistoryPage {
         var offsets: [Int64] = []
         // Messages beyond the cursor that are too old. Times need not rise with offsets, so they may be anywhere.
         var aged: [(channel: ChannelName, offset: Int64)] = []
@@ -154,7 +154,7 @@ struct HistoryQueries {
         for (name, through) in Dictionary(met, uniquingKeysWith: max) {
             mark(name, through, .trimmed)
         }
-        return HistoryReading(
+        return HistoryPage(
             messages: messages,
             scanned: scanned,
             more: more,

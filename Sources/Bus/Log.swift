@@ -61,7 +61,7 @@ package final class Log: Sendable {
     package func append(_ append: Append) { shared.writerBox.post(.append(append)) }
 
     /// The event of the same name and ticket follows.
-    package func read(_ question: LogRead) { shared.readerBox.post(.read(question)) }
+    package func read(_ request: ReadRequest) { shared.readerBox.post(.read(request)) }
 
     /// The newest offset that any process of the bus has committed and acknowledged, as far as the log is open: what
     /// is above the head that was told here is on its way. Any thread; one read of eight bytes.

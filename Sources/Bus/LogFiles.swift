@@ -57,7 +57,8 @@ package enum LogFiles {
     package static func obstacle(_ settings: BusSettings) -> String? {
         let directory = settings.directory
         if let file = FileOwner.fileInPlaceOfDirectory(directory) {
-            return "\(file) is no directory; move it away, or set [bus] directory to another path"
+            return
+                "\(file) is not a directory; move it away, or set [bus] directory to another path"
         }
         guard unsafe access(directory, F_OK) == 0 else {
             switch errno {

@@ -14,7 +14,7 @@ final class LogShared: Sendable {
     }
 
     enum ReaderCommand: Sendable {
-        case read(LogRead)
+        case read(ReadRequest)
         /// Other processes may have committed.
         case follow
         /// The log was opened, replaced or lost.

@@ -11,17 +11,17 @@ extension OpenLog {
     /// write-ahead log without a name is never opened again. Under the gate.
     ///
     /// Returns false where readers kept it from being complete, and another attempt is worth while.
-    func bringHome() throws(DatabaseError) -> Bool {
+    func saveWriteAheadLog() throws(DatabaseError) -> Bool {
         let found = directory.files
         guard found.log == files.log else {
             // Only processes that have this log.sqlite open can still reach it.
-            _ = try store.checkpoint(.truncate)
+            _ = try database.checkpoint(.truncate)
             return true
         }
         // Another process may go on with this log.sqlite already, and a write-ahead log of its own.
         let isTaken = found.writeAhead != files.writeAhead && directory.writeAheadBytes > 0
         guard !isTaken, witnessNow.map({ $0.files == files }) ?? true else { return true }
-        return try store.checkpoint(.truncate).isComplete
+        return try database.checkpoint(.truncate).isComplete
     }
 
     /// The witness in the file `wake` that is there now.

@@ -7,7 +7,7 @@ import Glibc
 final class OpenLog {
     let paths: OpenPaths
     let page: WakePage
-    let store: WriterDatabase
+    let database: WriterDatabase
     let reserve: Reserve
     /// The name of the running boot.
     let boot: String
@@ -15,13 +15,13 @@ final class OpenLog {
     private init(
         paths: OpenPaths,
         page: WakePage,
-        store: WriterDatabase,
+        database: WriterDatabase,
         reserve: Reserve,
         boot: String
     ) {
         self.paths = paths
         self.page = page
-        self.store = store
+        self.database = database
         self.reserve = reserve
         self.boot = boot
     }
@@ -53,17 +53,17 @@ final class OpenLog {
         let witness = page.witness ?? known
         do {
             let hadWriteAhead = witness?.files.writeAhead == directory.files.writeAhead
-            let store = try openStore(directory, witness, shared)
-            if isPatient, !hadWriteAhead, let witness, store.state.head < witness.head,
+            let database = try openDatabase(directory, witness, shared)
+            if isPatient, !hadWriteAhead, let witness, database.state.head < witness.head,
                 directory.files.log.map({ witness.names($0, boot: shared.clocks.bootName) })
                     ?? false
             {
                 throw WriteAheadLogMissing()
             }
-            if suspect, try !store.isSound() {
+            if suspect, try !database.isSound() {
                 throw DatabaseError(SQLITE_CORRUPT)
             }
-            return try begin(directory, page, witness, store, shared, given)
+            return try begin(directory, page, witness, database, shared, given)
         } catch let error as DatabaseError where error.isDamage {
             let name = try SetAside.damaged.keep(
                 "log.sqlite",
@@ -76,12 +76,12 @@ final class OpenLog {
                     + "and a new log begins; subscribers are told of the gap",
                 .error
             )
-            let store = try openStore(directory, witness, shared)
-            return try begin(directory, page, nil, store, shared)
+            let database = try openDatabase(directory, witness, shared)
+            return try begin(directory, page, nil, database, shared)
         }
     }
 
-    private static func openStore(
+    private static func openDatabase(
         _ directory: BusDirectory,
         _ witness: LogWitness?,
         _ shared: LogShared
@@ -134,24 +134,24 @@ final class OpenLog {
         _ directory: BusDirectory,
         _ page: WakePage,
         _ witness: LogWitness?,
-        _ store: WriterDatabase,
+        _ database: WriterDatabase,
         _ shared: LogShared,
         _ given: String? = nil
     ) throws -> OpenLog {
         guard let identity = FileIdentity(path: directory.logPath) else {
             throw LogProblem("log.sqlite was taken away while it was being opened")
         }
-        shared.resumeClock(store.state.moment, boot: store.state.boot)
+        shared.resumeClock(database.state.moment, boot: database.state.boot)
         let synced = shared.settings.durability == .power
         let time = shared.time()
-        let (state, stamp, reason) = try store.transaction(time) {
+        let (state, stamp, reason) = try database.transaction(time) {
             transaction throws -> (LogState, Int64, String?) in
             let reason =
                 reasonForNewEpoch(
                     witness,
                     identity,
                     transaction.state,
-                    epoch: try store.queries.epochs()?.current,
+                    epoch: try database.queries.epochs()?.current,
                     boot: shared.clocks.bootName,
                     isCopied: page.isCopied
                 ) ?? given
@@ -165,17 +165,17 @@ final class OpenLog {
                 )
             }
             transaction.state.boot = shared.clocks.bootName
-            guard let epochs = try store.queries.epochs() else {
+            guard let epochs = try database.queries.epochs() else {
                 throw LogProblem("log.sqlite has no epochs")
             }
             return (
-                try store.queries.newest(
+                try database.queries.newest(
                     state: transaction.state,
                     epochs: epochs,
                     messageLimit: shared.settings.memoryMessages,
                     byteLimit: shared.settings.memoryBytes,
                     now: time.retention,
-                    retention: store.retention
+                    retention: database.retention
                 ), transaction.state.trimStamp, reason
             )
         }
@@ -204,7 +204,7 @@ final class OpenLog {
                 .warning
             )
         }
-        let (channels, messages) = (Int(store.state.channels), Int(store.state.messages))
+        let (channels, messages) = (Int(database.state.channels), Int(database.state.messages))
         shared.count {
             $0.openings += 1
             // Before the log is reported as opened: statistics may be asked for at once.
@@ -218,14 +218,14 @@ final class OpenLog {
                 paths: paths,
                 page: page,
                 epochs: state.epochs,
-                epochNumber: store.state.epoch
+                epochNumber: database.state.epoch
             )
         )
         page.ringForOthers()
         return OpenLog(
             paths: paths,
             page: page,
-            store: store,
+            database: database,
             reserve: Reserve(
                 path: directory.reservePath,
                 wantedBytes: shared.settings.reserveBytes
@@ -278,8 +278,8 @@ final class OpenLog {
     }
 }
 
-/// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still brings it
-/// home within a second or so.
+/// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still saves them
+/// within a second or so.
 struct WriteAheadLogMissing: Error {}
 
 extension DatabaseError {

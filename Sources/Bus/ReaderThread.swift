@@ -11,7 +11,7 @@ final class ReaderThread {
     private var connection: LogConnection?
     private var history: HistoryQueries?
     private var generation = -1
-    private var requests: [LogRead] = []
+    private var requests: [ReadRequest] = []
     /// The generation for which the writer was asked to check the files, and when.
     private var asked: (generation: Int, at: Int64) = (-1, 0)
     private var nextLook: Int64 = 0
@@ -133,7 +133,7 @@ final class ReaderThread {
             case .history(let request):
                 shared.count { $0.historyReads += 1 }
                 let result = Result {
-                    let reading = try history.read(
+                    let page = try history.read(
                         request,
                         state: state,
                         epochs: opened.epochs,
@@ -141,7 +141,7 @@ final class ReaderThread {
                         retention: retention
                     )
                     guard position.isCurrent else { throw LogProblem("log.sqlite was replaced") }
-                    return reading
+                    return page
                 }
                 tellResult(result.mapError { _ in .unavailable }) {
                     .history(ticket: request.ticket, $0)
@@ -170,8 +170,8 @@ final class ReaderThread {
     }
 
     private func tellResult<T>(
-        _ result: Result<T, LogFailure>,
-        _ event: (Result<T, LogFailure>) -> LogEvent
+        _ result: Result<T, ReadFailure>,
+        _ event: (Result<T, ReadFailure>) -> LogEvent
     ) {
         if case .failure = result { askWriter(generation) }
         shared.deliver(event(result))

@@ -49,7 +49,7 @@ final class WriterDatabase {
     }
 
     /// Runs the body, which only reads, on one state of the log; without the gate, too.
-    func look<T>(_ body: () throws -> T) throws -> T {
+    func read<T>(_ body: () throws -> T) throws -> T {
         try connection.use { database in
             try statements.beginReading.run()
             defer { if database.isInsideTransaction { try? statements.commit.run() } }

@@ -32,7 +32,7 @@ extension WriterThread {
 
     /// Waits as long as another process may still save what a removed write-ahead log held, so that a group that comes
     /// meanwhile is not refused. The last attempt is made when patience has ended, and takes the log as it is.
-    func waitForHomecoming() {
+    func waitForWriteAheadLog() {
         guard open == nil, let end = patienceEnds, MonotonicClock.milliseconds() < end else {
             return
         }
@@ -59,7 +59,7 @@ extension WriterThread {
                 let reserve = opened.reserve.make(in: opened.directory)
                 haveReserve(of: reserve, opened)
                 tight = opened.reserve.wantedBytes > 0 && reserve == 0
-                if tight { try? opened.store.limitGrowth(to: 0) }
+                if tight { try? opened.database.limitGrowth(to: 0) }
                 return
             } catch let error as DatabaseError where error.isFull {
                 let path = shared.settings.directory + "/reserve"
@@ -110,7 +110,7 @@ extension WriterThread {
             if open.isCurrent {
                 // A reader of our own kind is done by the second attempt.
                 let isEmpty = try (1...4).contains { _ in
-                    try open.store.checkpoint(.truncate).isDone
+                    try open.database.checkpoint(.truncate).isDone
                 }
                 if isEmpty {
                     // All of it is on the disk: an orderly reboot loses nothing.
@@ -118,7 +118,7 @@ extension WriterThread {
                 } else {
                     sayIncomplete("\(Self.list(LockHolders.readers(of: open.files))) reads it")
                 }
-            } else if try !open.bringHome() {
+            } else if try !open.saveWriteAheadLog() {
                 sayIncomplete("files of the log were removed")
             }
         } catch {

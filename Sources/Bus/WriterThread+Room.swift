@@ -8,23 +8,23 @@ extension WriterThread {
 
     /// Whether readers keep so much in the write-ahead log that nothing may be added to it.
     func isWriteAheadFull(_ open: OpenLog) -> Bool {
-        open.store.connection.walPages >= pace.mostPages
+        open.database.connection.walPages >= pace.mostPages
     }
 
     /// Under the gate, after a commit. A passive checkpoint copies what no reader still needs. If the write-ahead log
     /// grows nevertheless, a checkpoint that waits for readers lets the next writer restart it.
     func checkpoint(_ open: OpenLog) {
-        let pages = open.store.connection.walPages
+        let pages = open.database.connection.walPages
         let now = MonotonicClock.milliseconds()
         do {
-            let passive = try open.store.checkpoint(.passive)
+            let passive = try open.database.checkpoint(.passive)
             shared.count { $0.checkpoints += 1 }
             guard pages >= pace.restartPages else {
                 if passive.isComplete { isUnblocked() } else { pace.wasIncomplete(pages: pages) }
                 return
             }
             let patience = pace.patience(now: now)
-            if try open.store.checkpoint(.restart, patienceMilliseconds: patience).isDone {
+            if try open.database.checkpoint(.restart, patienceMilliseconds: patience).isDone {
                 isUnblocked()
             } else {
                 pace.wasBlocked(now: MonotonicClock.milliseconds(), waited: patience > 0)
@@ -38,7 +38,7 @@ extension WriterThread {
         } catch {
             // Nothing is lost: everything stays in the write-ahead log. Trying again at once would not help.
             pace.wasBlocked(now: now, waited: false)
-            if said(once: .checkpoint) {
+            if begins(.checkpoint) {
                 shared.say("log.sqlite-wal can't be copied into log.sqlite: \(error)", .error)
             }
         }
@@ -46,7 +46,7 @@ extension WriterThread {
 
     private func isUnblocked() {
         pace.succeeded()
-        sayAgain(.checkpoint)
+        ended(.checkpoint)
         guard !namedReaders.isEmpty else { return }
         shared.say(
             "\(Self.list(namedReaders)) no longer keeps log.sqlite-wal from being emptied",
@@ -74,7 +74,7 @@ extension WriterThread {
 
     /// Says that publishers are refused because of the write-ahead log.
     func sayWriteAheadIsFull(_ open: OpenLog) {
-        guard said(once: .writeAheadFull) else { return }
+        guard begins(.writeAheadFull) else { return }
         let readers = LockHolders.readers(of: open.files)
         shared.say(
             "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages)) MB and can't be emptied, "
@@ -106,10 +106,10 @@ extension WriterThread {
             defer { open.directory.leave() }
             guard open.isCurrent else { return true }
             let needed = Int64(bytes) / LogConnection.pageBytes * 5 / 4 + 8
-            let room = try open.store.room()
+            let room = try open.database.room()
             let limited = room.growth < needed && !tight
             let gaveUp = !limited && giveUpReserve(open)
-            let emptied = (try? open.store.checkpoint(.truncate).isDone) ?? false
+            let emptied = (try? open.database.checkpoint(.truncate).isDone) ?? false
             if room.free >= needed {
                 // Trimming would not help: the disk is full.
                 guard limited else { return gaveUp || (emptied && round == 1) }
@@ -117,18 +117,18 @@ extension WriterThread {
                 // touch many pages, more must be removed.
                 if round == 1 { return true }
             }
-            if !limited, !emptied, open.store.connection.walPages > pace.passivePages {
+            if !limited, !emptied, open.database.connection.walPages > pace.passivePages {
                 // Trimming would not help while a reader blocks checkpoints: deletions only fill the write-ahead log.
-                sayWhoReads(open, open.store.connection.walPages)
+                sayWhoReads(open, open.database.connection.walPages)
                 return gaveUp
             }
             // Deleting may have to rebalance indexes into a few new pages.
-            try open.store.limitGrowth(to: room.growth > 64 ? nil : 64)
-            defer { try? open.store.limitGrowth(to: tight ? 0 : nil) }
+            try open.database.limitGrowth(to: room.growth > 64 ? nil : 64)
+            defer { try? open.database.limitGrowth(to: tight ? 0 : nil) }
             // Keys are removed before any message.
-            if try open.store.transaction(shared.time(), { try $0.giveUpKeys() }) { return true }
+            if try open.database.transaction(shared.time(), { try $0.giveUpKeys() }) { return true }
             let trimmed = try trimOldest(open)
-            _ = try open.store.checkpoint(.truncate)
+            _ = try open.database.checkpoint(.truncate)
             if trimmed > 0, MonotonicClock.milliseconds() >= nextFullNotice {
                 // A log that stays at its largest size says so once a minute, not every few seconds.
                 nextFullNotice = MonotonicClock.milliseconds() + 60_000
@@ -161,13 +161,13 @@ extension WriterThread {
 
     /// Trims a tenth of all messages, so that the log is not full again at once.
     private func trimOldest(_ open: OpenLog) throws -> Int64 {
-        let goal = max(1, open.store.state.messages / 10)
+        let goal = max(1, open.database.state.messages / 10)
         let time = shared.time()
         var trimmed: Int64 = 0
         var portion: Int64 = 1000
         while trimmed < goal {
             do {
-                let removed = try open.store.transaction(time) { transaction in
+                let removed = try open.database.transaction(time) { transaction in
                     try transaction.trimOldest(limit: min(portion, goal - trimmed))
                     return Int64(transaction.trimmedMessages)
                 }
@@ -177,10 +177,10 @@ extension WriterThread {
             } catch let error as DatabaseError where error.isFull && portion > 1 {
                 // Deleting fewer at once takes fewer pages of the write-ahead log.
                 portion = max(1, portion / 8)
-                _ = try open.store.checkpoint(.truncate)
+                _ = try open.database.checkpoint(.truncate)
             }
-            if open.store.connection.walPages >= pace.passivePages / 2 {
-                _ = try open.store.checkpoint(.truncate)
+            if open.database.connection.walPages >= pace.passivePages / 2 {
+                _ = try open.database.checkpoint(.truncate)
             }
         }
         return trimmed
@@ -191,7 +191,7 @@ extension WriterThread {
         let gaveUp = open.reserve.giveUp()
         if gaveUp { sayReserveIsGone() }
         tight = true
-        try? open.store.limitGrowth(to: 0)
+        try? open.database.limitGrowth(to: 0)
         return gaveUp
     }
 
@@ -217,7 +217,7 @@ extension WriterThread {
         }
         guard open.reserve.make(size, in: open.directory) else { return }
         tight = false
-        try? open.store.limitGrowth(to: nil)
+        try? open.database.limitGrowth(to: nil)
         haveReserve(of: size, open)
         shared.say("there is room on the disk again: the reserve file was made anew", .notice)
     }
@@ -226,7 +226,7 @@ extension WriterThread {
     func haveReserve(of bytes: Int64, _ open: OpenLog) {
         reserveBytes = bytes
         let wanted = open.reserve.wantedBytes
-        if bytes < wanted, said(once: .smallReserve) {
+        if bytes < wanted, begins(.smallReserve) {
             shared.say(
                 "the disk of \(open.directory.path) is nearly full: "
                     + (bytes > 0

@@ -32,7 +32,7 @@ final class WriterThread {
     /// The witness of the log that this process had open last.
     var known: LogWitness?
     var said = ""
-    var saidOnce: Set<Once> = []
+    var conditions: Set<Condition> = []
     var nextChores: Int64 = 0
     var nextOpening: Int64 = 0
     /// Until when another process may still save what a removed write-ahead log held.
@@ -75,7 +75,7 @@ final class WriterThread {
                 case .check: nextChores = 0
                 case .retentionChanged:
                     (walk, nextChores) = (0, 0)
-                    open?.store.retention = shared.retention
+                    open?.database.retention = shared.retention
                 case .stop: stopping = true
                 }
             }
@@ -135,7 +135,7 @@ final class WriterThread {
         var rounds = 0
         let patience = MonotonicClock.milliseconds() + Self.busyMilliseconds
         while !rest.isEmpty {
-            waitForHomecoming()
+            waitForWriteAheadLog()
             switch attempt(Array(rest), chores: false) {
             case .done(let count):
                 rest = rest.dropFirst(count)
@@ -192,7 +192,7 @@ final class WriterThread {
             var inside = true
             defer { if inside { open.directory.leave() } }
             guard !chores || open.paths.checkAll().all, let note = open.note() else {
-                return try leaveBehind(open)
+                return try abandon(open)
             }
             if chores { tendReserve(open) }
             if isWriteAheadFull(open) {
@@ -201,16 +201,16 @@ final class WriterThread {
                     sayWriteAheadIsFull(open)
                     return .overgrown
                 }
-                sayAgain(.writeAheadFull)
+                ended(.writeAheadFull)
             }
             shared.beginWriting()
             defer { shared.endWriting() }
             var turn = WriterTurn(shared, open)
             try turn.run(appends, note, walk: &walk, chores: chores)
             turn.writeWitness(open.page, note)
-            sayAgain(.busy)
+            ended(.busy)
             let checkpoint = pace.isDue(
-                pages: open.store.connection.walPages,
+                pages: open.database.connection.walPages,
                 now: MonotonicClock.milliseconds()
             )
             if !checkpoint {
@@ -243,9 +243,9 @@ final class WriterThread {
     }
 
     /// The paths no longer lead to what is open.
-    private func leaveBehind(_ open: OpenLog) throws -> Attempt {
-        guard try open.bringHome() else {
-            if said(once: .notHome) {
+    private func abandon(_ open: OpenLog) throws -> Attempt {
+        guard try open.saveWriteAheadLog() else {
+            if begins(.unsaved) {
                 shared.say(
                     "files of the log were removed under the running process, and other programs "
                         + "(\(Self.list(LockHolders.readers(of: open.files)))) keep it from saving what they held; "
@@ -255,7 +255,7 @@ final class WriterThread {
             }
             return .failed
         }
-        sayAgain(.notHome)
+        ended(.unsaved)
         close()
         shared.say(
             "files of the log were removed or replaced under the running process; opening it anew",
@@ -276,17 +276,17 @@ final class WriterThread {
     }
 
     /// Conditions that are reported when they begin, and again only after they have ended.
-    enum Once { case busy, checkpoint, notHome, smallReserve, writeAheadFull }
+    enum Condition { case busy, checkpoint, unsaved, smallReserve, writeAheadFull }
 
-    func said(once what: Once) -> Bool { saidOnce.insert(what).inserted }
+    func begins(_ condition: Condition) -> Bool { conditions.insert(condition).inserted }
 
-    func sayAgain(_ what: Once) { saidOnce.remove(what) }
+    func ended(_ condition: Condition) { conditions.remove(condition) }
 
     /// Names the processes that keep this one from writing.
     func sayWhoWrites(_ files: LogFileSet) {
         let writers = LockHolders.writers(of: files)
         // Holdfast's processes hold the lock only inside the gate, where this process is now.
-        guard said(once: .busy) else { return }
+        guard begins(.busy) else { return }
         shared.say(
             "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which nobody but Holdfast "
                 + "may do; nothing can be published until it ends that",

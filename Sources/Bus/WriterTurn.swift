@@ -42,11 +42,11 @@ struct WriterTurn {
         walk: inout Int64?,
         chores: Bool
     ) throws {
-        let store = open.store
+        let database = open.database
         let time = shared.time()
         var due: WriterDatabase.Chores?
         if chores {
-            let found = try store.chores(time, walk: &walk, channelPortion: Self.channelPortion)
+            let found = try database.chores(time, walk: &walk, channelPortion: Self.channelPortion)
             if !found.isEmpty { due = found }
             moreChores =
                 found.channels.count >= Int(Self.channelPortion) || found.expired || found.keys
@@ -55,7 +55,7 @@ struct WriterTurn {
         let position = shared.position
         guard let opened = position.opened else { throw LogProblem("the log is closed") }
         var counts = (trimmed: 0, expired: 0)
-        let slip = try store.transaction(time) { transaction in
+        let slip = try database.transaction(time) { transaction in
             try beginEpochIfBehind(&transaction, opened, position, note.head)
             try readOthers(transaction.state, opened, position, time)
             let epochs = reopened?.state.epochs ?? opened.epochs
@@ -86,7 +86,7 @@ struct WriterTurn {
             $0.messagesFollowed += followed
             $0.messagesTrimmed += counts.trimmed
             $0.messagesExpired += counts.expired
-            $0.walBytes = store.connection.walPages * Int(LogConnection.pageBytes)
+            $0.walBytes = database.connection.walPages * Int(LogConnection.pageBytes)
         }
     }
 
@@ -95,8 +95,8 @@ struct WriterTurn {
         let position = shared.position
         guard let opened = position.opened else { return }
         let time = shared.time()
-        try open.store.look {
-            let state = open.store.state
+        try open.database.read {
+            let state = open.database.state
             (head, stamp) = (position.head, position.stamp)
             guard state.epoch == opened.epochNumber, state.head >= position.head else { return }
             try readOthers(state, opened, position, time)
@@ -129,30 +129,30 @@ struct WriterTurn {
         _ position: LogShared.Position,
         _ time: LogTime
     ) throws {
-        let store = open.store
+        let database = open.database
         func newest(_ epochs: EpochHistory) throws -> LogState {
-            try store.queries.newest(
+            try database.queries.newest(
                 state: state,
                 epochs: epochs,
                 messageLimit: shared.settings.memoryMessages,
                 byteLimit: shared.settings.memoryBytes,
                 now: time.retention,
-                retention: store.retention
+                retention: database.retention
             )
         }
         guard state.epoch == opened.epochNumber else {
-            guard let epochs = try store.queries.epochs() else {
+            guard let epochs = try database.queries.epochs() else {
                 throw LogProblem("log.sqlite has no epochs")
             }
             reopened = (try newest(epochs), state.epoch, reasonForEpoch)
             return
         }
-        guard try store.queries.canFollow(position, upTo: state, shared.settings) else {
+        guard try database.queries.canFollow(position, upTo: state, shared.settings) else {
             resumed = try newest(opened.epochs)
             return
         }
         var batches: [CommittedBatch] = []
-        try store.queries.follow(
+        try database.queries.follow(
             after: position,
             upTo: state,
             epochs: opened.epochs

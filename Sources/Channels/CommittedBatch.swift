@@ -62,8 +62,8 @@ package enum HistoryStart: Equatable, Sendable {
     case newest
 }
 
-/// A range of the log for some channels.
-package struct HistoryReading: Sendable {
+/// A page of the log for some channels.
+package struct HistoryPage: Sendable {
     /// Ascending by offset.
     package let messages: [Message]
     /// Everything up to here was examined: the subscriber continues after it.
@@ -71,8 +71,8 @@ package struct HistoryReading: Sendable {
     /// Whether there are messages after `scanned` already.
     package let more: Bool
     package let gap: GapReason?
-    /// Each channel's mark, if it lies after the start of the reading: the extent of the gap. Without a gap the marks
-    /// are informative only; nothing that belongs to this reading is missing.
+    /// Each channel's mark, if it lies after the start of the page: the extent of the gap. Without a gap the marks
+    /// are informative only; nothing that belongs to this page is missing.
     package let marks: [TrimMark]
     /// The newest offset or trim mark of these channels (the floor of forgotten channels for a channel that the log
     /// does not know). It changes exactly when these channels do.
@@ -95,9 +95,9 @@ package struct HistoryReading: Sendable {
     }
 
     /// The same with this gap instead of its own.
-    package func with(gap: GapReason?) -> HistoryReading {
+    package func with(gap: GapReason?) -> HistoryPage {
         guard gap != self.gap else { return self }
-        return HistoryReading(
+        return HistoryPage(
             messages: messages,
             scanned: scanned,
             more: more,

@@ -93,7 +93,7 @@ package struct Tail {
         messageLimit: Int,
         byteLimit: Int,
         now: Int64
-    ) -> HistoryReading? {
+    ) -> HistoryPage? {
         guard offset >= floor, offset <= head else { return nil }
         var found: [Message] = []
         var marks: [TrimMark] = []
@@ -119,7 +119,7 @@ package struct Tail {
         if names.count > 1 { found.sort { $0.offset < $1.offset } }
         let taken = found.prefixWithin(messages: messageLimit, bytes: byteLimit)
         let more = taken < found.count
-        return HistoryReading(
+        return HistoryPage(
             messages: more ? Array(found[..<taken]) : found,
             scanned: more ? found[taken - 1].offset : head,
             more: more,
@@ -129,9 +129,9 @@ package struct Tail {
         )
     }
 
-    /// A reading without messages: the answer of a held request at its deadline.
-    package func nothingNew(newest: Offset) -> HistoryReading {
-        HistoryReading(messages: [], scanned: head, more: false, gap: nil, newest: newest)
+    /// A page without messages: the answer of a held request at its deadline.
+    package func nothingNew(newest: Offset) -> HistoryPage {
+        HistoryPage(messages: [], scanned: head, more: false, gap: nil, newest: newest)
     }
 
     /// The newest message or trim mark of these channels, or nil if only the log knows it.

@@ -72,7 +72,7 @@ package struct Payload: Sendable {
 
 /// What is asked of the shell besides sending.
 package enum Errand: Sendable {
-    case read(LogRead)
+    case read(ReadRequest)
     case append(Append)
     /// The outcome of a pipe's publication.
     case piped(Int, AppendOutcome)

@@ -33,7 +33,7 @@ extension Core {
             case .answer(let subscription):
                 delivered += release(share, subscription, delivery.batch, &encoded)
             case .stream(let stream):
-                let reading = HistoryReading(
+                let page = HistoryPage(
                     messages: share.messages,
                     scanned: delivery.batch.head,
                     more: false,
@@ -41,7 +41,7 @@ extension Core {
                     newest: delivery.batch.head
                 )
                 let before = delivery.batch.previous
-                delivered += extend(share.id, stream, reading, after: before, &encoded)
+                delivered += extend(share.id, stream, page, after: before, &encoded)
             }
         }
         if delivered > 0 {
@@ -92,7 +92,7 @@ extension Core {
             bytes: settings.limits.answerBytes
         )
         let more = taken < share.messages.count
-        let reading = HistoryReading(
+        let page = HistoryPage(
             messages: more ? Array(share.messages[..<taken]) : share.messages,
             scanned: more ? share.messages[taken - 1].offset : batch.head,
             more: more,
@@ -100,7 +100,7 @@ extension Core {
             newest: batch.head
         )
         let ending = share.gap == nil ? Ending.released : .gap
-        return release(share.id, subscription, reading, ending, &encoded)
+        return release(share.id, subscription, page, ending, &encoded)
     }
 
     /// Answers all polls of one interest. Returns how many.
@@ -108,19 +108,19 @@ extension Core {
     mutating func release(
         _ interest: Int32,
         _ subscription: Subscription,
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         _ ending: Ending,
         _ encoded: inout Encoded
     ) -> Int {
         guard let epoch = tail?.epochs.current else { return 0 }
-        let content = subscription.content(of: reading)
+        let content = subscription.content(of: page)
         let known = content.flatMap { encoded.bodies[$0] }
-        let reading =
-            known?.reading ?? subscription.fitting(reading, bytes: settings.limits.answerBytes)
-        let answer = subscription.answer(reading, epoch: epoch, body: known?.bytes)
+        let page =
+            known?.page ?? subscription.fitting(page, bytes: settings.limits.answerBytes)
+        let answer = subscription.answer(page, epoch: epoch, body: known?.bytes)
         let payload = payload(of: answer, bodyOf: known?.payload)
         if let content, known == nil, !answer.closes {
-            encoded.bodies[content] = (reading, answer.body, payload)
+            encoded.bodies[content] = (page, answer.body, payload)
         }
         var count = 0
         while let slot = holds.first(ofInterest: interest) {

@@ -57,7 +57,7 @@ extension Core {
     }
 
     private mutating func read(
-        _ outcome: Result<HistoryReading, LogFailure>,
+        _ outcome: Result<HistoryPage, ReadFailure>,
         for entry: Waiting.Entry
     ) {
         switch entry.work {
@@ -72,7 +72,7 @@ extension Core {
     }
 
     private mutating func listed(
-        _ outcome: Result<ChannelListing, LogFailure>,
+        _ outcome: Result<ChannelListing, ReadFailure>,
         for entry: Waiting.Entry
     ) {
         switch (entry.work, outcome) {
@@ -120,8 +120,8 @@ extension Core {
         let verdict = before.map { epochs.verdict(on: $0, head: after.head) }
         if let before, case .valid(let offset) = verdict, offset < after.floor {
             // More came than memory keeps: polls ask again, and the log itself answers; streams read it.
-            let reading = nothingNew(newest: before.offset)
-            releaseAll(reading, .released)
+            let page = nothingNew(newest: before.offset)
+            releaseAll(page, .released)
         }
         tail = after
         switch (before, verdict) {
@@ -147,11 +147,11 @@ extension Core {
         if !isForOneClient { loadPresence() }
     }
 
-    private mutating func releaseAll(_ reading: HistoryReading, _ ending: Ending) {
+    private mutating func releaseAll(_ page: HistoryPage, _ ending: Ending) {
         var encoded = Encoded()
         for interest in holds.interests {
             guard case .answer(let subscription) = holds.interest(interest) else { continue }
-            release(interest, subscription, reading, ending, &encoded)
+            release(interest, subscription, page, ending, &encoded)
         }
     }
 
@@ -171,13 +171,13 @@ extension Core {
     private mutating func startOver(from position: Cursor, resume: Offset) {
         guard let epoch = tail?.epochs.current else { return }
         replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))
-        let reading = HistoryReading(
+        let page = HistoryPage(
             messages: [],
             scanned: resume,
             more: false,
             gap: .restarted,
             newest: resume
         )
-        releaseAll(reading, .gap)
+        releaseAll(page, .gap)
     }
 }

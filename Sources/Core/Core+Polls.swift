@@ -61,8 +61,8 @@ extension Core {
     }
 
     /// That nothing came.
-    func nothingNew(newest: Offset) -> HistoryReading {
-        HistoryReading(
+    func nothingNew(newest: Offset) -> HistoryPage {
+        HistoryPage(
             messages: [],
             scanned: tail?.head ?? .start,
             more: false,
@@ -71,9 +71,9 @@ extension Core {
         )
     }
 
-    private mutating func answer(_ poll: Poll, _ requester: Requester, _ reading: HistoryReading) {
+    private mutating func answer(_ poll: Poll, _ requester: Requester, _ page: HistoryPage) {
         guard let epoch = tail?.epochs.current else { return }
-        let fitting = poll.subscription.fitting(reading, bytes: settings.limits.answerBytes)
+        let fitting = poll.subscription.fitting(page, bytes: settings.limits.answerBytes)
         answer(poll.answer(fitting, epoch: epoch), to: requester.address)
     }
 
@@ -84,21 +84,21 @@ extension Core {
         after offset: Offset,
         gap: GapReason?
     ) {
-        let reading = tail?.read(
+        let page = tail?.read(
             poll.subscription.channels,
             after: offset,
             messageLimit: poll.subscription.messageLimit,
             byteLimit: settings.limits.answerBytes,
             now: moment.retentionMilliseconds
         )
-        guard let reading else {
+        guard let page else {
             return ask(poll, requester, .after(offset), .reading(gap: gap))
         }
-        let gap = gap ?? reading.gap
-        if reading.messages.isEmpty, poll.mayWait(despite: gap), !isStopping {
+        let gap = gap ?? page.gap
+        if page.messages.isEmpty, poll.mayWait(despite: gap), !isStopping {
             hold(gap.map(poll.owing) ?? poll, requester)
         } else {
-            answer(poll, requester, reading.with(gap: gap))
+            answer(poll, requester, page.with(gap: gap))
         }
     }
 
@@ -140,7 +140,7 @@ extension Core {
 
     /// The log has answered.
     mutating func read(
-        _ outcome: Result<HistoryReading, LogFailure>,
+        _ outcome: Result<HistoryPage, ReadFailure>,
         for poll: Poll,
         _ requester: Requester,
         _ question: Question,
@@ -148,19 +148,19 @@ extension Core {
     ) {
         // The log was replaced meanwhile: the cursor is judged anew, and what was read is of no use.
         guard tail?.epochs.current == epoch else { return serve(poll, requester) }
-        guard case .success(let reading) = outcome else {
+        guard case .success(let page) = outcome else {
             return turnAway(poll, requester, .unavailable)
         }
         switch question {
         case .head: preconditionFailure("the log's reader was not asked")
         case .lookAhead: serve(poll, requester, isFinal: true)
         case .reading(let known):
-            let gap = known ?? reading.gap
-            if reading.messages.isEmpty, poll.mayWait(despite: gap) {
+            let gap = known ?? page.gap
+            if page.messages.isEmpty, poll.mayWait(despite: gap) {
                 // What was committed since the log looked is in memory by now.
-                answerOrHold(poll, requester, after: reading.scanned, gap: gap)
+                answerOrHold(poll, requester, after: page.scanned, gap: gap)
             } else {
-                answer(poll, requester, reading.with(gap: gap))
+                answer(poll, requester, page.with(gap: gap))
             }
         }
     }

@@ -95,7 +95,7 @@ extension Core {
 
     mutating func listPresence(
         _ reading: PresenceService.Reading,
-        _ outcome: Result<ChannelListing, LogFailure>,
+        _ outcome: Result<ChannelListing, ReadFailure>,
         round: Int
     ) {
         guard round == presence.round, case .channels(let found, _) = reading,
@@ -107,7 +107,7 @@ extension Core {
 
     mutating func readPresence(
         _ reading: PresenceService.Reading,
-        _ outcome: Result<HistoryReading, LogFailure>,
+        _ outcome: Result<HistoryPage, ReadFailure>,
         round: Int
     ) {
         // Another log that has taken its place is read from the beginning.

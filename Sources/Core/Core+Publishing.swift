@@ -104,7 +104,7 @@ extension Core {
     }
 
     /// Asks the log's reader, now or when it has answered others.
-    mutating func read(_ question: LogRead) {
+    mutating func read(_ question: ReadRequest) {
         waiting.queue(question)
         askReader()
     }

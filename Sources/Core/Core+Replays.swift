@@ -63,7 +63,7 @@ extension Core {
             greet(replay, at: cursor)
             goLive(replay)
         case .ask(let start, let question): ask(replay, start, question)
-        case .send(let reading): send(reading, replay)
+        case .send(let page): send(page, replay)
         }
     }
 
@@ -86,7 +86,7 @@ extension Core {
 
     /// The log has answered.
     mutating func read(
-        _ outcome: Result<HistoryReading, LogFailure>,
+        _ outcome: Result<HistoryPage, ReadFailure>,
         for replay: Replay,
         _ question: Question,
         _ epoch: Epoch
@@ -95,26 +95,26 @@ extension Core {
         guard replays.contains(replay) else { return }
         // The log was replaced meanwhile: the position is judged anew, and what was read is of no use.
         guard tail?.epochs.current == epoch else { return advance(replay) }
-        guard case .success(let reading) = outcome else { return endReplay(replay, .unavailable) }
+        guard case .success(let page) = outcome else { return endReplay(replay, .unavailable) }
         if case .lookAhead = question {
             replay.lookedAhead()
             return advance(replay)
         }
-        send(reading, replay)
+        send(page, replay)
     }
 
     /// Sends a piece. The next one follows in the next turn, or once the peer has taken this one if `unsent` says that some
     /// is left.
-    private mutating func send(_ reading: HistoryReading, _ replay: Replay) {
+    private mutating func send(_ page: HistoryPage, _ replay: Replay) {
         guard let epoch = tail?.epochs.current, let head = tail?.head else { return }
-        let begin = reading.messages.first?.offset.previous ?? reading.scanned
+        let begin = page.messages.first?.offset.previous ?? page.scanned
         // Before the gap: a client that is cut off between the greeting and that comes back with it, and is told again.
         greet(replay, at: replay.cursor ?? Cursor(epoch: epoch, offset: begin))
-        let reading = replay.piece(of: reading)
-        let bytes = replay.stream.chunk(reading, epoch: epoch)
-        replay.advanced(to: Cursor(epoch: epoch, offset: reading.scanned))
+        let page = replay.piece(of: page)
+        let bytes = replay.stream.chunk(page, epoch: epoch)
+        replay.advanced(to: Cursor(epoch: epoch, offset: page.scanned))
         if !bytes.isEmpty { send(bytes, replay, .unbounded) }
-        if reading.more || reading.scanned < head {
+        if page.more || page.scanned < head {
             replaysDue.append(replay)
         } else {
             goLive(replay)

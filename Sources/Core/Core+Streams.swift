@@ -97,17 +97,17 @@ extension Core {
     mutating func extend(
         _ interest: Int32,
         _ stream: StreamSubscription,
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         after previous: Offset,
         _ encoded: inout Encoded
     ) -> Int {
         guard let epoch = tail?.epochs.current else { return 0 }
-        let content = stream.content(of: reading)
+        let content = stream.content(of: page)
         let payload: Int32
         if let known = encoded.chunks[content] {
             payload = known
         } else {
-            payload = add(stream.chunk(reading, epoch: epoch), stream)
+            payload = add(stream.chunk(page, epoch: epoch), stream)
             encoded.chunks[content] = payload
         }
         // Its last word must fit as well.

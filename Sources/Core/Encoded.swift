@@ -4,7 +4,7 @@ internal import Endpoint
 /// Payloads made of one batch, shared by interests that differ in their query or channels but get the same content.
 struct Encoded {
     /// A body that was made, and the payload that has it.
-    typealias Body = (reading: HistoryReading, bytes: [UInt8], payload: Int32)
+    typealias Body = (page: HistoryPage, bytes: [UInt8], payload: Int32)
 
     var bodies: [Subscription.Content: Body] = [:]
     var chunks: [StreamSubscription.Content: Int32] = [:]

@@ -12,7 +12,7 @@ struct PresenceService {
         /// What these have told, from a place on; further ones are read after them.
         case messages([ChannelName], from: HistoryStart, further: [ChannelName], Epoch)
 
-        func question(_ ticket: Ticket) -> LogRead {
+        func question(_ ticket: Ticket) -> ReadRequest {
             switch self {
             case .channels(_, let last):
                 .channels(ticket: ticket.number, .after(last, limit: 10_000))
@@ -230,15 +230,15 @@ struct PresenceService {
 
     /// What is to be read next after a piece of what these channels have told.
     mutating func read(
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         of channels: [ChannelName],
         further: [ChannelName],
         _ epoch: Epoch,
         now: Int64
     ) -> Reading? {
-        told(reading.messages, now: now)
-        guard reading.more else { return read(further, epoch) }
-        return .messages(channels, from: .after(reading.scanned), further: further, epoch)
+        told(page.messages, now: now)
+        guard page.more else { return read(further, epoch) }
+        return .messages(channels, from: .after(page.scanned), further: further, epoch)
     }
 
     private mutating func read(_ channels: [ChannelName], _ epoch: Epoch) -> Reading? {

@@ -91,7 +91,7 @@ final class Replay {
         /// It begins here and now, and is live.
         case goLive(at: Cursor)
         case ask(HistoryStart, Question)
-        case send(HistoryReading)
+        case send(HistoryPage)
     }
 
     /// - Parameter retention: now on the clock of `Message.expiresMilliseconds`.
@@ -114,14 +114,14 @@ final class Replay {
         }
         guard case .cursor(let cursor) = position else { preconditionFailure("it has begun") }
         let offset = place(of: cursor, in: tail.epochs, head: tail.head)
-        let reading = tail.read(
+        let page = tail.read(
             stream.channels,
             after: offset,
             messageLimit: Self.pieceMessages,
             byteLimit: Self.pieceBytes,
             now: retention
         )
-        return reading.map { .send($0) } ?? .ask(.after(offset), .reading(gap: nil))
+        return page.map { .send($0) } ?? .ask(.after(offset), .reading(gap: nil))
     }
 
     /// The log was asked whether it knows more: the verdict on the cursor stands now.
@@ -163,8 +163,8 @@ final class Replay {
     }
 
     /// What to send of a piece that was read, with the gap that is to be told before it.
-    func piece(of reading: HistoryReading) -> HistoryReading {
-        let piece = stream.fitting(told.withoutPassed(reading), bytes: Self.pieceBytes)
+    func piece(of page: HistoryPage) -> HistoryPage {
+        let piece = stream.fitting(told.withoutPassed(page), bytes: Self.pieceBytes)
         let untold = told.take(piece)
         return piece.with(gap: owedGap ?? untold)
     }

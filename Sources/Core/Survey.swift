@@ -67,7 +67,7 @@ extension Work {
     }
 
     /// To a request for one message.
-    func reply(_ outcome: Result<Message?, LogFailure>) -> Reply? {
+    func reply(_ outcome: Result<Message?, ReadFailure>) -> Reply? {
         switch (self, outcome) {
         case (.message(let request), .success(let message)): .answer(request.answer(message))
         case (.busMessage(let request), .success(let message)): .line(request.reply(message))

@@ -131,7 +131,7 @@ struct Waiting {
 
     /// Questions that the log's reader has not been asked yet, and how many it has been asked: few, so that answers in
     /// memory are bounded and a departed client's is never made.
-    private var questions: Deque<LogRead> = []
+    private var questions: Deque<ReadRequest> = []
     private var readsUnderWay = 0
     private static let readLimit = 16
 
@@ -296,10 +296,10 @@ struct Waiting {
 
     // MARK: The log's reader
 
-    mutating func queue(_ question: LogRead) { questions.append(question) }
+    mutating func queue(_ question: ReadRequest) { questions.append(question) }
 
     /// The next question that the reader may be asked.
-    mutating func nextQuestion() -> LogRead? {
+    mutating func nextQuestion() -> ReadRequest? {
         readsUnderWay < Self.readLimit ? questions.popFirst() : nil
     }
 

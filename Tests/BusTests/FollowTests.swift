@@ -211,7 +211,7 @@ import Testing
         }
         #expect(tail.head == Offset(4) && tail.floor == Offset(2))
         // What only the log knows: that there may have been a z before.
-        func read(after offset: Offset) -> HistoryReading? {
+        func read(after offset: Offset) -> HistoryPage? {
             tail.read([name("z")], after: offset, messageLimit: 100, byteLimit: 1 << 20, now: 0)
         }
         #expect(read(after: .start) == nil)

@@ -45,7 +45,7 @@ import Testing
         #expect(try integrity(bus(directory)) == "ok")
     }
 
-    @Test func `who published before a removed log was brought home was refused`()
+    @Test func `who published before a removed log was saved was refused`()
         throws
     {
         let directory = TemporaryDirectory()
@@ -69,7 +69,7 @@ import Testing
         probe.stop()
     }
 
-    @Test func `a publisher is answered though nobody brings a removed log home`() throws {
+    @Test func `a publisher is answered though nobody saves a removed log`() throws {
         let directory = TemporaryDirectory()
         let writer = try WriterProcess("hold", bus(directory), "a", "0", "20")
         for _ in 0...20 { _ = try #require(writer.line()) }

@@ -162,7 +162,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 
     private func check(
-        _ reading: HistoryReading,
+        _ reading: HistoryPage,
         _ reader: Reader,
         _ all: [Published],
         now: Int64,

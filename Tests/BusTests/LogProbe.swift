@@ -53,9 +53,9 @@ final class LogProbe: Sendable {
         /// Marks beyond the head when they came: messages that holders never saw.
         var missed: [TrimMark] = []
         var outcomes: [UInt64: AppendOutcome] = [:]
-        var histories: [UInt64: Result<HistoryReading, LogFailure>] = [:]
-        var messages: [UInt64: Result<Message?, LogFailure>] = [:]
-        var channels: [UInt64: Result<ChannelListing, LogFailure>] = [:]
+        var histories: [UInt64: Result<HistoryPage, ReadFailure>] = [:]
+        var messages: [UInt64: Result<Message?, ReadFailure>] = [:]
+        var channels: [UInt64: Result<ChannelListing, ReadFailure>] = [:]
         var notices: [String] = []
         var unavailable: [String] = []
         var problems: [String] = []
@@ -229,7 +229,7 @@ final class LogProbe: Sendable {
         limit: Int = 1000,
         bytes: Int = 1 << 20,
         location: SourceLocation = #_sourceLocation
-    ) -> HistoryReading {
+    ) -> HistoryPage {
         let ticket = newTicket()
         log.read(
             .history(
@@ -246,7 +246,7 @@ final class LogProbe: Sendable {
         let result = told.withLock { $0.histories[ticket] }
         if case .success(let reading) = result { return reading }
         Issue.record("history failed", sourceLocation: location)
-        return HistoryReading(messages: [], scanned: .start, more: false, gap: nil, newest: .start)
+        return HistoryPage(messages: [], scanned: .start, more: false, gap: nil, newest: .start)
     }
 
     func channels(

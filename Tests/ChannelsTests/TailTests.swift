@@ -54,7 +54,7 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
         limit: Int = 100,
         bytes: Int = 10_000,
         now: Int64 = 0
-    ) -> HistoryReading? {
+    ) -> HistoryPage? {
         tail.read(
             channels.map { try! ChannelName($0) },
             after: Offset(after),

@@ -7,8 +7,8 @@ import Testing
         scanned: Int64,
         _ marks: [TrimMark],
         mayMiss: Bool = true
-    ) -> HistoryReading {
-        HistoryReading(
+    ) -> HistoryPage {
+        HistoryPage(
             messages: [],
             scanned: Offset(scanned),
             more: true,

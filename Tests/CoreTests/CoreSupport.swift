@@ -48,7 +48,7 @@ final class World {
 
     private(set) var sent: [ConnectionID: [Sent]] = [:]
     private(set) var dropped: [ConnectionID] = []
-    private(set) var reads: [LogRead] = []
+    private(set) var reads: [ReadRequest] = []
     private(set) var appends: [Append] = []
     private(set) var words: [SubscriberWord] = []
     private(set) var members: [PresentMember] = []
@@ -159,7 +159,7 @@ final class World {
     /// The texts of it.
     func texts(_ connection: ConnectionID) -> [String] { take(connection).map(\.text) }
 
-    func takeReads() -> [LogRead] {
+    func takeReads() -> [ReadRequest] {
         defer { reads = [] }
         return reads
     }
@@ -361,7 +361,7 @@ final class World {
             .history(
                 ticket: read.ticket,
                 .success(
-                    HistoryReading(
+                    HistoryPage(
                         messages: messages,
                         scanned: Offset(scanned),
                         more: more,

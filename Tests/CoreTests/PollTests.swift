@@ -165,7 +165,7 @@ import Testing
             .history(
                 ticket: old[0].ticket,
                 .success(
-                    HistoryReading(
+                    HistoryPage(
                         messages: [world.message("news", "stale", at: 5)],
                         scanned: Offset(10),
                         more: false,

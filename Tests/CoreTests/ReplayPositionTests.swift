@@ -27,9 +27,8 @@ import Testing
         ])
     }
 
-    private func reading(_ offsets: ClosedRange<Int64>, _ marks: [TrimMark] = []) -> HistoryReading
-    {
-        HistoryReading(
+    private func reading(_ offsets: ClosedRange<Int64>, _ marks: [TrimMark] = []) -> HistoryPage {
+        HistoryPage(
             messages: offsets.map {
                 Message(
                     offset: Offset($0),

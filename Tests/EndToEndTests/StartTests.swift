@@ -240,7 +240,7 @@ import Testing
             )
             try server.launch()
             #expect(try server.process?.wait() == .exited(78))
-            #expect(server.log.contains("not started: \(file) is no directory; move it away"))
+            #expect(server.log.contains("not started: \(file) is not a directory; move it away"))
             let check = try server.command("check")
             #expect(check.error.contains("directory = \(path): \(file) is not a directory"))
         }

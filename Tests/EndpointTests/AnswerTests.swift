@@ -8,7 +8,7 @@ import Testing
 @Suite struct AnswerTests {
     let http = HTTPInterface.open()
 
-    private func get(_ uri: String, _ reading: HistoryReading, ifNoneMatch: String = "") -> Reply? {
+    private func get(_ uri: String, _ reading: HistoryPage, ifNoneMatch: String = "") -> Reply? {
         http.poll(.get(uri, ["HTTP_IF_NONE_MATCH": ifNoneMatch])).flatMap {
             Reply($0.answer(reading, epoch: epoch))
         }
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    private func later(_ messages: [Message], newest: Int64) -> HistoryReading {
+    private func later(_ messages: [Message], newest: Int64) -> HistoryPage {
         reading(messages, scanned: 200, newest: newest)
     }
 

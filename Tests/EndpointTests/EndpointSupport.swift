@@ -203,8 +203,8 @@ func reading(
     more: Bool = false,
     gap: GapReason? = nil,
     newest: Int64 = 90
-) -> HistoryReading {
-    HistoryReading(
+) -> HistoryPage {
+    HistoryPage(
         messages: messages,
         scanned: Offset(scanned),
         more: more,

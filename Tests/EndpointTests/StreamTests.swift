@@ -127,7 +127,7 @@ import Testing
         let breaks = String(repeating: "\n", count: 1000)
         let bare = StreamSubscription(channels: [channel("a")], form: .events(bare: true))
         for (stream, body) in [(stream, control), (events, control), (bare, breaks)] {
-            let all = HistoryReading(
+            let all = HistoryPage(
                 messages: (1...9).map { message($0, body, kind: .text, contentType: "text/plain") },
                 scanned: Offset(20),
                 more: false,

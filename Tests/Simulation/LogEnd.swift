@@ -7,7 +7,7 @@ struct LogEnd {
     private(set) var events: [LogEvent] = []
     private var taken = 0
     private var appends: [Append] = []
-    private var reads: [LogRead] = []
+    private var reads: [ReadRequest] = []
     /// Nil while it is not open.
     private var number: Int?
     private var head: Int64 = 0
@@ -33,7 +33,7 @@ struct LogEnd {
     }
 
     mutating func append(_ append: Append) { appends.append(append) }
-    mutating func read(_ read: LogRead) { reads.append(read) }
+    mutating func read(_ read: ReadRequest) { reads.append(read) }
 
     /// What this process can see of what anybody has committed.
     func committedHead(_ log: SharedLog) -> Offset? {

@@ -291,7 +291,7 @@ struct LogFile {
     // MARK: Reading
 
     func history(_ request: HistoryRequest, rows places: [Int], names: [ChannelName], now: Int64)
-        -> HistoryReading
+        -> HistoryPage
     {
         var found: [Message] = []
         var newest: Int64 = 0
@@ -343,7 +343,7 @@ struct LogFile {
         found.sort { $0.offset < $1.offset }
         let taken = found.prefixWithin(messages: limit, bytes: request.byteLimit)
         let more = taken < found.count
-        return HistoryReading(
+        return HistoryPage(
             messages: Array(found.prefix(taken)),
             scanned: more ? found[taken - 1].offset : Offset(head),
             more: more,

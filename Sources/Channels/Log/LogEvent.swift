@@ -14,9 +14,9 @@ package enum LogEvent: Sendable {
     case committed(CommittedBatch)
     /// Follows the `.committed` that contains the messages.
     case appended(ticket: UInt64, AppendOutcome)
-    case history(ticket: UInt64, Result<HistoryReading, LogFailure>)
-    case message(ticket: UInt64, Result<Message?, LogFailure>)
-    case channels(ticket: UInt64, Result<ChannelListing, LogFailure>)
+    case history(ticket: UInt64, Result<HistoryPage, ReadFailure>)
+    case message(ticket: UInt64, Result<Message?, ReadFailure>)
+    case channels(ticket: UInt64, Result<ChannelListing, ReadFailure>)
     /// The log cannot be used at present, with a sentence for the operator; retried about every second.
     case unavailable(String)
     /// A line for the operator's log.
@@ -62,6 +62,6 @@ package struct LogState: Sendable {
     }
 }
 
-package enum LogFailure: Error, Equatable, Sendable {
+package enum ReadFailure: Error, Equatable, Sendable {
     case unavailable
 }

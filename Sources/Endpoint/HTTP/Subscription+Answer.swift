@@ -16,9 +16,9 @@ extension Subscription {
         return document.openEnded()
     }
 
-    /// The part of a reading that fits into an answer of this many bytes, but at least one message.
-    package func fitting(_ reading: HistoryReading, bytes: Int) -> HistoryReading {
-        reading.fitting(bytes) { MessageEncoder.size(of: $0) }
+    /// The part of a page that fits into an answer of this many bytes, but at least one message.
+    package func fitting(_ page: HistoryPage, bytes: Int) -> HistoryPage {
+        page.fitting(bytes) { MessageEncoder.size(of: $0) }
     }
 
     /// Everything that determines the body of an answer within one log. Subscriptions differ in more, above all in the
@@ -29,9 +29,9 @@ extension Subscription {
     }
 
     /// The content of the answer to a held request; nil for a body without messages.
-    package func content(of reading: HistoryReading) -> Content? {
-        guard let first = reading.messages.first else { return nil }
-        let told = reading.telling(owedGap)
+    package func content(of page: HistoryPage) -> Content? {
+        guard let first = page.messages.first else { return nil }
+        let told = page.telling(owedGap)
         if told.gap != nil, onGap == .fail { return nil }
         return switch form {
         case .bare: .bare(first.offset)
@@ -51,19 +51,19 @@ extension Subscription {
     ///   - retryAfterSeconds: when a client that is ended early should come back.
     ///   - body: the body of an answer with equal `content`.
     package func answer(
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         epoch: Epoch,
         retryAfterSeconds: Int? = nil,
         body: [UInt8]? = nil
     ) -> Answer {
-        if closes(on: reading) { return .closing }
-        let reading = reading.telling(owedGap)
+        if closes(on: page) { return .closing }
+        let page = page.telling(owedGap)
         if startsEarly {
-            let cursor = Cursor(epoch: epoch, offset: reading.scanned)
-            return Answer([], .ok, body: body ?? json(reading, cursor, retryAfterSeconds))
+            let cursor = Cursor(epoch: epoch, offset: page.scanned)
+            return Answer([], .ok, body: body ?? json(page, cursor, retryAfterSeconds))
         }
         return complete(
-            reading,
+            page,
             epoch: epoch,
             revalidating: nil,
             hasWaited: true,
@@ -75,9 +75,9 @@ extension Subscription {
     /// Whether a held request ends by closing. An immediate answer never does: its client would come back at once, for
     /// ever. An owed gap remains owed, because the client comes back with the same cursor; a client that has no cursor
     /// yet gets its first one by an answer.
-    private func closes(on reading: HistoryReading) -> Bool {
-        onTimeout == .close && reading.messages.isEmpty && !shape.headOnly
-            && (reading.gap == nil || onGap == .report) && cookie?.isFirst != true
+    private func closes(on page: HistoryPage) -> Bool {
+        onTimeout == .close && page.messages.isEmpty && !shape.headOnly
+            && (page.gap == nil || onGap == .report) && cookie?.isFirst != true
     }
 
     /// The status of an end without messages, if it is not an empty batch. A gap is then reported in a header field;
@@ -112,33 +112,33 @@ extension Subscription {
     }
 
     fileprivate func complete(
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         epoch: Epoch,
         revalidating: Revalidation?,
         hasWaited: Bool,
         retryAfterSeconds: Int? = nil,
         body: [UInt8]? = nil
     ) -> Answer {
-        if let gap = reading.gap, onGap == .fail {
+        if let gap = page.gap, onGap == .fail {
             // Not `scanned`: the cursor must be after every trim mark of these channels, otherwise it would fail again.
-            let restart = max(reading.newest, reading.messages.isEmpty ? reading.scanned : .start)
+            let restart = max(page.newest, page.messages.isEmpty ? page.scanned : .start)
             let cursor = Cursor(epoch: epoch, offset: restart)
             // A page that knows nothing of cursors continues by its cookie; otherwise it would fail here for ever.
             return shape.answer(.gap(gap, restart: cursor)) { keep(cursor, &$0) }
         }
-        var position = reading.scanned
-        if revalidating != nil, !reading.more { position = reading.newest }
-        if reading.messages.isEmpty,
-            let status = statusOfNothing(reading.gap, hasWaited: hasWaited)
+        var position = page.scanned
+        if revalidating != nil, !page.more { position = page.newest }
+        if page.messages.isEmpty,
+            let status = statusOfNothing(page.gap, hasWaited: hasWaited)
         {
             let cursor = Cursor(epoch: epoch, offset: position)
-            return nothing(status, reading, cursor, retryAfterSeconds)
+            return nothing(status, page, cursor, retryAfterSeconds)
         }
-        if form == .bare, let message = reading.messages.first {
-            if reading.messages.count > 1 { position = message.offset }
+        if form == .bare, let message = page.messages.first {
+            if page.messages.count > 1 { position = message.offset }
             return bare(
                 message,
-                reading,
+                page,
                 Cursor(epoch: epoch, offset: position),
                 revalidating
             )
@@ -149,7 +149,7 @@ extension Subscription {
         if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
         return finish(
             &document,
-            body ?? json(reading, cursor, retryAfterSeconds),
+            body ?? json(page, cursor, retryAfterSeconds),
             cursor,
             revalidating
         )
@@ -157,14 +157,14 @@ extension Subscription {
 
     private func nothing(
         _ status: HTTPStatus,
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         _ cursor: Cursor,
         _ retryAfterSeconds: Int?
     ) -> Answer {
         var document = CGIDocument(status, shape)
         if let retryAfterSeconds { document.field("Retry-After: ", decimal: retryAfterSeconds) }
         document.line("Cache-Control: no-store\r\n")
-        bareFields(reading, cursor, &document)
+        bareFields(page, cursor, &document)
         position(cursor, &document)
         guard status == .unavailable else { return document.answerWithoutBody() }
         document.line("Content-Type: application/problem+json\r\n")
@@ -173,23 +173,23 @@ extension Subscription {
 
     private func bare(
         _ message: Message,
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         _ cursor: Cursor,
         _ revalidating: Revalidation?
     ) -> Answer {
         var document = CGIDocument(.ok, shape)
         message.contentFields(&document, for: shape)
-        bareFields(reading, cursor, &document)
+        bareFields(page, cursor, &document)
         return finish(&document, message.body, cursor, revalidating)
     }
 
     private func bareFields(
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         _ cursor: Cursor,
         _ document: inout CGIDocument
     ) {
         document.field("Holdfast-Cursor: ") { $0.append(cursor) }
-        if let gap = reading.gap { document.field("Holdfast-Gap: ", safe: gap.rawValue) }
+        if let gap = page.gap { document.field("Holdfast-Gap: ", safe: gap.rawValue) }
     }
 
     /// Adds caching, position and body; 304 if the client has this very body.
@@ -260,26 +260,26 @@ extension Subscription {
 
     /// `{"cursor":…,"messages":[…],"more":…,"gap":…}`
     private func json(
-        _ reading: HistoryReading,
+        _ page: HistoryPage,
         _ cursor: Cursor,
         _ retryAfterSeconds: Int?
     ) -> [UInt8] {
         var body: [UInt8] = []
         body.reserveCapacity(
-            reading.messages.reduce(256) { $0 + 1 + MessageEncoder.size(of: $1) }
+            page.messages.reduce(256) { $0 + 1 + MessageEncoder.size(of: $1) }
         )
         body.openObject()
         body.append(member: "cursor", cursor)
         body.append(member: "messages")
         body.openArray()
-        for message in reading.messages {
+        for message in page.messages {
             body.beginElement()
             MessageEncoder.append(message, to: &body)
         }
         body.closeArray()
-        body.append(member: "more", reading.more)
-        if let gap = reading.gap {
-            let resumed = reading.messages.first?.offset.previous ?? reading.scanned
+        body.append(member: "more", page.more)
+        if let gap = page.gap {
+            let resumed = page.messages.first?.offset.previous ?? page.scanned
             body.append(member: "gap")
             body.openObject()
             body.append(member: "reason", text: gap.rawValue)
@@ -317,7 +317,7 @@ extension Poll {
             case .unavailable: subscription.unavailable()
             }
         }
-        let nothing = HistoryReading(
+        let nothing = HistoryPage(
             messages: [],
             scanned: end.offset,
             more: false,
@@ -332,9 +332,9 @@ extension Poll {
     }
 
     /// The complete answer to a request that is not held.
-    package func answer(_ reading: HistoryReading, epoch: Epoch) -> Answer {
+    package func answer(_ page: HistoryPage, epoch: Epoch) -> Answer {
         subscription.complete(
-            reading,
+            page,
             epoch: epoch,
             revalidating: isRevalidating
                 ? Subscription.Revalidation(
@@ -383,11 +383,11 @@ extension Shape {
     }
 }
 
-extension HistoryReading {
+extension HistoryPage {
     /// The same with an owed gap, unless it has one of its own, which is newer.
-    fileprivate func telling(_ owed: GapReason?) -> HistoryReading {
+    fileprivate func telling(_ owed: GapReason?) -> HistoryPage {
         guard let owed, gap == nil else { return self }
-        return HistoryReading(
+        return HistoryPage(
             messages: messages,
             scanned: scanned,
             more: more,

@@ -78,18 +78,18 @@ extension StreamSubscription {
         private let gap: GapReason?
         private let scanned: Offset
 
-        fileprivate init(_ stream: StreamSubscription, _ reading: HistoryReading) {
+        fileprivate init(_ stream: StreamSubscription, _ page: HistoryPage) {
             (form, lineLimit) = (stream.form, stream.lineLimit)
-            offsets = reading.messages.map(\.offset)
-            (gap, scanned) = (reading.gap, reading.scanned)
+            offsets = page.messages.map(\.offset)
+            (gap, scanned) = (page.gap, page.scanned)
         }
     }
 
-    package func content(of reading: HistoryReading) -> Content { Content(self, reading) }
+    package func content(of page: HistoryPage) -> Content { Content(self, page) }
 
-    /// The part of a reading that fits into this many bytes, but at least one message.
-    package func fitting(_ reading: HistoryReading, bytes: Int) -> HistoryReading {
-        reading.fitting(bytes, size)
+    /// The part of a page that fits into this many bytes, but at least one message.
+    package func fitting(_ page: HistoryPage, bytes: Int) -> HistoryPage {
+        page.fitting(bytes, size)
     }
 
     private func size(of message: Message) -> Int {
@@ -97,16 +97,16 @@ extension StreamSubscription {
         return EventStream.size(ofBare: message)
     }
 
-    /// A reading as bytes, with a gap before the messages. The id of a message is the cursor after it; but a cursor of
+    /// A page as bytes, with a gap before the messages. The id of a message is the cursor after it; but a cursor of
     /// an earlier epoch would be judged anew, and a client that was told of a gap would be told again.
-    package func chunk(_ reading: HistoryReading, epoch: Epoch) -> [UInt8] {
+    package func chunk(_ page: HistoryPage, epoch: Epoch) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(reading.messages.reduce(256) { $0 + size(of: $1) })
-        if let gap = reading.gap {
-            let resumed = reading.messages.first?.offset.previous ?? reading.scanned
+        bytes.reserveCapacity(page.messages.reduce(256) { $0 + size(of: $1) })
+        if let gap = page.gap {
+            let resumed = page.messages.first?.offset.previous ?? page.scanned
             bytes += self.gap(gap, resumed: Cursor(epoch: epoch, offset: resumed))
         }
-        for message in reading.messages { append(message, in: epoch, to: &bytes) }
+        for message in page.messages { append(message, in: epoch, to: &bytes) }
         return bytes
     }
 

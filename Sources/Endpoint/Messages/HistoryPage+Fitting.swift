@@ -1,14 +1,14 @@
 internal import Channels
 
-extension HistoryReading {
+extension HistoryPage {
     /// The first messages whose sizes fit into this many bytes, but at least one; the rest is `more`.
-    func fitting(_ bytes: Int, _ size: (Message) -> Int) -> HistoryReading {
+    func fitting(_ bytes: Int, _ size: (Message) -> Int) -> HistoryPage {
         guard messages.count > 1 else { return self }
         var total = 0
         for (index, message) in messages.enumerated() {
             total += size(message)
             if index > 0, total > bytes {
-                return HistoryReading(
+                return HistoryPage(
                     messages: Array(messages[..<index]),
                     scanned: messages[index - 1].offset,
                     more: true,

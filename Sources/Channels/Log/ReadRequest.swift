@@ -1,5 +1,5 @@
 /// A question to the log's reader; its answer has the same ticket.
-package enum LogRead: Sendable {
+package enum ReadRequest: Sendable {
     case history(HistoryRequest)
     /// One message by its id; nil if it does not exist (any more).
     case message(ticket: UInt64, Cursor)

@@ -14,7 +14,10 @@ struct Check: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini)."
+        help: ArgumentHelp(
+            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            valueName: "file"
+        )
     )
     var config = IniFileReader.usualPath
 

@@ -20,7 +20,13 @@ struct LogCommand: ParsableCommand {
 
         @OptionGroup var file: LogFile
 
-        @Argument(help: "The path of the copy, which must not exist yet.", completion: .file())
+        @Argument(
+            help: ArgumentHelp(
+                "The path of the copy, which must not exist yet.",
+                valueName: "file"
+            ),
+            completion: .file()
+        )
         var copy: String
 
         func run() throws {
@@ -54,7 +60,10 @@ struct LogCommand: ParsableCommand {
 struct LogFile: ParsableArguments {
     @Option(
         name: .shortAndLong,
-        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+        help: ArgumentHelp(
+            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            valueName: "file"
+        ),
         completion: .file(extensions: ["ini"])
     )
     var config = IniFileReader.usualPath

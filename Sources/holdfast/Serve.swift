@@ -19,13 +19,18 @@ struct Serve: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini)."
+        help: ArgumentHelp(
+            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            valueName: "file"
+        )
     )
     var config = IniFileReader.usualPath
 
     @Option(
-        help:
+        help: ArgumentHelp(
             "Listen here instead of where the ini file says, for several processes with one ini file.",
+            valueName: "address"
+        ),
         transform: { try FastCGISettings.Listen.read($0).get() }
     )
     var listen: FastCGISettings.Listen?

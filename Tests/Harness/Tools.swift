@@ -3,7 +3,7 @@ internal import Foundation
 /// The programs that tests run besides Holdfast, and where things are.
 package enum Tool: String, CaseIterable {
     case nginx, lighttpd, haproxy, caddy, curl, chromium, socat, php, busybox, node, gzip, prlimit,
-        cc
+        cc, mandoc
     case apache = "apache2"
     case cgiFCGI = "cgi-fcgi"
     case spawnFCGI = "spawn-fcgi"

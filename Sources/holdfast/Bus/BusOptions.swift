@@ -14,14 +14,19 @@ internal import System
 struct BusOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
-        help:
+        help: ArgumentHelp(
             "The ini file, which says where the bus is (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            valueName: "file"
+        ),
         completion: .file(extensions: ["ini"])
     )
     var config = IniFileReader.usualPath
 
     @Option(
-        help: "The bus socket, instead of the one in the ini file.",
+        help: ArgumentHelp(
+            "The bus socket, instead of the one in the ini file.",
+            valueName: "path"
+        ),
         completion: .file()
     )
     var socket: String?

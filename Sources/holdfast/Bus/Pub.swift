@@ -40,13 +40,23 @@ struct Pub: ParsableCommand {
     @Flag(help: "The text, or each line, is JSON.")
     var json = false
 
-    @Option(help: "The media type of the text, such as image/png.")
+    @Option(
+        help: ArgumentHelp(
+            "The media type of the text, such as image/png.",
+            valueName: "media-type"
+        )
+    )
     var contentType: String?
 
     @Option(help: "The event name, which subscribers see as the message's type.")
     var type: String?
 
-    @Option(help: "Seconds after which the message is no longer replayed.")
+    @Option(
+        help: ArgumentHelp(
+            "Seconds after which the message is no longer replayed.",
+            valueName: "seconds"
+        )
+    )
     var ttl: Int?
 
     @Option(help: "Replace the channel's earlier message with the same topic.")
@@ -56,10 +66,13 @@ struct Pub: ParsableCommand {
     var key: String?
 
     @Option(
-        help: """
+        help: ArgumentHelp(
+            """
             Seconds to wait for an answer. A message whose answer was lost is sent again for at most four minutes, because \
             the service knows its key for five.
-            """
+            """,
+            valueName: "seconds"
+        )
     )
     var timeout = 10
 

@@ -32,7 +32,12 @@ struct Sub: ParsableCommand {
     )
     var channels: [ChannelName]
 
-    @Option(help: "Where to start: a cursor, now, first, last:N, or age:10m.")
+    @Option(
+        help: ArgumentHelp(
+            "Where to start: a cursor, now, first, last:N, or age:10m.",
+            valueName: "position"
+        )
+    )
     var since = "now"
 
     @Option(
@@ -43,19 +48,25 @@ struct Sub: ParsableCommand {
     )
     var format = Format.json
 
-    @Option(help: "End after this many messages.")
+    @Option(help: ArgumentHelp("End after this many messages.", valueName: "number"))
     var count: Int?
 
     @Option(
-        help: """
+        help: ArgumentHelp(
+            """
             Run this by /bin/sh for each message, one after the other, with the content on standard input and \
             HOLDFAST_CHANNEL, HOLDFAST_ID, HOLDFAST_TYPE and HOLDFAST_TIME in the environment.
-            """
+            """,
+            valueName: "command"
+        )
     )
     var exec: String?
 
     @Option(
-        help: "Start where the last run with this file ended; the file is kept up to date.",
+        help: ArgumentHelp(
+            "Start where the last run with this file ended; the file is kept up to date.",
+            valueName: "file"
+        ),
         completion: .file()
     )
     var cursorFile: String?

@@ -13,10 +13,10 @@ struct Top: ParsableCommand {
 
     @OptionGroup var bus: BusOptions
 
-    @Option(help: "Seconds between two updates.")
+    @Option(help: ArgumentHelp("Seconds between two updates.", valueName: "seconds"))
     var interval = 1
 
-    @Option(help: "End after this many updates.")
+    @Option(help: ArgumentHelp("End after this many updates.", valueName: "number"))
     var count: Int?
 
     /// The number of channels, by name, among which the busiest are found.

@@ -14,7 +14,10 @@ struct CGICommand: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+        help: ArgumentHelp(
+            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            valueName: "file"
+        ),
         completion: .file(extensions: ["ini"])
     )
     var config = IniFileReader.usualPath

@@ -32,7 +32,9 @@ struct Doctor: ParsableCommand {
     )
     var channel: String?
 
-    @Option(help: "The number of seconds to wait for any one thing.")
+    @Option(
+        help: ArgumentHelp("The number of seconds to wait for any one thing.", valueName: "seconds")
+    )
     var patience = 30
 
     @Option(help: "An origin whose pages should be able to read, such as https://www.example.org.")
@@ -48,11 +50,20 @@ struct Doctor: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: "The ini file of the responder (default: $HOLDFAST_INI, else /etc/holdfast.ini)."
+        help: ArgumentHelp(
+            "The ini file of the responder (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            valueName: "file"
+        )
     )
     var config: String?
 
-    @Option(help: "The bus socket, instead of the one in the ini file.", completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "The bus socket, instead of the one in the ini file.",
+            valueName: "path"
+        ),
+        completion: .file()
+    )
     var socket: String?
 
     @Flag(help: "Print JSON.")

@@ -243,7 +243,12 @@ package struct LogSettings: Equatable, Sendable {
         case debug, info, notice, warning, error
     }
 
+    package enum Format: String, Equatable, Sendable, CaseIterable {
+        case text, logfmt, json
+    }
+
     package var level = Level.info
+    package var format = Format.text
 
     package init() {}
 }

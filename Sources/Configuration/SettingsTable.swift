@@ -184,7 +184,10 @@ package enum SettingsTable {
 
     private static let log = Section(
         name: "log",
-        keys: [SettingsKey("level", \.log.level, .choice, .reload)]
+        keys: [
+            SettingsKey("level", \.log.level, .choice, .reload),
+            SettingsKey("format", \.log.format, .choice, .reload),
+        ]
     )
 
     /// `[retain PATTERN]`.

@@ -111,8 +111,8 @@ package enum Complaint: Hashable, Sendable {
 
 /// What is asked of all processes of the bus.
 package enum SurveyQuestion: Sendable {
-    /// The figures as Prometheus' text.
-    case metrics
+    /// The figures as text of this format.
+    case metrics(MetricsFormat)
     /// The figures as members of a JSON object.
     case status
     /// How many wait for each of the channels from one name to another, in the other processes.

@@ -273,7 +273,8 @@ extension Core {
             answer(shape.plain(Self.text, "polling = \(holds.count)"), to: address)
         case .live(let shape): answer(shape.plain(Self.text, "live\n"), to: address)
         case .ready(let shape): answer(readiness(shape), to: address)
-        case .metrics(let shape): survey(.metrics(shape), for: .request(address))
+        case .metrics(let format, let shape):
+            survey(.metrics(format, shape), for: .request(address))
         case .status(let shape): survey(.status(shape), for: .request(address))
         case .awaitBody: preconditionFailure("the body is there")
         }

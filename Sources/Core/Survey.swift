@@ -3,7 +3,7 @@ internal import Endpoint
 
 /// A question to all processes of the bus, by its asker.
 enum Survey {
-    case metrics(Shape)
+    case metrics(MetricsFormat, Shape)
     case status(Shape)
     /// A command of the bus socket.
     case line(BusCommand)
@@ -13,7 +13,7 @@ enum Survey {
 
     var question: SurveyQuestion {
         switch self {
-        case .metrics: .metrics
+        case .metrics(let format, _): .metrics(format)
         case .status, .line: .status
         case .channels(_, let listing), .listing(_, let listing):
             .holders(
@@ -44,8 +44,7 @@ extension Survey {
             return isBeyond ? .max : sum
         }
         return switch self {
-        case .metrics(let shape):
-            .answer(shape.plain("text/plain; version=0.0.4; charset=utf-8", text))
+        case .metrics(let format, let shape): .answer(shape.plain(format.contentType, text))
         case .status(let shape): .answer(shape.status(text))
         case .line(let command): .line(command.status(text))
         case .channels(let request, let listing): .answer(request.answer(listing, held: all))

@@ -16,12 +16,21 @@ package struct BufferingObservation: Sendable {
     package var isProbed = false
     /// Milliseconds from the commit of each event to its arrival; empty if none arrived.
     package var delays: [Int]
+    /// Whether the head of the stream had the field `Incremental: ?1` (RFC 10036); nil if no head came.
+    package var isIncremental: Bool?
 
-    package init(stream: Part, hold: Part?, isProbed: Bool = false, delays: [Int] = []) {
+    package init(
+        stream: Part,
+        hold: Part?,
+        isProbed: Bool = false,
+        delays: [Int] = [],
+        isIncremental: Bool? = nil
+    ) {
         self.stream = stream
         self.hold = hold
         self.isProbed = isProbed
         self.delays = delays
+        self.isIncremental = isIncremental
     }
 
     /// Delays of small packets by the system (Nagle, MSG_MORE) are 200 or 40 ms, and each packet has them.
@@ -40,7 +49,14 @@ package struct BufferingObservation: Sendable {
                             ? ["or, if HAProxy is in front of it: option http-no-delay"] : [])
                 )
             }
-            return Finding(.buffering, .ok, "The events of a stream arrive at once.")
+            return Finding(
+                .buffering,
+                .ok,
+                "The events of a stream arrive at once."
+                    + (isIncremental == false
+                        ? " A server on the way removes the field Incremental, by which those after it would know not to buffer."
+                        : "")
+            )
         case .beginningAlone(let seconds):
             return problem(
                 "only the beginning of a stream reaches the client, and no message within \(seconds) s",

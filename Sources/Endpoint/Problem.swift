@@ -59,6 +59,8 @@ package struct Problem: Error, Sendable {
     package var retryAfterSeconds: Int?
     /// The methods for the `Allow` field of a 405.
     var allow: StaticString?
+    /// The media type for the `Accept-Query` field of a 415.
+    var acceptQuery: StaticString?
     /// Where a subscriber continues after a gap, for a 410.
     var restart: (cursor: Cursor, reason: GapReason)?
     /// For the log, not for the client.

@@ -10,6 +10,7 @@ struct Readings {
     var log = LogStatistics()
     var linesLost = 0
     var codecRefusals = 0
+    var process = ProcessReadings()
 
     /// What there is now.
     struct Gauges {
@@ -46,10 +47,12 @@ struct ShellCounters {
 /// One figure that a process counts: its names, and where its value is read.
 struct Figure: Sendable {
     enum Kind: String { case gauge, counter, histogram }
+    /// Of a family whose name ends with it.
+    enum Unit: String, CaseIterable { case bytes, seconds }
     /// How the figures of several processes become one.
     enum Sum { case added, largest, smallest }
 
-    /// Of Prometheus' family.
+    /// Of Prometheus' family: without `_total`, which stands in a counter's sample.
     let family: String
     let kind: Kind
     let help: String
@@ -60,7 +63,10 @@ struct Figure: Sendable {
     let sum: Sum
     /// What the value is divided by in Prometheus' text.
     let divisor: Int64
+    /// A negative value is not known, and left out.
     let read: @Sendable (Readings) -> Int64
+
+    var unit: Unit? { Unit.allCases.first { family.hasSuffix("_\($0)") } }
 
     fileprivate static func gauge(
         _ name: String,
@@ -90,7 +96,7 @@ struct Figure: Sendable {
         read: @escaping @Sendable (Readings) -> Count
     ) -> Figure {
         Figure(
-            family: "holdfast_\(name)_total",
+            family: "holdfast_\(name)",
             kind: .counter,
             help: help,
             sample: "holdfast_\(name)_total" + (label.isEmpty ? "" : "{\(label)}"),
@@ -121,7 +127,7 @@ struct Figure: Sendable {
 
 extension Figure {
     /// All figures, in a fixed order. A process sends their values alone.
-    static let all: [Figure] = now + requests + services + log + other + histogram
+    static let all: [Figure] = now + requests + services + log + other + histogram + process
 
     /// Of the names, so that figures of another release are not taken for others.
     static let fingerprint: Int64 = {
@@ -162,7 +168,9 @@ extension Figure {
             counter("deliveries", "Held requests given messages.", "deliveries") {
                 $0.core.deliveries
             },
-            counter("connections", "FastCGI connections accepted.", nil) { $0.shell.accepted },
+            counter("accepted_connections", "FastCGI connections accepted.", nil) {
+                $0.shell.accepted
+            },
         ]
         + (2...5).map { status in
             counter("answers", "Answers by class of status.", nil, label: "class=\"\(status)xx\"") {
@@ -237,6 +245,46 @@ extension Figure {
         ) { $0.linesLost },
         counter("refused_requests", "Requests libfcgi refused.", nil) { $0.codecRefusals },
     ]
+
+    /// By the names that all client libraries of Prometheus use; of all processes of the bus together.
+    private static let process: [Figure] = [
+        process("cpu_seconds", .counter, "User and system CPU time.", divisor: 1_000_000) {
+            $0.cpuMicroseconds
+        },
+        process("resident_memory_bytes", .gauge, "Resident memory.") { $0.residentBytes },
+        process("virtual_memory_bytes", .gauge, "Virtual memory.") { $0.virtualBytes },
+        process("open_fds", .gauge, "Open descriptors; absent where the kernel does not count.") {
+            $0.openDescriptors
+        },
+        process("max_fds", .gauge, "The most descriptors there may be.") { $0.descriptorLimit },
+        process(
+            "start_time_seconds",
+            .gauge,
+            "Start of the oldest process, in seconds since 1970.",
+            .smallest,
+            divisor: 1000
+        ) { $0.startedAtMilliseconds },
+    ]
+
+    private static func process(
+        _ name: String,
+        _ kind: Kind,
+        _ help: String,
+        _ sum: Sum = .added,
+        divisor: Int64 = 1,
+        read: @escaping @Sendable (ProcessReadings) -> Int64
+    ) -> Figure {
+        Figure(
+            family: "process_\(name)",
+            kind: kind,
+            help: help,
+            sample: "process_\(name)" + (kind == .counter ? "_total" : ""),
+            path: nil,
+            sum: sum,
+            divisor: divisor,
+            read: { read($0.process) }
+        )
+    }
 
     private static let histogram: [Figure] =
         Histogram.bounds.enumerated().map { index, bound in

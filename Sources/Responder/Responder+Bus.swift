@@ -122,7 +122,7 @@ extension Responder {
         guard let survey = telemetry.take(ticket) else { return }
         let result: SurveyResult =
             switch survey.question {
-            case .metrics: .text(Array(overview(survey).prometheusText.utf8))
+            case .metrics(let format): .text(Array(overview(survey).text(format).utf8))
             case .status: .text(statusMembers(overview(survey)))
             case .holders: .holders(survey.holders)
             }

@@ -20,6 +20,7 @@ extension Responder {
         readings.log = log.statistics
         readings.linesLost = telemetry.linesLost()
         readings.codecRefusals = codec.refusals
+        readings.process = .now(uptimeMilliseconds: now - telemetry.startedAt)
         readings.gauges.held = core.heldCount
         readings.gauges.interests = core.interestCount
         readings.gauges.pending = core.waitingCount

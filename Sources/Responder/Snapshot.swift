@@ -1,3 +1,4 @@
+internal import Endpoint
 internal import Text
 
 /// What one process says of itself: numbers that can be sent, and added up by processes that count the same.
@@ -52,8 +53,10 @@ struct Overview {
     /// Processes that did not answer, or count other things.
     let missing: Int
 
-    private func total(_ index: Int) -> Int64 {
+    /// Nil where a process does not know its own.
+    private func total(_ index: Int) -> Int64? {
         let values = snapshots.map { $0.values[index] }
+        guard values.allSatisfy({ $0 >= 0 }) else { return nil }
         return switch Figure.all[index].sum {
         case .added: values.reduce(0) { $0.adding($1) }
         case .largest: values.max() ?? 0
@@ -61,25 +64,37 @@ struct Overview {
         }
     }
 
-    /// Prometheus' text exposition format, version 0.0.4.
-    var prometheusText: String {
+    /// All figures as text of this format. The two differ in how they name a counter's family, in the unit and in the end.
+    func text(_ format: MetricsFormat) -> String {
         var text = ""
+        func open(_ family: String, _ kind: String, _ help: String, _ unit: Figure.Unit? = nil) {
+            let isTotal = format == .prometheus && kind == Figure.Kind.counter.rawValue
+            let name = isTotal ? family + "_total" : family
+            text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind)\n"
+            if format == .openMetrics, let unit { text += "# UNIT \(name) \(unit)\n" }
+        }
         var family = ""
         for (index, figure) in Figure.all.enumerated() {
+            guard let value = total(index) else { continue }
             if figure.family != family {
                 family = figure.family
-                text +=
-                    "# HELP \(family) \(figure.help)\n# TYPE \(family) \(figure.kind.rawValue)\n"
+                open(family, figure.kind.rawValue, figure.help, figure.unit)
             }
-            let value = total(index)
             let shown =
                 figure.divisor == 1 ? "\(value)" : "\(Double(value) / Double(figure.divisor))"
             text += "\(figure.sample) \(shown)\n"
         }
-        text += "# HELP holdfast_processes Processes of the bus that these figures are of.\n"
-        text += "# TYPE holdfast_processes gauge\nholdfast_processes \(snapshots.count)\n"
-        text += "# HELP holdfast_processes_missing Processes that did not answer.\n"
-        text += "# TYPE holdfast_processes_missing gauge\nholdfast_processes_missing \(missing)\n"
+        open("holdfast_processes", "gauge", "Processes of the bus that these figures are of.")
+        text += "holdfast_processes \(snapshots.count)\n"
+        open("holdfast_processes_missing", "gauge", "Processes that did not answer.")
+        text += "holdfast_processes_missing \(missing)\n"
+        let build = "1 with the version of the process that answered."
+        switch format {
+        case .prometheus: open("holdfast_build_info", "gauge", build)
+        case .openMetrics: open("holdfast_build", "info", build)
+        }
+        text += "holdfast_build_info{version=\"\(Version.current)\"} 1\n"
+        if format == .openMetrics { text += "# EOF\n" }
         return text
     }
 
@@ -93,7 +108,7 @@ struct Overview {
             let name = figure.names[0]
             guard figure.names.count == 2 else {
                 bytes.append(memberNamed: name)
-                bytes.append(decimal: Int(total(figure.index)))
+                bytes.append(decimal: Int(total(figure.index) ?? 0))
                 continue
             }
             // A group stands where its first figure does, with all of them.
@@ -102,7 +117,7 @@ struct Overview {
             bytes.openObject()
             for member in figures where member.names.count == 2 && member.names[0] == name {
                 bytes.append(memberNamed: member.names[1])
-                bytes.append(decimal: Int(total(member.index)))
+                bytes.append(decimal: Int(total(member.index) ?? 0))
             }
             bytes.closeObject()
         }

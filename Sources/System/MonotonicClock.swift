@@ -32,6 +32,9 @@ package enum SystemClock {
         nanoseconds(of: CLOCK_BOOTTIME) / 1_000_000
     }
 
+    /// CPU time of this process.
+    static func processNanoseconds() -> Int64 { nanoseconds(of: CLOCK_PROCESS_CPUTIME_ID) }
+
     fileprivate static func nanoseconds(of clock: clockid_t) -> Int64 {
         var time = timespec()
         unsafe clock_gettime(clock, &time)

@@ -1,5 +1,4 @@
 internal import Configuration
-internal import Glibc
 internal import Logging
 internal import Synchronization
 
@@ -24,10 +23,10 @@ final class LogLevel: Sendable {
     }
 }
 
-/// Writes one line per event to standard error: `2026-01-31T12:00:00Z notice serving listen=…`.
+/// Writes one line per event to standard error.
 ///
 /// This replaces swift-log's stream handler, because a client must not be able to write lines or control characters
-/// into the log: they are written as `\u{…}`.
+/// into the log.
 struct LineLogHandler: LogHandler {
     private let shared: LogLevel
     var metadata: Logger.Metadata = [:]
@@ -46,47 +45,6 @@ struct LineLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        LogSink.standardError.write(Self.line(event.level, "\(event.message)", all))
-    }
-
-    static func line(
-        _ level: Logger.Level,
-        _ message: String,
-        _ metadata: Logger.Metadata = [:]
-    ) -> [UInt8] {
-        var line = "\(timestamp()) \(level) \(printable(message))"
-        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
-            line += " \(key)=\(printable("\(value)"))"
-        }
-        return Array((line + "\n").utf8)
-    }
-
-    static func printable(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isControl) else { return text }
-        var safe = ""
-        for scalar in text.unicodeScalars {
-            if isControl(scalar) {
-                safe += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                safe.unicodeScalars.append(scalar)
-            }
-        }
-        return safe
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator: true
-        default: false
-        }
-    }
-
-    private static func timestamp() -> String {
-        var now = time(nil)
-        var parts = unsafe tm()
-        unsafe gmtime_r(&now, &parts)
-        var text = [CChar](repeating: 0, count: 32)
-        let length = unsafe strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
-        return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        LogSink.standardError.write(event.level, "\(event.message)", all)
     }
 }

@@ -1,8 +1,10 @@
 internal import CLinux
+internal import Configuration
 internal import Glibc
 internal import Logging
 internal import Synchronization
 internal import System
+internal import Text
 
 /// Writes the lines of the log to standard error without ever blocking the thread that logs.
 ///
@@ -27,6 +29,8 @@ final class LogSink: Sendable {
 
     private static let limit = 256 * 1024
 
+    /// Of the lines that come from now on.
+    private let format = Mutex(LogSettings.Format.text)
     private let descriptor: Int32
     private let isFile: Bool
     private let state = Mutex(State())
@@ -42,7 +46,42 @@ final class LogSink: Sendable {
     /// The number of lines that could not be written.
     var lost: Int { state.withLock { $0.lost } }
 
-    func write(_ line: [UInt8]) {
+    func setFormat(_ new: LogSettings.Format) { format.withLock { $0 = new } }
+
+    func write(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) {
+        write(line(level, message, metadata))
+    }
+
+    private func line(
+        _ level: Logger.Level,
+        _ message: String,
+        _ metadata: Logger.Metadata = [:]
+    ) -> [UInt8] {
+        let line = LogLine(
+            time: Self.timestamp(),
+            level: level.rawValue,
+            message: message,
+            fields: metadata.mapValues { "\($0)" }
+        )
+        let text =
+            switch format.withLock({ $0 }) {
+            case .text: line.text
+            case .logfmt: line.logfmt
+            case .json: line.json
+            }
+        return Array((text + "\n").utf8)
+    }
+
+    private static func timestamp() -> String {
+        var now = time(nil)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&now, &parts)
+        var text = [CChar](repeating: 0, count: 32)
+        let length = unsafe strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
+        return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private func write(_ line: [UInt8]) {
         guard !isFile, let lines else {
             reportLost()
             return put(line)
@@ -99,7 +138,7 @@ final class LogSink: Sendable {
         let unreported = state.withLock { $0.unreported }
         guard unreported > 0 else { return }
         let note = "\(unreported) lines of the log could not be written here"
-        guard SystemCalls.writeAll(descriptor, LineLogHandler.line(.warning, note)) else { return }
+        guard SystemCalls.writeAll(descriptor, line(.warning, note)) else { return }
         state.withLock { $0.unreported -= unreported }
     }
 }

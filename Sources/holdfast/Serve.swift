@@ -45,6 +45,7 @@ struct Serve: ParsableCommand {
 
         let settings = withListen(try IniFileReader.read(config, orExit: EX_CONFIG))
         let level = LogLevel(settings.log.level)
+        LogSink.standardError.setFormat(settings.log.format)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
         let logger = Logger(label: "holdfast")
         warn(of: settings.notices(), logger)
@@ -63,6 +64,7 @@ struct Serve: ParsableCommand {
                 case .success(let read):
                     let new = withListen(read)
                     level.set(new.log.level)
+                    LogSink.standardError.setFormat(new.log.format)
                     warn(of: new.notices(), logger)
                     return new
                 case .failure(let problems):

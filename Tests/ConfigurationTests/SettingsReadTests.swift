@@ -205,6 +205,7 @@ struct SettingsReadTests {
         ("[cors]\norigins", ["none", "*", "http://a", "https://a:80", "http://a:443", "app://x"]),
         ("[cors]\nmax_age", ["0", "1d", "24h", "1440m"]),
         ("[log]\nlevel", ["debug", "info", "notice", "warning", "error"]),
+        ("[log]\nformat", ["text", "logfmt", "json"]),
         (
             "[allow a]\nread",
             ["everyone", "nobody", "user:www-data", "user:0, group:1000 group:_x"]

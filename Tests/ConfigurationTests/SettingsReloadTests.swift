@@ -114,6 +114,7 @@ struct SettingsReloadTests {
             max_age = 0
             [log]
             level = error
+            format = json
             """
         )
         let names = Settings.reloadDifferences(from: Settings(), to: changed)

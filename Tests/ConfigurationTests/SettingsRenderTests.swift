@@ -10,7 +10,7 @@ struct SettingsRenderTests {
             for key in section.keys { #expect(text.contains("\n\(key.name) = ")) }
         }
         #expect(text.hasPrefix("[fastcgi]\nlisten = /run/holdfast/holdfast.sock\nmode = 0660\n"))
-        #expect(text.hasSuffix("\n\n[log]\nlevel = info\n"))
+        #expect(text.hasSuffix("\n\n[log]\nlevel = info\nformat = text\n"))
     }
 
     @Test func `a file with rules prints them in their order and reads back the same`() throws {

@@ -9,6 +9,16 @@ import Testing
         #expect(seen.finding(behind: ServerChain(.nginx)).verdict == .ok)
     }
 
+    @Test func `a server that removes the field Incremental is told of, and is no fault by itself`()
+    {
+        for (isIncremental, isTold) in [(true, false), (nil, false), (false, true)] {
+            let seen = BufferingObservation(stream: .body, hold: nil, isIncremental: isIncremental)
+            let finding = seen.finding(behind: ServerChain(.nginx))
+            #expect(finding.verdict == .ok)
+            #expect(finding.sentence.contains("Incremental") == isTold)
+        }
+    }
+
     @Test(arguments: [
         BufferingObservation.Part.headAlone, .nothing(seconds: 3), .beginningAlone(seconds: 3),
     ])

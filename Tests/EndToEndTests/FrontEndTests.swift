@@ -25,6 +25,7 @@ struct FrontEndTests {
                 }
                 try publishesAndPolls(web)
                 try takesChunkedUpload(web)
+                try readsByQuery(web)
                 try passesPathsAsTheyAre(web)
                 try passesStatusAndFields(web)
                 try tellsOwnPagesFromOthers(web)
@@ -240,6 +241,20 @@ struct FrontEndTests {
         let fields = ["Transfer-Encoding": "chunked"]
         #expect(try web.post("/push/chunked", body + "0\r\n\r\n", fields).status == 201)
         #expect(try web.get("/push/chunked?since=first&format=bare").text == text)
+    }
+
+    /// With the channels in the body.
+    private func readsByQuery(_ web: WebServer) throws {
+        #expect(try web.post("/push/query", "found").status == 201)
+        let answer = try HTTPClient.exchange(
+            "QUERY",
+            "/push/",
+            ["Content-Type": "application/x-www-form-urlencoded"],
+            body: "channel=query&since=first",
+            port: web.port
+        )
+        #expect(answer.status == 200)
+        #expect(try answer.json["messages"].array.map { $0["data"] } == ["found"])
     }
 
     private func passesPathsAsTheyAre(_ web: WebServer) throws {

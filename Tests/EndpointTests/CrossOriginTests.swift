@@ -80,7 +80,7 @@ import Testing
             CGIRequest(["REQUEST_METHOD": "OPTIONS", "REQUEST_URI": "/push/a"])
         )
         #expect(plain?.status == 204)
-        #expect(plain?["Allow"] == "GET, HEAD, POST, DELETE, OPTIONS")
+        #expect(plain?["Allow"] == "GET, HEAD, QUERY, POST, DELETE, OPTIONS")
     }
 
     @Test(arguments: [

@@ -134,7 +134,7 @@ import Testing
         case .leave(_, let shape): return [shape.noContent()]
         case .page(let page):
             return [page.answer(body: [1], contentType: "text/html", etag: "x"), page.notFound()]
-        case .held(let shape), .live(let shape), .ready(let shape), .metrics(let shape),
+        case .held(let shape), .live(let shape), .ready(let shape), .metrics(_, let shape),
             .status(let shape):
             return [shape.plain("text/plain", "x"), shape.notReady("y")]
         }

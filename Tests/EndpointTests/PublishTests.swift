@@ -406,6 +406,11 @@ import Testing
                 == "413"
         )
         #expect(verdict(.post("/push/a?op=read", form, body: "")) == "keep")
+        let query = CGIRequest([
+            "REQUEST_METHOD": "QUERY", "REQUEST_URI": "/push/a",
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+        ])
+        #expect(verdict(query) == "keep")
         #expect(verdict(.post("/push/-/leave", large, body: "")) == "keep")
         #expect(verdict(.get("/push/a")) == "drop")
         #expect(verdict(.get("/push/-/live")) == "drop")

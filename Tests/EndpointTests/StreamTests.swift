@@ -291,6 +291,7 @@ import Testing
         let reply = try #require(Reply(Answer(request.head, .ok)))
         #expect(reply["Cache-Control"] == "no-store, no-transform")
         #expect(reply["X-Accel-Buffering"] == "no")
+        #expect(reply["Incremental"] == "?1")
         #expect(reply["Content-Length"] == nil)
         // Without it, clients read Latin-1.
         #expect(reply["Content-Type"] == "text/event-stream; charset=utf-8")

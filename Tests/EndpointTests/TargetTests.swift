@@ -118,8 +118,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("PUT", "/push/a", "GET, HEAD, POST, DELETE, OPTIONS"),
-        ("get", "/push/a", "GET, HEAD, POST, DELETE, OPTIONS"),
+        ("PUT", "/push/a", "GET, HEAD, QUERY, POST, DELETE, OPTIONS"),
+        ("get", "/push/a", "GET, HEAD, QUERY, POST, DELETE, OPTIONS"),
         ("POST", "/push/-/live", "GET, HEAD, OPTIONS"),
         ("DELETE", "/push/-/messages/k7f2-1", "GET, HEAD, OPTIONS"),
         ("POST", "/sub", "GET, HEAD, OPTIONS"), ("GET", "/pub", "POST, OPTIONS"),
@@ -131,6 +131,49 @@ import Testing
         if method == "HEAD" { return }
         #expect(reply?.status == 405)
         #expect(reply?["Allow"] == allow)
+    }
+
+    @Test func `QUERY reads what a form names, and says which forms there are`() throws {
+        func query(_ uri: String, _ type: String?, _ body: String) -> CGIRequest {
+            CGIRequest(
+                [("REQUEST_METHOD", "QUERY"), ("REQUEST_URI", uri)]
+                    + (type.map { [("CONTENT_TYPE", $0)] } ?? []),
+                body: Array(body.utf8)
+            )
+        }
+        let form = "application/x-www-form-urlencoded"
+        let poll = try #require(http.poll(query("/push/a", form, "channel=b&since=k7f2-5")))
+        #expect(poll.subscription.channels.map(\.text) == ["a", "b"])
+        #expect(poll.start == .cursor(cursor(5)))
+        let reply = try #require(Reply(poll.answer(reading(), epoch: epoch)))
+        #expect(reply["Link"] == nil)
+        for type in ["application/json", nil] {
+            let refused = try #require(http.answer(query("/push/a", type, "{}")))
+            #expect(refused.status == 415 && refused["Accept-Query"] == form)
+        }
+        let options = CGIRequest(["REQUEST_METHOD": "OPTIONS", "REQUEST_URI": "/push/a"])
+        #expect(http.answer(options)?["Accept-Query"] == form)
+        let fixed = HTTPInterface.open { $0.endpoints = classicEndpoints }
+        #expect(fixed.refusal(query("/sub", form, "")) == "method_not_allowed")
+        #expect(http.refusal(query("/push/-/live", form, "")) == "method_not_allowed")
+    }
+
+    @Test(arguments: [
+        ("application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.4,*/*;q=0.3", true),
+        ("application/openmetrics-text; version=1.0.0", true), ("*/*", false),
+        ("text/plain", false), ("application/openmetrics-text;q=0, */*", false),
+        ("application/openmetrics-text;q=0.2,text/plain;version=0.0.4;q=0.5", false),
+    ])
+    func `figures are OpenMetrics for who prefers it`(accept: String, isOpenMetrics: Bool) throws {
+        let request = CGIRequest.get(
+            "/push/-/metrics",
+            ["HOLDFAST_OPERATOR": "1", "HTTP_ACCEPT": accept]
+        )
+        guard case .metrics(let format, _) = http.intent(of: request, random: 0) else {
+            Issue.record("no figures")
+            return
+        }
+        #expect(format == (isOpenMetrics ? .openMetrics : .prometheus))
     }
 
     @Test func `a POST that reads takes its parameters from a form and publishes nothing`() throws {

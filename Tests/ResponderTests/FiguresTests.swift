@@ -1,4 +1,5 @@
 import Core
+import Endpoint
 import Harness
 import Testing
 
@@ -67,12 +68,53 @@ import Testing
             ($0.gauges.held, $0.gauges.head, $0.gauges.isLogAvailable) = (3, 70, true)
         }
         let other = snapshot({ ($0.gauges.held, $0.gauges.head) = (4, 60) }, pid: 2)
-        let text = overview([one, other], missing: 1).prometheusText
+        let text = overview([one, other], missing: 1).text(.prometheus)
         #expect(text.contains("\nholdfast_held_requests 7\n"))
         #expect(text.contains("\nholdfast_log_head 70\n"))
         #expect(text.contains("\nholdfast_log_available 0\n"))
         #expect(text.contains("\nholdfast_processes 2\n"))
         #expect(text.contains("\nholdfast_processes_missing 1\n"))
+    }
+
+    @Test func `OpenMetrics names a counter's family without its suffix, the units, and the end`() {
+        let text = overview([snapshot { _ in }]).text(.openMetrics)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.suffix(2) == ["# EOF", ""])
+        #expect(lines.contains("# TYPE holdfast_requests counter"))
+        #expect(lines.contains("holdfast_requests_total 0"))
+        #expect(lines.contains("# UNIT holdfast_unsent_bytes bytes"))
+        #expect(lines.contains("# UNIT holdfast_delivery_seconds seconds"))
+        #expect(lines.contains("# UNIT process_cpu_seconds seconds"))
+        #expect(lines.contains("# TYPE holdfast_build info"))
+        // Each sample belongs to the family that was opened last, by the suffixes of its type (OpenMetrics 1.0, 5.1).
+        var (family, kind) = ("", "")
+        let suffixes = [
+            "gauge": [""], "counter": ["_total"], "info": ["_info"],
+            "histogram": ["_bucket", "_sum", "_count"],
+        ]
+        for line in lines.dropLast() {
+            let words = line.split(separator: " ")
+            if line.hasPrefix("# TYPE ") {
+                (family, kind) = (String(words[2]), String(words[3]))
+            } else if !line.hasPrefix("#") {
+                let name = words[0].prefix { $0 != "{" }
+                #expect(suffixes[kind]?.contains { name == family + $0 } == true, "\(line)")
+            }
+        }
+    }
+
+    @Test func `in Prometheus' format a counter's family has its suffix, and nothing ends it`() {
+        let text = overview([snapshot { _ in }]).text(.prometheus)
+        #expect(text.contains("\n# TYPE holdfast_requests_total counter\n"))
+        #expect(text.contains("\n# TYPE holdfast_build_info gauge\n"))
+        #expect(!text.contains("# UNIT") && !text.contains("# EOF"))
+    }
+
+    @Test func `a figure that a process does not know is left out`() {
+        let known = snapshot { $0.process.openDescriptors = 5 }
+        let unknown = snapshot({ $0.process.openDescriptors = -1 }, pid: 2)
+        #expect(overview([known]).text(.prometheus).contains("\nprocess_open_fds 5\n"))
+        #expect(!overview([known, unknown]).text(.prometheus).contains("process_open_fds"))
     }
 
     @Test func `a count beyond all numbers that another process says does not end this one`() {
@@ -95,7 +137,7 @@ import Testing
             $0.shell.latency.record(microseconds: 300, times: 2)
             $0.shell.latency.record(microseconds: 5_000_000)
         }
-        let text = overview([one]).prometheusText
+        let text = overview([one]).text(.prometheus)
         #expect(text.contains("_bucket{le=\"0.0001\"} 1\n"))
         #expect(text.contains("_bucket{le=\"0.0005\"} 3\n"))
         #expect(text.contains("_bucket{le=\"1.0\"} 3\n"))

@@ -1,5 +1,6 @@
 import Channels
 import Core
+import Endpoint
 import Testing
 
 @testable import Responder
@@ -14,7 +15,7 @@ import Testing
 
     @Test func `a survey is complete when each that was asked has answered once`() throws {
         var telemetry = telemetry
-        telemetry.begin(ticket, .metrics, asked: 2)
+        telemetry.begin(ticket, .metrics(.prometheus), asked: 2)
         #expect(telemetry.answered(7, by: "a", .snapshot(snapshot(1))) == nil)
         #expect(telemetry.answered(7, by: "a", .snapshot(snapshot(1))) == nil)
         #expect(telemetry.answered(8, by: "b", .snapshot(snapshot(2))) == nil)

@@ -118,6 +118,7 @@ package struct Shape: Hashable, Sendable {
         var document = CGIDocument(problem.status, self)
         document.line("Content-Type: application/problem+json\r\nCache-Control: no-store\r\n")
         if let allow = problem.allow { document.field("Allow: ", allow) }
+        if let type = problem.acceptQuery { document.field("Accept-Query: ", type) }
         if let seconds = problem.retryAfterSeconds {
             document.field("Retry-After: ", decimal: seconds)
         }
@@ -175,6 +176,9 @@ struct CGIDocument {
             """
         )
     }
+
+    /// Asks those on the way to pass on each piece as it comes (RFC 10036).
+    static let incremental: StaticString = "Incremental: ?1\r\n"
 
     /// Appends complete lines, each with its end.
     mutating func line(_ text: StaticString) {

@@ -177,19 +177,24 @@ package struct HTTPInterface: Sendable {
                 guard operation == "read" else {
                     throw .badRequest("unknown_operation", "The parameter 'op' allows 'read' only.")
                 }
-                return try readByPost(list, query, request, shape, random)
+                return try readByBody(list, query, request, shape, random)
             }
             return try publish(names(list, query.channels), request, shape, base: base)
         case "DELETE":
             return try drop(names(list, Self.query(of: request).channels), request, shape)
-        case "OPTIONS": return options("GET, HEAD, POST, DELETE, OPTIONS", request, shape)
-        default: throw .methodNotAllowed("GET, HEAD, POST, DELETE, OPTIONS")
+        case "QUERY":
+            return try readByBody(list, Self.query(of: request), request, shape, random)
+        case "OPTIONS": return options(Self.channelMethods, request, shape, acceptsQuery: true)
+        default: throw .methodNotAllowed(Self.channelMethods)
         }
     }
 
-    /// `POST …?op=read`: a poll with its parameters in the body, for lists of channels too long for a URL. It changes
-    /// nothing, so a page of another origin may send it just as a GET.
-    private func readByPost(
+    private static let channelMethods: StaticString = "GET, HEAD, QUERY, POST, DELETE, OPTIONS"
+
+    /// `QUERY` (RFC 10008), and `POST …?op=read` for clients and servers that do not know it: a poll with its parameters in
+    /// the body, for lists of channels too long for a URL. It changes nothing, so a page of another origin may send it
+    /// just as a GET.
+    private func readByBody(
         _ list: ArraySlice<UInt8>,
         _ query: Query,
         _ request: borrowing CGIRequest,
@@ -197,11 +202,13 @@ package struct HTTPInterface: Sendable {
         _ random: UInt32
     ) throws(Problem) -> Intent {
         guard request.sentContentType.flatMap({ MediaType($0) })?.essence == MediaType.form else {
-            throw Problem(
+            var problem = Problem(
                 .unsupportedMediaType,
                 "unsupported_media_type",
-                "Send the parameters of op=read as application/x-www-form-urlencoded."
+                "Send the parameters of the read as application/x-www-form-urlencoded."
             )
+            problem.acceptQuery = "application/x-www-form-urlencoded"
+            throw problem
         }
         if request.bodyDropped || announcesTooMuch(request) {
             throw .batchTooLarge(settings.limits)
@@ -226,7 +233,7 @@ package struct HTTPInterface: Sendable {
         switch name {
         case "live": intent = .live(shape)
         case "ready": intent = .ready(shape)
-        case "metrics": intent = .metrics(shape)
+        case "metrics": intent = .metrics(MetricsFormat(request.accept), shape)
         // The page is public: it requests what it shows itself.
         case "status"
         where asksForPage(request.accept) && query.stream == nil:
@@ -316,11 +323,13 @@ package struct HTTPInterface: Sendable {
     func options(
         _ methods: StaticString,
         _ request: borrowing CGIRequest,
-        _ shape: Shape
+        _ shape: Shape,
+        acceptsQuery: Bool = false
     ) -> Intent {
         var document = CGIDocument(.noContent, shape)
         document.line("Cache-Control: no-store\r\n")
         document.field("Allow: ", methods)
+        if acceptsQuery { document.line("Accept-Query: application/x-www-form-urlencoded\r\n") }
         if shape.origin != .silent, request.accessControlRequestMethod != nil {
             document.field("Access-Control-Allow-Methods: ", methods)
             document.line(

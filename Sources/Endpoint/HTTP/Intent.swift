@@ -17,7 +17,7 @@ package enum Intent: Sendable {
     case held(Shape)
     case live(Shape)
     case ready(Shape)
-    case metrics(Shape)
+    case metrics(MetricsFormat, Shape)
     case status(Shape)
     /// The same, anew each second.
     case statusStream(StreamRequest)

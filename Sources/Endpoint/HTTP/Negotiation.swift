@@ -42,6 +42,18 @@ func asksForPage(_ accept: String?) -> Bool {
     return page > 0 && json == 0
 }
 
+/// Whether an `Accept` field asks for OpenMetrics at least as much as for plain text.
+func asksForOpenMetrics(_ accept: String?) -> Bool {
+    guard let accept else { return false }
+    var (openMetrics, plain) = (0, 0)
+    forEachWish(in: accept) { type, weight in
+        // One type may stand several times, with different versions.
+        if type == "application/openmetrics-text" { openMetrics = max(openMetrics, weight) }
+        if type == "text/plain" { plain = max(plain, weight) }
+    }
+    return openMetrics > 0 && openMetrics >= plain
+}
+
 /// Whether an `Accept-Encoding` field accepts a body compressed with gzip.
 func acceptsGzip(_ acceptEncoding: String?) -> Bool {
     guard let acceptEncoding else { return false }

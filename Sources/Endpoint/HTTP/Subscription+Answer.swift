@@ -12,6 +12,7 @@ extension Subscription {
         document.line("Cache-Control: no-store\r\n")
         // Otherwise nginx delays the headers of a buffered answer until it ends.
         document.line("X-Accel-Buffering: no\r\n")
+        document.line(CGIDocument.incremental)
         preference(&document)
         return document.openEnded()
     }

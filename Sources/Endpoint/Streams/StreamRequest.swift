@@ -19,6 +19,7 @@ package struct StreamRequest: Sendable {
         case .ndjson, .lines: document.line("Content-Type: application/x-ndjson; charset=utf-8\r\n")
         }
         document.line("Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n")
+        document.line(CGIDocument.incremental)
         return document.openEnded()
     }
 

@@ -58,7 +58,12 @@ extension Examination {
             }
         }
         guard case .refused = part else {
-            let seen = BufferingObservation(stream: part, hold: nil, delays: delays)
+            let seen = BufferingObservation(
+                stream: part,
+                hold: nil,
+                delays: delays,
+                isIncremental: stream.transfer.answer.head.map { $0["incremental"] == "?1" }
+            )
             return findings + [seen.finding(behind: servers)]
         }
         let transfer = try hold(channel)

@@ -1,14 +1,15 @@
 import Harness
 import Testing
 
-/// The worked examples of README, as people would run them.
+/// The worked examples of holdfast-bus(7), as people would run them.
 @Suite(.enabled(if: Tool.usable(.socat, .php, .python), "socat, php or python3 is not installed"))
 struct BusExampleTests {
     @Test(arguments: ["sh", "php", "py"])
-    func `README shows the examples as they are`(ending: String) {
+    func `the man page shows the examples as they are`(ending: String) {
         let text = Files.text("\(Place.root)/conf/bus/example.\(ending)")
         #expect(!text.isEmpty)
-        #expect(Files.text("\(Place.root)/README.md").contains("\n\(text)```\n"))
+        let shown = Documentation.examples(in: "conf/man/holdfast-bus.7").map(\.text)
+        #expect(shown.contains(text))
     }
 
     private func run(

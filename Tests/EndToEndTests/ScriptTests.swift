@@ -1,4 +1,5 @@
 internal import Foundation
+import Glibc
 import Harness
 import Testing
 
@@ -28,5 +29,29 @@ import Testing
             #expect(outcome.exit == .exited(0), "\(name): \(outcome.error)")
             #expect(text.contains("scripts/\(name)"), "\(name): \(text)")
         }
+    }
+
+    /// The quick start of README, with a program that is built already.
+    @Test(.enabled(if: Tool.usable(.nginx), "nginx is not installed"))
+    func `scripts run starts a site, prints its address, and leaves nothing behind`() throws {
+        let directory = try TestDirectory()
+        let scratch = try directory.makeDirectory("scratch")
+        let child = try ChildProcess(
+            "\(Place.root)/scripts/run",
+            ["--port", "\(try Ports.free())", "--holdfast", try Place.holdfast],
+            name: "run",
+            directory: directory,
+            environment: ["TMPDIR": scratch, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]
+        )
+        let address = try waitFor("the address of the chat") {
+            if let exit = child.exitNow() { throw HarnessError("\(exit): \(child.errorText)") }
+            return child.outputText.split(separator: " ").first { $0.hasSuffix("/push/-/chat") }
+        }
+        let port = try #require(address.split(separator: ":")[1...].last?.prefix { $0 != "/" })
+        let answer = try HTTPClient.exchange("GET", "/push/-/chat", port: #require(UInt16(port)))
+        #expect(answer.status == 200)
+        child.signal(SIGTERM)
+        #expect(try child.wait() == .exited(0), "\(child.errorText)")
+        #expect(Files.names(in: scratch) == [])
     }
 }

@@ -108,7 +108,11 @@ def middle(text):
     """The sections of the file, and its first comment, as lines of mdoc."""
     file = IniFile(text)
     head = [line for p in file.head[1:] for line in paragraph(p)]
-    body = []
+    body = [".Bl -tag -width Ds -compact"]
+    for section in file.sections:
+        first = re.split(r"(?<=[.;]) ", " ".join(section["text"][0]))[0].rstrip(".;") + "."
+        body += [f".It Li {argument('[' + section['title'] + ']')}", *prose(first)]
+    body.append(".El")
     for section in file.sections:
         # The last characters keep mandoc from taking the bracket for a delimiter.
         body += [f".Ss \"{literal('[' + section['title'] + ']')}\\&\""]

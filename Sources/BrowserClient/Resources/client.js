@@ -1,4 +1,4 @@
-// Holdfast's client. Types: holdfast.d.ts. How it works: README.md.
+// Holdfast's client. Types: holdfast.d.ts. How it works: conf/doc/developing.md.
 
 const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30, QUIET = 300; // seconds
 const MORE = 0, BACK = 1, OVER = 2; // what ends a pause: more to do, the network is back, the end

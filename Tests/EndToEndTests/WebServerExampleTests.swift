@@ -1,50 +1,76 @@
 import Harness
 import Testing
 
-/// The lines that README gives for web servers, in the place that it names.
+/// The lines that the documentation gives for web servers, in the place that it names.
 @Suite(.enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"))
-struct ReadmeTests {
-    /// The blocks of code between this and the next bold beginning of a paragraph.
-    private func blocks(after heading: String) throws -> [String] {
-        let text = Files.text("\(Place.root)/README.md")
-        let start = try #require(text.firstRange(of: "\n\(heading)")?.upperBound)
-        let end =
-            [text[start...].firstRange(of: "\n**"), text[start...].firstRange(of: "\n## ")]
-            .compactMap { $0?.lowerBound }.min() ?? text.endIndex
-        return text[start..<end].split(separator: "```", omittingEmptySubsequences: false)
-            .enumerated().filter { $0.offset % 2 == 1 }
-            .map { String($0.element.drop { $0 != "\n" }) }
+struct WebServerExampleTests {
+    /// The lines below a heading.
+    private func blocks(_ heading: String, in file: String = "conf/doc/web-servers.md") -> [String]
+    {
+        Documentation.examples(in: file).filter {
+            $0.heading == heading && !$0.kind.hasPrefix("sh") && $0.kind != "ini"
+        }.map(\.text)
     }
 
-    @Test func `README's lines for nginx lacked addresses, the operator and the away answers`()
+    @Test func `every example for a web server is among those that are tried here`() {
+        let tried = [
+            ("README.md", "Behind nginx", 1), ("conf/doc/web-servers.md", "nginx", 2),
+            ("conf/doc/web-servers.md", "lighttpd", 1),
+            ("conf/doc/web-servers.md", "Apache httpd", 1),
+            ("conf/doc/web-servers.md", "HAProxy", 1), ("conf/doc/web-servers.md", "Caddy", 1),
+            ("conf/doc/authorization.md", "A rule about a path protects nothing", 1),
+            (
+                "conf/doc/troubleshooting.md",
+                "Only some hundred requests are held (768 connections)", 1
+            ),
+        ]
+        for (file, heading, count) in tried {
+            #expect(blocks(heading, in: file).count == count, "\(file): \(heading)")
+        }
+        let kinds = ["nginx", "lighttpd", "apache", "haproxy", "caddy"]
+        let all = Documentation.examples.filter { kinds.contains($0.kind) }
+        #expect(all.count == tried.map(\.2).reduce(0, +))
+    }
+
+    /// nginx as Debian has it, but for what these add.
+    private func nginx(_ top: String, _ http: String, _ server: String) -> String {
+        """
+        user www-data;
+        pid /run/nginx.pid;
+        error_log /var/log/nginx/error.log;
+        \(top)
+        http {
+            access_log off;
+            client_body_temp_path /var/lib/nginx/body;
+            fastcgi_temp_path /var/lib/nginx/fastcgi;
+            proxy_temp_path /var/lib/nginx/proxy;
+            scgi_temp_path /var/lib/nginx/scgi;
+            uwsgi_temp_path /var/lib/nginx/uwsgi;
+            \(http)
+            server {
+                listen 0.0.0.0:8080;
+                listen 0.0.0.0:8081;
+                listen 0.0.0.0:8082 http2;
+                root /usr/share/holdfast/www;
+                \(server)
+            }
+        }
+
+        """
+    }
+
+    @Test func `lines for nginx lacked addresses, the operator and the away answers`()
         throws
     {
-        let blocks = try blocks(after: "**nginx**")
+        let blocks = blocks("nginx")
+        let room = try #require(
+            self.blocks(
+                "Only some hundred requests are held (768 connections)",
+                in: "conf/doc/troubleshooting.md"
+            ).first
+        )
         try #require(blocks.count == 2)
-        let rest = """
-            user www-data;
-            pid /run/nginx.pid;
-            error_log /var/log/nginx/error.log;
-            worker_rlimit_nofile 65536;
-            events { worker_connections 32768; }
-            http {
-                access_log off;
-                client_body_temp_path /var/lib/nginx/body;
-                fastcgi_temp_path /var/lib/nginx/fastcgi;
-                proxy_temp_path /var/lib/nginx/proxy;
-                scgi_temp_path /var/lib/nginx/scgi;
-                uwsgi_temp_path /var/lib/nginx/uwsgi;
-                \(blocks[0])
-                server {
-                    listen 0.0.0.0:8080;
-                    listen 0.0.0.0:8081;
-                    listen 0.0.0.0:8082 http2;
-                    root /usr/share/holdfast/www;
-                    \(blocks[1])
-                }
-            }
-
-            """
+        let rest = nginx(room, blocks[0], blocks[1])
         let settings = HoldfastServer.open + "[limits]\nheld_per_address = 1\n"
         try HoldfastServer.with(settings) { holdfast in
             let passwords = try holdfast.directory.write(
@@ -73,8 +99,8 @@ struct ReadmeTests {
         }
     }
 
-    @Test func `README did not say where its lines for lighttpd go`() throws {
-        let blocks = try blocks(after: "**lighttpd**")
+    @Test func `the documentation did not say where its lines for lighttpd go`() throws {
+        let blocks = blocks("lighttpd")
         try #require(blocks.count == 1)
         // As Debian's own file, which includes what is in conf-enabled.
         let rest = """
@@ -107,10 +133,15 @@ struct ReadmeTests {
     }
 
     @Test
-    func `a rule of the web server about a path protected no channel, and README's recipe does`()
+    func `a rule of the web server about a path protected no channel, and the recipe does`()
         throws
     {
-        let block = try #require(blocks(after: "**A rule of the web server").first)
+        let block = try #require(
+            blocks(
+                "A rule about a path protects nothing",
+                in: "conf/doc/authorization.md"
+            ).first
+        )
         let settings = """
             [allow news]
             read = everyone
@@ -123,7 +154,7 @@ struct ReadmeTests {
                 "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n",
                 to: "passwords"
             )
-            // Both ways: what README warns of, and what it gives instead.
+            // Both ways: what the page warns of, and what it gives instead.
             let rule = "location /push/open/ { return 403; }"
             let edits = [
                 ("index index.html;", "index index.html; \(rule) \(block)"),
@@ -160,6 +191,92 @@ struct ReadmeTests {
                 #expect(try web.get("/members/private/a", ann).json["code"] == "away")
                 let stream = ann.merging(["Accept": "text/event-stream"]) { $1 }
                 #expect(try web.get("/members/private/a", stream).text == "retry: 2000\n")
+            }
+        }
+    }
+
+    @Test func `README's lines for nginx work`() throws {
+        let block = try #require(blocks("Behind nginx", in: "README.md").first)
+        let room = "worker_rlimit_nofile 65536;\nevents { worker_connections 32768; }"
+        let rest = nginx(room, "", block)
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(.nginx, before: holdfast, text: rest) { web throws in
+                try expectToWork(web, holdfast)
+            }
+        }
+    }
+
+    /// Probes find departed clients soon.
+    private static let probing = HoldfastServer.open + "probe_interval = 1s\n"
+
+    @Test(.enabled(if: Tool.usable(.apache), "apache2 is not installed"))
+    func `the lines for Apache work`() throws {
+        let modules = ["mpm_event", "authz_core", "proxy", "proxy_fcgi", "env"].map {
+            "LoadModule \($0)_module /usr/lib/apache2/modules/mod_\($0).so\n"
+        }.joined()
+        let rest = """
+            ServerRoot /etc/apache2
+            DefaultRuntimeDir /var/run/apache2
+            PidFile /run/apache2.pid
+            ErrorLog /var/log/apache2/error.log
+            ServerName localhost
+            \(modules)
+            User www-data
+            Group www-data
+            Listen 0.0.0.0:8080
+            Listen 0.0.0.0:8081
+            DocumentRoot /usr/share/holdfast/www
+            \(try #require(blocks("Apache httpd").first))
+
+            """
+        try HoldfastServer.with(Self.probing) { holdfast in
+            try WebServer.with(.apache, before: holdfast, text: rest) { web throws in
+                try expectToWork(web, holdfast)
+            }
+        }
+    }
+
+    @Test(.enabled(if: Tool.usable(.haproxy), "haproxy is not installed"))
+    func `the lines for HAProxy work`() throws {
+        // As the page says of the section "global"; no error files (/usr/share/holdfast/www).
+        let rest = """
+            # Without /usr/share/holdfast/www.
+            global
+                user haproxy
+                group www-data
+                maxconn 16000
+                tune.bufsize 65536
+                log stdout format raw daemon
+            \(try #require(blocks("HAProxy").first))
+            frontend web
+                bind 0.0.0.0:8080
+                bind 0.0.0.0:8081
+                timeout client 75s
+                use_backend holdfast if { path_beg /push/ }
+
+            """
+        try HoldfastServer.with(Self.probing) { holdfast in
+            try WebServer.with(.haproxy, before: holdfast, text: rest) { web throws in
+                try expectToWork(web, holdfast)
+            }
+        }
+    }
+
+    @Test(.enabled(if: Tool.usable(.caddy), "caddy is not installed"))
+    func `the lines for Caddy work`() throws {
+        let rest = """
+            {
+            \tadmin localhost:2019
+            }
+            http://:8080, http://:8081 {
+            \tbind 0.0.0.0
+            \(try #require(blocks("Caddy").first))
+            }
+
+            """
+        try HoldfastServer.with(Self.probing) { holdfast in
+            try WebServer.with(.caddy, before: holdfast, text: rest) { web throws in
+                try expectToWork(web, holdfast)
             }
         }
     }

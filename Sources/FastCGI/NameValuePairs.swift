@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// Name-value pairs (FastCGI 1.0 §3.4): two lengths, then the name, then the value.
 ///
 /// A length below 128 is one byte; any length may be four, big-endian, with the top bit set.
@@ -142,8 +140,21 @@ struct PairCheck {
 }
 
 extension UnsafeRawBufferPointer {
+    /// Whether the byte occurs. Eight bytes are looked at together: a byte of `word` is zero where it does, and
+    /// subtracting one from each byte sets the top bit of a zero.
     fileprivate func holds(_ byte: UInt8) -> Bool {
-        guard let start = baseAddress else { return false }
-        return unsafe memchr(start, Int32(byte), count) != nil
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let pattern = ones &* UInt64(byte)
+        var at = 0
+        while at &+ 8 <= count {
+            let word = unsafe loadUnaligned(fromByteOffset: at, as: UInt64.self) ^ pattern
+            if (word &- ones) & ~word & ones << 7 != 0 { return true }
+            at &+= 8
+        }
+        while at < count {
+            if unsafe self[at] == byte { return true }
+            at &+= 1
+        }
+        return false
     }
 }

@@ -206,6 +206,33 @@ import Testing
         #expect(seen.dropFirst() == [next.seen])
     }
 
+    @Test func `a byte that cannot be handed on is found wherever it stands`() {
+        for length in 1...20 {
+            var text = [UInt8](repeating: UInt8(ascii: "<"), count: length)
+            #expect(!isRefused(name: text, value: text))
+            for place in 0..<length {
+                text[place] = UInt8(ascii: "=")
+                #expect(isRefused(name: text, value: []))
+                #expect(!isRefused(name: [65], value: text))
+                text[place] = 0
+                #expect(isRefused(name: text, value: []))
+                #expect(isRefused(name: [65], value: text))
+                // No other byte is taken for one of them, whatever stands beside it.
+                for other: UInt8 in [1, 0x3C, 0x3E, 0x80, 0xBD, 0xFF] {
+                    text[place] = other
+                    #expect(!isRefused(name: text, value: text))
+                }
+                text[place] = UInt8(ascii: "<")
+            }
+        }
+    }
+
+    private func isRefused(name: [UInt8], value: [UInt8]) -> Bool {
+        let bytes = Record.request(id: id(9), variables: [(name, value)], body: [])
+        guard case .refuse = events(of: bytes).first else { return false }
+        return true
+    }
+
     // MARK: Limits
 
     @Test func `params over the limit are told at the request's end`() {

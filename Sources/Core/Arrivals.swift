@@ -1,5 +1,5 @@
 internal import Configuration
-internal import Endpoint
+internal import Liveness
 
 /// Which held requests came first: of all, of a subscriber, and of a client's address.
 struct Arrivals {
@@ -12,7 +12,7 @@ struct Arrivals {
     /// - Parameter origin: nil for a client of the bus socket.
     var isEmpty: Bool { all.isEmpty && subscribers.isEmpty && addresses.isEmpty }
 
-    mutating func add(_ slot: HeldTable.Slot, _ origin: Poll.Origin?, boundsAddresses: Bool) {
+    mutating func add(_ slot: HeldTable.Slot, _ origin: RequestOrigin?, boundsAddresses: Bool) {
         all.append(slot, of: Everybody())
         guard let origin else { return }
         if boundsAddresses, let address = origin.address { addresses.append(slot, of: address) }
@@ -29,8 +29,8 @@ struct Arrivals {
     }
 
     /// What is known of where a held request comes from, but for its front end.
-    func origin(of slot: HeldTable.Slot) -> Poll.Origin {
-        var origin = Poll.Origin()
+    func origin(of slot: HeldTable.Slot) -> RequestOrigin {
+        var origin = RequestOrigin()
         origin.subscriber = subscribers.owner(of: slot)
         origin.address = addresses.owner(of: slot)
         if origin.subscriber != nil { origin.arrivedAt = times[Int(slot)] }

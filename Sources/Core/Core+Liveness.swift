@@ -71,7 +71,7 @@ extension Core {
     }
 
     /// A subscriber's request has come: its earlier ones end, in this process and in the others.
-    mutating func arrived(_ origin: inout Poll.Origin) {
+    mutating func arrived(_ origin: inout RequestOrigin) {
         guard let subscriber = origin.subscriber else { return }
         origin.arrivedAt = timestamp()
         let bound = settings.limits.heldPerSubscriber
@@ -162,7 +162,7 @@ extension Core {
     /// Sends the oldest away where a bound is reached.
     ///
     /// - Parameter origin: nil for a client of the bus socket.
-    mutating func makeRoom(for origin: Poll.Origin?) {
+    mutating func makeRoom(for origin: RequestOrigin?) {
         if let bound = settings.limits.heldPerAddress, let origin {
             makeRoom(bound, ofAddress: origin.address)
         }

@@ -6,7 +6,7 @@ internal import Liveness
 /// Presence: tells the log and the other processes which members are on a channel by requests that are held here.
 extension Core {
     /// A request is held: its member is present now.
-    mutating func attend(_ slot: Holds.Slot, _ origin: Poll.Origin, _ channels: [ChannelName]) {
+    mutating func attend(_ slot: Holds.Slot, _ origin: RequestOrigin, _ channels: [ChannelName]) {
         guard let member = origin.member,
             let arrival = presence.attend(origin, channels, now: now)
         else { return }

@@ -16,7 +16,7 @@ struct FrontEnds {
     static let earlyMilliseconds = echoMilliseconds + 2 * DeadlineWheel.tickMilliseconds
 
     /// Where a front end stands in the table; says once of each that it is probed.
-    mutating func place(of origin: Poll.Origin, _ actions: inout Actions) -> ProbePolicy.Place {
+    mutating func place(of origin: RequestOrigin, _ actions: inout Actions) -> ProbePolicy.Place {
         let (place, isNew) = policy.place(of: origin.frontEnd, origin.wish)
         if isNew, settings.probe == .auto, policy.entries[Int(place)].isSilent {
             actions.append(.notice(.notice, sentence(place)))

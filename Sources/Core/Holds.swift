@@ -23,7 +23,7 @@ struct Holds {
         let frontEnd: ProbePolicy.Place
         let interest: Interest
         /// Nil for a client of the bus socket, whose subscription has no deadline.
-        let origin: Poll.Origin?
+        let origin: RequestOrigin?
         let deadline: Int64?
         /// When the next probe or heartbeat is due.
         let probe: Int64?
@@ -97,7 +97,7 @@ struct Holds {
     mutating func probe(_ slot: Slot, at time: Int64) { probes.add(slot, deadline: time) }
 
     /// Where it comes from, but for its front end.
-    func origin(of slot: Slot) -> Poll.Origin {
+    func origin(of slot: Slot) -> RequestOrigin {
         var origin = arrivals.origin(of: slot)
         origin.member = attendances[slot]?.member
         return origin

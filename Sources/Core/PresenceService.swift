@@ -72,7 +72,7 @@ struct PresenceService {
     // MARK: Requests
 
     /// A request that would wait has come, but may be answered at once: a member who is present stays so.
-    mutating func asked(_ origin: Poll.Origin, _ channels: [ChannelName], now: Int64) {
+    mutating func asked(_ origin: RequestOrigin, _ channels: [ChannelName], now: Int64) {
         guard let member = origin.member else { return }
         for channel in channels {
             guard let limits = settings.presence(on: channel) else { continue }
@@ -88,7 +88,8 @@ struct PresenceService {
     }
 
     /// A request is held. Nil if it has no member.
-    mutating func attend(_ origin: Poll.Origin, _ channels: [ChannelName], now: Int64) -> Arrival? {
+    mutating func attend(_ origin: RequestOrigin, _ channels: [ChannelName], now: Int64) -> Arrival?
+    {
         guard let member = origin.member else { return nil }
         var arrival = Arrival()
         for channel in channels {

@@ -16,7 +16,7 @@ final class Replay {
 
     /// What streams over HTTP have besides.
     struct Web {
-        let origin: Poll.Origin
+        let origin: RequestOrigin
         let frontEnd: ProbePolicy.Place
         /// Monotonic milliseconds of its end.
         let endsAt: Int64

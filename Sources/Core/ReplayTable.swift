@@ -1,4 +1,5 @@
 internal import Endpoint
+internal import Liveness
 
 /// Streams that are not live: by connection, and for each owner of a bound in the order they came.
 struct ReplayTable {

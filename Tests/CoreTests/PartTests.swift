@@ -117,7 +117,7 @@ extension Cursor {
     private func hold(_ index: Int32, on name: String = "news", subscriber: UInt64? = nil)
         -> Holds.Hold
     {
-        var origin = Poll.Origin()
+        var origin = RequestOrigin()
         origin.subscriber = subscriber
         origin.address = 9
         origin.arrivedAt = Int64(index)

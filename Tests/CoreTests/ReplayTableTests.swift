@@ -1,5 +1,6 @@
 import Channels
 import FastCGI
+import Liveness
 import Testing
 
 @testable import Core
@@ -8,7 +9,7 @@ import Testing
 @Suite struct ReplayTableTests {
     private func replay(_ connection: Int32, address: UInt64?, subscriber: UInt64? = nil) -> Replay
     {
-        var origin = Poll.Origin()
+        var origin = RequestOrigin()
         (origin.address, origin.subscriber) = (address, subscriber)
         return Replay(
             StreamSubscription(channels: [], form: .ndjson),

@@ -1,5 +1,6 @@
 import Channels
 import Configuration
+import Liveness
 import Testing
 
 @testable import Endpoint

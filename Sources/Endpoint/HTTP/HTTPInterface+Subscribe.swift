@@ -83,8 +83,8 @@ extension HTTPInterface {
         _ query: Query,
         _ channels: [ChannelName],
         _ request: borrowing CGIRequest
-    ) throws(Problem) -> Poll.Origin {
-        var origin = Poll.Origin()
+    ) throws(Problem) -> RequestOrigin {
+        var origin = RequestOrigin()
         origin.subscriber = try Self.subscriberHash(query.subscriber)
         origin.address = request.remoteAddress.map { FNV1a<UInt64>.mixed($0) }
         origin.frontEnd = FrontEnd(

@@ -81,26 +81,10 @@ package struct Poll: Sendable {
     /// How long to hold while there is no message, clamped and with jitter; 0: answer at once.
     package let waitMilliseconds: Int
     package let ifNoneMatch: String?
-    package var origin: Origin
+    package var origin: RequestOrigin
     /// Whether it is an immediate poll without a cursor of its own: the same request may be repeated to ask whether
     /// anything changed (ETag).
     package let isRevalidating: Bool
-
-    /// Where a request comes from: used by bounds, liveness and presence; no answer depends on it.
-    package struct Origin: Sendable {
-        /// The hash of the client's secret id, the same in every process; nil without one.
-        package var subscriber: UInt64?
-        /// The hash of REMOTE_ADDR; nil without it.
-        package var address: UInt64?
-        package var frontEnd = FrontEnd(software: "", isForwarded: false)
-        package var wish = ProbePolicy.Wish()
-        /// The member that this request makes present.
-        package var member: Member?
-        /// The time of its arrival in monotonic nanoseconds, which the caller sets if there is a subscriber.
-        package var arrivedAt: Int64 = 0
-
-        package init() {}
-    }
 
     /// The same, whose held answer reports this gap.
     package func owing(_ gap: GapReason) -> Poll {

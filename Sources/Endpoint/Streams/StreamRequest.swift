@@ -1,12 +1,12 @@
 internal import Channels
 internal import Configuration
-internal import Liveness
+package import Liveness
 
 /// A subscribe request that asks for a stream.
 package struct StreamRequest: Sendable {
     package let stream: StreamSubscription
     package let start: PollStart
-    package var origin: Poll.Origin
+    package var origin: RequestOrigin
     /// The longest life of the stream, before jitter; then its client comes back.
     package let lifeSeconds: Int
     let shape: Shape

@@ -3,9 +3,9 @@
 //   bus    clients of the bus socket send `publish`, each with so many commands under way
 //   lines  one writer fills a named pipe that Holdfast or `holdfast pub --lines` reads, until the last line is committed
 //
-// What was acknowledged or written is compared with what the responder's `status` says it has committed meanwhile:
+// Compares what was acknowledged or written with what the responder's `status` reports as committed meanwhile:
 //
-//   missing     commands without an answer, after nothing has come for 3 s
+//   missing     commands without an answer after 3 s of silence
 //   lost        acknowledged (a line: written) and not committed
 //   duplicated  committed beyond that
 #include <errno.h>
@@ -28,7 +28,7 @@ static void fail(const char *what) {
     exit(1);
 }
 
-/// Waits at most 5 s for the socket: Holdfast has it when the log is open, a little later than the one for FastCGI.
+/// Waits at most 5 s for the bus socket: Holdfast creates it when the log is open, a little after the FastCGI socket.
 static int connect_bus(void) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", options.socket);
@@ -49,7 +49,7 @@ static void write_all(int fd, const char *bytes, size_t length) {
     }
 }
 
-/// Messages that the responder says it has committed since it started.
+/// The number of messages that the responder reports as committed since its start.
 static uint64_t committed(void) {
     static int fd = -1;
     static const char log_key[] = "\"log\":{", key[] = "\"messages\":";
@@ -101,7 +101,7 @@ static struct {
 
 static uint64_t unanswered(void) { return bus.sent - bus.acknowledged - bus.refused; }
 
-/// The socket's buffer has room for them all, so that this does not block.
+/// Does not block: the socket's buffer has room for all commands.
 static void send_commands(uint32_t index) {
     uint32_t count = options.outstanding - bus.clients[index].under_way;
     write_all(bus.sockets[index].fd, bus.commands, count * bus.command_length);
@@ -170,7 +170,7 @@ int run_bus(void) {
 // MARK: lines
 
 int run_lines(void) {
-    // As much at a time as a pipe that is not full takes at once: PIPE_BUF.
+    // PIPE_BUF at a time: a pipe that is not full takes that much at once.
     static char lines[4096 / LINE_BYTES * LINE_BYTES];
     for (char *line = lines; line < lines + sizeof lines; line += LINE_BYTES) {
         memcpy(line, text(), MESSAGE_BYTES);

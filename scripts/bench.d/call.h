@@ -1,4 +1,4 @@
-// A whole FastCGI request, as far as the floor responder cares.
+// A whole FastCGI request, as far as the floor responder needs it.
 #ifndef BENCH_CALL_H
 #define BENCH_CALL_H
 
@@ -15,7 +15,7 @@ typedef struct {
     size_t body_length;
 } Call;
 
-/// Bytes of a complete request at the start, or 0. PARAMS and STDIN are joined in place.
+/// The length of the complete request at the start, or 0. Joins PARAMS and STDIN in place.
 size_t read_call(uint8_t *input, size_t length, Call *call);
 
 #endif

@@ -104,12 +104,12 @@ static void break_off(Connection *connection) {
     if (busy) finish(connection, &none);
 }
 
-/// Opens the connection if need be, and writes what it takes.
+/// Opens the connection if necessary, and writes as much as it takes.
 static void push_output(Connection *connection) {
     if (connection->fd < 0) {
         int error = open_connection(connection);
         if (error != 0) {
-            // A Unix socket's full backlog shows as EAGAIN at once: try again a little later.
+            // A full backlog of a Unix socket is reported as EAGAIN at once: retries a little later.
             if (error == EAGAIN) delay(connection, now_ns() + RETRY_NS);
             else break_off(connection);
             return;
@@ -219,7 +219,7 @@ bool answer_header(const Answer *answer, const char *name, char *to, size_t capa
     return false;
 }
 
-/// Joins the chunks in place. Bytes used of the input, or 0 while the last chunk is not there, or -1 if malformed.
+/// Joins the chunks in place. Returns the bytes used of the input, 0 while the last chunk is missing, -1 if malformed.
 static ssize_t join_chunks(char *body, size_t available, size_t *length, bool apply) {
     size_t at = 0;
     *length = 0;
@@ -236,7 +236,7 @@ static ssize_t join_chunks(char *body, size_t available, size_t *length, bool ap
     }
 }
 
-/// 1: complete, 0: more is to come, -1: malformed. `used` is how much of the input belongs to it.
+/// Returns 1 if the answer is complete, 0 if more is to come, -1 if malformed; `used` is its length in the input.
 static int parse_http(Connection *connection, Answer *answer, size_t *used, bool *last) {
     char *input = connection->input, *end = memmem(input, connection->input_length, "\r\n\r\n", 4), value[32];
     if (end == NULL) return 0;
@@ -355,7 +355,7 @@ void client_turn(int milliseconds) {
     int count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, send_due(milliseconds));
     for (int i = 0; i < count; i++) {
         Connection *connection = events[i].data.ptr;
-        // A handler may have closed or reopened another connection of this batch; reading it then finds EAGAIN.
+        // A handler may have closed or reopened another connection of this batch; reading from it returns EAGAIN.
         if (connection->fd < 0) continue;
         if (events[i].events & EPOLLOUT) push_output(connection);
         if (connection->fd >= 0 && events[i].events & ~(uint32_t)EPOLLOUT) take_input(connection);

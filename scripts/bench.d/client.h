@@ -36,7 +36,7 @@ typedef struct {
 
 typedef struct Connection Connection;
 typedef void (*AnswerHandler)(Connection *connection, const Answer *answer);
-/// Takes what it can of the input, which has just grown; false where the answer is over or makes no sense.
+/// Takes what it can from the input, which has just grown; false if the answer is over or malformed.
 typedef bool (*InputTaker)(Connection *connection);
 
 struct Connection {
@@ -56,7 +56,7 @@ struct Connection {
     size_t input_length, input_capacity;
 };
 
-/// Counts for the whole run.
+/// Counters for the whole run.
 typedef struct {
     uint64_t connects, broken, leftover, stderr_records;
 } ClientCounts;
@@ -64,17 +64,17 @@ typedef struct {
 extern ClientCounts client_counts;
 
 void client_start(void);
-/// The target must outlive them.
+/// The target must outlive the connections.
 Connection *client_connections(uint32_t count, const Target *target);
 
-/// Sends when `at_ns` has come (0: now). The connection must not be busy.
+/// Sends at `at_ns` (0: now). The connection must not be busy.
 void client_send(Connection *connection, const Request *request, uint64_t at_ns);
 void client_close(Connection *connection);
 
-/// One turn: waits at most so many milliseconds for events, handles them, and sends what is due.
+/// One turn: waits at most this many milliseconds for events, handles them, and sends what is due.
 void client_turn(int milliseconds);
 
-/// Copies the value of a header line into `to`; false if there is none or it does not fit.
+/// Copies the value of a header field into `to`; false if there is none or it does not fit.
 bool answer_header(const Answer *answer, const char *name, char *to, size_t capacity);
 
 #endif

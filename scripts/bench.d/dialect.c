@@ -24,7 +24,7 @@ const Request *poll_request(const Place *place, bool hold) {
     return &request;
 }
 
-/// Where there are several channels, each has a path of its own.
+/// With several channels, each has its own path.
 static const char *channel_path(const char *base, uint32_t channel) {
     if (options.channels == 1) return base;
     snprintf(path, sizeof path, "%s%03u", base, channel);

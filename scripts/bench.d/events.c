@@ -1,5 +1,5 @@
-// The input begins with the text that was unwrapped already, without its chunks or records, and goes on with bytes as
-// they came. Whole events are taken from the text, and what is left of it waits for more.
+// The input begins with unwrapped text, without its chunks or records, followed by bytes as they arrived. Whole events
+// are taken from the text; its remainder waits for more.
 #include "events.h"
 
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 
 enum { HEAD_MAX = 16 << 10, CHUNK_MAX = 16 << 20 };
 
-/// Reads the header of the next record or chunk, whose content and what is to be passed over it notes. Bytes it takes;
-/// 0: it has not come completely, -1: the answer is over, or malformed.
+/// Reads the header of the next record or chunk, and stores the lengths of its content and padding. Returns the bytes
+/// used; 0 if the header is incomplete, -1 if the answer is over or malformed.
 static ssize_t read_frame(Connection *connection, EventStream *stream, size_t at) {
     const uint8_t *from = (const uint8_t *)connection->input + at;
     size_t available = connection->input_length - at;
@@ -31,7 +31,7 @@ static ssize_t read_frame(Connection *connection, EventStream *stream, size_t at
     return line_end + 1 - line;
 }
 
-/// Unwraps what has come; false if the answer is over.
+/// Unwraps what has arrived; false if the answer is over.
 static bool unwrap(Connection *connection, EventStream *stream) {
     char *input = connection->input;
     size_t at = stream->text, end = connection->input_length;
@@ -59,14 +59,14 @@ static bool unwrap(Connection *connection, EventStream *stream) {
     return goes_on;
 }
 
-/// Takes bytes away from the beginning of the input.
+/// Removes bytes from the beginning of the input.
 static void consume(Connection *connection, EventStream *stream, size_t bytes) {
     connection->input_length -= bytes;
     memmove(connection->input, connection->input + bytes, connection->input_length);
     if (stream->text > 0) stream->text -= bytes;
 }
 
-/// Looks for the header, which FastCGI has in its records and HTTP before its chunks; false if it is not a stream's.
+/// Looks for the header, which is in FastCGI's records or before HTTP's chunks; false if it is not that of a stream.
 static bool read_head(Connection *connection, EventStream *stream) {
     bool fastcgi = connection->target->fastcgi;
     size_t length = fastcgi ? stream->text : connection->input_length;
@@ -88,7 +88,7 @@ static bool read_head(Connection *connection, EventStream *stream) {
     return true;
 }
 
-/// The value of a line `NAME: value`, or NULL if it is another line.
+/// The value of a line `NAME: value`; NULL for any other line.
 static const char *field(const char *line, const char *line_end, const char *name, size_t name_length) {
     if ((size_t)(line_end - line) <= name_length || memcmp(line, name, name_length) != 0 || line[name_length] != ':') {
         return NULL;

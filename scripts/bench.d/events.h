@@ -1,4 +1,4 @@
-// Reads an answer that is a stream of server-sent events, as far as it has come.
+// Reads an answer that is a stream of server-sent events, as far as it has arrived.
 #ifndef BENCH_EVENTS_H
 #define BENCH_EVENTS_H
 
@@ -14,7 +14,7 @@ typedef struct {
 
 typedef void (*EventHandler)(Connection *connection, const Event *event);
 
-/// Where the reading of one stream is.
+/// The state of reading one stream.
 typedef struct {
     EventHandler handler;
     size_t text;  // bytes at the beginning of the input that are unwrapped

@@ -1,12 +1,12 @@
-// A yardstick: about the least that a FastCGI responder can do. One thread, epoll; it holds GETs that say `wait=` and
-// answers all of them when a POST comes, or at once from a ring of the newest messages. One channel, nothing kept on
-// disk, no limits, no deadlines, no checks: not a product. Speaks as much of the JSON interface as the bench needs, of
-// server-sent events (for `Accept: text/event-stream`, from now on), and, on the same socket, of the bus socket's lines:
-// `publish bench TEXT` and `status`.
+// A yardstick: about the least that a FastCGI responder can do. One thread with epoll holds GETs with `wait=` and answers
+// all of them when a POST arrives, or at once from a ring of the newest messages. It has one channel, keeps nothing on
+// disk, and has no limits, deadlines or checks: it is not a product. It implements what the bench needs of the JSON
+// interface, of server-sent events (for `Accept: text/event-stream`, from now on) and, on the same socket, of the bus
+// socket's lines: `publish bench TEXT` and `status`.
 //
 //   floor SOCKET [FAULT:K]
 //
-// With a fault it is a server that does a known thing wrong to every K-th message or holder, to prove the counting:
+// With a fault, it makes a known mistake with every K-th message or holder, to prove the counting:
 //   drop      acknowledged and never delivered     corrupt   one digit of the message is altered
 //   repeat    delivered twice                      gap       reported as a gap, and delivered
 //   swap      delivered after the message behind it (K must not divide the number of messages)
@@ -125,7 +125,7 @@ static void encode_batch(uint64_t since, uint16_t id, bool odd) {
     encoded(since, id, odd, false);
 }
 
-/// What is newer than `since`, in one record; with `first` the header and the first event before it.
+/// Encodes the messages newer than `since` in one record; with `first`, the header and the first event before them.
 static void encode_events(uint64_t since, uint16_t id, bool first) {
     static char *content;
     if (content == NULL) content = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
@@ -158,7 +158,7 @@ static void interest(int fd, uint32_t events) {
     epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event);
 }
 
-/// Sends the encoded answer; what the peer does not take at once is copied and sent later.
+/// Sends the encoded answer; copies what the peer does not take at once, and sends it later.
 static void send_answer(int fd) {
     Peer *peer = &peers[fd];
     if (!peer->streaming) peer->generation = 0;
@@ -178,7 +178,7 @@ static void send_answer(int fd) {
     }
 }
 
-/// Sends a stream what it has not had, unless it has not taken what it had; more than an answer's worth ends it.
+/// Sends a stream its new messages, unless earlier ones are unread; ends it if they are more than an answer holds.
 static void send_events(int fd) {
     Peer *peer = &peers[fd];
     if (peer->sending || peer->since == newest) return;
@@ -218,7 +218,7 @@ static void append(const char *text, size_t length) {
     ring[newest % RING].length = (uint32_t)length;
 }
 
-/// Forgets the entries of those who were answered or have left.
+/// Removes the entries of connections that were answered or closed.
 static void forget_holders(void) {
     uint32_t left = 0;
     for (uint32_t i = 0; i < holder_count; i++) {
@@ -238,7 +238,7 @@ static void hold(int fd, uint64_t since) {
     if (holder_count == 2 * peer_limit) forget_holders();
 }
 
-/// Everybody held is answered first; connections that are not kept are closed in a second pass. Streams stay.
+/// Answers all holders first, and closes connections that are not kept in a second pass. Streams remain.
 static void release_holders(void) {
     uint32_t count = holder_count;
     for (uint32_t i = 0; i < count; i++) {
@@ -312,7 +312,7 @@ static void serve(int fd, const Call *call) {
     }
 }
 
-/// Answers each of the lines, all answers together.
+/// Answers each line, and sends all answers together.
 static void serve_lines(int fd, const char *line, const char *end) {
     static char answers[LINE_ANSWERS_MAX];
     static const char publish_word[] = "publish bench ", status[] = "status\n";

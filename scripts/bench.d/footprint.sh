@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by scripts/bench: what the program takes before anybody comes: its size, memory and time to start.
+# Sourced by scripts/bench: the program's size, memory and time to start, before any client connects.
 # shellcheck disable=SC2034,SC2154  # the variables that the files share are set in one and read in another
 
 # memory_of PID FIELD: a field of /proc/PID/status, in MB.
@@ -25,7 +25,7 @@ measure_footprint() {
     result[holdfast.footprint.size]=$(awk -v n="$(stat -c %s "$holdfast")" 'BEGIN { print n / 1e6 }')
     strip -o "$directory/stripped" "$holdfast"
     result[holdfast.footprint.stripped]=$(awk -v n="$(stat -c %s "$directory/stripped")" 'BEGIN { print n / 1e6 }')
-    # The least of several: what is more is somebody else's.
+    # Keeps the least of several: other work on the machine only adds to it.
     for turn in 1 2 3 4 5; do
         began=$EPOCHREALTIME
         start_app holdfast
@@ -42,7 +42,7 @@ measure_footprint() {
     as_cgi 'bench?wait=20' &
     cgi=$!
     for ((turn = 0; turn < 500; turn++)); do
-        # It has a connection, and sleeps.
+        # Waits until it has its connection, and sleeps.
         if [[ $(find "/proc/$cgi/fd" -lname 'socket:*' 2>/dev/null) && $(<"/proc/$cgi/stat") == *') S '* ]]; then break; fi
         sleep 0.01
     done

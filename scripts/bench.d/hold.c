@@ -1,4 +1,4 @@
-// Mode hold: subscribers are held, one message is published, and every one of them must get exactly that message.
+// Mode hold: holds subscribers, publishes one message, and checks that each subscriber gets exactly that message.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -65,7 +65,7 @@ static void release(Connection *publisher) {
     client_send(publisher, publish_request(&stamp), 0);
     uint64_t end = hold.published_ns + RELEASE_NS_MAX, stalled = 0;
     uint32_t before = 0;
-    // It is over when all have answered, or nothing has come for 2 s.
+    // Ends when all have been answered, or after 2 s of silence.
     while (now_ns() < end && (hold.answered < options.count || hold.publish_status == 0)) {
         client_turn(10);
         if (hold.answered != before) stalled = 0;

@@ -1,12 +1,12 @@
 // The load generator: one thread, epoll, raw sockets, loopback only. scripts/bench drives it.
 //
 //   load MODE [TARGET] [OPTION…]
-//   MODE    hold     hold subscribers, publish once, time the answers and see that each got exactly that message
+//   MODE    hold     hold subscribers, publish once, time the answers and check that each got exactly that message
 //           rate     immediate answers a second, closed loop
 //           publish  acknowledged publishes a second, closed loop
 //           repoll   re-polling subscribers at a rate of numbered messages: lost, duplicated, misordered
-//           streams  hold event streams, publish once a second to all, time it and see that each got each message once
-//           flow     event streams on several channels at a rate of numbered messages; --search: up to the highest rate
+//           streams  hold event streams, publish once a second to all, time it and check that each got every message once
+//           flow     event streams on several channels at a rate of numbered messages; --search: finds the highest rate
 //                    that they keep up with
 //           bus      publishes a second by clients of the bus socket, each with --outstanding commands under way
 //           lines    lines a second that a named pipe takes, until the last is committed
@@ -20,8 +20,7 @@
 //           --channels N  --search  --seconds S
 //           --group NAME=PID[,PID…]   whose CPU and memory to report; up to four
 //
-// Prints key=value lines. Exit status: 0 measured, 1 could not, 2 wrong usage. What was lost is no error here: it is
-// a result.
+// Prints key=value lines. Exit status: 0 measured, 1 not measured, 2 wrong usage. Losses are results, not errors.
 #include "load.h"
 
 #include <arpa/inet.h>
@@ -129,7 +128,7 @@ static void first_answered(Connection *connection, const Answer *answer) {
     loop.done++;
 }
 
-/// Publishes one message and takes a cursor, so that polls have something to be newer than.
+/// Publishes one message and stores its cursor, so that polls can ask for newer ones.
 static int take_cursor(void) {
     Connection *connection = client_connections(1, &options.target);
     connection->handler = first_answered;

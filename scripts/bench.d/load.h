@@ -1,4 +1,4 @@
-// What the modes of the load generator share: options, the two ways of polling, and the numbered messages.
+// Shared by the modes of the load generator: options, the two ways of polling, and the numbered messages.
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -27,23 +27,23 @@ typedef struct {
 
 extern Options options;
 
-/// Where a subscriber stands: from its last answer.
+/// The position of a subscriber, from its last answer.
 typedef struct {
     char cursor[64];  // the cursor, or nchan's Etag; empty: from now on
     char modified[40];  // nchan's Last-Modified
 } Place;
 
-/// A request built into buffers of its own; valid until the next one is built.
+/// A request in its own buffers; valid until the next one is built.
 const Request *poll_request(const Place *place, bool hold);
-/// Opens a stream of messages from now on.
+/// A request for a stream of messages from now on.
 const Request *stream_request(uint32_t channel);
 /// False if the answer carries no cursor.
 bool place_advance(Place *place, const Answer *answer);
 
 enum { MESSAGE_BYTES = 100, PUBLISHERS_MAX = 64, CHANNELS_MAX = 999, OUTSTANDING_MAX = 256 };
 
-/// Which message it is: counted from 0 for each publisher, and when it was sent. With several channels each has a
-/// publisher of its own, of the same number.
+/// The identity of a message: its number, counted from 0 for each publisher, and when it was sent. With several channels,
+/// each has its own publisher, of the same number.
 typedef struct {
     uint32_t publisher, number;
     uint64_t sent_ns;
@@ -51,19 +51,19 @@ typedef struct {
 
 const Request *publish_request(const Stamp *stamp);
 
-/// Finds the next message of an answer from `*at` on; 1: found, 0: no more, -1: one that is damaged.
+/// Finds the next message of an answer from `*at` on: 1 if found, 0 if there is none, -1 if it is damaged.
 int next_stamp(const char **at, const char *end, Stamp *stamp);
 
 /// True if the answer says that messages are missing from it.
 bool answer_has_gap(const Answer *answer);
 
-/// Waits until no group uses CPU any more, at most so many seconds; answers are handled meanwhile.
+/// Waits until no group uses CPU any more, at most this many seconds, and handles answers meanwhile.
 bool wait_quiet(double seconds);
 
 /// `KEY=value` lines with each group's CPU between two samples, divided by `operations`.
 void print_cpu(const CpuSample *from, const CpuSample *to, double operations);
 
-/// The same with what each of `grown` more subscribers took of memory, and of CPU to begin with.
+/// The same, with the memory that each of `grown` more subscribers took, and the CPU to begin with them.
 void print_growth(const MemorySample small[], const MemorySample full[], const CpuSample *from, const CpuSample *to,
                   double grown);
 

@@ -1,4 +1,4 @@
-// What the load generator measures of other processes and of itself: CPU, memory, latencies.
+// The load generator's measurements of other processes and of itself: CPU, memory, latencies.
 #ifndef BENCH_METER_H
 #define BENCH_METER_H
 
@@ -8,7 +8,7 @@
 
 enum { GROUPS_MAX = 4, GROUP_PIDS_MAX = 16 };
 
-/// Processes that are reported together, such as all workers of one nginx.
+/// Processes that are reported together, such as all workers of an nginx.
 typedef struct {
     char name[24];
     int pids[GROUP_PIDS_MAX];
@@ -18,16 +18,16 @@ typedef struct {
 extern Group groups[GROUPS_MAX];
 extern int group_count;
 
-/// `NAME=PID[,PID…]`; false if it is not of that form.
+/// Parses `NAME=PID[,PID…]`; false if it is malformed.
 bool group_add(const char *text);
 
 uint64_t now_ns(void);  // CLOCK_MONOTONIC
 
-/// User and system time of a group so far, in nanoseconds, its ended threads included: the process CPU clock, since
-/// /proc/PID/stat counts in ticks of 10 ms, too coarse for one release.
+/// User and system time of a group so far, in nanoseconds, including its ended threads. Read from the process CPU clock:
+/// /proc/PID/stat counts in ticks of 10 ms, which is too coarse for one release.
 uint64_t group_cpu_ns(const Group *group);
 
-/// CPU of all groups at one moment, with what the whole machine used.
+/// The CPU time of all groups and of the whole machine at one moment.
 typedef struct {
     uint64_t at_ns;
     uint64_t group_ns[GROUPS_MAX];
@@ -37,7 +37,7 @@ typedef struct {
 
 CpuSample cpu_sample(void);
 
-/// Share of all CPUs, in percent, that neither the groups nor we used between two samples: other work on the machine.
+/// The share of all CPUs, in percent, that other work on the machine used between two samples.
 double foreign_percent(const CpuSample *from, const CpuSample *to);
 
 typedef struct {
@@ -49,7 +49,7 @@ typedef struct {
 
 MemorySample group_memory(const Group *group);
 
-/// Counts of microseconds, exact to 1 µs up to 40 s; longer ones fall into the last place.
+/// Counts by microseconds, exact to 1 µs up to 40 s; longer times are counted in the last place.
 typedef struct {
     uint32_t *counts;
     uint64_t total;

@@ -1,9 +1,9 @@
-// Mode repoll: subscribers poll again and again with the cursor they were given, while publishers send numbered
-// messages at a rate. Each publisher sends its next message when its last one is acknowledged, so its numbers have one
-// right order; between publishers every subscriber must see the same order as all others.
+// Mode repoll: subscribers poll repeatedly with the cursor of their last answer, while publishers send numbered messages
+// at a rate. Each publisher sends its next message when its last one is acknowledged, so its numbers have one right order;
+// across publishers, all subscribers must see the same order.
 //
-//   lost        acknowledged, and not received by a subscriber by the time that nothing has come for 3 s, or
-//               10 s after the end (of messages × subscribers)
+//   lost        acknowledged, but not received by a subscriber before 3 s of silence, or 10 s after the end
+//               (counted in messages × subscribers)
 //   duplicated  received again by the same subscriber
 //   misordered  received after a later one of the same publisher
 //   orders      different orders of all messages among the subscribers that got everything once; 1 is right
@@ -74,7 +74,7 @@ static int compare_orders(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
-/// How many different orders the subscribers saw that received everything.
+/// The number of different orders seen by the subscribers that received everything.
 static uint32_t count_orders(void) {
     uint64_t *orders = calloc(options.count, sizeof *orders);
     uint32_t complete = 0, different = 0;
@@ -106,7 +106,7 @@ int run_repoll(void) {
         fprintf(stderr, "load: too many messages for one run\n");
         return 2;
     }
-    // Publishers take turns, but a slow answer may shift some of one's share to the others.
+    // Publishers take turns, but a slow answer may shift part of a publisher's share to the others.
     prepare((uint32_t)wanted);
     for (uint32_t i = 0; i < options.count; i++) {
         client_send(&run.subscriber_connections[i], poll_request(&run.subscribers[i].place, true), 0);
@@ -122,7 +122,7 @@ int run_repoll(void) {
         client_turn(1);
     }
     double seconds = (double)(now_ns() - start) / 1e9;
-    // A slow server may still be delivering: that is latency, not loss.
+    // A slow server may still be delivering, which is latency, not loss.
     uint64_t drain_end = now_ns() + DRAIN_SECONDS * 1000000000ull, idle_end = 0, answers = 0;
     while (run.tally.acknowledged + run.tally.refused < published || !everybody_has_all()) {
         uint64_t now = now_ns();

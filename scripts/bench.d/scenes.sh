@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by scripts/bench: what is measured.
+# Sourced by scripts/bench: the measurements.
 # shellcheck disable=SC2034,SC2154  # the variables that the files share are set in one and read in another
 
 declare -A result
@@ -19,7 +19,7 @@ measure() {
         return 0
     fi
     while IFS='=' read -r key value; do result[$name.$label.$key]=$value; done <"$output"
-    # Where not everybody was held and answered, the figures are of some other job.
+    # If not all were held and answered, the figures are those of another job.
     local none=$((${result[$name.$label.missing]:-0} + ${result[$name.$label.early]:-0}))
     [[ $mode == streams ]] && none=$((${result[$name.$label.lost]:-0} + ${result[$name.$label.ended]:-0}))
     if [[ $mode == hold || $mode == streams ]] && ((none > 0)); then
@@ -90,7 +90,7 @@ measure_bus() {
     stop_all
 }
 
-# Lines into the named pipe, and by way of `holdfast pub`.
+# Publishes lines through the named pipe, and through `holdfast pub`.
 measure_lines() {
     start_app holdfast
     local way=(--socket "$bus_socket" --group "app=$app" --seconds "$seconds") lines=$directory/lines pub
@@ -100,7 +100,7 @@ measure_lines() {
     pub=$!
     running+=("$pub")
     measure holdfast.pub lines "${way[@]}" --group "pub=$pub" --to "$lines"
-    # It ends with its input; where nobody opened that, it is stopped with the others.
+    # It ends with its input; if that was never opened, stop_all ends it.
     if [[ -z ${result[holdfast.pub.lines.failed]:-} ]] && ! wait "$pub"; then
         progress "holdfast pub failed: $(tail -n 1 "$directory/pub.log")"
         result[holdfast.pub.lines.failed]=1
@@ -108,7 +108,7 @@ measure_lines() {
     stop_all
 }
 
-# measure_latency NAME: the publisher at the process that the subscribers poll; for holdfast also at another one.
+# measure_latency NAME: publishes at the process that the subscribers poll; with holdfast, also at another one.
 measure_latency() {
     local subscribers
     start_app "$1"
@@ -151,7 +151,7 @@ measure_return() {
 
 nchan_module=/usr/lib/nginx/modules/ngx_nchan_module.so
 
-# One worker: with more, the one that publishes hands over to the channel's owner, which costs more (on two cores).
+# One worker: with more, the publishing worker hands over to the channel's owner, which costs more on two cores.
 start_nchan() {
     local kept='nchan_message_buffer_length 4096; nchan_message_timeout 10m;'
     local channel="nchan_channel_id bench; $kept" named="nchan_channel_id \$1; $kept"
@@ -183,7 +183,7 @@ measure_nchan() {
                 ;;
             repoll)
                 measure nchan.nginx-kept+slow repoll "${way[@]}" "${repoll_slowly[@]}"
-                # More than it can deliver here, which takes its time.
+                # This is more than it can deliver here, so it takes longer.
                 [[ $quick == yes ]] || measure nchan.nginx-kept repoll "${way[@]}" "${repoll[@]}"
                 ;;
         esac
@@ -209,7 +209,7 @@ measure_nchan_streams() {
 
 log_only=
 measure_log() {
-    start_app holdfast # writes the ini file, makes the directory and shows that both are right
+    start_app holdfast # writes the ini file, creates the directory and checks both
     stop_all
     log_only=$(timeout 60 "$holdfast" bench-log --config "$directory/holdfast$serial.ini" 2>/dev/null) || log_only=
 }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by scripts/bench: shows that the load generator counts right, against the floor responder with known faults.
+# Sourced by scripts/bench: shows that the load generator counts correctly, against the floor responder with known faults.
 # shellcheck disable=SC2034,SC2154  # the variables that the files share are set in one and read in another
 
 checks=0 wrong_checks=0
 
-# expect TEXT KEY WANTED: a number, or >N, or - for anything.
+# expect TEXT KEY WANTED: a number, >N, or - for any value.
 expect() {
     local got=${result[$2]:-none} right=no
     [[ $3 == - ]] && return
@@ -19,7 +19,7 @@ expect() {
 }
 
 # check_repoll FAULT LOST DUPLICATED MISORDERED DAMAGED GAPS ORDERS: 20 subscribers, one or two publishers. The number of
-# messages follows the clock, so what is expected is computed from what was published.
+# messages follows the clock, so the expected counts are computed from what was published.
 check_repoll() {
     local name=check.${1%%:*} publishers=1
     [[ $1 == diverge* ]] && publishers=2
@@ -86,7 +86,7 @@ check_bus() {
     done
 }
 
-# Lines that nobody reads, and messages published where nobody polls, are all lost.
+# Lines that nothing reads, and messages published where nothing polls, are all lost.
 check_elsewhere() {
     local polled
     start_app floor

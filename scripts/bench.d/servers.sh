@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by scripts/bench: starts and stops the servers that are measured, in $directory and with their logs in $bus.
+# Sourced by scripts/bench: starts and stops the measured servers, in $directory and with their logs in $bus.
 # shellcheck disable=SC2034,SC2154  # the variables that the files share are set in one and read in another
 
-running=() # the processes that stop_all ends
+running=() # processes that stop_all ends
 
-# Still there, and not only waiting for bash to take note of its end.
+# Whether a process still runs; one that only waits to be reaped by bash does not.
 lives() { grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 
 stop_all() {
@@ -12,7 +12,7 @@ stop_all() {
     ((${#running[@]})) || return 0
     kill -TERM "${running[@]}" 2>/dev/null || true
     for pid in "${running[@]}"; do
-        # Who does not end within 12 s (holdfast may take 10) is killed.
+        # A process that does not end within 12 s (holdfast may take 10) is killed.
         for ((turn = 0; turn < 1200; turn++)); do
             lives "$pid" || break
             sleep 0.01
@@ -33,7 +33,7 @@ clean_up() {
     if [[ $keep == yes ]]; then progress "kept $directory"; else rm -rf "$directory"; fi
 }
 
-# fail SENTENCE [LOG]: with the end of the log.
+# fail SENTENCE [LOG]: prints the sentence and the end of the log, and ends the script.
 fail() {
     [[ -n ${2:-} && -s $2 ]] && tail -n 5 "$2" >&2
     die "$1"
@@ -151,7 +151,7 @@ start_nginx_before() {
     place=$directory/nginx$serial
     mkdir -p "$place/log" "$place/temp"
     [[ $1 == off ]] && options+=(--unkept)
-    # The workers must reach the temporary directory, which is its owner's alone.
+    # The workers must reach the temporary directory, which only its owner may enter.
     ((EUID == 0)) && options+=(--replace 'user www-data;' 'user root;')
     port=$("$directory/load" port)
     "$HOLDFAST_ROOT/scripts/derive" nginx.conf --directory "$place" --socket "$socket" --port "$port" \

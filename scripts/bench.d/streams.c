@@ -1,9 +1,9 @@
-// Modes streams and flow: subscribers hold streams of server-sent events, numbered messages are published, and each
-// stream must get every message of its channel once and in order.
+// Modes streams and flow: subscribers hold streams of server-sent events while numbered messages are published; each
+// stream must receive every message of its channel once and in order.
 //
-//   streams  one channel, a message a second: what a stream costs to hold, what a delivery costs, when the last has it
-//   flow     several channels at a rate of messages in all; --search: then up to the highest rate without loss or growing
-//            delay, by doubling and halving, each step on the same streams for --seconds
+//   streams  one channel, a message a second: the costs of holding a stream and of a delivery, and the last delivery
+//   flow     several channels at a total rate of messages; --search: then finds the highest rate without loss or growing
+//            delay, by doubling and halving, with each step on the same streams for --seconds
 //
 //   lost, duplicated, misordered   as in mode repoll; a message of another channel counts as damaged
 //   ended                          streams that the server ended, or that did not begin within 5 s
@@ -74,14 +74,14 @@ static void publisher_answered(Connection *connection, const Answer *answer) {
     tally_answered(&run.tally, connection->index, answer);
 }
 
-/// Streams that are asked for and have not begun.
+/// The number of streams that are requested and have not begun.
 static uint32_t count_beginning(void) {
     uint32_t beginning = 0;
     for (uint32_t i = 0; i < options.count; i++) beginning += run.connections[i].busy && !run.streams[i].open;
     return beginning;
 }
 
-/// Opens those of a range that are not, 10,000 a second, and waits until they have begun.
+/// Opens the closed streams of a range, 10,000 a second, and waits until they have begun.
 static void open_streams(uint32_t from, uint32_t to) {
     uint64_t next_step = now_ns();
     for (uint32_t i = from, opened = 0; i < to; i++) {
@@ -112,7 +112,7 @@ static void prepare(uint32_t per_channel) {
     for (uint32_t i = 0; i < options.channels; i++) run.publishers[i].handler = publisher_answered;
 }
 
-/// Deliveries due for messages that were acknowledged since `base`, and how many of them did not come.
+/// The deliveries due for messages acknowledged since `base`, and the number of those that are missing.
 static uint64_t count_lost(const uint32_t base[]) {
     uint64_t lost = 0;
     for (uint32_t i = 0; i < options.count; i++) {
@@ -129,7 +129,7 @@ static bool publishing(void) {
     return false;
 }
 
-/// Waits until every publish is answered and so many deliveries are there, or nothing has come for some time.
+/// Waits until every publish is answered and this many deliveries have arrived, or for some time of silence.
 static void drain(uint64_t expected) {
     uint64_t end = now_ns() + DRAIN_SECONDS * 1000000000ull, idle_end = 0, before = 0;
     while (publishing() || run.received < expected) {
@@ -174,7 +174,7 @@ int run_streams(void) {
         CpuSample from = cpu_sample();
         Stamp stamp = tally_send(&run.tally, 0);
         client_send(&run.publishers[0], publish_request(&stamp), 0);
-        // The whole second counts, with what else goes on in it.
+        // Measures the whole second, including whatever else happens in it.
         turn_until(from.at_ns + ROUND_SECONDS * 1000000000ull);
         drain(options.count);
         CpuSample to = cpu_sample();
@@ -204,7 +204,7 @@ int run_streams(void) {
 
 // MARK: mode flow
 
-/// What came of a stretch of time at a rate.
+/// The result of publishing at a rate for some time.
 typedef struct {
     uint32_t rate;
     uint64_t published, received, lost;
@@ -261,8 +261,8 @@ static Step flow_at(uint32_t rate) {
     return step;
 }
 
-/// Doubles the rate as long as it holds, then halves what is between the highest that held and the lowest that did not.
-/// The first that does not hold gets a second chance, for other work on the machine may be the cause.
+/// Doubles the rate while it holds, then halves the distance between the highest rate that held and the lowest that did
+/// not. The first rate that does not hold is tried twice, because other work on the machine may be the cause.
 static void search(const Step *first) {
     uint32_t rate = first->held ? 2 * first->rate : first->rate, failed = RATE_MOST + 1, steps = 0;
     Step best = {0};
@@ -289,7 +289,7 @@ static void search(const Step *first) {
 }
 
 int run_flow(void) {
-    // Room for all steps of the search, at the highest rate.
+    // Has room for all steps of the search, at the highest rate.
     uint64_t most = (uint64_t)((options.search ? (double)RATE_MOST * STEPS_MAX : options.rate) * options.seconds);
     if (most * options.count > 8000000000u) {
         fprintf(stderr, "load: too many messages for one run\n");
@@ -305,7 +305,7 @@ int run_flow(void) {
     print_cpu(&step.from, &step.to, (double)step.received);
     if (options.search) {
         search(&step);
-        // Even where it is asked too much, no server may repeat, misorder or damage.
+        // Even above its capacity, a server must not repeat, misorder or damage messages.
         printf("beyond_ended=%llu\nbeyond_duplicated=%llu\nbeyond_misordered=%llu\nbeyond_damaged=%llu\n",
                (unsigned long long)run.ended, (unsigned long long)run.tally.duplicated,
                (unsigned long long)run.tally.misordered, (unsigned long long)run.tally.damaged);

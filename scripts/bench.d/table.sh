@@ -4,15 +4,15 @@
 
 names=(holdfast floor threads nchan nginx)
 
-# printf's %-60s counts bytes, and µ has two.
+# printf's %-60s counts bytes, and µ takes two.
 pad() { printf '%s%*s' "$1" $((${#1} < 60 ? 60 - ${#1} : 0)) ''; }
 
-# row TEXT KEY[+KEY…] GOAL: a line of the table; keys are SCENE.MODE.KEY and are added up.
+# row TEXT KEY[+KEY…] GOAL: prints a line of the table; keys are SCENE.MODE.KEY, and their values are added up.
 row() {
     local name key sum missing
     pad "$1"
     for name in "${names[@]}"; do
-        # nchan has no responder and a direct peer no nginx: a sum needs only one of its parts.
+        # nchan has no responder and a direct peer has no nginx: a sum needs only one of its parts.
         sum=0 missing=yes
         for key in ${2//+/ }; do
             [[ -n ${result[$name.$key]:-} ]] || continue
@@ -53,10 +53,10 @@ repoll_rows() {
     row 'whole chain CPU µs a delivery' "$2.cpu_us_app+$2.cpu_us_nginx"
 }
 
-# What a measurement of streams must not have.
+# The faults that a measurement of streams must not show.
 stream_faults=(lost duplicated misordered damaged gaps ended refused)
 
-# sum_of SCENE.LABEL KEY…: the keys of one measurement, as row adds them up.
+# sum_of SCENE.LABEL KEY…: the sum of several keys of one measurement, in the form that row takes.
 sum_of() {
     local place=$1 sum
     shift

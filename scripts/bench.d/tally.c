@@ -48,7 +48,7 @@ void tally_answered(Tally *tally, uint32_t sender, const Answer *answer) {
 }
 
 bool tally_receive(Tally *tally, Receipts *receipts, const Stamp *stamp, uint64_t now) {
-    // A message that nobody sent, or another time than it was sent with.
+    // Nobody sent such a message, or it carries another time than that of its sending.
     if (stamp->publisher >= tally->senders || stamp->number >= tally->per_sender || stamp->sent_ns == 0 ||
         tally->sent_ns[place(tally, stamp->publisher, stamp->number)] != stamp->sent_ns) {
         tally->damaged++;

@@ -1,10 +1,10 @@
-// Who has got which of the numbered messages: what is lost, duplicated, misordered or damaged.
+// Which subscriber has received which of the numbered messages: what is lost, duplicated, misordered or damaged.
 #ifndef BENCH_TALLY_H
 #define BENCH_TALLY_H
 
 #include "load.h"
 
-/// What was sent. A message's place is that of its sender and number.
+/// What was sent. A message's index follows from its sender and number.
 typedef struct {
     uint32_t senders, per_sender;
     uint64_t *sent_ns;  // by place; 0: not sent
@@ -15,7 +15,7 @@ typedef struct {
     Histogram latencies, publish_latencies;
 } Tally;
 
-/// What one subscriber has got.
+/// What one subscriber has received.
 typedef struct {
     uint64_t received, order;  // `order`: a hash of the messages in the order they came
     uint32_t *next;  // by sender: one more than the greatest number seen
@@ -25,20 +25,20 @@ typedef struct {
 void tally_start(Tally *tally, uint32_t senders, uint32_t per_sender);
 Receipts receipts_new(const Tally *tally);
 
-/// The sender's next message, sent now; it must have fewer than `per_sender` behind it.
+/// Records the sender's next message as sent now; it must have sent fewer than `per_sender`.
 Stamp tally_send(Tally *tally, uint32_t sender);
 
-/// The answer to the sender's last message: whether it will be expected of everybody.
+/// Records the answer to the sender's last message: whether every subscriber must receive it.
 void tally_answered(Tally *tally, uint32_t sender, const Answer *answer);
 
-/// Takes what a subscriber got; false if it is no message that was sent, or a repeated one.
+/// Records a message that a subscriber received; false if it was never sent, or is repeated.
 bool tally_receive(Tally *tally, Receipts *receipts, const Stamp *stamp, uint64_t now);
 
-/// Acknowledged messages of a sender, from number `from` on, that the subscriber has not got.
+/// The number of acknowledged messages of a sender, from number `from` on, that the subscriber has not received.
 uint64_t tally_lost(const Tally *tally, const Receipts *receipts, uint32_t sender, uint32_t from);
 
-/// Sends what is due by the clock, round robin over the senders that have nothing under way; `published` counts on. The
-/// sender's index is its connection's.
+/// Sends what is due by the clock, round robin over the idle senders, and adds to `published`. A sender has the index of
+/// its connection.
 void publish_due(Tally *tally, Connection *senders, uint64_t due, uint64_t *published);
 
 /// `KEY=value` lines.

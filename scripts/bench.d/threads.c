@@ -1,5 +1,5 @@
-// A yardstick: a responder on libfcgi as it is usually written, blocking FCGX_Accept_r and FCGX_Finish_r in threads.
-// It answers every request at once with the bytes of an empty JSON batch. It cannot hold thousands.
+// A yardstick: a responder on libfcgi as responders are usually written, with blocking FCGX_Accept_r and FCGX_Finish_r in
+// threads. It answers every request at once with an empty JSON batch. It cannot hold thousands of requests.
 //
 //   threads SOCKET COUNT
 #include <fcgiapp.h>
@@ -38,7 +38,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: threads SOCKET COUNT\n");
         return 2;
     }
-    // libfcgi waits up to this long for the peer's close in each thread; at 0 it measures libfcgi and not the wait.
+    // libfcgi waits up to this long for the peer's close in each thread; with 0, libfcgi is measured and not the wait.
     setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 0);
     if (FCGX_Init() != 0) return 1;
     signal(SIGPIPE, SIG_IGN);

@@ -30,12 +30,12 @@ static inline uint8_t *wire_header(uint8_t *to, int type, unsigned id, size_t le
 
 static inline size_t wire_length(const uint8_t *header) { return (size_t)header[4] << 8 | header[5]; }
 
-/// Bytes of the whole record that begins here, header and padding included.
+/// The length of the record that begins here, including header and padding.
 static inline size_t wire_record(const uint8_t *header) { return WIRE_HEADER + wire_length(header) + header[6]; }
 
 static inline unsigned wire_id(const uint8_t *header) { return (unsigned)header[2] << 8 | header[3]; }
 
-/// A stream's content in as many records as it needs, without the empty record that ends it.
+/// Writes a stream's content in as many records as necessary, without the empty record that ends it.
 static inline uint8_t *wire_stream(uint8_t *to, int type, unsigned id, const void *content, size_t length) {
     const uint8_t *from = content;
     while (length > 0) {
@@ -50,7 +50,7 @@ static inline uint8_t *wire_stream(uint8_t *to, int type, unsigned id, const voi
     return to;
 }
 
-/// Most bytes that wire_stream writes for this much content.
+/// The most bytes that wire_stream writes for this much content.
 static inline size_t wire_stream_bound(size_t length) { return length + (length / WIRE_CONTENT_MAX + 1) * 16; }
 
 /// One pair, §3.4: lengths below 128 take one byte, others four with the top bit set.

@@ -23,7 +23,7 @@ extension Core {
 
     mutating func tell(of arrival: PresenceService.Arrival) {
         counters[.members] += UInt64(arrival.untold)
-        tellSiblings(of: arrival.news)
+        tellSiblings(of: arrival.newMembers)
     }
 
     private mutating func tellSiblings(of members: [PresentMember]) {

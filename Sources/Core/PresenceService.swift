@@ -34,7 +34,7 @@ struct PresenceService {
     struct Arrival {
         var channels: [ChannelName] = []
         /// Members that the other processes need to be told of.
-        var news: [PresentMember] = []
+        var newMembers: [PresentMember] = []
         /// The number of channels that were full.
         var untold = 0
     }
@@ -104,11 +104,11 @@ struct PresenceService {
                 now: now
             )
             switch attendance {
-            case .notTold: arrival.untold += 1
+            case .leftOut: arrival.untold += 1
             case .known: arrival.channels.append(channel)
-            case .news:
+            case .new:
                 arrival.channels.append(channel)
-                arrival.news.append((channel, member, origin.subscriber ?? 0))
+                arrival.newMembers.append((channel, member, origin.subscriber ?? 0))
             }
         }
         return arrival

@@ -48,9 +48,9 @@ package struct Presence: Sendable {
 
     package enum Attendance {
         /// The channel, or presence as a whole, is full, and this member is not included.
-        case notTold
+        case leftOut
         /// This process had no lease of the member before: other processes need to be told.
-        case news
+        case new
         case known
     }
 
@@ -72,20 +72,20 @@ package struct Presence: Sendable {
         let key = MemberKey(channel: channel, member: member)
         let places = isFurther ? bounds.members / 2 : bounds.members
         guard table.leaseCount < bounds.leases, table.mayCount(key, limits, of: places) else {
-            return .notTold
+            return .leftOut
         }
-        var isNews = false
+        var isNew = false
         table.change(key, subscriber ?? 0, now) { entry in
-            isNews = !entry.isLeased(now)
+            isNew = !entry.isLeased(now)
             var lease = entry.leases[subscriber ?? 0] ?? Lease()
             (lease.held, lease.cameAt) = (lease.held + 1, cameAt)
             entry.leases[subscriber ?? 0] = lease
             entry.held += 1
             entry.patientUntil = .min
             entry.touched = now
-            if isNews { entry.tellAt = now + Self.tellMilliseconds }
+            if isNew { entry.tellAt = now + Self.tellMilliseconds }
         }
-        return isNews ? .news : .known
+        return isNew ? .new : .known
     }
 
     /// Records a request of the member that could wait, even if it is answered at once: it prolongs an existing

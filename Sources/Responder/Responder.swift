@@ -23,7 +23,7 @@ internal import System
     // Outside.
     let epoll: Epoll
     let log: Log
-    private let mailbox: Mailbox<News>
+    private let mailbox: Mailbox<ThreadEvent>
     private let signals: SignalDescriptor
     private let reload: () -> Settings?
     // Decisions.
@@ -135,7 +135,7 @@ internal import System
             now: now,
             hasLeft: { connections.isOpen($0) && connections.hasGone($0, $1) }
         )
-        let mailbox = try Mailbox<News>()
+        let mailbox = try Mailbox<ThreadEvent>()
         self.mailbox = mailbox
         tenure = Tenure(
             settings.bus,
@@ -211,7 +211,7 @@ internal import System
             return ready(id, readiness)
         }
         switch readiness.descriptor {
-        case mailbox.descriptor: for news in mailbox.takeAll() { try receive(news) }
+        case mailbox.descriptor: for event in mailbox.takeAll() { try receive(event) }
         case entrance.descriptor where entrance.isAccepting: acceptWebServers()
         case tenure.descriptor: acceptBusClients()
         case siblings.descriptor: hearSiblings()
@@ -257,8 +257,8 @@ internal import System
 
     // MARK: From other threads
 
-    private func receive(_ news: News) throws(LogUnavailable) {
-        switch news {
+    private func receive(_ event: ThreadEvent) throws(LogUnavailable) {
+        switch event {
         case .log(let event, let nanoseconds): try receive(event, toldAt: nanoseconds)
         case .serving(let attempt, let outcome):
             guard tenure.answered(attempt, outcome, isWanted: !isStopping, now: now) else { return }
@@ -322,7 +322,7 @@ package struct LogUnavailable: Error, CustomStringConvertible {
 }
 
 /// What other threads have to say.
-private enum News: Sendable {
+private enum ThreadEvent: Sendable {
     /// With the moment when it was told, for the latency histogram.
     case log(Channels.LogEvent, nanoseconds: Int64)
     case serving(attempt: Int, Tenure.Outcome)

@@ -50,7 +50,7 @@ struct PresenceTests {
         _ subscriber: UInt64?,
         _ now: Int64
     ) -> Bool {
-        presence.attends(member, on: chat, subscriber: subscriber, limits, now: now) != .notTold
+        presence.attends(member, on: chat, subscriber: subscriber, limits, now: now) != .leftOut
     }
 
     /// A request of the member was held, and has ended at once.
@@ -198,7 +198,7 @@ struct PresenceTests {
 
     @Test func `a late notice of leaving does not concern newer requests`() {
         var here = loaded()
-        expect(here.attends(ada, on: chat, subscriber: 1, at: 200, limits, now: 0) == .news)
+        expect(here.attends(ada, on: chat, subscriber: 1, at: 200, limits, now: 0) == .new)
         _ = commit(&here, at: 1, now: 0)
         here.left(subscriber: 1, at: 100, now: 1)
         expect(here.due(now: 60_000).events.isEmpty)
@@ -270,7 +270,7 @@ struct PresenceTests {
                 limits,
                 now: now
             )
-            return attendance != .notTold
+            return attendance != .leftOut
         }
         let told = (0..<1000).count { come($0, 0) }
         #expect(told == 100)
@@ -297,7 +297,7 @@ struct PresenceTests {
                 limits,
                 now: 0
             )
-            return attendance != .notTold
+            return attendance != .leftOut
         }
         expect(come(0, isFurther: false))
         let further = (1..<64).count { come($0, isFurther: true) }

@@ -7,12 +7,12 @@ internal import System
 
 /// The connections of web servers and of clients of the bus socket: accepted, watched, read from, framed and closed here.
 ///
-/// A connection that is given up is marked, so that nothing more is read from it or sent to it; its descriptor is closed
-/// in one place, `closeMarked`, at the end of the turn. What the bytes mean is the core's, what goes out is `Output`'s.
+/// A connection that is given up is marked, so that nothing more is read from it or sent to it; `closeMarked` alone closes
+/// descriptors, at the end of the turn. The core interprets the bytes, and `Output` sends.
 /// Reactor thread only.
 @safe final class ConnectionTable {
     private struct Connection {
-        /// How many connections had this descriptor before.
+        /// The number of earlier connections with this descriptor.
         var generation: UInt32 = 0
         var flags: Flags = []
     }
@@ -23,40 +23,40 @@ internal import System
         static let open = Flags(rawValue: 1)
         /// Given up; closed at the end of the turn.
         static let marked = Flags(rawValue: 2)
-        /// Epoll watches it, and watches it for room to send.
+        /// Whether epoll watches it, and for room to send.
         static let watched = Flags(rawValue: 4)
         static let sending = Flags(rawValue: 8)
         /// A client of the bus socket.
         static let busSocket = Flags(rawValue: 16)
-        /// In the list of those with more input.
+        /// Whether it is in the list of connections with more input.
         static let readAgain = Flags(rawValue: 32)
-        /// A request has come on it at some time, and since idle connections were looked for (`leastUsed`).
+        /// Whether a request has ever arrived on it, and one since idle connections were last looked for (`leastUsed`).
         static let hasAsked = Flags(rawValue: 64)
         static let isUsed = Flags(rawValue: 128)
-        /// A request was answered before all of it had come: the rest is awaited before the connection is closed.
+        /// A request was answered before all of it had arrived: the connection is closed when the rest has.
         static let passingOver = Flags(rawValue: 256)
-        /// The rest has come.
+        /// The rest has arrived.
         static let passedOver = Flags(rawValue: 512)
     }
 
     private let epoll: Epoll
-    /// Of the requests that begin from now on.
+    /// The limits of requests that begin from now on.
     var limits: FramingLimits
     /// By descriptor.
     private var connections: ContiguousArray<Connection> = []
     private var marked: [Int32] = []
-    /// Those of them of which the core is to be told.
+    /// Those that the core must be told of.
     private var lost: [(id: ConnectionID, loss: Loss)] = []
     private var readAgain: [ConnectionID] = []
     private var unfinished = UnfinishedInput()
-    /// Descriptors that are open, the marked ones too.
+    /// The number of open descriptors, including the marked ones.
     private(set) var webCount = 0
     private(set) var busCount = 0
     private var markedWebCount = 0
-    /// Where the search for an idle connection goes on, and whether there may be one.
+    /// Where the search for an idle connection continues, and whether there may be one.
     private var hand = 0
     private var mayHaveIdle = false
-    /// Given up when no descriptor is left, so that a connection can be accepted and closed.
+    /// Closed when no other descriptor is left, so that a connection can be accepted and closed.
     private var spare: Int32
     private let input = UnsafeMutableRawBufferPointer.allocate(
         byteCount: pieceBytes,
@@ -76,10 +76,10 @@ internal import System
 
     var isEmpty: Bool { webCount + busCount == 0 }
 
-    /// Web servers' connections that do not end in this turn.
+    /// The number of web servers' connections that do not end in this turn.
     var lastingWebCount: Int { webCount - markedWebCount }
 
-    /// Whether it is there and not given up.
+    /// Whether it exists and is not given up.
     func isOpen(_ id: ConnectionID) -> Bool {
         guard Int(id.index) < connections.count else { return false }
         let connection = connections[Int(id.index)]
@@ -98,16 +98,16 @@ internal import System
         return isOpen(id) ? id : nil
     }
 
-    /// All that are open.
+    /// All open connections.
     var all: [ConnectionID] { (0..<Int32(connections.count)).compactMap(connection) }
 
     // MARK: Accepting
 
     enum Accepted {
         case connection(ConnectionID)
-        /// Nobody waits.
+        /// No connection waits.
         case nobody
-        /// Neither the process nor the system has a descriptor left.
+        /// The process or the system has no descriptor left.
         case noDescriptor
         case failed
     }
@@ -143,7 +143,7 @@ internal import System
     /// Accepts one connection with the spare descriptor and closes it, so that the listening socket does not stay readable
     /// and the loop does not spin.
     ///
-    /// - Returns: false where there is no spare descriptor.
+    /// - Returns: false if there is no spare descriptor.
     func turnAway(from listener: Int32) -> Bool {
         guard spare >= 0 else { return false }
         close(spare)
@@ -160,14 +160,14 @@ internal import System
 
     // MARK: Watching
 
-    /// Has epoll tell of the connection, if it does not yet.
+    /// Makes epoll watch the connection, if it does not yet.
     func watch(_ id: ConnectionID) throws(SystemError) {
         guard isOpen(id), !connections[Int(id.index)].flags.contains(.watched) else { return }
         try epoll.add(id.index, generation: id.generation, interest(id))
         connections[Int(id.index)].flags.insert(.watched)
     }
 
-    /// Whether epoll tells when the peer has room.
+    /// Sets whether epoll reports that the peer has room.
     func setSending(_ id: ConnectionID, _ isSending: Bool) throws(SystemError) {
         guard connections[Int(id.index)].flags.contains(.sending) != isSending else { return }
         if isSending {
@@ -187,7 +187,7 @@ internal import System
 
     // MARK: Reading
 
-    /// Receives what is there, at most `pieceBytes`. The bytes are valid until the next call.
+    /// Receives available bytes, at most `pieceBytes`. They are valid until the next call.
     func receive(_ id: ConnectionID) -> (Transfer, UnsafeRawBufferPointer) {
         let transfer = unsafe SystemCalls.receive(id.index, into: input)
         let count = if case .bytes(let count) = transfer { count } else { 0 }
@@ -196,7 +196,7 @@ internal import System
 
     static let pieceBytes = 64 * 1024
 
-    /// Goes on reading from this peer in the next turn.
+    /// Continues to read from this peer in the next turn.
     func readLater(_ id: ConnectionID) {
         guard isOpen(id), !connections[Int(id.index)].flags.contains(.readAgain) else { return }
         connections[Int(id.index)].flags.insert(.readAgain)
@@ -213,11 +213,11 @@ internal import System
         return ids
     }
 
-    /// Frames bytes that were received, and hands on each event. An idle connection keeps no assembler.
+    /// Frames received bytes and passes on each event. An idle connection keeps no assembler.
     ///
     /// - Parameters:
-    ///   - judge: what becomes of a request whose body has not come yet.
-    ///   - each: is called for what is complete.
+    ///   - judge: decides on a request whose body has not arrived yet.
+    ///   - each: called for each complete event.
     func frame(
         _ id: ConnectionID,
         _ bytes: UnsafeRawBufferPointer,
@@ -243,34 +243,34 @@ internal import System
         unfinished.keep(assembler, id.index, now: now)
     }
 
-    /// Whether the rest of a request that was answered early has come since this was asked last.
+    /// Whether the rest of a request that was answered early has arrived since the last call.
     func takePassedOver(_ id: ConnectionID) -> Bool {
         connections[Int(id.index)].flags.remove(.passedOver) != nil
     }
 
-    /// Whether a part of a request has come and the rest is awaited.
+    /// Whether a part of a request has arrived and the rest is awaited.
     func isReceiving(_ id: ConnectionID) -> Bool { unfinished.isReceiving(id.index) }
 
-    /// The peer sends nothing more: what is incomplete stays so.
+    /// The peer sends nothing more: what is incomplete remains incomplete.
     func endReading(_ id: ConnectionID) {
         connections[Int(id.index)].flags.remove(.passingOver)
         unfinished.stopReceiving(id.index)
     }
 
-    /// A request has come.
+    /// Records that a request has arrived.
     func used(_ id: ConnectionID) {
         connections[Int(id.index)].flags.formUnion([.hasAsked, .isUsed])
     }
 
     // MARK: Unfinished requests
 
-    /// Memory of all requests that have not come completely, or wait for their turn.
+    /// The memory of all requests that are incomplete or wait for their turn.
     var unfinishedBytes: Int { unfinished.bytes }
 
-    /// Whether there is something that has not come completely.
+    /// Whether any request or command is incomplete.
     var hasUnfinished: Bool { !unfinished.isEmpty }
 
-    /// What the core keeps of what this peer has sent.
+    /// Records what the core keeps of this peer's input.
     func account(_ id: ConnectionID, _ kept: Kept, now: Int64) {
         if isOpen(id) { unfinished.keep(kept, id.index, now: now) }
     }
@@ -286,36 +286,35 @@ internal import System
         unfinished.overdue(milliseconds: milliseconds, now: now).compactMap(connection)
     }
 
-    /// Keeps nothing of a connection's unfinished requests and passes over the rest of them.
+    /// Discards a connection's unfinished requests and skips the rest of them.
     ///
-    /// - Returns: the requests, which are to be answered now.
+    /// - Returns: the requests, which must be answered now.
     func giveUpUnfinished(_ id: ConnectionID) -> [(id: RequestID, keepConnection: Bool)] {
         let requests = unfinished.giveUp(id.index)
         if !requests.isEmpty { connections[Int(id.index)].flags.insert(.passingOver) }
         return requests
     }
 
-    /// Forgets what is not needed any more.
+    /// Discards what is not needed any more.
     ///
     /// - Returns: whether memory became free.
     func tidy() -> Bool { unfinished.tidy() }
 
     // MARK: Idle connections
 
-    /// Whether nothing has come on it that is not complete.
+    /// Whether nothing on it is incomplete.
     func isIdle(_ id: ConnectionID) -> Bool {
         isOpen(id) && !connections[Int(id.index)].flags.contains(.passingOver)
             && unfinished.isEmpty(id.index)
     }
 
-    /// Nothing goes on on a connection that is kept.
+    /// Notes that a kept connection has become idle.
     func noteIdle() { mayHaveIdle = true }
 
-    /// A web server's idle connection that was of no use for the longest time, nearly: a hand goes round, and passes over
-    /// once those that were used since it came by. A web server's pool uses the newest first, so that the others are not
-    /// about to be used.
+    /// Approximately the least recently used idle connection of a web server: a hand goes round, and skips once those that
+    /// were used since it last passed. A web server's pool uses the newest first, so the others are not about to be used.
     ///
-    /// - Parameter isKept: whether nothing goes on on it elsewhere.
+    /// - Parameter isKept: whether a connection is idle for the caller, too.
     func leastUsed(where isKept: (ConnectionID) -> Bool) -> ConnectionID? {
         guard mayHaveIdle else { return nil }
         for _ in 0..<2 * connections.count {
@@ -325,14 +324,14 @@ internal import System
                 !flags.contains(.readAgain), isKept(id)
             else { continue }
             guard flags.contains(.isUsed) else { return id }
-            // The first request of a newcomer is awaited for some time.
+            // A new connection has some time for its first request.
             if flags.contains(.hasAsked) { connections[hand].flags.remove(.isUsed) }
         }
         mayHaveIdle = false
         return nil
     }
 
-    /// Newcomers that have not asked anything have had their time.
+    /// New connections without a request have had their time.
     func stopAwaitingFirstRequests() {
         for place in connections.indices where !connections[place].flags.contains(.hasAsked) {
             connections[place].flags.remove(.isUsed)
@@ -340,10 +339,10 @@ internal import System
         mayHaveIdle = true
     }
 
-    /// Whether bytes have come that were not read yet, or the end.
+    /// Whether there are unread bytes, or the end of the stream.
     func hasInput(_ id: ConnectionID) -> Bool { SystemCalls.hasInput(id.index) }
 
-    /// Whether the peer has gone so far, told or not.
+    /// Whether the peer has closed, whether that was reported or not.
     func hasGone(_ id: ConnectionID, _ departure: Departure) -> Bool {
         switch departure {
         case .sending: SystemCalls.hasEnded(id.index)
@@ -356,9 +355,9 @@ internal import System
     /// Gives a connection up; it is closed at the end of the turn.
     ///
     /// - Parameters:
-    ///   - loss: what the core is to be told; nil where the core said so itself, or knows nothing of it.
-    ///   - atOnce: the peer, which may be about to ask something on it, is told now.
-    /// - Returns: false if it was given up before.
+    ///   - loss: what the core is told; nil if the core decided it, or does not know the connection.
+    ///   - atOnce: tells the peer now, because it may be about to send a request.
+    /// - Returns: false if it was given up already.
     @discardableResult
     func mark(_ id: ConnectionID, _ loss: Loss?, atOnce: Bool = false) -> Bool {
         guard isOpen(id) else {
@@ -376,14 +375,14 @@ internal import System
 
     var hasMarked: Bool { !marked.isEmpty }
 
-    /// Those that were given up since this was asked last, and of which the core is to be told.
+    /// The connections given up since the last call that the core must be told of.
     func takeLost() -> [(id: ConnectionID, loss: Loss)] {
         guard !lost.isEmpty else { return [] }
         defer { lost = [] }
         return lost
     }
 
-    /// Closes those that were given up. The only place where a connection is closed.
+    /// Closes the connections that were given up. No other function closes one.
     ///
     /// - Returns: whether there were any.
     @discardableResult

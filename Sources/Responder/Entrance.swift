@@ -2,19 +2,19 @@ internal import Configuration
 internal import Logging
 internal import Reactor
 
-/// The socket on which web servers connect, and whether newcomers are taken now. Reactor thread only.
+/// The socket on which web servers connect, and whether connections are accepted now. Reactor thread only.
 struct Entrance {
     private let listener: Listener
     private let epoll: Epoll
     private let logger: Logger
     private(set) var isAccepting = false
-    /// Monotonic milliseconds when newcomers may be taken again at the earliest.
+    /// Monotonic milliseconds of the earliest time to accept again.
     private var opensAt: Int64
-    /// Newcomers wait for a place, which is looked for from time to time.
+    /// Connections wait for a place, which is looked for from time to time.
     private(set) var isCrowded = false
 
-    /// Not before the log is open: whoever comes until then waits in the backlog instead of being answered 503. A log that
-    /// takes long is said to.
+    /// Nothing is accepted before the log is open: until then connections wait in the backlog, rather than get a 503. If
+    /// the log takes long, they are accepted and told so.
     private static let openingMilliseconds: Int64 = 5000
     private static let pauseMilliseconds: Int64 = 250
 
@@ -30,16 +30,16 @@ struct Entrance {
     /// The log is open.
     mutating func logOpened() { opensAt = 0 }
 
-    /// Monotonic milliseconds when newcomers may be taken again.
+    /// Monotonic milliseconds when connections may be accepted again.
     var alarm: Int64 { listener.isOpen && !isAccepting && !isCrowded ? opensAt : .max }
 
-    /// All places are taken: newcomers wait in the backlog until somebody leaves.
+    /// All places are taken: connections wait in the backlog until another one ends.
     mutating func waitForPlaces() {
         isCrowded = true
         pause()
     }
 
-    /// There is no descriptor for anybody: newcomers are not taken for a moment.
+    /// No descriptor is left: accepting pauses for a moment.
     mutating func waitAMoment(now: Int64) {
         opensAt = now + Self.pauseMilliseconds
         pause()
@@ -50,7 +50,7 @@ struct Entrance {
         isAccepting = false
     }
 
-    /// There are places.
+    /// There are free places.
     mutating func open(now: Int64) {
         guard listener.isOpen, !isAccepting, now >= opensAt else { return }
         do {
@@ -62,13 +62,13 @@ struct Entrance {
         }
     }
 
-    /// Turns away whoever comes from now on.
+    /// Refuses all further connections.
     mutating func close() {
         pause()
         isCrowded = false
         listener.close()
     }
 
-    /// Takes the path away, if the socket has one.
+    /// Removes the path, if the socket has one.
     func removePath() { listener.removePath() }
 }

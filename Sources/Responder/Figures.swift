@@ -2,7 +2,7 @@ internal import Bus
 internal import Core
 internal import Text
 
-/// The numbers of this process at one moment, from which its figures are made.
+/// The numbers of this process at one moment, from which its figures are computed.
 struct Readings {
     var core = CoreCounters()
     var gauges = Gauges()
@@ -12,7 +12,7 @@ struct Readings {
     var codecRefusals = 0
     var process = ProcessReadings()
 
-    /// What there is now.
+    /// The current sizes.
     struct Gauges {
         var held = 0
         var interests = 0
@@ -27,12 +27,12 @@ struct Readings {
     }
 }
 
-/// What the shell counts since the start of the process.
+/// The counts of the shell since the start of the process.
 struct ShellCounters {
     var accepted: UInt64 = 0
     var pipeLines: UInt64 = 0
     var pipeRefusals: UInt64 = 0
-    /// Datagrams that no process of this bus and release has sent.
+    /// Datagrams that were not sent by a process of this bus and release.
     var passedOver: UInt64 = 0
     /// From the commit until the answers were sent.
     var latency = Histogram()
@@ -44,12 +44,12 @@ struct ShellCounters {
     }
 }
 
-/// One figure that a process counts: its names, and where its value is read.
+/// One figure of a process: its names, and where its value comes from.
 struct Figure: Sendable {
     enum Kind: String { case gauge, counter, histogram }
     /// Of a family whose name ends with it.
     enum Unit: String, CaseIterable { case bytes, seconds }
-    /// How the figures of several processes become one.
+    /// How the figures of several processes are combined.
     enum Sum { case added, largest, smallest }
 
     /// Of Prometheus' family: without `_total`, which stands in a counter's sample.
@@ -58,7 +58,7 @@ struct Figure: Sendable {
     let help: String
     /// The sample's name with its labels.
     let sample: String
-    /// Where it is in the status object, as in `ended.released`; nil: not there.
+    /// Its path in the status object, such as `ended.released`; nil if it is not there.
     let path: String?
     let sum: Sum
     /// What the value is divided by in Prometheus' text.
@@ -87,7 +87,7 @@ struct Figure: Sendable {
         )
     }
 
-    /// - Parameter label: of one of several samples, as in `class="2xx"`.
+    /// - Parameter label: that of one of several samples, such as `class="2xx"`.
     fileprivate static func counter<Count: BinaryInteger & SendableMetatype>(
         _ name: String,
         _ help: String,
@@ -129,7 +129,7 @@ extension Figure {
     /// All figures, in a fixed order. A process sends their values alone.
     static let all: [Figure] = now + requests + services + log + other + histogram + process
 
-    /// Of the names, so that figures of another release are not taken for others.
+    /// A hash of the names, so that figures of another release are not mistaken.
     static let fingerprint: Int64 = {
         var hash = FNV1a<UInt64>()
         for figure in all { hash.combine(figure.sample.utf8Span.span) }

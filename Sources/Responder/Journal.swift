@@ -3,7 +3,7 @@ internal import Core
 internal import FastCGI
 internal import Logging
 
-/// The operator's log, with bounds on what others can cause as often as they like.
+/// The operator's log, with bounds on the lines that others can cause at will.
 struct Journal {
     let logger: Logger
     private var complaints = Complaints()
@@ -20,13 +20,13 @@ struct Journal {
         }
     }
 
-    /// At once the first time, then once a minute at most.
+    /// Logs at once the first time, then at most once a minute.
     mutating func complain(_ subject: Complaints.Subject, _ sentence: String, now: Int64) {
         guard let line = complaints.add(subject, sentence, now: now) else { return }
         logger.log(level: subject.level, "\(line)")
     }
 
-    /// A peer broke the protocol. Whoever may connect could fill the log with this: one line in ten seconds is enough.
+    /// A peer broke the protocol. Any peer could fill the log with these lines, so there is one in ten seconds.
     mutating func note(_ violation: FramingViolation, now: Int64) {
         violations.add(1)
         guard violations.isDue(now: now) else { return }
@@ -42,7 +42,7 @@ struct Journal {
         )
     }
 
-    /// So many connections were closed since all together had too much unsent.
+    /// This many connections were closed because all together had too many unsent bytes.
     mutating func noteClosed(_ count: Int, limit: Int, now: Int64) {
         closings.add(count)
         guard closings.isDue(now: now) else { return }
@@ -52,7 +52,7 @@ struct Journal {
         )
     }
 
-    /// Lines whose time has come although nothing has happened since.
+    /// Writes the lines that are due although nothing has happened since.
     mutating func turn(unsentLimit: Int, now: Int64) {
         noteClosed(0, limit: unsentLimit, now: now)
         for (subject, line) in complaints.due(now: now) {
@@ -61,9 +61,9 @@ struct Journal {
     }
 }
 
-/// Counts what is told once in ten seconds at most.
+/// Counts events that are logged at most once in ten seconds.
 private struct Throttle {
-    /// Since the start, and of what was told last.
+    /// The count since the start, and the count when it was last logged.
     private(set) var total = 0
     private(set) var taken = 0
     private var untold = 0
@@ -74,7 +74,7 @@ private struct Throttle {
         untold += count
     }
 
-    /// Whether there is something to tell, which counts as told then.
+    /// Whether a line is due, which then counts as written.
     mutating func isDue(now: Int64) -> Bool {
         guard untold > 0, now >= resumesAt else { return false }
         (taken, untold, resumesAt) = (untold, 0, now + 10_000)
@@ -82,17 +82,17 @@ private struct Throttle {
     }
 }
 
-/// Lines of the log that others can cause as often as they like: the first is written at once, and then one a minute at
-/// most, with how often it came.
+/// Lines of the log that others can cause at will: the first is written at once, then at most one a minute, with the
+/// number of repetitions.
 struct Complaints {
     enum Subject: Hashable {
-        /// What the core complains of.
+        /// A complaint of the core.
         case core(Complaint)
         /// libfcgi did not take a request.
         case refusedRequest
         /// The kernel does not watch one more connection.
         case notWatched
-        /// What came on the socket between processes is none of theirs.
+        /// A datagram between processes was not one of theirs.
         case passedOver
 
         var level: Logger.Level {
@@ -107,18 +107,18 @@ struct Complaints {
         var resumesAt = Int64.min
     }
 
-    /// Those of the last minute: no more than there are kinds, and rights in the ini file.
+    /// The complaints of the last minute: at most one for each kind, and for each right in the ini file.
     private var matters: [Subject: Matter] = [:]
     static let pauseMilliseconds: Int64 = 60_000
 
-    /// Once more. The line to write now, or nil.
+    /// Counts a complaint; returns the line to write now, or nil.
     mutating func add(_ subject: Subject, _ sentence: String, now: Int64) -> String? {
         matters[subject, default: Matter()].sentence = sentence
         matters[subject, default: Matter()].untold += 1
         return line(subject, now)
     }
 
-    /// Lines whose time has come although nothing has happened since.
+    /// The lines that are due although nothing has happened since.
     mutating func due(now: Int64) -> [(subject: Subject, line: String)] {
         for (subject, matter) in matters where matter.untold == 0 && now >= matter.resumesAt {
             matters[subject] = nil

@@ -8,7 +8,7 @@ package import System
 /// A socket on which others connect: web servers, or the clients of the bus.
 ///
 /// The web servers' Unix path is guarded by a lock file beside it, held for the process's life: a second copy says so
-/// instead of stealing the path, and whatever a killed process left is replaced. Who makes the bus socket has the
+/// instead of stealing the path, and whatever a killed process left is replaced. The bus socket is guarded by the
 /// `ServingLock`.
 package final class Listener {
     private var socket: OwnedDescriptor?
@@ -33,7 +33,7 @@ package final class Listener {
         path = nil
     }
 
-    /// Turns away who comes from now on. A socket that others share goes on in their hands.
+    /// Refuses further connections. A socket shared with other processes continues to serve there.
     package func close() { socket = nil }
 
     package init(_ settings: FastCGISettings) throws(ListenerError) {
@@ -84,19 +84,19 @@ package final class Listener {
         return (path, UInt64(info.st_dev), UInt64(info.st_ino))
     }
 
-    /// Where a Unix socket goes and who may connect; `key` is what the ini file calls it.
+    /// The path of a Unix socket and who may connect; `key` is its name in the ini file.
     private struct UnixPlace {
         let path: String
         let mode: UInt32
         let group: String?
-        /// Without a group of its own it keeps the one that its directory has given it; else it gets the process's.
+        /// Whether a socket without a group of its own keeps the group of its directory; otherwise it gets the process's.
         let isOfDirectory: Bool
         let key: String
     }
 
     private static let key = "listen in [fastcgi]"
 
-    /// Takes the path away, unless somebody else has put theirs there.
+    /// Removes the path, unless another process has replaced it.
     package func removePath() {
         if let path, isInPlace { unsafe unlink(path.text) }
     }
@@ -124,7 +124,7 @@ package final class Listener {
         guard copy >= 0 else {
             throw .system(SystemError("take over", on: "descriptor 0", code: errno))
         }
-        // The place is filled, so that nothing else becomes descriptor 0.
+        // /dev/null takes its place, so that nothing else becomes descriptor 0.
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         dup2(null, 0)
         Glibc.close(null)
@@ -133,8 +133,8 @@ package final class Listener {
         return OwnedDescriptor(copy)
     }
 
-    /// Over TCP, answers that follow one another on a connection do not wait for acknowledgements; what is accepted
-    /// inherits it. Means nothing to a Unix socket.
+    /// Over TCP, successive answers on a connection do not wait for acknowledgements; accepted sockets inherit this. It
+    /// has no effect on a Unix socket.
     private static func sendAtOnce(_ descriptor: Int32) {
         var yes: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
@@ -215,7 +215,7 @@ package final class Listener {
         return descriptor
     }
 
-    /// Whether a living socket is at this path, as far as the kernel's list tells: one of somebody else's can't be asked.
+    /// Whether a socket listens at this path, according to the kernel's list: another user's socket cannot be asked.
     private static func mayBeBound(_ path: String) -> Bool {
         let sockets = readText("/proc/net/unix")
         guard !sockets.isEmpty, let ours = identity(path) else { return true }
@@ -226,7 +226,7 @@ package final class Listener {
         }
     }
 
-    /// What root leaves after a trial must not keep the service's own user out.
+    /// Files that root leaves after a trial must not lock out the service's own user.
     private static func lendToDirectorysOwner(_ file: Int32, _ path: String) {
         guard geteuid() == 0 else { return }
         let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
@@ -253,7 +253,7 @@ package final class Listener {
                     "cannot listen on \(path): something that is not a socket is there; move it away"
                 )
             }
-            // Somebody other than a holdfast may listen there, who holds no lock of ours.
+            // Another program may listen there, which does not hold our lock.
             let probe = try newSocket(AF_UNIX, for: path)
             let answer = unsafe withBytes(of: &address) { unsafe connect(probe.number, $0, $1) }
             let code = errno
@@ -267,7 +267,7 @@ package final class Listener {
             }
         }
         let descriptor = try newSocket(AF_UNIX, for: path)
-        // Nobody gets in between bind and the mode below.
+        // No process may connect between bind and chmod.
         let mask = umask(0o177)
         let bound = unsafe withBytes(of: &address) { unsafe bind(descriptor.number, $0, $1) }
         let code = errno
@@ -308,16 +308,16 @@ package final class Listener {
 
 /// Why there is no listening socket; `description` is a sentence with the remedy.
 package enum ListenerError: StartError, CustomStringConvertible {
-    /// `key` is what the ini file calls it.
+    /// `key` is its name in the ini file.
     case cannotListen(String, code: Int32, key: String)
-    /// A file of somebody else's where ours would be, for the socket of the second path.
+    /// Another's file is in the place of the first path's; the second path is that of the socket.
     case inTheWay(String, of: String)
     case system(SystemError)
     case sentence(String)
 
     package var needsSomebody: Bool {
         switch self {
-        // Whoever listens there may be about to end.
+        // The process that listens there may be about to end.
         case .cannotListen(_, EADDRINUSE, _): false
         case .cannotListen(_, let code, _): Self.isLasting(code)
         case .system(let error): Self.isLasting(error.code)

@@ -1,15 +1,15 @@
 internal import System
 
-/// What goes out to peers.
+/// The bytes that are sent to peers.
 ///
-/// Bytes are sent at once. What a peer does not take now is kept in order, within a bound for the connection; a second
-/// bound, for all connections together, is enforced by `relieve`. Connections are named by their index. Reactor thread only.
+/// Bytes are sent at once. What a peer does not take now is queued, within a bound for the connection; `relieve` enforces
+/// a second bound for all connections together. Connections are named by their index. Reactor thread only.
 @safe final class Output {
-    /// What became of bytes that were to be sent.
+    /// The outcome of sending.
     enum Sent {
         /// The peer has taken all of them.
         case all
-        /// Some are kept; `isFirst`: the peer had nothing to take before.
+        /// Some are queued; `isFirst`: the queue was empty before.
         case some(isFirst: Bool)
         /// The peer is gone, or does not read.
         case failed(Failure)
@@ -18,11 +18,11 @@ internal import System
     enum Failure {
         /// The connection is closed or reset.
         case gone
-        /// The peer has more to take than one connection may have.
+        /// The peer has more unsent bytes than one connection may have.
         case slow
     }
 
-    /// What one peer has not taken yet.
+    /// The unsent bytes of one peer.
     private final class Backlog {
         var queue = Unsent.Queue()
         /// Monotonic milliseconds when the peer last took something.
@@ -31,10 +31,10 @@ internal import System
         init(at now: Int64) { progressedAt = now }
     }
 
-    /// Of connections whose peer has something to take; few at any time.
+    /// The queues of connections with unsent bytes; few at any time.
     private var backlogs: [Int32: Backlog] = [:]
     private var unsent = Unsent()
-    /// Short pieces are gathered here, so that they go out together.
+    /// Short pieces are gathered here, to be sent together.
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
     deinit { unsafe room.deallocate() }
@@ -42,7 +42,7 @@ internal import System
     /// The memory that unsent bytes of all connections take.
     var bytes: Int { unsent.bytes }
 
-    /// Bytes that the peer has not taken.
+    /// The number of unsent bytes.
     func unsentBytes(of connection: Int32) -> Int {
         backlogs.isEmpty ? 0 : backlogs[connection]?.queue.bytes ?? 0
     }
@@ -53,13 +53,13 @@ internal import System
 
     // MARK: Sending
 
-    /// Sends bytes behind what is unsent.
+    /// Sends bytes after those that are unsent.
     ///
     /// - Parameters:
-    ///   - limit: bytes that may be unsent; nil for the rest of what was begun. The first answer that a peer does not
-    ///     take is kept whatever its size, which is bounded elsewhere: it could never be delivered otherwise.
-    ///   - now: monotonic milliseconds of this moment, asked where something is left. Not those of the turn's beginning: to
-    ///     make a large answer may have taken long.
+    ///   - limit: the most bytes that may be unsent; nil for the rest of an answer. The first answer that a peer does not
+    ///     take is queued whatever its size, which is bounded elsewhere: otherwise it could never be delivered.
+    ///   - now: monotonic milliseconds, evaluated if something is left. The start of the turn is too early: encoding a
+    ///     large answer may have taken long.
     func send(
         _ bytes: [UInt8],
         to connection: Int32,
@@ -85,7 +85,7 @@ internal import System
         return .some(isFirst: true)
     }
 
-    /// Goes on sending to a peer that has room again.
+    /// Continues to send to a peer that has room again.
     func flush(_ connection: Int32, now: @autoclosure () -> Int64) -> Sent {
         guard let backlog = backlogs[connection] else { return .all }
         while !backlog.queue.isEmpty {
@@ -96,7 +96,7 @@ internal import System
             case .bytes(let count):
                 unsent.remove(count, from: &backlog.queue)
                 backlog.progressedAt = now()
-                // The next edge tells when there is room again.
+                // The next edge reports that there is room again.
                 if count < offered { return .some(isFirst: false) }
             case .wouldBlock: return .some(isFirst: false)
             case .ended: return .failed(.gone)
@@ -106,7 +106,7 @@ internal import System
         return .all
     }
 
-    /// Keeps nothing for this connection any more.
+    /// Discards the unsent bytes of this connection.
     func discard(_ connection: Int32) {
         guard !backlogs.isEmpty, let backlog = backlogs.removeValue(forKey: connection) else {
             return
@@ -116,7 +116,7 @@ internal import System
 
     // MARK: Bounds
 
-    /// Whether some peer has something to take.
+    /// Whether any peer has unsent bytes.
     var isWaiting: Bool { !backlogs.isEmpty }
 
     /// Connections whose peers have taken nothing for this long.
@@ -131,11 +131,11 @@ internal import System
         return longest.key
     }
 
-    /// Connections to close where all together keep more than `limit` bytes: those that keep most, until an eighth is free
-    /// again, so that they need not be sought for each answer. Of equals, the one whose peer has not read for the longest
-    /// time. Never the last one: what one alone is sent is bounded elsewhere.
+    /// The connections to close if all together have more than `limit` unsent bytes: those with most, until an eighth is
+    /// free again, so that the search is not repeated for each answer. Of equals, the one whose peer has not read for the
+    /// longest time. Never the last one: the bytes of one alone are bounded elsewhere.
     ///
-    /// - Returns: connections whose bytes are given up; they are to be closed.
+    /// - Returns: the connections whose bytes are discarded, and which must be closed.
     func relieve(limit: Int) -> [Int32] {
         guard unsent.bytes > limit else { return [] }
         var holders = backlogs.map { (connection: $0.key, backlog: $0.value, share: 0) }

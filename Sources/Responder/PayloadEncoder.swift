@@ -2,20 +2,20 @@ internal import Core
 internal import FastCGI
 internal import FastCGICodec
 
-/// Payloads in records, each made once for all that are sent it.
+/// Payloads as FastCGI records, each encoded once for all its recipients.
 struct PayloadEncoder {
-    /// One payload in one piece, or with a long body behind it that others share.
+    /// A payload in one piece, or with a long body that others share.
     struct Encoded {
         let first: EncodedAnswer
         var rest: EncodedAnswer?
     }
 
     private let codec: Codec
-    /// By the payload's index; nil: not made yet.
+    /// By the payload's index; nil: not encoded yet.
     private var encoded: ContiguousArray<Encoded?> = []
     private var bodies: ContiguousArray<EncodedAnswer?> = []
 
-    /// To copy so many is cheaper than a further system call for each request.
+    /// Copying this many bytes is cheaper than a further system call for each request.
     private static let joinedBytes = 16_384
 
     private static let end = Encoded(
@@ -26,7 +26,7 @@ struct PayloadEncoder {
 
     init(_ codec: Codec) { self.codec = codec }
 
-    /// Forgets the payloads of the last drain.
+    /// Discards the payloads of the last drain.
     mutating func begin(count: Int) {
         let keeps = encoded.capacity <= 4096
         encoded.removeAll(keepingCapacity: keeps)
@@ -52,7 +52,7 @@ struct PayloadEncoder {
         let body = body(of: payload)
         guard !payload.header.isEmpty else { return Encoded(first: body) }
         let header = codec.encode(header: payload.header)
-        // Short ones go in one piece; a long body is shared by all answers that have it.
+        // Short payloads are one piece; a long body is shared by all answers that contain it.
         guard body.bytes.count > Self.joinedBytes else {
             return Encoded(first: EncodedAnswer(bytes: header.bytes + body.bytes))
         }

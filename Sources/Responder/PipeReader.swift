@@ -3,18 +3,18 @@ internal import Channels
 internal import Configuration
 internal import Endpoint
 
-/// A named pipe, and how far its lines have come.
+/// A named pipe, and the progress of its lines.
 struct PipeReader {
     private enum State {
         case idle
-        /// A portion is on its way into the log.
+        /// A portion is being appended to the log.
         case appending(byteCount: Int, count: Int, beginning: String)
     }
 
-    /// What became of a portion.
+    /// The outcome of a portion.
     struct Settled {
         var committed = 0
-        /// The log takes nothing, for the first time since it took something.
+        /// The log refuses everything, for the first time since it last accepted something.
         var beginsToWait = false
     }
 
@@ -25,23 +25,23 @@ struct PipeReader {
     private var pipe: NamedPipe
     private var interface: PipeInterface
     private var state = State.idle
-    /// What comes up to the next line end belongs to a line that is too long.
+    /// Everything up to the next line end belongs to a line that is too long.
     private(set) var isSkipping = false
-    /// So many lines are appended one at a time, to find the one that the log refuses.
+    /// This many lines are appended one at a time, to find the one that the log refuses.
     private var singleLines = 0
-    /// Monotonic milliseconds when it is read although nothing new was told of; nil: something is.
+    /// Monotonic milliseconds of the next read that needs no event; nil: none.
     private var readAt: Int64?
-    /// Bytes at the front of the pipe that are done with.
+    /// Bytes at the front of the pipe that are finished.
     private var doneBytes = 0
     /// Bytes of an incomplete line, as of the last reading.
     private var incompleteBytes = 0
     /// Nothing can be done until a writer writes more.
     private var isEmptied = true
-    /// That the log takes nothing was said.
+    /// Whether it was logged that the log refuses everything.
     private var saidWaiting = false
-    /// Another pipe is in its place, and is used once no line is left in this one.
+    /// Another pipe has taken its path, and is used once no line is left in this one.
     private(set) var isReplaced = false
-    /// Why the new one cannot be opened, as it was said last.
+    /// Why the new one cannot be opened, as logged last.
     private var lastTrouble = ""
     private var refusals: Refusals = (0, "", "")
     /// Monotonic milliseconds of the next note on refusals, at the earliest.
@@ -73,10 +73,10 @@ struct PipeReader {
         if case .appending = state { true } else { false }
     }
 
-    /// Whether there is nothing in it that could be published.
+    /// Whether it contains nothing that could be published.
     var isDry: Bool { isEmptied && !isAppending }
 
-    /// What the next process must know of it: a line of the note that is left.
+    /// What the next process must know of it: a line of the note.
     var note: String { isSkipping ? skipLine : "" }
     private var skipLine: String { "skip \(pipe.name)\n" }
 
@@ -93,7 +93,7 @@ struct PipeReader {
 
     mutating func readNow(now: Int64) { (readAt, isEmptied) = (now, false) }
 
-    /// Something new is there. Where a long line comes in small pieces, not each of them is read.
+    /// Records that there is new input. If a long line arrives in small pieces, not each of them is read.
     mutating func isReady(now: Int64) {
         if incompleteBytes > 4096, let readAt, readAt > now {
             self.readAt = min(readAt, now + 10)
@@ -112,8 +112,8 @@ struct PipeReader {
 
     // MARK: Reading
 
-    /// Reads as far as one turn goes: until the log has to be waited for, nothing is left, or others want their turn too.
-    /// Then `takeDone` is to be called.
+    /// Reads one turn's share: until it must wait for the log, nothing is left, or the share is used up. `takeDone` must
+    /// follow.
     ///
     /// - Returns: lines for the log.
     mutating func next(now: Int64) -> Publication? {
@@ -152,7 +152,7 @@ struct PipeReader {
             case .incomplete:
                 incompleteBytes = rest.count
                 isEmptied = true
-                // A writer's next piece is told of; should that ever fail, it is found a second later.
+                // An event reports a writer's next piece; if one is ever missed, it is found a second later.
                 readAt = now + 1000
                 return nil
             }
@@ -163,8 +163,8 @@ struct PipeReader {
         return nil
     }
 
-    /// Takes out what is done with. Not before the note says whether the rest of a line is to be passed over: killed in
-    /// between, the next process passes over the line from its beginning.
+    /// Removes what is finished from the pipe, but not before the note says whether the rest of a line must be skipped: if
+    /// this process is killed in between, the next one skips the line from its beginning.
     mutating func takeDone() {
         pipe.take(doneBytes)
         doneBytes = 0
@@ -185,7 +185,7 @@ struct PipeReader {
         case .conflict:
             refuse("The key was used for another message.", beginning, now: now)
             pipe.take(byteCount)
-        // One of these lines names a channel too many; the others do not wait for it.
+        // One of these lines names a channel beyond the limit; the others do not wait for it.
         case .noMoreChannels where count > 1: singleLines = count
         case .noMoreChannels:
             refuse(Problem.noMoreChannels.detail, beginning, now: now)
@@ -201,7 +201,7 @@ struct PipeReader {
 
     // MARK: Replacement
 
-    /// Whether another pipe has come in its place since this was asked last.
+    /// Whether another pipe has taken its path since the last call.
     mutating func findReplaced() -> Bool {
         guard !isReplaced, !pipe.isInPlace else { return false }
         isReplaced = true
@@ -210,7 +210,7 @@ struct PipeReader {
 
     var mayBeExchanged: Bool { isReplaced && !isAppending && pipe.left.lines == 0 }
 
-    /// Goes on with the pipe that is in its place.
+    /// Continues with the pipe at its path.
     mutating func exchange(for new: PipeReader, now: Int64) {
         pipe.close()
         (pipe, interface) = (new.pipe, new.interface)
@@ -218,7 +218,7 @@ struct PipeReader {
         readNow(now: now)
     }
 
-    /// The new pipe cannot be opened. The sentence, unless it was said before.
+    /// The new pipe cannot be opened. Returns the sentence, unless it was logged before.
     mutating func trouble(_ sentence: String) -> String? {
         isReplaced = false
         defer { lastTrouble = sentence }
@@ -227,7 +227,7 @@ struct PipeReader {
 
     // MARK: Refusals
 
-    /// A writer's mistake shows in each of its lines: one note a second is enough.
+    /// A writer's mistake occurs in each of its lines: one note a second is enough.
     private mutating func refuse(_ sentence: String, _ beginning: String, now: Int64) {
         refusedCount += 1
         refusals = (refusals.count + 1, sentence, beginning)
@@ -240,7 +240,7 @@ struct PipeReader {
         (refusals.count, noteAt) = (0, now + 1000)
     }
 
-    /// What is to be noted now.
+    /// The note that is due now.
     ///
     /// - Parameter isLast: no later note may follow.
     mutating func takeNotes(now: Int64, isLast: Bool) -> [Refusals] {

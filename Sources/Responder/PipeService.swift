@@ -5,13 +5,13 @@ internal import Endpoint
 internal import Logging
 internal import Reactor
 
-/// The named pipes of the bus: every process keeps them open, so that what is in them lives on; the process that serves the
+/// The named pipes of the bus. Every process keeps them open, so that their content survives; the process that serves the
 /// bus publishes their lines.
 ///
-/// Lines are read, appended to the log, and taken out of the pipe when the log has answered, one portion after the other.
-/// What the log cannot take stays in the pipe, whose writers wait when it is full: nothing is lost. Reactor thread only.
+/// Lines are read, appended to the log, and removed from the pipe when the log has answered, one portion after the other.
+/// What the log cannot take remains in the pipe, whose writers wait when it is full: nothing is lost. Reactor thread only.
 final class PipeService {
-    /// Which of the pipes.
+    /// The index of a pipe.
     typealias Place = Int
 
     private var pipes: [PipeReader]
@@ -36,16 +36,16 @@ final class PipeService {
     /// Lines that were refused.
     var refusals: UInt64 { pipes.reduce(0) { $0 + $1.refusedCount } }
 
-    /// Bounds that have changed; the pipes' own sizes stay.
+    /// Applies changed bounds; the pipes' own sizes remain.
     func apply(_ limits: LimitSettings) {
         for place in pipes.indices { pipes[place].apply(limits) }
     }
 
     // MARK: Serving
 
-    /// This process serves the bus now.
+    /// Begins to publish: this process serves the bus now.
     ///
-    /// - Parameter note: what the process before it left.
+    /// - Parameter note: the note of the process that served it before.
     func start(note: String, now: Int64) {
         isServing = true
         for place in pipes.indices {
@@ -59,7 +59,8 @@ final class PipeService {
         }
     }
 
-    /// Another process may read them from now on: lines on their way into the log stay in the pipe, and may come twice.
+    /// Another process may read them from now on: lines that are being appended remain in the pipe, and may be published
+    /// twice.
     func stop(now: Int64) {
         guard isServing else { return }
         isServing = false
@@ -72,19 +73,19 @@ final class PipeService {
 
     private func watch(_ place: Place) {
         do {
-            // By edges: a line without its end must not keep the loop running.
+            // Edge-triggered: a line without its end must not keep the loop running.
             try epoll.add(pipes[place].descriptor, [.read, .edge])
         } catch {
             logger.error("\(error)")
         }
     }
 
-    /// What the next process that serves the bus must know.
+    /// The note for the next process that serves the bus.
     private var note: String { pipes.map(\.note).joined() }
 
     // MARK: Reading
 
-    /// Whether the descriptor is a pipe's, which has something new.
+    /// Whether the descriptor belongs to a pipe, which then has new input.
     func isReady(_ descriptor: Int32, now: Int64) -> Bool {
         guard isServing, let place = pipes.firstIndex(where: { $0.descriptor == descriptor }) else {
             return false
@@ -93,12 +94,12 @@ final class PipeService {
         return true
     }
 
-    /// All are to be read: the process stops, and what is in them is published first.
+    /// Makes all due: the process stops, and publishes their content first.
     func readAll(now: Int64) {
         for place in pipes.indices { pipes[place].readNow(now: now) }
     }
 
-    /// Monotonic milliseconds when `due` and `turn` are to be called; `.max` for never.
+    /// Monotonic milliseconds when `due` and `turn` must be called; `.max` for never.
     var alarm: Int64 {
         guard isServing else { return .max }
         return pipes.reduce(.max) { min($0, $1.alarm) }
@@ -111,8 +112,8 @@ final class PipeService {
 
     /// The next lines of a pipe for the log; their outcome must be told by `appended`.
     ///
-    /// - Parameter leave: writes what is to be left to the next process that serves the bus.
-    /// - Returns: nil where there is nothing to publish now.
+    /// - Parameter leave: writes the note for the next process that serves the bus.
+    /// - Returns: nil if there is nothing to publish now.
     func next(_ place: Place, now: Int64, leave: (String) -> Void) -> Publication? {
         guard isServing else { return nil }
         let wasSkipping = pipes[place].isSkipping
@@ -123,7 +124,7 @@ final class PipeService {
         return publication
     }
 
-    /// They cannot be read before this time, or their lines are not taken.
+    /// Postpones reading: before this time the lines cannot be read, or are not accepted.
     func postpone(_ place: Place, until time: Int64) { pipes[place].postpone(until: time) }
 
     /// The log's answer to what `next` returned last.
@@ -150,7 +151,7 @@ final class PipeService {
 
     // MARK: Pipes that were replaced
 
-    /// Finds pipes in whose place somebody has put another one.
+    /// Finds pipes whose path leads to another pipe now.
     func findReplaced(_ limits: LimitSettings, now: Int64, leave: (String) -> Void) {
         for place in pipes.indices where pipes[place].findReplaced() {
             if pipes[place].left.lines > 0 {
@@ -162,7 +163,7 @@ final class PipeService {
         }
     }
 
-    /// Uses the new pipe once the old one has no lines any more, which this process publishes, or the one that serves the bus.
+    /// Uses the new pipe once the old one is empty; this process publishes its lines, or the one that serves the bus.
     private func exchange(
         _ place: Place,
         _ limits: LimitSettings,
@@ -185,7 +186,7 @@ final class PipeService {
                 watch(place)
             }
         } catch {
-            // Tried again when the pipes are looked at next.
+            // The next look at the pipes tries again.
             if let sentence = pipes[place].trouble(error.description) {
                 logger.error("\(sentence)")
             }
@@ -194,17 +195,17 @@ final class PipeService {
 
     // MARK: Ending
 
-    /// Whether this process has published all that it can.
+    /// Whether this process has published all it can.
     var areDry: Bool { pipes.allSatisfy(\.isDry) }
 
     var haveLines: Bool { pipes.contains { $0.left.lines > 0 } }
 
-    /// Closes all. What is in a pipe lives on where another process has it open; else it is told of.
+    /// Closes all. A pipe's content survives if another process has it open; otherwise its loss is logged.
     func close() {
         for place in pipes.indices {
             let (left, isInPlace) = (pipes[place].left, pipes[place].isInPlace)
             pipes[place].close()
-            // What others read there is another pipe, if this one was replaced.
+            // If this pipe was replaced, others read another one there.
             guard !isInPlace || !NamedPipe.isRead(pipes[place].settings.path) else { continue }
             tellOfLoss(place, left)
         }
@@ -231,7 +232,7 @@ final class PipeService {
         }
     }
 
-    /// Says which line was refused, and how many since the last note.
+    /// Logs which line was refused, and how many since the last note.
     private func tellRefusals(_ place: Place, now: Int64, isLast: Bool = false) {
         for refused in pipes[place].takeNotes(now: now, isLast: isLast) {
             var metadata: Logger.Metadata = [

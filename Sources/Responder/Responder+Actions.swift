@@ -8,19 +8,19 @@ internal import Glibc
 internal import Logging
 internal import System
 
-/// Carrying out what the core wants.
+/// Carries out the core's actions.
 extension Responder {
     /// Tells the core of lost connections, and carries out its actions, until there are none.
     ///
-    /// Called after what happens was told to the core; not from within, where the loop here goes on.
+    /// Called after each input to the core; not from within an action, because the loop here continues anyway.
     ///
-    /// - Parameter settles: false in the midst of a peer's input, in which further requests may follow; idle connections are
-    ///   looked at in the next one then.
+    /// - Parameter settles: false in the middle of a peer's input, which may contain further requests; the next drain then
+    ///   examines idle connections.
     func drain(settles: Bool = true) {
         while true {
             for (id, loss) in connections.takeLost() { core.connectionLost(id, loss, at: moment) }
             core.exchange(&actions)
-            // Copies, which keep no access to the buffer open while what is carried out changes the responder.
+            // Copies, so that no access to the buffer is open while an action changes the responder.
             let (entries, payloads) = (actions.entries, actions.payloads)
             let errands = actions.errands
             guard entries.isEmpty else {
@@ -52,7 +52,7 @@ extension Responder {
         }
     }
 
-    /// Only when nothing is left to carry out: the core knows answers as given that are not sent yet.
+    /// Only when no action is left: the core counts answers as given that are not sent yet.
     private func settleAll() {
         for index in settling.indices { settle(settling[index]) }
         settling.removeAll(keepingCapacity: settling.count <= 4096)
@@ -67,13 +67,13 @@ extension Responder {
         let isAlone = records.rest != nil && output.isEmpty(id.index)
         transmit(records.first.bytes(for: send.id), to: id, limit: limit)
         if let rest = records.rest {
-            // It goes wherever its header went.
+            // It follows its header.
             transmit(rest.bytes(for: send.id), to: id, limit: isAlone ? nil : limit)
         }
         if send.flags.contains(.last) { settling.append(id) }
     }
 
-    /// Sends bytes to a peer, or keeps them within the bound, or gives the connection up.
+    /// Sends bytes to a peer, queues them within the bound, or gives the connection up.
     func transmit(_ bytes: [UInt8], to id: ConnectionID, limit: Int?) {
         guard connections.isOpen(id) else { return }
         let sent = output.send(
@@ -95,7 +95,7 @@ extension Responder {
         }
     }
 
-    /// Closes the connections of those that keep most unsent, where all together keep too much.
+    /// Closes the connections with most unsent bytes, if all together have too many.
     private func relieve() {
         let limit = settings.limits.unsentTotalBytes
         guard output.bytes > limit else { return }

@@ -5,7 +5,7 @@ internal import Core
 internal import Endpoint
 internal import Logging
 
-/// Serving the bus: its socket and pipes, and the other processes.
+/// The bus: its socket and pipes, and the other processes.
 extension Responder {
     // MARK: Socket and pipes
 
@@ -14,7 +14,7 @@ extension Responder {
         if !isStopping, tenure.ask(now: now) { leavePipes() }
     }
 
-    /// This process does not serve the bus any more.
+    /// This process no longer serves the bus.
     func endServing() {
         tenure.end()
         leavePipes()
@@ -25,7 +25,7 @@ extension Responder {
         core.forgetPipes()
     }
 
-    /// What is due of the bus socket and the pipes.
+    /// Does what is due for the bus socket and the pipes.
     func serveBus() {
         if now >= tenure.alarm {
             pipes.findReplaced(settings.limits, now: now) { tenure.note = $0 }
@@ -37,7 +37,7 @@ extension Responder {
 
     private func publish(_ pipe: PipeService.Place) {
         guard core.position != nil else { return pipes.postpone(pipe, until: now + 1000) }
-        // Nobody reads a pipe that another process may read too.
+        // A pipe that another process may read must not be read here.
         guard tenure.isLocked else {
             pipes.postpone(pipe, until: .max)
             return askToServe()
@@ -86,7 +86,7 @@ extension Responder {
         drain()
     }
 
-    /// Who waits here for channels of a listing, as far as a datagram takes them.
+    /// The waiting requests here for the channels of a listing, as many as fit into a datagram.
     private func waiting(from: String, through: String) -> [(ChannelName, Int)] {
         var counts: [(ChannelName, Int)] = []
         var bytes = 0
@@ -100,7 +100,7 @@ extension Responder {
 
     // MARK: Surveys
 
-    /// Asks all processes; where there are no others, the answer is there at once.
+    /// Asks all processes; without others, the answer is complete at once.
     func survey(_ ticket: Ticket, _ question: SurveyQuestion) {
         let message: SiblingMessage =
             switch question {
@@ -117,7 +117,7 @@ extension Responder {
         if let complete = telemetry.answered(number, by: sender, answer) { conclude(complete) }
     }
 
-    /// Tells the core what has come.
+    /// Tells the core the result.
     func conclude(_ ticket: Ticket) {
         guard let survey = telemetry.take(ticket) else { return }
         let result: SurveyResult =
@@ -129,7 +129,7 @@ extension Responder {
         core.surveyed(ticket, result, at: moment)
     }
 
-    /// Tells those who watch the figures what has come of them in the last second, and asks the other processes anew.
+    /// Tells watchers of the figures the result of the last second, and asks the other processes again.
     func tellFigures(areWatched: Bool) {
         let survey = telemetry.takeWatch() ?? Telemetry.Survey(.status, asked: 0)
         guard areWatched else { return }

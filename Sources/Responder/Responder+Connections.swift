@@ -7,7 +7,7 @@ internal import Glibc
 internal import Reactor
 internal import System
 
-/// Connections: from accepting to losing them, and what their bytes tell the core.
+/// Connections, from accepting to losing them, and the input that their bytes are to the core.
 extension Responder {
     // MARK: Reading
 
@@ -16,15 +16,15 @@ extension Responder {
         if readiness.canRead || readiness.peerClosed { read(id, toTheEnd: readiness.peerClosed) }
     }
 
-    /// Goes on with those that sent more than one turn's share.
+    /// Continues with peers that sent more than one turn's share.
     func readMore() {
         guard connections.hasMoreInput else { return }
         for id in connections.takeReadAgain() { read(id, toTheEnd: true) }
     }
 
-    /// Reads a bounded share, so that a peer with much to say does not keep the others waiting.
+    /// Reads a bounded share, so that a peer with much input does not keep the others waiting.
     ///
-    /// A read that does not fill the buffer has emptied the socket, and the next edge will be told; where the peer has
+    /// A read that does not fill the buffer has emptied the socket, and the next edge will be reported; if the peer has
     /// closed, only the end of the stream ends the reading.
     func read(_ id: ConnectionID, toTheEnd: Bool) {
         for _ in 0..<4 {
@@ -40,7 +40,7 @@ extension Responder {
                     unsafe frame(bytes, id)
                 }
                 afterInput(id, isBusSocket)
-                // In the midst of a request a socket may hand out less than it has.
+                // In the middle of a request, a socket may return less than it has.
                 if count < ConnectionTable.pieceBytes, !toTheEnd, connections.isOpen(id),
                     !connections.isReceiving(id)
                 {
@@ -56,7 +56,7 @@ extension Responder {
     private func afterInput(_ id: ConnectionID, _ isBusSocket: Bool) {
         drain()
         boundUnfinished()
-        // The rest of a request that was answered early may have come, or the place is needed.
+        // The rest of a request that was answered early may have arrived, or the place is needed.
         if !isBusSocket, connections.takePassedOver(id) || isCrowded { settle(id) }
     }
 
@@ -84,7 +84,7 @@ extension Responder {
                 mayWait: connections.unfinishedBytes + size <= settings.limits.unfinishedBytes,
                 at: moment
             )
-            // Short requests may be answered with much, and many of them come in one piece.
+            // Short requests may have long answers, and many of them arrive in one piece.
             let isFull = core.isFull
             if isFull { drain(settles: false) }
         case .abort(let request): core.aborted(request, on: id, at: moment)
@@ -96,14 +96,14 @@ extension Responder {
             core.oversized(address(request, id, keepConnection), at: moment)
         case .violation(let violation):
             journal.note(violation, now: now)
-            // What came before it is answered.
+            // Requests before it are answered.
             drain()
             if violation.isHTTP { transmit(Self.wordToHTTP, to: id, limit: nil) }
             lose(id, .closed)
         }
     }
 
-    /// For whoever looks at the answer that a proxy_pass got.
+    /// For the person who sees this answer to a proxy_pass.
     private static let wordToHTTP = Array(
         """
         HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
@@ -133,7 +133,7 @@ extension Responder {
         RequestAddress(connection: id, id: request, keepConnection: keepConnection)
     }
 
-    /// Nil where libfcgi refuses, and the connection had to be given up.
+    /// Nil if libfcgi refuses, and the connection was given up.
     private func decode(_ framed: FramedRequest, _ id: ConnectionID) -> CGIRequest? {
         var request = CGIRequest()
         let decoded = codec.decode(framed) { decoded in
@@ -204,12 +204,12 @@ extension Responder {
 
     // MARK: Losing
 
-    /// Gives a connection up: what it holds ends without a word, once the core is told in the next `drain`.
+    /// Gives a connection up: its holds end without an answer, once the core is told in the next `drain`.
     func lose(_ id: ConnectionID, _ loss: Loss, atOnce: Bool = false) {
         if connections.mark(id, loss, atOnce: atOnce) { output.discard(id.index) }
     }
 
-    /// Closes a connection on which nothing goes on, if its web server wants that, or its place is needed.
+    /// Closes an idle connection if its web server asked for that, or its place is needed.
     func settle(_ id: ConnectionID) {
         guard connections.isIdle(id), output.isEmpty(id.index) else { return }
         switch core.standing(of: id) {

@@ -8,7 +8,7 @@ internal import Glibc
 internal import Liveness
 internal import Text
 
-/// What the process says about itself.
+/// The figures of the process, and its status.
 extension Responder {
     private var readings: Readings {
         var readings = Readings()
@@ -49,12 +49,12 @@ extension Responder {
         Overview(
             isService: isService,
             snapshots: [snapshot] + survey.snapshots.sorted { $0.pid < $1.pid },
-            // One that came meanwhile may have answered without being asked.
+            // A process that started meanwhile may have answered without being asked.
             missing: max(0, survey.asked - survey.snapshots.count)
         )
     }
 
-    /// Of the status object, without its braces.
+    /// The members of the status object, without its braces.
     func statusMembers(_ overview: Overview) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.append(member: "version", text: Version.current)
@@ -69,7 +69,7 @@ extension Responder {
         return bytes
     }
 
-    /// What some of the figures may come to: in this process, but for the log, which is everybody's.
+    /// The bounds of some figures: those of this process, except for the log, which all processes share.
     private func appendLimits(to bytes: inout [UInt8]) {
         bytes.append(member: "limits")
         bytes.openObject()
@@ -81,7 +81,7 @@ extension Responder {
         bytes.closeObject()
     }
 
-    /// What this process thinks of the servers before it, and why.
+    /// This process's verdicts on the servers in front of it, with the reasons.
     private func appendFrontEnds(to bytes: inout [UInt8]) {
         bytes.append(member: "front_ends")
         bytes.openArray()

@@ -5,14 +5,14 @@ internal import Endpoint
 internal import Glibc
 internal import System
 
-/// Newcomers and places: whom the process takes, and who gives way where there are no places or too little memory.
+/// New connections and places: which connections are accepted, and which give way if places or memory run out.
 extension Responder {
     // MARK: Accepting
 
-    /// Accepts a bounded share of newcomers: what is to be delivered must not wait for a crowd of them, nor for few that ask
-    /// for much, such as a thousand channels.
+    /// Accepts a bounded share of new connections: deliveries must not wait for a crowd of them, nor for few with expensive
+    /// requests, such as one for a thousand channels.
     ///
-    /// - Returns: whether nobody waits any more.
+    /// - Returns: whether no connection waits any more.
     @discardableResult
     func acceptWebServers() -> Bool {
         let end = MonotonicClock.milliseconds() + 10
@@ -59,7 +59,7 @@ extension Responder {
                 welcome(id, LocalPeer(user: peer.user, groups: peer.groups, isOwner: isOwner))
             case .noDescriptor:
                 telemetry.counters[.descriptors] += 1
-                // Made again soon; whoever waits in its backlog is told to come back.
+                // It is created again soon; connections in its backlog are told to come back.
                 tenure.closeSocket()
                 return
             case .nobody, .failed: return
@@ -80,7 +80,7 @@ extension Responder {
         begin(id)
     }
 
-    /// The first request is usually there already: a short one is answered without epoll ever knowing.
+    /// The first request has usually arrived already: a short one is answered without registering with epoll.
     private func begin(_ id: ConnectionID) {
         read(id, toTheEnd: false)
         drain()
@@ -90,21 +90,21 @@ extension Responder {
 
     // MARK: Places
 
-    /// All places are taken, or will be when those end that end in this turn: what is answered now is not kept.
+    /// Whether all places are taken, even when the connections that end in this turn are gone: none is kept then.
     var isCrowded: Bool { connections.lastingWebCount >= bounds.web }
 
-    /// Closes a connection for a newcomer: one that is kept and idle; else that of the request that has been arriving
-    /// longest; else that of the peer that has not read for longest; else, where others than these have taken the
+    /// Closes a connection for a new one: one that is kept and idle; otherwise that of the request that has been arriving
+    /// longest; otherwise that of the peer that has not read for longest; otherwise, if something else has taken the
     /// descriptors, that of the oldest hold, which is told when to come back.
     ///
-    /// - Returns: false if nobody gives way.
+    /// - Returns: false if no connection gives way.
     @discardableResult
     private func makePlace(ofHolds: Bool = false) -> Bool {
         guard
             connections.hasMarked || closeIdle() || closeUnfinished() || closeUnread()
                 || ofHolds && closeOldestHold()
         else { return false }
-        // Not at the end of the turn: the newcomer needs the descriptor.
+        // Now, not at the end of the turn: the new connection needs the descriptor.
         closeMarked()
         return true
     }
@@ -119,10 +119,10 @@ extension Responder {
         return false
     }
 
-    /// Closes a kept connection on which nothing goes on.
+    /// Closes a kept connection that is idle.
     ///
-    /// Its web server may be about to ask something on it. So it is told at once, not at the end of the turn; and what
-    /// has come already is read instead.
+    /// Its web server may be about to send a request on it, so the connection is closed at once, not at the end of the
+    /// turn; if input has already arrived, it is read instead.
     func closeKept(_ id: ConnectionID) {
         guard !connections.hasInput(id) else { return connections.readLater(id) }
         telemetry.counters[.idleConnections] += 1
@@ -164,7 +164,7 @@ extension Responder {
 
     // MARK: Unfinished requests
 
-    /// Where they take too much memory together, those that have been arriving longest give way.
+    /// If they take too much memory together, those that have been arriving longest give way.
     func boundUnfinished() {
         while connections.unfinishedBytes > settings.limits.unfinishedBytes {
             let before = connections.unfinishedBytes
@@ -185,7 +185,7 @@ extension Responder {
         }
     }
 
-    /// Answers a connection's unfinished requests, keeps nothing of them, and passes over the rest.
+    /// Answers a connection's unfinished requests, discards them, and skips the rest.
     private func answerUnfinished(_ id: ConnectionID) {
         let addresses = connections.giveUpUnfinished(id).map {
             RequestAddress(connection: id, id: $0.id, keepConnection: $0.keepConnection)
@@ -196,7 +196,7 @@ extension Responder {
 
     // MARK: From time to time
 
-    /// Peers that stopped in the middle, four times a second at most.
+    /// Drops peers that stopped in the middle; called at most four times a second.
     func keepHouse() {
         let limits = settings.limits
         let receiving = Int64(limits.requestSeconds) * 1000
@@ -217,12 +217,12 @@ extension Responder {
         drain()
         if connections.tidy() { memory.freed(now: now) }
         guard entrance.isCrowded else { return }
-        // Somebody may have become idle, or unfinished for too long.
+        // A connection may have become idle, or may have been unfinished for too long.
         connections.stopAwaitingFirstRequests()
         makePlace()
     }
 
-    /// Closes connections that were given up, and takes newcomers where there is room.
+    /// Closes connections that were given up, and accepts new ones if there is room.
     func closeMarked() {
         drain()
         if connections.closeMarked() { memory.freed(now: now) }

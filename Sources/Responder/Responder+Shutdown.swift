@@ -5,17 +5,17 @@ internal import FastCGI
 internal import Logging
 internal import System
 
-/// A reload, and the end.
+/// Reload and shutdown.
 extension Responder {
     // MARK: Reload
 
-    /// Takes over what the ini file says now.
+    /// Applies the current ini file.
     func apply(_ new: Settings) {
         let differences = Settings.reloadDifferences(from: settings, to: new)
         for key in differences.needsRestart {
             logger.warning("this change takes effect after a restart", metadata: ["key": "\(key)"])
         }
-        // What needs a restart keeps its old value, so that status and checks say what is in force.
+        // A setting that needs a restart keeps its old value, so that status and checks show what is in force.
         settings = settings.reloaded(with: new)
         connections.limits = Self.framingLimits(settings)
         pipes.apply(settings.limits)
@@ -37,7 +37,7 @@ extension Responder {
         return framing
     }
 
-    /// The users and groups that the ini file names; looking them up may take its time, so it is done once.
+    /// The users and groups that the ini file names, looked up once, because that may be slow.
     static func numbers(_ settings: Settings, _ logger: Logger) -> [LocalPrincipal: UInt32] {
         var numbers: [LocalPrincipal: UInt32] = [:]
         for rule in settings.allow {
@@ -61,12 +61,12 @@ extension Responder {
 
     // MARK: The end
 
-    /// Takes nobody any more, and answers every held request with an empty batch and its cursor.
+    /// Accepts no further connections, and answers every held request with an empty batch and its cursor.
     func stop() {
         guard !isStopping else { return }
         shutdown = Shutdown(deadline: now + Int64(settings.fastcgi.stopSeconds) * 1000)
         logger.notice("stopping", metadata: ["held": "\(core.heldCount)"])
-        // Whoever is in the backlog was told of being connected, and gets an answer.
+        // Peers in the backlog are connected already, and get an answer.
         while !acceptWebServers() { closeMarked() }
         entrance.close()
         tenure.closeSocket()
@@ -74,18 +74,18 @@ extension Responder {
         if pipes.isEmpty { endServing() } else { pipes.readAll(now: now) }
         core.stop(at: moment)
         drain()
-        // A request may be on its way already on a connection that looks idle.
+        // A request may already be on its way on a connection that looks idle.
         for id in connections.all { read(id, toTheEnd: false) }
         core.keepNoConnections()
         for id in connections.all { settle(id) }
         closeMarked()
     }
 
-    /// Whether the pipes can be let go of, since nothing is left in them that this process could publish.
+    /// Whether the pipes can be closed, because nothing is left in them that this process could publish.
     ///
-    /// It may be the last one that has them open. Several that stop together look after each other: each gives the lock back
-    /// first, and only then looks whether something has come since. If so, whichever gets the lock publishes it, and one
-    /// that does not get it waits a little: the other one either reads it, or gives the lock back in its turn.
+    /// It may be the last process that has them open. If several stop together, each gives the lock back first, and only
+    /// then checks whether something has arrived since. If so, the one that gets the lock publishes it, and one that does
+    /// not get it waits a little: the other either reads it, or gives the lock back in its turn.
     func letGoOfPipes() -> Bool {
         guard let shutdown, !pipes.isEmpty else { return true }
         let isOver = now >= shutdown.deadline

@@ -13,12 +13,12 @@ internal import System
 
 /// The FastCGI responder: one reactor thread that owns every socket, and the core that decides what becomes of requests.
 ///
-/// The loop hands what happens to `Core` and carries out the actions that come back (`Responder+Actions`). Its parts own
-/// what they are about and know nothing of each other. A request's way: `ConnectionTable` reads bytes and frames them,
-/// `Core` says what becomes of them, `PayloadEncoder` puts answers into records, `Output` sends them. A connection that
-/// is given up meanwhile is closed at the end of the turn.
+/// The loop passes events to `Core` and carries out the actions that it returns (`Responder+Actions`). Its parts own their
+/// state and know nothing of each other. A request's way: `ConnectionTable` reads bytes and frames them, `Core` decides,
+/// `PayloadEncoder` puts answers into records, `Output` sends them. A connection that is given up meanwhile is closed at
+/// the end of the turn.
 ///
-/// Not `Sendable`: made, run and left on one thread. The log's threads reach it through the mailbox.
+/// Not `Sendable`: created, run and released on one thread. The log's threads reach it through the mailbox.
 @safe package final class Responder {
     // Outside.
     let epoll: Epoll
@@ -28,9 +28,9 @@ internal import System
     private let reload: () -> Settings?
     // Decisions.
     var core: Core
-    /// Being carried out.
+    /// The actions that are being carried out.
     var actions = Actions()
-    /// Connections on which nothing may go on once the actions are carried out.
+    /// Connections that may be idle once the actions are carried out.
     var settling: [ConnectionID] = []
     // Parts.
     let connections: ConnectionTable
@@ -51,20 +51,20 @@ internal import System
     private(set) var now: Int64
     private var retentionNow: Int64 = 0
     private var housekeepingAt: Int64 = 0
-    /// Why the log cannot be used, as it was said last.
+    /// Why the log cannot be used, as logged last.
     private var logTrouble = ""
     private var client: OneClient?
     var shutdown: Shutdown?
 
-    /// What a responder is there for.
+    /// Whom a responder serves.
     package enum Role {
-        /// Web servers connect, and whoever has the lock serves the bus.
+        /// Web servers, and clients of the bus while this process has the lock.
         case service
-        /// One client of the bus has a connected socket, and nobody else comes: `run` returns when it is gone.
+        /// One client of the bus, on a connected socket: `run` returns when it is gone.
         case oneClient(Int32)
     }
 
-    /// Connections at a time: as in the ini file, but never all descriptors there are, since the log needs some too.
+    /// The number of connections at a time: as in the ini file, but never all descriptors, because the log needs some too.
     struct Bounds {
         let web: Int
         let bus: Int
@@ -75,17 +75,17 @@ internal import System
         var descriptor: Int32?
     }
 
-    /// The process stops.
+    /// A shutdown in progress.
     struct Shutdown {
-        /// Monotonic milliseconds by which it ends, and when it leaves what is in the pipes to others.
+        /// Monotonic milliseconds by which it ends, and when it leaves the content of the pipes to others.
         let deadline: Int64
         var leavesPipesAt: Int64?
     }
 
     /// Opens the socket and starts the log; `run` does the rest.
     ///
-    /// `signals` delivers SIGTERM, SIGINT and SIGHUP; `reload` reads the ini file anew at SIGHUP, or says
-    /// in the log why it can't and returns nil; `linesLost` counts what could not be logged.
+    /// `signals` delivers SIGTERM, SIGINT and SIGHUP; `reload` reads the ini file again at SIGHUP, or logs why it cannot
+    /// and returns nil; `linesLost` counts lines that could not be logged.
     package init(
         settings: Settings,
         role: Role = .service,
@@ -105,7 +105,7 @@ internal import System
             isService = false
             client = OneClient(descriptor: descriptor)
         }
-        // The clients of the bus have their own places, but never most of a small number of descriptors.
+        // Clients of the bus have their own places, but never most of a small number of descriptors.
         let bus = min(settings.limits.busClients, max(4, descriptorLimit / 4))
         let web = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64 - bus))
         bounds = Bounds(web: web, bus: bus)
@@ -165,7 +165,7 @@ internal import System
 
     var isService: Bool { client == nil }
 
-    /// For an event that happens now.
+    /// The moment of an event that happens now.
     var moment: Moment {
         Moment(
             milliseconds: now,
@@ -177,13 +177,13 @@ internal import System
 
     // MARK: The loop
 
-    /// Serves until SIGTERM or SIGINT, then answers everybody and returns.
+    /// Serves until SIGTERM or SIGINT, then answers all requests and returns.
     package func run() throws {
         defer { entrance.removePath() }
         log.start()
         while !(mayStop && letGoOfPipes()) {
             let count = try epoll.wait(milliseconds: timeout)
-            // Before anything is dispatched: deadlines are reckoned from here, and the wait may have been long.
+            // Before any event is dispatched: deadlines are computed from here, and the wait may have been long.
             now = MonotonicClock.milliseconds()
             retentionNow = log.retentionMilliseconds()
             for index in 0..<count { try dispatch(epoll.event(index)) }
@@ -220,7 +220,7 @@ internal import System
         }
     }
 
-    /// Milliseconds until something is due that no event tells of.
+    /// Milliseconds until something is due that no event reports.
     private var timeout: Int32 {
         if connections.hasMoreInput { return 0 }
         var alarm = min(core.nextAlarm, tenure.alarm, pipes.alarm, siblings.alarm(now: now))
@@ -238,12 +238,12 @@ internal import System
         return client.map { $0.descriptor == nil && connections.isEmpty } ?? false
     }
 
-    /// Closes what is left, gives the bus to others, and ends the log.
+    /// Closes what is left, passes the bus on, and ends the log.
     private func finish() {
         for id in connections.all { lose(id, .shutdown) }
         closeMarked()
         endServing()
-        // Nothing is queued any more, unless somebody else is stuck inside the gate.
+        // Nothing is queued any more, unless another process is stuck inside the gate.
         let left = (shutdown?.deadline ?? now) - MonotonicClock.milliseconds()
         if !log.stop(patienceMilliseconds: max(500, left)) {
             logger.warning(
@@ -280,7 +280,7 @@ internal import System
                 ]
             )
         case .unavailable(let sentence):
-            // Who starts with a log that can't be opened has been set up wrongly, and should hear of it at once.
+            // A log that cannot be opened at the start is a mistake in the setup, which must be reported at once.
             guard core.position != nil else { throw LogUnavailable(sentence: sentence) }
             if logTrouble != sentence { logger.error("\(sentence)") }
             logTrouble = sentence
@@ -316,14 +316,14 @@ internal import System
 
 /// The log could not be opened when the process started.
 package struct LogUnavailable: Error, CustomStringConvertible {
-    /// Why, as the log says it.
+    /// The reason, in the log's words.
     let sentence: String
     package var description: String { "not started: \(sentence) (see [bus] in the ini file)" }
 }
 
-/// What other threads have to say.
+/// A message from another thread.
 private enum ThreadEvent: Sendable {
-    /// With the moment when it was told, for the latency histogram.
+    /// With the moment of the message, for the latency histogram.
     case log(Channels.LogEvent, nanoseconds: Int64)
     case serving(attempt: Int, Tenure.Outcome)
 }

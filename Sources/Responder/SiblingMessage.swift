@@ -2,7 +2,7 @@ internal import Channels
 internal import Core
 internal import Liveness
 
-/// How words on subscribers travel.
+/// The encoding of messages about subscribers.
 extension SubscriberWord {
     static let byteCount = 17
 
@@ -29,18 +29,18 @@ private func bigEndian(_ number: UInt64) -> [UInt8] {
     stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
 }
 
-/// What siblings say to each other: a kind, a number in eight bytes, and what follows.
+/// A message between siblings: a kind, a number in eight bytes, and the content.
 enum SiblingMessage {
-    /// How are you? To be answered with the same number.
+    /// Asks for the figures; the answer has the same number.
     case question(UInt64)
     case snapshot(UInt64, [UInt8])
-    /// How many wait for each of the channels from one name to another? To be answered with the same number.
+    /// Asks how many requests wait for each of the channels from one name to another; the answer has the same number.
     case whoWaits(UInt64, from: String, through: String)
     /// A line for each channel: count, blank, name.
     case waiting(UInt64, [(ChannelName, Int)])
     case words([SubscriberWord])
-    /// Who is on which channels in the sender's process: a line for each, with the name of the channel, the subscriber in
-    /// hexadecimal and the member's topic, with blanks between them.
+    /// The members on channels in the sender's process: a line for each, with the name of the channel, the subscriber in
+    /// hexadecimal and the member's topic, separated by blanks.
     case here([Here])
 
     typealias Here = PresentMember

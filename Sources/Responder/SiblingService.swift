@@ -5,14 +5,15 @@ internal import Liveness
 internal import Logging
 internal import Reactor
 
-/// What the processes of a bus say to each other: who is there, who is silent, and questions to all. Reactor thread only.
+/// The messages between the processes of a bus: which are present, which are silent, and questions to all. Reactor thread
+/// only.
 ///
-/// What the messages mean is for others: `next` hands them on.
+/// It does not interpret the messages: `next` passes them on.
 final class SiblingService {
-    /// A message from another process that is to be acted on.
+    /// A message from another process that must be acted on.
     enum Received {
         case message(SiblingMessage, sender: String)
-        /// Somebody who may write to the directory has sent something that none of us says; why, as half a sentence.
+        /// A datagram that no process of this release sends; the reason, as half a sentence.
         case passedOver(String)
     }
 
@@ -22,15 +23,15 @@ final class SiblingService {
     /// Processes that have not answered the last question, and those that had not answered an earlier one.
     private var asked: Set<String> = []
     private var silent: Set<String> = []
-    /// What is to be said of subscribers to each of the others.
+    /// What each of the others must be told about subscribers.
     private var outbox: [String: [SubscriberWord]] = [:]
-    /// Monotonic milliseconds of the next question whether the others are there.
+    /// Monotonic milliseconds of the next question whether the others are present.
     private var askAt = Int64.max
-    /// Messages that were passed over.
+    /// The number of skipped messages.
     private(set) var passedOver: UInt64 = 0
 
     private static let askMilliseconds: Int64 = 10_000
-    /// What the others' queues did not take is tried again after this long.
+    /// The time after which a message that did not fit into another's queue is sent again.
     private static let retryMilliseconds: Int64 = 20
 
     init(epoll: Epoll, logger: Logger) {
@@ -38,7 +39,7 @@ final class SiblingService {
         self.logger = logger
     }
 
-    /// The bus directory is there, perhaps in the place of an old one.
+    /// The bus directory exists, perhaps in the place of an old one.
     func open(_ settings: BusSettings, now: Int64) {
         if let socket { epoll.remove(socket.descriptor) }
         socket = nil
@@ -56,7 +57,7 @@ final class SiblingService {
     /// -1 without a socket.
     var descriptor: Int32 { socket?.descriptor ?? -1 }
 
-    /// Whether some other process is known.
+    /// Whether any other process is known.
     var hasOthers: Bool { socket?.known.isEmpty == false }
 
     // MARK: Time
@@ -65,8 +66,8 @@ final class SiblingService {
         !outbox.isEmpty ? min(askAt, now + Self.retryMilliseconds) : askAt
     }
 
-    /// Asks from time to time whether the others are there, and tells the operator of those that do not answer: nobody can
-    /// take over what they serve.
+    /// Asks from time to time whether the others are present, and reports those that do not answer to the operator: no
+    /// process can take over what they serve.
     ///
     /// - Returns: whether the others were asked, so that `hasOthers` may have changed.
     func turn(now: Int64) -> Bool {
@@ -83,7 +84,7 @@ final class SiblingService {
         return true
     }
 
-    /// Sends what was posted, as far as the others' queues take it.
+    /// Sends the posted messages, as far as the others' queues have room.
     func flush() {
         guard let socket, !outbox.isEmpty else { return }
         for (name, words) in outbox {
@@ -100,7 +101,7 @@ final class SiblingService {
 
     // MARK: Receiving
 
-    /// The next message, or nil where nothing more is there.
+    /// The next message; nil if there is none.
     func next() -> Received? {
         guard let received = socket?.next() else { return nil }
         switch received {
@@ -130,21 +131,21 @@ final class SiblingService {
 
     // MARK: Sending
 
-    /// Asks all others; returns how many.
+    /// Asks all others; returns their number.
     func ask(_ question: SiblingMessage) -> Int { socket?.tell(question.bytes).count ?? 0 }
 
     func answer(_ message: SiblingMessage, to name: String) {
         socket?.send(message.bytes, to: name)
     }
 
-    /// Says something of a subscriber to all others at the end of the turn, or later where their queues are full.
+    /// Tells all others about a subscriber at the end of the turn, or later if their queues are full.
     func post(_ word: SubscriberWord) {
         for name in socket?.known ?? [] where (outbox[name]?.count ?? 0) < 60_000 {
             outbox[name, default: []].append(word)
         }
     }
 
-    /// Says which members are here, in as many messages as that takes; what gets lost does no harm.
+    /// Tells which members are present here, in as many messages as necessary; a lost one does no harm.
     func tell(_ members: [SiblingMessage.Here]) {
         guard let socket, hasOthers else { return }
         var piece: [SiblingMessage.Here] = []

@@ -1,17 +1,17 @@
 internal import Endpoint
 internal import Text
 
-/// What one process says of itself: numbers that can be sent, and added up by processes that count the same.
+/// The report of one process: numbers that can be sent, and added up by processes that count the same.
 struct Snapshot: Equatable {
     let pid: Int64
     let uptimeSeconds: Int64
     let isReady: Bool
-    /// Serves the bus socket and the pipes.
+    /// Whether it serves the bus socket and the pipes.
     let isServing: Bool
     /// In the order of `Figure.all`.
     let values: [Int64]
 
-    /// Eight bytes for each number; the first tells releases that count other things apart.
+    /// Eight bytes for each number; the first distinguishes releases that count other things.
     var encoded: [UInt8] {
         let head = [Figure.fingerprint, pid, uptimeSeconds, isReady ? 1 : 0, isServing ? 1 : 0]
         var bytes: [UInt8] = []
@@ -32,7 +32,7 @@ struct Snapshot: Equatable {
         self.values = values
     }
 
-    /// Nil where another release wrote it.
+    /// Nil if another release wrote it.
     init?(_ bytes: [UInt8]) {
         guard bytes.count == (Figure.all.count + 5) * 8 else { return nil }
         let all = stride(from: 0, to: bytes.count, by: 8).map { at in
@@ -46,9 +46,9 @@ struct Snapshot: Equatable {
 
 /// All processes of the bus together.
 struct Overview {
-    /// This process serves others; else it has come for one command, and only what it says of the log counts.
+    /// Whether this process is a service; otherwise it runs for one command, and only its report on the log counts.
     let isService: Bool
-    /// This process's first.
+    /// That of this process is the first.
     let snapshots: [Snapshot]
     /// Processes that did not answer, or count other things.
     let missing: Int
@@ -111,7 +111,7 @@ struct Overview {
                 bytes.append(decimal: Int(total(figure.index) ?? 0))
                 continue
             }
-            // A group stands where its first figure does, with all of them.
+            // A group stands at the place of its first figure, with all of them.
             guard groups.insert(name).inserted else { continue }
             bytes.append(memberNamed: name)
             bytes.openObject()
@@ -140,7 +140,7 @@ struct Overview {
 }
 
 extension FixedWidthInteger {
-    /// The sum, or the nearest there is: what another process says may be any number.
+    /// The sum, or the nearest number: another process may report any number.
     func adding(_ other: Self) -> Self {
         let (sum, isBeyond) = addingReportingOverflow(other)
         return isBeyond ? (other < 0 ? .min : .max) : sum

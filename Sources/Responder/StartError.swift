@@ -2,11 +2,11 @@ package import Bus
 
 /// Why a responder could not be made.
 package protocol StartError: Error {
-    /// Trying again helps nothing until somebody has changed something.
+    /// Another attempt fails, too, until somebody has changed something.
     var needsSomebody: Bool { get }
 }
 
-/// A named pipe can't be had.
+/// A named pipe cannot be opened.
 extension ServingProblem: StartError {
     package var needsSomebody: Bool { true }
 }

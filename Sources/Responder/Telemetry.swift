@@ -1,7 +1,7 @@
 internal import Channels
 internal import Core
 
-/// What the shell counts, and what is asked of all processes of the bus. Reactor thread only.
+/// The shell's counts, and questions to all processes of the bus. Reactor thread only.
 struct Telemetry {
     var counters = ShellCounters()
     /// Monotonic milliseconds of the start of the process.
@@ -9,18 +9,18 @@ struct Telemetry {
     /// Lines of the operator's log that could not be written.
     let linesLost: () -> Int
     private var surveys: [UInt64: Survey] = [:]
-    /// The one for those who watch the figures, by its own kind of number, which no ticket has.
+    /// The survey for watchers of the figures, with a kind of number that no ticket has.
     private var watch: Survey?
     private var watchNumber: UInt64 = 1 << 63
 
-    /// A question to all processes of the bus, and what has come of it.
+    /// A question to all processes of the bus, and the answers so far.
     struct Survey {
         let question: SurveyQuestion
-        /// How many were asked, and which of them have answered.
+        /// The number of processes asked, and those that have answered.
         let asked: Int
         fileprivate var answered: Set<String> = []
         fileprivate(set) var snapshots: [Snapshot] = []
-        /// How many wait in the other processes.
+        /// The number of waiting requests in the other processes.
         fileprivate(set) var holders: [ChannelName: Int] = [:]
 
         fileprivate var isComplete: Bool { answered.count >= asked }
@@ -32,7 +32,7 @@ struct Telemetry {
 
         fileprivate mutating func add(_ answer: Answer) {
             switch answer {
-            // One of another release counts other things, and is missing.
+            // A process of another release counts other things, and is reported as missing.
             case .snapshot(let snapshot): snapshot.map { snapshots.append($0) }
             case .holders(let counts):
                 for (name, count) in counts { holders[name, default: 0].add(count) }
@@ -40,7 +40,7 @@ struct Telemetry {
         }
     }
 
-    /// What one process says.
+    /// The answer of one process.
     enum Answer {
         case snapshot(Snapshot?)
         case holders([(ChannelName, Int)])
@@ -57,7 +57,7 @@ struct Telemetry {
         surveys[ticket.number] = Survey(question, asked: asked)
     }
 
-    /// Takes a survey out; nil if nobody waits for it.
+    /// Removes a survey; nil if nothing waits for it.
     mutating func take(_ ticket: Ticket) -> Survey? { surveys.removeValue(forKey: ticket.number) }
 
     /// - Returns: the survey that is complete with this answer.
@@ -71,15 +71,15 @@ struct Telemetry {
         return surveys[number]?.isComplete == true ? Ticket(number) : nil
     }
 
-    // MARK: Those who watch
+    // MARK: Watchers
 
-    /// What has come since the last one of these, for those who watch; nil the first time.
+    /// The answers since the last call, for watchers; nil the first time.
     mutating func takeWatch() -> Survey? {
         defer { watch = nil }
         return watch
     }
 
-    /// The number of the next question for them.
+    /// The number of the next question for watchers.
     mutating func nextWatch() -> UInt64 {
         watchNumber += 1
         return watchNumber

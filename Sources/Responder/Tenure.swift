@@ -6,8 +6,8 @@ internal import Reactor
 
 /// Which process serves the bus: its socket and its pipes belong to the one that has the `ServingLock`.
 ///
-/// Owns the lock and the listener of the bus socket, and repairs both: a path that somebody took away is made again, and
-/// what failed is tried again. Reactor thread only.
+/// Owns the lock and the listener of the bus socket, and repairs both: a removed path is created again, and a failure is
+/// retried. Reactor thread only.
 final class Tenure {
     typealias Outcome = Result<Void, ServingProblem>
 
@@ -25,7 +25,7 @@ final class Tenure {
     private var attempt = 0
     private(set) var isServing = false
     private var listener: Listener?
-    /// Why there is no socket, as it was said last, and whether it was said as an error.
+    /// Why there is no socket, as logged last, and whether it was logged as an error.
     private var trouble = (sentence: "", isError: false)
     /// Monotonic milliseconds of the next look.
     private(set) var alarm = Int64.max
@@ -48,13 +48,13 @@ final class Tenure {
         self.told = told
     }
 
-    /// Of the bus socket; -1 without one.
+    /// The descriptor of the bus socket; -1 without one.
     var descriptor: Int32 { listener?.descriptor ?? -1 }
 
-    /// Whether the lock is ours, and the file that others wait for.
+    /// Whether this process has the lock, and the file is still the one that others wait for.
     var isLocked: Bool { lock?.isHeld == true }
 
-    /// What the process that serves the bus leaves to the next one.
+    /// The note that the process serving the bus leaves to the next one.
     var note: String {
         get { lock?.note ?? "" }
         set { lock?.note = newValue }
@@ -62,7 +62,7 @@ final class Tenure {
 
     // MARK: Getting the lock
 
-    /// Waits for the lock: the log is open, perhaps in a directory that took the old one's place.
+    /// Waits for the lock: the log is open, perhaps in a directory that replaced the old one.
     ///
     /// - Returns: true if this process does not serve the bus any more.
     func ask(now: Int64) -> Bool {
@@ -73,7 +73,7 @@ final class Tenure {
             logger.notice("the bus directory was replaced; serving its socket anew")
             hasEnded = end()
         } else if lock != nil {
-            // It is waited for, and finds a new file by itself.
+            // The wait finds a new file by itself.
             return false
         }
         // Each process checks that its pipes are the ones that writers open.
@@ -84,9 +84,9 @@ final class Tenure {
         return hasEnded
     }
 
-    /// The lock is ours, or cannot be had.
+    /// This process has got the lock, or cannot get it.
     ///
-    /// - Parameter isWanted: false in a process that stops: it is another one's turn.
+    /// - Parameter isWanted: false in a process that stops, which leaves the lock to another one.
     /// - Returns: true if this process serves the bus from now on.
     func answered(_ attempt: Int, _ outcome: Outcome, isWanted: Bool, now: Int64) -> Bool {
         guard attempt == self.attempt else { return false }
@@ -107,10 +107,10 @@ final class Tenure {
         }
     }
 
-    /// Takes the lock if it is free. The socket is not made: the process is about to stop.
+    /// Takes the lock if it is free. The socket is not created: the process is about to stop.
     func takeIfFree() -> Bool {
         guard let free = ServingLock(freeIn: settings) else { return false }
-        // An answer about a lock that was waited for before is not about this one.
+        // An answer to an earlier wait does not concern this lock.
         attempt += 1
         (lock, isServing) = (free, true)
         return true
@@ -118,7 +118,7 @@ final class Tenure {
 
     // MARK: Serving
 
-    /// Makes what is missing, and what somebody took away.
+    /// Creates what is missing or was removed.
     ///
     /// - Returns: true if this process does not serve the bus any more.
     func turn(isLogOpen: Bool, now: Int64) -> Bool {
@@ -146,7 +146,7 @@ final class Tenure {
         return false
     }
 
-    /// Whoever served the bus before may still be giving its socket up: the first failure is no error.
+    /// The process that served the bus before may still be closing its socket: the first failure is no error.
     private func tell(_ sentence: String) {
         if trouble.sentence != sentence {
             trouble = (sentence, false)
@@ -159,8 +159,7 @@ final class Tenure {
 
     // MARK: Ending
 
-    /// Nobody comes by the bus socket any more, until the next turn makes it anew. Whoever waits in its backlog is told to
-    /// come back.
+    /// Closes the bus socket until the next turn creates it again. Clients in its backlog are told to come back.
     func closeSocket() {
         guard let listener else { return }
         epoll.remove(listener.descriptor)
@@ -169,7 +168,7 @@ final class Tenure {
         self.listener = nil
     }
 
-    /// Gives the socket and the lock to whoever waits for them.
+    /// Passes the socket and the lock on to the process that waits for them.
     ///
     /// - Returns: true if this process served the bus until now.
     @discardableResult
@@ -180,7 +179,7 @@ final class Tenure {
         return true
     }
 
-    /// The same, also where the lock is only waited for.
+    /// The same, also while still waiting for the lock.
     func giveUp() {
         closeSocket()
         isServing = false
@@ -188,6 +187,6 @@ final class Tenure {
         lock = nil
     }
 
-    /// The process stops: nothing is looked at any more.
+    /// The process stops: no more checks.
     func stopLooking() { alarm = .max }
 }

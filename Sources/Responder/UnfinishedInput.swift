@@ -1,16 +1,16 @@
 internal import Core
 internal import FastCGI
 
-/// What has come incompletely, or waits for its turn, by the index of its connection: requests of web servers in pieces,
-/// and what the core keeps of what clients have sent. Few connections have any.
+/// Input that is incomplete or waits for its turn, by the index of its connection: requests of web servers in pieces, and
+/// what the core keeps of clients' input. Few connections have any.
 struct UnfinishedInput {
     private final class Entry {
         var assembler: RequestAssembler?
         var kept = Kept()
-        /// Where the oldest incomplete request or command begins, and the monotonic milliseconds when that was first seen.
+        /// Where the oldest incomplete request or command begins, and the monotonic milliseconds when it was first seen.
         var beginsAt: Int?
         var since: Int64 = 0
-        /// What it counts for in all.
+        /// Its share of the total.
         var countedBytes = 0
 
         var isReceiving: Bool { assembler != nil || kept.command != nil }
@@ -22,29 +22,29 @@ struct UnfinishedInput {
     }
 
     private var entries: [Int32: Entry] = [:]
-    /// The memory of all.
+    /// The memory of all together.
     private(set) var bytes = 0
 
     var isEmpty: Bool { entries.isEmpty }
 
     private func entry(_ index: Int32) -> Entry? { entries.isEmpty ? nil : entries[index] }
 
-    /// Whether there is nothing of this connection.
+    /// Whether this connection has no such input.
     func isEmpty(_ index: Int32) -> Bool { entry(index)?.isEmpty ?? true }
 
-    /// Whether a part of a web server's request has come and the rest is awaited.
+    /// Whether a part of a web server's request has arrived and the rest is awaited.
     func isReceiving(_ index: Int32) -> Bool { entry(index)?.assembler != nil }
 
     // MARK: One connection
 
-    /// Takes out the assembler that has a part of a request.
+    /// Removes the assembler that has a part of a request.
     func takeAssembler(_ index: Int32) -> RequestAssembler? {
         guard let entry = entry(index) else { return nil }
-        // Not two references to what it has: each piece would copy it.
+        // A second reference to its bytes would make each piece copy them.
         return entry.assembler.take()
     }
 
-    /// Keeps an assembler that has a part of a request, and else notes that there is none.
+    /// Keeps an assembler that has a part of a request; otherwise notes that there is none.
     mutating func keep(_ assembler: consuming RequestAssembler, _ index: Int32, now: Int64) {
         if let place = assembler.oldestUnfinished {
             let entry = make(index)
@@ -57,7 +57,7 @@ struct UnfinishedInput {
         }
     }
 
-    /// What the core keeps.
+    /// Records what the core keeps.
     mutating func keep(_ kept: Kept, _ index: Int32, now: Int64) {
         guard kept != Kept() || entry(index) != nil else { return }
         let entry = make(index)
@@ -70,14 +70,14 @@ struct UnfinishedInput {
         count(entry)
     }
 
-    /// Nothing more comes: what is incomplete stays so.
+    /// The input has ended: what is incomplete remains incomplete.
     mutating func stopReceiving(_ index: Int32) {
         guard let entry = entry(index) else { return }
         entry.assembler = nil
         count(entry)
     }
 
-    /// Keeps nothing of unfinished requests, and passes over the rest of them.
+    /// Discards unfinished requests, and skips the rest of them.
     ///
     /// - Returns: the requests.
     mutating func giveUp(_ index: Int32) -> [(id: RequestID, keepConnection: Bool)] {
@@ -111,8 +111,8 @@ struct UnfinishedInput {
 
     /// The connection whose unfinished request or command began first, if that is at least this long ago.
     ///
-    /// - Parameter holdingMemory: of those that hold memory, also where the request is answered already; else of those of web
-    ///   servers, since the clients of the bus socket have places of their own.
+    /// - Parameter holdingMemory: considers those that hold memory, even if the request is answered already; otherwise those
+    ///   of web servers alone, because clients of the bus socket have their own places.
     func oldest(milliseconds: Int64, holdingMemory: Bool, now: Int64) -> Int32? {
         var oldest: (index: Int32, since: Int64)?
         for (index, entry) in entries {
@@ -131,7 +131,7 @@ struct UnfinishedInput {
         entries.filter { $0.value.isReceiving && now - $0.value.since > milliseconds }.map(\.key)
     }
 
-    /// Forgets connections of which nothing is left. Not at once: most have more soon.
+    /// Removes connections without such input. Not at once: most have more soon.
     ///
     /// - Returns: whether there were any.
     mutating func tidy() -> Bool {

@@ -1,15 +1,15 @@
 internal import DequeModule
 
-/// What peers have not taken yet, of all connections together: how much memory that is, and whose.
+/// The unsent bytes of all connections: how much memory they take, and for which connections.
 ///
-/// What several wait for is kept once, as it is when a message goes to thousands of streams or when many ask for the same
-/// history; how far each has come is kept with each. So the sum counts what is in memory, and a share of what is shared is
-/// what a connection costs. Reactor thread only.
+/// Bytes that several connections wait for are kept once, such as a message to thousands of streams, or a history that
+/// many ask for; each connection has its own position in them. The sum counts memory, and a connection costs its share of
+/// what is shared. Reactor thread only.
 struct Unsent {
     /// Encoded bytes that at least one connection waits for.
     fileprivate final class Piece {
         let bytes: [UInt8]
-        /// Of equal bytes that were made more than once; nil for what is too short to be looked for.
+        /// The hash by which equal bytes that were encoded twice are found; nil if they are too short for the search.
         let hash: Int?
         var holders = 0
 
@@ -19,31 +19,31 @@ struct Unsent {
         }
     }
 
-    /// Of one connection, in the order in which it goes out.
+    /// The pieces of one connection, in the order of sending.
     struct Queue {
         fileprivate var pieces: Deque<Piece> = []
-        /// Bytes of the first piece that have gone out.
+        /// The bytes of the first piece that were sent.
         fileprivate var sent = 0
-        /// Bytes that have not gone out.
+        /// The number of unsent bytes.
         fileprivate var count = 0
 
         var isEmpty: Bool { count == 0 }
         var bytes: Int { count }
     }
 
-    /// In memory: every piece once, and what it takes to keep it in a queue.
+    /// The memory: every piece once, and its places in queues.
     private(set) var bytes = 0
-    /// By where their bytes are: whoever gets the same answer gets the same array.
+    /// By the address of their bytes: the same answer is the same array for all.
     private var byAddress: [UInt: Piece] = [:]
     private var byHash: [Int: Piece] = [:]
 
-    /// Of a piece besides its bytes, and of a place in a queue.
+    /// The memory of a piece besides its bytes, and of a place in a queue.
     static let pieceOverhead = 128
     static let placeOverhead = 16
-    /// Shorter ones that are equal but not the same are kept each; to look for them would cost more.
+    /// Shorter equal pieces are kept separately; searching for them would cost more.
     static let comparedBytes = 4096
 
-    /// Keeps bytes of which the first `sent` have gone out.
+    /// Queues bytes of which the first `sent` were sent.
     mutating func append(_ bytes: [UInt8], sent: Int, to queue: inout Queue) {
         guard sent < bytes.count else { return }
         let piece = piece(bytes)
@@ -55,7 +55,7 @@ struct Unsent {
         queue.count += bytes.count - sent
     }
 
-    /// So many bytes at the front have gone out.
+    /// Records that this many bytes at the front were sent.
     mutating func remove(_ count: Int, from queue: inout Queue) {
         queue.count -= count
         queue.sent += count
@@ -64,7 +64,7 @@ struct Unsent {
             queue.pieces.removeFirst()
             release(piece)
         }
-        // With what a deque that was long once would keep.
+        // A deque that was long once would keep its memory.
         if queue.pieces.isEmpty { queue = Queue() }
     }
 
@@ -73,7 +73,7 @@ struct Unsent {
         queue = Queue()
     }
 
-    /// What this connection costs: of what it shares with others, its share.
+    /// The memory that this connection costs, including its share of shared pieces.
     func share(of queue: Queue) -> Int {
         queue.pieces.reduce(0) {
             $0 + ($1.bytes.count + Self.pieceOverhead) / $1.holders + Self.placeOverhead
@@ -109,15 +109,15 @@ struct Unsent {
         if let hash = piece.hash { byHash[hash] = nil }
     }
 
-    /// Nobody else's while the piece has the array.
+    /// Unique while the piece keeps the array.
     private static func address(of bytes: [UInt8]) -> UInt {
         unsafe bytes.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
     }
 }
 
 extension Unsent.Queue {
-    /// Lends the bytes that go out next: the rest of the first piece or, where pieces are short, several of them gathered
-    /// in `room`.
+    /// Lends the bytes to send next: the rest of the first piece or, if pieces are short, several of them gathered in
+    /// `room`.
     func withNext<Result>(
         gatheredIn room: UnsafeMutableRawBufferPointer,
         _ body: (UnsafeRawBufferPointer) -> Result

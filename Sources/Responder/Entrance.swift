@@ -27,6 +27,9 @@ struct Entrance {
 
     var descriptor: Int32 { listener.descriptor }
 
+    /// Whether the socket stays when this process ends, so that newcomers wait for the next process.
+    var outlivesProcess: Bool { listener.isPassed }
+
     /// The log is open.
     mutating func logOpened() { opensAt = 0 }
 

@@ -9,12 +9,15 @@ package import System
 ///
 /// The web servers' Unix path is guarded by a lock file beside it, held for the process's life: a second copy says so
 /// instead of stealing the path, and whatever a killed process left is replaced. The bus socket is guarded by the
-/// `ServingLock`.
+/// `ServingLock`. A socket that a service manager passed belongs to the manager (`Listener+Passed`).
 package final class Listener {
     private var socket: OwnedDescriptor?
     private let lock: OwnedDescriptor?
     /// The path to remove when the process ends, with the inode that is ours.
     private let path: (text: String, device: UInt64, inode: UInt64)?
+
+    /// A service manager made it and keeps it when this process ends; peers then wait in its backlog.
+    let isPassed: Bool
 
     package var isOpen: Bool { descriptor >= 0 }
 
@@ -31,12 +34,22 @@ package final class Listener {
         socket = nil
         lock = nil
         path = nil
+        isPassed = false
+    }
+
+    /// A socket that a service manager made and that already listens.
+    init(passed socket: consuming OwnedDescriptor) {
+        self.socket = consume socket
+        lock = nil
+        path = nil
+        isPassed = true
     }
 
     /// Refuses further connections. A socket shared with other processes continues to serve there.
     package func close() { socket = nil }
 
     package init(_ settings: FastCGISettings) throws(ListenerError) {
+        isPassed = false
         switch settings.listen {
         case .inherited:
             socket = try Self.inherited()
@@ -69,11 +82,12 @@ package final class Listener {
                 mode: settings.socketMode,
                 group: settings.socketGroup,
                 isOfDirectory: false,
-                key: "socket in [bus]"
+                key: Self.busKey
             )
         )
         lock = nil
         path = Self.identity(text)
+        isPassed = false
     }
 
     private static func identity(
@@ -94,15 +108,17 @@ package final class Listener {
         let key: String
     }
 
-    private static let key = "listen in [fastcgi]"
+    static let key = "listen in [fastcgi]"
+    static let busKey = "socket in [bus]"
 
     /// Removes the path, unless another process has replaced it.
     package func removePath() {
         if let path, isInPlace { unsafe unlink(path.text) }
     }
 
-    /// Whether the path still leads to this socket.
+    /// Whether the path still leads to this socket. The manager looks after a passed one.
     package var isInPlace: Bool {
+        if isPassed { return true }
         guard let path, let found = Self.identity(path.text) else { return false }
         return found.device == path.device && found.inode == path.inode
     }
@@ -135,13 +151,13 @@ package final class Listener {
 
     /// Over TCP, successive answers on a connection do not wait for acknowledgements; accepted sockets inherit this. It
     /// has no effect on a Unix socket.
-    private static func sendAtOnce(_ descriptor: Int32) {
+    static func sendAtOnce(_ descriptor: Int32) {
         var yes: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
         unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, size)
     }
 
-    private static func makeNonBlocking(_ descriptor: Int32) throws(ListenerError) {
+    static func makeNonBlocking(_ descriptor: Int32) throws(ListenerError) {
         let flags = fcntl(descriptor, F_GETFL)
         guard fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) >= 0 else {
             throw .system(SystemError("prepare", on: "the listening socket", code: errno))

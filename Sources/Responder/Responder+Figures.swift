@@ -45,6 +45,15 @@ extension Responder {
         )
     }
 
+    /// For the service manager's own status.
+    var statusLine: String {
+        if core.position == nil { return "opening the log" }
+        var parts = ["holding \(core.heldCount) requests"]
+        if !logTrouble.isEmpty { parts.append("the log cannot be used: \(logTrouble)") }
+        if keepsOldSettings { parts.append("the ini file has problems, so the old settings stay") }
+        return parts.joined(separator: "; ")
+    }
+
     func overview(_ survey: Telemetry.Survey) -> Overview {
         Overview(
             isService: isService,

@@ -66,8 +66,10 @@ extension Responder {
         guard !isStopping else { return }
         shutdown = Shutdown(deadline: now + Int64(settings.fastcgi.stopSeconds) * 1000)
         logger.notice("stopping", metadata: ["held": "\(core.heldCount)"])
-        // Peers in the backlog are connected already, and get an answer.
-        while !acceptWebServers() { closeMarked() }
+        supervision.stops("answering \(core.heldCount) held requests", now: now)
+        // Peers in the backlog are connected already, and get an answer: from the next process, if the socket outlives
+        // this one.
+        if !entrance.outlivesProcess { while !acceptWebServers() { closeMarked() } }
         entrance.close()
         tenure.closeSocket()
         tenure.stopLooking()

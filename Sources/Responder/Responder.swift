@@ -9,7 +9,7 @@ internal import FastCGICodec
 internal import Glibc
 package import Logging
 package import Reactor
-internal import System
+package import System
 
 /// The FastCGI responder: one reactor thread that owns every socket, and the core that decides what becomes of requests.
 ///
@@ -42,6 +42,7 @@ internal import System
     let pipes: PipeService
     let siblings: SiblingService
     var telemetry: Telemetry
+    var supervision: Supervision
     var journal: Journal
     var memory = FreeMemory()
     // The loop's own.
@@ -52,7 +53,9 @@ internal import System
     private var retentionNow: Int64 = 0
     private var housekeepingAt: Int64 = 0
     /// Why the log cannot be used, as logged last.
-    private var logTrouble = ""
+    private(set) var logTrouble = ""
+    /// The last reload was refused, so older settings are in force.
+    private(set) var keepsOldSettings = false
     private var client: OneClient?
     var shutdown: Shutdown?
 
@@ -82,13 +85,16 @@ internal import System
         var leavesPipesAt: Int64?
     }
 
-    /// Opens the socket and starts the log; `run` does the rest.
+    /// Opens the socket, unless a service manager has passed it, and starts the log; `run` does the rest.
     ///
-    /// `signals` delivers SIGTERM, SIGINT and SIGHUP; `reload` reads the ini file again at SIGHUP, or logs why it cannot
-    /// and returns nil; `linesLost` counts lines that could not be logged.
+    /// `manager` is told when the process is ready, reloads and stops. `signals` delivers SIGTERM, SIGINT and SIGHUP;
+    /// `reload` reads the ini file again at SIGHUP, or logs why it cannot and returns nil; `linesLost` counts lines that
+    /// could not be logged.
     package init(
         settings: Settings,
         role: Role = .service,
+        passed: PassedSockets = PassedSockets(),
+        manager: ServiceManager? = nil,
         descriptorLimit: Int,
         logger: Logger,
         signals: SignalDescriptor,
@@ -112,6 +118,7 @@ internal import System
         let now = MonotonicClock.milliseconds()
         self.now = now
         telemetry = Telemetry(startedAt: now, linesLost: linesLost)
+        supervision = Supervision(manager, now: now)
         epoll = try Epoll()
         pipes = try PipeService(
             isService ? settings.pipes : [],
@@ -119,7 +126,9 @@ internal import System
             epoll: epoll,
             logger: logger
         )
-        let listener = isService ? try Listener(settings.fastcgi) : Listener()
+        let listener =
+            isService
+            ? try Listener.forWebServers(settings.fastcgi, passed: passed) : Listener()
         entrance = Entrance(listener, epoll: epoll, logger: logger, now: now)
         codec = try Codec()
         encoder = PayloadEncoder(codec)
@@ -141,6 +150,7 @@ internal import System
             settings.bus,
             isCandidate: isService && (settings.bus.socket != nil || !settings.pipes.isEmpty),
             hasPipes: !pipes.isEmpty,
+            passed: try Listener.ofBus(settings.bus, passed: passed),
             epoll: epoll,
             logger: logger,
             told: { mailbox.post(.serving(attempt: $0, $1)) }
@@ -199,6 +209,7 @@ internal import System
                 journal.turn(unsentLimit: settings.limits.unsentTotalBytes, now: now)
             }
             memory.turn(now: now)
+            supervision.turn(statusLine, now: now)
             closeMarked()
         }
         finish()
@@ -224,7 +235,7 @@ internal import System
     private var timeout: Int32 {
         if connections.hasMoreInput { return 0 }
         var alarm = min(core.nextAlarm, tenure.alarm, pipes.alarm, siblings.alarm(now: now))
-        alarm = min(alarm, memory.alarm)
+        alarm = min(alarm, memory.alarm, supervision.alarm)
         if connections.webCount < bounds.web { alarm = min(alarm, entrance.alarm) }
         if isStopping || entrance.isCrowded || connections.hasUnfinished || output.isWaiting {
             alarm = min(alarm, housekeepingAt)
@@ -282,8 +293,11 @@ internal import System
         case .unavailable(let sentence):
             // A log that cannot be opened at the start is a mistake in the setup, which must be reported at once.
             guard core.position != nil else { throw LogUnavailable(sentence: sentence) }
-            if logTrouble != sentence { logger.error("\(sentence)") }
-            logTrouble = sentence
+            if logTrouble != sentence {
+                logger.error("\(sentence)")
+                logTrouble = sentence
+                supervision.says(statusLine, now: now)
+            }
         case .notice(let sentence, let level): journal.note(sentence, level)
         default: break
         }
@@ -297,6 +311,7 @@ internal import System
         entrance.logOpened()
         if isService { siblings.open(settings.bus, now: now) }
         askToServe()
+        supervision.isServing(statusLine, now: now)
         if let descriptor = client?.descriptor {
             client?.descriptor = nil
             let identity = LocalPeer(user: geteuid(), groups: [getegid()], isOwner: true)
@@ -308,7 +323,12 @@ internal import System
 
     private func handle(_ signal: Int32) {
         switch signal {
-        case SIGHUP: if let new = reload() { apply(new) }
+        case SIGHUP:
+            supervision.isReloading(now: now)
+            let new = reload()
+            keepsOldSettings = new == nil
+            if let new { apply(new) }
+            supervision.hasReloaded(statusLine, now: now)
         default: stop()
         }
     }

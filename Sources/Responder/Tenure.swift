@@ -15,6 +15,8 @@ final class Tenure {
     /// Whether this process serves the bus at all.
     private let isCandidate: Bool
     private let hasPipes: Bool
+    /// The bus socket, if a service manager passed it.
+    private let passed: Listener?
     private let epoll: Epoll
     private let logger: Logger
     /// Called on the lock's thread with the number of the attempt.
@@ -36,6 +38,7 @@ final class Tenure {
         _ settings: BusSettings,
         isCandidate: Bool,
         hasPipes: Bool,
+        passed: Listener?,
         epoll: Epoll,
         logger: Logger,
         told: @escaping @Sendable (Int, Outcome) -> Void
@@ -43,6 +46,7 @@ final class Tenure {
         self.settings = settings
         self.isCandidate = isCandidate
         self.hasPipes = hasPipes
+        self.passed = passed
         self.epoll = epoll
         self.logger = logger
         self.told = told
@@ -135,7 +139,7 @@ final class Tenure {
             closeSocket()
         }
         do {
-            let made = try Listener(busSocket: path, settings)
+            let made = try passed ?? Listener(busSocket: path, settings)
             try epoll.add(made.descriptor, [.read])
             listener = made
             trouble.sentence = ""
@@ -163,9 +167,11 @@ final class Tenure {
     func closeSocket() {
         guard let listener else { return }
         epoll.remove(listener.descriptor)
+        self.listener = nil
+        // A passed socket stays: its backlog waits for the process that serves the bus next.
+        guard !listener.isPassed else { return }
         listener.removePath()
         listener.close()
-        self.listener = nil
     }
 
     /// Passes the socket and the lock on to the process that waits for them.

@@ -1,9 +1,10 @@
 internal import CLinux
 internal import Glibc
 
-/// The address of a Unix socket: a path. The calls return as the system's do, with errno.
+/// The address of a Unix socket: a path, or a name without a file. The calls return as the system's do, with errno.
 package struct UnixAddress {
     private var address: sockaddr_un
+    private let length: socklen_t
 
     /// The longest path, in bytes.
     package static let pathBytes = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
@@ -15,6 +16,18 @@ package struct UnixAddress {
         address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+        length = socklen_t(MemoryLayout<sockaddr_un>.size)
+    }
+
+    /// A name without a file: a null byte precedes it, and its length is part of it. Nil if it is too long.
+    package init?(abstract name: some StringProtocol) {
+        let bytes = [0] + Array(name.utf8)
+        guard bytes.count <= Self.pathBytes else { return nil }
+        address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+        let before = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+        length = socklen_t(before + bytes.count)
     }
 
     package func bind(_ descriptor: Int32) -> Int32 {
@@ -38,7 +51,7 @@ package struct UnixAddress {
     ) -> Result {
         unsafe withUnsafePointer(to: address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                unsafe body($0, length)
             }
         }
     }

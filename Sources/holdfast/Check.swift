@@ -15,7 +15,7 @@ struct Check: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            "The ini file (default: \(IniFileReader.usualPlaces)).",
             valueName: "file"
         )
     )
@@ -35,6 +35,7 @@ struct Check: ParsableCommand {
             elsewhere ? IniFileReader.read(config) : IniFileReader.readForThisMachine(config),
             orExit: 1
         )
+        if let warning = IniFileReader.warning(for: config) { StandardError.write(warning) }
         for notice in settings.notices() {
             StandardError.write(notice.description(file: config))
         }

@@ -7,11 +7,31 @@ internal import System
 
 /// Finds and reads the ini file.
 enum IniFileReader {
-    /// The default path: HOLDFAST_INI in the environment, or else /etc/holdfast.ini.
+    /// Where the package has it.
+    private static let place = "/etc/holdfast/holdfast.ini"
+    /// Where it was before there was a package. Whoever has a file there has written it, and has it in use; the package
+    /// brings the other one, in which everything is closed. So this one takes precedence.
+    private static let olderPlace = "/etc/holdfast.ini"
+
+    /// For the help of commands.
+    static let usualPlaces = "$HOLDFAST_INI, else \(olderPlace) if it exists, else \(place)"
+
+    /// The default path, as `usualPlaces` says.
     static let usualPath: String = {
         let named = unsafe getenv("HOLDFAST_INI").map { unsafe String(cString: $0) } ?? ""
-        return named.isEmpty ? "/etc/holdfast.ini" : named
+        guard named.isEmpty else { return named }
+        return unsafe access(olderPlace, F_OK) == 0 ? olderPlace : place
     }()
+
+    /// What whoever edits the ini file must know: there is another one, which is not used.
+    ///
+    /// - Parameter path: that is used.
+    static func warning(for path: String) -> String? {
+        guard path == olderPlace, unsafe access(place, F_OK) == 0 else { return nil }
+        return
+            "\(path) is used, and \(place) is not, although both exist; the latter is the usual place: move the "
+            + "former there, or remove it"
+    }
 
     /// Reads the settings; if there are problems, prints all of them and ends the command with this code.
     static func read(_ path: String, orExit code: Int32) throws(ExitCode) -> Settings {

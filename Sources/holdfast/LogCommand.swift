@@ -61,7 +61,7 @@ struct LogFile: ParsableArguments {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            "The ini file (default: \(IniFileReader.usualPlaces)).",
             valueName: "file"
         ),
         completion: .file(extensions: ["ini"])

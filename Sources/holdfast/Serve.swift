@@ -6,13 +6,15 @@ internal import Glibc
 internal import Logging
 internal import Reactor
 internal import Responder
+internal import System
 
 /// `holdfast serve`: the responder, until SIGTERM.
 struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves FastCGI requests until SIGTERM (the default).",
         discussion: """
-            SIGHUP reads the ini file again. Exits 0 after SIGTERM, 1 if it cannot start, and 78 if it cannot start until \
+            SIGHUP reads the ini file again. Under systemd, it says when it is ready (Type=notify), gives signs of life \
+            (WatchdogSec=), and takes the sockets named fastcgi and bus (FileDescriptorName=). Exits 0 after SIGTERM, 1 if it cannot start, and 78 if it cannot start until \
             something is changed: the ini file, or what it names on this machine.
             """
     )
@@ -20,7 +22,7 @@ struct Serve: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            "The ini file (default: \(IniFileReader.usualPlaces)).",
             valueName: "file"
         )
     )
@@ -36,6 +38,9 @@ struct Serve: ParsableCommand {
     var listen: FastCGISettings.Listen?
 
     func run() throws {
+        // These take variables of the environment, which other threads may look at.
+        let manager = ServiceManager.ofThisProcess()
+        let passed = Result { () throws(ListenerError) in try PassedSockets.take() }
         // This precedes all other threads, which inherit the mask.
         let signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         signal(SIGPIPE, SIG_IGN)
@@ -48,6 +53,7 @@ struct Serve: ParsableCommand {
         LogSink.standardError.setFormat(settings.log.format)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
         let logger = Logger(label: "holdfast")
+        if let warning = IniFileReader.warning(for: config) { logger.warning("\(warning)") }
         warn(of: settings.notices(), logger)
         defer { LogSink.standardError.flush() }
 
@@ -55,6 +61,8 @@ struct Serve: ParsableCommand {
         do {
             responder = try Responder(
                 settings: settings,
+                passed: try passed.get(),
+                manager: manager,
                 descriptorLimit: descriptors,
                 logger: logger,
                 signals: signals,
@@ -79,7 +87,10 @@ struct Serve: ParsableCommand {
         }
         logger.notice(
             "starting",
-            metadata: ["version": "\(Version.current)", "listen": "\(settings.fastcgi.listen)"]
+            metadata: [
+                "version": "\(Version.current)", "ini": "\(config)",
+                "listen": "\(settings.fastcgi.listen)",
+            ]
         )
         if descriptors - 64 < settings.fastcgi.maxConnections {
             logger.warning(

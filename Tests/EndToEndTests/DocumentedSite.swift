@@ -69,7 +69,7 @@ struct DocumentedSite {
             ("/run/holdfast-bus/bus.sock", holdfast.busSocket),
             ("/run/holdfast-bus/bus.pipe", directory.file("bus.pipe")),
             ("/run/holdfast/holdfast.sock", holdfast.address.description),
-            ("/etc/holdfast.ini", holdfast.iniFile),
+            ("/etc/holdfast/holdfast.ini", holdfast.iniFile),
             ("/usr/local/bin/", directory.file("bin/")),
             ("/usr/lib/cgi-bin/", directory.file("cgi-bin/")),
             ("/var/backups/", directory.file("backups/")),

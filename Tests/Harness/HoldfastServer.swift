@@ -29,6 +29,8 @@ package final class HoldfastServer {
     package private(set) var process: ChildProcess?
     /// A test that provokes errors says so.
     package var expectsErrors = false
+    /// Who starts it, if not the test itself; set before the start.
+    package var manager: ServiceManager?
 
     private let listen: Listen
     /// Commands of a shell that becomes the process.
@@ -146,11 +148,18 @@ package final class HoldfastServer {
     package func launch() throws {
         var command = [try Place.holdfast, "serve", "--config", iniFile]
         if let prelude { command = ["/bin/sh", "-c", prelude + #"; exec "$0" "$@""#] + command }
+        var environment = ProcessInfo.processInfo.environment
+        if let manager {
+            command = ["/bin/sh", "-c", ServiceManager.prelude] + command
+            environment.merge(manager.environment) { $1 }
+        }
         process = try ChildProcess(
             command[0],
             Array(command.dropFirst()),
             name: "holdfast",
-            directory: directory
+            directory: directory,
+            environment: environment,
+            descriptors: manager?.descriptors ?? [:]
         )
     }
 

@@ -15,7 +15,7 @@ struct BusOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The ini file, which says where the bus is (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            "The ini file, which says where the bus is (default: \(IniFileReader.usualPlaces)).",
             valueName: "file"
         ),
         completion: .file(extensions: ["ini"])

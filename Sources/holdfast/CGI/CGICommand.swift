@@ -15,7 +15,7 @@ struct CGICommand: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            "The ini file (default: \(IniFileReader.usualPlaces)).",
             valueName: "file"
         ),
         completion: .file(extensions: ["ini"])

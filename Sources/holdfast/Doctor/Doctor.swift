@@ -51,7 +51,7 @@ struct Doctor: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The ini file of the responder (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+            "The ini file of the responder (default: \(IniFileReader.usualPlaces)).",
             valueName: "file"
         )
     )

@@ -9,6 +9,8 @@ import Testing
         "sh", "sh routed", "json",
         // InstallationTests.
         "sh install", "sh upgrade", "sh go-back", "sh remove",
+        // scripts/package.d/life, in a clean Debian, does what this says.
+        "sh package",
         // CI does what these say: they build in a fresh clone. ScriptTests start what is built.
         "sh checkout", "sh build",
         // WebServerExampleTests.

@@ -8,8 +8,8 @@ import System
 ///
 /// Three threads: the writer appends and trims, the reader follows other processes and reads history, the waker
 /// waits for other processes' bell. All calls only post to a mailbox, and may come from any thread. `deliver` is called
-/// on these threads; for what changes the log's content one call at a time and under a lock, so that it must only hand
-/// the event over.
+/// on these threads, with what is to be told together; for what changes the log's content one call at a time, and with
+/// others waiting for it, so that it must only hand the events over.
 ///
 /// The directory holds `log.sqlite` with its -wal and -shm, `wake` (bell and witness), `reserve`, and at most three
 /// `log.sqlite.damaged-N`: a log that turned out damaged is renamed and a new one begun under a new epoch, because a
@@ -26,7 +26,7 @@ package final class Log: Sendable {
         channelLimit: Int,
         retention: @escaping @Sendable (ChannelName) -> Retention,
         clocks: LogClocks = .system,
-        deliver: @escaping @Sendable (LogEvent) -> Void
+        deliver: @escaping @Sendable ([LogEvent]) -> Void
     ) {
         shared = LogShared(
             settings: settings,
@@ -66,7 +66,7 @@ package final class Log: Sendable {
     /// The newest offset that any process of the bus has committed and acknowledged, as far as the log is open: what
     /// is above the head that was told here is on its way. Any thread; one read of eight bytes.
     package var committedHead: Offset? {
-        shared.position.opened.map { Offset($0.page.head) }
+        shared.page.map { Offset($0.head) }
     }
 
     package func replaceRetention(_ retention: @escaping @Sendable (ChannelName) -> Retention) {

@@ -17,16 +17,7 @@ package enum LogBench {
             settings: settings,
             channelLimit: 1000,
             retention: { _ in Retention() },
-            deliver: { event in
-                switch event {
-                case .opened: outcomes.post(.success(0))
-                case .appended(_, .committed(let ids)): outcomes.post(.success(ids.count))
-                case .appended(_, let outcome):
-                    outcomes.post(.failure(LogProblem("an append ended as \(outcome)")))
-                case .unavailable(let sentence): outcomes.post(.failure(LogProblem(sentence)))
-                case .resumed, .committed, .history, .message, .channels, .notice: break
-                }
-            }
+            deliver: { outcomes.post(contentsOf: $0.compactMap(Self.outcome)) }
         )
         log.start()
         defer { log.stop() }
@@ -47,6 +38,17 @@ package enum LogBench {
                 + "every 2 ms (\(spaced.cpu) us CPU, \(spaced.median) us to its outcome)"
         } catch {
             return "the log failed: \(error)"
+        }
+    }
+
+    /// The number of messages that the event says are committed; nil where it is about something else.
+    private static func outcome(_ event: LogEvent) -> Result<Int, LogProblem>? {
+        switch event {
+        case .opened: .success(0)
+        case .appended(_, .committed(let ids)): .success(ids.count)
+        case .appended(_, let outcome): .failure(LogProblem("an append ended as \(outcome)"))
+        case .unavailable(let sentence): .failure(LogProblem(sentence))
+        case .resumed, .committed, .history, .message, .channels, .notice: nil
         }
     }
 

@@ -69,10 +69,13 @@ final class LogShared: Sendable {
     /// Rung when the reader has closed its connection.
     private let readerBell = FutexWord()
     let stopping = Atomic(false)
-    private let deliverEvent: @Sendable (LogEvent) -> Void
+    private let deliverEvents: @Sendable ([LogEvent]) -> Void
     private let retentionRules: Mutex<RetentionRules>
     private let clock = Mutex<RetentionClock?>(nil)
     private let positionNow = Mutex(Position())
+    /// `position.opened?.page`, apart from it: events are delivered while the position is locked, and who is told of one
+    /// asks for this.
+    private let pageNow = Mutex<WakePage?>(nil)
     private let counters = Mutex(LogStatistics())
 
     init(
@@ -80,19 +83,21 @@ final class LogShared: Sendable {
         channelLimit: Int,
         clocks: LogClocks,
         retention: @escaping @Sendable (ChannelName) -> Retention,
-        deliver: @escaping @Sendable (LogEvent) -> Void
+        deliver: @escaping @Sendable ([LogEvent]) -> Void
     ) {
         self.settings = settings
         self.channelLimit = channelLimit
         self.clocks = clocks
         retentionRules = Mutex(RetentionRules(retention: retention))
-        deliverEvent = deliver
+        deliverEvents = deliver
     }
 
     var position: Position { positionNow.withLock { $0 } }
-    /// `position.generation` and `position.head`, without a copy of the rest.
-    var generation: Int { positionNow.withLock { $0.generation } }
+    /// `position.head`, without a copy of the rest.
     var head: Int64 { positionNow.withLock { $0.head } }
+
+    /// Nil while the log is not open.
+    var page: WakePage? { pageNow.withLock { $0 } }
 
     var retention: @Sendable (ChannelName) -> Retention {
         get { retentionRules.withLock { $0.retention } }
@@ -107,9 +112,9 @@ final class LogShared: Sendable {
     func count(_ change: (inout LogStatistics) -> Void) { counters.withLock { change(&$0) } }
 
     /// Events that say nothing about the log's content.
-    func deliver(_ event: LogEvent) { deliverEvent(event) }
+    func deliver(_ events: LogEvent...) { deliverEvents(events) }
 
-    func say(_ sentence: String, _ level: NoticeLevel) { deliverEvent(.notice(sentence, level)) }
+    func say(_ sentence: String, _ level: NoticeLevel) { deliver(.notice(sentence, level)) }
 
     /// Tells the log's whole state; everything told before is void.
     func tell(opened state: LogState, stamp: Int64, as opened: Opened) {
@@ -126,7 +131,9 @@ final class LogShared: Sendable {
                 wasOpened: true,
                 opened: opened
             )
-            deliverEvent(.opened(state))
+            // First: whoever is told that the log is open must not find the head of the one before.
+            pageNow.withLock { $0 = opened.page }
+            deliver(.opened(state))
             return before
         }
         readerBox.post(.changed)
@@ -139,7 +146,8 @@ final class LogShared: Sendable {
             let before = position.opened?.page
             position.generation += 1
             (position.opened, position.isReopening) = (nil, false)
-            deliverEvent(.unavailable(sentence))
+            pageNow.withLock { $0 = nil }
+            deliver(.unavailable(sentence))
             return before
         }
         readerBox.post(.changed)
@@ -155,6 +163,7 @@ final class LogShared: Sendable {
             defer {
                 if position.opened != nil { position.generation += 1 }
                 (position.opened, position.isReopening) = (nil, true)
+                pageNow.withLock { $0 = nil }
             }
             return position.opened?.page
         }
@@ -184,18 +193,19 @@ final class LogShared: Sendable {
         readerBell.ring()
     }
 
-    /// Tells a batch, unless the log it was read from was replaced meanwhile; what else is told stays in order,
-    /// because the lock is held.
-    func tell(_ batch: CommittedBatch, generation: Int) -> Bool {
+    /// Tells what the writer found and did, up to this head and this trim stamp. Only the writer replaces the log, and
+    /// from `beginWriting` to `endWriting` nobody else tells of its content: what is told stays in order without a lock.
+    func tell(_ events: [LogEvent], head: Int64, stamp: Int64) {
+        if !events.isEmpty { deliverEvents(events) }
         positionNow.withLock { position in
-            guard position.generation == generation else { return false }
-            deliverEvent(.committed(batch))
-            position.head = max(position.head, batch.head.value)
-            return true
+            position.head = max(position.head, head)
+            position.stamp = max(position.stamp, stamp)
         }
     }
 
-    /// The reader's `tell`: false also while the writer writes, which calls the reader again when it is done.
+    /// Tells a batch that the reader found, unless the log it was read from was replaced meanwhile; what else is told
+    /// stays in order, because the lock is held. False also while the writer writes, which calls the reader again when it
+    /// is done.
     func tellFollowed(_ batch: CommittedBatch, generation: Int) -> Bool {
         positionNow.withLock { position in
             guard position.generation == generation else { return false }
@@ -203,7 +213,7 @@ final class LogShared: Sendable {
                 position.readerWaits = true
                 return false
             }
-            deliverEvent(.committed(batch))
+            deliver(.committed(batch))
             position.head = max(position.head, batch.head.value)
             return true
         }
@@ -219,22 +229,11 @@ final class LogShared: Sendable {
                 if !position.writing { readerBox.post(.follow) }
                 return false
             }
-            resume(&position, state, stamp)
+            deliver(.resumed(state))
+            position.head = max(position.head, state.head.value)
+            position.stamp = max(position.stamp, stamp)
             return true
         }
-    }
-
-    /// The writer's own.
-    func tell(resumed state: LogState, stamp: Int64, generation: Int) {
-        positionNow.withLock { position in
-            if position.generation == generation { resume(&position, state, stamp) }
-        }
-    }
-
-    private func resume(_ position: inout Position, _ state: LogState, _ stamp: Int64) {
-        deliverEvent(.resumed(state))
-        position.head = max(position.head, state.head.value)
-        position.stamp = max(position.stamp, stamp)
     }
 
     /// To be called before the writer's transaction begins, so that the reader knows that it saw none of it.

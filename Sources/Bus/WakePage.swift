@@ -33,7 +33,7 @@ struct LogWitness: Equatable, Sendable {
 /// 120 boot name, 40 bytes             160 epoch name, 16 bytes                            4096 end
 /// ```
 /// Numbers are in the machine's byte order; a file with inode 0 was not there; names end at the first zero. The witness
-/// is written under the gate, the bell and the offset by anyone at any time.
+/// and the offset are written under the gate, the bell by anyone at any time.
 ///
 /// The file is mapped only for the futex, which the kernel works on. Everything else is read and written by system
 /// calls: if the file is shortened while it is open, as by copying over it, that is a short read and not a SIGBUS in
@@ -103,6 +103,9 @@ struct LogWitness: Equatable, Sendable {
     /// Wakes the waiting thread of every other process.
     func ringForOthers() { ring(for: ~bits) }
 
+    /// The same after `note`, which changes the bell.
+    func wakeOthers() { _ = unsafe clinux_futex_wake_bits(word, ~bits) }
+
     /// Wakes the waiting thread of every process, this one's too.
     func ringForAll() { ring(for: .max) }
 
@@ -132,11 +135,20 @@ struct LogWitness: Equatable, Sendable {
 
     /// The newest committed offset that any process told.
     var head: Int64 {
-        get {
-            let found = read(Int64.self, at: Self.head) ?? 0
-            return isPlausible(found) ? found : 0
+        let found = read(Int64.self, at: Self.head) ?? 0
+        return isPlausible(found) ? found : 0
+    }
+
+    /// Under the gate: notes the newest committed offset, and changes the bell, with one system call.
+    ///
+    /// A process that reads the bell and then the offset, and waits, must not miss what comes in between, so the bell
+    /// must differ from what it was. It does, since the offset is another and fewer than 256 rings come in between.
+    func note(head: Int64, isSynced: Bool) {
+        let bell = UInt32(truncatingIfNeeded: head) << 8
+        let words: (UInt32, UInt32, Int64) = (bell, isSynced ? 1 : 0, head)
+        _ = unsafe withUnsafeBytes(of: words) {
+            unsafe pwrite(file, $0.baseAddress, $0.count, Self.bell)
         }
-        set { write(newValue, at: Self.head) }
     }
 
     /// Whether the newest messages belong to another epoch; false if the file has been shortened.

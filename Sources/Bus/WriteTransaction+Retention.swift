@@ -116,14 +116,7 @@ extension WriteTransaction {
     private mutating func removeExpired(limit: Int64) throws {
         try statements.expired.bind(time.retention, limit)
         let found = try rows(statements.expired)
-        for message in found {
-            guard var row = try load(message.channel) else { continue }
-            try statements.deleteMessage.bind(message.offset)
-            try statements.deleteMessage.run()
-            row.count -= 1
-            row.bytes -= message.bytes
-            touched[row.name] = row
-        }
+        for message in found { _ = try remove(message) }
         state.messages -= Int64(found.count)
         expiredMessages += found.count
     }
@@ -134,13 +127,7 @@ extension WriteTransaction {
         let found = try rows(statements.oldestOfAll)
         var through: [ChannelName: Int64] = [:]
         for message in found {
-            guard var row = try load(message.channel) else { continue }
-            try statements.deleteMessage.bind(message.offset)
-            try statements.deleteMessage.run()
-            row.count -= 1
-            row.bytes -= message.bytes
-            touched[row.name] = row
-            through[row.name] = message.offset
+            if let name = try remove(message) { through[name] = message.offset }
         }
         for (name, offset) in through {
             guard var row = touched[name] else { continue }
@@ -151,10 +138,22 @@ extension WriteTransaction {
         trimmedMessages += found.count
     }
 
-    private func rows(_ query: PreparedStatement) throws -> [(
-        offset: Int64, channel: Int64, bytes: Int64
-    )] {
-        var found: [(offset: Int64, channel: Int64, bytes: Int64)] = []
+    /// A message, as far as it matters for its removal.
+    private typealias Stored = (offset: Int64, channel: Int64, bytes: Int64)
+
+    /// Removes a message. Returns its channel; nil if there is no such channel.
+    private mutating func remove(_ message: Stored) throws -> ChannelName? {
+        guard var row = try load(message.channel) else { return nil }
+        try statements.deleteMessage.bind(message.offset)
+        try statements.deleteMessage.run()
+        row.count -= 1
+        row.bytes -= message.bytes
+        touched[row.name] = row
+        return row.name
+    }
+
+    private func rows(_ query: PreparedStatement) throws -> [Stored] {
+        var found: [Stored] = []
         while try query.step() {
             found.append((query.integer(0), query.integer(1), query.integer(2)))
         }

@@ -14,9 +14,12 @@ import System
 final class WriterThread {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000
-    /// An append that comes within this time of the newest outcome is taken for an answer to it: two wake-ups of threads
-    /// on a busy machine.
-    private static let hurryMicroseconds: Int64 = 250
+    /// How long the next append is waited for by spinning, where that has paid: less than it costs to sleep and to be
+    /// woken. It pays where a thread of this process appends as soon as it is told of the last outcome, and not where
+    /// a publisher in another one does.
+    private static let spinMicroseconds: Int64 = 25
+    /// After so many commits it is tried again whether it pays.
+    private static let spinTrial = 64
     /// Messages of others that are read inside the gate, at the most.
     private static let farBehind: Int64 = 512
     /// How long a group of messages waits for another program that holds SQLite's write lock.
@@ -26,8 +29,8 @@ final class WriterThread {
     var open: OpenLog?
     private var queue: Deque<Append> = []
     private var stopping = false
-    /// Whether the newest append came right after the outcome of the one before, so that waiting by spinning pays.
-    private var hurries = false
+    /// Commits until waiting by spinning is tried; 0: it paid last time.
+    private var commitsToSpin = 0
     var suspect = false
     /// The witness of the log that this process had open last.
     var known: LogWitness?
@@ -60,15 +63,7 @@ final class WriterThread {
         reopenIfDue()
         var committed = false
         while true {
-            let waiting = !queue.isEmpty || stopping ? 0 : millisecondsToNextChore()
-            let start = committed ? MonotonicClock.microseconds() : 0
-            let commands = shared.writerBox.take(
-                waitingMilliseconds: waiting,
-                spinMicroseconds: committed && hurries ? 25 : 0
-            )
-            if committed {
-                hurries = MonotonicClock.microseconds() - start < Self.hurryMicroseconds
-            }
+            let commands = takeCommands(committed: committed)
             for command in commands {
                 switch command {
                 case .append(let append): queue.append(append)
@@ -89,6 +84,23 @@ final class WriterThread {
             }
             if MonotonicClock.milliseconds() >= nextChores { doChores() }
         }
+    }
+
+    /// Waits for commands, unless there is work left.
+    ///
+    /// - Parameter committed: a group was answered just now.
+    private func takeCommands(committed: Bool) -> [LogShared.WriterCommand] {
+        guard queue.isEmpty, !stopping else { return shared.writerBox.take(waitingMilliseconds: 0) }
+        if committed {
+            guard commitsToSpin > 0 else {
+                let commands = shared.writerBox.take(spinningMicroseconds: Self.spinMicroseconds)
+                guard commands.isEmpty else { return commands }
+                commitsToSpin = Self.spinTrial
+                return shared.writerBox.take(waitingMilliseconds: millisecondsToNextChore())
+            }
+            commitsToSpin -= 1
+        }
+        return shared.writerBox.take(waitingMilliseconds: millisecondsToNextChore())
     }
 
     private func millisecondsToNextChore() -> Int64 {
@@ -186,13 +198,21 @@ final class WriterThread {
     private func attempt(_ appends: [Append], chores: Bool) -> Attempt {
         guard let open else { return .failed }
         do {
-            // A process that was stopped for a while reads what it missed before others have to wait for it.
-            if open.page.head - shared.head > Self.farBehind { try catchUp(open) }
             try enterGate(open)
             var inside = true
             defer { if inside { open.directory.leave() } }
-            guard !chores || open.paths.checkAll().all, let note = open.note() else {
+            guard !chores || open.paths.checkAll().all, var note = open.note() else {
                 return try abandon(open)
+            }
+            if note.head - shared.head > Self.farBehind {
+                // A process that was stopped for a while reads what it missed while others go on.
+                open.directory.leave()
+                inside = false
+                try catchUp(open)
+                try enterGate(open)
+                inside = true
+                guard let again = open.note() else { return try abandon(open) }
+                note = again
             }
             if chores { tendReserve(open) }
             if isWriteAheadFull(open) {

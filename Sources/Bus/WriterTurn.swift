@@ -9,7 +9,6 @@ struct WriterTurn {
 
     private let shared: LogShared
     private let open: OpenLog
-    private let generation: Int
 
     private(set) var head: Int64 = 0
     private var stamp: Int64 = 0
@@ -30,7 +29,6 @@ struct WriterTurn {
     init(_ shared: LogShared, _ open: OpenLog) {
         self.shared = shared
         self.open = open
-        generation = shared.generation
     }
 
     /// Under the gate. Appends as many of the group as five milliseconds allow, at least one.
@@ -216,18 +214,17 @@ struct WriterTurn {
     /// Under the gate, after the commit.
     func writeWitness(_ page: WakePage, _ note: WakePage.Note) {
         guard changed else { return }
-        if shared.settings.durability != .power, note.isSynced { page.isSynced = false }
+        let isSynced = shared.settings.durability == .power && note.isSynced
+        if note.isSynced, !isSynced { page.isSynced = false }
         if let reopened, var witness = page.witness {
             (witness.head, witness.epoch) = (head, reopened.state.epochs.current.name)
             page.write(witness)
-        } else {
-            page.head = head
         }
+        page.note(head: head, isSynced: isSynced)
     }
 
     /// After the commit: wakes the other processes, and tells this one in the order that `LogEvent` promises.
     func tell(_ shared: LogShared, _ open: OpenLog) {
-        var generation = generation
         if let reopened {
             if let reason = reopened.reason {
                 shared.say("new epoch \(reopened.state.epochs.current): \(reason)", .warning)
@@ -242,29 +239,24 @@ struct WriterTurn {
                     epochNumber: reopened.number
                 )
             )
-            generation = shared.position.generation
         }
         if changed {
             shared.noteCommitted(head)
-            open.page.ringForOthers()
+            open.page.wakeOthers()
         }
-        if let resumed { shared.tell(resumed: resumed, stamp: stamp, generation: generation) }
-        for batch in others { _ = shared.tell(batch, generation: generation) }
-        if let own { _ = shared.tell(own, generation: generation) }
+        var events: [LogEvent] = []
+        if let resumed { events.append(.resumed(resumed)) }
+        for batch in others { events.append(.committed(batch)) }
+        if let own { events.append(.committed(own)) }
         if !raised.isEmpty {
-            _ = shared.tell(
-                CommittedBatch(
-                    previous: Offset(head),
-                    head: Offset(head),
-                    messages: [],
-                    trims: raised
-                ),
-                generation: generation
+            let head = Offset(head)
+            events.append(
+                .committed(CommittedBatch(previous: head, head: head, messages: [], trims: raised))
             )
         }
-        shared.noteMarks(stamp: stamp, generation: generation)
         for (ticket, outcome) in outcomes {
-            shared.deliver(.appended(ticket: ticket, outcome))
+            events.append(.appended(ticket: ticket, outcome))
         }
+        shared.tell(events, head: head, stamp: stamp)
     }
 }

@@ -257,11 +257,17 @@ extension Settings {
     /// The outcome of the `[retain]` rules for a channel.
     package func retention(of channel: ChannelName) -> Retention {
         if channel.isOwn { return .ofOwnChannels }
-        let rules = retain.filter { $0.pattern.matches(channel) }
+        // Asked at every commit, so it makes no arrays. The first rule that sets something holds.
+        var (count, age, bytes): (Int?, Int?, Int?)
+        for rule in retain where rule.pattern.matches(channel) {
+            count = count ?? rule.count
+            age = age ?? rule.ageSeconds
+            bytes = bytes ?? rule.bytes
+        }
         var outcome = Retention()
-        if let count = rules.lazy.compactMap(\.count).first { outcome.count = count }
-        if let age = rules.lazy.compactMap(\.ageSeconds).first { outcome.ageSeconds = age }
-        if let bytes = rules.lazy.compactMap(\.bytes).first { outcome.bytes = bytes }
+        if let count { outcome.count = count }
+        if let age { outcome.ageSeconds = age }
+        if let bytes { outcome.bytes = bytes }
         return outcome
     }
 

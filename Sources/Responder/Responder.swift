@@ -51,6 +51,8 @@ package import System
     /// Monotonic milliseconds, read once a turn, and the clock of retention.
     private(set) var now: Int64
     private var retentionNow: Int64 = 0
+    /// The log's, as it was read last.
+    private var committedHead: Offset?
     private var housekeepingAt: Int64 = 0
     /// Why the log cannot be used, as logged last.
     private(set) var logTrouble = ""
@@ -161,11 +163,12 @@ package import System
             settings: settings.bus,
             channelLimit: settings.limits.channels,
             retention: { [settings] in settings.retention(of: $0) },
-            deliver: { event in
-                mailbox.post(.log(event, nanoseconds: MonotonicClock.nanoseconds()))
+            deliver: { events in
+                let now = MonotonicClock.nanoseconds()
+                mailbox.post(contentsOf: events.lazy.map { .log($0, nanoseconds: now) })
             }
         )
-        try epoll.add(mailbox.descriptor, .read)
+        try epoll.add(mailbox.descriptor, [.read, .edge])
         try epoll.add(signals.number, .read)
     }
 
@@ -175,13 +178,20 @@ package import System
 
     var isService: Bool { client == nil }
 
-    /// The moment of an event that happens now.
+    /// The moment of an event that happens now. A request must find what was committed before it came, so the head is
+    /// read for it.
     var moment: Moment {
+        committedHead = log.committedHead
+        return momentWithoutRequest
+    }
+
+    /// For an event that brings no request: those that are there came when the head was read last, or before.
+    private var momentWithoutRequest: Moment {
         Moment(
             milliseconds: now,
             nanoseconds: MonotonicClock.nanoseconds(),
             retentionMilliseconds: retentionNow,
-            committedHead: log.committedHead
+            committedHead: committedHead
         )
     }
 
@@ -198,7 +208,7 @@ package import System
             retentionNow = log.retentionMilliseconds()
             for index in 0..<count { try dispatch(epoll.event(index)) }
             readMore()
-            core.turn(at: moment)
+            core.turn(at: momentWithoutRequest)
             drain()
             serveBus()
             if siblings.turn(now: now) { knowSiblings() }
@@ -222,7 +232,8 @@ package import System
             return ready(id, readiness)
         }
         switch readiness.descriptor {
-        case mailbox.descriptor: for event in mailbox.takeAll() { try receive(event) }
+        case mailbox.descriptor:
+            for event in mailbox.takeAll(resets: false) { try receive(event) }
         case entrance.descriptor where entrance.isAccepting: acceptWebServers()
         case tenure.descriptor: acceptBusClients()
         case siblings.descriptor: hearSiblings()
@@ -301,9 +312,14 @@ package import System
         case .notice(let sentence, let level): journal.note(sentence, level)
         default: break
         }
-        core.log(event, toldAt: nanoseconds, at: moment)
-        drain()
-        if case .opened = event { logOpened() }
+        if case .opened = event {
+            core.log(event, toldAt: nanoseconds, at: moment)
+            drain()
+            logOpened()
+        } else {
+            core.log(event, toldAt: nanoseconds, at: momentWithoutRequest)
+            drain()
+        }
     }
 
     /// The log is open, perhaps in a directory that took the old one's place.

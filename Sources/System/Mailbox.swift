@@ -52,9 +52,13 @@ package final class Mailbox<Element: Sendable>: Sendable {
 
     /// Adds an element. Any thread.
     @inlinable
-    package func post(_ element: Element) {
+    package func post(_ element: Element) { post(contentsOf: CollectionOfOne(element)) }
+
+    /// Adds elements that the reader takes together. Any thread.
+    @inlinable
+    package func post(contentsOf elements: some Collection<Element>) {
         let rings = contents.withLock { contents in
-            contents.elements.append(element)
+            contents.elements.append(contentsOf: elements)
             posted.store(true, ordering: .releasing)
             defer { contents.isAwaited = false }
             return contents.isAwaited
@@ -68,30 +72,36 @@ package final class Mailbox<Element: Sendable>: Sendable {
 
     /// Everything posted so far, in order, for a reader that watches the descriptor. The descriptor is reset first: an
     /// element posted in between wakes the reader again.
+    ///
+    /// - Parameter resets: false saves a reader the system call that is told of changes only (`Interest.edge`).
     @inlinable
-    package func takeAll() -> [Element] {
-        if case .event(let event) = bell { event.silence() }
+    package func takeAll(resets: Bool = true) -> [Element] {
+        if resets, case .event(let event) = bell { event.silence() }
         return takeNow(isAwaited: true)
     }
 
-    /// Everything posted so far, in order; waits for the first at most the time given (0: not at all).
+    /// Everything posted so far, in order; checks repeatedly, without sleeping, for at most the time given whether there
+    /// is any.
     ///
-    /// - Parameter spinMicroseconds: how long the reader checks repeatedly before it sleeps. A thread that posts as
-    ///   soon as the last element is handled does so within microseconds, so checking a little longer is cheaper than
-    ///   sleeping and being woken (half as many commits again with one publisher).
+    /// Where another thread posts as soon as the last element is handled, that is cheaper than sleeping and being woken
+    /// (half as many commits again where one thread appends).
     @inlinable
-    package func take(waitingMilliseconds: Int64, spinMicroseconds: Int64 = 0) -> [Element] {
+    package func take(spinningMicroseconds: Int64) -> [Element] {
+        let end = MonotonicClock.microseconds() + spinningMicroseconds
+        repeat {
+            guard posted.load(ordering: .acquiring) else { continue }
+            let elements = takeNow(isAwaited: false)
+            if !elements.isEmpty { return elements }
+        } while MonotonicClock.microseconds() < end
+        return []
+    }
+
+    /// Everything posted so far, in order; waits for the first at most the time given (0: not at all).
+    @inlinable
+    package func take(waitingMilliseconds: Int64) -> [Element] {
         guard case .word(let word) = bell else { return takeAll() }
         let elements = takeNow(isAwaited: false)
         if !elements.isEmpty || waitingMilliseconds <= 0 { return elements }
-        if spinMicroseconds > 0 {
-            let spinEnd = MonotonicClock.microseconds() + spinMicroseconds
-            while MonotonicClock.microseconds() < spinEnd {
-                guard posted.load(ordering: .acquiring) else { continue }
-                let elements = takeNow(isAwaited: false)
-                if !elements.isEmpty { return elements }
-            }
-        }
         let end = MonotonicClock.milliseconds() + waitingMilliseconds
         while true {
             let seen = word.value

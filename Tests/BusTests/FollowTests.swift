@@ -24,7 +24,7 @@ import Testing
                 channelLimit: channelLimit,
                 clocks: .system,
                 retention: keep(count: 10_000, bytes: 1 << 26),
-                deliver: { event in events.told.withLock { $0.append(event) } }
+                deliver: { news in events.told.withLock { $0 += news } }
             )
             reader = ReaderThread(shared)
             open = try OpenLog.open(shared, suspect: false)

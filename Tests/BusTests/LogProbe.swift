@@ -81,9 +81,9 @@ final class LogProbe: Sendable {
             channelLimit: channelLimit,
             retention: retention,
             clocks: clocks,
-            deliver: { event in
+            deliver: { events in
                 condition.lock()
-                told.probe?.take(event)
+                for event in events { told.probe?.take(event) }
                 condition.broadcast()
                 condition.unlock()
             }

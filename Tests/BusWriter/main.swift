@@ -35,7 +35,7 @@ let log = Log(
         retention.count = 1_000_000
         return retention
     },
-    deliver: { events.continuation.yield($0) }
+    deliver: { for event in $0 { events.continuation.yield(event) } }
 )
 log.start()
 var next = first

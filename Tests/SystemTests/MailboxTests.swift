@@ -17,10 +17,19 @@ import Testing
     func `the same holds for one who waits in it`(spin: Int64) throws {
         let mailbox = Mailbox<(thread: Int, number: Int)>(bell: FutexWord())
         try take(from: mailbox) {
-            let taken = mailbox.take(waitingMilliseconds: 10_000, spinMicroseconds: spin)
+            var taken = spin > 0 ? mailbox.take(spinningMicroseconds: spin) : []
+            if taken.isEmpty { taken = mailbox.take(waitingMilliseconds: 10_000) }
             try #require(!taken.isEmpty, "no wake-up for what was posted")
             return taken
         }
+    }
+
+    @Test func `what is posted together is taken together`() throws {
+        let mailbox = try Mailbox<Int>()
+        mailbox.post(contentsOf: [1, 2, 3])
+        #expect(mailbox.takeAll() == [1, 2, 3])
+        mailbox.post(4)
+        #expect(mailbox.takeAll(resets: false) == [4])
     }
 
     @Test func `nothing is waited for where no time is given`() {

@@ -3,12 +3,6 @@ import Channels
 import Glibc
 import System
 
-/// A sentence on why the log can't be used, for the operator.
-struct LogProblem: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
-}
-
 /// The bus directory: its files' names, its descriptor, and the gate on it.
 ///
 /// Every write and every checkpoint of every process happens between `enter` and `leave`: before 3.51.3, SQLite
@@ -28,7 +22,7 @@ final class BusDirectory: Sendable {
     var reservePath: String { path + "/reserve" }
 
     /// Opens the directory, or makes it (2770, its parent must exist).
-    init(settings: BusSettings) throws(LogProblem) {
+    init(settings: BusSettings) throws(LogError) {
         path = settings.directory
         group = try Self.groupID(settings.group)
         if unsafe mkdir(path, 0o770) == 0 {
@@ -51,7 +45,7 @@ final class BusDirectory: Sendable {
         isInMemory = type == "tmpfs" || type == "ramfs"
         if let type, Self.isNetwork(type) {
             // No close here: every stored property is set, so deinit does it.
-            throw LogProblem(
+            throw LogError.problem(
                 "\(path) is on a network file system (\(type)), where neither flock nor SQLite's log is safe; "
                     + "put [bus] directory on a local disk or tmpfs"
             )
@@ -61,7 +55,7 @@ final class BusDirectory: Sendable {
     deinit { close(descriptor) }
 
     /// Waits for the gate, however long a process inside it takes; the caller's patience is a timer elsewhere.
-    func enter() throws(LogProblem) {
+    func enter() throws(LogError) {
         while flock(descriptor, LOCK_EX) != 0 {
             if errno != EINTR { throw Self.problem("lock the directory", path) }
         }
@@ -94,7 +88,7 @@ final class BusDirectory: Sendable {
     func sync() { _ = fsync(descriptor) }
 
     /// Makes an empty file for the group unless there is one; SQLite itself would make it with the umask's mode.
-    func makeFile(_ path: String) throws(LogProblem) {
+    func makeFile(_ path: String) throws(LogError) {
         let file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o660)
         guard file >= 0 else {
             if errno == EEXIST { return }
@@ -110,7 +104,7 @@ final class BusDirectory: Sendable {
         if let group { _ = fchown(file, UInt32.max, group) }
     }
 
-    static func problem(_ what: String, _ path: String) -> LogProblem {
+    static func problem(_ what: String, _ path: String) -> LogError {
         let code = errno
         let reason = SystemError.sentence(of: code)
         let advice =
@@ -122,13 +116,13 @@ final class BusDirectory: Sendable {
             case ENOSPC, EDQUOT: "; make room on it"
             default: ""
             }
-        return LogProblem("cannot \(what) \(path): \(reason)\(advice)")
+        return LogError.problem("cannot \(what) \(path): \(reason)\(advice)")
     }
 
-    private static func groupID(_ name: String?) throws(LogProblem) -> gid_t? {
+    private static func groupID(_ name: String?) throws(LogError) -> gid_t? {
         guard let name else { return nil }
         guard let number = Accounts.group(name) else {
-            throw LogProblem("[bus] group = \(name): there is no such group on this machine")
+            throw LogError.problem("[bus] group = \(name): there is no such group on this machine")
         }
         return number
     }

@@ -15,7 +15,7 @@ import System
     /// Where SQLite's commit hook notes the size of the write-ahead log, on the connection's thread.
     private let walFrames: UnsafeMutablePointer<Int32>
 
-    init(path: String, _ access: Access) throws(DatabaseError) {
+    init(path: String, _ access: Access) throws(LogError) {
         let mode =
             switch access {
             case .readOnly: SQLITE_OPEN_READONLY
@@ -28,7 +28,7 @@ import System
         guard let connection = unsafe opened, code == SQLITE_OK else {
             // A connection must be closed even if it could not be opened.
             defer { unsafe sqlite3_close(opened) }
-            throw unsafe DatabaseError(code, on: opened)
+            throw unsafe LogError.database(DatabaseError(code, on: opened))
         }
         unsafe self.connection = connection
         unsafe walFrames = .allocate(capacity: 1)
@@ -44,27 +44,27 @@ import System
     // MARK: Statements
 
     /// Runs statements to their ends; rows are passed over.
-    func execute(_ sql: String) throws(DatabaseError) {
+    func execute(_ sql: String) throws(LogError) {
         errno = 0
         let code = unsafe sqlite3_exec(connection, sql, nil, nil, nil)
         if code != SQLITE_OK { throw failure(code) }
     }
 
     /// The first column of the first row; nil where there is no row.
-    func fetchInteger(_ sql: String) throws(DatabaseError) -> Int64? {
+    func fetchInteger(_ sql: String) throws(LogError) -> Int64? {
         let query = try PreparedStatement(self, sql)
         defer { query.finish() }
         return try query.step() ? query.integer(0) : nil
     }
 
-    func fetchText(_ sql: String) throws(DatabaseError) -> String? {
+    func fetchText(_ sql: String) throws(LogError) -> String? {
         let query = try PreparedStatement(self, sql)
         defer { query.finish() }
         return try query.step() ? query.optionalText(0) : nil
     }
 
     /// A prepared statement, for `PreparedStatement`, which finalizes it.
-    func prepare(_ sql: String) throws(DatabaseError) -> OpaquePointer {
+    func prepare(_ sql: String) throws(LogError) -> OpaquePointer {
         var statement: OpaquePointer?
         errno = 0
         let code = unsafe sqlite3_prepare_v3(
@@ -80,7 +80,7 @@ import System
     }
 
     /// The body's changes are committed all or not at all.
-    func inTransaction(_ body: () throws -> Void) throws {
+    func inTransaction(_ body: () throws(LogError) -> Void) throws(LogError) {
         try execute("BEGIN IMMEDIATE")
         do {
             try body()
@@ -108,14 +108,16 @@ import System
     }
 
     /// Of the call that just failed, before which errno was 0.
-    func failure(_ code: Int32) -> DatabaseError { unsafe DatabaseError(code, on: connection) }
+    func failure(_ code: Int32) -> LogError {
+        unsafe .database(DatabaseError(code, on: connection))
+    }
 
     // MARK: The connection
 
     /// How long a statement waits for other connections' locks.
     func waitForLocks(milliseconds: Int32) { unsafe sqlite3_busy_timeout(connection, milliseconds) }
 
-    func leaveWriteAheadLogOnClosing() throws(DatabaseError) {
+    func leaveWriteAheadLogOnClosing() throws(LogError) {
         let code = unsafe csqlite_no_checkpoint_on_close(connection)
         if code != SQLITE_OK { throw failure(code) }
     }
@@ -145,7 +147,7 @@ import System
     }
 
     /// Copies the write-ahead log into the file, as far as other connections' readers let it.
-    func checkpoint(_ kind: Checkpoint) throws(DatabaseError) -> Checkpointed {
+    func checkpoint(_ kind: Checkpoint) throws(LogError) -> Checkpointed {
         let mode =
             switch kind {
             case .passive: SQLITE_CHECKPOINT_PASSIVE
@@ -165,7 +167,7 @@ import System
     }
 
     /// Writes all of it, as of one moment, over the other.
-    func backUp(to other: Database) throws(DatabaseError) {
+    func backUp(to other: Database) throws(LogError) {
         guard let backup = unsafe sqlite3_backup_init(other.connection, "main", connection, "main")
         else { throw other.failure(SQLITE_ERROR) }
         errno = 0
@@ -177,7 +179,7 @@ import System
 }
 
 /// What SQLite could not do, and why.
-struct DatabaseError: Error, CustomStringConvertible {
+package struct DatabaseError: Sendable, CustomStringConvertible {
     /// With the details in the bits above the lowest eight.
     let extendedCode: Int32
     /// The system's own errno where a system call failed, else 0.
@@ -208,7 +210,7 @@ struct DatabaseError: Error, CustomStringConvertible {
         )
     }
 
-    var description: String {
+    package var description: String {
         let reason = systemError == 0 ? "" : ": \(SystemError.sentence(of: systemError))"
         return "\(message)\(reason) (\(extendedCode))"
     }

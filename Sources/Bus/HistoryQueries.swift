@@ -12,7 +12,7 @@ struct HistoryQueries {
     private let oneChannel: PreparedStatement
     private let channelsAfter: PreparedStatement
 
-    init(_ database: Database) throws {
+    init(_ database: Database) throws(LogError) {
         queries = try LogQueries(database)
         begin = try PreparedStatement(database, "BEGIN")
         end = try PreparedStatement(database, "COMMIT")
@@ -63,7 +63,7 @@ struct HistoryQueries {
         epochs: EpochHistory,
         now: Int64,
         retention: (ChannelName) -> Retention
-    ) throws -> HistoryPage {
+    ) throws(LogError) -> HistoryPage {
         var offsets: [Int64] = []
         // Messages beyond the cursor that are too old. Times need not rise with offsets, so they may be anywhere.
         var aged: [(channel: ChannelName, offset: Int64)] = []
@@ -171,7 +171,7 @@ struct HistoryQueries {
         epochs: EpochHistory,
         now: Int64,
         retention: (ChannelName) -> Retention
-    ) throws -> Message? {
+    ) throws(LogError) -> Message? {
         guard id.offset.value <= state.head, epochs.epoch(of: id.offset) == id.epoch,
             let message = try fetch(id.offset.value, epochs),
             message.expiresMilliseconds ?? .max > now,
@@ -189,7 +189,7 @@ struct HistoryQueries {
     func channels(
         _ selection: ChannelSelection,
         epochs: EpochHistory
-    ) throws -> ChannelListing {
+    ) throws(LogError) -> ChannelListing {
         let (query, name, limit) =
             switch selection {
             case .only(let name): (oneChannel, name.text, 1)
@@ -224,7 +224,7 @@ struct HistoryQueries {
         _ tooOld: Int64,
         _ now: Int64,
         _ limit: Int
-    ) throws -> [Int64] {
+    ) throws(LogError) -> [Int64] {
         var offsets: [Int64] = []
         try live.bind(
             channel,
@@ -237,7 +237,7 @@ struct HistoryQueries {
         return offsets
     }
 
-    private func fetch(_ offset: Int64, _ epochs: EpochHistory) throws -> Message? {
+    private func fetch(_ offset: Int64, _ epochs: EpochHistory) throws(LogError) -> Message? {
         try messageAt.bind(offset)
         guard try messageAt.step() else { return nil }
         defer { messageAt.finish() }

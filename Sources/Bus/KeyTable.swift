@@ -32,15 +32,15 @@ struct KeyTable {
     private let forgetAll: PreparedStatement
 
     /// - Parameter logBytes: how large the log may be.
-    init(_ database: Database, logBytes: Int64) throws {
-        func statement(_ sql: String) throws -> PreparedStatement {
+    init(_ database: Database, logBytes: Int64) throws(LogError) {
+        func statement(_ sql: String) throws(LogError) -> PreparedStatement {
             try PreparedStatement(database, sql)
         }
         let state = try statement("SELECT secret FROM state WHERE id = 1")
-        guard try state.step() else { throw LogProblem("log.sqlite has lost its state row") }
+        guard try state.step() else { throw LogError.problem("log.sqlite has lost its state row") }
         let secret = state.blob(0)
         state.finish()
-        guard secret.count == 16 else { throw LogProblem("log.sqlite has lost its secret") }
+        guard secret.count == 16 else { throw LogError.problem("log.sqlite has lost its secret") }
         hash = KeyedHash(secret: secret)
         // A row with its places in the indexes takes some 170 bytes.
         limit = min(65_536, max(256, logBytes / 4096))
@@ -66,7 +66,7 @@ struct KeyTable {
     }
 
     /// The unexpired use of this request's key, if any.
-    func use(of key: IdempotencyKey, _ append: Append, now: Int64) throws -> Use? {
+    func use(of key: IdempotencyKey, _ append: Append, now: Int64) throws(LogError) -> Use? {
         try find.bind(id(key, append))
         guard try find.step() else { return nil }
         defer { find.finish() }
@@ -84,7 +84,7 @@ struct KeyTable {
         _ append: Append,
         now: Int64,
         count: Int64
-    ) throws -> Int64 {
+    ) throws(LogError) -> Int64 {
         let id = id(key, append)
         var count = count + 1
         // Removes an expired row of the same key.
@@ -113,19 +113,19 @@ struct KeyTable {
         return count
     }
 
-    func hasOld(now: Int64) throws -> Bool {
+    func hasOld(now: Int64) throws(LogError) -> Bool {
         try oldest.bind()
         defer { oldest.finish() }
         return try oldest.step() && oldest.integer(0) <= now - Self.milliseconds
     }
 
     /// Removes expired keys. Returns how many.
-    func prune(now: Int64, limit: Int64) throws -> Int64 {
+    func prune(now: Int64, limit: Int64) throws(LogError) -> Int64 {
         try forgetOld.bind(limit, now - Self.milliseconds)
         return try rows(forgetOld)
     }
 
-    func clear() throws {
+    func clear() throws(LogError) {
         try forgetAll.bind()
         try forgetAll.run()
     }
@@ -136,14 +136,14 @@ struct KeyTable {
 
     private func publisher(_ name: String) -> Int64 { Int64(bitPattern: hash(name).0) }
 
-    private func rows(_ query: PreparedStatement) throws -> Int64 {
+    private func rows(_ query: PreparedStatement) throws(LogError) -> Int64 {
         var count: Int64 = 0
         while try query.step() { count += 1 }
         return count
     }
 
     /// Converts the rows of an older format, which kept the text itself. Within the transaction that upgrades the file.
-    static func takeOver(_ database: Database) throws {
+    static func takeOver(_ database: Database) throws(LogError) {
         let old = "FROM sqlite_master WHERE name = 'idempotency'"
         guard try database.fetchInteger("SELECT count(*) \(old)") == 1 else { return }
         let table = try KeyTable(database, logBytes: 0)

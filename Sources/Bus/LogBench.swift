@@ -12,7 +12,7 @@ package enum LogBench {
     /// The directory is used as it is; the answer is one line as in `single 18000 commits/s (55.1 us CPU), grouped 200000
     /// messages/s (6.2 us CPU), every 2 ms (80.3 us CPU, 75 us to its outcome)`.
     package static func run(settings: BusSettings) -> String {
-        let outcomes = Mailbox<Result<Int, LogProblem>>(bell: FutexWord())
+        let outcomes = Mailbox<Result<Int, LogError>>(bell: FutexWord())
         let log = Log(
             settings: settings,
             channelLimit: 1000,
@@ -21,7 +21,7 @@ package enum LogBench {
         )
         log.start()
         defer { log.stop() }
-        do {
+        do throws(LogError) {
             guard let channel = try? ChannelName("bench") else { return "" }
             let draft = Draft(
                 channel: channel,
@@ -42,12 +42,12 @@ package enum LogBench {
     }
 
     /// The number of messages that the event says are committed; nil where it is about something else.
-    private static func outcome(_ event: LogEvent) -> Result<Int, LogProblem>? {
+    private static func outcome(_ event: LogEvent) -> Result<Int, LogError>? {
         switch event {
         case .opened: .success(0)
         case .appended(_, .committed(let ids)): .success(ids.count)
-        case .appended(_, let outcome): .failure(LogProblem("an append ended as \(outcome)"))
-        case .unavailable(let sentence): .failure(LogProblem(sentence))
+        case .appended(_, let outcome): .failure(.problem("an append ended as \(outcome)"))
+        case .unavailable(let sentence): .failure(.problem(sentence))
         case .resumed, .committed, .history, .message, .channels, .notice: nil
         }
     }
@@ -55,9 +55,9 @@ package enum LogBench {
     private static func measure(
         _ draft: Draft,
         _ log: Log,
-        _ outcomes: Mailbox<Result<Int, LogProblem>>,
+        _ outcomes: Mailbox<Result<Int, LogError>>,
         inFlight: Int
-    ) throws -> (rate: Int64, cpu: Double) {
+    ) throws(LogError) -> (rate: Int64, cpu: Double) {
         let cpu = cpuMicroseconds()
         let start = MonotonicClock.milliseconds()
         var now = start
@@ -79,8 +79,8 @@ package enum LogBench {
     private static func measureSpaced(
         _ draft: Draft,
         _ log: Log,
-        _ outcomes: Mailbox<Result<Int, LogProblem>>
-    ) throws -> (cpu: Double, median: Int64) {
+        _ outcomes: Mailbox<Result<Int, LogError>>
+    ) throws(LogError) -> (cpu: Double, median: Int64) {
         let count = 1500
         var times: [Int64] = []
         let cpu = cpuMicroseconds()
@@ -114,10 +114,12 @@ package enum LogBench {
 
     /// Waits for at least one outcome and takes all that are there.
     private static func wait(
-        _ outcomes: Mailbox<Result<Int, LogProblem>>
-    ) throws -> Int {
+        _ outcomes: Mailbox<Result<Int, LogError>>
+    ) throws(LogError) -> Int {
         let taken = outcomes.take(waitingMilliseconds: 10_000)
-        if taken.isEmpty { throw LogProblem("no outcome came within ten seconds") }
-        return try taken.reduce(0) { $0 + (try $1.get()) }
+        if taken.isEmpty { throw LogError.problem("no outcome came within ten seconds") }
+        var messages = 0
+        for outcome in taken { messages += try outcome.get() }
+        return messages
     }
 }

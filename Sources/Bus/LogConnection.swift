@@ -16,7 +16,7 @@ final class LogConnection {
     /// Pages in the write-ahead log after the newest commit of this connection.
     var walPages: Int { database.writeAheadFrames }
 
-    init(path: String, settings: BusSettings, readOnly: Bool) throws {
+    init(path: String, settings: BusSettings, readOnly: Bool) throws(LogError) {
         maximumPages = max(64, settings.maxBytes / Self.pageBytes)
         database = try Database(path: path, readOnly ? .readOnly : .readWrite)
         database.waitForLocks(milliseconds: Self.patienceMilliseconds)
@@ -46,11 +46,13 @@ final class LogConnection {
     func checkpoint(
         _ kind: Database.Checkpoint,
         _ patienceMilliseconds: Int32
-    ) throws(DatabaseError) -> Database.Checkpointed {
+    ) throws(LogError) -> Database.Checkpointed {
         database.waitForLocks(milliseconds: patienceMilliseconds)
         defer { database.waitForLocks(milliseconds: Self.patienceMilliseconds) }
         return try database.checkpoint(kind)
     }
 
-    func use<T>(_ body: (Database) throws -> T) rethrows -> T { try body(database) }
+    func use<T>(_ body: (Database) throws(LogError) -> T) throws(LogError) -> T {
+        try body(database)
+    }
 }

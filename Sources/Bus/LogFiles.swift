@@ -6,14 +6,14 @@ import System
 /// What an administrator does with the log's file, also while processes use it.
 package enum LogFiles {
     /// Writes a complete and consistent copy to a new file.
-    package static func backUp(_ settings: BusSettings, to path: String) throws {
+    package static func backUp(_ settings: BusSettings, to path: String) throws(LogError) {
         let source = settings.directory + "/log.sqlite"
         try requireLog(source)
         // SQLite would create the file with the umask's mode, and overwrite an existing one.
         let file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw BusDirectory.problem("make", path) }
         close(file)
-        do {
+        do throws(LogError) {
             let log = try Database(path: source, .readOnly)
             log.waitForLocks(milliseconds: 5000)
             try log.backUp(to: Database(path: path, .readWrite))
@@ -24,7 +24,7 @@ package enum LogFiles {
     }
 
     /// Begins a new epoch, so that every cursor given out before is told of a gap; returns its name.
-    package static func beginEpoch(_ settings: BusSettings) throws -> String {
+    package static func beginEpoch(_ settings: BusSettings) throws(LogError) -> String {
         try requireLog(settings.directory + "/log.sqlite")
         // The log is only opened; nothing is trimmed.
         let shared = LogShared(
@@ -39,16 +39,16 @@ package enum LogFiles {
     }
 
     /// That there is a log, and that this user may use it.
-    private static func requireLog(_ path: String) throws(LogProblem) {
+    private static func requireLog(_ path: String) throws(LogError) {
         if unsafe access(path, R_OK | W_OK) == 0 { return }
         switch errno {
-        case ENOENT: throw LogProblem("there is no log at \(path)")
+        case ENOENT: throw LogError.problem("there is no log at \(path)")
         case EACCES:
-            throw LogProblem(
+            throw LogError.problem(
                 "permission denied: \(inTheWay(path)); run this as that user, or as root"
             )
         case let code:
-            throw LogProblem("cannot use \(path): \(SystemError.sentence(of: code))")
+            throw LogError.problem("cannot use \(path): \(SystemError.sentence(of: code))")
         }
     }
 

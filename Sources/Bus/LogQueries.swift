@@ -19,7 +19,7 @@ final class LogQueries {
         m.offset, c.name, m.time, m.kind, m.content_type, m.type, m.expires, m.topic, m.body, m.kept
         """
 
-    init(_ database: Database) throws {
+    init(_ database: Database) throws(LogError) {
         let messages =
             "SELECT \(Self.columns) FROM messages m CROSS JOIN channels c ON c.id = m.channel"
         selectState = try PreparedStatement(
@@ -68,13 +68,17 @@ final class LogQueries {
         )
     }
 
-    func state() throws -> StateRow {
+    func state() throws(LogError) -> StateRow {
         try selectState.bind()
-        guard try selectState.step() else { throw LogProblem("log.sqlite has lost its state row") }
+        guard try selectState.step() else {
+            throw LogError.problem("log.sqlite has lost its state row")
+        }
         defer { selectState.finish() }
         // Everything else is derived from these. The clocks may hold any time.
         guard (0..<4).allSatisfy({ isPlausible(selectState.integer($0)) }) else {
-            throw DatabaseError(SQLITE_CORRUPT, message: "its state holds a number that can't be")
+            throw LogError.database(
+                DatabaseError(SQLITE_CORRUPT, message: "its state holds a number that can't be")
+            )
         }
         func time(_ column: Int32) -> Int64 { min(max(selectState.integer(column), 0), 1 << 50) }
         return StateRow(
@@ -93,13 +97,13 @@ final class LogQueries {
     }
 
     /// Nil in a log that was just made.
-    func epochs() throws -> EpochHistory? {
+    func epochs() throws(LogError) -> EpochHistory? {
         var stretches: [EpochHistory.Stretch] = []
         try selectEpochs.bind()
         while try selectEpochs.step() {
             guard let epoch = Epoch(selectEpochs.text(0)) else {
                 selectEpochs.finish()
-                throw LogProblem("log.sqlite names an epoch in a way this holdfast does not")
+                throw LogError.problem("log.sqlite names an epoch in a way this holdfast does not")
             }
             stretches.append(
                 EpochHistory.Stretch(
@@ -112,7 +116,7 @@ final class LogQueries {
         return stretches.isEmpty ? nil : EpochHistory(stretches)
     }
 
-    func channel(_ name: ChannelName) throws -> ChannelRow? {
+    func channel(_ name: ChannelName) throws(LogError) -> ChannelRow? {
         try selectChannel.bind(name.text)
         guard try selectChannel.step() else { return nil }
         defer { selectChannel.finish() }
@@ -134,7 +138,7 @@ final class LogQueries {
         _ position: LogShared.Position,
         upTo state: StateRow,
         _ settings: BusSettings
-    ) throws -> Bool {
+    ) throws(LogError) -> Bool {
         if min(state.forgottenThrough, state.head) > position.head { return false }
         let count = state.head - position.head
         guard count > 8 else { return true }
@@ -155,7 +159,7 @@ final class LogQueries {
         upTo state: StateRow,
         epochs: EpochHistory,
         deliver: (CommittedBatch) -> Void
-    ) throws {
+    ) throws(LogError) {
         let head = position.head
         var marks: [TrimMark] = []
         if state.trimStamp > position.stamp {
@@ -203,7 +207,7 @@ final class LogQueries {
         byteLimit: Int,
         now: Int64,
         retention: (ChannelName) -> Retention
-    ) throws -> LogState {
+    ) throws(LogError) -> LogState {
         var messages: [Message] = []
         var aged: [ChannelName: Int64] = [:]
         var ages: [ChannelName: Int64] = [:]
@@ -246,10 +250,12 @@ final class LogQueries {
         )
     }
 
-    static func message(_ query: PreparedStatement, _ epochs: EpochHistory) throws -> Message {
+    static func message(_ query: PreparedStatement, _ epochs: EpochHistory) throws(LogError)
+        -> Message
+    {
         guard let channel = try? ChannelName(query.text(1)),
             let kind = BodyKind(rawValue: UInt8(truncatingIfNeeded: query.integer(3)))
-        else { throw LogProblem("log.sqlite holds a message that this holdfast can't read") }
+        else { throw LogError.problem("log.sqlite holds a message that this holdfast can't read") }
         let offset = Offset(query.integer(0))
         return Message(
             offset: offset,
@@ -265,7 +271,7 @@ final class LogQueries {
         )
     }
 
-    private static func marks(_ query: PreparedStatement) throws -> [TrimMark] {
+    private static func marks(_ query: PreparedStatement) throws(LogError) -> [TrimMark] {
         var marks: [TrimMark] = []
         while try query.step() {
             guard let channel = try? ChannelName(query.text(0)) else { continue }

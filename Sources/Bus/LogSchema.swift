@@ -78,12 +78,12 @@ enum LogSchema {
 
     /// Makes the tables in an empty file, or adds what an older file lacks; throws for another program's file or a newer
     /// one. Running processes of an older release then close the log and say why.
-    static func prepare(_ database: Database) throws {
+    static func prepare(_ database: Database) throws(LogError) {
         let application = try database.fetchInteger("PRAGMA application_id") ?? 0
         let version = try database.fetchInteger("PRAGMA user_version") ?? 0
         let objects = try database.fetchInteger("SELECT count(*) FROM sqlite_master") ?? 0
         guard application == Self.application || objects == 0 else {
-            throw LogProblem(
+            throw LogError.problem(
                 "log.sqlite is a database of another program; move it away or set [bus] directory"
             )
         }
@@ -94,12 +94,12 @@ enum LogSchema {
         case 2: missing = [sinceVersion2]
         case Self.version: return
         default:
-            throw LogProblem(
+            throw LogError.problem(
                 "log.sqlite has format \(version), this holdfast knows format \(Self.version); "
                     + "run the release that wrote it, or move the file away to begin a new log"
             )
         }
-        try database.inTransaction {
+        try database.inTransaction { () throws(LogError) in
             try database.execute(missing.joined(separator: "\n"))
             try KeyTable.takeOver(database)
         }

@@ -11,7 +11,7 @@ extension OpenLog {
     /// write-ahead log without a name is never opened again. Under the gate.
     ///
     /// Returns false where readers kept it from being complete, and another attempt is worth while.
-    func saveWriteAheadLog() throws(DatabaseError) -> Bool {
+    func saveWriteAheadLog() throws(LogError) -> Bool {
         let found = directory.files
         guard found.log == files.log else {
             // Only processes that have this log.sqlite open can still reach it.

@@ -42,29 +42,29 @@ final class OpenLog {
         isPatient: Bool = false,
         known: LogWitness? = nil,
         newEpochBecause given: String? = nil
-    ) throws -> OpenLog {
+    ) throws(LogError) -> OpenLog {
         let directory = try BusDirectory(settings: shared.settings)
         try directory.enter()
         defer { directory.leave() }
         guard directory.isCurrent else {
-            throw LogProblem("\(directory.path) was moved while it was being opened")
+            throw LogError.problem("\(directory.path) was moved while it was being opened")
         }
         let page = try WakePage(directory, boot: shared.clocks.bootName)
         let witness = page.witness ?? known
-        do {
+        do throws(LogError) {
             let hadWriteAhead = witness?.files.writeAhead == directory.files.writeAhead
             let database = try openDatabase(directory, witness, shared)
             if isPatient, !hadWriteAhead, let witness, database.state.head < witness.head,
                 directory.files.log.map({ witness.names($0, boot: shared.clocks.bootName) })
                     ?? false
             {
-                throw WriteAheadLogMissing()
+                throw LogError.writeAheadLogMissing
             }
             if suspect, try !database.isSound() {
-                throw DatabaseError(SQLITE_CORRUPT)
+                throw LogError.database(DatabaseError(SQLITE_CORRUPT))
             }
             return try begin(directory, page, witness, database, shared, given)
-        } catch let error as DatabaseError where error.isDamage {
+        } catch  where error.isDamage {
             let name = try SetAside.damaged.keep(
                 "log.sqlite",
                 with: "log.sqlite-wal",
@@ -72,7 +72,7 @@ final class OpenLog {
             )
             _ = unsafe unlink(directory.logPath + "-shm")
             shared.say(
-                "log.sqlite is damaged (\(error.message)): it was kept as \(name), "
+                "log.sqlite is damaged (\(error.summary)): it was kept as \(name), "
                     + "and a new log begins; subscribers are told of the gap",
                 .error
             )
@@ -85,7 +85,7 @@ final class OpenLog {
         _ directory: BusDirectory,
         _ witness: LogWitness?,
         _ shared: LogShared
-    ) throws -> WriterDatabase {
+    ) throws(LogError) -> WriterDatabase {
         let path = directory.logPath
         try partFromForeign(directory, witness, shared)
         try directory.makeFile(path)
@@ -103,7 +103,7 @@ final class OpenLog {
         _ directory: BusDirectory,
         _ witness: LogWitness?,
         _ shared: LogShared
-    ) throws {
+    ) throws(LogError) {
         let found = directory.files
         func isNamed(_ file: FileIdentity?, _ noted: FileIdentity?) -> Bool {
             guard let file, let witness else { return false }
@@ -137,15 +137,15 @@ final class OpenLog {
         _ database: WriterDatabase,
         _ shared: LogShared,
         _ given: String? = nil
-    ) throws -> OpenLog {
+    ) throws(LogError) -> OpenLog {
         guard let identity = FileIdentity(path: directory.logPath) else {
-            throw LogProblem("log.sqlite was taken away while it was being opened")
+            throw LogError.problem("log.sqlite was taken away while it was being opened")
         }
         shared.resumeClock(database.state.moment, boot: database.state.boot)
         let synced = shared.settings.durability == .power
         let time = shared.time()
         let (state, stamp, reason) = try database.transaction(time) {
-            transaction throws -> (LogState, Int64, String?) in
+            transaction throws(LogError) -> (LogState, Int64, String?) in
             let reason =
                 reasonForNewEpoch(
                     witness,
@@ -166,7 +166,7 @@ final class OpenLog {
             }
             transaction.state.boot = shared.clocks.bootName
             guard let epochs = try database.queries.epochs() else {
-                throw LogProblem("log.sqlite has no epochs")
+                throw LogError.problem("log.sqlite has no epochs")
             }
             return (
                 try database.queries.newest(
@@ -181,7 +181,7 @@ final class OpenLog {
         }
         let files = directory.files
         guard files.log == identity else {
-            throw LogProblem("log.sqlite was replaced while it was being opened")
+            throw LogError.problem("log.sqlite was replaced while it was being opened")
         }
         page.write(
             LogWitness(
@@ -275,25 +275,5 @@ final class OpenLog {
     {
         guard let witness, witness.names(identity, boot: boot) else { return false }
         return witness.boot == boot || witness.synced
-    }
-}
-
-/// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still saves them
-/// within a second or so.
-struct WriteAheadLogMissing: Error {}
-
-extension DatabaseError {
-    /// Another connection holds a lock that is needed.
-    var isBusy: Bool { code == SQLITE_BUSY }
-
-    /// The file's content is wrong, as opposed to a disk that is full or fails.
-    var isDamage: Bool {
-        code == SQLITE_CORRUPT || code == SQLITE_NOTADB
-    }
-
-    /// There was no room, in the file or on the disk. SQLite says some of it as input/output errors, which have many
-    /// other causes, against which making room is no help.
-    var isFull: Bool {
-        code == SQLITE_FULL || [ENOSPC, EDQUOT, EFBIG].contains(systemError)
     }
 }

@@ -10,7 +10,7 @@ import Glibc
     // Prepared until deinit.
     private let handle: OpaquePointer
 
-    init(_ database: Database, _ sql: String) throws(DatabaseError) {
+    init(_ database: Database, _ sql: String) throws(LogError) {
         self.database = database
         unsafe handle = try database.prepare(sql)
     }
@@ -18,7 +18,7 @@ import Glibc
     deinit { unsafe sqlite3_finalize(handle) }
 
     /// Makes the statement ready to be stepped with these values, in the order of its question marks.
-    func bind<each Value: BindableValue>(_ values: repeat each Value) throws(DatabaseError) {
+    func bind<each Value: BindableValue>(_ values: repeat each Value) throws(LogError) {
         unsafe sqlite3_reset(handle)
         var at: Int32 = 0
         for value in repeat each values {
@@ -29,7 +29,7 @@ import Glibc
     }
 
     /// Goes to the next row; false at the end, after which the statement holds no lock any more.
-    func step() throws(DatabaseError) -> Bool {
+    func step() throws(LogError) -> Bool {
         errno = 0
         let code = unsafe sqlite3_step(handle)
         switch code {
@@ -45,7 +45,7 @@ import Glibc
     }
 
     /// Steps to the end, ignoring rows.
-    func run() throws(DatabaseError) {
+    func run() throws(LogError) {
         while try step() {}
     }
 

@@ -49,10 +49,10 @@ final class ReaderThread {
             nextLook = now + 1000
             if !opened.paths.checkAll().log { askWriter(position.generation) }
         }
-        do {
+        do throws(LogError) {
             if generation != position.generation { try open(position) }
             guard let connection, let history else { return }
-            try connection.use { database in
+            try connection.use { database throws(LogError) in
                 try history.begin.run()
                 defer { if database.isInsideTransaction { try? history.end.run() } }
                 try read(history, opened, position)
@@ -70,7 +70,7 @@ final class ReaderThread {
         _ history: HistoryQueries,
         _ opened: LogShared.Opened,
         _ position: LogShared.Position
-    ) throws {
+    ) throws(LogError) {
         let state = try history.queries.state()
         // Another epoch, or an end before what was told: requests wait until the writer has told the new state.
         guard state.epoch == opened.epochNumber, state.head >= position.head else {
@@ -132,7 +132,7 @@ final class ReaderThread {
             switch request {
             case .history(let request):
                 shared.count { $0.historyReads += 1 }
-                let result = Result {
+                let result = Result { () throws(LogError) in
                     let page = try history.read(
                         request,
                         state: state,
@@ -140,7 +140,9 @@ final class ReaderThread {
                         now: now,
                         retention: retention
                     )
-                    guard position.isCurrent else { throw LogProblem("log.sqlite was replaced") }
+                    guard position.isCurrent else {
+                        throw LogError.problem("log.sqlite was replaced")
+                    }
                     return page
                 }
                 tellResult(result.mapError { _ in .unavailable }) {
@@ -148,7 +150,7 @@ final class ReaderThread {
                 }
             case .message(let ticket, let id):
                 shared.count { $0.historyReads += 1 }
-                let result = Result {
+                let result = Result { () throws(LogError) in
                     try history.message(
                         id,
                         state: state,
@@ -161,7 +163,9 @@ final class ReaderThread {
                     .message(ticket: ticket, $0)
                 }
             case .channels(let ticket, let selection):
-                let result = Result { try history.channels(selection, epochs: opened.epochs) }
+                let result = Result { () throws(LogError) in
+                    try history.channels(selection, epochs: opened.epochs)
+                }
                 tellResult(result.mapError { _ in .unavailable }) {
                     .channels(ticket: ticket, $0)
                 }
@@ -191,7 +195,7 @@ final class ReaderThread {
         shared.writerBox.post(.check)
     }
 
-    private func open(_ position: LogShared.Position) throws {
+    private func open(_ position: LogShared.Position) throws(LogError) {
         close()
         guard let opened = position.opened, shared.readerOpens(generation: position.generation)
         else { return }
@@ -200,9 +204,11 @@ final class ReaderThread {
             settings: shared.settings,
             readOnly: true
         )
-        history = try connection.use { try HistoryQueries($0) }
+        history = try connection.use { database throws(LogError) in
+            try HistoryQueries(database)
+        }
         self.connection = connection
-        guard position.isCurrent else { throw LogProblem("log.sqlite was replaced") }
+        guard position.isCurrent else { throw LogError.problem("log.sqlite was replaced") }
         generation = position.generation
     }
 

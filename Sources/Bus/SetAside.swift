@@ -10,7 +10,7 @@ enum SetAside: String {
 
     /// Renames the first file, and the second one if it is there; returns the first one's new name.
     func keep(_ name: String, with second: String? = nil, in directory: BusDirectory)
-        throws(LogProblem)
+        throws(LogError)
         -> String
     {
         for number in 1...3 {
@@ -27,7 +27,7 @@ enum SetAside: String {
             }
             return kept
         }
-        throw LogProblem(
+        throw LogError.problem(
             "\(name) is \(rawValue), and three such files are kept in \(directory.path) already; "
                 + "recover what they hold, or remove them"
         )

@@ -58,12 +58,12 @@ struct LogWitness: Equatable, Sendable {
     /// Opens the file, made if need be. Whether it holds a witness is for `witness` to say.
     ///
     /// - Parameter boot: the name of the running boot.
-    init(_ directory: BusDirectory, boot: String) throws(LogProblem) {
+    init(_ directory: BusDirectory, boot: String) throws(LogError) {
         self.boot = boot
         let path = directory.wakePath
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o660)
         guard file >= 0 else { throw BusDirectory.problem("open", path) }
-        do throws(LogProblem) {
+        do throws(LogError) {
             guard let found = fileStatus(file, "") else {
                 throw BusDirectory.problem("look at", path)
             }

@@ -15,7 +15,7 @@ extension WriteTransaction {
         _ append: Append,
         epoch: Epoch,
         into messages: inout [Message]
-    ) throws -> Written {
+    ) throws(LogError) -> Written {
         var keyed: (key: IdempotencyKey, digest: [UInt8])?
         if let key = append.idempotency {
             let digest = AppendDigest.of(append)
@@ -57,7 +57,7 @@ extension WriteTransaction {
 
     /// Loads the channels of the drafts and makes those that are missing. Returns false, with nothing changed, if the log
     /// remembers as many channels as it may and too few of them are without messages.
-    private mutating func loadChannels(of append: Append) throws -> Bool {
+    private mutating func loadChannels(of append: Append) throws(LogError) -> Bool {
         var loaded: [ChannelName] = []
         var missing: [ChannelName] = []
         for draft in append.drafts where touched[draft.channel] == nil {
@@ -90,7 +90,7 @@ extension WriteTransaction {
     private func charge(
         _ append: Append,
         _ used: inout QuotaUse
-    ) throws -> QuotaUse.Outcome {
+    ) throws(LogError) -> QuotaUse.Outcome {
         guard let quota = append.quota else { return .taken }
         try statements.findQuota.bind(quota.publisher)
         if try statements.findQuota.step() {
@@ -106,7 +106,7 @@ extension WriteTransaction {
         )
     }
 
-    private func write(_ used: QuotaUse, of append: Append) throws {
+    private func write(_ used: QuotaUse, of append: Append) throws(LogError) {
         guard let quota = append.quota else { return }
         try statements.insertQuota.bind(
             quota.publisher,
@@ -117,7 +117,7 @@ extension WriteTransaction {
         try statements.insertQuota.run()
     }
 
-    private mutating func store(_ draft: Draft, _ epoch: Epoch) throws -> Message {
+    private mutating func store(_ draft: Draft, _ epoch: Epoch) throws(LogError) -> Message {
         guard var row = touched[draft.channel] else {
             preconditionFailure("a draft's channel is loaded before it is stored")
         }
@@ -161,7 +161,7 @@ extension WriteTransaction {
     }
 
     /// Removes the channel's earlier message of the topic, which is no gap.
-    private mutating func replace(_ topic: String, in row: inout ChannelRow) throws {
+    private mutating func replace(_ topic: String, in row: inout ChannelRow) throws(LogError) {
         try statements.ofTopic.bind(row.id, topic)
         var found: [(offset: Int64, bytes: Int64)] = []
         while try statements.ofTopic.step() {
@@ -176,7 +176,7 @@ extension WriteTransaction {
         }
     }
 
-    private mutating func makeChannel(_ name: ChannelName) throws -> ChannelRow {
+    private mutating func makeChannel(_ name: ChannelName) throws(LogError) -> ChannelRow {
         // A new channel starts with the floor of forgotten channels, since it may be one of them.
         try statements.insertChannel.bind(
             name.text,
@@ -184,7 +184,7 @@ extension WriteTransaction {
             0
         )
         guard try statements.insertChannel.step() else {
-            throw LogProblem("log.sqlite did not give a new channel its number")
+            throw LogError.problem("log.sqlite did not give a new channel its number")
         }
         let id = statements.insertChannel.integer(0)
         statements.insertChannel.finish()
@@ -203,7 +203,7 @@ extension WriteTransaction {
 
     /// How many channels must be forgotten before this many of a kind can be made. Presence channels, which any visitor
     /// creates, have places of their own and take none of the others'.
-    private func excess(of count: Int, own: Bool, toTheLast: Bool) throws -> Int {
+    private func excess(of count: Int, own: Bool, toTheLast: Bool) throws(LogError) -> Int {
         guard count > 0, own || state.channels + Int64(count) > database.channelLimit else {
             return 0
         }
@@ -225,7 +225,7 @@ extension WriteTransaction {
         atLeast least: Int,
         but inUse: Set<Int64>,
         own: Bool
-    ) throws -> Bool {
+    ) throws(LogError) -> Bool {
         let portion = max(least, Int(database.channelLimit / 64))
         var idle: [(id: Int64, through: Int64)] = []
         // Loaded rows are not up to date in the file: ask for as many more as there are of these.

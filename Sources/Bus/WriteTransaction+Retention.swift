@@ -5,7 +5,7 @@ extension WriteTransaction {
     static let trimPortion: Int64 = 2000
 
     /// Trims what the running transaction appended to beyond the bounds of its channels.
-    mutating func trimTouched() throws {
+    mutating func trimTouched() throws(LogError) {
         for name in Array(touched.keys) {
             guard var row = touched[name] else { continue }
             let retention = database.retention(name)
@@ -21,7 +21,7 @@ extension WriteTransaction {
     }
 
     /// Removes the channel's oldest messages until it keeps to count, bytes and age; at most a portion of them.
-    private mutating func trim(_ row: inout ChannelRow, to retention: Retention) throws {
+    private mutating func trim(_ row: inout ChannelRow, to retention: Retention) throws(LogError) {
         var through: Int64 = 0
         var removed: Int64 = 0
         var next: Int64?
@@ -74,7 +74,7 @@ extension WriteTransaction {
 
     /// Drops all messages of a channel, if it has any: the mark takes an offset of its own and hides them at once. A
     /// portion is removed now and the rest by the chores, so that the transaction stays short.
-    mutating func drop(_ name: ChannelName) throws {
+    mutating func drop(_ name: ChannelName) throws(LogError) {
         guard var row = try channel(name), row.count > 0,
             row.lastOffset > row.trimmedThrough
         else { return }
@@ -87,7 +87,7 @@ extension WriteTransaction {
     }
 
     /// Does the chores, a bounded portion of each, in the running transaction.
-    mutating func perform(_ chores: WriterDatabase.Chores) throws {
+    mutating func perform(_ chores: WriterDatabase.Chores) throws(LogError) {
         // Expired messages first: their removal is no gap.
         if chores.expired { try removeExpired(limit: 1000) }
         for name in chores.channels {
@@ -105,7 +105,7 @@ extension WriteTransaction {
     }
 
     /// Forgets all idempotency keys: the log is full. Whether there were any.
-    mutating func giveUpKeys() throws -> Bool {
+    mutating func giveUpKeys() throws(LogError) -> Bool {
         guard state.keys > 0 else { return false }
         try database.keys.clear()
         state.keys = 0
@@ -113,7 +113,7 @@ extension WriteTransaction {
     }
 
     /// Removes messages past their time to live, which is no gap.
-    private mutating func removeExpired(limit: Int64) throws {
+    private mutating func removeExpired(limit: Int64) throws(LogError) {
         try statements.expired.bind(time.retention, limit)
         let found = try rows(statements.expired)
         for message in found { _ = try remove(message) }
@@ -122,7 +122,7 @@ extension WriteTransaction {
     }
 
     /// Trims the oldest messages of all channels, whatever they may keep: the log is full.
-    mutating func trimOldest(limit: Int64) throws {
+    mutating func trimOldest(limit: Int64) throws(LogError) {
         try statements.oldestOfAll.bind(limit)
         let found = try rows(statements.oldestOfAll)
         var through: [ChannelName: Int64] = [:]
@@ -142,7 +142,7 @@ extension WriteTransaction {
     private typealias Stored = (offset: Int64, channel: Int64, bytes: Int64)
 
     /// Removes a message. Returns its channel; nil if there is no such channel.
-    private mutating func remove(_ message: Stored) throws -> ChannelName? {
+    private mutating func remove(_ message: Stored) throws(LogError) -> ChannelName? {
         guard var row = try load(message.channel) else { return nil }
         try statements.deleteMessage.bind(message.offset)
         try statements.deleteMessage.run()
@@ -152,7 +152,7 @@ extension WriteTransaction {
         return row.name
     }
 
-    private func rows(_ query: PreparedStatement) throws -> [Stored] {
+    private func rows(_ query: PreparedStatement) throws(LogError) -> [Stored] {
         var found: [Stored] = []
         while try query.step() {
             found.append((query.integer(0), query.integer(1), query.integer(2)))
@@ -160,7 +160,7 @@ extension WriteTransaction {
         return found
     }
 
-    private mutating func load(_ id: Int64) throws -> ChannelRow? {
+    private mutating func load(_ id: Int64) throws(LogError) -> ChannelRow? {
         try statements.channelName.bind(id)
         guard try statements.channelName.step() else { return nil }
         let text = statements.channelName.text(0)

@@ -37,8 +37,9 @@ struct WriteTransaction {
     var statements: WriterStatements { database.statements }
 
     /// The channel as it is now.
-    func channel(_ name: ChannelName) throws -> ChannelRow? {
-        try touched[name] ?? database.channel(name)
+    func channel(_ name: ChannelName) throws(LogError) -> ChannelRow? {
+        if let row = touched[name] { return row }
+        return try database.channel(name)
     }
 
     /// Begins a new epoch after the newest message; the epochs of about a thousand boots are remembered.
@@ -46,7 +47,7 @@ struct WriteTransaction {
     /// - Parameters:
     ///   - told: the least offset up to which publishers and subscribers were told, in the newest epoch they knew.
     ///   - isProved: they were told no further. Otherwise every reader that continues from before is told of a gap.
-    mutating func beginEpoch(told: Channels.Cursor?, isProved: Bool) throws {
+    mutating func beginEpoch(told: Channels.Cursor?, isProved: Bool) throws(LogError) {
         let stretches = try database.queries.epochs()?.stretches ?? []
         var known: Int64?
         if let told, let at = stretches.lastIndex(where: { $0.epoch == told.epoch }) {
@@ -74,7 +75,7 @@ struct WriteTransaction {
     }
 
     /// Puts into the file what was changed.
-    mutating func writeBack() throws {
+    mutating func writeBack() throws(LogError) {
         for row in touched.values {
             if row.markChanged {
                 try statements.updateChannelMark.bind(

@@ -15,8 +15,10 @@ extension WriterDatabase {
     ///
     /// - Parameter walk: the number of the channel up to which all were looked at since the retention rules may have
     ///   changed; nil when that is done.
-    func chores(_ time: LogTime, walk: inout Int64?, channelPortion: Int64) throws -> Chores {
-        try connection.use { _ in
+    func chores(_ time: LogTime, walk: inout Int64?, channelPortion: Int64) throws(LogError)
+        -> Chores
+    {
+        try connection.use { _ throws(LogError) in
             var channels: [ChannelName] = []
             try statements.dueChannels.bind(time.retention, channelPortion)
             while try statements.dueChannels.step() {
@@ -34,7 +36,9 @@ extension WriterDatabase {
                     else { continue }
                     let retention = retention(name)
                     let excess = row.count > retention.count || row.bytes > retention.bytes
-                    if try excess || isTooOld(row, retention, time) {
+                    if excess {
+                        channels.append(name)
+                    } else if try isTooOld(row, retention, time) {
                         channels.append(name)
                     }
                 }
@@ -50,7 +54,8 @@ extension WriterDatabase {
         }
     }
 
-    private func isTooOld(_ row: ChannelRow, _ retention: Retention, _ time: LogTime) throws -> Bool
+    private func isTooOld(_ row: ChannelRow, _ retention: Retention, _ time: LogTime)
+        throws(LogError) -> Bool
     {
         guard row.count > 0 else { return false }
         try statements.oldestOfChannel.bind(row.id, 1)

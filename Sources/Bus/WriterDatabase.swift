@@ -35,11 +35,11 @@ final class WriterDatabase {
         settings: BusSettings,
         channelLimit: Int,
         retention: @escaping @Sendable (ChannelName) -> Retention
-    ) throws {
+    ) throws(LogError) {
         self.channelLimit = Int64(channelLimit)
         self.retention = retention
         let connection = try LogConnection(path: path, settings: settings, readOnly: false)
-        (queries, statements, keys, state) = try connection.use { database in
+        (queries, statements, keys, state) = try connection.use { database throws(LogError) in
             try LogSchema.prepare(database)
             let queries = try LogQueries(database)
             let keys = try KeyTable(database, logBytes: settings.maxBytes)
@@ -49,8 +49,8 @@ final class WriterDatabase {
     }
 
     /// Runs the body, which only reads, on one state of the log; without the gate, too.
-    func read<T>(_ body: () throws -> T) throws -> T {
-        try connection.use { database in
+    func read<T>(_ body: () throws(LogError) -> T) throws(LogError) -> T {
+        try connection.use { database throws(LogError) in
             try statements.beginReading.run()
             defer { if database.isInsideTransaction { try? statements.commit.run() } }
             state = try queries.state()
@@ -62,11 +62,11 @@ final class WriterDatabase {
     /// Runs the body in one immediate transaction that ends committed, or as if nothing had been.
     func transaction<T>(
         _ time: LogTime,
-        _ body: (inout WriteTransaction) throws -> T
-    ) throws -> T {
-        try connection.use { database in
+        _ body: (inout WriteTransaction) throws(LogError) -> T
+    ) throws(LogError) -> T {
+        try connection.use { database throws(LogError) in
             try statements.begin.run()
-            do {
+            do throws(LogError) {
                 if database.version != knownVersion {
                     state = try queries.state()
                     known.removeAll(keepingCapacity: true)
@@ -89,8 +89,9 @@ final class WriterDatabase {
     }
 
     /// A channel's row, unless there is no such channel; within a transaction that has not changed it.
-    func channel(_ name: ChannelName) throws -> ChannelRow? {
-        try known[name] ?? queries.channel(name)
+    func channel(_ name: ChannelName) throws(LogError) -> ChannelRow? {
+        if let row = known[name] { return row }
+        return try queries.channel(name)
     }
 
     /// To be called before channels are removed.
@@ -112,13 +113,13 @@ final class WriterDatabase {
     func checkpoint(
         _ kind: Database.Checkpoint,
         patienceMilliseconds: Int32 = LogConnection.patienceMilliseconds
-    ) throws(DatabaseError) -> Database.Checkpointed {
+    ) throws(LogError) -> Database.Checkpointed {
         try connection.checkpoint(kind, patienceMilliseconds)
     }
 
     /// Pages inside the file that hold nothing, and pages it may still grow by.
-    func room() throws -> (free: Int64, growth: Int64) {
-        try connection.use { database in
+    func room() throws(LogError) -> (free: Int64, growth: Int64) {
+        try connection.use { database throws(LogError) in
             let free = try database.fetchInteger("PRAGMA freelist_count") ?? 0
             let pages = try database.fetchInteger("PRAGMA page_count") ?? 0
             let limit = try database.fetchInteger("PRAGMA max_page_count") ?? 0
@@ -127,8 +128,8 @@ final class WriterDatabase {
     }
 
     /// Lets the file grow by so many pages; nil: up to the configured size.
-    func limitGrowth(to pages: Int64?) throws {
-        try connection.use { database in
+    func limitGrowth(to pages: Int64?) throws(LogError) {
+        try connection.use { database throws(LogError) in
             let limit: Int64
             if let pages {
                 limit = pages + (try database.fetchInteger("PRAGMA page_count") ?? 0)
@@ -140,8 +141,8 @@ final class WriterDatabase {
     }
 
     /// Whether the file's structure holds; reads all of it.
-    func isSound() throws -> Bool {
-        try connection.use { database in
+    func isSound() throws(LogError) -> Bool {
+        try connection.use { database throws(LogError) in
             try database.fetchText("PRAGMA quick_check(1)") == "ok"
         }
     }

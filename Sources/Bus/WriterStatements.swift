@@ -33,8 +33,8 @@ final class WriterStatements {
     let pruneQuotas: PreparedStatement
     let anyOldQuota: PreparedStatement
 
-    init(_ database: Database) throws {
-        func statement(_ sql: String) throws -> PreparedStatement {
+    init(_ database: Database) throws(LogError) {
+        func statement(_ sql: String) throws(LogError) -> PreparedStatement {
             try PreparedStatement(database, sql)
         }
         begin = try statement("BEGIN IMMEDIATE")

@@ -14,15 +14,15 @@ extension WriterThread {
         guard open == nil, MonotonicClock.milliseconds() >= nextOpening else { return }
         nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
         guard shared.closeReader(patienceMilliseconds: 5000) else {
-            return fail(LogProblem("the log can't be opened anew while it is being read"))
+            return fail(.problem("the log can't be opened anew while it is being read"))
         }
-        do {
+        do throws(LogError) {
             try reopen()
-        } catch let error as DatabaseError where error.isBusy && !shared.wasOpened {
+        } catch  where error.isBusy && !shared.wasOpened {
             // Another program that writes is waited for at the start, too.
             sayWhoWrites(LogFileSet(in: shared.settings.directory))
             nextOpening = MonotonicClock.milliseconds()
-        } catch is WriteAheadLogMissing {
+        } catch .writeAheadLogMissing {
             patienceEnds = patienceEnds ?? MonotonicClock.milliseconds() + Self.patienceMilliseconds
             nextOpening = MonotonicClock.milliseconds() + 100
         } catch {
@@ -45,9 +45,9 @@ extension WriterThread {
         }
     }
 
-    private func reopen() throws {
+    private func reopen() throws(LogError) {
         while true {
-            do {
+            do throws(LogError) {
                 let opened = try OpenLog.open(
                     shared,
                     suspect: suspect,
@@ -61,7 +61,7 @@ extension WriterThread {
                 tight = opened.reserve.wantedBytes > 0 && reserve == 0
                 if tight { try? opened.database.limitGrowth(to: 0) }
                 return
-            } catch let error as DatabaseError where error.isFull {
+            } catch  where error.isFull {
                 let path = shared.settings.directory + "/reserve"
                 guard Reserve(path: path, wantedBytes: 0).giveUp() else { throw error }
                 sayReserveIsGone()
@@ -83,18 +83,18 @@ extension WriterThread {
     }
 
     /// Closes the log and says why, once for each reason; it is opened again within a second or so.
-    func fail(_ error: any Error) {
-        if let error = error as? DatabaseError, error.isDamage { suspect = true }
+    func fail(_ error: LogError) {
+        if error.isDamage { suspect = true }
         close()
         nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
         let sentence =
             switch error {
-            case let problem as LogProblem: problem.description
-            case let error as DatabaseError:
+            case .problem(let sentence): sentence
+            case .database(let error):
                 "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
                     + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
                         ? "; the directory and its files must be writable for this process" : "")
-            default: "cannot use the log: \(error)"
+            case .writeAheadLogMissing: "cannot use the log: \(error)"
             }
         let first = sentence != said
         said = sentence
@@ -104,13 +104,14 @@ extension WriterThread {
     /// Leaves an empty write-ahead log behind, so that a copy of log.sqlite alone is complete, or says why not.
     func end() {
         guard let open else { return }
-        do {
+        do throws(LogError) {
             try enterGate(open)
             defer { open.directory.leave() }
             if open.isCurrent {
                 // A reader of our own kind is done by the second attempt.
-                let isEmpty = try (1...4).contains { _ in
-                    try open.database.checkpoint(.truncate).isDone
+                var isEmpty = false
+                for _ in 1...4 where !isEmpty {
+                    isEmpty = try open.database.checkpoint(.truncate).isDone
                 }
                 if isEmpty {
                     // All of it is on the disk: an orderly reboot loses nothing.

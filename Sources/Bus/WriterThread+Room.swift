@@ -16,7 +16,7 @@ extension WriterThread {
     func checkpoint(_ open: OpenLog) {
         let pages = open.database.connection.walPages
         let now = MonotonicClock.milliseconds()
-        do {
+        do throws(LogError) {
             let passive = try open.database.checkpoint(.passive)
             shared.count { $0.checkpoints += 1 }
             guard pages >= pace.restartPages else {
@@ -101,7 +101,7 @@ extension WriterThread {
     /// - Parameter round: 1, 2, … for the same transaction.
     func makeRoom(for bytes: Int, round: Int) -> Bool {
         guard let open else { return false }
-        do {
+        do throws(LogError) {
             try enterGate(open)
             defer { open.directory.leave() }
             guard open.isCurrent else { return true }
@@ -126,7 +126,12 @@ extension WriterThread {
             try open.database.limitGrowth(to: room.growth > 64 ? nil : 64)
             defer { try? open.database.limitGrowth(to: tight ? 0 : nil) }
             // Keys are removed before any message.
-            if try open.database.transaction(shared.time(), { try $0.giveUpKeys() }) { return true }
+            if try open.database.transaction(
+                shared.time(),
+                { transaction throws(LogError) in try transaction.giveUpKeys() }
+            ) {
+                return true
+            }
             let trimmed = try trimOldest(open)
             _ = try open.database.checkpoint(.truncate)
             if trimmed > 0, MonotonicClock.milliseconds() >= nextFullNotice {
@@ -140,7 +145,7 @@ extension WriterThread {
             }
             pace.succeeded()
             return trimmed > 0 || gaveUp || (emptied && round == 1)
-        } catch let error as DatabaseError where error.isFull {
+        } catch  where error.isFull {
             return false
         } catch {
             fail(error)
@@ -149,7 +154,7 @@ extension WriterThread {
     }
 
     /// Says that publishers are told that the log is full.
-    func sayFull(_ error: DatabaseError) {
+    func sayFull(_ error: LogError) {
         guard MonotonicClock.milliseconds() >= nextRefusalNotice else { return }
         nextRefusalNotice = MonotonicClock.milliseconds() + 60_000
         shared.say(
@@ -160,21 +165,21 @@ extension WriterThread {
     }
 
     /// Trims a tenth of all messages, so that the log is not full again at once.
-    private func trimOldest(_ open: OpenLog) throws -> Int64 {
+    private func trimOldest(_ open: OpenLog) throws(LogError) -> Int64 {
         let goal = max(1, open.database.state.messages / 10)
         let time = shared.time()
         var trimmed: Int64 = 0
         var portion: Int64 = 1000
         while trimmed < goal {
-            do {
-                let removed = try open.database.transaction(time) { transaction in
+            do throws(LogError) {
+                let removed = try open.database.transaction(time) { transaction throws(LogError) in
                     try transaction.trimOldest(limit: min(portion, goal - trimmed))
                     return Int64(transaction.trimmedMessages)
                 }
                 if removed == 0 { break }
                 trimmed += removed
                 shared.count { $0.messagesTrimmed += Int(removed) }
-            } catch let error as DatabaseError where error.isFull && portion > 1 {
+            } catch  where error.isFull && portion > 1 {
                 // Deleting fewer at once takes fewer pages of the write-ahead log.
                 portion = max(1, portion / 8)
                 _ = try open.database.checkpoint(.truncate)

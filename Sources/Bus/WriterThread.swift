@@ -132,7 +132,7 @@ final class WriterThread {
         /// So many appends of the group were answered.
         case done(Int)
         case replaced
-        case full(DatabaseError)
+        case full(LogError)
         /// Another program holds SQLite's write lock.
         case busy
         /// The write-ahead log is as large as it may be.
@@ -197,7 +197,7 @@ final class WriterThread {
 
     private func attempt(_ appends: [Append], chores: Bool) -> Attempt {
         guard let open else { return .failed }
-        do {
+        do throws(LogError) {
             try enterGate(open)
             var inside = true
             defer { if inside { open.directory.leave() } }
@@ -242,9 +242,9 @@ final class WriterThread {
             if checkpoint { self.checkpoint(open) }
             if turn.moreChores { nextChores = 0 }
             return .done(turn.answered)
-        } catch let error as DatabaseError where error.isFull {
+        } catch  where error.isFull {
             return .full(error)
-        } catch let error as DatabaseError where error.isBusy {
+        } catch  where error.isBusy {
             sayWhoWrites(open.files)
             return .busy
         } catch {
@@ -253,7 +253,7 @@ final class WriterThread {
         }
     }
 
-    private func catchUp(_ open: OpenLog) throws {
+    private func catchUp(_ open: OpenLog) throws(LogError) {
         shared.beginWriting()
         defer { shared.endWriting() }
         var turn = WriterTurn(shared, open)
@@ -263,7 +263,7 @@ final class WriterThread {
     }
 
     /// The paths no longer lead to what is open.
-    private func abandon(_ open: OpenLog) throws -> Attempt {
+    private func abandon(_ open: OpenLog) throws(LogError) -> Attempt {
         guard try open.saveWriteAheadLog() else {
             if begins(.unsaved) {
                 shared.say(
@@ -284,7 +284,7 @@ final class WriterThread {
         return .replaced
     }
 
-    func enterGate(_ open: OpenLog) throws {
+    func enterGate(_ open: OpenLog) throws(LogError) {
         let before = MonotonicClock.microseconds()
         try open.directory.enter()
         let waited = MonotonicClock.microseconds() - before

@@ -39,7 +39,7 @@ struct WriterTurn {
         _ note: WakePage.Note,
         walk: inout Int64?,
         chores: Bool
-    ) throws {
+    ) throws(LogError) {
         let database = open.database
         let time = shared.time()
         var due: WriterDatabase.Chores?
@@ -51,9 +51,9 @@ struct WriterTurn {
                 || found.quotas
         }
         let position = shared.position
-        guard let opened = position.opened else { throw LogProblem("the log is closed") }
+        guard let opened = position.opened else { throw LogError.problem("the log is closed") }
         var counts = (trimmed: 0, expired: 0)
-        let slip = try database.transaction(time) { transaction in
+        let slip = try database.transaction(time) { transaction throws(LogError) in
             try beginEpochIfBehind(&transaction, opened, position, note.head)
             try readOthers(transaction.state, opened, position, time)
             let epochs = reopened?.state.epochs ?? opened.epochs
@@ -89,11 +89,11 @@ struct WriterTurn {
     }
 
     /// Without the gate: reads what other processes committed while this one was stopped, so that they need not wait.
-    mutating func catchUp() throws {
+    mutating func catchUp() throws(LogError) {
         let position = shared.position
         guard let opened = position.opened else { return }
         let time = shared.time()
-        try open.database.read {
+        try open.database.read { () throws(LogError) in
             let state = open.database.state
             (head, stamp) = (position.head, position.stamp)
             guard state.epoch == opened.epochNumber, state.head >= position.head else { return }
@@ -108,7 +108,7 @@ struct WriterTurn {
         _ opened: LogShared.Opened,
         _ position: LogShared.Position,
         _ witnessHead: Int64
-    ) throws {
+    ) throws(LogError) {
         let told = max(witnessHead, position.head)
         let head = transaction.state.head
         guard head < told else { return }
@@ -126,9 +126,9 @@ struct WriterTurn {
         _ opened: LogShared.Opened,
         _ position: LogShared.Position,
         _ time: LogTime
-    ) throws {
+    ) throws(LogError) {
         let database = open.database
-        func newest(_ epochs: EpochHistory) throws -> LogState {
+        func newest(_ epochs: EpochHistory) throws(LogError) -> LogState {
             try database.queries.newest(
                 state: state,
                 epochs: epochs,
@@ -140,7 +140,7 @@ struct WriterTurn {
         }
         guard state.epoch == opened.epochNumber else {
             guard let epochs = try database.queries.epochs() else {
-                throw LogProblem("log.sqlite has no epochs")
+                throw LogError.problem("log.sqlite has no epochs")
             }
             reopened = (try newest(epochs), state.epoch, reasonForEpoch)
             return
@@ -162,7 +162,7 @@ struct WriterTurn {
         _ appends: [Append],
         _ transaction: inout WriteTransaction,
         _ epochs: EpochHistory
-    ) throws {
+    ) throws(LogError) {
         let previous = transaction.state.head
         let start = appends.count > 1 ? MonotonicClock.microseconds() : 0
         var messages: [Message] = []

@@ -26,7 +26,7 @@ func follow(_ directory: String, _ epochs: EpochHistory) throws -> [CommittedBat
     let database = try opened(directory)
     let reading = try LogQueries(database)
     var batches: [CommittedBatch] = []
-    try database.inTransaction {
+    try database.inTransaction { () throws(LogError) in
         let state = try reading.state()
         try reading.follow(after: LogShared.Position(), upTo: state, epochs: epochs) {
             batches.append($0)

@@ -16,9 +16,13 @@ import Testing
         let probe = LogProbe(settings)
         let path = settings.directory + "/log.sqlite"
         let connection = try LogConnection(path: path, settings: settings, readOnly: false)
-        let found = try connection.use { try $0.fetchInteger("PRAGMA synchronous") }
+        let found = try connection.use { database throws(LogError) in
+            try database.fetchInteger("PRAGMA synchronous")
+        }
         #expect(found == Int64(level))
-        let journal = try connection.use { try $0.fetchText("PRAGMA journal_mode") }
+        let journal = try connection.use { database throws(LogError) in
+            try database.fetchText("PRAGMA journal_mode")
+        }
         #expect(journal == "wal")
         probe.stop()
     }

@@ -6,8 +6,8 @@ import System
 
 /// The durable log: one per process, any number of processes on one directory.
 ///
-/// Three threads: the writer appends and trims, the reader follows other processes and reads history, the waker
-/// waits for other processes' bell. All calls only post to a mailbox, and may come from any thread. `deliver` is called
+/// Three threads: the writer appends and trims, the reader reads history, the waker waits for other processes' bell and
+/// follows what they commit. All calls only post to a mailbox, and may come from any thread. `deliver` is called
 /// on these threads, with what is to be told together; for what changes the log's content one call at a time, and with
 /// others waiting for it, so that it must only hand the events over.
 ///
@@ -40,11 +40,20 @@ package final class Log: Sendable {
     /// Opens the log on the writer thread; `.opened` or `.unavailable` follows.
     package func start() {
         let shared = shared
+        let reader = SharedReader(shared)
         threads.withLock { threads in
             precondition(threads.isEmpty, "the log is started once")
             threads.append(Self.thread("hf-log-writer") { WriterThread(shared).run() })
-            threads.append(Self.thread("hf-log-reader") { ReaderThread(shared).run() })
-            threads.append(Self.thread("hf-log-waker") { WakerThread(shared: shared).run() })
+            threads.append(
+                Self.thread("hf-log-reader") {
+                    ReaderThread(shared: shared, reader: reader).run()
+                }
+            )
+            threads.append(
+                Self.thread("hf-log-waker") {
+                    WakerThread(shared: shared, reader: reader).run()
+                }
+            )
         }
     }
 

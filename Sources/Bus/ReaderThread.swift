@@ -1,26 +1,16 @@
-import CLinux
 import Channels
+import Synchronization
 import System
 
-/// The reader thread: follows what other processes commit, and reads history.
-///
-/// It never takes the gate, so a process that is stuck inside stops publishers but not subscribers. It leaves problems
-/// with the file to the writer.
-final class ReaderThread {
-    private let shared: LogShared
-    private var connection: LogConnection?
-    private var history: HistoryQueries?
-    private var generation = -1
-    private var requests: [ReadRequest] = []
-    /// The generation for which the writer was asked to check the files, and when.
-    private var asked: (generation: Int, at: Int64) = (-1, 0)
-    private var nextLook: Int64 = 0
-
-    init(_ shared: LogShared) { self.shared = shared }
+/// The reader thread: reads history, and follows other processes where the waker could not.
+struct ReaderThread {
+    let shared: LogShared
+    let reader: SharedReader
 
     func run() {
         while true {
             var stop = false
+            var requests: [ReadRequest] = []
             for command in shared.readerBox.take(waitingMilliseconds: 1000) {
                 switch command {
                 case .read(let request): requests.append(request)
@@ -28,195 +18,34 @@ final class ReaderThread {
                 case .stop: stop = true
                 }
             }
-            if stop {
-                failRequests()
-                return
-            }
-            turn()
+            if stop { return reader.fail(requests) }
+            reader.turn(with: requests)
+        }
+    }
+}
+
+/// The reader, for the two threads that use it: the reader thread, and the waker, which follows other processes itself
+/// when the reader is free. Handing that over to a thread that sleeps would cost more than the reading.
+final class SharedReader: Sendable {
+    private let reader: Mutex<LogReader>
+
+    init(_ shared: LogShared) { reader = Mutex(LogReader(shared)) }
+
+    func turn(with requests: [ReadRequest]) {
+        reader.withLock { reader in
+            reader.add(requests)
+            reader.turn()
         }
     }
 
-    /// Follows other processes and answers requests, once. Tests call it directly.
-    func turn() {
-        let position = shared.position
-        guard let opened = position.opened else {
-            close()
-            if !position.isReopening { failRequests() }
-            return
-        }
-        let now = MonotonicClock.milliseconds()
-        if now >= nextLook {
-            nextLook = now + 1000
-            if !opened.paths.checkAll().log { askWriter(position.generation) }
-        }
-        do throws(LogError) {
-            if generation != position.generation { try open(position) }
-            guard let connection, let history else { return }
-            try connection.use { database throws(LogError) in
-                try history.begin.run()
-                defer { if database.isInsideTransaction { try? history.end.run() } }
-                try read(history, opened, position)
-            }
-        } catch {
-            // The writer finds out what is wrong with the file, if anything. Waiting requests fail.
-            close()
-            askWriter(position.generation)
-            failRequests()
-        }
-    }
+    /// Returns false, at once, if the other thread uses it.
+    func turnIfFree() -> Bool { reader.withLockIfAvailable { $0.turn() } != nil }
 
-    /// Within one transaction, begun after `position` was read: all commits that it sees are told before the answers.
-    private func read(
-        _ history: HistoryQueries,
-        _ opened: LogShared.Opened,
-        _ position: LogShared.Position
-    ) throws(LogError) {
-        let state = try history.queries.state()
-        // Another epoch, or an end before what was told: requests wait until the writer has told the new state.
-        guard state.epoch == opened.epochNumber, state.head >= position.head else {
-            askWriter(generation)
-            return
+    /// Fails these requests, and those that still wait.
+    func fail(_ requests: [ReadRequest]) {
+        reader.withLock { reader in
+            reader.add(requests)
+            reader.failRequests()
         }
-        guard try history.queries.canFollow(position, upTo: state, shared.settings) else {
-            let newest = try history.queries.newest(
-                state: state,
-                epochs: opened.epochs,
-                messageLimit: shared.settings.memoryMessages,
-                byteLimit: shared.settings.memoryBytes,
-                now: shared.time().retention,
-                retention: shared.retention
-            )
-            guard position.isCurrent else { return askWriter(generation) }
-            if shared.tell(resumed: newest, stamp: state.trimStamp, from: position) {
-                answer(history, state, opened, position)
-            }
-            return
-        }
-        var followed = 0
-        var allTold = true
-        try history.queries.follow(
-            after: position,
-            upTo: state,
-            epochs: opened.epochs
-        ) { batch in
-            // Checked after reading: files that other processes have left may be torn.
-            allTold =
-                allTold && position.isCurrent
-                && shared.tellFollowed(batch, generation: generation)
-            if allTold { followed += batch.messages.count }
-        }
-        shared.count {
-            $0.messagesFollowed += followed
-            ($0.channels, $0.messagesKept) = (Int(state.channels), Int(state.messages))
-        }
-        // Otherwise the writer is about to tell and calls the reader again; requests wait until then.
-        guard allTold else {
-            if !position.isCurrent { askWriter(generation) }
-            return
-        }
-        shared.noteMarks(stamp: state.trimStamp, generation: generation)
-        answer(history, state, opened, position)
-    }
-
-    private func answer(
-        _ history: HistoryQueries,
-        _ state: StateRow,
-        _ opened: LogShared.Opened,
-        _ position: LogShared.Position
-    ) {
-        let now = shared.time().retention
-        let retention = shared.retention
-        let requests = self.requests
-        self.requests = []
-        for request in requests {
-            switch request {
-            case .history(let request):
-                shared.count { $0.historyReads += 1 }
-                let result = Result { () throws(LogError) in
-                    let page = try history.read(
-                        request,
-                        state: state,
-                        epochs: opened.epochs,
-                        now: now,
-                        retention: retention
-                    )
-                    guard position.isCurrent else {
-                        throw LogError.problem("log.sqlite was replaced")
-                    }
-                    return page
-                }
-                tellResult(result.mapError { _ in .unavailable }) {
-                    .history(ticket: request.ticket, $0)
-                }
-            case .message(let ticket, let id):
-                shared.count { $0.historyReads += 1 }
-                let result = Result { () throws(LogError) in
-                    try history.message(
-                        id,
-                        state: state,
-                        epochs: opened.epochs,
-                        now: now,
-                        retention: retention
-                    )
-                }
-                tellResult(result.mapError { _ in .unavailable }) {
-                    .message(ticket: ticket, $0)
-                }
-            case .channels(let ticket, let selection):
-                let result = Result { () throws(LogError) in
-                    try history.channels(selection, epochs: opened.epochs)
-                }
-                tellResult(result.mapError { _ in .unavailable }) {
-                    .channels(ticket: ticket, $0)
-                }
-            }
-        }
-    }
-
-    private func tellResult<T>(
-        _ result: Result<T, ReadFailure>,
-        _ event: (Result<T, ReadFailure>) -> LogEvent
-    ) {
-        if case .failure = result { askWriter(generation) }
-        shared.deliver(event(result))
-    }
-
-    private func failRequests() {
-        let requests = self.requests
-        self.requests = []
-        for request in requests { shared.deliver(request.failed) }
-    }
-
-    /// At most once a second for one state of affairs.
-    private func askWriter(_ generation: Int) {
-        let now = MonotonicClock.milliseconds()
-        if asked.generation == generation, now < asked.at + 1000 { return }
-        asked = (generation, now)
-        shared.writerBox.post(.check)
-    }
-
-    private func open(_ position: LogShared.Position) throws(LogError) {
-        close()
-        guard let opened = position.opened, shared.readerOpens(generation: position.generation)
-        else { return }
-        let connection = try LogConnection(
-            path: opened.paths.directory.logPath,
-            settings: shared.settings,
-            readOnly: true
-        )
-        history = try connection.use { database throws(LogError) in
-            try HistoryQueries(database)
-        }
-        self.connection = connection
-        guard position.isCurrent else { throw LogError.problem("log.sqlite was replaced") }
-        generation = position.generation
-    }
-
-    private func close() {
-        // Statements first, so that the connection can close.
-        history = nil
-        connection = nil
-        generation = -1
-        shared.readerClosed()
     }
 }

@@ -3,9 +3,10 @@ import Channels
 import Synchronization
 import System
 
-/// The waker thread: waits on the wake page and calls the reader when another process committed.
+/// The waker thread: waits on the wake page and follows what another process committed.
 struct WakerThread {
     let shared: LogShared
+    let reader: SharedReader
 
     func run() {
         while !shared.stopping.load(ordering: .acquiring) {
@@ -21,7 +22,8 @@ struct WakerThread {
             if opened.page.head > max(position.head, position.committed)
                 || opened.page.isOfAnotherEpoch(than: opened.epochs.current.name)
             {
-                shared.readerBox.post(.follow)
+                // The reader thread looks again when it has answered what it is about.
+                if !reader.turnIfFree() { shared.readerBox.post(.follow) }
             }
             opened.page.wait(whileEqual: seen, milliseconds: 1000)
         }

@@ -9,7 +9,7 @@ import Testing
     /// A process without threads, which looks when it is told to.
     final class Sleeper {
         private let shared: LogShared
-        private let reader: ReaderThread
+        private let reader: LogReader
         private let open: OpenLog
         private let events = Events()
 
@@ -26,7 +26,7 @@ import Testing
                 retention: keep(count: 10_000, bytes: 1 << 26),
                 deliver: { news in events.told.withLock { $0 += news } }
             )
-            reader = ReaderThread(shared)
+            reader = LogReader(shared)
             open = try OpenLog.open(shared, suspect: false)
             _ = try look(.reader)
         }

@@ -37,6 +37,7 @@ let package = Package(
         .systemLibrary(name: "CLibFCGI", providers: [.apt(["libfcgi-dev"])]),
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
 
         // What happens before `main`: arguments and signals.
         .target(name: "CStart"),
@@ -44,14 +45,21 @@ let package = Package(
         .target(name: "Text", swiftSettings: settings),
         .target(name: "Channels", dependencies: [deque], swiftSettings: settings),
         .target(name: "Liveness", dependencies: ["Channels", deque], swiftSettings: settings),
+        // Who is asking: signed links and tokens, the keys that sign them, and a memory of verdicts. Pure, but that
+        // libcrypto computes signatures.
+        .target(
+            name: "Identity",
+            dependencies: ["CCrypto", "Channels", "Text"],
+            swiftSettings: settings
+        ),
         .target(
             name: "Configuration",
-            dependencies: ["Channels", "Liveness"],
+            dependencies: ["Channels", "Identity", "Liveness"],
             swiftSettings: settings
         ),
         .target(
             name: "Endpoint",
-            dependencies: ["Channels", "Configuration", "Liveness", "Text"],
+            dependencies: ["Channels", "Configuration", "Identity", "Liveness", "Text"],
             swiftSettings: settings
         ),
         .target(name: "FastCGI", dependencies: ["Text"], swiftSettings: settings),
@@ -72,7 +80,7 @@ let package = Package(
         .target(
             name: "Core",
             dependencies: [
-                "Channels", "Configuration", "Endpoint", "FastCGI", "Liveness", deque,
+                "Channels", "Configuration", "Endpoint", "FastCGI", "Identity", "Liveness", deque,
             ],
             swiftSettings: loop
         ),
@@ -86,7 +94,8 @@ let package = Package(
             name: "Responder",
             dependencies: [
                 "BrowserClient", "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI",
-                "FastCGICodec", "Liveness", "Reactor", "System", "Text", "CLinux", deque, log,
+                "FastCGICodec", "Identity", "Liveness", "Reactor", "System", "Text", "CLinux",
+                deque, log,
             ],
             swiftSettings: loop
         ),
@@ -101,7 +110,8 @@ let package = Package(
             name: "holdfast",
             dependencies: [
                 "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "Endpoint", "FastCGI",
-                "Liveness", "Reactor", "Responder", "System", "Text", "CLinux", "CStart",
+                "Identity", "Liveness", "Reactor", "Responder", "System", "Text", "CLinux",
+                "CStart",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -116,13 +126,20 @@ let package = Package(
             swiftSettings: common
         ),
         .testTarget(
+            name: "IdentityTests",
+            dependencies: ["CCrypto", "Channels", "Identity"],
+            swiftSettings: common
+        ),
+        .testTarget(
             name: "ConfigurationTests",
-            dependencies: ["Channels", "Configuration", "Liveness"],
+            dependencies: ["Channels", "Configuration", "Identity", "Liveness"],
             swiftSettings: common
         ),
         .testTarget(
             name: "EndpointTests",
-            dependencies: ["Channels", "Configuration", "Endpoint", "Liveness", "Text"],
+            dependencies: [
+                "Channels", "Configuration", "Endpoint", "Identity", "Liveness", "Text",
+            ],
             swiftSettings: common
         ),
         .testTarget(
@@ -132,7 +149,9 @@ let package = Package(
         ),
         .testTarget(
             name: "CoreTests",
-            dependencies: ["Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Liveness"],
+            dependencies: [
+                "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity", "Liveness",
+            ],
             swiftSettings: common
         ),
         .testTarget(name: "DiagnosisTests", dependencies: ["Diagnosis"], swiftSettings: common),

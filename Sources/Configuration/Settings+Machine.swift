@@ -116,7 +116,7 @@ private struct MachineCheck {
     }
 
     mutating func principals(_ who: AllowRule.Who?, at place: Place) {
-        guard case .local(let principals)? = who else { return }
+        guard case .local(let principals, _)? = who else { return }
         for principal in principals {
             let (isThere, kind) =
                 switch principal {

@@ -1,4 +1,5 @@
 internal import Channels
+internal import Identity
 
 extension Settings {
     /// Settings that are allowed but may not be intended: `[allow]` sections that match the same channel, neither an
@@ -7,7 +8,14 @@ extension Settings {
     ///
     /// There is no notice if a third section decides for the channel, and at most `limit` in all.
     package func notices(limit: Int = 20) -> [ConfigurationProblem] {
-        var notices: [ConfigurationProblem] = []
+        var notices = keys.filter { $0.secret != nil }.prefix(limit).map { key in
+            ConfigurationProblem(
+                line: key.line ?? 1,
+                sentence:
+                    "[key \(key.name)] has its secret in this file, for whoever may read it; that is meant for"
+                    + " development, else use secret_file"
+            )
+        }
         for (place, one) in allow.enumerated() {
             for other in allow[(place + 1)...] {
                 notices += SettingsTable.allow.compactMap { contradiction(one, other, $0) }

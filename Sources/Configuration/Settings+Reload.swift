@@ -1,4 +1,5 @@
 import Channels
+internal import Identity
 
 extension Settings {
     /// The settings after SIGHUP with a new file: new values for all keys that can be reloaded, old ones for the
@@ -47,6 +48,9 @@ extension Settings {
                     SettingsTable.allow,
                     \.pattern.text
                 )
+            case "key":
+                applied += differences(section, old.keys, new.keys, SettingsTable.key, \.name)
+                applied += changedKeys(from: old.keys, to: new.keys)
             case "presence":
                 applied += differences(
                     section,
@@ -93,6 +97,15 @@ extension Settings {
             }
         }
         return (applied, needsRestart)
+    }
+
+    /// The keys whose secret or file has another content now, which its text in the file does not show.
+    private static func changedKeys(from old: [KeySettings], to new: [KeySettings]) -> [String] {
+        new.compactMap { key in
+            let before = old.first { $0.name == key.name }
+            return before.map { $0.material != key.material } == true
+                ? "[key \(key.name)] (its content)" : nil
+        }
     }
 
     private static var keys: [(section: String, key: SettingsKey<Settings>)] {

@@ -1,4 +1,5 @@
 internal import Channels
+internal import Identity
 
 extension Settings {
     /// A complete ini file with every value filled in; it reads back as the same settings.
@@ -12,6 +13,8 @@ extension Settings {
             retain.map { block("retain \($0.pattern)", SettingsTable.retain, $0) }
         case "allow":
             allow.map { block("allow \($0.pattern)", SettingsTable.allow, $0) }
+        case "key":
+            keys.map { block("key \($0.name)", SettingsTable.key, $0) }
         case "presence":
             presence.map { block("presence \($0.pattern)", SettingsTable.presence, $0) }
         case "pipe":

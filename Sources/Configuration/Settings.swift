@@ -1,4 +1,5 @@
 package import Channels
+package import Identity
 package import Liveness
 
 /// Everything that the ini file can set, with its defaults. conf/holdfast.ini is the manual of each key.
@@ -18,6 +19,8 @@ package struct Settings: Equatable, Sendable {
     package var allow: [AllowRule] = [] {
         didSet { allow.sort { $0.pattern.isMoreSpecific(than: $1.pattern) } }
     }
+    /// With distinct names.
+    package var keys: [KeySettings] = []
     /// With distinct publishers; `*` applies to each publisher without a rule of its own.
     package var quotas: [QuotaRule] = []
     package var hold = HoldSettings()
@@ -71,8 +74,9 @@ package struct FastCGISettings: Equatable, Sendable {
 package struct AllowRule: Equatable, Sendable {
     package enum Who: Equatable, Sendable {
         case everyone, nobody
-        /// These, on the bus socket alone, where the kernel names the clients.
-        case local([LocalPrincipal])
+        /// These: users and groups on the bus socket alone, where the kernel names the clients; and over HTTP whoever
+        /// shows what one of these keys has signed.
+        case local([LocalPrincipal], keys: [String] = [])
     }
 
     package var pattern: ChannelPattern
@@ -180,6 +184,8 @@ package struct LimitSettings: Equatable, Sendable {
     /// Memory of all requests that have not arrived completely, and how long each may take.
     package var unfinishedBytes = 64 * 1024 * 1024
     package var requestSeconds = 30
+    /// Memory of verdicts on tokens.
+    package var tokenMemoryBytes = 8 * 1024 * 1024
 
     package init() {}
 }

@@ -13,6 +13,8 @@ package struct SettingsKey<Target>: Sendable {
     /// The allowed values: range, unit, words.
     package let allowed: String
     package let change: Change
+    /// Its value is shown to nobody.
+    private(set) var isHidden = false
 
     /// Reads the text into the property, which is unchanged if the text is wrong.
     let set: @Sendable (String, inout Target) throws(ValueError) -> Void
@@ -33,6 +35,13 @@ package struct SettingsKey<Target>: Sendable {
         set = { text, target throws(ValueError) in target[keyPath: path] = try form.read(text) }
         text = { form.write($0[keyPath: path]) }
         copy = { $1[keyPath: path] = $0[keyPath: path] }
+    }
+
+    /// The same with a value that is shown to nobody.
+    func hidden() -> Self {
+        var copy = self
+        copy.isHidden = true
+        return copy
     }
 
     /// A key that a rule may leave to the following rules.

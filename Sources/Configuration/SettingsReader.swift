@@ -3,15 +3,19 @@ import Channels
 extension Settings {
     /// Reads the settings of an ini file, with defaults for all it does not set, or reports all its problems.
     ///
-    /// - Parameter machine: if given, what the file presumes of its machine is checked, too.
+    /// - Parameters:
+    ///   - machine: if given, what the file presumes of its machine is checked, too.
+    ///   - keyFile: reads the file of a key; nil: keys in files are not loaded.
     package static func read(
         _ bytes: [UInt8],
-        on machine: Machine? = nil
+        on machine: Machine? = nil,
+        keyFile: KeyFileReader? = nil
     ) -> Result<Settings, ConfigurationProblems> {
         let file = IniFile.parse(bytes)
         var reader = SettingsReader(problems: file.problems)
         for section in file.sections { reader.read(section) }
         reader.checkWhole()
+        reader.loadKeys(keyFile)
         var problems = reader.problems
         if let machine {
             problems += reader.settings.problems(on: machine, in: file.sections, besides: problems)
@@ -28,7 +32,7 @@ extension Settings {
 
 /// Reads an ini file's sections once and collects settings and problems.
 struct SettingsReader {
-    private(set) var settings = Settings()
+    var settings = Settings()
     private(set) var problems: [ConfigurationProblem]
     /// The line at which each section (with its argument) first stands.
     private var sectionLines: [ExactText: Int] = [:]
@@ -38,6 +42,8 @@ struct SettingsReader {
     private var patternsRead: [(section: String, pattern: ChannelPattern, line: Int)] = []
     /// The line of each endpoint's header, by path.
     private var endpointLines: [(path: String, line: Int)] = []
+    /// The keys that were read in each section of `settings.keys`.
+    var keysOfKeys: [KeysRead] = []
 
     /// The keys of one section that are in the file.
     struct KeysRead {
@@ -67,6 +73,7 @@ struct SettingsReader {
         switch section.name {
         case "retain": readRetain(section)
         case "allow": readAllow(section)
+        case "key": readKey(section)
         case "presence": readPresence(section)
         case "pipe": readPipe(section)
         case "quota": readQuota(section)
@@ -79,6 +86,7 @@ struct SettingsReader {
     mutating func checkWhole() {
         for relation in SettingsRelation.all { check(relation) }
         checkEndpoints()
+        checkKeys()
     }
 
     // MARK: Sections
@@ -240,7 +248,7 @@ struct SettingsReader {
 
     // MARK: Keys
 
-    private mutating func read<Target>(
+    mutating func read<Target>(
         _ section: IniFile.Section,
         keys: [SettingsKey<Target>],
         into target: inout Target
@@ -280,7 +288,8 @@ struct SettingsReader {
             let quoted =
                 entry.value.utf8.first == UInt8(ascii: "\"")
                 || entry.value.utf8.first == UInt8(ascii: "'")
-            return "\(key.name) = \(shown(entry.value)) \(error.wrong); allowed: \(key.allowed)"
+            let value = key.isHidden ? "***" : shown(entry.value)
+            return "\(key.name) = \(value) \(error.wrong); allowed: \(key.allowed)"
                 + (quoted ? " (without quotation marks)" : "")
         }
     }
@@ -360,7 +369,7 @@ struct SettingsReader {
 
     // MARK: Reports
 
-    private mutating func report(_ line: Int, _ sentence: String) {
+    mutating func report(_ line: Int, _ sentence: String) {
         problems.append(ConfigurationProblem(line: line, sentence: sentence))
     }
 

@@ -1,4 +1,5 @@
 package import Channels
+package import Identity
 
 /// Every section and key of the ini file, in the order of the manual, conf/holdfast.ini.
 package enum SettingsTable {
@@ -12,8 +13,8 @@ package enum SettingsTable {
 
     /// In the order in which a whole file is printed.
     package static let sectionNames = [
-        "fastcgi", "bus", "pipe", "retain", "allow", "quota", "hold", "presence", "limits", "cors",
-        "endpoint", "log",
+        "fastcgi", "bus", "pipe", "retain", "allow", "key", "quota", "hold", "presence", "limits",
+        "cors", "endpoint", "log",
     ]
 
     private static let fastcgi = Section(
@@ -171,6 +172,12 @@ package enum SettingsTable {
                 .reload
             ),
             SettingsKey("request_timeout", \.limits.requestSeconds, .duration(1...600), .reload),
+            SettingsKey(
+                "token_memory",
+                \.limits.tokenMemoryBytes,
+                .size((64 << 10)...(1 << 30)),
+                .reload
+            ),
         ]
     )
 
@@ -201,6 +208,41 @@ package enum SettingsTable {
     package static let allow: [SettingsKey<AllowRule>] = [
         SettingsKey(saidBy: \.read, "read", .who, .reload),
         SettingsKey(saidBy: \.publish, "publish", .who, .reload),
+    ]
+
+    /// `[key NAME]`.
+    package static let key: [SettingsKey<KeySettings>] = [
+        SettingsKey("algorithm", \.algorithm, .choice, .reload),
+        SettingsKey(
+            "secret_file",
+            \.secretFile,
+            ValueForm<String>.directory.or("none", meaning: "no file"),
+            .reload
+        ),
+        SettingsKey(
+            "secret",
+            \.secret,
+            ValueForm<String>.secret.or("none", meaning: "none here"),
+            .reload
+        ).hidden(),
+        SettingsKey(
+            "public_key_file",
+            \.publicKeyFile,
+            ValueForm<String>.directory.or("none", meaning: "no file"),
+            .reload
+        ),
+        SettingsKey(
+            "audience",
+            \.audience,
+            ValueForm<String>.audience.or("none", meaning: "no audience"),
+            .reload
+        ),
+        SettingsKey(
+            "cookie",
+            \.cookie,
+            ValueForm<String>.cookie.or("none", meaning: "no cookie"),
+            .reload
+        ),
     ]
 
     /// `[presence PATTERN]`.
@@ -276,6 +318,7 @@ package enum SettingsTable {
         switch section {
         case "retain": retain.map { $0.name }
         case "allow": allow.map { $0.name }
+        case "key": key.map { $0.name }
         case "quota": quota.map { $0.name }
         case "pipe": pipe.map { $0.name }
         case "presence": presence.map { $0.name }

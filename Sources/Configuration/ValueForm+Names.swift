@@ -1,4 +1,5 @@
 import Channels
+import Identity
 
 extension ValueForm where Value == String {
     /// A directory's absolute path. Whether it exists and can be used is checked when it is opened.
@@ -45,7 +46,7 @@ extension ValueForm where Value == String {
 extension ValueForm where Value == AllowRule.Who {
     static let who = ValueForm(
         allowed:
-            "everyone, nobody, or users and groups of this machine, as in user:www-data group:1000",
+            "everyone, nobody, or users and groups of this machine and keys, as in user:www-data group:1000 key:web",
         read: { text throws(ValueError) in
             switch text {
             case "everyone": return .everyone
@@ -53,8 +54,13 @@ extension ValueForm where Value == AllowRule.Who {
             default: break
             }
             var principals: [LocalPrincipal] = []
+            var keys: [String] = []
             for item in separated(text) {
                 let parts = item.split(separator: ":", maxSplits: 1).map(String.init)
+                if parts.count == 2, parts[0] == "key", KeySettings.isName(parts[1]) {
+                    keys.append(parts[1])
+                    continue
+                }
                 guard parts.count == 2, isAccountName(parts[1]) else {
                     throw ValueError("has '\(shown(item))', which names nobody")
                 }
@@ -64,13 +70,14 @@ extension ValueForm where Value == AllowRule.Who {
                 default: throw ValueError("has '\(shown(item))', which names nobody")
                 }
             }
-            return .local(principals)
+            return .local(principals, keys: keys)
         },
         write: { who in
             switch who {
             case .everyone: "everyone"
             case .nobody: "nobody"
-            case .local(let principals): principals.map(\.description).joined(separator: " ")
+            case .local(let principals, let keys):
+                (principals.map(\.description) + keys.map { "key:\($0)" }).joined(separator: " ")
             }
         }
     )

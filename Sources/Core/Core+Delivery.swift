@@ -188,13 +188,28 @@ extension Core {
         guard !expired.isEmpty else { return }
         var answers = EmptyAnswers()
         for slot in expired {
-            if holds[slot].kind.isStream {
+            if holds.right(of: slot).hasEnded(now) {
+                endRight(slot, &answers)
+            } else if holds[slot].kind.isStream {
                 frontEnds.outlived(holds[slot].frontEnd, &actions)
                 answerEmpty(slot, .lifetime)
             } else {
                 answerEmpty(slot, .deadline, &answers)
             }
         }
+    }
+
+    /// The right on which a hold rests has ended. A poll whose answer has begun ends without a message; the client's next
+    /// request is told.
+    private mutating func endRight(_ slot: Holds.Slot, _ answers: inout EmptyAnswers) {
+        let interest = holds[slot].interest
+        guard case .answer(let subscription) = holds.interest(interest),
+            let answer = subscription.expired()
+        else { return answerEmpty(slot, .expired, &answers) }
+        let (payload, status) =
+            answers.ofExpired[interest] ?? (payload(of: answer), answer.status)
+        answers.ofExpired[interest] = (payload, status)
+        end(slot, .expired, payload, status: status)
     }
 
     mutating func answerAllHolds(_ ending: Ending) {
@@ -208,6 +223,8 @@ extension Core {
 struct EmptyAnswers {
     var retryAfterSeconds: Int?
     var made: [Int32: (payload: Int32, status: Int)] = [:]
+    /// For those whose right has ended.
+    var ofExpired: [Int32: (payload: Int32, status: Int)] = [:]
 
     init(retryAfterSeconds: Int? = nil) { self.retryAfterSeconds = retryAfterSeconds }
 }

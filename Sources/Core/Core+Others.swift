@@ -111,12 +111,14 @@ extension Core {
         frontEnds.settings = settings.hold
         let renewsPresence = changed.contains { $0.hasPrefix("[presence") }
         presence.reload(settings, renews: renewsPresence)
-        if changed.contains(where: { $0.hasPrefix("[allow") }) { judgeReaders(before) }
+        if changed.contains(where: { $0.hasPrefix("[allow") || $0.hasPrefix("[key") }) {
+            judgeReaders(before)
+        }
         if renewsPresence { renewPresence() }
     }
 
-    /// The [allow] sections have changed: ends holds on channels that are no longer open to everyone, and subscriptions that
-    /// a client of the bus socket may no longer read.
+    /// The [allow] or [key] sections have changed: ends holds on channels that are no longer open to everyone, or to the
+    /// key by which the hold was let in, and subscriptions that a client of the bus socket may no longer read.
     ///
     /// Where the web server had granted the channel besides, this can't be known here: such a client comes back, and is let
     /// in. What was granted alone is bounded by `granted_life`.
@@ -127,6 +129,10 @@ extension Core {
             channel != .status && before.isOpenToEveryone(channel)
                 && !now.isOpenToEveryone(channel)
         }
+        /// Of a right that was needed, whatever else is closed.
+        func isRevoked(_ right: Right?, _ channels: [ChannelName], _ isClosed: Bool) -> Bool {
+            right.map { !now.upholds($0, on: channels) } ?? isClosed
+        }
         for interest in holds.interests {
             let channels = holds.interest(interest).channels
             let isClosed = channels.contains(where: isClosed)
@@ -134,21 +140,32 @@ extension Core {
             while let slot = next {
                 next = holds.next(ofInterest: slot)
                 let identity = peers.identity(holds[slot].connection)
-                let isRevoked = identity.map { !busInterface.mayRead(channels, $0) } ?? isClosed
-                if isRevoked { answerEmpty(slot, .revoked) }
+                let ends =
+                    identity.map { !busInterface.mayRead(channels, $0) }
+                    ?? isRevoked(holds.right(of: slot), channels, isClosed)
+                if ends { answerEmpty(slot, .revoked) }
             }
         }
         for replay in replays.all {
             let channels = replay.stream.channels
             let identity = peers[replay.connection]?.identity
             if identity.map({ !busInterface.mayRead(channels, $0) })
-                ?? channels.contains(where: isClosed)
+                ?? isRevoked(
+                    replay.web?.origin.right,
+                    channels,
+                    channels.contains(where: isClosed)
+                )
             {
                 endReplay(replay, .revoked)
             }
         }
         // Not held yet, but about to be.
-        for ticket in waiting.tickets(where: { $0.isPoll(of: isClosed) }) {
+        let closed = waiting.tickets { entry in
+            guard case .poll(let poll, _, _, _) = entry.work else { return false }
+            let channels = poll.subscription.channels
+            return isRevoked(poll.origin.right, channels, channels.contains(where: isClosed))
+        }
+        for ticket in closed {
             guard let entry = settle(ticket),
                 case .poll(let poll, let requester, _, _) = entry.work
             else { continue }
@@ -165,11 +182,4 @@ extension Core {
 
     /// From now on an idle connection is done, even if its web server wants to keep it.
     package mutating func keepNoConnections() { keepsConnections = false }
-}
-
-extension Waiting.Entry {
-    fileprivate func isPoll(of isConcerned: (ChannelName) -> Bool) -> Bool {
-        guard case .poll(let poll, _, _, _) = work else { return false }
-        return poll.subscription.channels.contains(where: isConcerned)
-    }
 }

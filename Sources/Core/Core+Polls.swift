@@ -201,7 +201,7 @@ extension Core {
                 frontEnd: place,
                 interest: .answer(subscription),
                 origin: poll.origin,
-                deadline: now + Int64(wait),
+                deadline: min(now + Int64(wait), poll.origin.right?.endsAt ?? .max),
                 probe: kind == .probedPoll ? now + frontEnds.firstProbeMilliseconds(place) : nil
             )
         )

@@ -51,7 +51,9 @@ extension Core {
     /// Reads and sends a piece, if the peer has taken what came before.
     mutating func advance(_ replay: Replay) {
         replay.isWaiting = false
-        if let endsAt = replay.web?.endsAt, now >= endsAt { return endReplay(replay, .lifetime) }
+        if let web = replay.web, now >= web.endsAt {
+            return endReplay(replay, web.origin.right.hasEnded(now) ? .expired : .lifetime)
+        }
         guard connections[replay.connection].unsent == 0 else {
             replay.isWaiting = true
             return

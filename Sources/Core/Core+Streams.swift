@@ -37,7 +37,7 @@ extension Core {
         let web = Replay.Web(
             origin: request.origin,
             frontEnd: place,
-            endsAt: now + Int64(life)
+            endsAt: min(now + Int64(life), request.origin.right?.endsAt ?? .max)
         )
         open(
             Replay(

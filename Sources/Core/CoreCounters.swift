@@ -58,8 +58,10 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
     case slow
     /// A stream that has lived as long as streams do.
     case lifetime
-    /// The ini file does not let everyone read there any more: answered empty.
+    /// The ini file does not let everyone, or the client's key, read there any more: answered empty.
     case revoked
+    /// The token or link on which it rested has expired: a poll is answered 401.
+    case expired
 
     package var label: String {
         switch self {
@@ -77,6 +79,7 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
         case .slow: "slow"
         case .lifetime: "lifetime"
         case .revoked: "revoked"
+        case .expired: "expired"
         }
     }
 }
@@ -93,6 +96,7 @@ extension Ending {
             case .limit: .limit
             case .slow: .slow
             case .revoked: .revoked
+            case .expired: .expired
             case .error, .unavailable: .closed
             }
     }
@@ -106,6 +110,7 @@ extension Ending {
         case .lifetime, .deadline: .lifetime
         case .slow: .slow
         case .revoked: .revoked
+        case .expired: .expired
         case .shutdown, .released, .aborted, .gap: .shutdown
         }
     }

@@ -35,6 +35,8 @@ struct Holds {
     private var probes: DeadlineWheel
     private var arrivals = Arrivals()
     private var attendances: [Slot: Attendance] = [:]
+    /// Of those that rest on a token or a link.
+    private var rights: [Slot: Right] = [:]
     /// Monotonic milliseconds when messages last went to the streams of each interest.
     private var messagesAt: ContiguousArray<Int64> = []
 
@@ -47,7 +49,7 @@ struct Holds {
     var interestCount: Int { audience.count }
     var isEmpty: Bool {
         table.isEmpty && audience.count == 0 && deadlines.count == 0 && probes.count == 0
-            && attendances.isEmpty && arrivals.isEmpty
+            && attendances.isEmpty && rights.isEmpty && arrivals.isEmpty
     }
 
     // MARK: The doors
@@ -69,6 +71,7 @@ struct Holds {
         if let deadline = hold.deadline { deadlines.add(slot, deadline: deadline) }
         if let probe = hold.probe { probes.add(slot, deadline: probe) }
         arrivals.add(slot, hold.origin, boundsAddresses: boundsAddresses)
+        if let right = hold.origin?.right { rights[slot] = right }
         return slot
     }
 
@@ -80,6 +83,7 @@ struct Holds {
         deadlines.remove(slot)
         probes.remove(slot)
         arrivals.remove(slot)
+        if !rights.isEmpty { rights.removeValue(forKey: slot) }
         audience.leave(held.interest)
         return (held, attendances.isEmpty ? nil : attendances.removeValue(forKey: slot))
     }
@@ -100,8 +104,12 @@ struct Holds {
     func origin(of slot: Slot) -> RequestOrigin {
         var origin = arrivals.origin(of: slot)
         origin.member = attendances[slot]?.member
+        origin.right = right(of: slot)
         return origin
     }
+
+    /// By a token or a link; nil where it needs none.
+    func right(of slot: Slot) -> Right? { rights.isEmpty ? nil : rights[slot] }
 
     /// Monotonic nanoseconds when the request of a subscriber came.
     func arrival(of slot: Slot) -> Int64 { arrivals.time(of: slot) }

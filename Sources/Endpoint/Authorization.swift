@@ -1,5 +1,6 @@
 package import Channels
 internal import Configuration
+internal import Identity
 internal import Liveness
 internal import Text
 
@@ -40,14 +41,17 @@ extension [AllowRule] {
     }
 }
 
-/// What one request may do with channels: what the ini file opens to everyone, and what the web server grants.
+/// What one request may do with channels: what the ini file opens to everyone, what the web server grants, and what a
+/// token or a signed link permits.
 ///
-/// Closed by default. A rule opens a channel without a grant of the web server; the parameter can only add rights.
+/// Closed by default. A rule opens a channel without a grant of the web server; the parameter can only add rights. A token
+/// or a link counts where the rule names its key.
 package struct ChannelRights: Sendable {
     private let rules: [AllowRule]
     private let action: ChannelAction
     /// Patterns separated by blanks or commas.
     private let granted: String?
+    private let shown: Shown
     /// A page of another origin asks, for which grants of the web server do not count.
     private let isOfOtherOrigin: Bool
     /// The ini file, for the log.
@@ -57,28 +61,56 @@ package struct ChannelRights: Sendable {
         settings: Settings,
         action: ChannelAction,
         granted: String?,
+        shown: Shown,
         isOfOtherOrigin: Bool = false
     ) {
         rules = settings.allow
         file = settings.file
         self.action = action
         self.granted = isOfOtherOrigin ? nil : granted
+        self.shown = isOfOtherOrigin && shown.isAmbient ? Shown() : shown
         self.isOfOtherOrigin = isOfOtherOrigin
     }
 
     package func cover(_ channel: ChannelName) -> Bool {
         isOpenToEveryone(channel) || grants.contains { $0.matches(channel.subject) }
+            || isOpenToVisa(channel)
     }
 
-    func check(_ channels: [ChannelName]) throws(Problem) {
+    /// - Returns: what the right rests on.
+    func check(_ channels: [ChannelName]) throws(Problem) -> Basis {
         if action == .publish { try refuseOwn(channels) }
-        if channels.allSatisfy(isOpenToEveryone) { return }
+        var basis = Basis()
+        if channels.allSatisfy(isOpenToEveryone) { return basis }
         let grants = grants
         for channel in channels where !isOpenToEveryone(channel) {
-            if !grants.contains(where: { $0.matches(channel.subject) }) {
+            if grants.contains(where: { $0.matches(channel.subject) }) {
+                basis.hasGrant = true
+            } else if isOpenToVisa(channel) {
+                basis.visa = shown.visa
+            } else {
                 throw refusal(channel)
             }
         }
+        return basis
+    }
+
+    /// What a right rests on, apart from what is open to everyone.
+    struct Basis {
+        var hasGrant = false
+        var visa: Visa?
+
+        func right(at clock: Clock) -> Right? {
+            visa.map { Right(key: $0.key.value, endsAt: clock.monotonic(of: $0.expires)) }
+        }
+    }
+
+    private func isOpenToVisa(_ channel: ChannelName) -> Bool {
+        guard let visa = shown.visa,
+            rules.keys(opening: channel, for: action).contains(visa.keyName)
+        else { return false }
+        let patterns = action == .read ? visa.read : visa.publish
+        return patterns.contains { $0.matches(channel.subject) }
     }
 
     private func isOpenToEveryone(_ channel: ChannelName) -> Bool {
@@ -95,6 +127,7 @@ package struct ChannelRights: Sendable {
     }
 
     func refusal(_ channel: ChannelName) -> Problem {
+        if let problem = shown.refusal(of: action, channel, rules) { return problem }
         let reason = rules.reason(action, channel)
         let needed = "'\(action.key) = everyone' in an [allow] section of the ini file"
         var problem = Problem.forbidden(
@@ -134,8 +167,22 @@ extension HTTPInterface {
 
     /// Limits how long a request may be answered by the rights that it had when it arrived. The web server is not asked
     /// again meanwhile, so its grant holds for a limited time.
-    func bounded(_ seconds: Int, _ channels: [ChannelName]) -> Int {
-        channels.allSatisfy(isOpenToEveryone) ? seconds : min(seconds, settings.hold.grantedSeconds)
+    func bounded(_ seconds: Int, _ basis: ChannelRights.Basis) -> Int {
+        basis.hasGrant ? min(seconds, settings.hold.grantedSeconds) : seconds
+    }
+
+    /// Refuses whoever may not read the channels.
+    func readers(
+        of channels: [ChannelName],
+        _ shown: Shown,
+        _ request: borrowing CGIRequest
+    ) throws(Problem) -> ChannelRights.Basis {
+        try ChannelRights(
+            settings: settings,
+            action: .read,
+            granted: request.read,
+            shown: shown
+        ).check(channels)
     }
 }
 
@@ -183,7 +230,7 @@ extension HTTPInterface {
         return try Self.vouched(user, "REMOTE_USER", !request.malformed.contains(.remoteUser))
     }
 
-    private static func vouched(
+    static func vouched(
         _ name: String,
         _ parameter: String,
         _ isUTF8: Bool
@@ -210,10 +257,13 @@ extension HTTPInterface {
     /// - Parameter verb: the action, for the refusal.
     func author(
         of request: borrowing CGIRequest,
+        showing shown: Shown,
         to verb: StaticString
     ) throws(Problem) -> Author {
         let isOfOtherOrigin = try crossOrigin.standing(of: request, to: verb) == .anyone
-        let user = isOfOtherOrigin ? nil : try user(request)
+        var user: String?
+        if !isOfOtherOrigin { user = try self.user(request) }
+        if user == nil { user = try shown.named(toOthers: isOfOtherOrigin) }
         var name = user ?? ""
         if user == nil, let publisher = request.publisher {
             let isUTF8 = !request.malformed.contains(.publisher)
@@ -227,6 +277,7 @@ extension HTTPInterface {
                 settings: settings,
                 action: .publish,
                 granted: request.write,
+                shown: shown,
                 isOfOtherOrigin: isOfOtherOrigin
             )
         )

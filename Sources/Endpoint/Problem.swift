@@ -8,6 +8,7 @@ package enum HTTPStatus: Int, Sendable, CaseIterable {
     case noContent = 204
     case notModified = 304
     case badRequest = 400
+    case unauthorized = 401
     case forbidden = 403
     case notFound = 404
     case methodNotAllowed = 405
@@ -30,6 +31,7 @@ package enum HTTPStatus: Int, Sendable, CaseIterable {
         case .noContent: "No Content"
         case .notModified: "Not Modified"
         case .badRequest: "Bad Request"
+        case .unauthorized: "Unauthorized"
         case .forbidden: "Forbidden"
         case .notFound: "Not Found"
         case .methodNotAllowed: "Method Not Allowed"
@@ -61,6 +63,8 @@ package struct Problem: Error, Sendable {
     var allow: StaticString?
     /// The media type for the `Accept-Query` field of a 415.
     var acceptQuery: StaticString?
+    /// The value of `WWW-Authenticate` (RFC 6750 §3).
+    var challenge: StaticString?
     /// Where a subscriber continues after a gap, for a 410.
     var restart: (cursor: Cursor, reason: GapReason)?
     /// For the log, not for the client.

@@ -8,6 +8,8 @@ package struct RequestOrigin: Sendable {
     package var wish = ProbePolicy.Wish()
     /// The member that this request makes present.
     package var member: Member?
+    /// The right by a token or a link without which it could not read.
+    package var right: Right?
     /// The time of its arrival in monotonic nanoseconds, which the caller sets if there is a subscriber.
     package var arrivedAt: Int64 = 0
 

@@ -1,5 +1,6 @@
 internal import Bus
 internal import Core
+internal import Identity
 internal import Text
 
 /// The numbers of this process at one moment, from which its figures are computed.
@@ -8,6 +9,7 @@ struct Readings {
     var gauges = Gauges()
     var shell = ShellCounters()
     var log = LogStatistics()
+    var tokens = TokenMemory.Counters()
     var linesLost = 0
     var codecRefusals = 0
     var process = ProcessReadings()
@@ -22,6 +24,7 @@ struct Readings {
         var unsentBytes = 0
         var unfinishedBytes = 0
         var members = 0
+        var rememberedTokens = 0
         var isLogAvailable = false
         var head: Int64 = 0
     }
@@ -159,6 +162,11 @@ extension Figure {
         gauge("members", "Members on all channels with presence.", "members", .largest) {
             $0.gauges.members
         },
+        gauge(
+            "remembered_tokens",
+            "Tokens whose verdict is remembered, which cost no signature.",
+            "remembered_tokens"
+        ) { $0.gauges.rememberedTokens },
     ]
 
     private static let requests: [Figure] =
@@ -195,6 +203,24 @@ extension Figure {
         }
 
     private static let services: [Figure] = [
+        counter(
+            "tokens",
+            "Tokens by what their verdict cost.",
+            "tokens.remembered",
+            label: "verdict=\"remembered\""
+        ) { $0.tokens.remembered },
+        counter(
+            "tokens",
+            "Tokens by what their verdict cost.",
+            "tokens.verified",
+            label: "verdict=\"verified\""
+        ) { $0.tokens.verified },
+        counter(
+            "tokens",
+            "Tokens by what their verdict cost.",
+            "tokens.refused",
+            label: "verdict=\"refused\""
+        ) { $0.tokens.refused },
         counter("bus_commands", "Commands on the bus socket.", "bus.commands") {
             $0.core.busCommands
         },

@@ -148,6 +148,11 @@ extension Responder {
             lose(id, .closed)
             return nil
         }
+        if tokens.isNeeded {
+            let wall = SystemClock.wallMilliseconds()
+            request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
+            tokens.judge(&request)
+        }
         return request
     }
 

@@ -5,6 +5,7 @@ internal import Core
 internal import Endpoint
 internal import FastCGICodec
 internal import Glibc
+internal import Identity
 internal import Liveness
 internal import Text
 
@@ -18,6 +19,8 @@ extension Responder {
         readings.shell.pipeRefusals = pipes.refusals
         readings.shell.passedOver = siblings.passedOver
         readings.log = log.statistics
+        readings.tokens = tokens.memory.counters
+        readings.gauges.rememberedTokens = tokens.memory.count
         readings.linesLost = telemetry.linesLost()
         readings.codecRefusals = codec.refusals
         readings.process = .now(uptimeMilliseconds: now - telemetry.startedAt)

@@ -1,6 +1,7 @@
 internal import Bus
 internal import Configuration
 internal import Core
+internal import Endpoint
 internal import FastCGI
 internal import Logging
 internal import System
@@ -20,6 +21,7 @@ extension Responder {
         connections.limits = Self.framingLimits(settings)
         pipes.apply(settings.limits)
         log.replaceRetention { [settings] in settings.retention(of: $0) }
+        tokens.reload(settings)
         core.reload(settings, numbers: Self.numbers(settings, logger), at: moment)
         drain()
         logger.notice(
@@ -41,7 +43,7 @@ extension Responder {
     static func numbers(_ settings: Settings, _ logger: Logger) -> [LocalPrincipal: UInt32] {
         var numbers: [LocalPrincipal: UInt32] = [:]
         for rule in settings.allow {
-            for case .local(let principals)? in [rule.read, rule.publish] {
+            for case .local(let principals, _)? in [rule.read, rule.publish] {
                 for principal in principals where numbers[principal] == nil {
                     numbers[principal] =
                         switch principal {

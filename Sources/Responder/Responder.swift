@@ -38,6 +38,7 @@ package import System
     let codec: Codec
     var encoder: PayloadEncoder
     var entrance: Entrance
+    var tokens: TokenCheck
     let tenure: Tenure
     let pipes: PipeService
     let siblings: SiblingService
@@ -137,6 +138,7 @@ package import System
         let connections = ConnectionTable(Self.framingLimits(settings), epoll: epoll)
         self.connections = connections
         output = Output()
+        tokens = TokenCheck(settings)
         core = Core(
             settings: settings,
             numbers: Self.numbers(settings, logger),

@@ -54,7 +54,8 @@ struct Holdfast: ParsableCommand {
         version: Version.current,
         subcommands: [
             Serve.self, Check.self, Pub.self, Sub.self, StatusCommand.self, ChannelsCommand.self,
-            Top.self, LogCommand.self, Doctor.self, CGICommand.self, BenchLog.self,
+            Top.self, Sign.self, TokenCommand.self, LogCommand.self, Doctor.self, CGICommand.self,
+            BenchLog.self,
         ],
         defaultSubcommand: Serve.self
     )

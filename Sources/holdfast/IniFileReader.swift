@@ -3,6 +3,7 @@ internal import Bus
 internal import CLinux
 internal import Configuration
 internal import Glibc
+internal import Identity
 internal import System
 
 /// Finds and reads the ini file.
@@ -56,6 +57,11 @@ enum IniFileReader {
         bytes(of: path).flatMap { settings(in: $0, of: path) }
     }
 
+    /// The same with the keys that are in files.
+    static func readWithKeys(_ path: String) -> Result<Settings, IniFileProblems> {
+        bytes(of: path).flatMap { settings(in: $0, of: path, keyFile: KeyFiles.read) }
+    }
+
     /// The same for this machine: whatever the machine lacks is a problem, too.
     static func readForThisMachine(_ path: String) -> Result<Settings, IniFileProblems> {
         let machine = Machine(
@@ -69,15 +75,18 @@ enum IniFileReader {
             },
             leftover: LogFiles.leftover
         )
-        return bytes(of: path).flatMap { settings(in: $0, of: path, on: machine) }
+        return bytes(of: path).flatMap {
+            settings(in: $0, of: path, on: machine, keyFile: KeyFiles.read)
+        }
     }
 
     private static func settings(
         in bytes: [UInt8],
         of path: String,
-        on machine: Machine? = nil
+        on machine: Machine? = nil,
+        keyFile: KeyFileReader? = nil
     ) -> Result<Settings, IniFileProblems> {
-        Settings.read(bytes, on: machine).map { read in
+        Settings.read(bytes, on: machine, keyFile: keyFile).map { read in
             var settings = read
             settings.file = path
             return settings

@@ -48,7 +48,9 @@ struct Serve: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         let descriptors = raiseDescriptorLimit()
 
-        let settings = withListen(try IniFileReader.read(config, orExit: EX_CONFIG))
+        let settings = withListen(
+            try IniFileReader.settings(IniFileReader.readWithKeys(config), orExit: EX_CONFIG)
+        )
         let level = LogLevel(settings.log.level)
         LogSink.standardError.setFormat(settings.log.format)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
@@ -68,7 +70,7 @@ struct Serve: ParsableCommand {
                 signals: signals,
                 linesLost: { LogSink.standardError.lost }
             ) {
-                switch IniFileReader.read(config) {
+                switch IniFileReader.readWithKeys(config) {
                 case .success(let read):
                     let new = withListen(read)
                     level.set(new.log.level)

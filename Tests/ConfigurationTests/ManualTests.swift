@@ -1,5 +1,6 @@
 import Channels
 import Configuration
+import Identity
 import Testing
 
 /// conf/holdfast.ini is the manual: these tests keep it true.
@@ -105,6 +106,7 @@ struct ManualTests {
             defaults: AllowRule(pattern: all, read: .nobody, publish: .nobody),
             manual
         )
+        check(SettingsTable.key, "[key web]", defaults: KeySettings(name: "web"), manual)
         check(
             SettingsTable.endpoint,
             "[endpoint /updates]",

@@ -181,8 +181,8 @@ struct SettingsReadTests {
                 "f:16: unknown key 'zzz' in [limits]; allowed are message_bytes, batch_bytes, batch_messages,"
                     + " request_variable_bytes, channels_per_request, answer_messages,"
                     + " answer_bytes, held_requests, held_per_subscriber, held_per_address, bus_clients, channels, publish_queue_messages,"
-                    + " publish_queue_bytes, unsent_bytes, unsent_bytes_total, unsent_timeout, unfinished_bytes and"
-                    + " request_timeout",
+                    + " publish_queue_bytes, unsent_bytes, unsent_bytes_total, unsent_timeout, unfinished_bytes,"
+                    + " request_timeout and token_memory",
                 "f:17: section [fastcgi] was already in line 2; write its keys in one place",
                 "f:18: base = /x does not begin and end with '/'; allowed: a path that begins and"
                     + " ends with '/'",
@@ -355,7 +355,7 @@ struct SettingsReadTests {
         ("[Hold]", "f:1: unknown section [Hold]; did you mean [hold]?"),
         (
             "[websocket]",
-            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [pipe], [retain], [allow], [quota],"
+            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [pipe], [retain], [allow], [key], [quota],"
                 + " [hold], [presence], [limits], [cors], [endpoint] and [log]"
         ),
         (

@@ -109,6 +109,7 @@ struct SettingsReloadTests {
             unsent_timeout = 1
             unfinished_bytes = 64k
             request_timeout = 1
+            token_memory = 64k
             [cors]
             origins = *
             max_age = 0

@@ -203,6 +203,7 @@ final class World {
             }
         }
         request.body = Array(body.utf8)
+        request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
         let address = RequestAddress(
             connection: connection,
             id: RequestID(id)!,
@@ -256,6 +257,9 @@ final class World {
     }
 
     // MARK: Time
+
+    /// Milliseconds since 1970; whole seconds when `now` is.
+    var wall: Int64 { now + 1_766_000_000_000 }
 
     func turn() {
         core.turn(at: moment)

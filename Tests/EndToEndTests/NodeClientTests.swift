@@ -43,6 +43,33 @@ struct NodeClientTests {
         }
     }
 
+    @Test(arguments: ["sse", "poll"])
+    func `a subscription outlives its tokens, and misses nothing`(transport: String) throws {
+        let secret = "0123456789abcdef0123456789abcdef"
+        let settings = """
+            [key web]
+            secret = \(secret)
+            [allow user/**]
+            read = key:web
+            publish = key:web
+
+            """
+        try HoldfastServer.with(settings) { holdfast in
+            try WebServer.with(.nginx, before: holdfast) { web throws in
+                let outcome = try ChildProcess.run(
+                    Tool.node.path,
+                    [
+                        support("tokenclient.mjs"), try module(holdfast),
+                        "http://127.0.0.1:\(web.port)/push", transport, secret,
+                    ],
+                    directory: holdfast.directory
+                )
+                #expect(outcome.exit == .exited(0), "\(outcome.error)")
+                #expect(String(decoding: outcome.output, as: UTF8.self) == "done\n")
+            }
+        }
+    }
+
     @Test func `event streams are read as the HTML standard says`() throws {
         try HoldfastServer.with { holdfast in
             let outcome = try ChildProcess.run(

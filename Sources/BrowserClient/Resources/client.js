@@ -1,16 +1,17 @@
 // Holdfast's client. Types: holdfast.d.ts. How it works: conf/doc/developing.md.
 
 const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30, QUIET = 300; // seconds
-const MORE = 0, BACK = 1, OVER = 2; // what ends a pause: more to do, the network is back, the end
+const MORE = 0, BACK = 1, OVER = 2;
 const page = globalThis.document;
 const links = new Map();
 const silent = new Map();
+const tokens = new WeakMap();
 
 const now = () => Date.now() / 1000;
 const some = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value));
 const random = () => {
 	if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
-	const url = URL.createObjectURL(new Blob()); // without https: ends in a UUID
+	const url = URL.createObjectURL(new Blob());
 	URL.revokeObjectURL(url);
 	return url.slice(-36);
 };
@@ -48,23 +49,38 @@ const beyond = (a, b = "") => {
 	return log !== other || parseInt(place, 16) > parseInt(there, 16);
 };
 
-const ask = async (url, credentials, init) => {
-	const response = await fetch(url, { credentials, cache: "no-store", ...init });
-	const { ok, status, headers } = response;
+const bearer = async (token) => {
+	if (!token?.call) return token;
+	let own = tokens.get(token);
+	if (!(own?.until > now())) {
+		own = { text: await token() };
+		const [, claims] = own.text.split(".");
+		const left = JSON.parse(atob(claims.replace(/-/g, "+").replace(/_/g, "/"))).exp - now();
+		own.until = now() + Math.max(left - LONGEST, left / 2);
+		tokens.set(token, own);
+	}
+	return own.text;
+};
+
+const ask = async (url, { credentials, token }, init) => {
+	const own = await bearer(token);
+	const headers = some({ ...init.headers, Authorization: own && "Bearer " + own });
+	const response = await fetch(url, { credentials, cache: "no-store", ...init, headers });
+	const { ok, status } = response;
+	if (status === 401) tokens.delete(token);
 	if (ok && status !== 204) return response;
 	const { code, detail = `HTTP ${status}` } = await response.json().catch(() => ({}));
-	const value = headers.get("Retry-After");
+	const value = response.headers.get("Retry-After");
 	throw Object.assign(new Error(detail), {
 		status, code,
 		retryAfter: Math.max(value > 0 ? value : Date.parse(value) / 1000 - now(), 0) || 0,
-		refused: status < 500 && status !== 408 && status !== 429,
+		refused: status < 500 && status !== 408 && status !== 429 && !(code === "expired" && token?.call),
 	});
 };
 
 const delay = (tries, { retryAfter }, least = 0) =>
 	(retryAfter || Math.max(Math.min(2 ** tries, LONGEST), least) / 2) * (1 + Math.random());
 
-// nothing shortens a pause that the server asked for
 const least = ({ retryAfter }) => (retryAfter ? OVER : BACK);
 
 const why = (wait, { message }) => ({ until: Date.now() + wait * 1000, problem: message });
@@ -95,12 +111,12 @@ const listed = (channels) => {
 	return list;
 };
 
-const read = (accept, { base, credentials }, channels, parameters, signal) => {
+const read = (accept, options, channels, parameters, signal) => {
 	const query = new URLSearchParams(some(parameters)), init = { headers: { Accept: accept }, signal };
-	const url = `${base}${channels}?${query}`;
-	if (url.length < 4000) return ask(url, credentials, init);
+	const url = `${options.base}${channels}?${query}`;
+	if (url.length < 4000) return ask(url, options, init);
 	channels.forEach((one) => query.append("channel", one));
-	return ask(base + "?op=read", credentials, { ...init, method: "POST", body: query });
+	return ask(options.base + "?op=read", options, { ...init, method: "POST", body: query });
 };
 
 const poll = async (...request) => (await read("application/json", ...request)).json();
@@ -169,7 +185,6 @@ const connect = (key, options) => {
 		listen(HELLO + Math.random(), () => queue(true));
 	};
 
-	// steal: from a silent tab
 	const queue = (steal) => {
 		let mine;
 		queued?.abort();
@@ -226,7 +241,6 @@ const connect = (key, options) => {
 		readers.forEach((reader) => reader.catchUp());
 	};
 
-	// one request for all is refused: one goes alone
 	const split = () => {
 		const [one] = wants.keys(), mine = joined();
 		if (wants.delete(one)) say({ alone: one });
@@ -304,7 +318,6 @@ const connect = (key, options) => {
 		tell("live", { transport: by });
 	};
 
-	// the first poll is not held: it shows that the server is there
 	const hold = async (signal) => {
 		const first = quick, wait = first ? 0 : longest;
 		watch(wait + SLACK);
@@ -312,7 +325,6 @@ const connect = (key, options) => {
 		answered("poll");
 		if (answer.gap) recheckAll(answer.cursor);
 		else deliver(answer.cursor, answer.messages);
-		// a server that ends, or is full, answers at once with nothing
 		return !first && !answer.messages.length && now() - last < 1 ? 1 + Math.random() : 0;
 	};
 
@@ -361,7 +373,6 @@ const connect = (key, options) => {
 			queue();
 		},
 
-		// kept: the page may come back
 		close(kept) {
 			if (closed) return;
 			closed = true;
@@ -514,23 +525,24 @@ const subscribe = (names, handlers, given) => {
 const leave = () => links.forEach((link) => link.readers.forEach((reader) => reader.close()));
 
 const publish = async (channels, data, options) => {
-	const { type, ttl, topic, contentType, key = random(), retries = 5, signal, base, credentials } = settle(options);
+	const own = settle(options);
+	const { type, ttl, topic, contentType, key = random(), retries = 5, signal } = own;
 	const raw = contentType || typeof data === "string";
 	const headers = some({
 		"Content-Type": raw ? contentType : "application/json",
 		"Idempotency-Key": key, "Holdfast-Type": type, TTL: ttl, Topic: topic,
 	});
 	const init = { method: "POST", headers, signal, body: raw ? data : JSON.stringify(data) };
-	const url = base + listed(channels);
+	const url = own.base + listed(channels);
 	new Request(url, init);
-	return insist(async () => (await ask(url, credentials, init)).json(), signal, retries);
+	return insist(async () => (await ask(url, own, init)).json(), signal, retries);
 };
 
 const presence = (channel, handler, options) => {
-	const { base, credentials } = settle(options);
+	const own = settle(options);
 	const [name] = listed(channel);
 	const over = new AbortController(), { signal } = over;
-	const load = () => insist(async () => (await ask(`${base}-/presence/${name}`, credentials, { signal })).json(), signal);
+	const load = () => insist(async () => (await ask(`${own.base}-/presence/${name}`, own, { signal })).json(), signal);
 	if (!handler) return load();
 	let members, changes;
 
@@ -567,7 +579,6 @@ if (page) {
 		links.forEach((link) => link.wake(true));
 	});
 	addEventListener("visibilitychange", () => page.hidden || links.forEach((link) => link.wake()));
-	// a frozen page gives up the connection
 	const close = ({ persisted = true }) => links.forEach((link) => link.close(persisted));
 	const open = () => links.forEach((link) => link.open());
 	addEventListener("pagehide", close);

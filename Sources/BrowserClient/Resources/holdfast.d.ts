@@ -61,6 +61,8 @@ export interface Options {
   base?: string;
   /** Whether cookies are sent to another host, too: as in fetch, "same-origin" by default. */
   credentials?: RequestCredentials;
+  /** A token (JWT) for a [key] section of the ini file, or a function that fetches one. The function is asked again half a minute before its token expires (at half its life, if that is shorter than a minute), and when the server refuses it; a subscription goes on with the new one and misses nothing. */
+  token?: string | (() => string | Promise<string>);
 }
 
 export interface SubscribeOptions extends Options {

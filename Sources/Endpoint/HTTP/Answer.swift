@@ -119,6 +119,7 @@ package struct Shape: Hashable, Sendable {
         document.line("Content-Type: application/problem+json\r\nCache-Control: no-store\r\n")
         if let allow = problem.allow { document.field("Allow: ", allow) }
         if let type = problem.acceptQuery { document.field("Accept-Query: ", type) }
+        if let challenge = problem.challenge { document.field("WWW-Authenticate: ", challenge) }
         if let seconds = problem.retryAfterSeconds {
             document.field("Retry-After: ", decimal: seconds)
         }

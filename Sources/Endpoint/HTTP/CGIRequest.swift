@@ -31,6 +31,7 @@ package struct CGIRequest: Sendable {
     package private(set) var scheme: String?
     package private(set) var secFetchSite: String?
     package private(set) var cookie: String?
+    package private(set) var authorization: String?
     package private(set) var timeToLive: String?
     package private(set) var topic: String?
     package private(set) var idempotencyKey: String?
@@ -70,6 +71,11 @@ package struct CGIRequest: Sendable {
         static let publisher = Malformed(rawValue: 8)
         static let type = Malformed(rawValue: 16)
     }
+
+    /// What `TokenCheck` has found of the token with which it comes.
+    package var token = TokenVerdict.none
+    /// When it came.
+    package var clock = Clock()
 
     package var body: [UInt8] = []
     /// The body exceeded the framing's limit and was dropped.
@@ -199,6 +205,8 @@ package struct CGIRequest: Sendable {
         case 18:
             if unsafe name.spells("HTTP_IF_NONE_MATCH") {
                 unsafe Self.add(value, to: &ifNoneMatch)
+            } else if unsafe name.spells("HTTP_AUTHORIZATION") {
+                unsafe Self.add(value, to: &authorization)
             } else if unsafe name.spells("HOLDFAST_PUBLISHER") {
                 unsafe publisher = text(value, or: .publisher)
             } else if unsafe name.spells("HTTP_HOLDFAST_TYPE") {

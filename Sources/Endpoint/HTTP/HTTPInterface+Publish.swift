@@ -6,12 +6,14 @@ internal import Text
 extension HTTPInterface {
     func publish(
         _ channels: [ChannelName],
+        _ query: Query,
         _ request: borrowing CGIRequest,
         _ shape: Shape,
         base: [UInt8]
     ) throws(Problem) -> Intent {
-        let author = try author(of: request, to: "publish")
-        try author.rights.check(channels)
+        let shown = try shown(by: request, query, channels)
+        let author = try author(of: request, showing: shown, to: "publish")
+        _ = try author.rights.check(channels)
         if request.bodyDropped || announcesTooMuch(request) {
             let type = request.sentContentType.flatMap { MediaType($0) }
             let isBatch = type?.essence == MediaType.lines
@@ -55,11 +57,13 @@ extension HTTPInterface {
     /// DELETE: a client that may publish to a channel may delete its messages.
     func drop(
         _ channels: [ChannelName],
+        _ query: Query,
         _ request: borrowing CGIRequest,
         _ shape: Shape
     ) throws(Problem) -> Intent {
-        let author = try author(of: request, to: "delete messages")
-        try author.rights.check(channels)
+        let shown = try shown(by: request, query, channels)
+        let author = try author(of: request, showing: shown, to: "delete messages")
+        _ = try author.rights.check(channels)
         return .publish(
             PublishRequest(
                 publication: Publication(

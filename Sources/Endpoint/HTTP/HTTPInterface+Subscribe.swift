@@ -27,11 +27,12 @@ extension HTTPInterface {
         let form = try Self.form(query.format) ?? (fixed?.format == .bare ? .bare : .json)
         let limit = try messageLimit(query.limit)
         let onGap = try Self.onGap(query.onGap)
-        let origin = try origin(query, channels, request)
+        let shown = try shown(by: request, query, channels)
+        var origin = try origin(query, channels, request, showing: shown)
         let wait = try waitSeconds(query.wait, request.prefer, fixed)
         let start = try start(query, endpoint, request, waits: wait.seconds > 0)
-        try ChannelRights(settings: settings, action: .read, granted: request.read)
-            .check(channels)
+        let basis = try readers(of: channels, shown, request)
+        origin.right = basis.right(at: request.clock)
 
         var cookie: Subscription.CursorCookie?
         if let endpoint, endpoint.settings.cursor == .cookie {
@@ -56,7 +57,7 @@ extension HTTPInterface {
                 subscription: subscription,
                 start: start,
                 waitMilliseconds: waits
-                    ? holdMilliseconds(bounded(wait.seconds, channels), random) : 0,
+                    ? holdMilliseconds(bounded(wait.seconds, basis), random) : 0,
                 ifNoneMatch: request.ifNoneMatch,
                 origin: origin,
                 isRevalidating: wait.seconds == 0 && cookie == nil && start.isHistory
@@ -82,7 +83,8 @@ extension HTTPInterface {
     func origin(
         _ query: Query,
         _ channels: [ChannelName],
-        _ request: borrowing CGIRequest
+        _ request: borrowing CGIRequest,
+        showing shown: Shown
     ) throws(Problem) -> RequestOrigin {
         var origin = RequestOrigin()
         origin.subscriber = try Self.subscriberHash(query.subscriber)
@@ -96,7 +98,7 @@ extension HTTPInterface {
             headers: request.earlyHeaders.map(Self.isYes)
         )
         if channels.contains(where: { settings.presence(on: $0) != nil }) {
-            origin.member = try member(query.name, request)
+            origin.member = try member(query.name, request, shown)
         }
         return origin
     }
@@ -105,9 +107,14 @@ extension HTTPInterface {
     /// present without wanting it.
     private func member(
         _ name: String?,
-        _ request: borrowing CGIRequest
+        _ request: borrowing CGIRequest,
+        _ shown: Shown
     ) throws(Problem) -> Member? {
-        if !crossOrigin.isFromElsewhere(request), let user = try user(request) {
+        let isFromElsewhere = crossOrigin.isFromElsewhere(request)
+        if !isFromElsewhere, let user = try user(request) {
+            return Member(name: user, isVerified: true)
+        }
+        if let user = try shown.named(toOthers: isFromElsewhere) {
             return Member(name: user, isVerified: true)
         }
         guard let name else { return nil }

@@ -1,5 +1,6 @@
 internal import Channels
 package import Configuration
+package import Identity
 internal import Text
 
 /// The HTTP interface: what a request asks for, as far as request and settings determine it. Pure.
@@ -11,6 +12,8 @@ package struct HTTPInterface: Sendable {
     let crossOrigin: CrossOrigin
     private let base: [UInt8]
     private let endpoints: [BoundEndpoint]
+    /// Empty unless the ini file has [key] sections.
+    package let ring: KeyRing
 
     /// A fixed endpoint, ready for comparison.
     struct BoundEndpoint: Sendable {
@@ -22,6 +25,7 @@ package struct HTTPInterface: Sendable {
     package init(settings: Settings) {
         self.settings = settings
         crossOrigin = CrossOrigin(settings.cors)
+        ring = KeyRing(settings.keys)
         base = Self.normalized(settings.fastcgi.base)
         endpoints = settings.endpoints.map { endpoint in
             let hash = FNV1a<UInt64>.mixed(endpoint.path)
@@ -131,7 +135,13 @@ package struct HTTPInterface: Sendable {
         switch (endpoint.settings.action, request.method ?? "GET") {
         case (.publish, "OPTIONS"): return options("POST, OPTIONS", request, shape)
         case (.publish, "POST"):
-            return try publish(endpoint.settings.channels, request, shape, base: mount(request))
+            return try publish(
+                endpoint.settings.channels,
+                ring.isEmpty ? Query() : Self.query(of: request),
+                request,
+                shape,
+                base: mount(request)
+            )
         case (.publish, _): throw .methodNotAllowed("POST, OPTIONS")
         case (_, "OPTIONS"): return options("GET, HEAD, OPTIONS", request, shape)
         case (.held, "GET"), (.held, "HEAD"): return .held(shape)
@@ -179,9 +189,10 @@ package struct HTTPInterface: Sendable {
                 }
                 return try readByBody(list, query, request, shape, random)
             }
-            return try publish(names(list, query.channels), request, shape, base: base)
+            return try publish(names(list, query.channels), query, request, shape, base: base)
         case "DELETE":
-            return try drop(names(list, Self.query(of: request).channels), request, shape)
+            let query = try Self.query(of: request)
+            return try drop(names(list, query.channels), query, request, shape)
         case "QUERY":
             return try readByBody(list, Self.query(of: request), request, shape, random)
         case "OPTIONS": return options(Self.channelMethods, request, shape, acceptsQuery: true)
@@ -251,7 +262,7 @@ package struct HTTPInterface: Sendable {
         case "messages", "presence": throw .notFound
         case _ where name.hasPrefix("presence/"):
             intent = .presence(
-                try presence(String(name.dropFirst("presence/".utf8.count)), request, shape)
+                try presence(String(name.dropFirst("presence/".utf8.count)), query, request, shape)
             )
         case "channels":
             intent = .channels(
@@ -284,7 +295,8 @@ package struct HTTPInterface: Sendable {
                     rights: ChannelRights(
                         settings: settings,
                         action: .read,
-                        granted: request.read
+                        granted: request.read,
+                        shown: try shown(by: request)
                     ),
                     shape: shape
                 )

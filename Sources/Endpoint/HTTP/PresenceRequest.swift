@@ -70,12 +70,12 @@ extension [UInt8] {
 extension HTTPInterface {
     func presence(
         _ name: String,
+        _ query: Query,
         _ request: borrowing CGIRequest,
         _ shape: Shape
     ) throws(Problem) -> PresenceRequest {
         let channel = try ChannelName(requested: name)
-        try ChannelRights(settings: settings, action: .read, granted: request.read)
-            .check([channel])
+        _ = try readers(of: [channel], shown(by: request, query, [channel]), request)
         guard settings.presence(on: channel) != nil else {
             throw Problem(
                 .notFound,

@@ -18,8 +18,14 @@ struct Query {
     var lineLimit: String?
     var operation: String?
     var after: String?
-    /// The query as sent, without positions, `subscriber`, `name` and jQuery's `_`; each piece is followed by `&`. Safe
-    /// in a header field.
+    /// Of a signed link, which stays in the link to the next answer.
+    var signature: String?
+    var expires: String?
+    var rights: String?
+    var user: String?
+    var key: String?
+    /// The query as sent, without positions, `subscriber`, `name`, tokens and jQuery's `_`; each piece is followed by
+    /// `&`. Safe in a header field.
     var link: [UInt8] = []
     /// Whether a value that counts was not UTF-8.
     private(set) var isMalformed = false
@@ -74,7 +80,12 @@ struct Query {
         case "line_limit": lineLimit = text(source, value)
         case "op": operation = text(source, value)
         case "after": after = text(source, value)
-        case "_": isLinked = false
+        case "signature": signature = text(source, value)
+        case "expires": expires = text(source, value)
+        case "rights": rights = text(source, value)
+        case "user": user = text(source, value)
+        case "key": key = text(source, value)
+        case "_", "access_token", "authorization": isLinked = false
         default: break
         }
         if isLinked {

@@ -52,7 +52,7 @@ package struct LocalRights: Sendable {
         switch rules.who(may: action, channel) {
         case .everyone: return true
         case .nobody: return false
-        case .local(let principals):
+        case .local(let principals, _):
             return principals.contains { principal in
                 guard let number = numbers[principal] else { return false }
                 return switch principal {

@@ -79,7 +79,7 @@ extension HTTPInterface {
         StreamRequest(
             stream: StreamSubscription(channels: [.status], form: wish.form(bare: false)),
             start: .now,
-            origin: try origin(Query(), [], request),
+            origin: try origin(Query(), [], request, showing: Shown()),
             // Only the web server says who is an operator.
             lifeSeconds: min(settings.hold.streamSeconds, settings.hold.grantedSeconds),
             shape: shape
@@ -101,7 +101,8 @@ extension HTTPInterface {
                 "With format=bare an event is the text of the message; omit 'line_limit'."
             )
         }
-        let origin = try origin(query, channels, request)
+        let shown = try shown(by: request, query, channels)
+        var origin = try origin(query, channels, request, showing: shown)
         var start = PollStart.now
         if let last = request.lastEventID ?? query.lastEventID {
             // A browser cannot repair it, and would give up for good on an error: what is not a cursor counts as a
@@ -110,8 +111,8 @@ extension HTTPInterface {
         } else if let since = query.since {
             start = try PollStart(since: since, waits: true)
         }
-        try ChannelRights(settings: settings, action: .read, granted: request.read)
-            .check(channels)
+        let basis = try readers(of: channels, shown, request)
+        origin.right = basis.right(at: request.clock)
         return .stream(
             StreamRequest(
                 stream: StreamSubscription(
@@ -121,7 +122,7 @@ extension HTTPInterface {
                 ),
                 start: start,
                 origin: origin,
-                lifeSeconds: bounded(settings.hold.streamSeconds, channels),
+                lifeSeconds: bounded(settings.hold.streamSeconds, basis),
                 shape: shape
             )
         )

@@ -56,6 +56,8 @@ package enum StreamEnd: String, Sendable {
     case slow
     /// The log cannot be read.
     case unavailable
+    /// The client's right has ended, as its token or link said. It needs another one.
+    case expired
     /// The rights have changed. A client that comes back is judged anew.
     case revoked
 }

@@ -1,0 +1,204 @@
+internal import Channels
+
+/// The keys of the ini file, ready for use, and their verdict on tokens and links. Pure: the time is passed in.
+///
+/// What costs little comes first: size, form, times and audience are looked at before any signature.
+package struct KeyRing: Sendable {
+    fileprivate struct Key: Sendable {
+        let name: String
+        let fingerprint: KeyFingerprint
+        let algorithm: KeySettings.Algorithm
+        let audience: String?
+        let cookie: String?
+        let material: Material
+    }
+
+    fileprivate enum Material: Sendable {
+        case secret([UInt8])
+        case publicKey(PublicKey)
+    }
+
+    private let keys: [Key]
+
+    /// - Parameter settings: with distinct names. A key that is not loaded, or cannot be used, verifies nothing.
+    package init(_ settings: [KeySettings]) {
+        keys = settings.compactMap { setting in
+            guard !setting.material.isEmpty else { return nil }
+            let material: Material
+            if setting.algorithm.isSecret {
+                guard setting.material.count >= KeySettings.secretByteLimits.lowerBound else {
+                    return nil
+                }
+                material = .secret(setting.material)
+            } else {
+                guard let key = try? PublicKey(pem: setting.material, of: setting.algorithm) else {
+                    return nil
+                }
+                material = .publicKey(key)
+            }
+            return Key(
+                name: setting.name,
+                fingerprint: setting.fingerprint,
+                algorithm: setting.algorithm,
+                audience: setting.audience,
+                cookie: setting.cookie,
+                material: material
+            )
+        }
+    }
+
+    package var isEmpty: Bool { keys.isEmpty }
+
+    /// The names of the cookies in which tokens may come.
+    package var cookies: [String] { keys.compactMap(\.cookie) }
+
+    /// The name of a key that is still the same.
+    package func name(of fingerprint: KeyFingerprint) -> String? {
+        keys.first { $0.fingerprint == fingerprint }?.name
+    }
+
+    // MARK: Tokens
+
+    /// The verdict on a token, with its signature.
+    ///
+    /// - Parameter now: milliseconds since 1970.
+    package func visa(
+        forToken text: [UInt8],
+        from source: TokenSource,
+        now: Int64
+    ) throws(Refusal) -> Visa {
+        let token = try Token(text)
+        let candidates = try candidates(for: token, from: source)
+        let claims = try Claims(token.payload)
+        guard claims.expires > now else { throw .expired }
+        if let notBefore = claims.notBefore, notBefore > now + Self.clockToleranceMilliseconds {
+            throw .notYetValid
+        }
+        let addressed = candidates.filter { claims.isMeant(for: $0.audience) }
+        guard !addressed.isEmpty else { throw .wrongAudience }
+        guard let key = addressed.first(where: { $0.hasSigned(token) }) else {
+            throw .wrongSignature
+        }
+        return Visa(
+            key: key.fingerprint,
+            keyName: key.name,
+            name: claims.name,
+            read: claims.read,
+            publish: claims.publish,
+            expires: claims.expires
+        )
+    }
+
+    /// What a token says, for its author: without any verdict.
+    package static func contents(ofToken text: [UInt8]) throws(Refusal) -> TokenContents {
+        let token = try Token(text)
+        return TokenContents(
+            algorithm: token.algorithm,
+            keyName: token.keyName,
+            claims: try Claims(token.payload)
+        )
+    }
+
+    /// A token that was made just now, on a machine whose clock is a little ahead, is valid.
+    static let clockToleranceMilliseconds: Int64 = 5000
+
+    /// The keys that may have signed it. A token's own word on its algorithm only ever rules keys out.
+    private func candidates(
+        for token: Token,
+        from source: TokenSource
+    ) throws(Refusal) -> [Key] {
+        var candidates = keys.filter { $0.accepts(source) }
+        if let name = token.keyName { candidates = candidates.filter { $0.name == name } }
+        guard !candidates.isEmpty else { throw .unknownKey }
+        candidates = candidates.filter { $0.algorithm.rawValue == token.algorithm }
+        guard !candidates.isEmpty else { throw .wrongAlgorithm }
+        return candidates
+    }
+
+    /// Whether a token that comes so may be signed by this key.
+    package func accepts(_ source: TokenSource, under fingerprint: KeyFingerprint) -> Bool {
+        keys.contains { $0.fingerprint == fingerprint && $0.accepts(source) }
+    }
+
+    // MARK: Links
+
+    /// The verdict on a signed link.
+    ///
+    /// - Parameters:
+    ///   - keyName: which key, if the link says; else every key with a shared secret is tried.
+    ///   - signature: 64 hexadecimal digits.
+    ///   - now: milliseconds since 1970.
+    package func visa(
+        for link: SignedLink,
+        keyName: String?,
+        signature: String,
+        now: Int64
+    ) throws(Refusal) -> Visa {
+        guard let signature = SignedLink.bytes(ofSignature: signature) else {
+            throw .malformedLink("'signature' must be 64 hexadecimal digits")
+        }
+        let terms = try link.terms()
+        guard terms.expires > now else { throw .expired }
+        let text = link.text
+        var isKnown = false
+        for key in keys where keyName == nil || key.name == keyName {
+            guard case .secret(let secret) = key.material else { continue }
+            isKnown = true
+            guard Crypto.areEqual(Crypto.hmac(text, secret: secret), signature) else { continue }
+            let patterns = link.channels.compactMap { ChannelPattern($0.subject.text) }
+            return Visa(
+                key: key.fingerprint,
+                keyName: key.name,
+                name: link.user,
+                read: terms.mayRead ? patterns : [],
+                publish: terms.mayPublish ? patterns : [],
+                expires: terms.expires
+            )
+        }
+        throw isKnown ? .wrongLinkSignature : .unknownLinkKey
+    }
+
+    /// The signature of a link; nil if no key of this name has a shared secret.
+    package func signature(of link: SignedLink, keyName: String) -> String? {
+        for key in keys where key.name == keyName {
+            guard case .secret(let secret) = key.material else { continue }
+            return SignedLink.text(ofSignature: Crypto.hmac(link.text, secret: secret))
+        }
+        return nil
+    }
+}
+
+extension KeyRing.Key {
+    fileprivate func accepts(_ source: TokenSource) -> Bool {
+        switch source {
+        case .sent: true
+        case .cookie(let name): cookie == name
+        }
+    }
+
+    fileprivate func hasSigned(_ token: Token) -> Bool {
+        switch material {
+        case .secret(let secret):
+            Crypto.areEqual(Crypto.hmac(token.signed, secret: secret), token.signature)
+        case .publicKey(let key): key.verifies(token.signature, of: token.signed)
+        }
+    }
+}
+
+extension Claims {
+    /// RFC 7519 §4.1.3: whoever is not among those that a token names refuses it.
+    fileprivate func isMeant(for own: String?) -> Bool {
+        guard let own else { return audience == nil }
+        return audience?.contains { $0.utf8.elementsEqual(own.utf8) } ?? false
+    }
+}
+
+extension KeySettings {
+    package var fingerprint: KeyFingerprint {
+        var text: [UInt8] = []
+        for field in [name, algorithm.rawValue, audience ?? "", cookie ?? ""] {
+            text += Array("\(field.utf8.count):\(field)".utf8)
+        }
+        return KeyFingerprint(value: Digest(of: text + material).prefix)
+    }
+}

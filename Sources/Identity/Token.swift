@@ -1,0 +1,85 @@
+internal import Text
+
+/// A signed token in compact form (RFC 7515 §3.1), taken apart; nothing of it is verified yet.
+///
+/// ```
+/// base64url(header) . base64url(payload) . base64url(signature)
+/// ╰────────── what is signed ──────────╯
+/// ```
+struct Token {
+    /// The header's members that count. All others say where keys could be found, which is not for the token to say.
+    let algorithm: String
+    let keyName: String?
+    let payload: [UInt8]
+    let signed: [UInt8]
+    let signature: [UInt8]
+
+    /// Larger ones do not fit into a header field of every web server anyway.
+    static let byteLimit = 4096
+
+    init(_ text: [UInt8]) throws(Refusal) {
+        guard text.count <= Self.byteLimit else { throw .tokenTooLarge }
+        let parts = text.split(
+            separator: UInt8(ascii: "."),
+            maxSplits: 3,
+            omittingEmptySubsequences: false
+        )
+        guard parts.count == 3 else {
+            throw .malformedToken("does not have three parts with dots between them")
+        }
+        guard let header = Base64URL.decoded(parts[0]), let payload = Base64URL.decoded(parts[1]),
+            let signature = Base64URL.decoded(parts[2])
+        else {
+            throw .malformedToken("is not base64url without padding")
+        }
+        let members = try JSONObject(header, "header")
+        guard members["crit"] == nil else { throw .criticalHeader }
+        guard let algorithm = members["alg"]?.string else {
+            throw .malformedToken("has no 'alg' in its header")
+        }
+        if let name = members["kid"] {
+            guard let text = name.string else {
+                throw .malformedToken("has a 'kid' that is not a string")
+            }
+            keyName = text
+        } else {
+            keyName = nil
+        }
+        self.algorithm = algorithm
+        self.payload = payload
+        self.signature = signature
+        signed = Array(text[..<parts[1].endIndex])
+    }
+}
+
+/// An object whose members, at every depth, have distinct names: of two with one name, another reader could see the
+/// other (RFC 7515 §4, RFC 7519 §4).
+struct JSONObject {
+    private let members: [(name: String, value: JSONValue)]
+
+    /// Deep enough for claims; a limit, because each level is looked through again.
+    private static let depthLimit = 8
+
+    /// - Parameter part: of a token, for the refusal.
+    init(_ text: [UInt8], _ part: String) throws(Refusal) {
+        guard let compact = try? JSONText.compacted(text, depthLimit: Self.depthLimit),
+            let value = JSONValue(compact), let members = value.members
+        else {
+            throw .malformedToken("has a \(part) that is not a JSON object")
+        }
+        guard Self.isUnambiguous(value) else {
+            throw .malformedToken("has a \(part) in which a name stands twice")
+        }
+        self.members = members
+    }
+
+    subscript(name: String) -> JSONValue? { members.first { $0.name == name }?.value }
+
+    private static func isUnambiguous(_ value: JSONValue) -> Bool {
+        if let members = value.members {
+            var names: Set<String> = []
+            return members.allSatisfy { names.insert($0.name).inserted && isUnambiguous($0.value) }
+        }
+        return value.elements?.allSatisfy(isUnambiguous) ?? true
+    }
+}

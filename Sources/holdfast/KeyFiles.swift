@@ -1,0 +1,40 @@
+internal import CLinux
+internal import Glibc
+internal import Identity
+internal import System
+
+/// Reads files with keys.
+enum KeyFiles {
+    private static let byteLimit = 16_384
+
+    /// The contents of the file of a key, if nobody else may read a secret in it, or write to it.
+    static func read(_ path: String, isSecret: Bool) -> Result<[UInt8], KeyProblem> {
+        func problem(_ wrong: String) -> Result<[UInt8], KeyProblem> {
+            .failure(KeyProblem(wrong: wrong))
+        }
+        guard let file = unsafe fopen(path, "re") else {
+            return problem("cannot be read: \(SystemError.sentence(of: errno))")
+        }
+        defer { unsafe fclose(file) }
+        var status = stat()
+        guard unsafe fstat(fileno(file), &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            return problem("is not a file")
+        }
+        let mode = String(status.st_mode & 0o777, radix: 8)
+        if isSecret, status.st_mode & 0o137 != 0 {
+            return problem("has mode 0\(mode), so that others may read it; chmod 0640, or tighter")
+        }
+        if status.st_mode & 0o022 != 0 {
+            return problem(
+                "has mode 0\(mode), so that others may change it; chmod 0644, or tighter"
+            )
+        }
+        var bytes = [UInt8](repeating: 0, count: byteLimit + 1)
+        let count = unsafe fread(&bytes, 1, bytes.count, file)
+        if unsafe ferror(file) != 0 {
+            return problem("cannot be read: \(SystemError.sentence(of: errno))")
+        }
+        guard count <= byteLimit else { return problem("is too long for a key") }
+        return .success(Array(bytes[..<count]))
+    }
+}

@@ -1,0 +1,103 @@
+internal import ArgumentParser
+internal import Channels
+internal import Configuration
+internal import Glibc
+internal import Identity
+internal import System
+internal import Text
+
+/// `holdfast sign`: makes a signed link.
+struct Sign: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Makes a signed link that opens channels until it expires.",
+        discussion: """
+            The link is for exactly these channels. It opens those whose [allow] section names the key (read = key:NAME). A \
+            page may add since, wait, subscriber and other parameters to it.
+            """
+    )
+
+    @Option(
+        name: .shortAndLong,
+        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+        completion: .file(extensions: ["ini"])
+    )
+    var config = IniFileReader.usualPath
+
+    @Option(help: "The [key] section (default: the only one with a shared secret).")
+    var key: String?
+
+    @Option(help: "How long it is valid: 90s, 10m, 2h, 7d.")
+    var expires = "1h"
+
+    @Flag(help: "Permits to read (the default without --publish).")
+    var read = false
+
+    @Flag(help: "Permits to publish.")
+    var publish = false
+
+    @Option(help: "The name of whoever has the link, for presence and quotas.")
+    var user: String?
+
+    @Option(help: "What the link begins with (default: base of the ini file).")
+    var base: String?
+
+    @Argument(help: "The channels.")
+    var channels: [String]
+
+    func run() throws {
+        let settings = try IniFileReader.settings(
+            IniFileReader.readWithKeys(config),
+            orExit: EX_CONFIG
+        )
+        let names = try channels.map { text in
+            do throws(ChannelNameError) {
+                return try ChannelName(text)
+            } catch {
+                throw ValidationError("\(error)")
+            }
+        }
+        guard let seconds = Self.seconds(expires), seconds > 0 else {
+            throw ValidationError("--expires must be a duration such as 90s, 10m, 2h or 7d")
+        }
+        let name = try keyName(in: settings)
+        let link = SignedLink(
+            channels: names,
+            expires: "\(SystemClock.wallMilliseconds() / 1000 + seconds)",
+            rights: publish ? (read ? "read,publish" : "publish") : nil,
+            user: user
+        )
+        guard let signature = KeyRing(settings.keys).signature(of: link, keyName: name) else {
+            throw ValidationError("[key \(name)] has no shared secret, so it cannot sign links")
+        }
+        let query = link.query(keyName: settings.keys.count > 1 ? name : nil, signature: signature)
+        StandardOutput.writeLine((base ?? settings.fastcgi.base) + "?" + query)
+    }
+
+    private func keyName(in settings: Settings) throws -> String {
+        if let key {
+            guard settings.keys.contains(where: { $0.name == key }) else {
+                throw ValidationError("\(config) has no section [key \(key)]")
+            }
+            return key
+        }
+        let secrets = settings.keys.filter(\.algorithm.isSecret)
+        guard let only = secrets.first, secrets.count == 1 else {
+            throw ValidationError(
+                secrets.isEmpty
+                    ? "\(config) has no [key] section with a shared secret"
+                    : "say with --key which one: \(secrets.map(\.name).joined(separator: ", "))"
+            )
+        }
+        return only.name
+    }
+
+    static func seconds(_ text: String) -> Int64? {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        guard let last = text.last else { return nil }
+        let factor = units[last]
+        guard let number = String(factor == nil ? text[...] : text.dropLast()).wholeNumber else {
+            return nil
+        }
+        return Int64(number) * (factor ?? 1)
+    }
+}

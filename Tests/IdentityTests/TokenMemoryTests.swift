@@ -1,0 +1,102 @@
+import Testing
+
+@testable import Identity
+
+@Suite struct TokenMemoryTests {
+    private let ring = KeyRing([web])
+
+    private func visa(
+        _ text: String,
+        _ memory: inout TokenMemory,
+        from source: TokenSource = .sent,
+        at time: Int64 = now
+    ) throws(Refusal) -> Visa {
+        try memory.visa(forToken: Array(text.utf8), from: source, in: ring, now: time)
+    }
+
+    private func numbered(_ number: Int) -> String {
+        token(#"{"exp":1767225660,"sub":"\#(number)"}"#)
+    }
+
+    @Test func `a token is verified once`() throws {
+        var memory = TokenMemory(byteLimit: 100_000)
+        let first = try visa(numbered(1), &memory)
+        for _ in 0..<10 { #expect(try visa(numbered(1), &memory) == first) }
+        #expect(memory.counters.verified == 1 && memory.counters.remembered == 10)
+        #expect(memory.count == 1)
+    }
+
+    @Test func `a remembered token expires`() throws {
+        var memory = TokenMemory(byteLimit: 100_000)
+        _ = try visa(numbered(1), &memory)
+        _ = try visa(numbered(1), &memory, at: now + 59_999)
+        #expect(throws: Refusal.expired) { try visa(numbered(1), &memory, at: now + 60_000) }
+    }
+
+    @Test func `however many tokens come, the memory keeps its bound and those in use`() throws {
+        var memory = TokenMemory(byteLimit: 64_000)
+        for number in 0..<2000 {
+            _ = try visa(numbered(number), &memory)
+            #expect(memory.byteCount <= 64_000)
+            if number % 10 == 0 { _ = try visa(numbered(0), &memory) }
+        }
+        #expect(memory.count > 50 && memory.count < 200)
+        // The one that came again and again was verified once.
+        #expect(memory.counters.verified == 2000)
+    }
+
+    @Test func `bad tokens are remembered apart, so that they take no good one's place`() throws {
+        var memory = TokenMemory(byteLimit: 100_000)
+        for number in 0..<10 { _ = try visa(numbered(number), &memory) }
+        let before = memory.byteCount
+        for number in 0..<5000 {
+            let bad = token(#"{"exp":1767225660,"sub":"\#(number)"}"#, secret: secret + [1])
+            #expect(throws: Refusal.wrongSignature) { try visa(bad, &memory) }
+        }
+        #expect(memory.byteCount == before && memory.count == 10)
+        let verified = memory.counters.verified
+        for number in 0..<10 { _ = try visa(numbered(number), &memory) }
+        #expect(memory.counters.verified == verified)
+        // The same bad one again costs no signature.
+        let bad = token(#"{"exp":1767225660,"sub":"4999"}"#, secret: secret + [1])
+        let refused = memory.counters.refused
+        #expect(throws: Refusal.wrongSignature) { try visa(bad, &memory) }
+        #expect(memory.counters.refused == refused)
+    }
+
+    @Test func `a token that is not valid yet becomes valid`() throws {
+        var memory = TokenMemory(byteLimit: 100_000)
+        let early = token(#"{"exp":1767225660,"nbf":1767225610}"#)
+        #expect(throws: Refusal.notYetValid) { try visa(early, &memory) }
+        _ = try visa(early, &memory, at: now + 10_000)
+    }
+
+    @Test func `a token counts in a cookie only where its key says so`() throws {
+        let ring = KeyRing([
+            key("web", .hs256, secret) { $0.cookie = "session" },
+            key("api", .hs256, secret.reversed()),
+        ])
+        var memory = TokenMemory(byteLimit: 100_000)
+        func visa(_ text: String, _ source: TokenSource) throws(Refusal) -> Visa {
+            try memory.visa(forToken: Array(text.utf8), from: source, in: ring, now: now)
+        }
+        let api = token(#"{"exp":1767225660}"#, secret: secret.reversed())
+        _ = try visa(api, .sent)
+        #expect(throws: Refusal.unknownKey) { try visa(api, .cookie("session")) }
+        _ = try visa(numbered(1), .cookie("session"))
+        _ = try visa(numbered(1), .sent)
+        // One that is refused in a cookie is not refused for ever.
+        let other = token(#"{"exp":1767225661}"#, secret: secret.reversed())
+        #expect(throws: Refusal.wrongSignature) { try visa(other, .cookie("session")) }
+        _ = try visa(other, .sent)
+    }
+
+    @Test func `a token larger than half the memory is verified each time`() throws {
+        var memory = TokenMemory(byteLimit: 1000)
+        _ = try visa(numbered(1), &memory)
+        let patterns = (0..<20).map { #""a/\#($0)""# }.joined(separator: ",")
+        let large = token(#"{"exp":1767225660,"holdfast":{"read":[\#(patterns)]}}"#)
+        for _ in 0..<3 { #expect(try visa(large, &memory).read.count == 20) }
+        #expect(memory.byteCount <= 1000)
+    }
+}

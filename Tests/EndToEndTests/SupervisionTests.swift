@@ -178,6 +178,34 @@ import Testing
         try server.finish()
     }
 
+    @Test func `a passed bus socket goes from a process that is killed to the next`() throws {
+        let (first, manager) = try server()
+        try manager.pass("bus", .unix(first.busSocket))
+        try first.start()
+        let second = try HoldfastServer(
+            bus: ["directory = \(first.directory.file("bus"))", "socket = \(first.busSocket)"]
+        )
+        let other = try ServiceManager(notifySocket: second.directory.file("notify"))
+        try other.pass("bus", of: manager)
+        second.manager = other
+        try second.start()
+        try waitUntil("they know each other") {
+            try second.metrics()["holdfast_processes"] == 2
+        }
+        func servingPID() throws -> Double? {
+            try first.busClient().ask("status")["processes"].array
+                .first { $0["serves_bus"] == true }?["pid"].number
+        }
+        #expect(try servingPID() == first.process.map { Double($0.pid) })
+        try first.kill()
+        // Connected at once, whoever accepts it.
+        let client = try LineClient(first.busSocket)
+        #expect(try client.ask("publish news hello")["kind"] == "ok")
+        #expect(try servingPID() == second.process.map { Double($0.pid) })
+        try second.finish()
+        #expect(Files.exists(first.busSocket))
+    }
+
     @Test func `a passed TCP socket is served`() throws {
         let server = try HoldfastServer(listen: .tcp)
         let manager = try ServiceManager(notifySocket: server.directory.file("notify"))

@@ -63,6 +63,14 @@ package final class ServiceManager {
         guard !isListening || listen(number, 128) == 0 else { throw HarnessError.system("listen") }
     }
 
+    /// Passes the socket that another manager passes under this name, as systemd does to several services.
+    package func pass(_ name: String, of other: ServiceManager) throws {
+        guard let socket = other.sockets.first(where: { $0.name == name }) else {
+            throw HarnessError("there is no socket \(name)")
+        }
+        sockets.append((name, fcntl(socket.descriptor, F_DUPFD_CLOEXEC, 64)))
+    }
+
     /// For the service's process.
     var environment: [String: String] {
         var variables = ["NOTIFY_SOCKET": notifySocket]

@@ -90,6 +90,40 @@ measure_bus() {
     stop_all
 }
 
+# Answers at once whoever shows a link or a token, beside those who need neither; and counts the signatures.
+measure_tokens() {
+    local exp payload token query
+    command -v openssl >/dev/null || { progress 'openssl is missing; tokens are left out'; return 0; }
+    base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
+    openssl genpkey -algorithm ED25519 -out "$directory/token.key"
+    openssl pkey -in "$directory/token.key" -pubout -out "$directory/token.pem"
+    openssl rand -hex 32 >"$directory/link.secret"
+    chmod 600 "$directory/link.secret"
+    start_app holdfast "
+[key issuer]
+algorithm = EdDSA
+public_key_file = $directory/token.pem
+[key site]
+secret_file = $directory/link.secret
+[allow user/**]
+read = key:issuer key:site
+"
+    exp=$(($(date +%s) + 3600))
+    payload=$(printf '{"exp":%s,"sub":"ada","holdfast":{"read":["user/1"]}}' "$exp" | base64url)
+    token=$(printf '{"alg":"EdDSA"}' | base64url).$payload
+    printf %s "$token" >"$directory/token.text"
+    token+=.$(openssl pkeyutl -sign -rawin -inkey "$directory/token.key" -in "$directory/token.text" | base64url)
+    query="channel=user/1&expires=$exp"
+    query+="&signature=$(printf %s "$query" | openssl dgst -sha256 -hmac "$(<"$directory/link.secret")" -r | cut -c1-64)"
+    local way=(--fcgi "$socket" --keep --no-cursor --group "app=$app" --seconds "$seconds")
+    measure holdfast.tokens+open rate "${way[@]}" --instant /push/bench
+    measure holdfast.tokens+link rate "${way[@]}" --instant "/push/?$query"
+    measure holdfast.tokens+token rate "${way[@]}" --instant "/push/user/1?access_token=$token"
+    result[holdfast.tokens.token.signatures]=$("$holdfast" status --json --socket "$bus_socket" \
+        | sed -n 's/.*"tokens":{[^}]*"verified":\([0-9]*\).*/\1/p')
+    stop_all
+}
+
 # Publishes lines through the named pipe, and through `holdfast pub`.
 measure_lines() {
     start_app holdfast

@@ -63,7 +63,7 @@ port= # of the nginx that runs, whose workers are $nginx
 nginx=
 serial=0
 
-# start_app NAME [FAULT:K]
+# start_app NAME [FAULT:K, or for holdfast more of its ini file]
 start_app() {
     local log
     serial=$((serial + 1))
@@ -91,6 +91,7 @@ start_app() {
 				publish = everyone
 				[hold]
 				max_wait = 55
+				${2-}
 			INI
             "$holdfast" serve --config "$directory/holdfast$serial.ini" >"$log" 2>&1 &
             ;;

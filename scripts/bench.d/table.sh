@@ -35,6 +35,14 @@ heading() {
 
 version_of() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo none; }
 
+token_rows() {
+    heading 'Immediate answers to whoever shows something (16 connections, kept)'
+    row 'responder CPU µs, nothing shown' tokens.open.cpu_us_app
+    row 'responder CPU µs, a signed link' tokens.link.cpu_us_app
+    row 'responder CPU µs, a token under Ed25519' tokens.token.cpu_us_app
+    row 'signatures verified for all of these tokens' tokens.token.signatures 1
+}
+
 # repoll_rows HEADING SCENE.LABEL
 repoll_rows() {
     heading "$1"
@@ -128,6 +136,8 @@ print_table() {
     row 'nginx CPU µs, not kept' nginx-off.rate.cpu_us_nginx
     row 'answers/s, behind nginx, kept' nginx-kept.rate.per_second
     row 'answers/s, behind nginx, not kept' nginx-off.rate.per_second
+
+    token_rows
 
     heading "One message to $count holders"
     row 'responder CPU µs a delivery, direct, kept' direct-kept.hold.cpu_us_app '< 2'

@@ -191,4 +191,70 @@ struct BrowserTests {
             try page.waitForText("to the channel chat")
         }
     }
+
+    @Test(.enabled(if: Tool.usable(.chromium), "chromium is not installed"))
+    func `the chat is no wider than the window, whoever is there`() throws {
+        let settings = HoldfastServer.open + "[presence chat]\ngrace = 10m\n"
+        try HoldfastServer.with(settings) { holdfast in
+            let people = try (0..<20).map { number in
+                try holdfast.hold("/push/chat?wait=25&name=Somebody-\(number)")
+            }
+            try WebServer.with(.nginx, before: holdfast) { web throws in
+                let page = try Browser(directory: holdfast.directory)
+                    .open("http://127.0.0.1:\(web.port)/push/-/chat")
+                try page.waitForText("20 here")
+                #expect(
+                    try page.evaluate("document.documentElement.scrollWidth <= innerWidth") == true
+                )
+            }
+            _ = people
+        }
+    }
+
+    @Test(.enabled(if: Tool.usable(.chromium), "chromium is not installed"))
+    func `a burst is stored once, and its end is shown`() throws {
+        try HoldfastServer.with { holdfast in
+            try WebServer.with(.nginx, before: holdfast) { web throws in
+                let page = try Browser(directory: holdfast.directory)
+                    .open("http://127.0.0.1:\(web.port)/push/-/chat")
+                try page.waitForText("Live")
+                try page.evaluate(
+                    """
+                    window.stores = 0;
+                    const store = Storage.prototype.setItem;
+                    Storage.prototype.setItem = function (...both) { stores++; store.apply(this, both); };
+                    """
+                )
+                let lines = (1...1000).map { "\"burst \($0)\"" }.joined(separator: "\n")
+                #expect(
+                    try web.post("/push/chat", lines, ["Content-Type": "application/x-ndjson"])
+                        .status
+                        == 201
+                )
+                try page.waitForText("burst 1000")
+                #expect(try page.evaluate("stores < 100") == true)
+                #expect(try page.evaluate("document.querySelectorAll('.message').length") == 300)
+            }
+        }
+    }
+
+    @Test(.enabled(if: Tool.usable(.chromium), "chromium is not installed"))
+    func `a user that may publish but not read sees that the message was sent`() throws {
+        try HoldfastServer.with("[allow chat]\npublish = everyone\n") { holdfast in
+            try WebServer.with(.nginx, before: holdfast) { web throws in
+                let page = try Browser(directory: holdfast.directory)
+                    .open("http://127.0.0.1:\(web.port)/push/-/chat")
+                try page.waitForText("This channel cannot be read")
+                try page.type("Ann", into: "nick")
+                try page.type("hello", into: "message")
+                try page.pressEnter()
+                try waitUntil("it was sent") {
+                    try page.evaluate(
+                        "document.querySelector('#outbox .own:not(.pending)') != null"
+                    )
+                        == true
+                }
+            }
+        }
+    }
 }

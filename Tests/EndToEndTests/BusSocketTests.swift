@@ -301,4 +301,45 @@ import Testing
             #expect(throws: HarnessError.self) { try ask("nobody", "ping") }
         }
     }
+
+    @Test func `a stream cut off between hello and gap was never told the gap`() throws {
+        try HoldfastServer.withBus(HoldfastServer.open + "[retain a]\ncount = 1\n") { server in
+            try server.publish("a", "0")
+            let cursor = try server.cursor("a")
+            for number in 1...3 { try server.publish("a", "\(number)") }
+            let client = try server.busClient()
+            try client.send("subscribe a since \(cursor)\n")
+            #expect(try client.next("hello")["cursor"].string == cursor)
+            let gap = try client.next("gap")
+            #expect(gap["reason"] == "trimmed")
+            #expect(gap["cursor"].string != cursor)
+        }
+    }
+
+    @Test func `a gap was told anew with each piece of a long replay`() throws {
+        let settings = HoldfastServer.open + "[retain b]\ncount = 2\n[retain **]\ncount = 100000\n"
+        try HoldfastServer.withBus(settings) { server in
+            try server.publish("b", "0")
+            let cursor = try server.cursor("a,b")
+            for number in 1...3 { try server.publish("b", "\(number)") }
+            let publisher = try server.busClient()
+            // More than memory keeps, and than one piece takes.
+            for part in 0..<12 {
+                let lines = (0..<1000).map { "\(part) \($0)" }.joined(separator: "\n")
+                try publisher.send("put a \(lines.utf8.count) split=lines\n\(lines)")
+                try publisher.next("ok")
+            }
+            for number in 4...5 { try server.publish("b", "\(number)") }
+            let client = try server.busClient()
+            try client.send("subscribe a b since \(cursor)\n")
+            try client.next("hello")
+            var (gaps, messages) = (0, 0)
+            while messages < 12_002 {
+                let line = try #require(try client.next())
+                if line["kind"] == "gap" { gaps += 1 }
+                if line["kind"] == "message" { messages += 1 }
+            }
+            #expect(gaps == 1)
+        }
+    }
 }

@@ -2,6 +2,17 @@ import Harness
 
 /// Programs that a test runs beside its server.
 extension HoldfastServer {
+    /// A server whose bus socket is there; whoever serves it reads the pipes, too.
+    static func withBus(
+        _ settings: String = open,
+        _ body: (HoldfastServer) throws -> Void
+    ) throws {
+        try with(settings) { server in
+            _ = try server.busClient()
+            try body(server)
+        }
+    }
+
     /// `holdfast` with these arguments, told where the server's ini file is.
     func start(
         _ arguments: [String],

@@ -94,4 +94,36 @@ import Testing
             #expect(answer["messages"].array.last?["data"].string?.hasPrefix("300 ") == true)
         }
     }
+
+    @Test(.enabled(if: Tool.usable(.prlimit)))
+    func `a log that was closed while no descriptor was free ended the process`() throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            try server.publish("news", "before")
+            let process = try #require(server.process)
+            func limitDescriptors(_ limit: String) throws {
+                let arguments = ["--pid", "\(process.pid)", "--nofile=\(limit):"]
+                let prlimit = try ChildProcess(
+                    Tool.prlimit.path,
+                    arguments,
+                    name: "prlimit",
+                    directory: server.directory
+                )
+                #expect(try prlimit.wait() == .exited(0))
+            }
+            let before = Files.text("/proc/\(process.pid)/limits").split(separator: "\n")
+                .first { $0.hasPrefix("Max open files") }?.split(separator: " ")[3]
+            // The log is looked at once a second; closing it must need no descriptor, and opening it fails.
+            try limitDescriptors("4")
+            try Files.remove(server.directory.file("bus/log.sqlite"))
+            try waitUntil("the log can't be opened") {
+                if let exit = process.exitNow() { throw HarnessError("holdfast \(exit)") }
+                return server.log.contains("Too many open files")
+            }
+            try limitDescriptors(String(before ?? "1024"))
+            try waitUntil("there is a log again") {
+                (try? server.post("/push/news", "after").status) == 201
+            }
+        }
+    }
 }

@@ -301,4 +301,58 @@ import Testing
             #expect(metrics.connections == 1)
         }
     }
+
+    @Test func `a held id begun again in another role was ended twice`() throws {
+        try HoldfastServer.with { server in
+            let peer = try server.hold("/push/news?wait=20", keep: true)
+            try peer.send(.begin(id: 1, keep: true, role: 9))
+            try peer.expectClosed()
+            try server.waitForHeld(0)
+            #expect(try server.metrics().endedInAll == 1)
+        }
+    }
+
+    private let closing =
+        HoldfastServer.open + """
+            [endpoint /sub]
+            action = subscribe
+            channels = chat
+            wait = 1s
+            on_timeout = close
+
+            """
+
+    @Test func `a wait that ended without an answer took the other requests with it`() throws {
+        try HoldfastServer.with(closing) { server in
+            let peer = try server.peer()
+            try peer.socket.write(
+                FastCGIRecord.multiplexingQuestion.bytes
+                    + FastCGIRequest("GET", "/sub").bytes(keep: true)
+                    + FastCGIRequest("GET", "/push/news?wait=20").bytes(id: 3, keep: true)
+            )
+            #expect(try peer.record()?.type == FastCGIRecord.getValuesResult)
+            let closed = try peer.response()
+            #expect(closed.stdout.isEmpty)
+            #expect(closed.protocolStatus == 0)
+            try server.publish("news", "still here")
+            #expect(try peer.answer(3).json["messages"][0]["data"] == "still here")
+        }
+    }
+
+    @Test(
+        .enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"),
+        arguments: [Front.nginx, .nginxUnkept]
+    )
+    func `nginx asked again when a wait ended without an answer`(front: Front) throws {
+        try front.with(closing) { web, holdfast in
+            web.expectsFailures = true
+            // So that there are kept connections, one of which nginx takes.
+            for _ in 1...8 { #expect(try web.get("/push/-/live").status == 200) }
+            #expect(try web.get("/sub").status == 503)
+            let metrics = try holdfast.metrics()
+            #expect(metrics["holdfast_holds_total"] == 1)
+            #expect(metrics.ended("deadline") == 1)
+            #expect(metrics.held == 0)
+        }
+    }
 }

@@ -185,32 +185,6 @@ import Testing
         }
     }
 
-    @Test(arguments: [SIGTERM, SIGKILL])
-    func `the bus socket is served by another when its process ends`(signal: Int32) throws {
-        try HoldfastGroup.with(3) { group in
-            for round in 0..<2 {
-                let server = try group.serving()
-                let subscriber = try group.busClient()
-                try subscriber.send("subscribe news\n")
-                var cursor = try subscriber.next("hello")["cursor"].string ?? ""
-                if signal == SIGKILL {
-                    try server.kill()
-                } else {
-                    try server.stop()
-                    cursor = try subscriber.next("bye")["cursor"].string ?? ""
-                }
-                #expect(try subscriber.next() == nil)
-                // At once: the kernel passes the lock on to a waiting process.
-                let client = try group.busClient()
-                #expect(try client.ask("publish news \(round)")["kind"] == "ok")
-                try client.send("subscribe news since \(cursor)\n")
-                try client.next("hello")
-                #expect(try client.next("message")["data"].string == "\(round)")
-            }
-            #expect(try group.serving().process?.running == true)
-        }
-    }
-
     @Test func `a process stopped inside the gate stops only publishers, which are told`()
         throws
     {
@@ -403,35 +377,6 @@ import Testing
             try group[0].start()
             #expect(try group[0].get("/push/news?since=first").json["messages"][0]["data"] == "1")
             group[0].expectsErrors = true
-        }
-    }
-
-    @Test func `a bus socket that is removed is created again`() throws {
-        try HoldfastGroup.with(2) { group in
-            _ = try group.busClient()
-            try Files.remove(group.busSocket)
-            #expect(try group.busClient().ask("ping")["kind"] == "pong")
-            #expect(try group.serving().log.contains("took"))
-        }
-    }
-
-    @Test func `a bus directory that is replaced is served too`() throws {
-        try HoldfastGroup.with(2) { group in
-            _ = try group.busClient()
-            try group[0].publish("news", "old")
-            #expect(rename(group.busDirectory, group.directory.file("away")) == 0)
-            try group.directory.makeDirectory("bus", mode: 0o770)
-            try waitUntil("the new log") {
-                (try? group[0].publish("news", "new")) != nil
-            }
-            try waitUntil("both serve the new bus") {
-                guard let status = try? group.busClient().ask("status") else { return false }
-                return status["processes"].array.count == 2
-                    && status["processes"].array.contains { $0["serves_bus"] == true }
-            }
-            #expect(try group.busClient().ask("publish news newer")["kind"] == "ok")
-            let messages = try group[1].get("/push/news?since=first").json["messages"].array
-            #expect(messages.map { $0["data"] } == ["new", "newer"])
         }
     }
 }

@@ -116,4 +116,12 @@ struct PagesTests {
             }
         }
     }
+
+    @Test func `the chat page's picture was not there`() throws {
+        try HoldfastServer.with { server in
+            let answer = try server.get("/push/-/mark.svg")
+            #expect(answer.status == 200)
+            #expect(answer["Content-Type"] == "image/svg+xml")
+        }
+    }
 }

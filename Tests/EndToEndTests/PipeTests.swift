@@ -302,74 +302,6 @@ import Testing
         }
     }
 
-    @Test func `the pipe has the mode that keeps others from reading`() throws {
-        try with { server, pipe in
-            var info = stat()
-            #expect(stat(pipe, &info) == 0)
-            #expect(info.st_mode & S_IFMT == S_IFIFO)
-            #expect(info.st_mode & 0o7777 == 0o620)
-            try Files.remove(pipe)
-            try waitUntil("it is made again") { Files.exists(pipe) }
-            try shell("printf 'a\\tagain\\n' > \(pipe)", server)
-            #expect(try texts("a", server, count: 1) == ["again"])
-        }
-    }
-
-    @Test func `something else at a pipe's path is reported in a sentence`() throws {
-        let server = try HoldfastServer(
-            HoldfastServer.open + "[pipe \(TestDirectory().path)]\n"
-        )
-        let path = server.directory.file("file")
-        try server.directory.write("", to: "file")
-        try server.writeSettings(HoldfastServer.open + "[pipe \(path)]\n")
-        try server.launch()
-        #expect(try server.process?.wait() == .exited(78))
-        #expect(server.log.contains("\(path) is not a named pipe"))
-    }
-
-    @Test func `an own pipe with too wide a mode was adopted unchanged`() throws {
-        let directory = try TestDirectory()
-        let path = directory.file(Self.pipe)
-        #expect(mkfifo(path, 0o600) == 0 && chmod(path, 0o666) == 0)
-        try HoldfastServer.with(HoldfastServer.open + "[pipe \(path)]\n") { _ in
-            var info = stat()
-            #expect(stat(path, &info) == 0)
-            #expect(info.st_mode & 0o7777 == 0o620 && info.st_gid == getegid())
-        }
-    }
-
-    @Test(.enabled(if: Place.isRoot, "needs root, to give a pipe to somebody else"))
-    func `another user's pipe was adopted without a check of its owner`() throws {
-        let server = try HoldfastServer()
-        let path = server.directory.file(Self.pipe)
-        #expect(mkfifo(path, 0o620) == 0 && chown(path, 65_534, gid_t.max) == 0)
-        try server.writeSettings(HoldfastServer.open + "[pipe \(path)]\n")
-        try server.launch()
-        #expect(try server.process?.wait() == .exited(78))
-        #expect(server.log.contains("\(path) belongs to user 65534"))
-    }
-
-    @Test(
-        .enabled(if: Place.isRoot, "needs root, to make a set-group-ID directory of another group")
-    )
-    func `bus socket and pipes got the group of a set-group-ID directory`() throws {
-        let server = try HoldfastServer()
-        let directory = try server.directory.makeDirectory("run")
-        #expect(chown(directory, 0, 65_534) == 0 && chmod(directory, 0o2755) == 0)
-        let socket = "\(directory)/bus.sock"
-        try server.writeSettings(
-            HoldfastServer.open + "[pipe \(directory)/p]\n",
-            bus: ["socket = \(socket)"]
-        )
-        try server.start()
-        try waitUntil("the bus socket") { Files.exists(socket) }
-        for path in [socket, "\(directory)/p"] {
-            var info = stat()
-            #expect(stat(path, &info) == 0 && info.st_gid == getegid())
-        }
-        try server.finish()
-    }
-
     @Test func `one pipe's refused lines kept those of another out of the log`() throws {
         let directory = try TestDirectory()
         let pipes = ["one", "two"].map { directory.file("\($0).pipe") }
@@ -410,6 +342,28 @@ import Testing
             }
             #expect(errors(pipes[0]) == 1)
             try shell("rm \(pipes[0])", server)
+        }
+    }
+
+    @Test func `a line that names one channel too many kept the lines beside it waiting`() throws {
+        let directory = try TestDirectory()
+        let pipe = directory.file("bus.pipe")
+        let settings = HoldfastServer.open + "[limits]\nchannels = 2\n[pipe \(pipe)]\n"
+        try HoldfastServer.withBus(settings) { server in
+            try server.publish("a", "0")
+            try server.publish("b", "0")
+            let file = open(pipe, O_RDWR)
+            defer { close(file) }
+            let lines = "a\t1\nc\t2\nb\t3\nd\t4\na\t5\n"
+            _ = write(file, lines, lines.utf8.count)
+            try waitUntil("all lines") {
+                let metrics = try server.metrics()
+                return metrics["holdfast_pipe_lines_total"] == 3
+                    && metrics["holdfast_pipe_refusals_total"] == 2
+            }
+            let messages = try server.get("/push/a,b?since=first").json["messages"].array
+            #expect(messages.compactMap { $0["data"].string } == ["0", "0", "1", "3", "5"])
+            #expect(server.log.contains("as many channels as it may"))
         }
     }
 }

@@ -199,4 +199,46 @@ import Testing
             for peer in peers { peer.socket.close() }
         }
     }
+
+    @Test func `a stream that takes its time to read is present, and its life ends meanwhile too`()
+        throws
+    {
+        let settings =
+            HoldfastServer.open + "stream_life = 3s\n[presence news]\ngrace = 1s\n"
+        try HoldfastServer.with(settings) { server in
+            let text = String(repeating: "x", count: 20_000)
+            for _ in 1...100 { try server.publish("news", text) }
+            let slow = try server.peer(receiveBuffer: 4096)
+            try slow.send(.events("/push/news?since=first&name=slow"))
+            try waitUntil("slow is there") {
+                try server.members("news").count == 1
+            }
+            // Longer than the grace period.
+            #expect(try server.get("/push/other?wait=2").status == 200)
+            #expect(try server.members("news").count == 1)
+            #expect(try server.get("/push/other?wait=1").status == 200)
+            #expect(try slow.answer().text.contains(#""reason":"lifetime""#))
+        }
+    }
+
+    @Test func `presence that is switched off and on again knows its members`() throws {
+        let on = HoldfastServer.open + "[presence chat]\ngrace = 1s\n"
+        try HoldfastServer.with(on) { server in
+            func names() throws -> [String] {
+                try server.members("chat").compactMap { $0["name"].string }
+            }
+            let stays = try server.hold("/push/chat?wait=55&name=stays")
+            let goes = try server.hold("/push/chat?wait=55&name=goes")
+            try waitUntil("both are there") { try names().sorted() == ["goes", "stays"] }
+            try server.writeSettings(HoldfastServer.open)
+            server.reload()
+            try waitUntil("it is off") { try server.get("/push/-/presence/chat").status == 404 }
+            goes.socket.close()
+            try server.waitForHeld(1)
+            try server.writeSettings(on)
+            server.reload()
+            try waitUntil("who has gone has left", seconds: 60) { try names() == ["stays"] }
+            stays.socket.close()
+        }
+    }
 }

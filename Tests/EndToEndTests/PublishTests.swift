@@ -1,3 +1,4 @@
+import Glibc
 import Harness
 import Testing
 
@@ -215,6 +216,34 @@ import Testing
             #expect(
                 try server.post("/push/news", String(repeating: "x", count: 65_536)).status == 201
             )
+        }
+    }
+
+    @Test func `a publisher on the web is told that there are too many channels`() throws {
+        try HoldfastServer.withBus(HoldfastServer.open + "[limits]\nchannels = 1\n") { server in
+            try server.publish("a", "0")
+            let refused = try server.post("/push/b", "x")
+            #expect(refused.status == 507)
+            #expect(try refused.json["code"] == "no_more_channels")
+            let client = try server.busClient()
+            #expect(try client.ask("publish b x")["code"] == "no_more_channels")
+        }
+    }
+
+    @Test func `a publisher on the web could use the keys of one on this machine`() throws {
+        try HoldfastServer.withBus { server in
+            let client = try server.busClient()
+            try client.send("put a 1 key=k\nx")
+            let first = try client.next("ok")
+            let name = "unix:\(geteuid())"
+            let second = try server.post(
+                "/push/a",
+                "y",
+                fields: ["Idempotency-Key": "k"],
+                params: [("HOLDFAST_PUBLISHER", name)]
+            )
+            #expect(second.status == 201)
+            #expect(try second.json["id"] != first["id"])
         }
     }
 }

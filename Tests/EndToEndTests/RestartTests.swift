@@ -157,4 +157,47 @@ import Testing
             #expect(answer["gap"] == .null)
         }
     }
+
+    // Longer than any test waits: a test that waits for it has failed.
+    private let longStop = ["stop_timeout = 60s"]
+
+    @Test func `connections in the backlog at SIGTERM were left there`() throws {
+        try HoldfastServer.with(fastcgi: longStop) { server in
+            let process = try #require(server.process)
+            process.signal(SIGSTOP)
+            process.signal(SIGTERM)
+            let peers = try (1...5).map { _ in
+                let peer = try server.peer()
+                try peer.send(FastCGIRequest("GET", "/push/-/live"), keep: true)
+                return peer
+            }
+            process.signal(SIGCONT)
+            for peer in peers {
+                #expect(try peer.answer().status == 200)
+                try peer.expectClosed()
+            }
+            #expect(try process.wait() == .exited(0))
+        }
+    }
+
+    @Test func `connections after SIGTERM waited until the process was gone`() throws {
+        try HoldfastServer.with(fastcgi: longStop) { server in
+            let process = try #require(server.process)
+            // Keeps it stopping.
+            let unfinished = try server.peer()
+            try unfinished.socket.write(
+                Array(FastCGIRequest("GET", "/push/news").bytes().prefix(20))
+            )
+            #expect(try server.get("/push/-/live").status == 200)
+            process.signal(SIGTERM)
+            try waitUntil("it is stopping") { server.log.contains("stopping") }
+            if let late = try? server.peer() {
+                try? late.send(FastCGIRequest("GET", "/push/-/live"), keep: true)
+                try late.drainToEnd()
+            }
+            #expect(process.running)
+            unfinished.socket.close()
+            #expect(try process.wait() == .exited(0))
+        }
+    }
 }

@@ -236,4 +236,53 @@ import Testing
             #expect(texts(again).last == "n1")
         }
     }
+
+    @Test func `polls that waited for a log that was replaced skipped messages without a gap`()
+        throws
+    {
+        try HoldfastServer.with(bus: ["memory_messages = 16"]) { server in
+            server.expectsErrors = true
+            for _ in 1...3 {
+                for number in 1...60 { try server.publish("news", "old \(number)") }
+                let first = try server.get("/push/news?since=first&limit=1").json
+                let cursor = try #require(first["cursor"].string)
+                let epoch = cursor.prefix { $0 != "-" }
+                // Publishes that find the log gone and make a new one, and right behind them, in the same turn of the
+                // loop, polls from the old one. They are below what is in memory, so the log is asked.
+                let (publishes, polls) = (UInt16(1)...60, UInt16(61)...860)
+                let poll = FastCGIRequest("GET", "/push/news?since=\(cursor)&limit=1")
+                var bytes: [UInt8] = []
+                for id in publishes {
+                    bytes += FastCGIRequest.publish("/push/news", "new").bytes(id: id, keep: true)
+                }
+                for id in polls { bytes += poll.bytes(id: id, keep: true) }
+                let process = try #require(server.process)
+                let peer = try server.peer()
+                process.signal(SIGSTOP)
+                for file in ["log.sqlite", "log.sqlite-wal", "log.sqlite-shm"] {
+                    try? Files.remove(server.directory.file("bus/\(file)"))
+                }
+                let written = peer.socket.writeAtOnce(bytes)
+                process.signal(SIGCONT)
+                try peer.socket.write(Array(bytes.dropFirst(written)))
+                for id in publishes { #expect(try peer.answer(id).status == 201) }
+                var wrong: [JSON] = []
+                for id in polls {
+                    let answer = try peer.answer(id)
+                    guard answer.status == 200 else { continue }
+                    let json = try answer.json
+                    let isOld = json["cursor"].string?.hasPrefix("\(epoch)-") == true
+                    // What was read beside what is said: all of the old log, or the new one with its gap.
+                    let areOld = json["messages"].array.map {
+                        $0["id"].string?.hasPrefix("\(epoch)-") == true
+                    }
+                    let reason: JSON = isOld ? .null : "restarted"
+                    if json["gap"]["reason"] != reason || areOld.contains(!isOld) {
+                        wrong.append(json)
+                    }
+                }
+                #expect(wrong.isEmpty, "\(wrong.count) answers, \(wrong.prefix(2))")
+            }
+        }
+    }
 }

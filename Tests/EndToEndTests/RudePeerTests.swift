@@ -1,3 +1,4 @@
+import Glibc
 import Harness
 import Testing
 
@@ -231,20 +232,6 @@ import Testing
         }
     }
 
-    @Test func `a request that is never finished is dropped`() throws {
-        try HoldfastServer.with(HoldfastServer.open + "[limits]\nrequest_timeout = 1s\n") {
-            server in
-            let held = try server.hold("/push/news?wait=25", keep: true)
-            let peer = try server.peer()
-            try peer.socket.write(Array(FastCGIRequest("GET", "/push/news").bytes().dropLast()))
-            try peer.expectClosed()
-            #expect(try server.metrics().bound("request_time") == 1)
-            #expect(try server.metrics().held == 1)
-            try server.publish("news", "hello")
-            #expect(try held.answer().status == 200)
-        }
-    }
-
     /// About 480 kB, more than a Unix socket takes at once.
     private func fill(_ server: HoldfastServer) throws {
         for _ in 1...8 { try server.publish("news", String(repeating: "x", count: 60_000)) }
@@ -291,8 +278,7 @@ import Testing
         wait: Int
     ) throws -> FastCGIPeer {
         let peer = try server.peer()
-        let question = FastCGIRecord.pairs([("FCGI_MPXS_CONNS", "")])
-        var bytes = FastCGIRecord(FastCGIRecord.getValues, id: 0, question).bytes
+        var bytes = FastCGIRecord.multiplexingQuestion.bytes
         for (index, channel) in channels.enumerated() {
             let request = FastCGIRequest("GET", "/push/\(channel)?wait=\(wait)")
             bytes += request.bytes(id: UInt16(index + 1), keep: true)
@@ -341,6 +327,31 @@ import Testing
         try HoldfastServer.with { server in
             for _ in 1...2 { try leave(server, wait: 1) {} }
             #expect(try server.metrics().endedInAll == 2000)
+        }
+    }
+
+    @Test func `a poll whose peer went while the log was asked was held for nobody`() throws {
+        try HoldfastServer.with { server in
+            let process = try #require(server.process)
+            for _ in 1...5 {
+                let ghosts = try (1...4).map { _ in try server.peer() }
+                // Request and end are there together.
+                process.signal(SIGSTOP)
+                for peer in ghosts {
+                    try peer.send(FastCGIRequest("GET", "/push/empty?since=first&wait=20"))
+                    peer.socket.close()
+                }
+                process.signal(SIGCONT)
+            }
+            let halfClosed = try server.peer()
+            try halfClosed.send(
+                FastCGIRequest("GET", "/push/empty?since=first&wait=20"),
+                keep: true
+            )
+            halfClosed.socket.halfClose()
+            try halfClosed.drainToEnd()
+            try waitUntil("all connections are closed") { try server.metrics().connections == 1 }
+            #expect(try server.metrics().held == 0)
         }
     }
 }

@@ -2,7 +2,7 @@ import Glibc
 import Harness
 import Testing
 
-/// Bugs with standard input and output that somebody made non-blocking, named after what went wrong.
+/// Standard input, output and error that are closed, full, broken or do not block.
 @Suite struct StandardStreamTests {
     /// A pipe of which one end does not block, as a shell's neighbour or a web server may leave it.
     private func withPipe(
@@ -63,5 +63,56 @@ import Testing
                 #expect(try publisher.wait() == .killed(SIGTERM))
             }
         }
+    }
+
+    @Test func `a program with closed descriptors wrote into its own files`() throws {
+        try HoldfastServer.withBus { server in
+            let closed = try server.shell("exec \"$HOLDFAST\" pub a hello >&- 2>&-")
+            #expect(closed.exit == .exited(0))
+            let input = try server.shell("exec \"$HOLDFAST\" pub a <&-")
+            #expect(input.exit == .exited(74))
+            #expect(input.error.contains("standard input"))
+            let full = try server.shell("exec \"$HOLDFAST\" status > /dev/full")
+            #expect(full.exit == .exited(74))
+            let messages = try server.get("/push/a?since=first").json["messages"].array
+            #expect(messages.compactMap { $0["data"].string } == ["hello"])
+        }
+    }
+
+    enum Unwritable: CaseIterable { case fullDisk, brokenPipe }
+
+    @Test(arguments: Unwritable.allCases)
+    func `a log of events that couldn't be written ended the process`(kind: Unwritable) throws {
+        let server = try HoldfastServer()
+        let descriptor: Int32
+        switch kind {
+        case .fullDisk: descriptor = open("/dev/full", O_WRONLY | O_CLOEXEC)
+        case .brokenPipe:
+            var ends: [Int32] = [-1, -1]
+            try #require(pipe(&ends) == 0)
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            close(ends[0])
+            descriptor = ends[1]
+        }
+        defer { close(descriptor) }
+        let process = try ChildProcess(
+            try Place.holdfast,
+            ["serve", "--config", server.iniFile],
+            name: "holdfast",
+            directory: server.directory,
+            descriptors: [2: descriptor]
+        )
+        try waitUntil("holdfast is ready") {
+            if let exit = process.exitNow() { throw HarnessError("holdfast \(exit)") }
+            return (try? server.get("/push/-/ready").status) == 200
+        }
+        // Something to log.
+        let rude = try server.peer()
+        try rude.socket.write([UInt8](repeating: 9, count: 8))
+        try rude.drainToEnd()
+        process.signal(SIGHUP)
+        try server.publish("news", "hello")
+        process.signal(SIGTERM)
+        #expect(try process.wait() == .exited(0))
     }
 }

@@ -311,4 +311,24 @@ import Testing
             #expect(head.body.isEmpty)
         }
     }
+
+    @Test
+    func `each hold is counted as ended once, also several streams that read on one connection`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            let text = String(repeating: "x", count: 20_000)
+            for _ in 1...50 { try server.publish("news", text) }
+            for _ in 1...10 {
+                let peer = try server.multiplexingPeer()
+                for id: UInt16 in 1...3 {
+                    try peer.send(.events("/push/news?since=first"), id: id, keep: true)
+                }
+                peer.socket.close()
+            }
+            try server.waitForHeld(0)
+            let metrics = try server.metrics()
+            #expect(metrics.endedInAll == metrics["holdfast_holds_total"])
+        }
+    }
 }

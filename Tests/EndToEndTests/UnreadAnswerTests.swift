@@ -180,4 +180,22 @@ import Testing
             #expect(try server.metrics().bound("unsent_bytes_total") > 0)
         }
     }
+
+    @Test func `an answer that JSON makes larger than unsent_bytes could never be delivered`()
+        throws
+    {
+        let limits = "[limits]\nanswer_bytes = 64k\nunsent_bytes = 128k\n"
+        try HoldfastServer.with(HoldfastServer.open + limits) { server in
+            // Six bytes each in JSON.
+            let text = String(repeating: "\u{1}", count: 60_000)
+            for _ in 1...5 { try server.publish("news", text) }
+            let peer = try server.peer()
+            try peer.send(FastCGIRequest("GET", "/push/news?since=first"))
+            let answer = try peer.answer()
+            #expect(answer.body.count > 2 * 128 * 1024)
+            #expect(try answer.json["messages"].array.count == 1)
+            #expect(try answer.json["more"] == true)
+            #expect(try server.metrics().bound("unsent_bytes") == 0)
+        }
+    }
 }

@@ -1,17 +1,14 @@
 import Harness
 import Testing
 
-/// Liveness beyond the closed connection: probes, newer requests of a subscriber, leaving, and bounds.
-@Suite struct LadderTests {
-    private static let id = "3f0c2d9e-7c1b-4a5e"
+/// Probes and heartbeats: how a departure is found that no closed connection shows.
+@Suite struct ProbeTests {
     private static let probing =
         HoldfastServer.open + "probe = always\nprobe_interval = 1s\n"
 
     private func request(_ target: String, _ params: [(String, String)] = []) -> FastCGIRequest {
         FastCGIRequest("GET", target, params: params)
     }
-
-    // MARK: Probes
 
     @Test
     func `a probed long-poll is sent headers and a blank at once, then a blank at each interval`()
@@ -238,113 +235,6 @@ import Testing
                 )
             )
             #expect(try silent.answer()["Content-Length"] != nil)
-        }
-    }
-
-    // MARK: Superseding and leaving
-
-    @Test func `a newer request of a subscriber ends the older one with its cursor`() throws {
-        try HoldfastServer.with { server in
-            let cursor = try server.cursor("news")
-            let older = try server.hold("/push/news?wait=25&subscriber=\(Self.id)")
-            let newer = try server.hold("/push/news?wait=25&subscriber=\(Self.id)")
-            let answer = try older.answer()
-            #expect(answer.status == 200)
-            #expect(try answer.json["cursor"].string == cursor)
-            #expect(try server.metrics().held == 1)
-            try server.publish("news", "hello")
-            #expect(try newer.answer().json["messages"].array.count == 1)
-            #expect(try server.metrics().ended("superseded") == 1)
-            #expect(!answer.text.contains(Self.id))
-        }
-    }
-
-    @Test func `an immediate poll of a subscriber ends its older request, too`() throws {
-        try HoldfastServer.with { server in
-            let older = try server.hold("/push/news?wait=25&subscriber=\(Self.id)")
-            #expect(try server.get("/push/news?subscriber=\(Self.id)").status == 200)
-            #expect(try older.answer().status == 200)
-            #expect(try server.metrics().held == 0)
-        }
-    }
-
-    @Test func `a newer request at another process ends the older one`() throws {
-        try HoldfastGroup.with(2) { group in
-            let older = try group[0].hold("/push/news?wait=25&subscriber=\(Self.id)")
-            let newer = try group[1].hold("/push/news?wait=25&subscriber=\(Self.id)")
-            #expect(try older.answer().json["messages"] == [])
-            #expect(try group[1].publish("news", "hello").isEmpty == false)
-            #expect(try newer.answer().json["messages"].array.count == 1)
-        }
-    }
-
-    @Test func `as many requests of a subscriber are held as the ini file says`() throws {
-        try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_per_subscriber = 2\n") {
-            server in
-            let target = "/push/news?wait=25&subscriber=\(Self.id)"
-            let first = try server.hold(target)
-            let second = try server.hold(target)
-            #expect(try server.metrics().held == 2)
-            let third = try server.hold(target)
-            #expect(try first.answer().status == 200)
-            #expect(try server.metrics().held == 2)
-            #expect(try server.metrics().bound("held_per_subscriber") == 1)
-            for peer in [second, third] { peer.socket.close() }
-        }
-    }
-
-    @Test func `a subscriber that announces its departure is released at once, in every process`()
-        throws
-    {
-        try HoldfastGroup.with(2) { group in
-            let peer = try group[0].hold("/push/news?wait=25&subscriber=\(Self.id)")
-            let other = try group[0].hold("/push/news?wait=25&subscriber=another-subscriber")
-            let answer = try group[1].post("/push/-/leave", "subscriber=\(Self.id)")
-            #expect(answer.status == 204)
-            #expect(try peer.answer().json["messages"] == [])
-            #expect(try group[0].metrics().ended("left") == 1)
-            #expect(try group[0].metrics().held == 1)
-            other.socket.close()
-        }
-    }
-
-    // MARK: Bounds
-
-    @Test func `at the bound the oldest gives way, and is told when to come back`() throws {
-        try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_requests = 3\n") { server in
-            let peers = try (0..<3).map { _ in try server.hold("/push/news?wait=25") }
-            let newest = try server.hold("/push/news?wait=25")
-            let answer = try peers[0].answer()
-            #expect(answer.status == 200)
-            #expect(try answer.json["messages"] == [])
-            #expect(answer["Retry-After"].flatMap { Int($0) }.map { (2...10).contains($0) } == true)
-            #expect(try server.metrics().held == 3)
-            #expect(try server.metrics().ended("limit") == 1)
-            #expect(try server.metrics().bound("held_requests") == 1)
-            try server.publish("news", "hello")
-            for peer in peers.dropFirst() + [newest] {
-                #expect(try peer.answer().json["messages"].array.count == 1)
-            }
-        }
-    }
-
-    @Test func `the bound of an address is its own`() throws {
-        try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_per_address = 1\n") {
-            server in
-            func hold(_ address: String) throws -> FastCGIPeer {
-                let before = try server.metrics()["holdfast_holds_total"]
-                let peer = try server.peer()
-                try peer.send(request("/push/news?wait=25", [("REMOTE_ADDR", address)]))
-                try waitUntil("held") { try server.metrics()["holdfast_holds_total"] > before }
-                return peer
-            }
-            let first = try hold("192.0.2.1")
-            let other = try hold("192.0.2.2")
-            let newer = try hold("192.0.2.1")
-            #expect(try first.answer().json["messages"] == [])
-            #expect(try server.metrics().held == 2)
-            #expect(try server.metrics().bound("held_per_address") == 1)
-            for peer in [other, newer] { peer.socket.close() }
         }
     }
 }

@@ -138,31 +138,29 @@ extension Thread {
     }
 
     @Test
-    func `four writers are killed at random for ten seconds, and nothing acknowledged is missing`()
-        throws
-    {
+    func `four writers are killed at random, and nothing acknowledged is missing`() throws {
         let directory = TemporaryDirectory()
         let path = directory.path + "/bus"
         // They are told while they live: a reader for each, so that none stops because nobody reads.
         let told = Mutex<[String: String]>([:])
-        let end = ContinuousClock.now + .seconds(10)
         let done = DispatchGroup()
-        let kills = Atomic(0)
         for index in 0..<4 {
             Thread {
                 var next = 0
                 var random = SeededGenerator(state: UInt64(index))
-                while ContinuousClock.now < end {
+                for _ in 1...10 {
                     guard
                         let writer = try? WriterProcess("append", path, "w\(index)", "\(next)", "0")
-                    else { break }
+                    else {
+                        Issue.record("writer \(index) cannot be started")
+                        break
+                    }
                     var lines: [String] = []
                     for _ in 0..<Int.random(in: 1...300, using: &random) {
                         guard let line = writer.line() else { break }
                         lines.append(line)
                     }
                     lines += writer.killAndDrain()
-                    kills.add(1, ordering: .relaxed)
                     for line in lines {
                         let words = line.split(separator: " ").map(String.init)
                         guard words[0] == "ok" else { continue }
@@ -175,7 +173,7 @@ extension Thread {
         }
         done.wait()
         let acknowledged = told.withLock { $0 }
-        #expect(kills.load(ordering: .relaxed) > 20)
+        // Each of the forty was killed after lines of its own, one of which says that the log is open.
         #expect(acknowledged.count > 1000)
         let probe = LogProbe(settings(directory), retention: keep(count: 10_000_000))
         #expect(probe.now.epochs?.stretches.count == 1)

@@ -75,8 +75,7 @@ import Testing
     {
         try HoldfastServer.with { server in
             let peer = try server.peer()
-            let question = FastCGIRecord.pairs([("FCGI_MPXS_CONNS", "")])
-            try peer.send(FastCGIRecord(FastCGIRecord.getValues, id: 0, question))
+            try peer.send(.multiplexingQuestion)
             for id in UInt16(1)...5 {
                 try peer.send(FastCGIRequest("GET", "/push/news?wait=25"), id: id, keep: true)
             }
@@ -159,7 +158,7 @@ import Testing
     }
 
     // Longer than any test waits: a test that waits for it has failed.
-    private let longStop = ["stop_timeout = 60s"]
+    private let longStop = ["stop_timeout = 5m"]
 
     @Test func `connections in the backlog at SIGTERM were left there`() throws {
         try HoldfastServer.with(fastcgi: longStop) { server in

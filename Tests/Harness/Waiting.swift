@@ -19,7 +19,7 @@ package struct HarnessError: Error, CustomStringConvertible {
 package struct Deadline {
     /// Long enough for a loaded machine under a sanitizer; HOLDFAST_PATIENCE sets another.
     package static let patienceSeconds =
-        ProcessInfo.processInfo.environment["HOLDFAST_PATIENCE"].flatMap { Double($0) } ?? 30
+        ProcessInfo.processInfo.environment["HOLDFAST_PATIENCE"].flatMap { Double($0) } ?? 60
 
     private let end: ContinuousClock.Instant
 

@@ -119,7 +119,11 @@ let package = Package(
         ),
 
         .testTarget(name: "TextTests", dependencies: ["Text"], swiftSettings: common),
-        .testTarget(name: "ChannelsTests", dependencies: ["Channels"], swiftSettings: common),
+        .testTarget(
+            name: "ChannelsTests",
+            dependencies: ["Channels", "SeededRandom"],
+            swiftSettings: common
+        ),
         .testTarget(
             name: "LivenessTests",
             dependencies: ["Channels", "Liveness"],
@@ -132,19 +136,19 @@ let package = Package(
         ),
         .testTarget(
             name: "ConfigurationTests",
-            dependencies: ["Channels", "Configuration", "Identity", "Liveness"],
+            dependencies: ["Channels", "Configuration", "Identity", "Liveness", "SeededRandom"],
             swiftSettings: common
         ),
         .testTarget(
             name: "EndpointTests",
             dependencies: [
-                "Channels", "Configuration", "Endpoint", "Identity", "Liveness", "Text",
+                "Channels", "Configuration", "Endpoint", "Identity", "Liveness", "SeededRandom", "Text",
             ],
             swiftSettings: common
         ),
         .testTarget(
             name: "FastCGITests",
-            dependencies: ["FastCGI", "FastCGICodec", "CLibFCGI", "CLinux"],
+            dependencies: ["FastCGI", "FastCGICodec", "SeededRandom", "CLibFCGI", "CLinux"],
             swiftSettings: common
         ),
         .testTarget(
@@ -164,10 +168,12 @@ let package = Package(
         .testTarget(
             name: "BusTests",
             dependencies: [
-                "Bus", "BusWriter", "Channels", "CLinux", "CSQLite",
+                "Bus", "BusWriter", "Channels", "SeededRandom", "CLinux", "CSQLite",
             ],
             swiftSettings: common
         ),
+        // Random numbers that a seed repeats, for tests.
+        .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: common),
         // Real servers, raw peers and a browser, for the tests at the edges.
         .target(name: "Harness", path: "Tests/Harness", swiftSettings: common),
         .testTarget(

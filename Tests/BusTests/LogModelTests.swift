@@ -1,20 +1,9 @@
 import Bus
 import Channels
 import Foundation
+import SeededRandom
 import Synchronization
 import Testing
-
-/// SplitMix64: the same operations for the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
 
 /// What a reader reads over many polls is what was published, minus what a gap reported.
 @Suite struct LogModelTests {
@@ -34,7 +23,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
     @Test(arguments: Array<UInt64>(1...6))
     func `random operations of two processes end as the model says`(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = SplitMix64(seed: seed)
         let directory = TemporaryDirectory()
         let clock = GivenClock()
         var settings = settings(directory)

@@ -1,6 +1,7 @@
 import Bus
 import Channels
 import Foundation
+import SeededRandom
 import Synchronization
 import Testing
 
@@ -147,7 +148,7 @@ extension Thread {
         for index in 0..<4 {
             Thread {
                 var next = 0
-                var random = SeededGenerator(state: UInt64(index))
+                var random = SplitMix64(seed: UInt64(index))
                 for _ in 1...10 {
                     guard
                         let writer = try? WriterProcess("append", path, "w\(index)", "\(next)", "0")

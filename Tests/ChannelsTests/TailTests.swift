@@ -1,4 +1,5 @@
 import Channels
+import SeededRandom
 import Testing
 
 private let epoch = Epoch("aaaa")!
@@ -261,7 +262,7 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
     /// What a subscriber reads over many polls is what was published, minus what a gap reported.
     @Test(arguments: 0..<50)
     func `many polls read everything once or tell of a gap`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SplitMix64(seed: seed)
         var tail = tail(messageLimit: Int.random(in: 1...30, using: &random))
         var published: [Message] = []
         var marks: [String: Int64] = [:]
@@ -314,18 +315,5 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
         for message in wanted where !seen.contains(message.offset.value) {
             #expect(lostAllowed.contains(message.offset.value))
         }
-    }
-}
-
-/// A generator with a given seed, so that a failure can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

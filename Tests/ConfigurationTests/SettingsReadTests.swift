@@ -1,6 +1,7 @@
 import Channels
 import Configuration
 import Liveness
+import SeededRandom
 import Testing
 
 struct SettingsReadTests {
@@ -441,7 +442,7 @@ struct SettingsReadTests {
 
     @Test(arguments: 0..<300)
     func `garbage never crashes and never passes for settings it does not say`(seed: Int) {
-        var dice = Dice(state: UInt64(seed))
+        var dice = SplitMix64(seed: UInt64(seed))
         let pieces = [
             "[", "]", "=", "#", ";", "\n", "\r\n", " ", "/", "*", ",", "\0", "\u{FEFF}", "é", "-",
             "~",

@@ -1,6 +1,7 @@
 import Channels
 import Configuration
 import Liveness
+import SeededRandom
 import Testing
 
 @testable import Endpoint
@@ -31,7 +32,7 @@ import Testing
         "", " ", "op=read", "subscriber=0123456789abcdef", "on_gap=fail", "{\"a\":1}", "cross-site",
     ]
 
-    private func text(_ generator: inout Generator) -> [UInt8] {
+    private func text(_ generator: inout SplitMix64) -> [UInt8] {
         var bytes: [UInt8] = []
         for _ in 0..<Int.random(in: 0...6, using: &generator) {
             if Int.random(in: 0..<12, using: &generator) == 0 {
@@ -43,7 +44,7 @@ import Testing
         return bytes
     }
 
-    private func request(_ generator: inout Generator) -> CGIRequest {
+    private func request(_ generator: inout SplitMix64) -> CGIRequest {
         var request = CGIRequest()
         request.put(
             "REQUEST_METHOD",
@@ -59,7 +60,7 @@ import Testing
         return request
     }
 
-    private func answers(_ intent: Intent, _ generator: inout Generator) -> [Answer] {
+    private func answers(_ intent: Intent, _ generator: inout SplitMix64) -> [Answer] {
         let bytes = message(
             5,
             text(&generator),
@@ -142,7 +143,7 @@ import Testing
 
     @Test(arguments: 1...8 as ClosedRange<UInt64>)
     func `no request breaks an answer`(seed: UInt64) {
-        var generator = Generator(state: seed)
+        var generator = SplitMix64(seed: seed)
         let http = HTTPInterface.open {
             $0.endpoints = classicEndpoints
             $0.cors.origins = seed % 2 == 0 ? .any : .listed(["https://a.test"])

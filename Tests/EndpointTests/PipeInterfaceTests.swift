@@ -1,6 +1,7 @@
 import Channels
 import Configuration
 import Foundation
+import SeededRandom
 import Testing
 import Text
 
@@ -149,7 +150,7 @@ import Text
 
     @Test(arguments: 0..<200)
     func `members of objects are found as Foundation finds them`(seed: Int) throws {
-        var generator = Generator(state: UInt64(seed))
+        var generator = SplitMix64(seed: UInt64(seed))
         let strings = ["a", "\"", "\\", "\u{1F600}", "}", ",", "é\n", "\u{7}", ""]
         func value(_ depth: Int) -> Any {
             switch Int.random(in: 0..<(depth > 2 ? 4 : 6), using: &generator) {

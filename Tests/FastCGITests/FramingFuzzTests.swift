@@ -1,5 +1,6 @@
 import FastCGICodec
 import Glibc
+import SeededRandom
 import Testing
 
 @testable import FastCGI
@@ -15,19 +16,6 @@ import Testing
     #else
         private static let defaultRounds = 200_000
     #endif
-
-    /// SplitMix64: small, and the same everywhere for the same seed.
-    struct Generator: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var word = state
-            word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-            return word ^ (word >> 31)
-        }
-        mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(bound, 1))) }
-    }
 
     private static func setting(_ name: String) -> UInt64? {
         getenv(name).flatMap { UInt64(String(cString: $0)) }
@@ -48,7 +36,7 @@ import Testing
         let rounds =
             Self.setting("HOLDFAST_FUZZ_ROUNDS").map(Int.init(clamping:))
             ?? Self.defaultRounds
-        var generator = Generator(state: seed)
+        var generator = SplitMix64(seed: seed)
         let codec = try Codec()
         let limits = FramingLimits(paramsBytes: 1_500, bodyBytes: 60, openRequests: 3)
         let dictionary = Self.dictionary
@@ -116,7 +104,7 @@ import Testing
         Record.request(id: RequestID(3)!, keepConnection: true, variables: []),
     ]
 
-    private static func input(by generator: inout Generator, _ dictionary: [[UInt8]]) -> [UInt8] {
+    private static func input(by generator: inout SplitMix64, _ dictionary: [[UInt8]]) -> [UInt8] {
         var input = RecordedRequest.all[generator.below(RecordedRequest.all.count)].bytes
         if generator.below(4) == 0 {
             input += RecordedRequest.all[generator.below(RecordedRequest.all.count)].bytes
@@ -145,7 +133,7 @@ import Testing
     }
 
     /// Gives the record that holds this byte more padding.
-    private static func pad(_ input: inout [UInt8], _ offset: Int, by generator: inout Generator) {
+    private static func pad(_ input: inout [UInt8], _ offset: Int, by generator: inout SplitMix64) {
         let start = boundary(in: input, before: offset)
         guard start + 8 <= input.count, input[start + 6] < 128 else { return }
         let end = start + RecordHeader(input[start...]).recordLength
@@ -167,7 +155,7 @@ import Testing
         return min(at, input.count)
     }
 
-    private static func cuts(of count: Int, by generator: inout Generator) -> [Int] {
+    private static func cuts(of count: Int, by generator: inout SplitMix64) -> [Int] {
         if generator.below(16) == 0 { return Array(1..<max(count, 2)) }
         return (0..<(1 + generator.below(4))).map { _ in generator.below(count + 1) }.sorted()
     }
@@ -286,4 +274,8 @@ import Testing
             """
         )
     }
+}
+
+extension SplitMix64 {
+    fileprivate mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(bound, 1))) }
 }

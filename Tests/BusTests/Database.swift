@@ -58,7 +58,7 @@ func countsAgree(_ directory: String) throws -> Bool {
 private func opened(_ directory: String, _ access: Database.Access = .readWrite) throws -> Database
 {
     let database = try Database(path: directory + "/log.sqlite", access)
-    database.waitForLocks(milliseconds: 5000)
+    database.waitForLocks(milliseconds: 60_000)
     return database
 }
 

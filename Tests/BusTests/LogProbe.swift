@@ -158,7 +158,7 @@ final class LogProbe: Sendable {
     /// Waits until the condition holds; records a failure after a generous time.
     func wait(
         _ what: String,
-        seconds: Double = 15,
+        seconds: Double = 60,
         location: SourceLocation = #_sourceLocation,
         until holds: (Told) -> Bool
     ) {
@@ -269,7 +269,7 @@ final class LogProbe: Sendable {
 
     /// Ends the log; whatever it told must have been in order.
     func stop(location: SourceLocation = #_sourceLocation) {
-        #expect(log.stop(patienceMilliseconds: 10_000), sourceLocation: location)
+        #expect(log.stop(patienceMilliseconds: 60_000), sourceLocation: location)
         #expect(now.problems == [], sourceLocation: location)
     }
 }
@@ -277,7 +277,7 @@ final class LogProbe: Sendable {
 /// Looks again and again at what nobody tells.
 func eventually(
     _ what: String,
-    seconds: Double = 15,
+    seconds: Double = 60,
     location: SourceLocation = #_sourceLocation,
     _ holds: () throws -> Bool
 ) throws {

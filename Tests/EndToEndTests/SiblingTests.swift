@@ -51,7 +51,7 @@ import Testing
         func next(_ kind: String) throws -> [UInt8] {
             while true {
                 var look = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                guard poll(&look, 1, 30_000) == 1 else { throw HarnessError("no \(kind) came") }
+                guard poll(&look, 1, 60_000) == 1 else { throw HarnessError("no \(kind) came") }
                 var bytes = [UInt8](repeating: 0, count: 65_536)
                 let count = recv(descriptor, &bytes, bytes.count, 0)
                 guard count >= 0 else { throw HarnessError("recv: \(errno)") }

@@ -18,7 +18,7 @@ import Testing
         let mailbox = Mailbox<(thread: Int, number: Int)>(bell: FutexWord())
         try take(from: mailbox) {
             var taken = spin > 0 ? mailbox.take(spinningMicroseconds: spin) : []
-            if taken.isEmpty { taken = mailbox.take(waitingMilliseconds: 10_000) }
+            if taken.isEmpty { taken = mailbox.take(waitingMilliseconds: 60_000) }
             try #require(!taken.isEmpty, "no wake-up for what was posted")
             return taken
         }

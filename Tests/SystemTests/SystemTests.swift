@@ -14,7 +14,7 @@ import Testing
                 seen.post((name ?? "", sigismember(&mask, SIGTERM) == 1))
             }
         )
-        #expect(thread.join(patienceMilliseconds: 10_000))
+        #expect(thread.join(patienceMilliseconds: 60_000))
         let found = try #require(seen.take(waitingMilliseconds: 0).first)
         #expect(found.name == "hf-of-a-test\n")
         #expect(found.isBlocked)
@@ -23,11 +23,11 @@ import Testing
     @Test func `a thread that goes on is not waited for longer than asked`() throws {
         let bell = FutexWord()
         let thread = try #require(
-            WorkerThread(name: "hf-waits") { bell.wait(whileEqual: 0, milliseconds: 20_000) }
+            WorkerThread(name: "hf-waits") { bell.wait(whileEqual: 0, milliseconds: 120_000) }
         )
         #expect(!thread.join(patienceMilliseconds: 1))
         bell.ring()
-        #expect(thread.join(patienceMilliseconds: 10_000))
+        #expect(thread.join(patienceMilliseconds: 60_000))
     }
 
     @Test func `a path that is too long for a socket is no address`() {

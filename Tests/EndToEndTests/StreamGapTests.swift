@@ -9,9 +9,12 @@ import Testing
     private func publish(_ server: HoldfastServer, _ numbers: ClosedRange<Int>) throws {
         let filling = String(repeating: "x", count: 2000)
         let lines = numbers.map { "\"\($0) \(filling)\"\n" }.joined()
-        #expect(
-            try server.post("/push/b", lines, type: "application/x-ndjson").status == 201
-        )
+        // On a busy machine so large a commit may take longer than a publisher is kept waiting.
+        let fields = ["Idempotency-Key": "\(numbers)"]
+        try waitUntil("they are committed") {
+            try server.post("/push/b", lines, type: "application/x-ndjson", fields: fields)
+                .status == 201
+        }
     }
 
     /// What a stream told, in order: messages by their number, gaps as nil.

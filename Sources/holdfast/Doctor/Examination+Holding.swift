@@ -35,20 +35,20 @@ extension Examination {
     // MARK: Buffering
 
     func buffering(_ channel: TestChannel) throws -> [Finding] {
+        let patience = min(site.patienceSeconds * 1000, 5000)
         // Holds end at most half of their time early (`jitter`); the end of one must not be taken for its beginning.
-        let half = channel.grantedSeconds.map { $0 * 500 } ?? .max
-        let milliseconds = min(site.patienceSeconds * 1000, 5000, half)
+        let holdPatience = min(patience, channel.grantedSeconds.map { $0 * 500 } ?? .max)
         var findings: [Finding] = []
         var stream = try TestStream(site, channel, "Accept: text/event-stream")
         defer { stream.leave() }
-        var part = Self.earlyPart(of: stream.transfer, within: milliseconds) { !$0.isEmpty }
+        var part = Self.earlyPart(of: stream.transfer, within: patience) { !$0.isEmpty }
         if let head = stream.transfer.answer.head, head.status == 200,
             let finding = StreamTypeObservation(head).finding(behind: servers)
         {
             findings.append(finding)
             stream.leave()
             stream = try TestStream(site, channel, query: "stream=sse")
-            part = Self.earlyPart(of: stream.transfer, within: milliseconds) { !$0.isEmpty }
+            part = Self.earlyPart(of: stream.transfer, within: patience) { !$0.isEmpty }
         }
         var delays: [Int] = []
         if part == .body, channel.obstacle == nil {
@@ -70,7 +70,7 @@ extension Examination {
         defer { transfer.leave() }
         let seen = BufferingObservation(
             stream: part,
-            hold: Self.earlyPart(of: transfer, within: milliseconds) { body in
+            hold: Self.earlyPart(of: transfer, within: holdPatience) { body in
                 // White space, which may precede JSON.
                 !body.isEmpty && body.allSatisfy { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D }
             },

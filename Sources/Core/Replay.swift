@@ -140,16 +140,24 @@ final class Replay {
     }
 
     /// The offset after which it goes on in the log as it is now. What is missing there is owed to it from now on.
+    ///
+    /// While a gap is owed, its client stands before that gap still: in a log that is replaced once more, that place is
+    /// judged anew, and nothing may be missing there.
     func place(of cursor: Cursor, in epochs: EpochHistory, head: Offset) -> Offset {
+        let stands = cursor.epoch == epochs.current ? cursor : beforeGap ?? cursor
         guard
             case .after(let offset, let gap) = CursorStart(
-                cursor,
+                stands,
                 in: epochs,
                 head: head,
                 isFinal: true
             )
         else { preconditionFailure("the verdict stands") }
-        if let gap { owe(gap, resumed: Cursor(epoch: epochs.current, offset: offset)) }
+        if let gap {
+            owe(gap, resumed: Cursor(epoch: epochs.current, offset: offset))
+        } else if beforeGap != nil, cursor.epoch != epochs.current {
+            advanced(to: stands)
+        }
         return offset
     }
 

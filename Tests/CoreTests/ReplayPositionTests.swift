@@ -91,4 +91,40 @@ import Testing
             #expect(replay.cursor == told && replay.owedGap == nil)
         }
     }
+
+    @Test func `a stream that owed a gap began before its cursor when the log came back`() {
+        let before = Cursor(epoch: old, offset: Offset(40))
+        let other = EpochHistory([
+            EpochHistory.Stretch(epoch: Epoch("other")!, start: Offset(1), told: nil)
+        ])
+        let replay = replay(at: .cursor(before))
+        #expect(replay.place(of: before, in: other, head: Offset(9)) == .start)
+        let resumed = Cursor(epoch: Epoch("other")!, offset: .start)
+        #expect(replay.cursor == before && replay.owedGap == .restarted)
+
+        // Something may be lost behind its cursor, and nothing before it.
+        let restored = EpochHistory([
+            EpochHistory.Stretch(epoch: old, start: Offset(1), told: nil),
+            EpochHistory.Stretch(epoch: new, start: Offset(51), told: nil),
+        ])
+        #expect(replay.place(of: resumed, in: restored, head: Offset(60)) == Offset(40))
+        #expect(replay.cursor == before && replay.owedGap == .restarted)
+    }
+
+    @Test func `a gap was told where the log that came back had everything`() {
+        let before = Cursor(epoch: old, offset: Offset(40))
+        let replay = replay(at: .cursor(before))
+        let other = EpochHistory([
+            EpochHistory.Stretch(epoch: Epoch("other")!, start: Offset(1), told: nil)
+        ])
+        #expect(replay.place(of: before, in: other, head: Offset(9)) == .start)
+        let resumed = Cursor(epoch: Epoch("other")!, offset: .start)
+        let complete = EpochHistory([
+            EpochHistory.Stretch(epoch: old, start: Offset(1), told: nil),
+            EpochHistory.Stretch(epoch: new, start: Offset(51), told: Offset(50)),
+        ])
+        #expect(replay.place(of: resumed, in: complete, head: Offset(60)) == Offset(40))
+        #expect(replay.cursor == before && replay.owedGap == nil)
+        #expect(replay.piece(of: reading(41...60)).gap == nil)
+    }
 }

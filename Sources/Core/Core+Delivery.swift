@@ -70,12 +70,16 @@ extension Core {
             delivery.caughtUp
             ?? waiting.takeCaughtUp(tail?.head ?? .start, all: delivery.servesAll)[...]
         while actions.byteCount < limit, let ticket = tickets.popFirst() {
-            guard let entry = settle(ticket),
+            guard let entry = waiting[ticket],
                 case .poll(let poll, let requester, .head(let arrival), let epoch) = entry.work
             else { continue }
-            // In a log that was opened anew it is judged anew what there is to wait for.
-            let isCaughtUp = epoch == tail?.epochs.current && arrival <= tail?.head ?? .start
-            serve(poll, requester, arrival: isCaughtUp ? arrival : nil)
+            // In another log it is judged anew what there is to wait for; in the same one opened anew, the news follow.
+            let isSameLog = epoch == tail?.epochs.current
+            if isSameLog, arrival > tail?.head ?? .start {
+                waiting.await(arrival, ticket)
+            } else if settle(ticket) != nil {
+                serve(poll, requester, arrival: isSameLog ? arrival : nil)
+            }
         }
         delivery.caughtUp = tickets
     }

@@ -58,21 +58,26 @@ extension Core {
     package mutating func aborted(_ id: RequestID, on connection: ConnectionID, at moment: Moment) {
         enter(moment)
         guard connections.isOpen(connection) else { return }
+        var queued: RequestAddress?
+        if connections[connection].flags.contains(.queues) {
+            // Those that wait behind this id's own are not begun.
+            queued = turns.remove(id, of: connection)
+            queueChanged(connection)
+        }
         if let slot = hold(of: id, on: connection) {
             return finishWithoutAnswer(address(of: take(slot, .aborted)))
         }
         if let replay = replays.of(connection).first(where: { $0.id == id }) {
             return abortReplay(replay)
         }
-        if connections[connection].flags.contains(.queues) {
-            // Only those that wait behind this id's own; they are not begun.
-            turns.remove(id, of: connection)
-            queueChanged(connection)
-        }
-        guard let ticket = waiting.ticket(of: id, on: connection),
+        if let ticket = waiting.ticket(of: id, on: connection),
             case .request(let address)? = settle(ticket)?.recipient
-        else { return }
-        finishWithoutAnswer(address)
+        {
+            finishWithoutAnswer(address)
+        } else if let queued {
+            // The one before it has been answered.
+            finishWithoutAnswer(queued)
+        }
     }
 
     /// The peer asks about multiplexing: a second request says nothing about the first.

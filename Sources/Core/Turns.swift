@@ -46,9 +46,12 @@ struct Turns {
 
     mutating func removeAll(of connection: ConnectionID) { queues[connection.index] = nil }
 
-    mutating func remove(_ id: RequestID, of connection: ConnectionID) {
+    /// - Returns: the first of those with this id; nil if there was none.
+    mutating func remove(_ id: RequestID, of connection: ConnectionID) -> RequestAddress? {
+        let first = queues[connection.index]?.first { $0.address.id == id }
         queues[connection.index]?.removeAll { $0.address.id == id }
         dropIfEmpty(connection)
+        return first?.address
     }
 
     private mutating func dropIfEmpty(_ connection: ConnectionID) {
@@ -57,8 +60,11 @@ struct Turns {
 
     mutating func come(to connection: ConnectionID) { due.append(connection) }
 
+    /// Each once, or what waits for the shell would be passed by what comes behind it.
     mutating func takeDue() -> [ConnectionID] {
         defer { due = [] }
-        return due
+        guard due.count > 1 else { return due }
+        var taken: Set<ConnectionID> = []
+        return due.filter { taken.insert($0).inserted }
     }
 }

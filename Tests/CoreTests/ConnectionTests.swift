@@ -100,6 +100,53 @@ import Testing
         #expect(world.texts(connection).first?.contains("live") == true)
     }
 
+    @Test func `the abort of a request that only queued was not answered`() {
+        let world = World()
+        let connection = world.connect()
+        world.post("/push/news", "hello", on: connection)
+        world.get("/push/-/live", on: connection)
+        world.answerAppend(.full)
+        #expect(world.take(connection).count == 1)
+        world.abort(1, on: connection)
+        #expect(world.take(connection).map(\.form) == [.end])
+        world.turn()
+        #expect(world.take(connection).isEmpty)
+        #expect(world.standing(of: connection) == .kept)
+    }
+
+    @Test func `the abort of a stream that read the log began what waited behind it`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?stream=ndjson&since=first", on: connection)
+        world.get("/push/-/live", on: connection)
+        _ = world.take(connection)
+        world.abort(1, on: connection)
+        #expect(world.take(connection).map(\.form) == [.end])
+        world.turn()
+        #expect(world.take(connection).isEmpty)
+        #expect(world.standing(of: connection) == .kept)
+    }
+
+    @Test func `a stream ended twice over, and what came behind a page overtook it`() {
+        let world = World()
+        let connection = world.connect()
+        world.post("/push/news", "hello", on: connection)
+        world.get("/push/news?stream=ndjson&since=first", on: connection)
+        world.get("/push/-/chat", on: connection)
+        world.get("/push/-/live", on: connection)
+        world.answerAppend(.full)
+        world.turn()
+        _ = world.take(connection)
+        #expect(world.reads.count == 1)
+        world.failHistory()
+        #expect(world.take(connection).count == 1)
+        world.turn()
+        // The shell makes the page after this event.
+        #expect(world.take(connection).isEmpty)
+        world.turn()
+        #expect(world.texts(connection).first?.contains("live") == true)
+    }
+
     @Test func `more than so many on one connection drop it`() {
         let world = World()
         let connection = world.connect()

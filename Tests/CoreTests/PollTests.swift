@@ -128,6 +128,20 @@ import Testing
         #expect(texts.first?.contains("before") == false)
     }
 
+    @Test func `a poll lost what came since when the log was opened anew`() {
+        let world = World()
+        world.committed = Offset(1)
+        let connection = world.connect()
+        world.get("/push/news?wait=20&since=now", on: connection)
+        world.committed = Offset(2)
+        world.open()
+        #expect(world.waitingCount == 1)
+        world.commit(("news", "before"), ("news", "since"))
+        let texts = world.texts(connection)
+        #expect(texts.first?.contains("since") == true)
+        #expect(texts.first?.contains("before") == false)
+    }
+
     @Test func `a gap that was owed is told where a newer request has overtaken the poll`() {
         let world = World { settings in
             var endpoint = FixedEndpoint(path: "/sub", action: .subscribe)

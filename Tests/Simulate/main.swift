@@ -4,7 +4,7 @@ import Simulation
     import Glibc
 #endif
 
-// simulate SEED STEPS [RUN]: see scripts/simulate.
+// simulate SEED STEPS [RUN] [full]: see scripts/simulate; "full" prints what happened to everybody before.
 // simulate failures SEED RUNS: the kinds of failures of many runs.
 
 if CommandLine.arguments.count >= 4, CommandLine.arguments[1] == "failures",
@@ -19,11 +19,7 @@ if CommandLine.arguments.count >= 4, CommandLine.arguments[1] == "failures",
     exit(failures.isEmpty ? 0 : 1)
 }
 
-let numbers = CommandLine.arguments.dropFirst().filter {
-    $0 != "full" && !$0.hasPrefix("mutation=")
-}.map {
-    UInt64($0)
-}
+let numbers = CommandLine.arguments.dropFirst().filter { $0 != "full" }.map { UInt64($0) }
 guard (2...3).contains(numbers.count), let seed = numbers[0], let steps = numbers[1] else {
     print("usage: simulate SEED STEPS [RUN]")
     exit(64)
@@ -42,7 +38,7 @@ print(
 print("  \(failure.text)")
 if !failure.muted.isEmpty { print("  without clients \(failure.muted)") }
 print(
-    "  again: scripts/simulate --seed \(failure.seed) --run \(failure.run) --steps \(failure.steps)"
+    "  again: scripts/simulate --seed \(failure.seed) --run \(failure.run) --steps \(failure.stepsOfAll)"
 )
 let isFull = CommandLine.arguments.contains("full")
 for event in isFull ? failure.everything : failure.events { print("    " + event) }

@@ -62,6 +62,10 @@ struct Call {
     var isProbed = false
     /// It asked the log, so that nobody knows from outside when it began to be held.
     var hasAsked = false
+    /// It waits until its process knows of what was committed up to here.
+    var awaits: Cursor?
+    /// Where its process stood whenever the log became another: it may have been held there, which its client can't know.
+    var stood: [Cursor] = []
     /// An abort is allowed to leave it without an answer.
     var isAborted = false
 

@@ -28,7 +28,7 @@ struct Client {
         ]
         // At least one says something.
         kind = number == 0 ? .publisher : chance.one(of: kinds) ?? .poller
-        frontEnd = chance.below(FrontEnd.all.count)
+        frontEnd = plan.frontEnd ?? chance.below(FrontEnd.all.count)
         var channels: [Int] = []
         for _ in 0..<(chance.happens(600) ? 1 : chance.between(2, 3)) {
             let channel = chance.below(Plan.openCount + (chance.happens(100) ? 4 : 0))

@@ -1,5 +1,6 @@
 import Channels
 import Configuration
+import Core
 
 /// What a client makes of the bytes of its request, as they leave the core.
 extension World {
@@ -95,6 +96,11 @@ extension World {
         let process = processes[call.process]
         if code == "busy", call.kind == .publish, process.queue.isEmpty, !process.isStopping {
             fail("call \(number) is turned away, and nothing waits for the log", call: number)
+        }
+        if let newcomer, newcomer.call == number, call.mayBeHeld, code == "busy",
+            !process.isStopping, newcomer.waiting < process.core.heldLimit
+        {
+            fail("call \(number) is turned away, and others could give way", call: number)
         }
         if code == "outcome_unknown", call.kind != .publish {
             fail("call \(number) is told of an unknown outcome", call: number)
@@ -220,7 +226,7 @@ extension World {
         gap: String?,
         more: Bool
     ) {
-        if let problem = session.take(messages, to: cursor, gap: gap, in: log) {
+        if let problem = take(number, messages, to: cursor, gap: gap, &session) {
             fail("call \(number): \(problem)", call: number)
         }
         calls[number].session = session
@@ -244,6 +250,27 @@ extension World {
             )
             return
         }
+    }
+
+    /// As the session takes it: from its own place, or, behind a gap, from where its process stood.
+    private func take(
+        _ number: Int,
+        _ messages: [Session.Given],
+        to cursor: Cursor,
+        gap: String?,
+        _ session: inout Session
+    ) -> String? {
+        let before = session
+        let problem = session.take(messages, to: cursor, gap: gap, in: log)
+        guard problem != nil, gap != nil else { return problem }
+        for place in calls[number].stood {
+            var other = before
+            other.stand(at: place)
+            guard other.take(messages, to: cursor, gap: gap, in: log) == nil else { continue }
+            session = other
+            return nil
+        }
+        return problem
     }
 
     // MARK: Publishing
@@ -454,8 +481,11 @@ extension World {
     }
 
     private func tell(_ number: Int, of reason: String, at cursor: Cursor) {
-        if let problem = calls[number].session?.take([], to: cursor, gap: reason, in: log) {
-            fail("call \(number): \(problem)", call: number)
+        if var session = calls[number].session {
+            if let problem = take(number, [], to: cursor, gap: reason, &session) {
+                fail("call \(number): \(problem)", call: number)
+            }
+            calls[number].session = session
         }
         calls[number].cursor = cursor
     }

@@ -12,6 +12,12 @@ struct Plan {
     let connectionLimit: Int
     /// How often the log, the processes and the peers misbehave, in thousandths.
     let trouble: Int
+    /// Of texts, in thousandths, are long: a stream reads the log in several pieces then.
+    let longTexts: Int
+    /// All clients come by this one; nil: by any.
+    let frontEnd: Int?
+    /// Requests that may be on a connection at a time.
+    let pipelineLimit: Int
 
     static let memberNames = ["ann", "bob", "cid", "dot"]
     /// Channels that clients use; those that tell of presence follow.
@@ -33,7 +39,10 @@ struct Plan {
         names += names.compactMap(\.presence)
         self.names = names
         var keeps: [Int] = []
-        for _ in names { keeps.append(chance.one(of: [1, 3, 8, 20, 60]) ?? 8) }
+        longTexts = chance.happens(80) ? 500 : 20
+        for _ in names {
+            keeps.append(longTexts > 100 ? 100 : chance.one(of: [1, 3, 8, 20, 60]) ?? 8)
+        }
         for at in Self.openCount..<names.count { keeps[at] = 1000 }
         self.keeps = keeps
         var settings = Settings()
@@ -81,6 +90,8 @@ struct Plan {
         clientCount = chance.between(4, 28)
         connectionLimit = chance.one(of: [16, 40, 200]) ?? 40
         trouble = chance.one(of: [0, 2, 6, 15]) ?? 5
+        frontEnd = chance.happens(120) ? chance.one(of: [3, 4, 4]) : nil
+        pipelineLimit = frontEnd == nil ? 4 : 24
     }
 
     static func rules(closed: Bool) -> [AllowRule] {

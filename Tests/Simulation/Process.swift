@@ -86,6 +86,8 @@ final class SimulatedProcess {
     var stopsAt: Int64 = .max
     /// Stopped by the operator's debugger, say: it does nothing until then.
     var frozenUntil: Int64 = .min
+    /// It was, and has not caught up with the clock.
+    var isLate = false
     /// Monotonic milliseconds of the turn that has begun; nil between two.
     var turn: Int64?
     /// Turns in a row that the core has asked for without a pause.
@@ -95,6 +97,8 @@ final class SimulatedProcess {
     /// Of the publications that wait for the log.
     var queue: [(ticket: UInt64, messages: Int, bytes: Int)] = []
     var readsUnderWay = 0
+    /// All that it has ever asked.
+    var readsAsked = 0
     /// Since when the log is asked nothing.
     var quietSince: Int64 = 0
     /// The lines of a pipe that wait for the log.
@@ -186,6 +190,9 @@ final class SimulatedProcess {
         wires[place].unsent = []
         freeWires.append(place)
     }
+
+    /// The core asks no more than sixteen questions at a time.
+    var mayQueueReads: Bool { readsUnderWay >= 14 }
 
     var openWires: Int { wires.count - freeWires.count }
 }

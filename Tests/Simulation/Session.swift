@@ -25,13 +25,19 @@ struct Session {
     private var debts: [Int64] = []
     /// Nothing below is owed: only the newest few were asked for.
     private var owedFrom: Int64 = 0
+    /// The log's end when it was made: what comes later is given besides the newest few.
+    private let head: Cursor?
 
-    init(channels: [Int], start: Start) {
+    init(channels: [Int], start: Start, head: Cursor? = nil) {
+        self.head = head
         self.channels = channels
         self.start = start
         passed = Array(repeating: 0, count: channels.count)
         if case .cursor(let cursor) = start { position = cursor }
     }
+
+    /// It was held by a process that stood here.
+    mutating func stand(at place: Cursor) { position = place }
 
     struct Given {
         let id: Cursor
@@ -186,8 +192,10 @@ struct Session {
     }
 
     private func tooMany(_ messages: [Given], _ count: Int) -> String? {
-        for message in messages
-        where messages.filter({ $0.channel == message.channel }).count > count {
+        let old = messages.filter {
+            $0.id.epoch == head?.epoch && $0.id.offset <= head?.offset ?? .start
+        }
+        for message in old where old.count(where: { $0.channel == message.channel }) > count {
             return "more than the newest \(count) of \(message.channel) are given"
         }
         return nil

@@ -19,6 +19,8 @@ package struct Simulation {
         package let run: Int
         /// Of the run, counted from 1: as many steps are needed to see it.
         package let steps: Int
+        /// Of the run with all clients.
+        package let stepsOfAll: Int
         /// It shows only once everybody has left.
         package let isAtEnd: Bool
         package let text: String
@@ -126,6 +128,7 @@ package struct Simulation {
                 if Self.drive(shorter, steps: middle) { steps = middle } else { low = middle }
             }
         }
+        let stepsOfAll = steps
         // Without some of the clients everything else happens otherwise: most often it is not met again.
         var muted: Set<Int> = []
         for client in world.clients.indices.dropFirst() {
@@ -146,6 +149,7 @@ package struct Simulation {
             seed: seed,
             run: number,
             steps: steps,
+            stepsOfAll: stepsOfAll,
             isAtEnd: showsAtEnd,
             text: violation?.text ?? "",
             events: Self.events(again, of: violation?.call),
@@ -167,7 +171,7 @@ package struct Simulation {
             }
             lines.append("step \(line.step): \(line.text)")
         }
-        return lines.suffix(call == nil ? 2000 : 80)
+        return lines.suffix(call == nil ? 10_000 : 80)
     }
 
     // MARK: What was met

@@ -1,3 +1,4 @@
+import Channels
 import Configuration
 import Core
 
@@ -150,6 +151,66 @@ extension World {
                     "call \(number) (\(call.kind)) is \(now - call.endsAt) ms beyond its time at \(now)",
                     call: number
                 )
+            }
+        }
+    }
+
+    /// After a turn, where nobody waits for the log.
+    func checkQuiet(_ process: SimulatedProcess, at now: Int64) {
+        guard violation == nil, process.isAlive, process.core.waitingCount == 0,
+            process.readsUnderWay == 0, process.core.nextAlarm > now
+        else { return }
+        for (place, wire) in process.wires.enumerated() where wire.isOpen {
+            guard case .web = wire.kind, wire.loss == nil else { continue }
+            let given = wire.calls.filter { calls[$0].state == .given }
+            // Other processes may be asked.
+            guard given.allSatisfy({ calls[$0].mayBeHeld }) else { continue }
+            if wire.isEndTold {
+                if case .busy = process.core.standing(of: wire.id) {
+                    fail("something is held for the peer of connection \(place), which has ended")
+                }
+            } else if wire.unsentBytes == 0, wire.peerClosed == .no {
+                for number in given where calls[number].isStream && !calls[number].isGreeted {
+                    fail("call \(number) waits for nothing, and is not greeted", call: number)
+                }
+            }
+        }
+    }
+
+    /// After something of the log was told: polls that waited for just that do so no longer.
+    ///
+    /// - Parameter begun: holds, and questions to the log.
+    func checkAwaited(_ process: SimulatedProcess, begun: Int) {
+        guard violation == nil, process.isAlive, let position = process.core.position else {
+            return
+        }
+        var left: [Int] = []
+        for wire in process.wires where wire.isOpen && !wire.isEndTold {
+            for number in wire.calls where calls[number].state == .given {
+                guard let awaited = calls[number].awaits else { continue }
+                // In another log it may wait for something else.
+                if awaited.epoch != position.epoch {
+                    calls[number].awaits = nil
+                } else if awaited.offset <= position.offset {
+                    calls[number].awaits = nil
+                    left.append(number)
+                }
+            }
+        }
+        if left.count > begun, !process.mayQueueReads {
+            fail("call \(left[0]) waits on for what has come", call: left[0])
+        }
+    }
+
+    /// When all have left, but for clients of the bus socket: each of their commands was answered.
+    func checkCommands() {
+        for process in processes where process.isAlive {
+            for wire in process.wires where wire.isOpen && wire.peerClosed == .no {
+                guard case .bus(let client) = wire.kind, wire.loss == nil else { continue }
+                if !wire.input.isEmpty { fail("client \(client) is not read from any more") }
+                if let first = wire.expected.first {
+                    fail("a command of client \(client) (\(first.kind)) was not answered")
+                }
             }
         }
     }

@@ -95,12 +95,14 @@ extension World {
         }
     }
 
+    private var newest: Cursor { Cursor(epoch: log.file.epoch, offset: Offset(log.file.head)) }
+
     private func poll(_ client: Client) -> Call {
         var call = newCall(client, .poll)
         call.wait =
             chance.happens(200) ? 0 : chance.between(1, plan.settings.hold.maxWaitSeconds + 5)
         let (since, start) = start(client, waits: call.wait > 0)
-        call.session = Session(channels: client.channels, start: start)
+        call.session = Session(channels: client.channels, start: start, head: newest)
         var query = since + (since.isEmpty ? "" : "&") + "wait=\(call.wait)" + identity(client)
         if chance.happens(150) {
             call.isBare = true
@@ -181,8 +183,9 @@ extension World {
         var text = "m\(lastText)"
         if chance.happens(100) { text += " \"\u{e9}\\\n\t" }
         if chance.happens(60) {
-            text += String(repeating: "x", count: chance.one(of: [50, 300, 3000]) ?? 50)
+            text += String(repeating: "x", count: chance.one(of: [50, 300]) ?? 50)
         }
+        if chance.happens(plan.longTexts) { text += String(repeating: "x", count: 3000) }
         return text
     }
 
@@ -190,7 +193,7 @@ extension World {
         var call = newCall(client, .publish)
         // Presence is told by Holdfast alone.
         let channel = chance.below(Plan.openCount)
-        if chance.happens(60) {
+        if chance.happens(90) {
             call.drops = [channel]
             call.statuses = [204, 507, 429]
             call.variables = [

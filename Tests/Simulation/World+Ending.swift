@@ -19,7 +19,10 @@ extension World {
             guard violation == nil else { return }
             quieten()
             // Peers that hide departures are closed in the end, as all are.
-            if round == 12 { closeAll() }
+            if round == 12 {
+                checkCommands()
+                closeAll()
+            }
             advance(round < 40 ? 900 : 3000)
         }
         checkEmpty()

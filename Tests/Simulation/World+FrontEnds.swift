@@ -18,11 +18,14 @@ extension World {
         let frontEnd = FrontEnd.all[clients[calls[number].client].frontEnd]
         let kind = Wire.Kind.web(frontEnd: clients[calls[number].client].frontEnd)
         var place: Int?
+        // Not every front end reads all answers before it goes on.
+        let isHasty = (frontEnd.multiplexes || frontEnd.isRude) && chance.happens(200)
         if frontEnd.keeps {
             place = process.wires.indices.first { at in
                 let wire = process.wires[at]
-                guard wire.isOpen, wire.kind == kind, wire.peerClosed == .no, wire.reads,
-                    !wire.isForOne, wire.unsent.isEmpty, wire.calls.count < 4
+                guard wire.isOpen, wire.kind == kind, wire.peerClosed == .no, !wire.isForOne,
+                    wire.reads && wire.unsent.isEmpty || isHasty,
+                    wire.calls.count < plan.pipelineLimit
                 else { return false }
                 if reserved(at, process).isEmpty == false, !wire.multiplexes { return false }
                 return wire.calls.isEmpty || wire.multiplexes || frontEnd.isRude
@@ -36,6 +39,10 @@ extension World {
             }
             let made = process.connect(kind)
             process.wires[made].isForOne = !frontEnd.keeps
+            if chance.happens(40) {
+                process.wires[made].reads = false
+                process.wires[made].room = chance.below(600)
+            }
             let id = process.wires[made].id
             tell(process, .other) { core, _ in core.connected(id) }
             if frontEnd.multiplexes {
@@ -198,6 +205,8 @@ extension World {
             )
         }
         let (holds, waits) = (process.core.counters.holds, process.core.waitingCount)
+        let asked = process.readsAsked
+        newcomer = (number, waits)
         note(
             "call \(number) (\(call.kind)) of client \(call.client) is given to process \(process.index), connection \(place), id \(call.id): \(call.variables.first { $0.name == "REQUEST_URI" }?.value ?? "")",
             call: number
@@ -214,13 +223,19 @@ extension World {
             core.request(
                 request,
                 from: address,
-                size: 400 + call.body.count,
+                size: Self.requestSize,
                 mayWait: true,
                 at: moment
             )
         }
+        newcomer = nil
         guard violation == nil, process.isAlive else { return }
         if calls[number].state == .given {
+            if isKnown, call.kind == .poll, process.core.waitingCount > waits,
+                process.readsAsked == asked, !process.mayQueueReads
+            {
+                calls[number].awaits = newest
+            }
             if process.core.counters.holds > holds {
                 calls[number].isHeld = true
                 calls[number].cameAt = cameAt
@@ -252,12 +267,31 @@ extension World {
         let subscriber = call.kind == .leave ? Int(text.suffix(1)) : call.subscriber
         for (other, endings) in ended where other != number {
             let one = calls[other]
+            if endings == .limit { checkOldest(other, number) }
             if one.wire == place || endings.contains(.limit) { continue }
             if let subscriber, one.subscriber == subscriber { continue }
             fail(
                 "call \(other) ends by call \(number), which has nothing to do with it",
                 call: other
             )
+        }
+    }
+
+    /// One that has given way is the oldest.
+    private func checkOldest(_ number: Int, _ newcomer: Int) {
+        let call = calls[number]
+        guard let came = call.cameAt, call.kind == .poll else { return }
+        let process = processes[call.process]
+        let isOfAddress =
+            process.settings.limits.heldPerAddress != nil
+            && call.address == calls[newcomer].address
+        for wire in process.wires where wire.isOpen && !wire.isEndTold {
+            for other in wire.calls where other != newcomer && calls[other].state == .given {
+                let one = calls[other]
+                guard one.kind == .poll, one.cameAt ?? .max < came else { continue }
+                if isOfAddress, one.address != call.address { continue }
+                fail("call \(number) has given way, and call \(other) is older", call: number)
+            }
         }
     }
 
@@ -328,6 +362,8 @@ extension World {
         case .aborts:
             guard now >= process.frozenUntil else { return process.close(place, .whole) }
             return abort(number, place, process)
+        case .reuses where now >= process.frozenUntil && chance.happens(200):
+            return abort(number, place, process)
         // Nothing yet.
         case .hides, .reuses: return
         }
@@ -338,7 +374,21 @@ extension World {
         let (id, wire) = (calls[number].id, process.wires[place])
         for other in wire.calls where calls[other].id == id { calls[other].isAborted = true }
         note("call \(number) is aborted", call: number)
-        tell(process, .aborted, about: number) { core, moment in
+        tell(
+            process,
+            .aborted,
+            about: number,
+            silently: { [self] in
+                // What waits behind it is not begun, and not heard of again.
+                for other in process.wires[place].calls
+                where calls[other].id == id && calls[other].state == .given && !calls[other].isHeld
+                {
+                    end(other, [])
+                    let client = calls[other].client
+                    if clients[client].call == other { clients[client].finish(now, &chance) }
+                }
+            }
+        ) { core, moment in
             core.aborted(RequestID(id) ?? .first, on: wire.id, at: moment)
         }
         guard violation == nil else { return }

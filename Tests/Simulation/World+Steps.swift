@@ -71,9 +71,13 @@ extension World {
     func turn(_ process: SimulatedProcess) {
         guard violation == nil else { return }
         let at = process.turn ?? now
+        // What is due ends when the core has asked to be called, not just when something else calls it.
+        if !process.isLate { checkTimes(process, at: at - 100) }
+        if at >= process.frozenUntil { process.isLate = false }
         tell(process, .turn) { core, moment in core.turn(at: moment) }
         process.turn = nil
         checkTimes(process, at: at)
+        checkQuiet(process, at: at)
         // A core that always has something to do at once would keep its process awake for ever.
         process.turnsAtOnce = process.core.nextAlarm <= at ? process.turnsAtOnce + 1 : 0
         if process.turnsAtOnce > 2000 { fail("process \(process.index) does not come to rest") }
@@ -107,8 +111,22 @@ extension World {
         case .opened, .resumed, .committed, .unavailable, .notice: break
         }
         note("process \(process.index) hears: \(describe(event))")
+        if case .opened(let state) = event { noteStanding(process, state.epochs.current) }
         let toldAt = now * 1_000_000
+        let (asked, holds) = (process.readsAsked, process.core.counters.holds)
         tell(process, .log) { core, moment in core.log(event, toldAt: toldAt, at: moment) }
+        let begun = process.readsAsked - asked + Int(process.core.counters.holds - holds)
+        checkAwaited(process, begun: begun)
+    }
+
+    /// The log is another one for the process: what is held stands where the process stood.
+    private func noteStanding(_ process: SimulatedProcess, _ epoch: Epoch) {
+        guard let position = process.core.position, position.epoch != epoch else { return }
+        for wire in process.wires where wire.isOpen {
+            for number in wire.calls where calls[number].state == .given {
+                if calls[number].mayBeHeld { calls[number].stood.append(position) }
+            }
+        }
     }
 
     private func describe(_ event: LogEvent) -> String {
@@ -150,7 +168,7 @@ extension World {
             ]
             fate = .failed(chance.one(of: outcomes) ?? .full)
         }
-        let forgets = chance.happens(40)
+        let forgets = chance.happens(150)
         process.end.write(chance.between(1, 8), fate, &log, &chance) { [self] row in
             forgets && row % 2 == steps % 2
         }
@@ -260,7 +278,9 @@ extension World {
         case 8: if let process { kill(process) }
         case 9: if let process { stop(process) }
         case 10: if let process, isRunning(process) { reload(process) }
-        case 11: process?.frozenUntil = now + Int64(chance.between(10, 8000))
+        case 11:
+            process?.frozenUntil = now + Int64(chance.between(10, 8000))
+            process?.isLate = true
         case 12: log.wall += Int64(chance.between(-1_000_000, 1_000_000))
         case 13: if let process, isRunning(process) { giveWay(process) }
         case 14:

@@ -31,6 +31,8 @@ final class World {
     var ended: [(call: Int, endings: Endings)] = []
     /// Those of whom that can't be told from outside.
     var maybeEnded = 0
+    /// The request that is being given, and how many requests waited for the log before it.
+    var newcomer: (call: Int, waiting: Int)?
     var lastText = 0
     /// Clients that do nothing, so that a failing run can be made smaller.
     let muted: Set<Int>
@@ -90,6 +92,9 @@ final class World {
     var memberNames: [String] { Plan.memberNames }
 
     // MARK: Processes
+
+    /// What a request takes while it queues.
+    static let requestSize = 400
 
     func start(_ index: Int) -> SimulatedProcess {
         let process = SimulatedProcess(
@@ -195,7 +200,10 @@ final class World {
         case .account(let connection):
             digest.add("account")
             let kept = process.core.kept(of: connection)
-            if kept.queuedBytes < 0 { fail("a connection keeps \(kept.queuedBytes) bytes") }
+            let queued = kept.queuedBytes / Self.requestSize
+            if !(0...16).contains(queued) {
+                fail("\(queued) requests queue on connection \(connection.index)")
+            }
         case .errand(let index): run(process.actions.errands[Int(index)], process)
         }
     }
@@ -208,6 +216,7 @@ final class World {
             process.end.read(read)
             note("process \(process.index) asks: \(read)")
             process.readsUnderWay += 1
+            process.readsAsked += 1
             // The core's own two stand besides those of clients.
             if process.readsUnderWay > 16 + 2 { fail("\(process.readsUnderWay) reads at a time") }
         case .append(let append):
@@ -317,7 +326,10 @@ final class World {
                 // A poll that nobody waits for any more is forgotten: whose answer this is can't be told.
                 let same = process.wires[place].calls.filter { calls[$0].id == send.id.value }
                 if same.count > 1, calls[same[0]].mayBeHeld {
-                    if ends { maybeEnded += 1 }
+                    guard ends else { return }
+                    maybeEnded += 1
+                    process.wires[place].isToBeSettled = true
+                    process.touched.append(place)
                     return
                 }
             }

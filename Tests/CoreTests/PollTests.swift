@@ -128,6 +128,17 @@ import Testing
         #expect(texts.first?.contains("before") == false)
     }
 
+    @Test func `a bare poll of two channels lost a message that a bare poll of one had passed`() {
+        let world = World()
+        let one = world.connect()
+        let both = world.connect()
+        world.get("/push/a?wait=20&since=now&format=bare", on: one)
+        world.get("/push/a,b?wait=20&since=now&format=bare", on: both)
+        world.commit(("a", "first"), ("b", "second"))
+        #expect(world.texts(one).first?.contains("Holdfast-Cursor: k7f2-2") == true)
+        #expect(world.texts(both).first?.contains("Holdfast-Cursor: k7f2-1") == true)
+    }
+
     @Test func `a poll lost what came since when the log was opened anew`() {
         let world = World()
         world.committed = Offset(1)

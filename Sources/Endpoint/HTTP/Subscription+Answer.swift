@@ -25,7 +25,8 @@ extension Subscription {
     /// Everything that determines the body of an answer within one log. Subscriptions differ in more, above all in the
     /// query that the header repeats; if their contents are equal, the body is made once for all of them.
     package enum Content: Hashable {
-        case bare(Offset)
+        /// Where its client goes on, and the gap it is told of, are in the header.
+        case bare(Offset, scanned: Offset, GapReason?)
         case json([Offset], scanned: Offset, more: Bool, GapReason?)
     }
 
@@ -35,7 +36,7 @@ extension Subscription {
         let told = page.telling(owedGap)
         if told.gap != nil, onGap == .fail { return nil }
         return switch form {
-        case .bare: .bare(first.offset)
+        case .bare: .bare(first.offset, scanned: told.scanned, told.gap)
         case .json:
             .json(
                 told.messages.map(\.offset),

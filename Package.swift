@@ -142,7 +142,8 @@ let package = Package(
         .testTarget(
             name: "EndpointTests",
             dependencies: [
-                "Channels", "Configuration", "Endpoint", "Identity", "Liveness", "SeededRandom", "Text",
+                "Channels", "Configuration", "Endpoint", "Identity", "Liveness", "SeededRandom",
+                "Text",
             ],
             swiftSettings: common
         ),

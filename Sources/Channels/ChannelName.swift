@@ -29,7 +29,7 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
 
     /// The channel whose rules apply to this one: itself, except for a channel that reports on another.
     package var subject: ChannelName {
-        guard text.hasPrefix(Self.presencePrefix) else { return self }
+        guard isOwn, text.hasPrefix(Self.presencePrefix) else { return self }
         return ChannelName(unchecked: String(text.dropFirst(Self.presencePrefix.count)))
     }
 

@@ -57,31 +57,50 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
     ///
     /// Only the last `**` is remembered for backtracking, so the cost is at most pattern × name segments.
     package func matches(_ name: ChannelName) -> Bool {
-        let parts = name.text.split(separator: "/")
-        var (at, part) = (0, 0)
-        var resume: (segment: Int, part: Int)?
-        while part < parts.count {
+        let bytes = name.text.utf8Span.span
+        // Of the pattern, and where the part of the name that is compared with it begins.
+        var (at, start) = (0, 0)
+        var resume: (segment: Int, start: Int)?
+        while start < bytes.count {
             if at < segments.count {
+                let end = Self.endOfPart(bytes, start)
                 switch segments[at] {
                 case .any:
-                    resume = (at, part)
+                    // Nothing stands behind it that the rest would have to match.
+                    if at + 1 == segments.count { return true }
+                    resume = (at, start)
                     at += 1
                     continue
                 case .one:
-                    (at, part) = (at + 1, part + 1)
+                    (at, start) = (at + 1, end + 1)
                     continue
-                case .literal(let text) where text == parts[part]:
-                    (at, part) = (at + 1, part + 1)
+                case .literal(let text) where Self.equal(text.utf8Span.span, bytes, start..<end):
+                    (at, start) = (at + 1, end + 1)
                     continue
                 case .literal:
                     break
                 }
             }
             guard let back = resume else { return false }
-            resume = (back.segment, back.part + 1)
-            (at, part) = (back.segment + 1, back.part + 1)
+            let next = Self.endOfPart(bytes, back.start) + 1
+            resume = (back.segment, next)
+            (at, start) = (back.segment + 1, next)
         }
         return segments[at...].allSatisfy { $0 == .any }
+    }
+
+    private static func endOfPart(_ bytes: Span<UInt8>, _ start: Int) -> Int {
+        var end = start
+        while end < bytes.count, bytes[end] != UInt8(ascii: "/") { end += 1 }
+        return end
+    }
+
+    private static func equal(_ text: Span<UInt8>, _ bytes: Span<UInt8>, _ range: Range<Int>)
+        -> Bool
+    {
+        guard text.count == range.count else { return false }
+        for at in text.indices where text[at] != bytes[range.lowerBound + at] { return false }
+        return true
     }
 
     /// Whether both match the same channels, however they are written: `**/*` and `**`.

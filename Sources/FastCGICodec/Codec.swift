@@ -17,8 +17,8 @@ package struct CodecError: Error, CustomStringConvertible {
 
 /// libfcgi, for what it is good at: turning records into variables and documents into records.
 ///
-/// It never sees a client's descriptor. It reads validated records from one memfd and writes records to another, so
-/// that it cannot wait, linger or close anything but these two. The rules that it requires:
+/// It never sees a client's descriptor. It reads validated records from one memfd (`CodecInput`) and writes records to
+/// another, so that it cannot wait, linger or close anything but these two. The rules that it requires:
 /// - `FCGX_Accept_r` takes a preset `ipcFd` if `keepConnection` is 1 (else it closes it first) and `detached`
 ///   is 1 (else closing lingers), both set anew each time; with no listening socket a failure returns.
 /// - Its streams point back to the `FCGX_Request`: that one stays at one address for life.
@@ -30,7 +30,8 @@ package struct CodecError: Error, CustomStringConvertible {
     package private(set) var refusals = 0
 
     private let request: UnsafeMutablePointer<FCGX_Request>
-    private var input: Int32
+    /// Nil where libfcgi has closed it, until the next request.
+    private var input: CodecInput?
     private let output: Int32
     private let template: [UInt8]
     /// Recently written small documents, and parts of documents. Clients that poll an unchanged channel all get the
@@ -49,18 +50,13 @@ package struct CodecError: Error, CustomStringConvertible {
     private static let recentLimit = 64
     private static let recentBytes = 2048
 
-    /// A file larger than this is truncated after use.
+    /// The output file is truncated after use if it is larger than this.
     private static let keptFileBytes = 262_144
 
     package init() throws(CodecError) {
         if let failure = Codec.libraryFailure { throw failure }
-        input = try Codec.makeFile()
-        do {
-            output = try Codec.makeFile()
-        } catch {
-            close(input)
-            throw error
-        }
+        input = try CodecInput()
+        output = try Codec.makeFile()
         unsafe request = .allocate(capacity: 1)
         unsafe request.initialize(to: FCGX_Request())
         unsafe FCGX_InitRequest(request, -1, 0)
@@ -70,7 +66,6 @@ package struct CodecError: Error, CustomStringConvertible {
     deinit {
         unsafe request.deinitialize(count: 1)
         unsafe request.deallocate()
-        if input >= 0 { close(input) }
         close(output)
     }
 
@@ -133,22 +128,24 @@ package struct CodecError: Error, CustomStringConvertible {
 
     /// Feeds records to libfcgi and runs `body` while it has the request open.
     private func accept<T>(_ records: UnsafeRawBufferPointer, _ body: () -> T) -> T? {
-        guard unsafe feed(records) else {
+        if input == nil { input = try? CodecInput() }
+        defer { input?.remove(byteCount: records.count) }
+        guard let file = unsafe input?.put(records) else {
             refusals += 1
             return nil
         }
-        unsafe request.pointee.ipcFd = input
+        unsafe request.pointee.ipcFd = file
         unsafe request.pointee.keepConnection = 1
         unsafe request.pointee.detached = 1
         guard unsafe FCGX_Accept_r(request) == 0 else {
             refusals += 1
-            input = -1
+            input?.wasClosed()
+            input = nil
             return nil
         }
         defer {
             unsafe FCGX_Free(request, 0)
             unsafe request.pointee.ipcFd = -1
-            if records.count > Codec.keptFileBytes { ftruncate(input, 0) }
         }
         guard unsafe FCGX_GetError(request.pointee.in) == 0 else {
             refusals += 1
@@ -157,38 +154,12 @@ package struct CodecError: Error, CustomStringConvertible {
         return body()
     }
 
-    /// Writes the records and an end mark to the start of the input file, and sets the file's position there.
-    ///
-    /// The mark is a header of version 0: what an earlier, longer request left behind it is never read.
-    private func feed(_ records: UnsafeRawBufferPointer) -> Bool {
-        if input < 0 {
-            guard let made = try? Codec.makeFile() else { return false }
-            input = made
-        }
-        var mark: UInt64 = 0
-        let markBytes = MemoryLayout<UInt64>.size
-        let written = unsafe withUnsafeMutableBytes(of: &mark) { mark in
-            var parts = unsafe (
-                iovec(
-                    iov_base: UnsafeMutableRawPointer(mutating: records.baseAddress),
-                    iov_len: records.count
-                ),
-                iovec(iov_base: mark.baseAddress, iov_len: markBytes)
-            )
-            return unsafe withUnsafePointer(to: &parts) { parts in
-                unsafe parts.withMemoryRebound(to: iovec.self, capacity: 2) {
-                    unsafe pwritev(input, $0, 2, 0)
-                }
-            }
-        }
-        return written == records.count + markBytes && lseek(input, 0, SEEK_SET) == 0
-    }
-
     /// Lets libfcgi write `content` to STDOUT of an empty request and `end` it, and returns what it wrote.
     private func write(_ content: [UInt8], end: () -> Bool) -> [UInt8]? {
         unsafe template.withUnsafeBytes { template in
             unsafe accept(template) {
                 guard lseek(output, 0, SEEK_SET) == 0 else { return nil }
+                let input = unsafe request.pointee.ipcFd
                 unsafe request.pointee.ipcFd = output
                 // Restored before the request is freed: a failure must not close the output file.
                 defer { unsafe request.pointee.ipcFd = input }
@@ -224,7 +195,7 @@ package struct CodecError: Error, CustomStringConvertible {
         return bytes.count == count ? bytes : nil
     }
 
-    private static func makeFile() throws(CodecError) -> Int32 {
+    static func makeFile() throws(CodecError) -> Int32 {
         let file = unsafe memfd_create("fastcgi", 0x1 /* MFD_CLOEXEC */)
         let code = errno
         guard file >= 0 else { throw CodecError(call: "memfd_create", code: code) }

@@ -74,7 +74,8 @@ extension Responder {
         switch event {
         case .request(let framed):
             connections.used(id)
-            guard var request = decode(framed, id) else { return }
+            var request = CGIRequest()
+            guard decode(framed, id, into: &request) else { return }
             request.bodyDropped = framed.bodyDropped
             let size = unsafe framed.records.count
             core.request(
@@ -113,7 +114,8 @@ extension Responder {
 
     private func judge(_ head: FramedRequest, _ id: ConnectionID) -> BodyVerdict {
         guard core.mayJudge(head.id, on: id) else { return .keep }
-        guard var request = decode(head, id) else { return .answered }
+        var request = CGIRequest()
+        guard decode(head, id, into: &request) else { return .answered }
         request.awaitsBody = true
         let address = address(head.id, id, head.keepConnection)
         switch core.judge(request, from: address, at: moment) {
@@ -133,9 +135,12 @@ extension Responder {
         RequestAddress(connection: id, id: request, keepConnection: keepConnection)
     }
 
-    /// Nil if libfcgi refuses, and the connection was given up.
-    private func decode(_ framed: FramedRequest, _ id: ConnectionID) -> CGIRequest? {
-        var request = CGIRequest()
+    /// - Returns: false where libfcgi refuses, and the connection had to be given up.
+    private func decode(
+        _ framed: FramedRequest,
+        _ id: ConnectionID,
+        into request: inout CGIRequest
+    ) -> Bool {
         let decoded = codec.decode(framed) { decoded in
             unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
             request.body = decoded.readBody()
@@ -146,14 +151,14 @@ extension Responder {
             journal.complain(.refusedRequest, sentence, now: now)
             drain()
             lose(id, .closed)
-            return nil
+            return false
         }
         if tokens.isNeeded {
             let wall = SystemClock.wallMilliseconds()
             request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
             tokens.judge(&request)
         }
-        return request
+        return true
     }
 
     private func peerEnded(_ id: ConnectionID) {

@@ -1,3 +1,27 @@
+extension String {
+    /// The bytes as text; nil if they are not UTF-8.
+    ///
+    /// Nearly everything that a request says is ASCII, which is known at a glance; `String(validating:)` is generic code
+    /// of the library.
+    @inlinable
+    package init?(utf8 bytes: UnsafeRawBufferPointer) {
+        if unsafe bytes.isASCII {
+            unsafe self.init(decoding: bytes, as: UTF8.self)
+        } else {
+            unsafe self.init(validating: bytes, as: UTF8.self)
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    @inlinable
+    package var isASCII: Bool {
+        var all: UInt8 = 0
+        for at in 0..<count { unsafe all |= self[at] }
+        return all < 0x80
+    }
+}
+
 extension Span<UInt8> {
     /// The bytes as text; invalid UTF-8 is repaired.
     @inlinable

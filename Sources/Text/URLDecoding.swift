@@ -63,11 +63,9 @@ package enum URLDecoding {
     /// Nil if it is not UTF-8: a repair would invent a value that was never sent.
     package static func formText(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
         for at in range where source[at] == UInt8(ascii: "%") || source[at] == UInt8(ascii: "+") {
-            return String(validating: form(source, range), as: UTF8.self)
+            return unsafe form(source, range).withUnsafeBytes { unsafe String(utf8: $0) }
         }
-        return unsafe source.extracting(range).withUnsafeBufferPointer {
-            unsafe String(validating: $0, as: UTF8.self)
-        }
+        return unsafe source.extracting(range).withUnsafeBytes { unsafe String(utf8: $0) }
     }
 
     /// Visits the ranges of name and value in each `name=value` between `&`; empty pieces are skipped.

@@ -168,6 +168,50 @@ import Testing
         }
     }
 
+    @Test func `a request of any size is decoded whatever the one before left`() throws {
+        let codec = try Codec()
+        // What libfcgi reads at a time, the file that it reads from, and what fits beside it.
+        let edges = [8_192, 16_384, 24_576, 32_768, 40_960, 65_536, 98_304]
+        let sizes = edges.flatMap { edge in (-17...17).map { edge + $0 } }
+        // Each byte of it would do harm in a request.
+        let lookalike = Record.request(
+            id: .first,
+            variables: variables(["INJECTED": "yes"]),
+            body: [UInt8](repeating: 1, count: 70)
+        )
+        let other = [UInt8]((0..<900).map { _ in lookalike }.joined())
+        for size in sizes {
+            // A lone variable fills the request up, partly in its body where it would be too long.
+            let inBody = max(0, size - 60_000)
+            let frame = Record.request(
+                id: .first,
+                variables: [([UInt8]("FILL"), [UInt8](repeating: 120, count: 200))],
+                body: [UInt8](repeating: 121, count: inBody)
+            ).count
+            let value = [UInt8](repeating: 120, count: 200 + size - frame)
+            let request = Record.request(
+                id: .first,
+                variables: [([UInt8]("FILL"), value)],
+                body: [UInt8](repeating: 121, count: inBody)
+            )
+            var expected = Decoded()
+            expected.names = [[UInt8]("FILL")]
+            expected.values = [value]
+            expected.body = [UInt8](repeating: 121, count: inBody)
+            #expect(abs(request.count - size) < 8)
+            #expect(CodecTests.decode(request, by: codec) == [expected])
+            let dirty = Record.request(
+                id: .first,
+                variables: variables(["A": "B"]),
+                body: [UInt8](other.prefix(size % 2 == 0 ? 60_000 : 31_000))
+            )
+            #expect(CodecTests.decode(dirty, by: codec).first??.values == [[UInt8]("B")])
+            let last = CodecTests.decode(lookalike, by: codec)
+            #expect(last.first??.names == [[UInt8]("INJECTED")])
+        }
+        #expect(codec.refusals == 0)
+    }
+
     @Test func `variables of every kind are told from each other`() throws {
         let codec = try Codec()
         let pairs = encodedPairs([

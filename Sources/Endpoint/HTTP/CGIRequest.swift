@@ -260,12 +260,12 @@ package struct CGIRequest: Sendable {
     }
 
     private mutating func text(_ value: UnsafeRawBufferPointer, or flaw: Malformed) -> String? {
-        if unsafe String(validating: value, as: UTF8.self) == nil { malformed.insert(flaw) }
+        if unsafe String(utf8: value) == nil { malformed.insert(flaw) }
         return unsafe Self.text(value)
     }
 
     private mutating func targetText(_ value: UnsafeRawBufferPointer) -> String? {
-        if let text = unsafe String(validating: value, as: UTF8.self) {
+        if let text = unsafe String(utf8: value) {
             return text.isEmpty ? nil : text
         }
         malformed.insert(.target)

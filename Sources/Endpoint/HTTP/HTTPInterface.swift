@@ -5,9 +5,9 @@ internal import Text
 
 /// The HTTP interface: what a request asks for, as far as request and settings determine it. Pure.
 ///
-/// Made once from the settings, and again when they are reloaded. The path of a request: `CGIRequest` → `intent(of:)` →
+/// Made once from the settings, and again when they are reloaded; a class, so that no request copies the settings. The path of a request: `CGIRequest` → `intent(of:)` →
 /// either an `Answer` at once, or a `Poll`, `Publication`, … that makes the answer when the outcome is known.
-package struct HTTPInterface: Sendable {
+package final class HTTPInterface: Sendable {
     let settings: Settings
     let crossOrigin: CrossOrigin
     private let base: [UInt8]
@@ -362,6 +362,9 @@ package struct HTTPInterface: Sendable {
         _ list: ArraySlice<UInt8>,
         _ exact: [String]
     ) throws(Problem) -> [ChannelName] {
+        if exact.isEmpty, !list.isEmpty, !list.contains(UInt8(ascii: ",")) {
+            return [try ChannelName(requested: String(decoding: list, as: UTF8.self))]
+        }
         let limit = settings.limits.channelsPerRequest
         var texts: [String] = []
         if !list.isEmpty {

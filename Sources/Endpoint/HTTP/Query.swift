@@ -57,40 +57,109 @@ struct Query {
         _ value: Range<Int>
     ) {
         var isLinked = true
-        switch URLDecoding.formText(source, name) {
-        case "channel": channels.append(text(source, value) ?? "")
-        case "since":
+        switch Parameter(source, name) {
+        case .channel: channels.append(text(source, value) ?? "")
+        case .since:
             since = text(source, value)
             isLinked = false
-        case "lastEventId", "evs_last_event_id", "Last-Event-ID":
+        case .lastEventID:
             // A stream's client cannot repair it: a malformed value becomes a position of no log instead of an error.
             lastEventID = value.isEmpty ? nil : URLDecoding.formText(source, value) ?? "?"
             isLinked = false
-        case "wait": wait = text(source, value)
-        case "limit": limit = text(source, value)
-        case "subscriber":
+        case .wait: wait = text(source, value)
+        case .limit: limit = text(source, value)
+        case .subscriber:
             subscriber = text(source, value)
             isLinked = false
-        case "name":
+        case .name:
             self.name = text(source, value)
             isLinked = false
-        case "on_gap": onGap = text(source, value)
-        case "format": format = text(source, value)
-        case "stream": stream = text(source, value)
-        case "line_limit": lineLimit = text(source, value)
-        case "op": operation = text(source, value)
-        case "after": after = text(source, value)
-        case "signature": signature = text(source, value)
-        case "expires": expires = text(source, value)
-        case "rights": rights = text(source, value)
-        case "user": user = text(source, value)
-        case "key": key = text(source, value)
-        case "_", "access_token", "authorization": isLinked = false
-        default: break
+        case .onGap: onGap = text(source, value)
+        case .format: format = text(source, value)
+        case .stream: stream = text(source, value)
+        case .lineLimit: lineLimit = text(source, value)
+        case .operation: operation = text(source, value)
+        case .after: after = text(source, value)
+        case .signature: signature = text(source, value)
+        case .expires: expires = text(source, value)
+        case .rights: rights = text(source, value)
+        case .user: user = text(source, value)
+        case .key: key = text(source, value)
+        case .token, .cacheBreaker: isLinked = false
+        case nil: break
         }
         if isLinked {
             link.append(urlBytes: source, piece)
             link.append(UInt8(ascii: "&"))
+        }
+    }
+
+    private enum Parameter {
+        case channel, since, lastEventID, wait, limit, subscriber, name, onGap, format, stream
+        case lineLimit, operation, after, signature, expires, rights, user, key
+        /// Read where tokens are; it stands in no link.
+        case token
+        /// jQuery's `_`
+        case cacheBreaker
+
+        /// Nil for a name that means nothing here.
+        init?(_ source: Span<UInt8>, _ name: Range<Int>) {
+            for at in name
+            where source[at] == UInt8(ascii: "%") || source[at] == UInt8(ascii: "+") {
+                let decoded = URLDecoding.form(source, name)
+                self.init(plain: decoded.span, 0..<decoded.count)
+                return
+            }
+            self.init(plain: source, name)
+        }
+
+        private init?(plain source: Span<UInt8>, _ name: Range<Int>) {
+            func spells(_ text: StaticString) -> Bool { source.equals(text, in: name) }
+            if spells("since") {
+                self = .since
+            } else if spells("wait") {
+                self = .wait
+            } else if spells("channel") {
+                self = .channel
+            } else if spells("subscriber") {
+                self = .subscriber
+            } else if spells("lastEventId") || spells("evs_last_event_id")
+                || spells("Last-Event-ID")
+            {
+                self = .lastEventID
+            } else if spells("limit") {
+                self = .limit
+            } else if spells("name") {
+                self = .name
+            } else if spells("on_gap") {
+                self = .onGap
+            } else if spells("format") {
+                self = .format
+            } else if spells("stream") {
+                self = .stream
+            } else if spells("line_limit") {
+                self = .lineLimit
+            } else if spells("op") {
+                self = .operation
+            } else if spells("after") {
+                self = .after
+            } else if spells("signature") {
+                self = .signature
+            } else if spells("expires") {
+                self = .expires
+            } else if spells("rights") {
+                self = .rights
+            } else if spells("user") {
+                self = .user
+            } else if spells("key") {
+                self = .key
+            } else if spells("access_token") || spells("authorization") {
+                self = .token
+            } else if spells("_") {
+                self = .cacheBreaker
+            } else {
+                return nil
+            }
         }
     }
 

@@ -1,0 +1,72 @@
+internal import CLinux
+internal import Glibc
+
+/// The file from which libfcgi reads: always one request, at the file's end.
+///
+/// ```
+///   window, mapped: 0 ……………………………… 32768
+///   a request:                 [records]│ end of file; the position is at the first record
+///   one that is larger:    [records ……………………│……] the file is as long as it
+/// ```
+/// libfcgi reads pieces of a fixed size, and so takes a short request with one read, which ends with the file: what an
+/// earlier request left lies in front of the position and is never read. The bytes are copied through the mapping,
+/// so that a request costs `lseek` and `read`. Only the codec has the file, its pages are allocated when it is made, and
+/// it never becomes shorter than the window: no access to the mapping can fail.
+///
+/// Reactor thread only.
+@safe final class CodecInput {
+    private var file: Int32
+    private let window: UnsafeMutableRawBufferPointer
+
+    static let windowBytes = 32_768
+
+    init() throws(CodecError) {
+        let file = try Codec.makeFile()
+        let code = posix_fallocate(file, 0, Self.windowBytes)
+        guard code == 0 else {
+            close(file)
+            throw CodecError(call: "posix_fallocate", code: code)
+        }
+        let protection = PROT_READ | PROT_WRITE
+        let mapped = unsafe mmap(nil, Self.windowBytes, protection, MAP_SHARED, file, 0)
+        let failure = errno
+        guard let mapped = unsafe mapped, unsafe mapped != UnsafeMutableRawPointer(bitPattern: -1)
+        else {
+            close(file)
+            throw CodecError(call: "mmap", code: failure)
+        }
+        self.file = file
+        unsafe window = UnsafeMutableRawBufferPointer(start: mapped, count: Self.windowBytes)
+    }
+
+    deinit {
+        _ = unsafe munmap(window.baseAddress, window.count)
+        if file >= 0 { close(file) }
+    }
+
+    /// Puts a request at the end of the file, and the file's position at the request. `remove` follows.
+    ///
+    /// - Returns: the file; nil if there is no memory for the request.
+    func put(_ records: UnsafeRawBufferPointer) -> Int32? {
+        let start = Self.windowBytes - records.count
+        guard start >= 0 else { return unsafe putLong(records) }
+        unsafe UnsafeMutableRawBufferPointer(rebasing: window[start...])
+            .copyMemory(from: records)
+        return lseek(file, start, SEEK_SET) == start ? file : nil
+    }
+
+    private func putLong(_ records: UnsafeRawBufferPointer) -> Int32? {
+        guard ftruncate(file, records.count) == 0,
+            unsafe pwrite(file, records.baseAddress, records.count, 0) == records.count
+        else { return nil }
+        return lseek(file, 0, SEEK_SET) == 0 ? file : nil
+    }
+
+    /// The request of this size is not needed any more: a long file becomes as short as the window again.
+    func remove(byteCount: Int) {
+        if byteCount > Self.windowBytes, file >= 0 { ftruncate(file, Self.windowBytes) }
+    }
+
+    /// libfcgi has refused a request, and closed the file.
+    func wasClosed() { file = -1 }
+}

@@ -12,7 +12,11 @@ package struct ChannelName: Hashable, Sendable, CustomStringConvertible {
 
     /// Checks the rules above; the error says which one is broken.
     package init(_ text: some StringProtocol) throws(ChannelNameError) {
-        let text = String(text)
+        try self.init(String(text))
+    }
+
+    /// The same; not generic, since every request names channels.
+    package init(_ text: String) throws(ChannelNameError) {
         if let problem = Self.problem(in: text.utf8Span.span) { throw problem }
         self.text = text
     }

@@ -18,10 +18,14 @@ package struct Epoch: Hashable, Sendable, CustomStringConvertible {
     /// Nil unless the name has the form above.
     package init?(_ name: some StringProtocol) {
         let name = String(name)
-        guard (1...16).contains(name.utf8.count), name.utf8.allSatisfy(Self.isNameByte) else {
-            return nil
-        }
-        self.name = name
+        self.init(name.utf8Span.span)
+    }
+
+    init?(_ name: Span<UInt8>) {
+        guard (1...16).contains(name.count),
+            name.indices.allSatisfy({ Self.isNameByte(name[$0]) })
+        else { return nil }
+        self.name = unsafe name.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
     }
 
     /// Eight characters from the generator: 41 bits, enough that a foreign cursor is never taken for one of ours.
@@ -58,17 +62,21 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Nil unless the text is exactly what `description` writes for some cursor.
-    package init?(_ text: some StringProtocol) {
-        let text = String(text)
-        guard let dash = text.utf8.firstIndex(of: UInt8(ascii: "-")),
-            let epoch = Epoch(String(text[..<dash]))
+    package init?(_ text: some StringProtocol) { self.init(String(text)) }
+
+    /// The same; not generic, since most polls bring one.
+    package init?(_ text: String) {
+        let bytes = text.utf8Span.span
+        guard let dash = bytes.indices.first(where: { bytes[$0] == UInt8(ascii: "-") }),
+            let epoch = Epoch(bytes.extracting(..<dash))
         else { return nil }
-        let digits = text.utf8[dash...].dropFirst()
+        let digits = dash + 1..<bytes.count
         guard (1...16).contains(digits.count),
-            digits.first != UInt8(ascii: "0") || digits.count == 1
+            bytes[digits.lowerBound] != UInt8(ascii: "0") || digits.count == 1
         else { return nil }
         var value: UInt64 = 0
-        for digit in digits {
+        for at in digits {
+            let digit = bytes[at]
             switch digit {
             case UInt8(ascii: "0")...UInt8(ascii: "9"):
                 value = value << 4 | UInt64(digit - UInt8(ascii: "0"))

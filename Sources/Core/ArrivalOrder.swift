@@ -1,6 +1,6 @@
 /// Held requests in the order they came, for each owner: an owner that reaches a bound loses its oldest.
 ///
-/// Owners are what bounds are about: a subscriber, a client's address, or everybody. Twelve bytes for each slot of the
+/// Owners are what bounds are about: a subscriber, or a client's address. Twelve bytes for each slot of the
 /// held table up to the highest one that is in it.
 struct ArrivalOrder<Owner: Hashable> {
     private struct Place {
@@ -96,5 +96,47 @@ struct ArrivalOrder<Owner: Hashable> {
     }
 }
 
-/// The owner of all held requests.
-struct Everybody: Hashable {}
+/// All held requests in the order they came. Eight bytes for each slot of the held table up to the highest one that is
+/// in it.
+struct ArrivalLine {
+    private struct Place {
+        /// -1: none; -2: the slot is not in the line.
+        var next: HeldTable.Slot = -2
+        var previous: HeldTable.Slot = -1
+    }
+
+    private var places: ContiguousArray<Place> = []
+    private var first: HeldTable.Slot = -1
+    private var last: HeldTable.Slot = -1
+
+    /// `room`: as in `HeldTable`.
+    init(room: Int = 0) { places.reserveCapacity(room) }
+
+    var isEmpty: Bool { first < 0 }
+
+    var oldest: HeldTable.Slot? { first >= 0 ? first : nil }
+
+    mutating func append(_ slot: HeldTable.Slot) {
+        while places.count <= Int(slot) { places.append(Place()) }
+        places[Int(slot)] = Place(next: -1, previous: last)
+        if last >= 0 { places[Int(last)].next = slot } else { first = slot }
+        last = slot
+    }
+
+    /// Nothing happens if it is not in the line.
+    mutating func remove(_ slot: HeldTable.Slot) {
+        guard Int(slot) < places.count, places[Int(slot)].next != -2 else { return }
+        let place = places[Int(slot)]
+        places[Int(slot)] = Place()
+        if place.previous >= 0 {
+            places[Int(place.previous)].next = place.next
+        } else {
+            first = place.next
+        }
+        if place.next >= 0 {
+            places[Int(place.next)].previous = place.previous
+        } else {
+            last = place.previous
+        }
+    }
+}

@@ -3,17 +3,20 @@ internal import Liveness
 
 /// Which held requests came first: of all, of a subscriber, and of a client's address.
 struct Arrivals {
-    private(set) var all = ArrivalOrder<Everybody>()
+    private(set) var all: ArrivalLine
     private(set) var subscribers = ArrivalOrder<UInt64>()
     private(set) var addresses = ArrivalOrder<UInt64>()
     /// Monotonic nanoseconds when the requests of subscribers came, by slot.
     private var times: ContiguousArray<Int64> = []
 
+    /// `room`: as in `HeldTable`.
+    init(room: Int) { all = ArrivalLine(room: room) }
+
     /// - Parameter origin: nil for a client of the bus socket.
     var isEmpty: Bool { all.isEmpty && subscribers.isEmpty && addresses.isEmpty }
 
     mutating func add(_ slot: HeldTable.Slot, _ origin: RequestOrigin?, boundsAddresses: Bool) {
-        all.append(slot, of: Everybody())
+        all.append(slot)
         guard let origin else { return }
         if boundsAddresses, let address = origin.address { addresses.append(slot, of: address) }
         guard let subscriber = origin.subscriber else { return }

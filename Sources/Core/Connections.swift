@@ -43,6 +43,9 @@ struct Connections {
     /// Those that are open.
     private(set) var count = 0
 
+    /// - Parameter room: as in `HeldTable`.
+    init(room: Int) { table.reserveCapacity(room) }
+
     mutating func open(_ id: ConnectionID, flags: Connection.Flags) {
         while table.count <= Int(id.index) { table.append(Connection()) }
         var connection = Connection()

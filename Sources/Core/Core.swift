@@ -26,7 +26,7 @@ package struct Core: ~Copyable {
     let isForOneClient: Bool
     let hasLeft: (ConnectionID, Departure) -> Bool
 
-    var connections = Connections()
+    var connections: Connections
     var turns = Turns()
     var peers = BusPeers()
     var holds: Holds
@@ -82,7 +82,9 @@ package struct Core: ~Copyable {
         self.connectionLimit = connectionLimit
         self.isForOneClient = isForOneClient
         self.hasLeft = hasLeft
-        holds = Holds(now: now)
+        let room = min(connectionLimit, Self.firstRoom)
+        connections = Connections(room: room)
+        holds = Holds(now: now, room: room)
         frontEnds = FrontEnds(settings: settings.hold)
         presence = PresenceService(settings: settings)
         jitter = Jitter(seed: seed)
@@ -93,6 +95,9 @@ package struct Core: ~Copyable {
             committedHead: nil
         )
     }
+
+    /// Connections and holds for which tables have room from the beginning, at most.
+    package static let firstRoom = 65_536
 
     var now: Int64 { moment.milliseconds }
 
@@ -105,8 +110,10 @@ package struct Core: ~Copyable {
 
     // MARK: Actions
 
-    /// Takes what is to be done, and leaves an empty buffer in its place. Called until nothing comes any more: what is made
-    /// at a time is bounded.
+    /// Whether something is to be done. What is made at a time is bounded: `exchange` while there is something.
+    package var hasActions: Bool { !actions.isEmpty || delivery != nil }
+
+    /// Takes what is to be done, and leaves an empty buffer in its place.
     ///
     /// - Parameter actions: what was carried out; it is emptied and used again.
     package mutating func exchange(_ actions: inout Actions) {

@@ -24,8 +24,12 @@ struct DeadlineWheel {
     private var current: UInt32 = 0
     private(set) var count = 0
 
-    /// `now` is in milliseconds of any clock that never goes back, here and in all later calls.
-    init(now: Int64) { start = now }
+    /// `now` is in milliseconds of any clock that never goes back, here and in all later calls. `room`: as in
+    /// `HeldTable`.
+    init(now: Int64, room: Int = 0) {
+        start = now
+        links.reserveCapacity(room)
+    }
 
     /// Milliseconds until an entry may expire; nil if there is none.
     func millisecondsToNext(now: Int64) -> Int64? {

@@ -64,6 +64,10 @@ struct HeldTable {
     private var firstOfInterest: ContiguousArray<Slot> = []
     private(set) var count = 0
 
+    /// - Parameter room: for so many at first. What is not used yet takes no memory, whereas a table that grows leaves
+    ///   behind what it was.
+    init(room: Int = 0) { slots.reserveCapacity(room) }
+
     subscript(slot: Slot) -> Held { slots[Int(slot)] }
 
     var isEmpty: Bool { count == 0 }

@@ -29,20 +29,23 @@ struct Holds {
         let probe: Int64?
     }
 
-    private var table = HeldTable()
+    private var table: HeldTable
     private var audience = Audience<Interest>()
     private var deadlines: DeadlineWheel
     private var probes: DeadlineWheel
-    private var arrivals = Arrivals()
+    private var arrivals: Arrivals
     private var attendances: [Slot: Attendance] = [:]
     /// Of those that rest on a token or a link.
     private var rights: [Slot: Right] = [:]
     /// Monotonic milliseconds when messages last went to the streams of each interest.
     private var messagesAt: ContiguousArray<Int64> = []
 
-    init(now: Int64) {
-        deadlines = DeadlineWheel(now: now)
-        probes = DeadlineWheel(now: now)
+    /// - Parameter room: how many may be held, about.
+    init(now: Int64, room: Int = 0) {
+        table = HeldTable(room: room)
+        arrivals = Arrivals(room: room)
+        deadlines = DeadlineWheel(now: now, room: room)
+        probes = DeadlineWheel(now: now, room: room)
     }
 
     var count: Int { table.count }
@@ -168,7 +171,7 @@ struct Holds {
 
     // MARK: Found by who came first
 
-    var oldest: Slot? { arrivals.all.oldest(of: Everybody()) }
+    var oldest: Slot? { arrivals.all.oldest }
 
     func count(ofAddress address: UInt64) -> Int { arrivals.addresses.count(of: address) }
 

@@ -116,34 +116,48 @@ package enum Record {
         _ content: some Collection<UInt8>,
         padding: Int? = nil
     ) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append(type, id: id, content, padding: padding, to: &bytes)
+        return bytes
+    }
+
+    private static func append(
+        _ type: UInt8,
+        id: UInt16,
+        _ content: some Collection<UInt8>,
+        padding: Int? = nil,
+        to bytes: inout [UInt8]
+    ) {
         let count = content.count
         precondition(count <= maximumContentLength, "a record holds at most 65535 bytes")
         let padding = padding ?? -count & 7
-        var bytes = RecordHeader(
+        let header = RecordHeader(
             type: type,
             id: id,
             contentLength: count,
             paddingLength: padding
-        ).bytes
-        bytes.reserveCapacity(bytes.count + count + padding)
+        )
+        bytes.append(contentsOf: header.bytes)
         bytes.append(contentsOf: content)
         bytes.append(contentsOf: repeatElement(0, count: padding))
-        return bytes
     }
 
     /// As many records as the bytes need, each with at most `pieceLength` bytes; none for no bytes.
+    ///
+    /// - Parameter room: for bytes that the caller appends.
     package static func stream(
         _ type: UInt8,
         id: UInt16,
         _ content: [UInt8],
-        pieceLength: Int = 65_528
+        pieceLength: Int = 65_528,
+        room: Int = 0
     ) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(content.count + (content.count / pieceLength + 1) * 16)
+        bytes.reserveCapacity(content.count + (content.count / pieceLength + 1) * 16 + room)
         var start = 0
         while start < content.count {
             let end = min(start + pieceLength, content.count)
-            bytes += record(type, id: id, content[start..<end])
+            append(type, id: id, content[start..<end], to: &bytes)
             start = end
         }
         return bytes

@@ -110,8 +110,13 @@ package struct CodecError: Error, CustomStringConvertible {
 
     /// Encodes the header block that precedes a body from `encode`. Not by libfcgi, which takes eight system calls: the
     /// answers to thousands of requests may differ only in their headers.
-    package func encode(header: [UInt8]) -> EncodedAnswer {
-        EncodedAnswer(bytes: Record.stream(Record.stdout, id: RequestID.first.value, header))
+    ///
+    /// - Parameter body: follows in the same piece.
+    package func encode(header: [UInt8], before body: EncodedAnswer? = nil) -> EncodedAnswer {
+        let room = body?.bytes.count ?? 0
+        var bytes = Record.stream(Record.stdout, id: RequestID.first.value, header, room: room)
+        if let body { bytes.append(contentsOf: body.bytes) }
+        return EncodedAnswer(bytes: bytes)
     }
 
     /// Encodes part of an answer that continues: STDOUT records only, none for no bytes (an empty one ends the stream).

@@ -63,9 +63,11 @@ internal import System
         alignment: 16
     )
 
-    init(_ limits: FramingLimits, epoll: Epoll) {
+    /// - Parameter room: for connections, about; what is not used takes no memory.
+    init(_ limits: FramingLimits, epoll: Epoll, room: Int = 0) {
         self.limits = limits
         self.epoll = epoll
+        connections.reserveCapacity(room)
         spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
 

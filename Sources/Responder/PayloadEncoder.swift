@@ -51,12 +51,11 @@ struct PayloadEncoder {
         }
         let body = body(of: payload)
         guard !payload.header.isEmpty else { return Encoded(first: body) }
-        let header = codec.encode(header: payload.header)
         // Short payloads are one piece; a long body is shared by all answers that contain it.
         guard body.bytes.count > Self.joinedBytes else {
-            return Encoded(first: EncodedAnswer(bytes: header.bytes + body.bytes))
+            return Encoded(first: codec.encode(header: payload.header, before: body))
         }
-        return Encoded(first: header, rest: body)
+        return Encoded(first: codec.encode(header: payload.header), rest: body)
     }
 
     private mutating func body(of payload: Payload) -> EncodedAnswer {

@@ -19,16 +19,16 @@ extension Responder {
     func drain(settles: Bool = true) {
         while true {
             for (id, loss) in connections.takeLost() { core.connectionLost(id, loss, at: moment) }
-            core.exchange(&actions)
-            // Copies, so that no access to the buffer is open while an action changes the responder.
-            let (entries, payloads) = (actions.entries, actions.payloads)
-            let errands = actions.errands
-            guard entries.isEmpty else {
-                carryOut(entries, payloads, errands)
-                continue
+            if core.hasActions {
+                core.exchange(&actions)
+                // Copies, so that no access to the buffer is open while an action changes the responder.
+                carryOut(actions.entries, actions.payloads, actions.errands)
+                actions.removeAll()
+            } else if settles, !settling.isEmpty {
+                settleAll()
+            } else {
+                return
             }
-            guard settles, !settling.isEmpty else { return }
-            settleAll()
         }
     }
 

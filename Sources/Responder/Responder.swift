@@ -135,7 +135,11 @@ package import System
         entrance = Entrance(listener, epoll: epoll, logger: logger, now: now)
         codec = try Codec()
         encoder = PayloadEncoder(codec)
-        let connections = ConnectionTable(Self.framingLimits(settings), epoll: epoll)
+        let connections = ConnectionTable(
+            Self.framingLimits(settings),
+            epoll: epoll,
+            room: min(web, Core.firstRoom)
+        )
         self.connections = connections
         output = Output()
         tokens = TokenCheck(settings)

@@ -44,6 +44,13 @@ package struct Subscription: Hashable, Sendable {
     /// A gap that was known before the hold and is reported when it ends.
     package private(set) var owedGap: GapReason?
 
+    /// By what subscriptions differ in, as a rule. The query in one piece: an array is hashed byte by byte.
+    package func hash(into hasher: inout Hasher) {
+        for channel in channels { hasher.combine(channel) }
+        if let link { unsafe link.withUnsafeBytes { unsafe hasher.combine(bytes: $0) } }
+        hasher.combine(startsEarly)
+    }
+
     /// Web servers store an answer's header in a buffer of 4 kB (nginx: `fastcgi_buffer_size`) and answer an error if
     /// it is longer; the rest of the header needs less than half of that.
     static let linkLimitBytes = 2048

@@ -39,6 +39,8 @@ let package = Package(
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
 
+        // Mapped files that others may shorten.
+        .target(name: "CGuard"),
         // What happens before `main`: arguments and signals.
         .target(name: "CStart"),
         // Bytes and text, JSON both ways, what stands in URLs and header fields, hashes. Pure; imports nothing.
@@ -73,7 +75,7 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: settings),
         .target(
             name: "Bus",
-            dependencies: ["Channels", "System", "Text", "CLinux", "CSQLite", deque],
+            dependencies: ["Channels", "System", "Text", "CGuard", "CLinux", "CSQLite", deque],
             swiftSettings: settings
         ),
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.

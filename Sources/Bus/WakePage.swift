@@ -1,3 +1,4 @@
+import CGuard
 import CLinux
 import Channels
 import Glibc
@@ -35,9 +36,10 @@ struct LogWitness: Equatable, Sendable {
 /// Numbers are in the machine's byte order; a file with inode 0 was not there; names end at the first zero. The witness
 /// and the offset are written under the gate, the bell by anyone at any time.
 ///
-/// The file is mapped only for the futex, which the kernel works on. Everything else is read and written by system
-/// calls: if the file is shortened while it is open, as by copying over it, that is a short read and not a SIGBUS in
-/// every process.
+/// The file is mapped for the futex, which the kernel works on. Everything else is read and written by system calls: if
+/// the file is shortened while it is open, as by copying over it, that is a short read and not a SIGBUS in every process.
+/// Only the newest offset, for which every poll asks, is read from a mapping of its own: where that meets the file's end,
+/// the guard puts zeros in its place.
 @safe final class WakePage: @unchecked Sendable {
     private static let magic: UInt64 = 0x0200_454b_4157_4648  // "HFWAKE", 0, 2
     private static let size = 4096
@@ -54,6 +56,8 @@ struct LogWitness: Equatable, Sendable {
     // Both open until deinit.
     private let file: Int32
     private let page: UnsafeMutableRawPointer
+    /// Guarded; nil if there is none.
+    private let mirror: UnsafeMutableRawPointer?
 
     /// Opens the file, made if need be. Whether it holds a witness is for `witness` to say.
     ///
@@ -81,13 +85,29 @@ struct LogWitness: Equatable, Sendable {
             identity = found.identity
             self.file = file
             unsafe page = mapped
+            unsafe mirror = Self.guardedMapping(of: file)
         } catch {
             close(file)
             throw error
         }
     }
 
+    private static func guardedMapping(of file: Int32) -> UnsafeMutableRawPointer? {
+        guard let mapped = unsafe mmap(nil, size, PROT_READ, MAP_SHARED, file, 0),
+            unsafe mapped != UnsafeMutableRawPointer(bitPattern: -1)
+        else { return nil }
+        guard unsafe cguard_add(mapped, size) == 0 else {
+            _ = unsafe munmap(mapped, size)
+            return nil
+        }
+        return unsafe mapped
+    }
+
     deinit {
+        if let mirror = unsafe mirror {
+            unsafe cguard_remove(mirror)
+            _ = unsafe munmap(mirror, Self.size)
+        }
         _ = unsafe munmap(page, Self.size)
         close(file)
     }
@@ -135,7 +155,12 @@ struct LogWitness: Equatable, Sendable {
 
     /// The newest committed offset that any process told.
     var head: Int64 {
-        let found = read(Int64.self, at: Self.head) ?? 0
+        var found =
+            unsafe mirror.map { mirror in
+                unsafe cguard_load((mirror + Self.head).assumingMemoryBound(to: Int64.self))
+            } ?? 0
+        // A new log's, or zeros in the place of a file that was shortened.
+        if found == 0 { found = read(Int64.self, at: Self.head) ?? 0 }
         return isPlausible(found) ? found : 0
     }
 

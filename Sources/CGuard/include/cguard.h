@@ -1,0 +1,18 @@
+// Memory of a file that others may shorten: what lay behind the end reads as zeros instead of ending the process.
+#ifndef HOLDFAST_CGUARD_H
+#define HOLDFAST_CGUARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Guards a mapping of whole pages that is only read. An access behind the file's end puts pages of zeros in place of the mapping, which
+/// then has nothing to do with the file any more. Any thread. 0, or -1 if there is no place for another one.
+int cguard_add(void *start, size_t bytes);
+
+/// To be called before the mapping is removed.
+void cguard_remove(void *start);
+
+/// What the kernel or another process last wrote to an aligned number in the mapping.
+static inline int64_t cguard_load(const int64_t *number) { return __atomic_load_n(number, __ATOMIC_ACQUIRE); }
+
+#endif

@@ -135,6 +135,7 @@ package struct HoldSettings: Equatable, Sendable {
     package var streamSeconds = 1800
     /// How long a grant of the web server is valid for a held request.
     package var grantedSeconds = 300
+    package var cacheHistorySeconds = 0
 
     package init() {}
 }

@@ -89,6 +89,7 @@ struct SettingsReloadTests {
             heartbeat = 5s
             stream_life = 1h
             granted_life = 1h
+            cache_history = 1m
             [limits]
             message_bytes = 1
             batch_bytes = 1k

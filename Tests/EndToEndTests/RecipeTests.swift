@@ -89,6 +89,60 @@ struct RecipeTests {
         }
     }
 
+    @Test
+    func
+        `thirty who poll one public channel are one request to Holdfast, and none misses a message`()
+        throws
+    {
+        let rules = "[allow public/**]\nread = everyone\npublish = everyone\n"
+        try HoldfastServer.with(rules) { holdfast in
+            let port = try Ports.free()
+            let edits = [
+                ("/var/cache/nginx/holdfast", holdfast.directory.file("temp/answers")),
+                ("0.0.0.0:8446", "127.0.0.1:\(port)"),
+            ]
+            let recipe = Files.text("\(Place.root)/conf/recipes/nginx-collapse.conf")
+            try WebServer.with(.nginx, before: holdfast, edits: edits, addition: recipe) {
+                web throws in
+                func get(_ target: String) throws -> HTTPAnswer {
+                    try HTTPClient.exchange("GET", target, [:], port: port)
+                }
+                #expect(try get("/public/secret").status == 403)
+                #expect(
+                    try HTTPClient.exchange("POST", "/public/public/a", [:], body: "x", port: port)
+                        .status == 403
+                )
+                func cursor(_ answer: HTTPAnswer) throws -> String {
+                    try #require(try answer.json["cursor"].string)
+                }
+                var position = try cursor(get("/public/public/a"))
+                for text in ["one", "two"] {
+                    let before = try holdfast.metrics()["holdfast_holds_total"]
+                    let clients = try (0..<30).map { number in
+                        let client = try HTTPClient(port: port)
+                        let own = "subscriber=0123456789abcdef\(number)&name=n\(number)"
+                        let target = "/public/public/a?since=\(position)&\(own)&wait=25"
+                        try client.send("GET", target)
+                        return client
+                    }
+                    try holdfast.waitForHeld(1)
+                    // One who leaves does not take the others' answer away, even if it was the first.
+                    clients[0].socket.close()
+                    try holdfast.publish("public/a", text)
+                    let answers = try clients.dropFirst().map { try $0.answer() }
+                    position = try cursor(answers[0])
+                    for answer in answers {
+                        #expect(answer.status == 200 && answer["Cache-Control"] == "no-store")
+                        let messages = try answer.json["messages"].array
+                        #expect(messages.map { $0["data"] } == [.string(text)])
+                        #expect(try cursor(answer) == position)
+                    }
+                    #expect(try holdfast.metrics()["holdfast_holds_total"] - before == 1)
+                }
+            }
+        }
+    }
+
     @Test func `basic authentication by lighttpd`() throws {
         try HoldfastServer.with(closed) { holdfast in
             let edits = [("/etc/lighttpd/holdfast.htpasswd", try passwords(holdfast.directory))]

@@ -122,6 +122,36 @@ import Testing
         #expect(reply.body.hasPrefix("{\"cursor\":\"k7f2-64\",\"messages\":[],"))
     }
 
+    @Test func `a full page of open history may be cached, and nothing else`() throws {
+        let http = HTTPInterface.open {
+            $0.hold.cacheHistorySeconds = 60
+            $0.allow = [
+                AllowRule(pattern: ChannelPattern("news")!, read: .everyone, publish: .nobody)
+            ]
+        }
+        func caching(
+            _ query: String,
+            _ page: HistoryPage,
+            _ fields: KeyValuePairs<String, String> = [:]
+        ) throws -> String? {
+            let poll = try #require(http.poll(.get("/push/\(query)", fields)))
+            return try #require(Reply(poll.answer(page, epoch: epoch)))["Cache-Control"]
+        }
+        let full = reading([message(5, "1")], scanned: 5, more: true)
+        #expect(try caching("news?since=k7f2-4&limit=1", full) == "public, max-age=60")
+        #expect(try caching("news?since=k7f2-4&format=bare", full) == "public, max-age=60")
+        let granted: KeyValuePairs = ["HOLDFAST_READ": "secret"]
+        for (query, page, fields) in [
+            ("news?since=k7f2-4", reading([message(5, "1")]), [:]),
+            ("news?since=k7f2-4", reading([message(5, "1")], more: true, gap: .trimmed), [:]),
+            ("news?since=k7f2-4&wait=5", full, [:]), ("secret?since=k7f2-4", full, granted),
+            ("news,secret?since=k7f2-4", full, granted),
+        ] {
+            #expect(try caching(query, page, fields) == "no-store")
+        }
+        #expect(try caching("news?since=first", full) == "private, no-cache")
+    }
+
     @Test func `a bare answer is the message itself`() throws {
         let reply = try #require(
             get(

@@ -61,7 +61,10 @@ extension HTTPInterface {
                 ifNoneMatch: request.ifNoneMatch,
                 origin: origin,
                 isRevalidating: wait.seconds == 0 && cookie == nil && start.isHistory
-                    && !query.isInBody
+                    && !query.isInBody,
+                cacheSeconds: wait.seconds == 0 && cookie == nil && start.isCursor
+                    && !query.isInBody && channels.allSatisfy(isOpenToEveryone)
+                    ? settings.hold.cacheHistorySeconds : 0
             )
         )
     }
@@ -259,5 +262,9 @@ extension Unicode.Scalar {
 extension PollStart {
     fileprivate var isHistory: Bool {
         if case .history = self { true } else { false }
+    }
+
+    fileprivate var isCursor: Bool {
+        if case .cursor = self { true } else { false }
     }
 }

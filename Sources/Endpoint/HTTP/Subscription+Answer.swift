@@ -118,9 +118,11 @@ extension Subscription {
         epoch: Epoch,
         revalidating: Revalidation?,
         hasWaited: Bool,
+        cacheSeconds: Int = 0,
         retryAfterSeconds: Int? = nil,
         body: [UInt8]? = nil
     ) -> Answer {
+        let cacheSeconds = page.more && page.gap == nil ? cacheSeconds : 0
         if let gap = page.gap, onGap == .fail {
             // Not `scanned`: the cursor must be after every trim mark of these channels, otherwise it would fail again.
             let restart = max(page.newest, page.messages.isEmpty ? page.scanned : .start)
@@ -142,7 +144,8 @@ extension Subscription {
                 message,
                 page,
                 Cursor(epoch: epoch, offset: position),
-                revalidating
+                revalidating,
+                cacheSeconds
             )
         }
         let cursor = Cursor(epoch: epoch, offset: position)
@@ -153,7 +156,8 @@ extension Subscription {
             &document,
             body ?? json(page, cursor, retryAfterSeconds),
             cursor,
-            revalidating
+            revalidating,
+            cacheSeconds
         )
     }
 
@@ -177,12 +181,13 @@ extension Subscription {
         _ message: Message,
         _ page: HistoryPage,
         _ cursor: Cursor,
-        _ revalidating: Revalidation?
+        _ revalidating: Revalidation?,
+        _ cacheSeconds: Int
     ) -> Answer {
         var document = CGIDocument(.ok, shape)
         message.contentFields(&document, for: shape)
         bareFields(page, cursor, &document)
-        return finish(&document, message.body, cursor, revalidating)
+        return finish(&document, message.body, cursor, revalidating, cacheSeconds)
     }
 
     private func bareFields(
@@ -199,10 +204,15 @@ extension Subscription {
         _ document: inout CGIDocument,
         _ body: [UInt8],
         _ cursor: Cursor,
-        _ revalidating: Revalidation?
+        _ revalidating: Revalidation?,
+        _ cacheSeconds: Int
     ) -> Answer {
         guard let revalidating else {
-            document.line("Cache-Control: no-store\r\n")
+            if cacheSeconds > 0 {
+                document.field("Cache-Control: public, max-age=", decimal: cacheSeconds)
+            } else {
+                document.line("Cache-Control: no-store\r\n")
+            }
             position(cursor, &document)
             return document.answer(body: body)
         }
@@ -343,7 +353,8 @@ extension Poll {
                     ifNoneMatch: ifNoneMatch,
                     mayBeStored: start != .history(.newest)
                 ) : nil,
-            hasWaited: waitMilliseconds > 0
+            hasWaited: waitMilliseconds > 0,
+            cacheSeconds: cacheSeconds
         )
     }
 }

@@ -92,6 +92,8 @@ package struct Poll: Sendable {
     /// Whether it is an immediate poll without a cursor of its own: the same request may be repeated to ask whether
     /// anything changed (ETag).
     package let isRevalidating: Bool
+    /// How long caches may keep its answer if that is a full page, which new messages do not change; 0: not at all.
+    let cacheSeconds: Int
 
     /// The same, whose held answer reports this gap.
     package func owing(_ gap: GapReason) -> Poll {

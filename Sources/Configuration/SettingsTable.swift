@@ -96,7 +96,12 @@ package enum SettingsTable {
             SettingsKey("heartbeat", \.hold.heartbeatSeconds, .duration(1...60), .reload),
             SettingsKey("stream_life", \.hold.streamSeconds, .duration(1...86_400), .reload),
             SettingsKey("granted_life", \.hold.grantedSeconds, .duration(1...86_400), .reload),
-            SettingsKey("cache_history", \.hold.cacheHistorySeconds, .duration(0...86_400), .reload),
+            SettingsKey(
+                "cache_history",
+                \.hold.cacheHistorySeconds,
+                .duration(0...86_400),
+                .reload
+            ),
         ]
     )
 

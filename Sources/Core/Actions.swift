@@ -113,8 +113,8 @@ package enum Complaint: Hashable, Sendable {
 package enum SurveyQuestion: Sendable {
     /// The figures as text of this format.
     case metrics(MetricsFormat)
-    /// The figures as members of a JSON object.
-    case status
+    /// The figures as members of a JSON object; with those of the last minutes where the process keeps them.
+    case status(withHistory: Bool)
     /// How many wait for each of the channels from one name to another, in the other processes.
     case holders(from: String, through: String)
 }

@@ -14,7 +14,8 @@ enum Survey {
     var question: SurveyQuestion {
         switch self {
         case .metrics(let format, _): .metrics(format)
-        case .status, .line: .status
+        case .status: .status(withHistory: true)
+        case .line: .status(withHistory: false)
         case .channels(_, let listing), .listing(_, let listing):
             .holders(
                 from: listing.entries.first?.name.text ?? "",

@@ -73,8 +73,9 @@ extension Responder {
 
     private func hear(_ message: SiblingMessage, from sender: String) {
         switch message {
-        case .question(let number):
-            siblings.answer(.snapshot(number, snapshot.encoded), to: sender)
+        case .question(let number, let withHistory):
+            let bytes = snapshot(withHistory: withHistory).encoded
+            siblings.answer(.snapshot(number, bytes), to: sender)
         case .whoWaits(let number, let from, let through):
             siblings.answer(.waiting(number, waiting(from: from, through: through)), to: sender)
         case .snapshot(let number, let bytes):
@@ -104,7 +105,8 @@ extension Responder {
     func survey(_ ticket: Ticket, _ question: SurveyQuestion) {
         let message: SiblingMessage =
             switch question {
-            case .metrics, .status: .question(ticket.number)
+            case .metrics: .question(ticket.number)
+            case .status(let withHistory): .question(ticket.number, withHistory: withHistory)
             case .holders(let from, let through):
                 .whoWaits(ticket.number, from: from, through: through)
             }
@@ -123,7 +125,7 @@ extension Responder {
         let result: SurveyResult =
             switch survey.question {
             case .metrics(let format): .text(Array(overview(survey).text(format).utf8))
-            case .status: .text(statusMembers(overview(survey)))
+            case .status: .text(statusMembers(of: survey))
             case .holders: .holders(survey.holders)
             }
         core.surveyed(ticket, result, at: moment)
@@ -131,9 +133,10 @@ extension Responder {
 
     /// Tells watchers of the figures the result of the last second, and asks the other processes again.
     func tellFigures(areWatched: Bool) {
-        let survey = telemetry.takeWatch() ?? Telemetry.Survey(.status, asked: 0)
+        let survey =
+            telemetry.takeWatch() ?? Telemetry.Survey(.status(withHistory: false), asked: 0)
         guard areWatched else { return }
-        core.figures(statusMembers(overview(survey)), at: moment)
+        core.figures(statusMembers(of: survey), at: moment)
         telemetry.beginWatch(asked: siblings.ask(.question(telemetry.nextWatch())))
     }
 }

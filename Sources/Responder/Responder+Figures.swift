@@ -11,7 +11,8 @@ internal import Text
 
 /// The figures of the process, and its status.
 extension Responder {
-    private var readings: Readings {
+    /// But for those of the process, which cost a look at its descriptors.
+    private var ownReadings: Readings {
         var readings = Readings()
         readings.core = core.counters
         readings.shell = telemetry.counters
@@ -23,7 +24,6 @@ extension Responder {
         readings.gauges.rememberedTokens = tokens.memory.count
         readings.linesLost = telemetry.linesLost()
         readings.codecRefusals = codec.refusals
-        readings.process = .now(uptimeMilliseconds: now - telemetry.startedAt)
         readings.gauges.held = core.heldCount
         readings.gauges.interests = core.interestCount
         readings.gauges.pending = core.waitingCount
@@ -37,14 +37,26 @@ extension Responder {
         return readings
     }
 
-    var snapshot: Snapshot {
-        let readings = readings
+    func snapshot(withHistory: Bool = false) -> Snapshot {
+        var readings = ownReadings
+        readings.process = .now(uptimeMilliseconds: now - telemetry.startedAt)
         return Snapshot(
             pid: Int64(getpid()),
             uptimeSeconds: (now - telemetry.startedAt) / 1000,
             isReady: core.isReady,
             isServing: tenure.isServing,
-            values: Figure.all.map { $0.read(readings) }
+            values: Figure.all.map { $0.read(readings) },
+            history: withHistory ? telemetry.history.slots : []
+        )
+    }
+
+    /// Keeps the figures of the last seconds, where those are over.
+    func keepHistory() {
+        guard isService, now >= telemetry.history.dueAt else { return }
+        let readings = ownReadings
+        telemetry.history.record(
+            History.figures.map { Figure.all[$0].read(readings) },
+            now: now
         )
     }
 
@@ -60,14 +72,16 @@ extension Responder {
     func overview(_ survey: Telemetry.Survey) -> Overview {
         Overview(
             isService: isService,
-            snapshots: [snapshot] + survey.snapshots.sorted { $0.pid < $1.pid },
+            snapshots: [snapshot(withHistory: survey.question.asksForHistory)]
+                + survey.snapshots.sorted { $0.pid < $1.pid },
             // A process that started meanwhile may have answered without being asked.
             missing: max(0, survey.asked - survey.snapshots.count)
         )
     }
 
     /// The members of the status object, without its braces.
-    func statusMembers(_ overview: Overview) -> [UInt8] {
+    func statusMembers(of survey: Telemetry.Survey) -> [UInt8] {
+        let overview = overview(survey)
         var bytes: [UInt8] = []
         bytes.append(member: "version", text: Version.current)
         if let epoch = core.position?.epoch {
@@ -78,6 +92,7 @@ extension Responder {
         overview.appendMembers(to: &bytes)
         appendLimits(to: &bytes)
         appendFrontEnds(to: &bytes)
+        overview.snapshots.map(\.history).appendHistory(to: &bytes, now: now)
         return bytes
     }
 
@@ -132,5 +147,11 @@ extension Responder {
             bytes.closeObject()
         }
         bytes.closeArray()
+    }
+}
+
+extension SurveyQuestion {
+    fileprivate var asksForHistory: Bool {
+        if case .status(withHistory: true) = self { true } else { false }
     }
 }

@@ -226,6 +226,7 @@ package import System
             }
             memory.turn(now: now)
             supervision.turn(statusLine, now: now)
+            keepHistory()
             closeMarked()
         }
         finish()
@@ -253,6 +254,7 @@ package import System
         if connections.hasMoreInput { return 0 }
         var alarm = min(core.nextAlarm, tenure.alarm, pipes.alarm, siblings.alarm(now: now))
         alarm = min(alarm, memory.alarm, supervision.alarm)
+        if isService { alarm = min(alarm, telemetry.history.dueAt) }
         if connections.webCount < bounds.web { alarm = min(alarm, entrance.alarm) }
         if isStopping || entrance.isCrowded || connections.hasUnfinished || output.isWaiting {
             alarm = min(alarm, housekeepingAt)

@@ -31,8 +31,8 @@ private func bigEndian(_ number: UInt64) -> [UInt8] {
 
 /// A message between siblings: a kind, a number in eight bytes, and the content.
 enum SiblingMessage {
-    /// Asks for the figures; the answer has the same number.
-    case question(UInt64)
+    /// Asks for the figures, and those of the last minutes; the answer has the same number.
+    case question(UInt64, withHistory: Bool = false)
     case snapshot(UInt64, [UInt8])
     /// Asks how many requests wait for each of the channels from one name to another; the answer has the same number.
     case whoWaits(UInt64, from: String, through: String)
@@ -50,7 +50,8 @@ enum SiblingMessage {
         let number = bytes[1..<9].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         let rest = bytes[9...]
         switch bytes[0] {
-        case UInt8(ascii: "?"): self = .question(number)
+        case UInt8(ascii: "?"):
+            self = .question(number, withHistory: rest.first == UInt8(ascii: "h"))
         case UInt8(ascii: "="): self = .snapshot(number, Array(rest))
         case UInt8(ascii: "w"):
             let names = String(decoding: rest, as: UTF8.self)
@@ -92,7 +93,9 @@ enum SiblingMessage {
             [kind] + bigEndian(number)
         }
         return switch self {
-        case .question(let number): head(UInt8(ascii: "?"), number)
+        // What follows the number does not matter to releases that keep no history.
+        case .question(let number, let withHistory):
+            head(UInt8(ascii: "?"), number) + (withHistory ? [UInt8(ascii: "h")] : [])
         case .snapshot(let number, let bytes): head(UInt8(ascii: "="), number) + bytes
         case .whoWaits(let number, let from, let through):
             head(UInt8(ascii: "w"), number) + Array("\(from)\n\(through)".utf8)

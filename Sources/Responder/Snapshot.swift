@@ -10,13 +10,16 @@ struct Snapshot: Equatable {
     let isServing: Bool
     /// In the order of `Figure.all`.
     let values: [Int64]
+    /// Empty where it was not asked for.
+    let history: [History.Slot]
 
     /// Eight bytes for each number; the first distinguishes releases that count other things.
     var encoded: [UInt8] {
         let head = [Figure.fingerprint, pid, uptimeSeconds, isReady ? 1 : 0, isServing ? 1 : 0]
+        let slots = history.flatMap { [$0.number] + $0.values }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity((head.count + values.count) * 8)
-        for number in head + values {
+        bytes.reserveCapacity((head.count + values.count + slots.count) * 8)
+        for number in head + values + slots {
             for shift in stride(from: 56, through: 0, by: -8) {
                 bytes.append(UInt8(truncatingIfNeeded: number >> Int64(shift)))
             }
@@ -24,23 +27,38 @@ struct Snapshot: Equatable {
         return bytes
     }
 
-    init(pid: Int64, uptimeSeconds: Int64, isReady: Bool, isServing: Bool, values: [Int64]) {
+    init(
+        pid: Int64,
+        uptimeSeconds: Int64,
+        isReady: Bool,
+        isServing: Bool,
+        values: [Int64],
+        history: [History.Slot] = []
+    ) {
         self.pid = pid
         self.uptimeSeconds = uptimeSeconds
         self.isReady = isReady
         self.isServing = isServing
         self.values = values
+        self.history = history
     }
 
     /// Nil if another release wrote it.
     init?(_ bytes: [UInt8]) {
-        guard bytes.count == (Figure.all.count + 5) * 8 else { return nil }
+        let fixed = Figure.all.count + 5
+        let slot = History.figures.count + 1
+        guard bytes.count >= fixed * 8, (bytes.count - fixed * 8).isMultiple(of: slot * 8),
+            bytes.count <= (fixed + History.slotLimit * slot) * 8
+        else { return nil }
         let all = stride(from: 0, to: bytes.count, by: 8).map { at in
             Int64(bitPattern: bytes[at..<at + 8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
         }
         guard all[0] == Figure.fingerprint else { return nil }
         (pid, uptimeSeconds, isReady, isServing) = (all[1], all[2], all[3] == 1, all[4] == 1)
-        values = Array(all[5...])
+        values = Array(all[5..<fixed])
+        history = stride(from: fixed, to: all.count, by: slot).map { at in
+            History.Slot(number: all[at], values: Array(all[at + 1..<at + slot]))
+        }
     }
 }
 
@@ -100,26 +118,8 @@ struct Overview {
 
     /// Appends members of a JSON object: the figures that have a path, then the processes.
     func appendMembers(to bytes: inout [UInt8]) {
-        let figures = Figure.all.enumerated().compactMap { index, figure in
-            figure.path.map { (index: index, names: $0.split(separator: ".").map(String.init)) }
-        }
-        var groups: Set<String> = []
-        for figure in figures {
-            let name = figure.names[0]
-            guard figure.names.count == 2 else {
-                bytes.append(memberNamed: name)
-                bytes.append(decimal: Int(total(figure.index) ?? 0))
-                continue
-            }
-            // A group stands at the place of its first figure, with all of them.
-            guard groups.insert(name).inserted else { continue }
-            bytes.append(memberNamed: name)
-            bytes.openObject()
-            for member in figures where member.names.count == 2 && member.names[0] == name {
-                bytes.append(memberNamed: member.names[1])
-                bytes.append(decimal: Int(total(member.index) ?? 0))
-            }
-            bytes.closeObject()
+        Figure.append(Figure.all.indices, to: &bytes) { index, bytes in
+            bytes.append(decimal: Int(total(index) ?? 0))
         }
         let held = Figure.all.firstIndex { $0.path == "held" }
         bytes.append(member: "processes")
@@ -136,6 +136,43 @@ struct Overview {
         }
         bytes.closeArray()
         bytes.append(member: "processes_missing", missing)
+    }
+}
+
+extension Figure {
+    /// Appends a member for each of these figures that has a path.
+    ///
+    /// - Parameters:
+    ///   - indices: in `all`.
+    ///   - appendValue: appends the value of the figure with this index.
+    static func append(
+        _ indices: some Sequence<Int>,
+        to bytes: inout [UInt8],
+        appendValue: (Int, inout [UInt8]) -> Void
+    ) {
+        let figures = indices.compactMap { index in
+            all[index].path.map {
+                (index: index, names: $0.split(separator: ".").map(String.init))
+            }
+        }
+        var groups: Set<String> = []
+        for figure in figures {
+            let name = figure.names[0]
+            guard figure.names.count == 2 else {
+                bytes.append(memberNamed: name)
+                appendValue(figure.index, &bytes)
+                continue
+            }
+            // A group stands at the place of its first figure, with all of them.
+            guard groups.insert(name).inserted else { continue }
+            bytes.append(memberNamed: name)
+            bytes.openObject()
+            for member in figures where member.names.count == 2 && member.names[0] == name {
+                bytes.append(memberNamed: member.names[1])
+                appendValue(member.index, &bytes)
+            }
+            bytes.closeObject()
+        }
     }
 }
 

@@ -8,6 +8,7 @@ struct Telemetry {
     let startedAt: Int64
     /// Lines of the operator's log that could not be written.
     let linesLost: () -> Int
+    var history: History
     private var surveys: [UInt64: Survey] = [:]
     /// The survey for watchers of the figures, with a kind of number that no ticket has.
     private var watch: Survey?
@@ -49,6 +50,7 @@ struct Telemetry {
     init(startedAt: Int64, linesLost: @escaping () -> Int) {
         self.startedAt = startedAt
         self.linesLost = linesLost
+        history = History(now: startedAt)
     }
 
     // MARK: Surveys
@@ -85,5 +87,7 @@ struct Telemetry {
         return watchNumber
     }
 
-    mutating func beginWatch(asked: Int) { watch = Survey(.status, asked: asked) }
+    mutating func beginWatch(asked: Int) {
+        watch = Survey(.status(withHistory: false), asked: asked)
+    }
 }

@@ -28,7 +28,7 @@ import Testing
 
     @Test func `one of another release has answered, and is missing`() throws {
         var telemetry = telemetry
-        telemetry.begin(ticket, .status, asked: 1)
+        telemetry.begin(ticket, .status(withHistory: false), asked: 1)
         #expect(telemetry.answered(7, by: "a", .snapshot(nil)) == ticket)
         #expect(telemetry.take(ticket)?.snapshots.isEmpty == true)
     }

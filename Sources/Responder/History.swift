@@ -1,0 +1,93 @@
+internal import Text
+
+/// The last five minutes of the figures that the status page draws, so that its charts are full when it is opened.
+///
+/// Time is cut into slots of five seconds of the monotonic clock, which all processes of a machine share: the slots of
+/// several processes can be added up. A slot has the value of a gauge at its end, and what a counter counted in it. At
+/// most 60 slots are kept, with one number for each figure and one more: some 8 kB.
+struct History {
+    struct Slot: Equatable {
+        /// Of the slot since the start of the clock.
+        let number: Int64
+        /// In the order of `figures`.
+        let values: [Int64]
+    }
+
+    static let slotSeconds = 5
+    static let slotLimit = 60
+    /// Indices in `Figure.all`.
+    static let figures = Figure.all.indices.filter { index in
+        guard let path = Figure.all[index].path else { return false }
+        return ["held", "deliveries", "log.messages"].contains(path) || path.hasPrefix("ended.")
+    }
+
+    /// Oldest first. A slot in which the process did not run is missing.
+    private(set) var slots: [Slot] = []
+    /// What the counters had counted at the end of the last slot.
+    private var totals = [Int64](repeating: 0, count: figures.count)
+    /// Monotonic milliseconds of the end of the present slot.
+    private(set) var dueAt: Int64
+
+    fileprivate static let slotMilliseconds = Int64(slotSeconds) * 1000
+
+    /// - Parameter now: monotonic milliseconds; counters begin at 0 here.
+    init(now: Int64) { dueAt = (now / Self.slotMilliseconds + 1) * Self.slotMilliseconds }
+
+    /// Ends the present slot.
+    ///
+    /// - Parameter values: in the order of `figures`.
+    mutating func record(_ values: [Int64], now: Int64) {
+        let present = now / Self.slotMilliseconds
+        dueAt = (present + 1) * Self.slotMilliseconds
+        let slot = zip(Self.figures, zip(values, totals)).map { figure, value in
+            Figure.all[figure].kind == .gauge ? value.0 : value.0 - value.1
+        }
+        totals = values
+        slots.append(Slot(number: present - 1, values: slot))
+        if slots.count > Self.slotLimit { slots.removeFirst() }
+    }
+}
+
+extension [[History.Slot]] {
+    /// Appends the member `history`: for each figure an array with a number for each slot, oldest first, null where no
+    /// process ran.
+    ///
+    /// - Parameter now: monotonic milliseconds.
+    func appendHistory(to bytes: inout [UInt8], now: Int64) {
+        let present = now / History.slotMilliseconds
+        let recent = present - Int64(History.slotLimit)..<present
+        var sums: [Int64: [Int64]] = [:]
+        var newest: [Int64] = []
+        for slots in map({ $0.filter { recent.contains($0.number) } }) {
+            if let last = slots.last { newest.append(last.number) }
+            for slot in slots {
+                let sum = sums[slot.number].map { zip($0, slot.values).map { $0.adding($1) } }
+                sums[slot.number] = sum ?? slot.values
+            }
+        }
+        guard let first = sums.keys.min(), let end = newest.max() else { return }
+        // Who has not ended the newest slot yet would look like a dip in it.
+        let last = Swift.max(newest.min() ?? end, end - 1)
+        bytes.append(member: "history")
+        bytes.openObject()
+        bytes.append(member: "slot_seconds", History.slotSeconds)
+        bytes.append(
+            member: "ended_milliseconds_ago",
+            Int(now - (last + 1) * History.slotMilliseconds)
+        )
+        Figure.append(History.figures, to: &bytes) { index, bytes in
+            let place = History.figures.firstIndex(of: index) ?? 0
+            bytes.openArray()
+            for number in first...last {
+                bytes.beginElement()
+                if let sum = sums[number] {
+                    bytes.append(decimal: Int(sum[place]))
+                } else {
+                    bytes.append("null")
+                }
+            }
+            bytes.closeArray()
+        }
+        bytes.closeObject()
+    }
+}

@@ -28,6 +28,39 @@ import Testing
         )
     }
 
+    @Test func `a page asks what it may do before it offers that`() throws {
+        let http = interface([
+            rule("chat", read: .everyone, publish: .everyone), rule("news", read: .everyone),
+        ])
+        func rights(_ channel: String, _ parameters: KeyValuePairs<String, String> = [:]) -> String?
+        {
+            http.answer(.get("/push/-/rights/\(channel)", parameters))?.body
+        }
+        func json(_ channel: String, read: Bool, publish: Bool, _ user: String = "null") -> String {
+            #"{"channel":"\#(channel)","read":\#(read),"publish":\#(publish),"user":\#(user)}"#
+                + "\n"
+        }
+        #expect(rights("chat") == json("chat", read: true, publish: true))
+        #expect(rights("news") == json("news", read: true, publish: false))
+        #expect(rights("secret") == json("secret", read: false, publish: false))
+        let granted: KeyValuePairs = [
+            "HOLDFAST_WRITE": "news", "HOLDFAST_READ": "secret", "HOLDFAST_USER": "ann",
+        ]
+        let ann = #""ann""#
+        #expect(rights("news", granted) == json("news", read: true, publish: true, ann))
+        #expect(rights("secret", granted) == json("secret", read: true, publish: false, ann))
+        // Nobody but Holdfast writes these.
+        let own = "~presence/chat"
+        #expect(rights(own) == json(own, read: true, publish: false))
+        // What a page of another origin may not do, it is not told it could.
+        let foreign: KeyValuePairs = [
+            "HTTP_ORIGIN": "https://evil.example", "HTTP_HOST": "a.example",
+        ]
+        #expect(rights("chat", foreign) == json("chat", read: true, publish: false))
+        #expect(http.refusal(.get("/push/-/rights/")) != nil)
+        #expect(http.refusal(.get("/push/-/rights/a,b")) != nil)
+    }
+
     @Test func `for each key the most specific rule that sets it decides`() {
         let http = interface([
             rule("news/*", publish: .everyone), rule("news/private", read: .nobody),

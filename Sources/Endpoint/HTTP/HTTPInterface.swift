@@ -259,10 +259,14 @@ package final class HTTPInterface: Sendable {
             }
         case "leave": return try leave(request, shape)
         // These are never pages.
-        case "messages", "presence": throw .notFound
+        case "messages", "presence", "rights": throw .notFound
         case _ where name.hasPrefix("presence/"):
             intent = .presence(
                 try presence(String(name.dropFirst("presence/".utf8.count)), query, request, shape)
+            )
+        case _ where name.hasPrefix("rights/"):
+            intent = .answer(
+                try rights(String(name.dropFirst("rights/".utf8.count)), request, shape)
             )
         case "channels":
             intent = .channels(

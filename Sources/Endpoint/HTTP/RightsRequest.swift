@@ -1,0 +1,30 @@
+internal import Channels
+internal import Text
+
+extension HTTPInterface {
+    /// `GET …/-/rights/{channel}`: what this client may do with a channel, so that a page offers only that.
+    ///
+    /// `{"channel":…,"read":…,"publish":…,"user":…}`; the user is the one that the web server names, or null. A client could
+    /// find out all of this by trying.
+    func rights(
+        _ name: String,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape
+    ) throws(Problem) -> Answer {
+        let channel = try ChannelName(requested: name)
+        let reader = ChannelRights(settings: settings, action: .read, granted: request.read)
+        let author = try? author(of: request, to: "publish")
+        var body: [UInt8] = []
+        body.openObject()
+        body.append(member: "channel", text: channel.text)
+        body.append(member: "read", reader.cover(channel))
+        body.append(member: "publish", !channel.isOwn && author?.rights.cover(channel) == true)
+        if let user = (try? user(request)) ?? nil {
+            body.append(member: "user", text: user)
+        } else {
+            body.append(nullMember: "user")
+        }
+        body.append("}\n")
+        return shape.plain("application/json; charset=utf-8", body)
+    }
+}

@@ -43,6 +43,7 @@ package enum Pages {
         "holdfast.d.ts": Page(PackageResources.holdfast_d_ts, "text/plain; charset=utf-8"),
         "chat": Page(PackageResources.chat_html, html),
         "chat.js": Page(PackageResources.chat_js, script),
+        "here.js": Page(PackageResources.here_js, script),
         "chat.css": Page(PackageResources.chat_css, style),
         // For requests that accept HTML; otherwise `-/status` is JSON.
         "status": Page(PackageResources.status_html, html),

@@ -67,11 +67,53 @@ struct PagesTests {
         }
     }
 
-    @Test func `the status page says who may see it`() throws {
-        try with { browser, web, holdfast in
+    @Test func `a status page that is refused names the lines that are missing, which work`() throws
+    {
+        try HoldfastServer.with { holdfast in
+            var lines = ""
+            try WebServer.with(.nginx, before: holdfast) { web throws in
+                let browser = try Browser(directory: holdfast.directory)
+                let page = try browser.open(page("status", web))
+                try page.waitForText("This page is for the operator")
+                lines =
+                    try page.evaluate("document.getElementById('lines').textContent").string ?? ""
+                #expect(try page.evaluate("document.getElementById('server').value") == "nginx")
+                #expect(try web.get("/push/-/status").status == 403)
+            }
+            let hash = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
+            let passwords = try holdfast.directory.write("admin:\(hash)\n", to: "passwords")
+            lines = lines.replacing("/etc/nginx/holdfast.htpasswd", with: passwords)
+            let edits = [("location /push/ {", "\(lines)\nlocation /push/ {")]
+            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+                #expect(try web.get("/push/-/status").status == 401)
+                let password = ["Authorization": "Basic YWRtaW46c2VjcmV0"]
+                #expect(try web.get("/push/-/status", password).status == 200)
+                #expect(try web.get("/push/-/channels", password).status == 200)
+                #expect(try web.get("/push/-/holdfast.js").status == 200)
+            }
+        }
+    }
+
+    @Test func `the charts are filled when the status page is opened`() throws {
+        try with(operator: true) { browser, web, holdfast in
+            let waiting = try holdfast.hold("/push/news?wait=55")
+            try waitUntil("the server has kept some slots") {
+                try holdfast.status()["history"]["held"].array.suffix(2) == [1, 1]
+            }
             let page = try browser.open(page("status", web))
-            try page.waitForText("This is for the operator")
-            #expect(try web.get("/push/-/status").status == 403)
+            try page.waitForText("Live")
+            // The stream has brought two at most by then.
+            let seconds = try page.evaluate(
+                """
+                (() => {
+                  const {points} = document.querySelector("#chart-held polyline");
+                  const {width} = document.querySelector("#chart-held svg").viewBox.baseVal;
+                  return (points[points.length - 1].x - points[0].x) / (width - 40) * 300;
+                })()
+                """
+            )
+            #expect(seconds.number ?? 0 >= 4.9)
+            _ = waiting
         }
     }
 
@@ -97,6 +139,65 @@ struct PagesTests {
             #expect(try page.evaluate("document.getElementById('bold')") == .null)
             try page.evaluate("document.getElementById('stop').click()")
             try holdfast.waitForHeld(0)
+        }
+    }
+
+    @Test func `a stream that runs does not look as if it had ended`() throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open(page("console", web))
+            try page.evaluate("document.getElementById('form').value = 'text/event-stream'")
+            try page.evaluate("document.querySelector('#subscribe [type=submit]').click()")
+            try page.waitForText("event: hello")
+            #expect(try page.text.contains("open for"))
+            try page.evaluate(
+                "[...document.querySelectorAll('.open button')].find(one => one.textContent === 'Stop').click()"
+            )
+            try page.waitForText("stopped after")
+            #expect(try page.text.contains("open for") == false)
+            try holdfast.waitForHeld(0)
+        }
+    }
+
+    @Test func `JSON is shown in lines of its own, and byte for byte again`() throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open(page("console", web))
+            try page.evaluate("document.querySelector('#publish [type=submit]').click()")
+            try page.waitForText(#"{"status":"sent","#)
+            try page.evaluate("document.getElementById('pretty').click()")
+            try page.waitForText("{\n  \"status\": \"sent\",\n")
+            try page.evaluate("document.getElementById('pretty').click()")
+            try page.waitForText(#"{"status":"sent","#)
+        }
+    }
+
+    @Test(.enabled(if: Tool.usable(.curl)))
+    func `what is copied for curl is a command that does the same`() throws {
+        try with { browser, web, holdfast in
+            let page = try browser.open(page("console", web))
+            let body = #"it's "quoted", $HOME and \ and @file"# + "\nsecond line"
+            try page.type("news", into: "to")
+            try page.type("text/plain", into: "type")
+            try page.type(body, into: "body")
+            try page.evaluate("document.querySelector('#publish [type=submit]').click()")
+            try page.waitForText("201 Created")
+            try page.evaluate(
+                """
+                Object.defineProperty(navigator, "clipboard", {value: {writeText: async (text) => (window.copied = text)}});
+                [...document.querySelectorAll("button")].find((one) => one.textContent === "Copy as curl").click()
+                """
+            )
+            try page.waitForText("Copied")
+            let command = try #require(try page.evaluate("copied").string)
+            let run = try ChildProcess.run(
+                "/bin/sh",
+                ["-c", command],
+                directory: holdfast.directory,
+                environment: ["PATH": "/usr/bin:/bin", "HOME": "/nowhere"]
+            )
+            #expect(run.exit == .exited(0), "\(command): \(run.error)")
+            #expect(String(decoding: run.output, as: UTF8.self).contains("201 Created"))
+            let messages = try holdfast.get("/push/news?since=first").json["messages"].array
+            #expect(messages.map { $0["data"].string } == [body, body])
         }
     }
 

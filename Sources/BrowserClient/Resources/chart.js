@@ -28,7 +28,7 @@ export const short = (value) => {
  */
 export const chart = (place, times, series, { span, stacked = false, label }) => {
   const width = Math.max(place.clientWidth, 200);
-  const now = times.at(-1);
+  const now = times.at(-1) ?? 0;
   const x = (time) => LEFT + (width - LEFT) * (1 - (now - time) / span);
   const tops = times.map((_, at) => series.reduce((sum, { values }) => (stacked ? sum + (values[at] ?? 0) : Math.max(sum, values[at] ?? 0)), 0));
   const top = roundUp(Math.max(1, ...tops));

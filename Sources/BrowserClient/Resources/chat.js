@@ -3,8 +3,9 @@
 // It keeps the cursor and messages of this tab, so that nothing is missed across a reload. What others wrote is shown
 // as text, never as HTML.
 
+import { showHere, watchRoom } from "./here.js";
 import { presence, publish, subscribe } from "./holdfast.js";
-import { $, base, element, isChannel, showState, stored } from "./page.js";
+import { $, base, element, hue, isChannel, showState, stored } from "./page.js";
 
 const HISTORY = 50; // messages shown on a first visit
 const KEEP = 300; // messages kept on the page and in the tab's storage
@@ -17,18 +18,12 @@ let cursor;
 let messages = [];
 let unread = 0;
 let stuck = true; // the newest message is in sight, and stays so
+let user = null; // the name by which the web server knows the reader
 let last = null; // the message shown last, for grouping
 const shown = new Set(); // ids on the page
 const outgoing = new Map(); // id → element in the outbox
 
 // ---- Showing
-
-// The same colour for a name on every page (FNV-1a).
-const hue = (name) => {
-  let hash = 0x811c9dc5;
-  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193) >>> 0;
-  return (hash % 24) * 15;
-};
 
 // Anybody may publish anything to the channel: text from a shell, JSON of another shape, bytes.
 const read = (message) => {
@@ -44,19 +39,33 @@ const read = (message) => {
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" });
 
+const initial = (nick) => [...(nick || "?")][0].toUpperCase();
+
+/** The text with its addresses of http and https as links; all the rest stays text. */
+const linked = (text) =>
+  text.split(/\b(https?:\/\/[^\s<>"]+)/i).flatMap((part, at) => {
+    if (at % 2 === 0) return part;
+    // What ends a sentence or closes a bracket around the address does not belong to it.
+    let address = part;
+    while (/[.,;:!?'…\]}]$/.test(address) || (address.endsWith(")") && !address.includes("("))) address = address.slice(0, -1);
+    if (!URL.canParse(address)) return part;
+    const link = element("a", "", address);
+    Object.assign(link, { href: address, target: "_blank", rel: "noopener noreferrer" });
+    return [link, part.slice(address.length)];
+  });
+
 const bubble = (nick, text, time) => {
   const item = element("li", "message");
   item.style.setProperty("--hue", hue(nick));
-  const avatar = element("div", "avatar", [...(nick || "?")][0].toUpperCase());
+  const avatar = element("div", "avatar", initial(nick));
   avatar.setAttribute("aria-hidden", "true");
   const body = element("div", "bubble");
   body.append(element("div", "who", nick || "anonymous"));
-  body.append(element("div", "said", text));
-  if (time) {
-    const when = element("time", "when", clock.format(time));
-    when.dateTime = time.toISOString();
-    body.append(when);
-  }
+  const said = element("div", "said");
+  said.append(...linked(text));
+  const when = element(time ? "time" : "span", "when", time ? clock.format(time) : "");
+  if (time) when.dateTime = time.toISOString();
+  body.append(said, when);
   item.append(avatar, body);
   return item;
 };
@@ -106,20 +115,45 @@ const countUnread = (count) => {
 };
 
 const showEmpty = () => {
-  $("empty").hidden = $("log").childElementCount + $("outbox").childElementCount > 0;
+  $("empty").hidden = refused || $("log").childElementCount + $("outbox").childElementCount > 0;
+  $("unreadable").hidden = !refused;
 };
 
-const showMembers = (members) => {
-  $("here").hidden = !members;
-  const names = (members ?? []).map(({ name }) => name || "anonymous").sort((a, b) => a.localeCompare(b));
-  $("here-count").textContent = names.length === 1 ? "1 here" : `${names.length} here`;
-  $("here-names").replaceChildren(
-    ...names.slice(0, 100).map((name) => {
-      const item = element("li", "", name);
-      item.style.setProperty("--hue", hue(name));
-      return item;
-    }),
-  );
+let here = null;
+
+const showMembers = (members = here) => {
+  here = members;
+  showHere(here, { nick: $("nick").value.trim(), user });
+};
+
+// ---- What the reader may do
+
+/** Asks what this reader may do, so that the page offers nothing that would be refused. */
+const learnRights = async () => {
+  try {
+    const response = await fetch(`${base}-/rights/${channel}`, { cache: "no-store" });
+    if (!response.ok) return;
+    const rights = await response.json();
+    if (rights.user !== user) {
+      user = rights.user;
+      $("nick").value ||= user ?? "";
+      showName();
+      showMembers();
+    }
+    showWriting(rights.publish);
+  } catch {
+    // As if everything were allowed: what is not is refused.
+  }
+};
+
+const showWriting = (isAllowed) => {
+  $("form").hidden = $("send").disabled = !isAllowed;
+  $("reading").hidden = isAllowed;
+  $("reading").textContent = refused ? "You cannot write here." : "You can read here, but not write.";
+  $("first").textContent = isAllowed
+    ? "Write the first message below, open this page in a second window, or publish from a terminal:"
+    : "What is published on this channel appears here.";
+  $("curl").parentElement.hidden = !isAllowed;
 };
 
 // ---- Waiting for messages
@@ -159,8 +193,13 @@ const handlers = {
   },
   state(state, info) {
     showState(state, info);
-    if (state === "refused" && !refused) note(`This channel cannot be read: ${info.problem}`);
-    refused = state === "refused";
+    if (state === "refused") $("unreadable-why").textContent = info.problem;
+    if (state === "refused" || state === "live") {
+      if (refused !== (state === "refused") || !wasLive) learnRights();
+      refused = state === "refused";
+      showEmpty();
+    }
+    wasLive = state === "live";
     if (state === "live") {
       showArrived();
       showEmpty();
@@ -170,6 +209,7 @@ const handlers = {
 };
 
 let refused = false;
+let wasLive = false;
 let subscription = null;
 let members = null;
 
@@ -188,21 +228,39 @@ const begin = (name) => {
   formerMembers?.close();
 };
 
+/** Now, whatever the pause: as if the page had been opened anew. */
+const retry = () => {
+  cursor = subscription.cursor ?? cursor;
+  subscription.close();
+  members.close();
+  subscription = members = null;
+  begin($("nick").value.trim());
+  showState("connecting");
+};
+
 // ---- Sending
 
 // Sends until the server accepts or refuses. The key makes a repeat harmless: the message is kept once.
 const send = async (nick, text, item, key) => {
   item.classList.remove("failed");
   item.classList.add("pending");
+  item.querySelector(".when").textContent = "Sending …";
   item.querySelector(".trouble")?.remove();
   try {
     const { id } = await publish(channel, { nick, message: text }, { key, retries: 4 });
     item.classList.remove("pending"); // also if the client may publish but not read
+    item.querySelector(".when").textContent = "Sent";
     if (shown.has(id)) item.remove();
     else outgoing.set(id, item);
   } catch (error) {
-    item.classList.add("failed");
-    const line = element("p", "trouble", `Not sent: ${error.status ? error.message : "the server could not be reached"}`);
+    item.classList.replace("pending", "failed");
+    item.querySelector(".when").textContent = "";
+    const why = error.status === 403 ? "you may not write here" : error.status ? error.message : "the server could not be reached";
+    const line = element("p", "trouble", `Not sent: ${why}`);
+    if (error.status === 403) {
+      console.warn(error.message);
+      learnRights();
+    }
     line.setAttribute("role", "alert");
     const again = element("button", "", "Try again");
     again.type = "button";
@@ -228,6 +286,7 @@ $("form").addEventListener("submit", (event) => {
     return;
   }
   $("message").value = "";
+  grow();
   $("message").focus();
   $("empty").hidden = true;
   const item = bubble(nick, text, null);
@@ -243,13 +302,55 @@ $("channel").textContent = channel;
 $("curl").textContent =
   `curl -H 'Content-Type: application/json' \\\n     -d '{"nick":"curl","message":"hello"}' \\\n     ${base}${channel}`;
 $("nick").value = stored("local", "holdfast-chat nick") ?? "";
-($("nick").value ? $("message") : $("nick")).focus({ preventScroll: true });
 
+/** Once there is a name, its first letter stands for it; that is a button to change it. */
+const showName = (isAsked = false) => {
+  const nick = $("nick").value.trim();
+  const isKnown = nick !== "" && !isAsked;
+  $("form").classList.toggle("named", isKnown);
+  $("naming").hidden = isKnown;
+  $("me").hidden = !isKnown;
+  $("me").textContent = initial(nick);
+  $("me").title = `You are ${nick}: change the name`;
+  $("me").setAttribute("aria-label", $("me").title);
+  $("me").style.setProperty("--hue", hue(nick));
+};
+showName();
+$("me").addEventListener("click", () => {
+  showName(true);
+  $("nick").select();
+});
+$("nick").addEventListener("blur", () => showName());
 $("nick").addEventListener("change", () => {
   const nick = $("nick").value.trim();
   stored("local", "holdfast-chat nick", nick);
+  showName();
   begin(nick);
 });
+
+// Enter sends; with Shift, or while a word is being composed, it does what it does in any text.
+$("message").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $("form").requestSubmit();
+});
+
+/** The field is as high as its text, in browsers that do not see to that themselves. */
+const grow = () => {
+  if (CSS.supports("field-sizing", "content")) return;
+  $("message").style.height = "";
+  $("message").style.height = `${$("message").scrollHeight + 2}px`;
+};
+$("message").addEventListener("input", grow);
+
+$("retry").addEventListener("click", retry);
+// A keyboard on the screen leaves little room, and in some browsers covers the page instead of shrinking it.
+const fit = () => {
+  if (visualViewport.scale > 1.01) return;
+  document.body.style.height = `${visualViewport.height}px`;
+  document.body.classList.toggle("short", visualViewport.height < 480);
+};
+globalThis.visualViewport?.addEventListener("resize", fit);
 $("newest").addEventListener("click", toEnd);
 $("scroll").addEventListener("scroll", () => {
   stuck = isAtEnd();
@@ -257,6 +358,7 @@ $("scroll").addEventListener("scroll", () => {
 });
 // A resized window, an on-screen keyboard or the list of members takes room away: the newest message stays in sight.
 new ResizeObserver(() => stuck && toEnd()).observe($("scroll"));
+watchRoom();
 document.addEventListener("visibilitychange", () => {
   showArrived();
   if (!document.hidden) countUnread(0);

@@ -10,6 +10,13 @@ export const element = (tag, className, text) => {
   return made;
 };
 
+/** The same colour for a name on every page (FNV-1a). */
+export const hue = (name) => {
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193) >>> 0;
+  return (hash % 24) * 15;
+};
+
 const words = { connecting: "Connecting", live: "Live", waiting: "Reconnecting", refused: "Not allowed", closed: "Closed" };
 let countdown;
 
@@ -17,9 +24,11 @@ let countdown;
 export const showState = (state, { until, transport } = {}) => {
   clearInterval(countdown);
   const [text, count] = $("state").children;
-  const shown = state === "waiting" && navigator.onLine === false ? "Offline" : words[state];
+  const shown = state === "waiting" && navigator.onLine === false ? "Offline, retrying" : words[state];
   $("state").dataset.state = state;
   $("state").title = transport ? { sse: "by a stream", poll: "by long-poll" }[transport] : "";
+  // A pause that is over soon needs no button.
+  if ($("retry")) $("retry").hidden = !(until - Date.now() > 2000);
   if (text.textContent !== shown) text.textContent = shown;
   const tick = () => {
     const seconds = Math.ceil((until - Date.now()) / 1000);

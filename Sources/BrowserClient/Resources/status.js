@@ -6,12 +6,13 @@ import { $, base, element, showState } from "./page.js";
 
 const SPAN = 300; // seconds in the charts
 const EVERY = 2; // seconds between requests for what the stream does not carry
+const WINDOW = 5; // seconds over which rates are taken, as in the server's history
 
 const reasons = {
   released: ["answered with messages", "--one"],
-  deadline: ["reached the deadline", "--two"],
+  deadline: ["nothing new in time", "--two"],
   closed: ["client left", "--three"],
-  probe: ["client gone at a probe", "--six"],
+  probe: ["found gone by a probe", "--six"],
   superseded: ["client came back", "--four"],
   left: ["client said good-bye", "--seven"],
   gap: ["told of a gap", "--eight"],
@@ -33,8 +34,9 @@ class Refusal extends Error {}
 const get = async (name) => {
   const response = await fetch(base + "-/" + name, { headers: { Accept: "application/json" }, cache: "no-store" });
   if (response.ok) return response.json();
-  const { detail } = await response.json().catch(() => ({}));
-  if (response.status === 403) throw new Refusal(detail ?? "This is for the operator.");
+  if (response.status === 403 || response.status === 401) {
+    throw Object.assign(new Refusal(), { server: response.headers.get("Server") });
+  }
   throw new Error(`the server answered ${response.status}`);
 };
 
@@ -61,7 +63,7 @@ const watch = async (show, fail) => {
     if (document.hidden) return;
     try {
       channels = await get("channels?limit=1000");
-      // If no stream comes through, each request fetches the status, too.
+      // At first for what the server has kept; and always if no stream comes through.
       if (Date.now() - came > 1.5 * EVERY * 1000) shown(await get("status"));
       isRefused = false;
     } catch (error) {
@@ -86,32 +88,54 @@ const watch = async (show, fail) => {
 
 // ---- The last minutes
 
-const samples = []; // { time, held, deliveries, published, ended }, oldest first
+// Rates are per second, and null where counting started anew.
+let samples = []; // { time, held, deliveries, published, ended: { reason: rate } }, oldest first
+let totals = []; // { time, processes, deliveries, published, ended: { reason: count } } of the last seconds
 
-const isRestart = (former, next) =>
-  former && (next.deliveries < former.deliveries || next.processes !== former.processes || next.time - former.time > 10 * EVERY);
+const each = (object, change) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, change(value, name)]));
+
+/** What the server has kept: an array for each figure, with a number for each slot of some seconds. */
+const remember = ({ slot_seconds: slot, ended_milliseconds_ago: ago, held, deliveries, log, ended }) => {
+  const end = (Date.now() - ago) / 1000;
+  const rate = (count) => (count === null ? null : count / slot);
+  samples = held.map((value, at) => ({
+    time: end - (held.length - 1 - at) * slot,
+    held: value,
+    deliveries: rate(deliveries[at]),
+    published: rate(log.messages[at]),
+    ended: each(ended, (counts) => rate(counts[at])),
+  }));
+  totals = [];
+};
 
 const sample = (status) => {
+  const time = Date.now() / 1000;
+  if (status.history && !(time - samples.at(-1)?.time < 2 * WINDOW)) remember(status.history);
   const next = {
-    time: Date.now() / 1000,
-    held: status.held,
+    time,
+    processes: status.processes.map(({ pid }) => pid).join(),
     deliveries: status.deliveries,
     published: status.log.messages,
     ended: status.ended,
-    processes: status.processes.map(({ pid }) => pid).join(),
   };
-  next.restarted = isRestart(samples.at(-1), next);
-  samples.push(next);
-  while (samples[0].time < next.time - SPAN - 2 * EVERY) samples.shift();
-};
-
-/** Rates per second between neighbouring samples; null where counting started anew. */
-const rates = (value) =>
-  samples.map((one, at) => {
-    const former = samples[at - 1];
-    if (!former || one.restarted) return null;
-    return Math.max(0, (value(one) - value(former)) / (one.time - former.time));
+  const former = totals.at(-1);
+  const isRestart = former && (next.deliveries < former.deliveries || next.processes !== former.processes || time - former.time > 2 * WINDOW);
+  if (isRestart) totals = [];
+  totals.push(next);
+  while (totals[1]?.time <= time - WINDOW) totals.shift();
+  const first = totals[0];
+  // The first count alone gives no rate.
+  if (first === next && !isRestart && samples.length) return;
+  const rate = (count, before) => (first === next ? null : Math.max(0, (count - (before ?? 0)) / (time - first.time)));
+  samples.push({
+    time,
+    held: status.held,
+    deliveries: rate(next.deliveries, first.deliveries),
+    published: rate(next.published, first.published),
+    ended: each(next.ended, (count, name) => rate(count, first.ended[name])),
   });
+  while (samples[0].time < time - SPAN - 2 * WINDOW) samples.shift();
+};
 
 // ---- Showing
 
@@ -138,20 +162,30 @@ const setText = (id, text) => {
   if ($(id).textContent !== text) $(id).textContent = text;
 };
 
+// In narrow windows tables are not laid out as such, and would not be read out as such without this.
+const roles = { table: "table", "thead, tbody": "rowgroup", "thead tr": "row", "thead th": "columnheader" };
+for (const [name, role] of Object.entries(roles)) {
+  for (const one of document.querySelectorAll(name)) one.setAttribute("role", role);
+}
+
 /** Cells are text, or [text, class]; the first is the row's heading. */
 const fill = (id, rows, nothing) => {
+  const headings = [...$(id).closest("table").querySelectorAll("thead th")].map(({ textContent }) => textContent);
   const made = rows.map((cells) => {
     const row = element("tr");
+    row.setAttribute("role", "row");
     cells.forEach((cell, at) => {
       const [text, className] = [cell].flat();
       const made = element(at ? "td" : "th", className, text);
-      if (!at) made.scope = "row";
+      made.setAttribute("role", at ? "cell" : "rowheader");
+      if (at) made.dataset.heading = headings[at]; // for narrow windows, where each row is a list
+      else made.scope = "row";
       row.append(made);
     });
     return row;
   });
   if (!made.length) {
-    const cell = element("td", "", nothing);
+    const cell = element("td", "nothing", nothing);
     cell.colSpan = 9;
     made.push(element("tr"));
     made[0].append(cell);
@@ -159,27 +193,25 @@ const fill = (id, rows, nothing) => {
   $(id).replaceChildren(...made);
 };
 
-const showCharts = () => {
+const showCharts = ({ held, ended }) => {
   const times = samples.map(({ time }) => time);
-  const held = samples.map((one) => one.held);
-  const deliveries = rates((one) => one.deliveries);
-  const published = rates((one) => one.published);
-  setText("held", short(held.at(-1)));
+  const values = (value) => samples.map(value);
+  const [deliveries, published] = [values((one) => one.deliveries), values((one) => one.published)];
+  const minutes = `over the last ${SPAN / 60} minutes`;
+  setText("held", short(held));
   setText("deliveries", short(deliveries.at(-1) ?? 0));
   setText("published", short(published.at(-1) ?? 0));
-  chart($("chart-held"), times, [{ color: "var(--one)", values: held }], { span: SPAN, label: `Held requests over ${SPAN / 60} minutes; now ${held.at(-1)}` });
-  chart($("chart-deliveries"), times, [{ color: "var(--two)", values: deliveries }], { span: SPAN, label: `Deliveries per second over ${SPAN / 60} minutes` });
+  chart($("chart-held"), times, [{ color: "var(--one)", values: values((one) => one.held) }], { span: SPAN, label: `Held requests ${minutes}; now ${held}` });
+  chart($("chart-deliveries"), times, [{ color: "var(--two)", values: deliveries }], { span: SPAN, label: `Deliveries per second ${minutes}` });
 
-  const names = Object.keys(samples.at(-1).ended);
-  const series = names.map((name) => ({ name, color: color(name), values: rates((one) => one.ended[name] ?? 0) }));
+  const series = Object.keys(ended).map((name) => ({ name, color: color(name), values: values((one) => one.ended[name] ?? null) }));
   const seen = series.filter(({ values }) => values.some((value) => value > 0));
-  chart($("chart-ended"), times, seen, { span: SPAN, stacked: true, label: "Ended holds per second, by reason" });
-  const totals = names.filter((name) => samples.at(-1).ended[name] > 0);
+  chart($("chart-ended"), times, seen, { span: SPAN, stacked: true, label: `Ended holds per second ${minutes}, by reason` });
   $("legend").replaceChildren(
-    ...totals.map((name) => {
+    ...Object.entries(ended).filter(([, count]) => count > 0).map(([name, count]) => {
       const item = element("li", "", `${reasons[name]?.[0] ?? words(name)} `);
       item.style.setProperty("--series", color(name));
-      item.append(element("b", "", number(samples.at(-1).ended[name])));
+      item.append(element("b", "", number(count)));
       return item;
     }),
   );
@@ -202,7 +234,7 @@ const showBounds = ({ limits = {}, processes, connections, bus_clients, held, lo
         const line = element("p");
         line.append(element("span", "", name), element("span", "", `${format(value)} of ${format(most)}`));
         const meter = element("meter");
-        Object.assign(meter, { max: most, low: most * 0.7, high: most * 0.9, optimum: 0, value: Math.max(value, most / 200) });
+        Object.assign(meter, { max: most, low: most * 0.7, high: most * 0.9, optimum: 0, value });
         meter.setAttribute("aria-label", name);
         bound.append(line, meter);
         return bound;
@@ -256,10 +288,65 @@ const showTables = ({ status, channels }) => {
   );
 };
 
+// ---- The lines that are missing
+
+const path = new URL(base).pathname;
+const lines = {
+  nginx: `location ~ ^${path}-/(status|metrics|channels) {
+    auth_basic Holdfast;
+    auth_basic_user_file /etc/nginx/holdfast.htpasswd;
+    fastcgi_param HOLDFAST_OPERATOR 1;
+    # A location inherits no fastcgi_param once it has one:
+    fastcgi_param REQUEST_METHOD $request_method;
+    fastcgi_param REQUEST_URI $request_uri;
+    fastcgi_param HTTPS $https if_not_empty;
+    fastcgi_param REMOTE_ADDR $remote_addr;
+    fastcgi_param SERVER_SOFTWARE nginx;
+    fastcgi_pass holdfast;
+}`,
+  lighttpd: `# mod_auth, mod_authn_file and mod_setenv before mod_fastcgi in server.modules
+auth.backend = "htpasswd"
+auth.backend.htpasswd.userfile = "/etc/lighttpd/holdfast.htpasswd"
+$HTTP["url"] =~ "^${path}-/(status|metrics|channels)" {
+    auth.require = ( "" => ( "method" => "basic", "realm" => "Holdfast", "require" => "valid-user" ) )
+    setenv.add-environment = ( "HOLDFAST_OPERATOR" => "1" )
+}`,
+  Apache: `<LocationMatch "^${path}-/(status|metrics|channels)">
+    AuthType Basic
+    AuthName Holdfast
+    AuthUserFile /etc/apache2/holdfast.htpasswd
+    Require valid-user
+    SetEnv HOLDFAST_OPERATOR 1
+</LocationMatch>`,
+  Caddy: `@operator path ${path}-/status* ${path}-/metrics* ${path}-/channels*
+handle @operator {
+    basicauth {
+        operator HASH        # from: caddy hash-password
+    }
+    reverse_proxy unix//run/holdfast/holdfast.sock {
+        flush_interval -1
+        transport fastcgi {
+            root /run/holdfast
+            env HOLDFAST_OPERATOR 1
+        }
+    }
+}`,
+};
+
+const showLines = (server) => {
+  const known = Object.keys(lines);
+  $("server").replaceChildren(...known.map((name) => element("option", "", name)));
+  $("server").value = known.find((name) => server?.toLowerCase().startsWith(name.toLowerCase())) ?? known[0];
+  $("lines").textContent = lines[$("server").value];
+};
+$("server").addEventListener("change", () => ($("lines").textContent = lines[$("server").value]));
+
+let last;
+
 watch(
   (figures) => {
     const { status, channels } = figures;
-    $("trouble").hidden = true;
+    $("trouble").hidden = $("refused").hidden = true;
     $("all").hidden = false;
     showState("live");
     const kept = channels.channels.reduce((sum, one) => sum + one.bytes, 0);
@@ -268,15 +355,18 @@ watch(
     setText("kept", short(status.log.kept));
     setText("kept-of", `messages, ${size(kept)}`);
     sample(status);
-    showCharts();
+    showCharts((last = status));
     showBounds(status, kept);
     showTables(figures);
   },
   (error) => {
     const isRefused = error instanceof Refusal;
     showState(isRefused ? "refused" : "waiting");
-    $("trouble").hidden = false;
-    setText("trouble", isRefused ? error.message : `Holdfast cannot be reached (${error.message}). This page keeps trying.`);
+    if (isRefused && $("refused").hidden) showLines(error.server);
+    $("refused").hidden = !isRefused;
+    if (isRefused) $("all").hidden = true;
+    $("trouble").hidden = isRefused;
+    setText("trouble", `Holdfast cannot be reached (${error.message}). This page keeps trying.`);
   },
 );
-addEventListener("resize", () => samples.length && showCharts());
+addEventListener("resize", () => last && showCharts(last));

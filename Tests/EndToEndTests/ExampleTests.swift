@@ -48,6 +48,12 @@ struct ExampleTests {
         #expect(outcome.exit == .exited(0), "\(outcome.error)")
     }
 
+    @Test func `the examples and the classic chat look alike`() {
+        let conf = "\(Place.root)/conf"
+        let style = Files.bytes("\(conf)/examples/examples.css")
+        #expect(!style.isEmpty && style == Files.bytes("\(conf)/classic/classic.css"))
+    }
+
     @Test(arguments: languages)
     func `a job tells how far it is`(language: String) throws {
         try with { browser, _, holdfast, site in

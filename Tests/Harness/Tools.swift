@@ -6,6 +6,8 @@ package enum Tool: String, CaseIterable {
         cc, mandoc
     case apache = "apache2"
     case cgiFCGI = "cgi-fcgi"
+    /// As Debian 12 names it.
+    case phpFPM = "php-fpm8.2"
     case spawnFCGI = "spawn-fcgi"
     case python = "python3"
 

@@ -1,0 +1,157 @@
+import Glibc
+import Harness
+import Testing
+
+/// conf/examples/php, as people would run it: PHP-FPM behind nginx, and a browser.
+@Suite(
+    .enabled(
+        if: Tool.usable(.chromium, .nginx, .php, .phpFPM),
+        "chromium, nginx, php or php-fpm is not installed"
+    ),
+    .serialized
+)
+struct PHPExampleTests {
+    private let files = "\(Place.root)/conf/examples/php"
+
+    /// - Parameter body: gets the site's address.
+    private func with(
+        _ body: (HoldfastServer, _ site: String, _ port: UInt16) throws -> Void
+    ) throws {
+        let isRoot = Place.isRoot && Place.hasWebGroup
+        // The file is one to add to another: what is of [bus] goes there. Who is not root is Holdfast's own user.
+        let settings = Files.text("\(files)/holdfast.ini")
+            .replacing("[bus]\nsocket_group = www-data\n", with: "")
+        try HoldfastServer.with(settings, bus: isRoot ? ["socket_group = www-data"] : []) {
+            holdfast in
+            _ = try holdfast.busClient()
+            let directory = holdfast.directory
+            let socket = directory.file("fpm.sock")
+            try directory.makeDirectory("sessions", mode: 0o777)
+            let pool = try directory.write(
+                """
+                [global]
+                error_log = \(directory.file("fpm.log"))
+                [www]
+                \(isRoot ? "user = www-data\ngroup = www-data\nlisten.owner = www-data" : "")
+                listen = \(socket)
+                pm = static
+                pm.max_children = 4
+                php_value[session.save_path] = \(directory.file("sessions"))
+
+                """,
+                to: "fpm.conf"
+            )
+            let port = try Ports.free()
+            let server = Files.text("\(files)/nginx.conf")
+                .replacing("0.0.0.0:8445", with: "127.0.0.1:\(port)")
+                .replacing("/usr/share/holdfast/examples", with: "\(Place.root)/conf/examples")
+                .replacing("/run/php/php-fpm.sock", with: socket)
+                .replacing("/run/holdfast-bus/bus.sock", with: holdfast.busSocket)
+            let fpm = try ChildProcess(
+                Tool.phpFPM.path,
+                ["--nodaemonize", "--fpm-config", pool],
+                name: "fpm",
+                directory: directory
+            )
+            try waitUntil("php-fpm listens: \(fpm.errorText)") { Files.exists(socket) }
+            try WebServer.with(.nginx, before: holdfast, addition: server) { _ in
+                try body(holdfast, "http://127.0.0.1:\(port)", port)
+            }
+            fpm.signal(SIGTERM)
+            #expect(try fpm.wait() == .exited(0))
+        }
+    }
+
+    private func logIn(_ page: Browser.Page, _ user: String, _ password: String = "secret") throws {
+        try page.type(user, into: "user")
+        try page.type(password, into: "password")
+        try page.pressEnter()
+    }
+
+    /// As an administrator, on the command line.
+    private func notify(_ user: String, _ text: String, _ holdfast: HoldfastServer) throws {
+        let outcome = try ChildProcess.run(
+            Tool.php.path,
+            ["\(files)/notify.php", user, text],
+            directory: holdfast.directory,
+            environment: ["HOLDFAST_BUS": holdfast.busSocket]
+        )
+        #expect(outcome.exit == .exited(0), "\(outcome.error)")
+    }
+
+    @Test func `from the login to a live page of one's own`() throws {
+        try with { holdfast, site, _ in
+            let browser = try Browser(directory: holdfast.directory)
+            let ann = try browser.open("\(site)/php/login.php")
+            try logIn(ann, "ann", "wrong")
+            try ann.waitForText("The name or the password is wrong.")
+            try logIn(ann, "ann")
+            try ann.waitForText("Inbox of ann")
+            try ann.waitForText("Up to date")
+            try notify("ann", "<i>one</i> & two", holdfast)
+            try ann.waitForText("<i>one</i> & two")
+
+            // Another one, in another browser, who writes to the first.
+            let bob = try browser.open("\(site)/php/login.php")
+            try logIn(bob, "bob")
+            try bob.waitForText("Inbox of bob")
+            try bob.waitForText("Up to date")
+            try bob.type("hello from Bob", into: "text")
+            try bob.evaluate("document.getElementById('to').value = 'ann'")
+            try bob.pressEnter()
+            try ann.waitForText("hello from Bob")
+            try notify("bob", "for Bob alone", holdfast)
+            try bob.waitForText("for Bob alone")
+            #expect(try bob.text.contains("hello from Bob") == false)
+            #expect(try ann.text.contains("for Bob alone") == false)
+
+            try ann.evaluate("document.querySelector('header button').click()")
+            try ann.waitForText("Log in")
+            try ann.evaluate(
+                "void fetch('/push/inbox/ann').then(({status}) => (document.title = status))"
+            )
+            try waitUntil("it is closed") { try ann.evaluate("document.title") == "401" }
+        }
+    }
+
+    @Test func `nobody reads what is another's, and no file but the pages is given out`() throws {
+        try with { holdfast, site, port in
+            func get(_ target: String, _ fields: [String: String] = [:]) throws -> HTTPAnswer {
+                try HTTPClient.exchange("GET", target, fields, port: port)
+            }
+            #expect(try get("/push/inbox/ann").status == 401)
+            #expect(try get("/php/index.php").status == 303)
+            for name in ["session.php", "auth.php", "publish.php", "nginx.conf", "README.md", ""] {
+                #expect(try get("/php/\(name)").status == 404, "\(name)")
+            }
+            #expect(try get("/auth").status == 404)
+
+            let form = ["Content-Type": "application/x-www-form-urlencoded"]
+            let answer = try HTTPClient.exchange(
+                "POST",
+                "/php/login.php",
+                form,
+                body: "user=bob&password=secret",
+                port: port
+            )
+            #expect(answer.status == 303)
+            let cookie = try #require(answer["Set-Cookie"])
+            #expect(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"))
+            let bob = ["Cookie": String(cookie.prefix { $0 != ";" })]
+            #expect(try get("/push/inbox/bob", bob).status == 200)
+            #expect(try get("/push/inbox/ann", bob).status == 403)
+            #expect(try get("/push/inbox/bob,inbox/ann", bob).status == 403)
+            #expect(try get("/push/-/status", bob).status == 403)
+            let forged = bob.merging(["Holdfast-Read": "**", "Holdfast-User": "ann"]) { $1 }
+            #expect(try get("/push/inbox/ann", forged).status == 403)
+            let post = try HTTPClient.exchange(
+                "POST",
+                "/push/inbox/bob",
+                bob,
+                body: "x",
+                port: port
+            )
+            #expect(post.status == 403)
+        }
+    }
+}

@@ -1,0 +1,39 @@
+<?php
+// The login that all pages share. A site of your own has one already: only user() matters to Holdfast.
+
+/** The options of the session. Forms of other sites come without its cookie (SameSite), so no page needs a token of its own. */
+function start_session(array $options = []): void {
+    session_start($options + [
+        'name' => 'example',
+        'cookie_httponly' => true,
+        'cookie_samesite' => 'Lax',
+        'cookie_secure' => !empty($_SERVER['HTTPS']),
+        'use_strict_mode' => true,
+    ]);
+}
+
+/** The name of who has logged in, or null. It does not keep the session locked: a page sends several requests at a time. */
+function user(): ?string {
+    if (!isset($_COOKIE['example'])) return null;
+    start_session(['read_and_close' => true]);
+    return $_SESSION['user'] ?? null;
+}
+
+/** The users of the example, each with what password_hash() made of the password, which is "secret". */
+const USERS = [
+    'ann' => '$2y$10$jLPcpbQ.X9bySqm7yvZgwOYpM7KLnE/R/kvbEAUAnhqrXhzZr7H1y',
+    'bob' => '$2y$10$2NCbpOzcggeWZ00mnSLVoeOBp5EmW8fIqhGWk670ZR5GGXGW4r5Gy',
+];
+
+function is_password_of(string $user, string $password): bool {
+    return password_verify($password, USERS[$user] ?? USERS['ann']) && isset(USERS[$user]);
+}
+
+function html(string $text): string {
+    return htmlspecialchars($text, ENT_QUOTES | ENT_SUBSTITUTE, 'UTF-8');
+}
+
+function go_to(string $page): never {
+    header("Location: $page", true, 303);
+    exit;
+}

@@ -37,16 +37,20 @@ export const launch = async () => {
     });
 
   return {
-    /** A page as another person's browser; `look` is { width, height, scale, scheme }. */
+    /** A page as another person's browser; `look` is { width, height, scale, scheme } and perhaps a cookie. */
     async open(url, look) {
       const { browserContextId } = await call("Target.createBrowserContext");
       const { targetId } = await call("Target.createTarget", { url: "about:blank", browserContextId });
       const { sessionId } = await call("Target.attachToTarget", { targetId, flatten: true });
       const to = (method, params) => call(method, params, sessionId);
-      await to("Emulation.setDeviceMetricsOverride", {
-        width: look.width, height: look.height, deviceScaleFactor: look.scale, mobile: look.scale > 1,
-      });
+      const resize = ({ width, height, scale }) =>
+        to("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: scale, mobile: scale > 1 });
+      await resize(look);
       await to("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: look.scheme }] });
+      if (look.cookie) {
+        const [name, value] = look.cookie.split("=");
+        await to("Network.setCookie", { name, value, url });
+      }
       await to("Page.enable");
       await to("Page.navigate", { url });
       const page = {
@@ -66,6 +70,12 @@ export const launch = async () => {
         async picture(file, isWhole) {
           const { data } = await to("Page.captureScreenshot", { captureBeyondViewport: isWhole });
           writeFileSync(file, Buffer.from(data, "base64"));
+        },
+        resize,
+        /** No further request gets through. */
+        async offline() {
+          await to("Network.enable");
+          await to("Network.emulateNetworkConditions", { offline: true, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
         },
         close: () => call("Target.closeTarget", { targetId }),
       };

@@ -243,7 +243,8 @@ extension World {
             after: cursor.offset.value,
             through: arrived.offset.value
         )
-        for (id, record) in left where record.gone == nil {
+        for (id, record) in left
+        where record.gone == nil && record.expires ?? .max > log.retention {
             fail(
                 "call \(number): \(id) was committed when it came, and is not looked at",
                 call: number

@@ -337,6 +337,8 @@ extension World {
     func begin(_ process: SimulatedProcess) {
         guard plan.processCount > 1 else { return }
         tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
+        // Time may pass in the step that has replaced it; its turn must not stand still meanwhile.
+        turn(process)
     }
 
     private func stop(_ process: SimulatedProcess) {

@@ -19,6 +19,7 @@ const reasons = {
   aborted: ["aborted by the server", "--nine"],
   newer_request: ["replaced on its connection", "--ten"],
   shutdown: ["Holdfast stopped", "--five"],
+  lifetime: ["stream to be renewed", "--ten"],
   slow: ["did not read", "--nine"],
   limit: ["made room at a bound", "--ten"],
   revoked: ["lost the right to read", "--eight"],
@@ -124,8 +125,8 @@ const sample = (status) => {
   totals.push(next);
   while (totals[1]?.time <= time - WINDOW) totals.shift();
   const first = totals[0];
-  // The first count alone gives no rate.
-  if (first === next && !isRestart && samples.length) return;
+  // The first count alone gives no rate, and a moment later none that says anything.
+  if (time - first.time < 2 && !isRestart && samples.length) return;
   const rate = (count, before) => (first === next ? null : Math.max(0, (count - (before ?? 0)) / (time - first.time)));
   samples.push({
     time,

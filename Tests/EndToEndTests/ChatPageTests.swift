@@ -27,10 +27,10 @@ struct ChatPageTests {
     /// Says this by another client.
     ///
     /// - Parameter text: as in a string of JSON.
-    private func say(_ text: String, _ holdfast: HoldfastServer) throws {
+    private func say(_ text: String, _ web: WebServer) throws {
         let body = "{\"nick\":\"Bob\",\"message\":\"\(text)\"}"
         let fields = ["Content-Type": "application/json"]
-        #expect(try holdfast.post("/push/chat", body, fields: fields).status == 201)
+        #expect(try web.post("/push/chat", body, fields).status == 201)
     }
 
     @Test func `a visitor is not asked for a name before wanting to write, and then only once`()
@@ -55,13 +55,13 @@ struct ChatPageTests {
     }
 
     @Test func `addresses are links, and nothing else is; line breaks survive`() throws {
-        try with { browser, _, holdfast, url in
+        try with { browser, web, holdfast, url in
             let page = try browser.open(url)
             try page.waitForText("Live")
             try say(
                 #"see https://example.org/a_(b)?x=1&y=2. (or http://example.org/c), not javascript:alert(1),\n"#
                     + #"data:text/html,x, https:// or <a href=\"javascript:alert(1)\">this</a>"#,
-                holdfast
+                web
             )
             try page.waitForText("see https://example.org")
             let links = try page.evaluate(
@@ -187,7 +187,7 @@ struct ChatPageTests {
             #expect(asked.number ?? 0 > 0)
             try holdfast.start()
             try page.waitForText("Live")
-            try say("here again", holdfast)
+            try say("here again", web)
             try page.waitForText("here again")
         }
     }

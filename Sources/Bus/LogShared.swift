@@ -95,8 +95,6 @@ final class LogShared: Sendable {
     var position: Position { positionNow.withLock { $0 } }
     /// `position.head`, without a copy of the rest.
     var head: Int64 { positionNow.withLock { $0.head } }
-    /// `position.opened?.page`, likewise.
-    var page: WakePage? { positionNow.withLock { $0.opened?.page } }
 
     /// Nil while the log is not open.
     var page: WakePage? { pageNow.withLock { $0 } }

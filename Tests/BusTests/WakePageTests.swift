@@ -9,7 +9,7 @@ import Testing
         let directory = try BusDirectory(settings: settings(folder))
         let page = try WakePage(directory, boot: "boot-1")
         let other = try WakePage(directory, boot: "boot-1")
-        page.head = 7
+        page.note(head: 7, isSynced: true)
         #expect(page.head == 7)
         #expect(other.head == 7)
         let file = try FileHandle(forWritingTo: URL(fileURLWithPath: directory.wakePath))
@@ -18,7 +18,7 @@ import Testing
         #expect(other.head == 0)
         // Written again, as by a copy over it: the same file has something to say.
         try file.truncate(atOffset: 4096)
-        page.head = 9
+        page.note(head: 9, isSynced: true)
         #expect(page.head == 9)
         #expect(other.head == 9)
     }

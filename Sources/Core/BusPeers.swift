@@ -12,7 +12,7 @@ final class BusPeer {
     private var answers: Deque<[UInt8]?> = []
     private var sent = 0
     /// Waits until everything before it is answered, because what follows it is not in the order of commands.
-    var deferred: BusRequest?
+    var deferred: BusReader.Piece?
     /// Nothing more is read: the next answer is the last.
     var isEnding = false
     /// Bytes have come that were not parsed to their end: complete commands may be among them.

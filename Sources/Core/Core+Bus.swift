@@ -61,7 +61,7 @@ extension Core {
             case .outOfTime: busInterface.outOfTime(line)
             case .crowded: busInterface.tooSlow(line)
             }
-        act(on: lastWord, peer, connection)
+        carryOut(lastWord, peer, connection)
     }
 
     // MARK: Commands
@@ -87,13 +87,13 @@ extension Core {
             )
             if let piece {
                 counters.busCommands += 1
-                act(on: busInterface.request(piece, from: peer.identity), peer, connection)
+                act(on: piece, peer, connection)
                 continue
             }
             peer.hasUnlooked = false
             // Nothing complete is left; what had begun will not come to its end any more.
             if peer.hasEnded, let rest = peer.reader.end() {
-                act(on: busInterface.request(rest, from: peer.identity), peer, connection)
+                act(on: rest, peer, connection)
             }
         }
         let isReceiving = !peer.hasUnlooked && !peer.hasEnded && !peer.isEnding
@@ -117,15 +117,25 @@ extension Core {
     }
 
     private mutating func act(
-        on request: BusRequest,
+        on piece: BusReader.Piece,
         _ peer: BusPeer,
         _ connection: ConnectionID
     ) {
-        // What is not in the order of commands, or may be long, is not begun before it can go out.
+        let request = busInterface.request(piece, from: peer.identity)
+        // What is not in the order of commands, or may be long, is not begun before it can go out; what the client may do
+        // is judged anew then.
         if peer.outstanding > 0, request.waitsForAnswers {
-            peer.deferred = request
+            peer.deferred = piece
             return
         }
+        carryOut(request, peer, connection)
+    }
+
+    private mutating func carryOut(
+        _ request: BusRequest,
+        _ peer: BusPeer,
+        _ connection: ConnectionID
+    ) {
         switch request {
         case .subscribe(let stream, let start, let command):
             subscribe(stream, start, command, peer, connection)

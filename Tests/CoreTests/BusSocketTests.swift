@@ -45,6 +45,27 @@ import Testing
         #expect(world.texts(bus).joined().contains("already_subscribed"))
     }
 
+    @Test func `a subscription that waited its turn was judged by the rules before a reload`() {
+        let world = World()
+        let bus = world.connectBus(isOwner: false)
+        world.say("publish news one\nsubscribe news\n", on: bus)
+        var settings = settingsOfTests
+        settings.allow = [
+            AllowRule(pattern: ChannelPattern("**")!, read: .nobody, publish: .everyone)
+        ]
+        world.core.reload(settings, numbers: [:], at: world.moment)
+        world.drain()
+        world.answerAppend(.committed(ids: [id]))
+        world.turn()
+        world.turn()
+        let lines = world.texts(bus).joined().split(separator: "\n")
+        #expect(lines.count == 2)
+        #expect(lines.first?.contains(#""kind":"ok""#) == true)
+        #expect(lines.last?.contains(#""kind":"error""#) == true)
+        world.commit(("news", "secret"))
+        #expect(world.texts(bus).isEmpty)
+    }
+
     @Test func `a peer that does not read its answers is not read from`() {
         let world = World()
         let bus = world.connectBus()

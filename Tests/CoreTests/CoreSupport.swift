@@ -178,10 +178,10 @@ final class World {
         return connection
     }
 
-    func connectBus() -> ConnectionID {
+    func connectBus(isOwner: Bool = true) -> ConnectionID {
         lastIndex += 1
         let connection = ConnectionID(index: lastIndex, generation: 0)
-        core.connected(connection, client: LocalPeer(user: 0, groups: [0], isOwner: true))
+        core.connected(connection, client: LocalPeer(user: 0, groups: [0], isOwner: isOwner))
         return connection
     }
 

@@ -169,6 +169,8 @@ struct Session {
                 at += 1
                 continue
             }
+            // Where it was in the file still, it was not read, and is trimmed like any other.
+            if record.expires ?? .max <= log.retention { continue }
             switch record.gone {
             case .replaced, .expired: continue
             case .trimmed, .deleted:
@@ -183,7 +185,7 @@ struct Session {
                 }
             case nil: break
             }
-            if record.expires ?? .max <= log.retention || id.offset.value <= owedFrom { continue }
+            if id.offset.value <= owedFrom { continue }
             return
                 "the message \(id) of \(log.names[record.channel]) is missing between \(after) and \(cursor) (\(record.gone.map { "\($0)" } ?? "kept"))"
         }

@@ -295,11 +295,13 @@ extension World {
         }
     }
 
+    /// As long as the log may be asked for one request, one question after the other.
+    static let patience: Int64 = 31_000 + 2 * 250
+
     private func setTime(_ number: Int, _ process: SimulatedProcess, isQueued: Bool) {
         let call = calls[number]
         // A deadline is kept to the tick, and looked at once a tick.
         let tick: Int64 = 2 * 64
-        let patience: Int64 = 31_000 + 2 * 250
         // Behind another of its id it may wait for that one's end.
         if isQueued, !call.isHeld {
             calls[number].endsAt = .max
@@ -310,7 +312,7 @@ extension World {
             let most =
                 call.isClassic ? call.wait : min(call.wait, process.settings.hold.maxWaitSeconds)
             let wait = Int64(most) * 1000 + tick
-            calls[number].endsAt = call.givenAt + wait + (call.isHeld ? 0 : patience)
+            calls[number].endsAt = call.givenAt + wait + (call.isHeld ? 0 : Self.patience)
             calls[number].hasAsked = !call.isHeld
             if call.isHeld, process.core.heldCount * 2 <= process.core.heldLimit {
                 let hold = process.settings.hold
@@ -323,7 +325,7 @@ extension World {
             }
         case .events, .lines:
             let life = Int64(process.settings.hold.streamSeconds) * 1000
-            calls[number].endsAt = call.givenAt + life + tick + patience
+            calls[number].endsAt = call.givenAt + life + tick + Self.patience
         case .publish: calls[number].endsAt = call.givenAt + 2000 + 500
         // Answered at once, unless others of the connection wait for their turn.
         case .leave, .presence: calls[number].endsAt = .max

@@ -124,7 +124,12 @@ extension World {
         guard let position = process.core.position, position.epoch != epoch else { return }
         for wire in process.wires where wire.isOpen {
             for number in wire.calls where calls[number].state == .given {
-                if calls[number].mayBeHeld { calls[number].stood.append(position) }
+                guard calls[number].mayBeHeld else { continue }
+                calls[number].stood.append(position)
+                // A poll for which the log was asked is judged anew, and may ask as long again.
+                if calls[number].hasAsked, calls[number].endsAt < .max {
+                    calls[number].endsAt += Self.patience
+                }
             }
         }
     }

@@ -202,7 +202,7 @@ struct BrowserTests {
             try WebServer.with(.nginx, before: holdfast) { web throws in
                 let page = try Browser(directory: holdfast.directory)
                     .open("http://127.0.0.1:\(web.port)/push/-/chat")
-                try page.waitForText("20 here")
+                try page.waitForText("21 here")
                 #expect(
                     try page.evaluate("document.documentElement.scrollWidth <= innerWidth") == true
                 )

@@ -244,7 +244,7 @@ struct BrowserTests {
             try WebServer.with(.nginx, before: holdfast) { web throws in
                 let page = try Browser(directory: holdfast.directory)
                     .open("http://127.0.0.1:\(web.port)/push/-/chat")
-                try page.waitForText("This channel cannot be read")
+                try page.waitForText("This channel is not open to you")
                 try page.type("Ann", into: "nick")
                 try page.type("hello", into: "message")
                 try page.pressEnter()

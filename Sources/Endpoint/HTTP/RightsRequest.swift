@@ -4,7 +4,8 @@ internal import Text
 extension HTTPInterface {
     /// `GET …/-/rights/{channel}`: what this client may do with a channel, so that a page offers only that.
     ///
-    /// `{"channel":…,"read":…,"publish":…,"user":…}`; the user is the one that the web server names, or null. A client could
+    /// `{"channel":…,"read":…,"publish":…,"user":…}`; the user is the one that the web server or a token names,
+    /// or null. A client could
     /// find out all of this by trying.
     func rights(
         _ name: String,
@@ -12,14 +13,20 @@ extension HTTPInterface {
         _ shape: Shape
     ) throws(Problem) -> Answer {
         let channel = try ChannelName(requested: name)
-        let reader = ChannelRights(settings: settings, action: .read, granted: request.read)
-        let author = try? author(of: request, to: "publish")
+        let shown = try shown(by: request, Self.query(of: request), [channel])
+        let reader = ChannelRights(
+            settings: settings,
+            action: .read,
+            granted: request.read,
+            shown: shown
+        )
+        let author = try? author(of: request, showing: shown, to: "publish")
         var body: [UInt8] = []
         body.openObject()
         body.append(member: "channel", text: channel.text)
         body.append(member: "read", reader.cover(channel))
         body.append(member: "publish", !channel.isOwn && author?.rights.cover(channel) == true)
-        if let user = (try? user(request)) ?? nil {
+        if let user = try user(request) ?? shown.named(toOthers: false) {
             body.append(member: "user", text: user)
         } else {
             body.append(nullMember: "user")

@@ -5,8 +5,7 @@ extension HTTPInterface {
     /// `GET …/-/rights/{channel}`: what this client may do with a channel, so that a page offers only that.
     ///
     /// `{"channel":…,"read":…,"publish":…,"user":…}`; the user is the one that the web server or a token names,
-    /// or null. A client could
-    /// find out all of this by trying.
+    /// or null. A client could find out all of this by trying.
     func rights(
         _ name: String,
         _ request: borrowing CGIRequest,

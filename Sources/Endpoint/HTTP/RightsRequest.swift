@@ -25,7 +25,9 @@ extension HTTPInterface {
         body.append(member: "channel", text: channel.text)
         body.append(member: "read", reader.cover(channel))
         body.append(member: "publish", !channel.isOwn && author?.rights.cover(channel) == true)
-        if let user = try user(request) ?? shown.named(toOthers: false) {
+        var user = try user(request)
+        if user == nil { user = try shown.named(toOthers: false) }
+        if let user {
             body.append(member: "user", text: user)
         } else {
             body.append(nullMember: "user")

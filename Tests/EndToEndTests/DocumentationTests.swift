@@ -19,6 +19,8 @@ import Testing
         "html",
         // The programs in conf/bus, by BusExampleTests; README's lines of PHP, by ShellExampleTests.
         "php", "python",
+        // Signed links in each language, with PHP and Python, by SignedAccessTests.
+        "node", "shell",
         // Below.
         "ini",
         // A picture, and a sample of what is printed.
@@ -103,7 +105,7 @@ import Testing
     @Test func `the manual names every code of a problem, and no other`() throws {
         let sources = try ChildProcess.run(
             "/bin/sh",
-            ["-c", "find \"$0\"/Sources/Endpoint -name '*.swift' -exec cat {} +", Place.root],
+            ["-c", "find \"$0\"/Sources/Endpoint \"$0\"/Sources/Identity -name '*.swift' -exec cat {} +", Place.root],
             directory: TestDirectory()
         )
         let text = String(decoding: sources.output, as: UTF8.self)

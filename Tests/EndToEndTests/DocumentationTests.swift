@@ -105,7 +105,11 @@ import Testing
     @Test func `the manual names every code of a problem, and no other`() throws {
         let sources = try ChildProcess.run(
             "/bin/sh",
-            ["-c", "find \"$0\"/Sources/Endpoint \"$0\"/Sources/Identity -name '*.swift' -exec cat {} +", Place.root],
+            [
+                "-c",
+                "find \"$0\"/Sources/Endpoint \"$0\"/Sources/Identity -name '*.swift' -exec cat {} +",
+                Place.root,
+            ],
             directory: TestDirectory()
         )
         let text = String(decoding: sources.output, as: UTF8.self)

@@ -13,14 +13,14 @@ bus.sendall(b"put news %d type=greeting key=once-42\n" % len(body) + body)
 answer = json.loads(lines.readline())
 if answer["kind"] != "ok":
     sys.exit(f"{answer['code']}: {answer['detail']}")
-print("published as", answer["id"])
+print("published as", answer["id"], flush=True)
 
 bus.sendall(b"subscribe news since last:1\n")
 seen = 0
 for line in lines:
     event = json.loads(line)
     if event["kind"] == "message":
-        print(event["channel"], json.dumps(event["data"]))
+        print(event["channel"], json.dumps(event["data"]), flush=True)
         seen += 1
         if seen == 2:
             break

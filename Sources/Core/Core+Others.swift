@@ -129,9 +129,9 @@ extension Core {
             channel != .status && before.isOpenToEveryone(channel)
                 && !now.isOpenToEveryone(channel)
         }
-        /// Of a right that was needed, whatever else is closed.
+        /// A right is for its own channels: one that was open to everyone besides may not be among them.
         func isRevoked(_ right: Right?, _ channels: [ChannelName], _ isClosed: Bool) -> Bool {
-            right.map { !now.upholds($0, on: channels) } ?? isClosed
+            isClosed || right.map { !now.upholds($0, on: channels) } == true
         }
         for interest in holds.interests {
             let channels = holds.interest(interest).channels

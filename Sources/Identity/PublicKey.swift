@@ -31,12 +31,16 @@ internal import CCrypto
     deinit { unsafe EVP_PKEY_free(pointer) }
 
     private static func read(_ pem: [UInt8]) -> OpaquePointer? {
-        guard let source = unsafe BIO_new_mem_buf(pem, Int32(pem.count)) else { return nil }
-        defer {
-            unsafe BIO_free(source)
-            ERR_clear_error()
+        unsafe pem.withUnsafeBytes { bytes in
+            guard let source = unsafe BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else {
+                return nil
+            }
+            defer {
+                unsafe BIO_free(source)
+                ERR_clear_error()
+            }
+            return unsafe PEM_read_bio_PUBKEY(source, nil, nil, nil)
         }
-        return unsafe PEM_read_bio_PUBKEY(source, nil, nil, nil)
     }
 
     private static func kind(of key: OpaquePointer) -> KeySettings.Algorithm? {

@@ -98,6 +98,27 @@ import Testing
         #expect(world.texts(connection).joined().contains(#""reason":"expired""#))
     }
 
+    @Test func `a channel that a reload closed stayed open to who had a right to another one`() {
+        let world = world()
+        let connection = world.connect()
+        let both = SignedLink(
+            channels: [channel("news"), channel("open")],
+            expires: "\(world.wall / 1000 + 60)"
+        )
+        let signature = KeyRing([Self.key]).signature(of: both, keyName: "web")!
+        let path = "/push/?" + both.query(keyName: nil, signature: signature)
+        world.get(path + "&wait=20&since=now", on: connection)
+        #expect(world.heldCount == 1)
+        var settings = settingsOfTests
+        settings.keys = [Self.key]
+        settings.allow = ["news", "open"].map {
+            AllowRule(pattern: ChannelPattern($0)!, read: .local([], keys: ["web"]))
+        }
+        world.core.reload(settings, numbers: [:], at: world.moment)
+        world.drain()
+        #expect(world.endings == [.revoked: 1] && world.heldCount == 0)
+    }
+
     @Test(arguments: [true, false])
     func `a reload that takes the key away ends what rests on it`(removesKey: Bool) {
         let world = world()

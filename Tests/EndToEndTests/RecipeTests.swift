@@ -117,6 +117,8 @@ struct RecipeTests {
                 func cursor(_ answer: HTTPAnswer) throws -> String {
                     try #require(try answer.json["cursor"].string)
                 }
+                // No part of the path becomes a query.
+                #expect(try get("/public/public/a%3Fstream=sse%26x=1").status == 400)
                 var position = try cursor(get("/public/public/a"))
                 for text in ["one", "two"] {
                     let before = try holdfast.metrics()["holdfast_holds_total"]

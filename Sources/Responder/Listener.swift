@@ -283,11 +283,11 @@ package final class Listener {
             }
         }
         let descriptor = try newSocket(AF_UNIX, for: path)
-        // No process may connect between bind and chmod.
-        let mask = umask(0o177)
+        // No process may connect between bind and chmod. Linux gives the path the mode of the socket; the umask belongs
+        // to all threads, of which another one may be making a file.
+        _ = fchmod(descriptor.number, 0o600)
         let bound = unsafe withBytes(of: &address) { unsafe bind(descriptor.number, $0, $1) }
         let code = errno
-        umask(mask)
         guard bound == 0 else { throw .cannotListen(path, code: code, key: place.key) }
         if let name = place.group {
             guard let group = Accounts.group(name) else {

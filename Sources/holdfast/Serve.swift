@@ -46,6 +46,8 @@ struct Serve: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // A write beyond the largest file size then fails like one on a full disk.
         signal(SIGXFSZ, SIG_IGN)
+        // Files have their mode from the moment they exist: a kill may come before the next line.
+        umask(0o007)
         let descriptors = raiseDescriptorLimit()
 
         let settings = withListen(

@@ -197,6 +197,13 @@ import Testing
         try service.finish()
     }
 
+    @Test func `a kill between the making of a file and its mode kept out the group`() throws {
+        try HoldfastServer.with { server in
+            let status = Files.text("/proc/\(server.process?.pid ?? 0)/status")
+            #expect(status.contains("\nUmask:\t0007\n"))
+        }
+    }
+
     @Test(
         .enabled(if: Place.isRoot, "only root can be another user"),
         arguments: ["holdfast.sock.lock", "bus", "bus/log.sqlite"]

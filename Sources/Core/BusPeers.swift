@@ -25,8 +25,6 @@ final class BusPeer {
     var isGreeting = false
     /// It was not read from, although there may be something to read.
     var isPaused = false
-    /// It is in the list of due peers.
-    fileprivate(set) var isDue = false
     /// The command that has begun and not ended, as the shell was told of it.
     var unfinished: (bytes: Int, line: Int)?
 
@@ -73,11 +71,8 @@ final class BusPeer {
 /// All clients of the bus socket.
 struct BusPeers {
     private var table: [Int32: BusPeer] = [:]
-    /// Peers whose commands continue in the next turn.
-    private var due: [ConnectionID] = []
 
-    var isEmpty: Bool { table.isEmpty && due.isEmpty }
-    var areDue: Bool { !due.isEmpty }
+    var isEmpty: Bool { table.isEmpty }
 
     mutating func add(_ connection: ConnectionID, _ identity: LocalPeer) {
         table[connection.index] = BusPeer(identity)
@@ -89,17 +84,4 @@ struct BusPeers {
     subscript(connection: ConnectionID) -> BusPeer? { table[connection.index] }
 
     func identity(_ index: Int32) -> LocalPeer? { table[index]?.identity }
-
-    /// Its commands continue in the next turn.
-    mutating func goOn(_ connection: ConnectionID) {
-        guard let peer = table[connection.index], !peer.isDue else { return }
-        peer.isDue = true
-        due.append(connection)
-    }
-
-    mutating func takeDue() -> [ConnectionID] {
-        defer { due = [] }
-        for connection in due { table[connection.index]?.isDue = false }
-        return due
-    }
 }

@@ -28,6 +28,8 @@ struct Connection {
         static let bus = Flags(rawValue: 16)
         /// Whole requests wait for their turn, in `Turns`.
         static let queues = Flags(rawValue: 32)
+        /// It is on the agenda of the next turn.
+        static let goesOn = Flags(rawValue: 64)
     }
 
     var isOpen: Bool { flags.contains(.open) }

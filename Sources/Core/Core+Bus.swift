@@ -25,7 +25,8 @@ extension Core {
 
     /// What has come is executed before more is read, or it would pile up.
     private func mayRead(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
-        mayGoOn(peer, connection) && !(peer.hasUnlooked && peer.isDue)
+        mayGoOn(peer, connection)
+            && !(peer.hasUnlooked && connections[connection].flags.contains(.goesOn))
     }
 
     private func mayGoOn(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
@@ -77,7 +78,7 @@ extension Core {
         while peer.hasUnlooked, mayGoOn(peer, connection) {
             // Whether the peer takes these answers is known once they are sent.
             guard actions.byteCount - before < BusPeer.unsentLimit else {
-                peers.goOn(connection)
+                goOnLater(connection)
                 break
             }
             let piece = peer.reader.next(
@@ -213,14 +214,14 @@ extension Core {
     /// tells.
     mutating func replyLater(_ connection: ConnectionID, _ place: Int, _ line: [UInt8]) {
         reply(connection, place, line)
-        peers.goOn(connection)
+        goOnLater(connection)
     }
 
     /// The subscription of a client says its first word.
     mutating func greeted(_ connection: ConnectionID) {
         guard let peer = peers[connection], peer.isGreeting else { return }
         peer.isGreeting = false
-        peers.goOn(connection)
+        goOnLater(connection)
     }
 }
 

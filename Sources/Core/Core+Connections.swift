@@ -102,11 +102,11 @@ extension Core {
         if bytes == 0, connections[connection].replays > 0 {
             for replay in replays.of(connection) where replay.isWaiting {
                 replay.isWaiting = false
-                replaysDue.append(replay)
+                agenda.append(.replay(replay))
             }
         }
         if connections[connection].flags.contains(.bus), bytes < BusPeer.unsentLimit {
-            peers.goOn(connection)
+            goOnLater(connection)
         }
     }
 

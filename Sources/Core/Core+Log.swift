@@ -65,8 +65,7 @@ extension Core {
             read(outcome, for: poll, requester, question, epoch)
         case .replay(let replay, let question, let epoch):
             read(outcome, for: replay, question, epoch)
-        case .presenceReading(let reading, let round):
-            readPresence(reading, outcome, round: round)
+        case .presenceReading(let reading): readPresence(reading, outcome)
         default: break
         }
     }
@@ -83,8 +82,7 @@ extension Core {
             case .listing(let readable): survey(.listing(request, readable), for: entry.recipient)
             case .goOn(let rest): list(rest, for: entry.recipient)
             }
-        case (.presenceReading(let reading, let round), _):
-            listPresence(reading, outcome, round: round)
+        case (.presenceReading(let reading), _): listPresence(reading, outcome)
         default: reply(entry.work.unavailable, to: entry.recipient)
         }
     }

@@ -52,7 +52,7 @@ extension Core {
     /// Asks for the figures, each second while streams of them are open.
     mutating func askForFigures() {
         let areWatched = !holds.interests(in: .status).isEmpty
-        if areWatched { alarms[.figures] = now + 1000 }
+        figuresAt = areWatched ? now + 1000 : .max
         actions.append(.figures(areWatched: areWatched))
     }
 
@@ -91,7 +91,7 @@ extension Core {
     /// front ends are remembered longer.
     package var isEmpty: Bool {
         connections.count == 0 && turns.isEmpty && peers.isEmpty && holds.isEmpty
-            && replays.isEmpty && replaysDue.isEmpty && waiting.isEmpty && delivery == nil
+            && replays.isEmpty && agenda.isEmpty && waiting.isEmpty && delivery == nil
     }
 
     // MARK: The operator

@@ -87,37 +87,34 @@ extension Core {
     /// These few questions do not queue behind those of requests.
     private mutating func ask(_ reading: PresenceService.Reading?) {
         guard let reading else { return }
-        let work = Work.presenceReading(reading, round: presence.round)
-        let ticket = wait(work, for: .core, nil)
+        presence.asked()
+        let ticket = wait(.presenceReading(reading), for: .core, nil)
         waiting.readBegan()
         actions.append(.read(reading.question(ticket)))
     }
 
     mutating func listPresence(
         _ reading: PresenceService.Reading,
-        _ outcome: Result<ChannelListing, ReadFailure>,
-        round: Int
+        _ outcome: Result<ChannelListing, ReadFailure>
     ) {
-        guard round == presence.round, case .channels(let found, _) = reading,
-            let epoch = tail?.epochs.current
-        else { return }
-        guard case .success(let listing) = outcome else { return loadPresenceLater() }
+        guard presence.answered() else { return loadPresence() }
+        guard case .channels(let found, _) = reading, let epoch = tail?.epochs.current else {
+            return
+        }
+        guard case .success(let listing) = outcome else { return presence.loadLater(now: now) }
         ask(presence.listed(listing, besides: found, epoch))
     }
 
     mutating func readPresence(
         _ reading: PresenceService.Reading,
-        _ outcome: Result<HistoryPage, ReadFailure>,
-        round: Int
+        _ outcome: Result<HistoryPage, ReadFailure>
     ) {
         // Another log that has taken its place is read from the beginning.
-        guard round == presence.round,
-            case .messages(let channels, _, let further, let epoch) = reading,
+        guard presence.answered() else { return loadPresence() }
+        guard case .messages(let channels, _, let further, let epoch) = reading,
             tail?.epochs.current == epoch
         else { return }
-        guard case .success(let history) = outcome else { return loadPresenceLater() }
+        guard case .success(let history) = outcome else { return presence.loadLater(now: now) }
         ask(presence.read(history, of: channels, further: further, epoch, now: now))
     }
-
-    private mutating func loadPresenceLater() { alarms[.presenceReading] = now + 5000 }
 }

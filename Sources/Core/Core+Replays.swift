@@ -35,19 +35,6 @@ extension Core {
         return true
     }
 
-    /// Continues the due replays, as many as make a bounded number of bytes.
-    mutating func advanceReplays() {
-        let due = replaysDue
-        replaysDue = []
-        for (index, replay) in due.enumerated() {
-            guard !isFull else {
-                replaysDue = Array(due[index...]) + replaysDue
-                return
-            }
-            if replays.contains(replay) { advance(replay) }
-        }
-    }
-
     /// Reads and sends a piece, if the peer has taken what came before.
     mutating func advance(_ replay: Replay) {
         replay.isWaiting = false
@@ -117,7 +104,7 @@ extension Core {
         replay.advanced(to: Cursor(epoch: epoch, offset: page.scanned))
         if !bytes.isEmpty { send(bytes, replay, .unbounded) }
         if page.more || page.scanned < head {
-            replaysDue.append(replay)
+            agenda.append(.replay(replay))
         } else {
             goLive(replay)
         }

@@ -210,24 +210,25 @@ extension Core {
     /// under way, which must not meet new holds.
     mutating func takeUpLater(_ connection: ConnectionID) {
         guard connections[connection].flags.contains(.queues) else { return }
-        turns.come(to: connection)
+        goOnLater(connection)
     }
 
-    mutating func takeUpQueued() {
-        for connection in turns.takeDue() where connections.isOpen(connection) {
-            (turns.takingUp, turns.waitsForShell) = (connection, false)
-            while !isFull, !turns.waitsForShell, connections.isOpen(connection),
-                let id = turns.first(of: connection), waiting(id, connection) == nil,
-                let next = turns.takeFirst(of: connection)
-            {
-                queueChanged(connection)
-                act(on: next.request, takeUp(next.address))
-            }
-            turns.takingUp = nil
-            // Its others, once these answers are handed over.
-            if isFull || turns.waitsForShell { takeUpLater(connection) }
-            actions.append(.settle(connection))
-        }
+    /// The next queued request of a connection begins, if it need not wait any more.
+    ///
+    /// - Returns: whether the one behind it may begin in this turn, too.
+    mutating func takeUpNext(of connection: ConnectionID) -> Bool {
+        actions.append(.settle(connection))
+        guard let id = turns.first(of: connection), waiting(id, connection) == nil,
+            let next = turns.takeFirst(of: connection)
+        else { return false }
+        (turns.takingUp, turns.waitsForShell) = (connection, false)
+        queueChanged(connection)
+        act(on: next.request, takeUp(next.address))
+        turns.takingUp = nil
+        // The shell answers this one after the turn's actions: the one behind it waits for that.
+        if turns.waitsForShell { takeUpLater(connection) }
+        return !turns.waitsForShell && connections.isOpen(connection)
+            && connections[connection].flags.contains(.queues)
     }
 
     private mutating func queueChanged(_ connection: ConnectionID) {
@@ -257,7 +258,7 @@ extension Core {
         case .statusStream(let request):
             if let head = request.headOnly { return answer(head, to: address) }
             open(request, requester)
-            alarms[.figures] = min(alarms[.figures], now)
+            figuresAt = min(figuresAt, now)
         case .leave(let subscriber, let shape):
             leave(subscriber)
             answer(shape.noContent(), to: address)

@@ -169,7 +169,7 @@ extension Core {
         let replay = Replay(stream, at: .cursor(cursor), target, head: nil)
         if let gap { replay.owe(gap.reason, resumed: gap.resumed) }
         enlist(replay)
-        replaysDue.append(replay)
+        agenda.append(.replay(replay))
     }
 
     // MARK: Ending

@@ -30,13 +30,14 @@ package struct Core: ~Copyable {
     var turns = Turns()
     var peers = BusPeers()
     var holds: Holds
-    /// Streams that are not live, and those of them that go on in the next turn.
+    /// Streams that are not live.
     var replays = ReplayTable()
-    var replaysDue: [Replay] = []
+    var agenda = Agenda()
     var waiting = Waiting()
     var frontEnds: FrontEnds
     var presence: PresenceService
-    var alarms = Alarms()
+    /// Monotonic milliseconds when figures are sent next to the streams that show them.
+    var figuresAt: Int64 = .max
     var jitter: Jitter
 
     /// The newest stretch of the log; nil until it is open.
@@ -133,25 +134,78 @@ package struct Core: ~Copyable {
     /// What is due by the clock, and what goes on from turn to turn; once a turn, after its events.
     package mutating func turn(at moment: Moment) {
         enter(moment)
-        for connection in peers.takeDue() where connections.isOpen(connection) {
-            if isFull { peers.goOn(connection) } else { obey(connection) }
-        }
-        takeUpQueued()
-        advanceReplays()
-        endExpired()
-        probeDue()
-        if !isStopping, presence.nextLook <= now { tellOfPresence() }
-        if alarms.rings(.presenceReading, now: now) { loadPresence() }
-        if alarms.rings(.figures, now: now) { askForFigures() }
-        endOverdue()
+        goOn()
+        for duty in Duty.allCases where dueAt(duty) <= now { perform(duty) }
     }
 
     /// Monotonic milliseconds when `turn` is to be called again at the latest; `.min`: at once; `.max`: only after an event.
     package var nextAlarm: Int64 {
-        if peers.areDue || turns.areDue || !replaysDue.isEmpty || delivery != nil { return .min }
-        return min(
-            min(alarms.next, waiting.nextDeadline),
-            min(holds.nextDue(now: now), isStopping ? .max : presence.nextLook)
-        )
+        if !agenda.isEmpty || delivery != nil { return .min }
+        return Duty.allCases.reduce(.max) { min($0, dueAt($1)) }
+    }
+
+    /// Carries the agenda out, until so much is made that it is to be handed over first. What comes onto it meanwhile is
+    /// for the next turn.
+    private mutating func goOn() {
+        var left = agenda.count
+        while left > 0, !isFull, let item = agenda.next() {
+            left -= 1
+            switch item {
+            case .replay(let replay): if replays.contains(replay) { advance(replay) }
+            case .connection(let connection):
+                guard connections.isOpen(connection) else { continue }
+                connections[connection].flags.remove(.goesOn)
+                if connections[connection].flags.contains(.bus) {
+                    obey(connection)
+                } else if takeUpNext(of: connection) {
+                    connections[connection].flags.insert(.goesOn)
+                    agenda.putBack(item)
+                    left += 1
+                }
+            }
+        }
+    }
+
+    /// The commands or queued requests of a connection go on in the next turn.
+    mutating func goOnLater(_ connection: ConnectionID) {
+        guard connections.isOpen(connection),
+            !connections[connection].flags.contains(.goesOn)
+        else { return }
+        connections[connection].flags.insert(.goesOn)
+        agenda.append(.connection(connection))
+    }
+}
+
+/// What the clock alone makes due. `turn` and `nextAlarm` go through the same list, so that nothing is slept through.
+private enum Duty: CaseIterable {
+    case holds
+    case presence
+    case presenceReading
+    case figures
+    case waiting
+}
+
+extension Core {
+    /// Monotonic milliseconds; `.max`: only after an event.
+    private func dueAt(_ duty: Duty) -> Int64 {
+        switch duty {
+        case .holds: holds.nextDue(now: now)
+        case .presence: isStopping ? .max : presence.nextLook
+        case .presenceReading: presence.readsAt
+        case .figures: figuresAt
+        case .waiting: waiting.nextDeadline
+        }
+    }
+
+    private mutating func perform(_ duty: Duty) {
+        switch duty {
+        case .holds:
+            endExpired()
+            probeDue()
+        case .presence: tellOfPresence()
+        case .presenceReading: loadPresence()
+        case .figures: askForFigures()
+        case .waiting: endOverdue()
+        }
     }
 }

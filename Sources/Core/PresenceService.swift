@@ -30,6 +30,14 @@ struct PresenceService {
         }
     }
 
+    /// Whether the log owes an answer to a reading. There is one at a time, however often the log is opened anew meanwhile.
+    private enum Inquiry {
+        case none
+        case underWay
+        /// The answer will be out of date: reading begins anew with it.
+        case outdated
+    }
+
     /// Channels on which a member is counted by one more request.
     struct Arrival {
         var channels: [ChannelName] = []
@@ -41,8 +49,11 @@ struct PresenceService {
 
     private var presence: Presence
     private var settings: Settings
-    /// Counts the times presence began anew: answers to questions of an earlier round are ignored.
+    /// Counts the times presence began anew: the log's answers to events of an earlier round are ignored.
     private(set) var round = 0
+    private var inquiry = Inquiry.none
+    /// Monotonic milliseconds when what the log knows is read again, after a failure.
+    private(set) var readsAt: Int64 = .max
     /// Monotonic milliseconds of the last look at what is due.
     private var lookedAt: Int64 = .min / 2
 
@@ -210,14 +221,32 @@ struct PresenceService {
         }
     }
 
-    /// Begins to read what the log knows of members. Until that is done no event is told.
+    /// Begins to read what the log knows of members, now or once an answer has come that will be out of date. Until that
+    /// is done no event is told.
     mutating func load(now: Int64) -> Reading? {
+        readsAt = .max
+        if inquiry != .none { inquiry = .outdated }
         guard !settings.presence.isEmpty else { return nil }
         presence.forgetEvents(now: now)
+        guard inquiry == .none else { return nil }
         // The greatest name that is no own channel's: those come behind it.
         let last = try? ChannelName("z" + String(repeating: "~", count: ChannelName.byteLimit - 1))
         return .channels([], after: last)
     }
+
+    /// The log is asked.
+    mutating func asked() { inquiry = .underWay }
+
+    /// The log has answered.
+    ///
+    /// - Returns: false if that is out of date: call `load`.
+    mutating func answered() -> Bool {
+        defer { inquiry = .none }
+        return inquiry == .underWay
+    }
+
+    /// The log could not answer.
+    mutating func loadLater(now: Int64) { readsAt = now + 5000 }
 
     /// What is to be read next after a list of channels.
     mutating func listed(

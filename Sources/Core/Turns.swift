@@ -11,8 +11,6 @@ struct Turns {
     }
 
     private var queues: [Int32: Deque<Request>] = [:]
-    /// Connections whose next queued request may begin.
-    private var due: [ConnectionID] = []
     /// The connection whose queued requests are being taken up.
     var takingUp: ConnectionID?
     /// What was taken up is answered by the shell, after this event: the next one has to wait for that.
@@ -21,8 +19,7 @@ struct Turns {
     /// Requests that may queue on one connection.
     static let limit = 16
 
-    var isEmpty: Bool { queues.isEmpty && due.isEmpty && takingUp == nil }
-    var areDue: Bool { !due.isEmpty }
+    var isEmpty: Bool { queues.isEmpty && takingUp == nil }
 
     func count(of connection: ConnectionID) -> Int { queues[connection.index]?.count ?? 0 }
 
@@ -56,15 +53,5 @@ struct Turns {
 
     private mutating func dropIfEmpty(_ connection: ConnectionID) {
         if queues[connection.index]?.isEmpty == true { queues[connection.index] = nil }
-    }
-
-    mutating func come(to connection: ConnectionID) { due.append(connection) }
-
-    /// Each once, or what waits for the shell would be passed by what comes behind it.
-    mutating func takeDue() -> [ConnectionID] {
-        defer { due = [] }
-        guard due.count > 1 else { return due }
-        var taken: Set<ConnectionID> = []
-        return due.filter { taken.insert($0).inserted }
     }
 }

@@ -56,7 +56,7 @@ enum Work {
     case survey(Survey)
     /// The log is asked for an event of presence, or what it knows of it; with the service's round.
     case presenceEvent(PresenceEvent, round: Int)
-    case presenceReading(PresenceService.Reading, round: Int)
+    case presenceReading(PresenceService.Reading)
     /// Lines of a pipe.
     case lines
     /// Its recipient is gone; the log still has the publication.

@@ -1,0 +1,24 @@
+internal import DequeModule
+
+/// What goes on in the next turn of the loop, because its share of this one is over or something it waited for has come.
+struct Agenda {
+    enum Item {
+        /// A bus client's commands that have come, or a web server's requests that queue. Each connection is here once:
+        /// `Connection.Flags.goesOn`.
+        case connection(ConnectionID)
+        /// A stream that reads the log.
+        case replay(Replay)
+    }
+
+    private var items: Deque<Item> = []
+
+    var isEmpty: Bool { items.isEmpty }
+    var count: Int { items.count }
+
+    mutating func append(_ item: Item) { items.append(item) }
+
+    /// It goes on in this turn.
+    mutating func putBack(_ item: Item) { items.prepend(item) }
+
+    mutating func next() -> Item? { items.popFirst() }
+}

@@ -40,6 +40,7 @@ internal import System
     }
 
     private let epoll: Epoll
+    let bounds: Bounds
     /// The limits of requests that begin from now on.
     var limits: FramingLimits
     /// By descriptor.
@@ -56,30 +57,34 @@ internal import System
     /// Where the search for an idle connection continues, and whether there may be one.
     private var hand = 0
     private var mayHaveIdle = false
-    /// Closed when no other descriptor is left, so that a connection can be accepted and closed.
-    private var spare: Int32
+    private var spare = SpareDescriptor()
     private let input = UnsafeMutableRawBufferPointer.allocate(
         byteCount: pieceBytes,
         alignment: 16
     )
 
-    /// - Parameter room: for connections, about; what is not used takes no memory.
-    init(_ limits: FramingLimits, epoll: Epoll, room: Int = 0) {
-        self.limits = limits
-        self.epoll = epoll
-        connections.reserveCapacity(room)
-        spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    /// The number of connections at a time: as in the ini file, but never all descriptors, because the log needs some too.
+    struct Bounds {
+        let web: Int
+        let bus: Int
     }
 
-    deinit {
-        unsafe input.deallocate()
-        if spare >= 0 { close(spare) }
+    init(_ limits: FramingLimits, _ bounds: Bounds, epoll: Epoll) {
+        self.limits = limits
+        self.bounds = bounds
+        self.epoll = epoll
+        connections.reserveCapacity(min(bounds.web, Core.firstRoom))
     }
+
+    deinit { unsafe input.deallocate() }
 
     var isEmpty: Bool { webCount + busCount == 0 }
 
-    /// The number of web servers' connections that do not end in this turn.
-    var lastingWebCount: Int { webCount - markedWebCount }
+    /// Whether a web server's connection has a place now.
+    var hasPlace: Bool { webCount < bounds.web }
+
+    /// Whether all places are taken, even when the connections that end in this turn are gone: none is kept then.
+    var isCrowded: Bool { webCount - markedWebCount >= bounds.web }
 
     /// Whether it exists and is not given up.
     func isOpen(_ id: ConnectionID) -> Bool {
@@ -142,23 +147,10 @@ internal import System
         )
     }
 
-    /// Accepts one connection with the spare descriptor and closes it, so that the listening socket does not stay readable
-    /// and the loop does not spin.
-    ///
-    /// - Returns: false if there is no spare descriptor.
-    func turnAway(from listener: Int32) -> Bool {
-        guard spare >= 0 else { return false }
-        close(spare)
-        let descriptor = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
-        if descriptor >= 0 { close(descriptor) }
-        spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
-        return true
-    }
+    /// As `SpareDescriptor.turnAway`.
+    func turnAway(from listener: Int32) -> Bool { spare.turnAway(from: listener) }
 
-    /// Opens the spare descriptor again, if it is missing.
-    func keepSpare() {
-        if spare < 0 { spare = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC) }
-    }
+    func keepSpare() { spare.restore() }
 
     // MARK: Watching
 

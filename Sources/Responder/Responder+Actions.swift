@@ -20,11 +20,15 @@ extension Responder {
         while true {
             for (id, loss) in connections.takeLost() { core.connectionLost(id, loss, at: moment) }
             if core.hasActions {
-                core.exchange(&actions)
+                core.exchange(&outbox.actions)
                 // Copies, so that no access to the buffer is open while an action changes the responder.
-                carryOut(actions.entries, actions.payloads, actions.errands)
-                actions.removeAll()
-            } else if settles, !settling.isEmpty {
+                carryOut(
+                    outbox.actions.entries,
+                    outbox.actions.payloads,
+                    outbox.actions.errands
+                )
+                outbox.actions.removeAll()
+            } else if settles, !outbox.settling.isEmpty {
                 settleAll()
             } else {
                 return
@@ -37,14 +41,14 @@ extension Responder {
         _ payloads: ContiguousArray<Payload>,
         _ errands: ContiguousArray<Errand>
     ) {
-        encoder.begin(count: payloads.count)
+        outbox.encoder.begin(count: payloads.count)
         for action in entries {
             switch action {
             case .send(let send):
                 let index = Int(send.payload)
-                deliver(send, encoder.records(of: payloads[index], at: index))
+                deliver(send, outbox.encoder.records(of: payloads[index], at: index))
             case .drop(let id): if connections.mark(id, nil) { output.discard(id.index) }
-            case .settle(let id): settling.append(id)
+            case .settle(let id): outbox.settling.append(id)
             case .read(let id): connections.readLater(id)
             case .account(let id): connections.account(id, core.kept(of: id), now: now)
             case .errand(let index): run(errands[Int(index)])
@@ -54,8 +58,8 @@ extension Responder {
 
     /// Only when no action is left: the core counts answers as given that are not sent yet.
     private func settleAll() {
-        for index in settling.indices { settle(settling[index]) }
-        settling.removeAll(keepingCapacity: settling.count <= 4096)
+        for index in outbox.settling.indices { settle(outbox.settling[index]) }
+        outbox.settling.removeAll(keepingCapacity: outbox.settling.count <= 4096)
     }
 
     // MARK: Sending
@@ -70,7 +74,7 @@ extension Responder {
             // It follows its header.
             transmit(rest.bytes(for: send.id), to: id, limit: isAlone ? nil : limit)
         }
-        if send.flags.contains(.last) { settling.append(id) }
+        if send.flags.contains(.last) { outbox.settling.append(id) }
     }
 
     /// Sends bytes to a peer, queues them within the bound, or gives the connection up.

@@ -57,7 +57,7 @@ extension Responder {
         drain()
         boundUnfinished()
         // The rest of a request that was answered early may have arrived, or the place is needed.
-        if !isBusSocket, connections.takePassedOver(id) || isCrowded { settle(id) }
+        if !isBusSocket, connections.takePassedOver(id) || connections.isCrowded { settle(id) }
     }
 
     private func frame(_ bytes: UnsafeRawBufferPointer, _ id: ConnectionID) {
@@ -141,24 +141,12 @@ extension Responder {
         _ id: ConnectionID,
         into request: inout CGIRequest
     ) -> Bool {
-        let decoded = codec.decode(framed) { decoded in
-            unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
-            request.body = decoded.readBody()
-            return true
-        }
-        guard decoded != nil else {
-            let sentence = "connection closed: libfcgi refused a request"
-            journal.complain(.refusedRequest, sentence, now: now)
-            drain()
-            lose(id, .closed)
-            return false
-        }
-        if tokens.isNeeded {
-            let wall = SystemClock.wallMilliseconds()
-            request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
-            tokens.judge(&request)
-        }
-        return true
+        if decoder.decode(framed, into: &request, now: now) { return true }
+        let sentence = "connection closed: libfcgi refused a request"
+        journal.complain(.refusedRequest, sentence, now: now)
+        drain()
+        lose(id, .closed)
+        return false
     }
 
     private func peerEnded(_ id: ConnectionID) {
@@ -225,7 +213,7 @@ extension Responder {
         switch core.standing(of: id) {
         case .busy: break
         case .done: lose(id, .closed)
-        case .kept where isCrowded && !connections.isBusSocket(id): closeKept(id)
+        case .kept where connections.isCrowded && !connections.isBusSocket(id): closeKept(id)
         case .kept: connections.noteIdle()
         }
     }

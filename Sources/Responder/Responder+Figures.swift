@@ -20,10 +20,10 @@ extension Responder {
         readings.shell.pipeRefusals = pipes.refusals
         readings.shell.passedOver = siblings.passedOver
         readings.log = log.statistics
-        readings.tokens = tokens.memory.counters
-        readings.gauges.rememberedTokens = tokens.memory.count
+        readings.tokens = decoder.tokens.memory.counters
+        readings.gauges.rememberedTokens = decoder.tokens.memory.count
         readings.linesLost = telemetry.linesLost()
-        readings.codecRefusals = codec.refusals
+        readings.codecRefusals = decoder.refusals
         readings.gauges.held = core.heldCount
         readings.gauges.interests = core.interestCount
         readings.gauges.pending = core.waitingCount
@@ -52,7 +52,7 @@ extension Responder {
 
     /// Keeps the figures of the last seconds, where those are over.
     func keepHistory() {
-        guard isService, now >= telemetry.history.dueAt else { return }
+        guard lifetime.isService, now >= telemetry.history.dueAt else { return }
         let readings = ownReadings
         telemetry.history.record(
             History.figures.map { Figure.all[$0].read(readings) },
@@ -64,14 +64,18 @@ extension Responder {
     var statusLine: String {
         if core.position == nil { return "opening the log" }
         var parts = ["holding \(core.heldCount) requests"]
-        if !logTrouble.isEmpty { parts.append("the log cannot be used: \(logTrouble)") }
-        if keepsOldSettings { parts.append("the ini file has problems, so the old settings stay") }
+        if !telemetry.logTrouble.isEmpty {
+            parts.append("the log cannot be used: \(telemetry.logTrouble)")
+        }
+        if telemetry.keepsOldSettings {
+            parts.append("the ini file has problems, so the old settings stay")
+        }
         return parts.joined(separator: "; ")
     }
 
     func overview(_ survey: Telemetry.Survey) -> Overview {
         Overview(
-            isService: isService,
+            isService: lifetime.isService,
             snapshots: [snapshot(withHistory: survey.question.asksForHistory)]
                 + survey.snapshots.sorted { $0.pid < $1.pid },
             // A process that started meanwhile may have answered without being asked.
@@ -101,8 +105,8 @@ extension Responder {
         bytes.append(member: "limits")
         bytes.openObject()
         bytes.append(member: "held", core.heldLimit)
-        bytes.append(member: "connections", bounds.web)
-        bytes.append(member: "bus_clients", bounds.bus)
+        bytes.append(member: "connections", connections.bounds.web)
+        bytes.append(member: "bus_clients", connections.bounds.bus)
         bytes.append(member: "channels", settings.limits.channels)
         bytes.append(member: "log_bytes", Int(settings.bus.maxBytes))
         bytes.closeObject()

@@ -17,7 +17,7 @@ extension Responder {
     func acceptWebServers() -> Bool {
         let end = MonotonicClock.milliseconds() + 10
         for _ in 0..<256 {
-            guard connections.webCount < bounds.web || isStopping || makePlace() else {
+            guard connections.hasPlace || isStopping || makePlace() else {
                 telemetry.counters[.connections] += 1
                 entrance.waitForPlaces()
                 return true
@@ -49,7 +49,7 @@ extension Responder {
         for _ in 0..<64 {
             switch connections.accept(from: tenure.descriptor, isBusSocket: true) {
             case .connection(let id):
-                guard connections.busCount <= bounds.bus,
+                guard connections.busCount <= connections.bounds.bus,
                     let peer = SystemCalls.credentials(of: id.index)
                 else {
                     turnAway(id)
@@ -89,9 +89,6 @@ extension Responder {
     }
 
     // MARK: Places
-
-    /// Whether all places are taken, even when the connections that end in this turn are gone: none is kept then.
-    var isCrowded: Bool { connections.lastingWebCount >= bounds.web }
 
     /// Closes a connection for a new one: one that is kept and idle; otherwise that of the request that has been arriving
     /// longest; otherwise that of the peer that has not read for longest; otherwise, if something else has taken the
@@ -215,7 +212,7 @@ extension Responder {
             lose(id, .slow)
         }
         drain()
-        if connections.tidy() { memory.freed(now: now) }
+        if connections.tidy() { housekeeping.memory.freed(now: now) }
         guard entrance.isCrowded else { return }
         // A connection may have become idle, or may have been unfinished for too long.
         connections.stopAwaitingFirstRequests()
@@ -225,8 +222,8 @@ extension Responder {
     /// Closes connections that were given up, and accepts new ones if there is room.
     func closeMarked() {
         drain()
-        if connections.closeMarked() { memory.freed(now: now) }
-        if !entrance.isAccepting, !isStopping, connections.webCount < bounds.web {
+        if connections.closeMarked() { housekeeping.memory.freed(now: now) }
+        if !entrance.isAccepting, !isStopping, connections.hasPlace {
             connections.keepSpare()
             entrance.open(now: now)
         }

@@ -21,7 +21,7 @@ extension Responder {
         connections.limits = Self.framingLimits(settings)
         pipes.apply(settings.limits)
         log.replaceRetention { [settings] in settings.retention(of: $0) }
-        tokens.reload(settings)
+        decoder.reload(settings)
         core.reload(settings, numbers: Self.numbers(settings, logger), at: moment)
         drain()
         logger.notice(
@@ -66,7 +66,8 @@ extension Responder {
     /// Accepts no further connections, and answers every held request with an empty batch and its cursor.
     func stop() {
         guard !isStopping else { return }
-        shutdown = Shutdown(deadline: now + Int64(settings.fastcgi.stopSeconds) * 1000)
+        let deadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
+        lifetime.shutdown = Lifetime.Shutdown(deadline: deadline)
         logger.notice("stopping", metadata: ["held": "\(core.heldCount)"])
         supervision.stops("answering \(core.heldCount) held requests", now: now)
         // Peers in the backlog are connected already, and get an answer: from the next process, if the socket outlives
@@ -91,7 +92,7 @@ extension Responder {
     /// then checks whether something has arrived since. If so, the one that gets the lock publishes it, and one that does
     /// not get it waits a little: the other either reads it, or gives the lock back in its turn.
     func letGoOfPipes() -> Bool {
-        guard let shutdown, !pipes.isEmpty else { return true }
+        guard let shutdown = lifetime.shutdown, !pipes.isEmpty else { return true }
         let isOver = now >= shutdown.deadline
         if tenure.isServing, tenure.isLocked, !isOver, !pipes.areDry { return false }
         endServing()
@@ -102,7 +103,7 @@ extension Responder {
                 return false
             }
             let leavesAt = shutdown.leavesPipesAt ?? now + 500
-            self.shutdown?.leavesPipesAt = leavesAt
+            lifetime.shutdown?.leavesPipesAt = leavesAt
             if now < leavesAt { return false }
         }
         pipes.close()

@@ -9,6 +9,10 @@ struct Telemetry {
     /// Lines of the operator's log that could not be written.
     let linesLost: () -> Int
     var history: History
+    /// Why the log cannot be used, as logged last.
+    var logTrouble = ""
+    /// The last reload was refused, so older settings are in force.
+    var keepsOldSettings = false
     private var surveys: [UInt64: Survey] = [:]
     /// The survey for watchers of the figures, with a kind of number that no ticket has.
     private var watch: Survey?

@@ -9,7 +9,10 @@ import Testing
 @Suite struct `The table of connections` {
     private let table: ConnectionTable
 
-    init() throws { table = ConnectionTable(FramingLimits(), epoll: try Epoll()) }
+    init() throws {
+        let bounds = ConnectionTable.Bounds(web: 1, bus: 1)
+        table = ConnectionTable(FramingLimits(), bounds, epoll: try Epoll())
+    }
 
     private func connect() throws -> (SocketPair, ConnectionID) {
         let pair = try SocketPair()
@@ -46,10 +49,10 @@ import Testing
         throws
     {
         let (pair, id) = try connect()
-        #expect(table.isOpen(id) && table.webCount == 1 && table.all == [id])
+        #expect(table.isOpen(id) && table.webCount == 1 && table.all == [id] && table.isCrowded)
         #expect(table.mark(id, .closed))
         #expect(!table.isOpen(id) && !table.mark(id, .slow))
-        #expect(table.webCount == 1 && table.lastingWebCount == 0)
+        #expect(table.webCount == 1 && !table.isCrowded)
         #expect(!pair.isClosed)
         let lost = table.takeLost()
         #expect(lost.count == 1 && lost[0].id == id && table.takeLost().isEmpty)

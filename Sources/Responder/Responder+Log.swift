@@ -1,0 +1,71 @@
+internal import Channels
+internal import Configuration
+internal import Core
+internal import Endpoint
+internal import Glibc
+internal import Logging
+
+/// What other threads say: the log, and the one that waits for the lock of the bus.
+extension Responder {
+    func receive(_ event: ThreadEvent) throws(LogUnavailable) {
+        switch event {
+        case .log(let event, let nanoseconds): try receive(event, toldAt: nanoseconds)
+        case .serving(let attempt, let outcome):
+            guard tenure.answered(attempt, outcome, isWanted: !isStopping, now: now) else { return }
+            pipes.start(note: tenure.note, now: now)
+        }
+    }
+
+    private func receive(_ event: Channels.LogEvent, toldAt nanoseconds: Int64)
+        throws(LogUnavailable)
+    {
+        switch event {
+        case .opened(let state):
+            telemetry.logTrouble = ""
+            logger.notice(
+                "log open",
+                metadata: [
+                    "directory": "\(settings.bus.directory)", "epoch": "\(state.epochs.current)",
+                    "head": "\(state.head)",
+                ]
+            )
+        case .unavailable(let sentence):
+            // A log that cannot be opened at the start is a mistake in the setup, which must be reported at once.
+            guard core.position != nil else { throw LogUnavailable(sentence: sentence) }
+            if telemetry.logTrouble != sentence {
+                logger.error("\(sentence)")
+                telemetry.logTrouble = sentence
+                supervision.says(statusLine, now: now)
+            }
+        case .notice(let sentence, let level): journal.note(sentence, level)
+        default: break
+        }
+        if case .opened = event {
+            core.log(event, toldAt: nanoseconds, at: moment)
+            drain()
+            logOpened()
+        } else {
+            core.log(event, toldAt: nanoseconds, at: clock.moment)
+            drain()
+        }
+    }
+
+    /// The log is open, perhaps in a directory that took the old one's place.
+    private func logOpened() {
+        entrance.logOpened()
+        if lifetime.isService { siblings.open(settings.bus, now: now) }
+        askToServe()
+        supervision.isServing(statusLine, now: now)
+        if let descriptor = lifetime.takeClient() {
+            let identity = LocalPeer(user: geteuid(), groups: [getegid()], isOwner: true)
+            welcome(connections.add(descriptor, isBusSocket: true), identity)
+        }
+    }
+}
+
+/// The log could not be opened when the process started.
+package struct LogUnavailable: Error, CustomStringConvertible {
+    /// The reason, in the log's words.
+    let sentence: String
+    package var description: String { "not started: \(sentence) (see [bus] in the ini file)" }
+}

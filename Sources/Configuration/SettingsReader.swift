@@ -37,11 +37,11 @@ struct SettingsReader {
     /// The line at which each section (with its argument) first stands.
     private var sectionLines: [ExactText: Int] = [:]
     /// The keys read in each section (with its argument).
-    private var keysRead: [String: KeysRead] = [:]
+    private(set) var keysRead: [String: KeysRead] = [:]
     /// The sections with channel patterns so far.
     private var patternsRead: [(section: String, pattern: ChannelPattern, line: Int)] = []
     /// The line of each endpoint's header, by path.
-    private var endpointLines: [(path: String, line: Int)] = []
+    private(set) var endpointLines: [(path: String, line: Int)] = []
     /// The keys that were read in each section of `settings.keys`.
     var keysOfKeys: [KeysRead] = []
 
@@ -294,79 +294,6 @@ struct SettingsReader {
         }
     }
 
-    // MARK: Checks
-
-    /// Checks for keys that an endpoint lacks, that have no effect, or that contradict each other.
-    private mutating func check(
-        _ endpoint: FixedEndpoint,
-        _ section: IniFile.Section,
-        _ read: KeysRead
-    ) {
-        let actions = listed(
-            FixedEndpoint.Action.allCases.map(\.rawValue),
-            lastJoinedBy: "or"
-        )
-        guard read.lines["action"] != nil else {
-            return report(
-                section.line,
-                "\(shown(Self.title(section))) has no action; add action = \(actions)"
-            )
-        }
-        guard !read.failed.contains("action") else { return }
-        let action = endpoint.action.rawValue
-        let meant = SettingsTable.endpointKeys(of: endpoint.action).map(\.name)
-        for (name, line) in read.lines where !meant.contains(name) {
-            report(
-                line,
-                "'\(name)' has no effect with action = \(action); allowed there: "
-                    + listed(meant, lastJoinedBy: "and")
-            )
-        }
-        if meant.contains("channels"), read.lines["channels"] == nil {
-            report(
-                section.line,
-                "\(shown(Self.title(section))) has no channels; action = \(action) needs"
-                    + " channels = NAME"
-            )
-        }
-    }
-
-    private mutating func checkEndpoints() {
-        let service = settings.fastcgi.base + "-/"
-        let most = settings.limits.channelsPerRequest
-        for (endpoint, (path, line)) in zip(settings.endpoints, endpointLines) {
-            if path.hasPrefix(service) {
-                report(
-                    line,
-                    "path '\(shown(path))' would hide a path of the service;"
-                        + " allowed is one that does not begin with \(service)"
-                )
-            }
-            if endpoint.channels.count > most {
-                report(
-                    keysRead["[endpoint \(path)]"]?.lines["channels"] ?? line,
-                    "\(endpoint.channels.count) channels are more than a request may name;"
-                        + " allowed: \(most), see channels_per_request in [limits]"
-                )
-            }
-        }
-    }
-
-    private mutating func check(_ relation: SettingsRelation) {
-        guard !relation.holds(in: settings) else { return }
-        let (large, small) = (relation.large, relation.small)
-        let sides = [large, small].map { ($0, keysRead[$0.section] ?? KeysRead()) }
-        if sides.contains(where: { $1.failed.contains($0.key) }) { return }
-        // The defaults are consistent, so one of the two is in the file.
-        let line = sides.compactMap { $1.lines[$0.key] }.max() ?? 1
-        report(
-            line,
-            "[\(large.section)] \(large.key) = \(large.text(settings)) is too small for"
-                + " [\(small.section)] \(small.key) = \(small.text(settings)); allowed: at least"
-                + " \(relation.times)\(small.key), because \(relation.because)"
-        )
-    }
-
     // MARK: Reports
 
     mutating func report(_ line: Int, _ sentence: String) {
@@ -396,7 +323,7 @@ struct SettingsReader {
         report(entry.line, "unknown key '\(shown(entry.key))' in [\(section)]; \(advice)")
     }
 
-    private static func title(_ section: IniFile.Section) -> String {
+    static func title(_ section: IniFile.Section) -> String {
         section.argument.map { "[\(section.name) \($0)]" } ?? "[\(section.name)]"
     }
 }

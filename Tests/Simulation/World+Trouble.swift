@@ -1,0 +1,154 @@
+import Channels
+import Configuration
+import Core
+import Endpoint
+
+/// Processes that are killed, stopped and started, and a log that is replaced.
+extension World {
+    func trouble() {
+        let process = chance.one(of: processes)
+        switch chance.below(16) {
+        case 0, 1: log.keepCopy()
+        case 2:
+            tally.logChanges += 1
+            note("the log falls back")
+            log.fallBack(&chance)
+        case 3 where chance.happens(400):
+            tally.logChanges += 1
+            note("the log is replaced")
+            log.replace(&chance)
+        case 4 where chance.happens(500):
+            tally.logChanges += 1
+            note("the machine was restarted, as far as the log knows")
+            log.restart(&chance)
+        case 5:
+            guard let process, process.isAlive, process.end.isOpen else { return }
+            process.end.close()
+        case 6, 7: for process in processes where process.isAlive { process.end.open(log) }
+        case 8: if let process { kill(process) }
+        case 9: if let process { stop(process) }
+        case 10: if let process, isRunning(process) { reload(process) }
+        case 11:
+            process?.frozenUntil = now + Int64(chance.between(10, 8000))
+            process?.isLate = true
+        case 12: log.wall += Int64(chance.between(-1_000_000, 1_000_000))
+        case 13: if let process, isRunning(process) { giveWay(process) }
+        case 14:
+            guard let process, isRunning(process) else { return }
+            let arePresent = chance.happens(700)
+            tell(process, .other) { core, moment in
+                core.siblings(arePresent: arePresent, at: moment)
+            }
+        default:
+            // A crowd of publishers.
+            for _ in 0..<10 { _ = act() }
+        }
+        // Nobody waits for ever for a log that is there.
+        for process in processes where process.isAlive && !process.end.isOpen {
+            if chance.happens(300) { process.end.open(log) }
+        }
+    }
+
+    /// The process is gone from one moment to the next.
+    private func kill(_ process: SimulatedProcess) {
+        guard process.isAlive else { return }
+        note("process \(process.index) is killed")
+        tally.kills += 1
+        // What it has given to the log may be written or not.
+        if chance.happens(500) { process.end.write(100, .committed, &log, &chance) }
+        replace(process)
+    }
+
+    private func replace(_ process: SimulatedProcess) {
+        process.isAlive = false
+        for call in calls.indices
+        where calls[call].process == process.index && calls[call].state == .given {
+            calls[call].state = .ended
+        }
+        for client in clients.indices {
+            if clients[client].bus?.process == process.index {
+                clients[client].bus = nil
+                clients[client].finish(now, &chance)
+            }
+            if let call = clients[client].call, calls[call].process == process.index,
+                calls[call].state == .ended || calls[call].isHeadGiven
+            {
+                waiting.removeAll { $0 == call }
+                calls[call].state = .ended
+                clients[client].finish(now, &chance)
+            }
+        }
+        let made = start(process.index)
+        processes[process.index] = made
+        begin(made)
+    }
+
+    /// A process has begun.
+    func begin(_ process: SimulatedProcess) {
+        guard plan.processCount > 1 else { return }
+        tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
+        // Time may pass in the step that has replaced it; its turn must not stand still meanwhile.
+        turn(process)
+    }
+
+    private func stop(_ process: SimulatedProcess) {
+        guard isRunning(process), !process.isStopping else { return }
+        note("process \(process.index) stops")
+        process.isStopping = true
+        process.stopsAt = now + 10_000
+        tell(process, .stop) { core, moment in core.stop(at: moment) }
+        guard violation == nil else { return }
+        if process.core.heldCount > 0 { fail("something is held by a process that stops") }
+        process.core.keepNoConnections()
+        for place in process.wires.indices where process.wires[place].isOpen {
+            process.wires[place].isToBeSettled = true
+            process.touched.append(place)
+        }
+        settle(process)
+    }
+
+    func finishStop(_ process: SimulatedProcess) {
+        for place in process.wires.indices where process.wires[place].isOpen {
+            lose(place, .shutdown, process)
+        }
+        note("process \(process.index) has stopped")
+        replace(process)
+    }
+
+    private func reload(_ process: SimulatedProcess) {
+        let isClosed = chance.happens(500)
+        var settings = plan.settings
+        settings.allow = Plan.rules(closed: isClosed)
+        process.settings = process.settings.reloaded(with: settings)
+        let new = process.settings
+        note(
+            "process \(process.index) reads its ini file again: closable is \(isClosed ? "closed" : "open")"
+        )
+        tell(process, .reload) { core, moment in core.reload(new, numbers: [:], at: moment) }
+        guard violation == nil, isClosed else { return }
+        for wire in process.wires where wire.isOpen {
+            for number in wire.calls where calls[number].state == .given && calls[number].isHeld {
+                guard calls[number].session?.channels.contains(Plan.closableChannel) == true else {
+                    continue
+                }
+                // The owner of the socket may read everything.
+                if case .bus(let client) = wire.kind, client % 2 == 0 { continue }
+                if wire.isEndTold { continue }
+                fail("call \(number) reads what is closed", call: number)
+            }
+        }
+    }
+
+    private func giveWay(_ process: SimulatedProcess) {
+        var connection: ConnectionID?
+        let held = process.core.heldCount
+        tell(process, .giveWay) { core, moment in connection = core.giveWay(at: moment) }
+        guard violation == nil else { return }
+        if connection == nil, held > 0 { fail("nobody gives way of \(held)") }
+        if let connection, let place = process.place(of: connection) {
+            process.wires[place].isToBeSettled = true
+            process.touched.append(place)
+            settle(process)
+        }
+    }
+}

@@ -1,6 +1,6 @@
 package import Channels
 package import Configuration
-internal import Endpoint
+package import Endpoint
 package import Liveness
 
 /// The other processes of the bus, figures, reload and stop.
@@ -71,6 +71,8 @@ extension Core {
     package var interestCount: Int { holds.interestCount }
     /// What waits for the log.
     package var waitingCount: Int { waiting.count }
+    /// What became of signed links.
+    package var links: LinkTally.Counters { interface.links.now }
     /// Members on all channels.
     package var memberCount: Int { presence.memberCount }
     /// Every channel with holds, and how many.
@@ -106,7 +108,7 @@ extension Core {
         let changed = Settings.reloadDifferences(from: self.settings, to: settings).applied
         let before = interface
         self.settings = settings
-        interface = HTTPInterface(settings: settings)
+        interface = HTTPInterface(settings: settings, links: before.links)
         busInterface = BusInterface(settings: settings, numbers: numbers)
         frontEnds.settings = settings.hold
         let renewsPresence = changed.contains { $0.hasPrefix("[presence") }

@@ -223,7 +223,10 @@ extension Core {
         else { return false }
         (turns.takingUp, turns.waitsForShell) = (connection, false)
         queueChanged(connection)
-        act(on: next.request, takeUp(next.address))
+        var request = next.request
+        // What it shows must be good now.
+        request.clock = request.clock.at(monotonic: now)
+        act(on: request, takeUp(next.address))
         turns.takingUp = nil
         // The shell answers this one after the turn's actions: the one behind it waits for that.
         if turns.waitsForShell { takeUpLater(connection) }

@@ -33,26 +33,47 @@ enum Crypto {
     /// Found once: a look-up for each hash would cost more than the hash of a short text.
     nonisolated(unsafe) static let sha256: OpaquePointer? = unsafe EVP_MD_fetch(nil, "SHA256", nil)
 
-    /// HMAC-SHA-256 (RFC 2104), 32 bytes.
-    static func hmac(_ message: [UInt8], secret: [UInt8]) -> [UInt8] {
-        var out = [UInt8](repeating: 0, count: 32)
-        var count: UInt32 = 0
-        let done = unsafe HMAC(
-            Crypto.sha256,
-            secret,
-            Int32(secret.count),
-            message,
-            message.count,
-            &out,
-            &count
-        )
-        precondition(unsafe done != nil && count == 32, "HMAC needs nothing but memory")
-        return out
-    }
-
     /// Compares in a time that depends on the lengths alone.
     static func areEqual(_ one: [UInt8], _ other: [UInt8]) -> Bool {
         guard one.count == other.count else { return false }
         return unsafe CRYPTO_memcmp(one, other, one.count) == 0
+    }
+}
+
+/// A secret ready for HMAC-SHA-256 (RFC 2104): its two blocks are hashed once. Never changes, so any thread may use it.
+@safe final class SecretKey: @unchecked Sendable {
+    private let context: OpaquePointer
+
+    init(_ secret: [UInt8]) {
+        let algorithm = unsafe EVP_MAC_fetch(nil, "HMAC", nil)
+        defer { unsafe EVP_MAC_free(algorithm) }
+        let context = unsafe EVP_MAC_CTX_new(algorithm)
+        var name = Array("SHA256".utf8CString)
+        let isReady = unsafe name.withUnsafeMutableBufferPointer { name in
+            let parameters = unsafe [
+                OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0),
+                OSSL_PARAM_construct_end(),
+            ]
+            return unsafe EVP_MAC_init(context, secret, secret.count, parameters)
+        }
+        guard let context = unsafe context, isReady == 1 else {
+            preconditionFailure("HMAC-SHA-256 is in every libcrypto")
+        }
+        unsafe self.context = context
+    }
+
+    deinit { unsafe EVP_MAC_CTX_free(context) }
+
+    /// 32 bytes.
+    func hmac(_ message: [UInt8]) -> [UInt8] {
+        var out = [UInt8](repeating: 0, count: 32)
+        var count = 0
+        let copy = unsafe EVP_MAC_CTX_dup(context)
+        defer { unsafe EVP_MAC_CTX_free(copy) }
+        let isDone =
+            unsafe EVP_MAC_update(copy, message, message.count) == 1
+            && EVP_MAC_final(copy, &out, &count, out.count) == 1
+        precondition(isDone && count == 32, "HMAC needs nothing but memory")
+        return out
     }
 }

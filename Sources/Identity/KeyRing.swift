@@ -2,7 +2,8 @@ internal import Channels
 
 /// The keys of the ini file, ready for use, and their verdict on tokens and links. Pure: the time is passed in.
 ///
-/// What costs little comes first: size, form, times and audience are looked at before any signature.
+/// Of a token that nobody here has signed nothing is read but its header: size, form and header come first, then the
+/// signature, and only then what the token says.
 package struct KeyRing: Sendable {
     fileprivate struct Key: Sendable {
         let name: String
@@ -14,7 +15,7 @@ package struct KeyRing: Sendable {
     }
 
     fileprivate enum Material: Sendable {
-        case secret([UInt8])
+        case secret(SecretKey)
         case publicKey(PublicKey)
     }
 
@@ -29,7 +30,7 @@ package struct KeyRing: Sendable {
                 guard setting.material.count >= KeySettings.secretByteLimits.lowerBound else {
                     return nil
                 }
-                material = .secret(setting.material)
+                material = .secret(SecretKey(setting.material))
             } else {
                 guard let key = try? PublicKey(pem: setting.material, of: setting.algorithm) else {
                     return nil
@@ -59,34 +60,31 @@ package struct KeyRing: Sendable {
 
     // MARK: Tokens
 
-    /// The verdict on a token, with its signature.
-    ///
-    /// - Parameter now: milliseconds since 1970.
-    package func visa(
-        forToken text: [UInt8],
-        from source: TokenSource,
-        now: Int64
-    ) throws(Refusal) -> Visa {
+    /// The verdict on a token's signature, and on all that it says but its times.
+    package func verified(
+        token text: [UInt8],
+        from source: TokenSource
+    ) throws(Refusal) -> VerifiedToken {
         let token = try Token(text)
-        let candidates = try candidates(for: token, from: source)
-        let claims = try Claims(token.payload)
-        guard claims.expires > now else { throw .expired }
-        if let notBefore = claims.notBefore, notBefore > now + Self.clockToleranceMilliseconds {
-            throw .notYetValid
+        var isSigned = false
+        for key in try candidates(for: token, from: source) where key.hasSigned(token) {
+            isSigned = true
+            let claims = try token.claims()
+            // Another key may have the same secret.
+            guard claims.isMeant(for: key.audience) else { continue }
+            return VerifiedToken(
+                visa: Visa(
+                    key: key.fingerprint,
+                    keyName: key.name,
+                    name: claims.name,
+                    read: claims.read,
+                    publish: claims.publish,
+                    expires: claims.expires
+                ),
+                notBefore: claims.notBefore
+            )
         }
-        let addressed = candidates.filter { claims.isMeant(for: $0.audience) }
-        guard !addressed.isEmpty else { throw .wrongAudience }
-        guard let key = addressed.first(where: { $0.hasSigned(token) }) else {
-            throw .wrongSignature
-        }
-        return Visa(
-            key: key.fingerprint,
-            keyName: key.name,
-            name: claims.name,
-            read: claims.read,
-            publish: claims.publish,
-            expires: claims.expires
-        )
+        throw isSigned ? .wrongAudience : .wrongSignature
     }
 
     /// What a token says, for its author: without any verdict.
@@ -95,12 +93,9 @@ package struct KeyRing: Sendable {
         return TokenContents(
             algorithm: token.algorithm,
             keyName: token.keyName,
-            claims: try Claims(token.payload)
+            claims: try token.claims()
         )
     }
-
-    /// A token that was made just now, on a machine whose clock is a little ahead, is valid.
-    static let clockToleranceMilliseconds: Int64 = 5000
 
     /// The keys that may have signed it. A token's own word on its algorithm only ever rules keys out.
     private func candidates(
@@ -115,9 +110,10 @@ package struct KeyRing: Sendable {
         return candidates
     }
 
-    /// Whether a token that comes so may be signed by this key.
-    package func accepts(_ source: TokenSource, under fingerprint: KeyFingerprint) -> Bool {
-        keys.contains { $0.fingerprint == fingerprint && $0.accepts(source) }
+    /// Why a visa that was given before is no longer good; nil if it is.
+    package func refusal(of visa: Visa, at now: Int64) -> Refusal? {
+        guard name(of: visa.key) != nil else { return .unknownKey }
+        return visa.expires > now ? nil : .expired
     }
 
     // MARK: Links
@@ -139,12 +135,12 @@ package struct KeyRing: Sendable {
         }
         let terms = try link.terms()
         guard terms.expires > now else { throw .expired }
-        let text = link.text
         var isKnown = false
         for key in keys where keyName == nil || key.name == keyName {
             guard case .secret(let secret) = key.material else { continue }
             isKnown = true
-            guard Crypto.areEqual(Crypto.hmac(text, secret: secret), signature) else { continue }
+            let text = link.text(audience: key.audience)
+            guard Crypto.areEqual(secret.hmac(text), signature) else { continue }
             let patterns = link.channels.compactMap { ChannelPattern($0.subject.text) }
             return Visa(
                 key: key.fingerprint,
@@ -162,7 +158,7 @@ package struct KeyRing: Sendable {
     package func signature(of link: SignedLink, keyName: String) -> String? {
         for key in keys where key.name == keyName {
             guard case .secret(let secret) = key.material else { continue }
-            return SignedLink.text(ofSignature: Crypto.hmac(link.text, secret: secret))
+            return SignedLink.text(ofSignature: secret.hmac(link.text(audience: key.audience)))
         }
         return nil
     }
@@ -179,7 +175,7 @@ extension KeyRing.Key {
     fileprivate func hasSigned(_ token: Token) -> Bool {
         switch material {
         case .secret(let secret):
-            Crypto.areEqual(Crypto.hmac(token.signed, secret: secret), token.signature)
+            Crypto.areEqual(secret.hmac(token.signed), token.signature)
         case .publicKey(let key): key.verifies(token.signature, of: token.signed)
         }
     }

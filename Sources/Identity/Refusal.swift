@@ -20,24 +20,52 @@ package enum Refusal: Error, Equatable, Sendable {
     case unknownLinkKey
     case wrongLinkSignature
 
-    /// For programs; never changes.
-    package var code: StaticString {
-        switch self {
-        case .tokenTooLarge: "token_too_large"
-        case .malformedToken: "token_malformed"
-        case .criticalHeader: "token_critical"
-        case .wrongAlgorithm: "token_algorithm"
-        case .unknownKey: "token_unknown_key"
-        case .wrongSignature: "token_signature"
-        case .expired: "expired"
-        case .notYetValid: "token_not_yet_valid"
-        case .wrongAudience: "token_audience"
-        case .unusableClaim: "token_claims"
-        case .malformedLink: "link_malformed"
-        case .unknownLinkKey: "link_unknown_key"
-        case .wrongLinkSignature: "link_signature"
+    /// The reason without what is particular.
+    package enum Kind: Int, CaseIterable, Sendable {
+        case tokenTooLarge, malformedToken, criticalHeader, wrongAlgorithm, unknownKey
+        case wrongSignature, expired, notYetValid, wrongAudience, unusableClaim
+        case malformedLink, unknownLinkKey, wrongLinkSignature
+
+        /// For programs; never changes.
+        package var code: StaticString {
+            switch self {
+            case .tokenTooLarge: "token_too_large"
+            case .malformedToken: "token_malformed"
+            case .criticalHeader: "token_critical"
+            case .wrongAlgorithm: "token_algorithm"
+            case .unknownKey: "token_unknown_key"
+            case .wrongSignature: "token_signature"
+            case .expired: "expired"
+            case .notYetValid: "token_not_yet_valid"
+            case .wrongAudience: "token_audience"
+            case .unusableClaim: "token_claims"
+            case .malformedLink: "link_malformed"
+            case .unknownLinkKey: "link_unknown_key"
+            case .wrongLinkSignature: "link_signature"
+            }
         }
     }
+
+    package var kind: Kind {
+        switch self {
+        case .tokenTooLarge: .tokenTooLarge
+        case .malformedToken: .malformedToken
+        case .criticalHeader: .criticalHeader
+        case .wrongAlgorithm: .wrongAlgorithm
+        case .unknownKey: .unknownKey
+        case .wrongSignature: .wrongSignature
+        case .expired: .expired
+        case .notYetValid: .notYetValid
+        case .wrongAudience: .wrongAudience
+        case .unusableClaim: .unusableClaim
+        case .malformedLink: .malformedLink
+        case .unknownLinkKey: .unknownLinkKey
+        case .wrongLinkSignature: .wrongLinkSignature
+        }
+    }
+
+    /// For programs; never changes.
+    package var code: StaticString { kind.code }
 
     /// For people. Repeats nothing of what was sent.
     package var sentence: String {
@@ -63,7 +91,22 @@ package enum Refusal: Error, Equatable, Sendable {
             "The signed link's 'key' is not the name of a [key] section with a shared secret."
         case .wrongLinkSignature:
             "The link's signature does not match its channels, 'expires', 'rights' and 'user'; each counts as it was "
-                + "signed, and nothing may be added to them."
+                + "signed, and nothing may be added to them. Under a key with an audience, the audience is signed "
+                + "before them."
         }
     }
+}
+
+/// How often each reason was given.
+package struct RefusalCounts: Equatable, Sendable {
+    private var counts = [UInt64](repeating: 0, count: Refusal.Kind.allCases.count)
+
+    package init() {}
+
+    package subscript(kind: Refusal.Kind) -> UInt64 {
+        get { counts[kind.rawValue] }
+        set { counts[kind.rawValue] = newValue }
+    }
+
+    package var total: UInt64 { counts.reduce(0, +) }
 }

@@ -11,6 +11,9 @@ internal import Text
 ///
 /// No name of a channel has a comma or `&`, and the user comes last, so the text has one meaning. In the link itself the
 /// order does not matter, and `since`, `wait`, `subscriber` and all others may be added: they give no right.
+///
+/// Under a key with an audience the text begins with `audience=AUDIENCE&`, which does not stand in the link: so a service
+/// with the same secret and another audience, or none, does not take it.
 package struct SignedLink: Equatable, Sendable {
     /// Those that the request names, in its order.
     package var channels: [ChannelName]
@@ -30,8 +33,15 @@ package struct SignedLink: Equatable, Sendable {
     }
 
     /// What is signed.
-    package var text: [UInt8] {
+    ///
+    /// - Parameter audience: the key's.
+    package func text(audience: String?) -> [UInt8] {
         var text: [UInt8] = []
+        if let audience {
+            text.append("audience=")
+            text.append(text: audience)
+            text.append("&")
+        }
         text.append("channel=")
         for (place, channel) in channels.enumerated() {
             if place > 0 { text.append(UInt8(ascii: ",")) }

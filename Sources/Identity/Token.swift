@@ -1,6 +1,7 @@
 internal import Text
 
-/// A signed token in compact form (RFC 7515 §3.1), taken apart; nothing of it is verified yet.
+/// A signed token in compact form (RFC 7515 §3.1), taken apart; nothing of it is verified yet, so nothing but the header is
+/// read.
 ///
 /// ```
 /// base64url(header) . base64url(payload) . base64url(signature)
@@ -10,7 +11,8 @@ struct Token {
     /// The header's members that count. All others say where keys could be found, which is not for the token to say.
     let algorithm: String
     let keyName: String?
-    let payload: [UInt8]
+    /// As it was sent: what it says is of interest only once the signature is verified.
+    private let payload: ArraySlice<UInt8>
     let signed: [UInt8]
     let signature: [UInt8]
 
@@ -27,11 +29,8 @@ struct Token {
         guard parts.count == 3 else {
             throw .malformedToken("does not have three parts with dots between them")
         }
-        guard let header = Base64URL.decoded(parts[0]), let payload = Base64URL.decoded(parts[1]),
-            let signature = Base64URL.decoded(parts[2])
-        else {
-            throw .malformedToken("is not base64url without padding")
-        }
+        guard let header = Base64URL.decoded(parts[0]), let signature = Base64URL.decoded(parts[2])
+        else { throw Self.notBase64URL }
         let members = try JSONObject(header, "header")
         guard members["crit"] == nil else { throw .criticalHeader }
         guard let algorithm = members["alg"]?.string else {
@@ -46,10 +45,18 @@ struct Token {
             keyName = nil
         }
         self.algorithm = algorithm
-        self.payload = payload
+        payload = parts[1]
         self.signature = signature
         signed = Array(text[..<parts[1].endIndex])
     }
+
+    /// What it says, for whoever has verified the signature.
+    func claims() throws(Refusal) -> Claims {
+        guard let payload = Base64URL.decoded(payload) else { throw Self.notBase64URL }
+        return try Claims(payload)
+    }
+
+    private static let notBase64URL = Refusal.malformedToken("is not base64url without padding")
 }
 
 /// An object whose members, at every depth, have distinct names: of two with one name, another reader could see the

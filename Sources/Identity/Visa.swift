@@ -14,6 +14,23 @@ package struct Visa: Equatable, Sendable {
     package let expires: Int64
 }
 
+/// A token whose signature is verified. Whether its time has come, and is not over, is another question at each use.
+package struct VerifiedToken: Equatable, Sendable {
+    let visa: Visa
+    /// Milliseconds since 1970.
+    let notBefore: Int64?
+
+    /// A token that was made just now, on a machine whose clock is a little ahead, is valid.
+    private static let clockToleranceMilliseconds: Int64 = 5000
+
+    /// - Parameter now: milliseconds since 1970.
+    package func visa(at now: Int64) throws(Refusal) -> Visa {
+        guard visa.expires > now else { throw .expired }
+        if let notBefore, notBefore > now + Self.clockToleranceMilliseconds { throw .notYetValid }
+        return visa
+    }
+}
+
 /// Stands for a key with everything that is set of it, in every process.
 package struct KeyFingerprint: Hashable, Sendable, BitwiseCopyable {
     package let value: UInt64

@@ -1,5 +1,6 @@
 internal import Bus
 internal import Core
+internal import Endpoint
 internal import Identity
 internal import Text
 
@@ -10,6 +11,7 @@ struct Readings {
     var shell = ShellCounters()
     var log = LogStatistics()
     var tokens = TokenMemory.Counters()
+    var links = LinkTally.Counters()
     var linesLost = 0
     var codecRefusals = 0
     var process = ProcessReadings()
@@ -202,43 +204,68 @@ extension Figure {
             ) { $0.core[bound] + $0.shell[bound] }
         }
 
-    private static let services: [Figure] = [
-        counter(
-            "tokens",
-            "Tokens by what their verdict cost.",
-            "tokens.remembered",
-            label: "verdict=\"remembered\""
-        ) { $0.tokens.remembered },
-        counter(
-            "tokens",
-            "Tokens by what their verdict cost.",
-            "tokens.verified",
-            label: "verdict=\"verified\""
-        ) { $0.tokens.verified },
-        counter(
-            "tokens",
-            "Tokens by what their verdict cost.",
-            "tokens.refused",
-            label: "verdict=\"refused\""
-        ) { $0.tokens.refused },
-        counter("bus_commands", "Commands on the bus socket.", "bus.commands") {
-            $0.core.busCommands
-        },
-        counter("bus_refusals", "Commands that were refused.", "bus.refusals") {
-            $0.core.busRefusals
-        },
-        counter("pipe_lines", "Lines of named pipes published.", "pipes.lines") {
-            $0.shell.pipeLines
-        },
-        counter("pipe_refusals", "Lines that were refused.", "pipes.refusals") {
-            $0.shell.pipeRefusals
-        },
-        counter(
-            "passed_over",
-            "Messages between processes that were of somebody else, or malformed.",
-            "passed_over"
-        ) { $0.shell.passedOver },
-    ]
+    private static let services: [Figure] =
+        identity + [
+            counter("bus_commands", "Commands on the bus socket.", "bus.commands") {
+                $0.core.busCommands
+            },
+            counter("bus_refusals", "Commands that were refused.", "bus.refusals") {
+                $0.core.busRefusals
+            },
+            counter("pipe_lines", "Lines of named pipes published.", "pipes.lines") {
+                $0.shell.pipeLines
+            },
+            counter("pipe_refusals", "Lines that were refused.", "pipes.refusals") {
+                $0.shell.pipeRefusals
+            },
+            counter(
+                "passed_over",
+                "Messages between processes that were of somebody else, or malformed.",
+                "passed_over"
+            ) { $0.shell.passedOver },
+        ]
+
+    private static let identity: [Figure] =
+        [
+            counter(
+                "tokens",
+                "Tokens by what their verdict cost.",
+                "tokens.remembered",
+                label: "verdict=\"remembered\""
+            ) { $0.tokens.remembered },
+            counter(
+                "tokens",
+                "Tokens by what their verdict cost.",
+                "tokens.verified",
+                label: "verdict=\"verified\""
+            ) { $0.tokens.verified },
+            counter(
+                "tokens",
+                "Tokens by what their verdict cost.",
+                "tokens.refused",
+                label: "verdict=\"refused\""
+            ) { $0.tokens.refused },
+            counter(
+                "links",
+                "Signed links by their verdict.",
+                "links.verified",
+                label: "verdict=\"verified\""
+            ) { $0.links.verified },
+            counter(
+                "links",
+                "Signed links by their verdict.",
+                "links.refused",
+                label: "verdict=\"refused\""
+            ) { $0.links.refusals.total },
+        ]
+        + Refusal.Kind.allCases.map { kind in
+            counter(
+                "refused_credentials",
+                "Tokens and signed links that were refused, by the code of the answer.",
+                "refused_credentials.\(kind.code)",
+                label: "code=\"\(kind.code)\""
+            ) { $0.tokens.refusals[kind] + $0.links.refusals[kind] }
+        }
 
     private static let log: [Figure] = [
         gauge("log_available", "1 while the log can be written.", nil, .smallest) {

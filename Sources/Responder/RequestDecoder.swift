@@ -31,11 +31,10 @@ struct RequestDecoder {
             return true
         }
         guard decoded != nil else { return false }
-        if tokens.isNeeded {
-            let wall = SystemClock.wallMilliseconds()
-            request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
-            tokens.judge(&request)
-        }
+        // Always, since a reload may bring keys before the request's turn comes.
+        let wall = SystemClock.wallMilliseconds()
+        request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
+        tokens.judge(&request)
         return true
     }
 }

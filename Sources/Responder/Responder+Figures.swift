@@ -21,6 +21,7 @@ extension Responder {
         readings.shell.passedOver = siblings.passedOver
         readings.log = log.statistics
         readings.tokens = decoder.tokens.memory.counters
+        readings.links = core.links
         readings.gauges.rememberedTokens = decoder.tokens.memory.count
         readings.linesLost = telemetry.linesLost()
         readings.codecRefusals = decoder.refusals

@@ -36,7 +36,8 @@ struct TokenCommand: ParsableCommand {
         let now = SystemClock.wallMilliseconds()
         if let contents = try? KeyRing.contents(ofToken: bytes) { show(contents, now) }
         do throws(Refusal) {
-            let visa = try KeyRing(settings.keys).visa(forToken: bytes, from: .sent, now: now)
+            let token = try KeyRing(settings.keys).verified(token: bytes, from: .sent)
+            let visa = try token.visa(at: now)
             line("verdict", "good, signed with [key \(visa.keyName)]")
         } catch {
             line("verdict", "refused (\(error.code)): \(error.sentence)")

@@ -148,4 +148,33 @@ import Testing
         #expect(world.take(stream).last?.text.contains(#""reason":"revoked""#) == true)
         #expect(world.take(other).isEmpty && world.endings == [.revoked: 2])
     }
+
+    @Test func `a link that queued is judged by the keys and the time of its turn`() {
+        for reloads in [false, true] {
+            let world = world { settings in
+                settings.allow.append(
+                    AllowRule(pattern: ChannelPattern("slow")!, publish: .everyone)
+                )
+            }
+            let connection = world.connect()
+            world.post("/push/slow", "x", on: connection)
+            world.get(link(world, seconds: 1), on: connection)
+            if reloads {
+                var settings = settingsOfTests
+                settings.keys = [Self.key]
+                settings.keys[0].material.append(0x61)
+                settings.allow = [
+                    AllowRule(pattern: ChannelPattern("news")!, read: .local([], keys: ["web"]))
+                ]
+                world.core.reload(settings, numbers: [:], at: world.moment)
+            } else {
+                world.pass(1001)
+            }
+            world.answerAppend(.full)
+            _ = world.take(connection)
+            world.turn()
+            let code = reloads ? "link_signature" : "expired"
+            #expect(world.texts(connection).first?.contains(#""code":"\#(code)""#) == true)
+        }
+    }
 }

@@ -145,7 +145,8 @@ import Testing
             let stream = try server.hold("/push/user/1?stream=sse&access_token=\(token)")
             #expect(!server.log.contains(token.prefix(20)))
             let metrics = try server.metrics()
-            #expect(metrics[#"holdfast_tokens_total{verdict="verified"}"#] == 1)
+            // Once for each way: others may have other keys.
+            #expect(metrics[#"holdfast_tokens_total{verdict="verified"}"#] == 2)
             #expect(metrics[#"holdfast_tokens_total{verdict="remembered"}"#] >= 6)
             // The key goes, and with it what it had let in.
             try reload(server, "[allow open]\nread = everyone\n")

@@ -204,6 +204,42 @@ import Testing
         #expect(link.contains("signature=") && !link.contains("since="))
     }
 
+    @Test func `a verdict from before a reload does not count after it`() throws {
+        let (read, name) = (visa(read: ["user/1"], name: "ada"), "session")
+        let sent = get("/push/user/1", .good(read, .sent))
+        let cookie = get("/push/user/1", .good(read, .cookie(name)))
+        #expect(http.poll(sent) != nil && http.poll(cookie) != nil)
+        var changed = settings
+        changed.keys[0].material.append(1)
+        let later = HTTPInterface(settings: changed)
+        #expect(later.refusal(sent) == "token_unknown_key")
+        #expect(later.refusal(cookie) == "token_unknown_key")
+        #expect(later.refusal(get("/push/open", .good(read, .sent))) == "token_unknown_key")
+        // Its time may be over before its turn comes.
+        var late = sent
+        late.clock = Self.clock.at(monotonic: 65_000)
+        #expect(http.refusal(late) == "expired")
+    }
+
+    @Test func `what became of links is counted, also over a reload`() throws {
+        let http = http
+        let good = link(["user/1"])
+        _ = http.poll(get("/push/?\(good)"))
+        _ = http.refusal(get("/push/user/2?\(good)"))
+        _ = http.refusal(get("/push/user/2?signature=x&expires=1"))
+        #expect(http.links.now.verified == 1)
+        #expect(http.links.now.refusals[.wrongLinkSignature] == 1)
+        #expect(http.links.now.refusals[.malformedLink] == 1)
+        #expect(http.links.now.refusals.total == 2)
+        #expect(HTTPInterface(settings: settings, links: http.links).links.now.verified == 1)
+        // Judged before its body and after it, it is one.
+        var upload = post("/push/?\(link(["user/1"], rights: "publish"))")
+        upload.awaitsBody = true
+        _ = http.verdict(onHead: upload)
+        upload.awaitsBody = false
+        #expect(http.publication(upload) != nil && http.links.now.verified == 2)
+    }
+
     @Test func `a right stands while its key and the section that names it do`() {
         let right = Right(key: settings.keys[0].fingerprint.value, endsAt: 1)
         let one = [channel("user/1")]
@@ -249,8 +285,10 @@ import Testing
         #expect(judged("/push/a?xaccess_token=x&access_token=") == .none)
         let inCookie = judged("/push/a", ["HTTP_COOKIE": "a=b; session=x"])
         guard case .bad(_, .cookie("session")) = inCookie else { return #expect(Bool(false)) }
-        #expect(check.memory.counters.refused == 6)
+        #expect(check.memory.counters.refusals.total == 6)
+        // The same text again, and the same in a cookie.
+        #expect(check.memory.counters.refused == 2 && check.memory.counters.remembered == 4)
         check.reload(Settings())
-        #expect(!check.isNeeded && judged("/push/a?access_token=x") == .none)
+        #expect(judged("/push/a?access_token=x") == .none)
     }
 }

@@ -72,7 +72,7 @@ func token(
     secret: [UInt8] = secret
 ) -> String {
     let signed = base64URL(header) + "." + base64URL(payload)
-    return signed + "." + base64URL(Crypto.hmac(Array(signed.utf8), secret: secret))
+    return signed + "." + base64URL(SecretKey(secret).hmac(Array(signed.utf8)))
 }
 
 /// A pair of keys made for the test.
@@ -142,7 +142,7 @@ final class KeyPair {
 
 extension KeyRing {
     func visa(_ token: String, at time: Int64 = now) throws(Refusal) -> Visa {
-        try visa(forToken: Array(token.utf8), from: .sent, now: time)
+        try verified(token: Array(token.utf8), from: .sent).visa(at: time)
     }
 
     /// The code with which a token is refused; nil if it is good.

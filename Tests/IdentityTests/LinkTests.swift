@@ -34,13 +34,15 @@ import Testing
     }
 
     @Test func `what is signed is the query as it stands there before any escaping`() {
-        let text = link(["a", "b/c"], rights: "read,publish", user: "Ada & co").text
+        let text = link(["a", "b/c"], rights: "read,publish", user: "Ada & co")
+            .text(audience: nil)
         #expect(
             String(decoding: text, as: UTF8.self)
                 == "channel=a,b/c&expires=1767225601&rights=read,publish&user=Ada & co"
         )
         #expect(
-            String(decoding: link(["a"]).text, as: UTF8.self) == "channel=a&expires=1767225601"
+            String(decoding: link(["a"]).text(audience: "https://x"), as: UTF8.self)
+                == "audience=https://x&channel=a&expires=1767225601"
         )
     }
 
@@ -90,6 +92,25 @@ import Testing
         let old = link(["a"], expires: "1767225600")
         #expect(code(old, signature: signature(old)) == "expired")
         #expect(code(good, signature: signature(good), key: "other") == "link_unknown_key")
+    }
+
+    @Test func `a link counts only where the key has the audience of its signer`() throws {
+        func ring(_ audience: String?) -> KeyRing {
+            KeyRing([key("web", .hs256, secret) { $0.audience = audience }])
+        }
+        let audiences = ["https://www.example.org", "https://staging.example.org", nil]
+        for signer in audiences {
+            let signature = ring(signer).signature(of: link(["a"]), keyName: "web")!
+            for reader in audiences {
+                let visa = try? ring(reader).visa(
+                    for: link(["a"]),
+                    keyName: nil,
+                    signature: signature,
+                    now: now
+                )
+                #expect((visa != nil) == (signer == reader))
+            }
+        }
     }
 
     @Test func `a public key signs no links`() {

@@ -57,11 +57,51 @@ import Testing
         let verified = memory.counters.verified
         for number in 0..<10 { _ = try visa(numbered(number), &memory) }
         #expect(memory.counters.verified == verified)
-        // The same bad one again costs no signature.
-        let bad = token(#"{"exp":1767225660,"sub":"4999"}"#, secret: secret + [1])
-        let refused = memory.counters.refused
-        #expect(throws: Refusal.wrongSignature) { try visa(bad, &memory) }
-        #expect(memory.counters.refused == refused)
+    }
+
+    @Test(arguments: [TokenSource.sent, .cookie("session")])
+    func `the same bad token again and again costs one signature, however it comes`(
+        source: TokenSource
+    ) throws {
+        let ring = KeyRing([key("web", .hs256, secret) { $0.cookie = "session" }])
+        var memory = TokenMemory(byteLimit: 100_000)
+        for (payload, signer, refusal) in [
+            (#"{"exp":1767225660}"#, secret + [1], Refusal.wrongSignature),
+            (#"{"exp":1767225660,"aud":"x"}"#, secret, .wrongAudience),
+            (#"{"exp":1767225660,"sub":7}"#, secret, .unusableClaim("'sub' is not a string")),
+            (#"{"exp":1767225600}"#, secret, .expired),
+        ] {
+            let text = Array(token(payload, secret: signer).utf8)
+            let (verified, refused) = (memory.counters.verified, memory.counters.refused)
+            for _ in 0..<5 {
+                #expect(throws: refusal) {
+                    try memory.visa(forToken: text, from: source, in: ring, now: now)
+                }
+            }
+            #expect(memory.counters.verified + memory.counters.refused == verified + refused + 1)
+            #expect(memory.counters.refusals[refusal.kind] == 5)
+        }
+        #expect(memory.counters.remembered == 16 && memory.counters.refusals.total == 20)
+    }
+
+    @Test func `a clock that was ahead has not ended a token for ever`() throws {
+        var memory = TokenMemory(byteLimit: 100_000)
+        #expect(throws: Refusal.expired) { try visa(numbered(1), &memory, at: now + 90_000) }
+        _ = try visa(numbered(1), &memory)
+    }
+
+    @Test func `what was verified in one way is not taken for verified in another`() throws {
+        let ring = KeyRing([
+            key("a", .hs256, secret), key("b", .hs256, secret) { $0.cookie = "session" },
+        ])
+        var memory = TokenMemory(byteLimit: 100_000)
+        let text = Array(numbered(1).utf8)
+        func keyName(_ text: [UInt8], _ source: TokenSource) throws -> String {
+            try memory.visa(forToken: text, from: source, in: ring, now: now).keyName
+        }
+        #expect(try keyName(text, .sent) == "a" && keyName(text, .cookie("session")) == "b")
+        #expect(try keyName(text, .sent) == "a" && keyName(text, .cookie("session")) == "b")
+        #expect(throws: Refusal.self) { try keyName(Array("session".utf8) + [0] + text, .sent) }
     }
 
     @Test func `a token that is not valid yet becomes valid`() throws {
@@ -82,7 +122,8 @@ import Testing
         }
         let api = token(#"{"exp":1767225660}"#, secret: secret.reversed())
         _ = try visa(api, .sent)
-        #expect(throws: Refusal.unknownKey) { try visa(api, .cookie("session")) }
+        #expect(throws: Refusal.wrongSignature) { try visa(api, .cookie("session")) }
+        #expect(throws: Refusal.unknownKey) { try visa(api, .cookie("other")) }
         _ = try visa(numbered(1), .cookie("session"))
         _ = try visa(numbered(1), .sent)
         // One that is refused in a cookie is not refused for ever.

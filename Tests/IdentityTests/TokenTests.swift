@@ -107,7 +107,7 @@ import Testing
         #expect(fits.utf8.count <= Token.byteLimit && ring.code(fits) == nil)
     }
 
-    @Test func `times and audience are looked at before the signature`() {
+    @Test func `nothing of a token but its header is read before its signature`() {
         for (payload, code) in [
             (#"{"exp":1767225600}"#, "expired"), (#"{"exp":1}"#, "expired"),
             (#"{"exp":1767225999,"nbf":1767225606}"#, "token_not_yet_valid"),
@@ -115,13 +115,24 @@ import Testing
             (#"{}"#, "token_claims"), (#"{"exp":"1767225999"}"#, "token_claims"),
             (#"{"exp":-1}"#, "token_claims"), (#"{"exp":1e300}"#, "token_claims"),
             (#"{"exp":null}"#, "token_claims"), (#"{"exp":1767225999,"nbf":true}"#, "token_claims"),
+            ("not json", "token_malformed"), (#"{"exp":1,"exp":2}"#, "token_malformed"),
         ] {
             let wrong = token(payload, secret: secret.reversed())
-            #expect(ring.code(wrong) == code, "\(payload)")
+            #expect(ring.code(wrong) == "token_signature", "\(payload)")
             #expect(ring.code(token(payload)) == code, "\(payload)")
         }
         // The clock of whoever made it may be a little ahead.
         #expect(ring.code(token(#"{"exp":1767225999,"nbf":1767225605}"#)) == nil)
+        let header = base64URL(#"{"alg":"HS256"}"#)
+        #expect(ring.code(header + ".!." + base64URL("x")) == "token_signature")
+    }
+
+    @Test func `two keys with one secret tell their tokens by the audience`() throws {
+        let ring = KeyRing(
+            ["one", "two"].map { name in key(name, .hs256, secret) { $0.audience = name } }
+        )
+        #expect(try ring.visa(token(#"{"exp":1767225601,"aud":"two"}"#)).keyName == "two")
+        #expect(ring.code(token(#"{"exp":1767225601,"aud":"three"}"#)) == "token_audience")
     }
 
     @Test func `whoever is not the audience refuses, and so does who has no name as one`() {

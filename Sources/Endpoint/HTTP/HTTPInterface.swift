@@ -15,6 +15,7 @@ package final class HTTPInterface: Sendable {
     private let endpoints: [BoundEndpoint]
     /// Empty unless the ini file has [key] sections.
     package let ring: KeyRing
+    package let links: LinkTally
 
     /// A fixed endpoint, ready for comparison.
     struct BoundEndpoint: Sendable {
@@ -23,8 +24,10 @@ package final class HTTPInterface: Sendable {
         let cookieName: String
     }
 
-    package init(settings: Settings) {
+    /// - Parameter links: that of the interface whose place this one takes.
+    package init(settings: Settings, links: LinkTally = LinkTally()) {
         self.settings = settings
+        self.links = links
         crossOrigin = CrossOrigin(settings.cors)
         ring = KeyRing(settings.keys)
         base = Self.normalized(settings.fastcgi.base)

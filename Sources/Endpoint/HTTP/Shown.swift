@@ -77,8 +77,13 @@ extension HTTPInterface {
     func shown(by request: borrowing CGIRequest) throws(Problem) -> Shown {
         switch request.token {
         case .none: return Shown()
-        case .good(let visa, .sent): return Shown(visa: visa)
-        case .good(let visa, .cookie): return Shown(visa: visa, isAmbient: true)
+        case .good(let visa, let source):
+            // It was judged when the request came, which may have queued since.
+            if let refusal = ring.refusal(of: visa, at: request.clock.wallMilliseconds) {
+                guard source != .sent else { throw Problem(refusal) }
+                return Shown(isAmbient: true, refusal: refusal)
+            }
+            return Shown(visa: visa, isAmbient: source != .sent)
         case .bad(let refusal, .sent): throw Problem(refusal)
         case .bad(let refusal, .cookie): return Shown(isAmbient: true, refusal: refusal)
         }
@@ -99,15 +104,17 @@ extension HTTPInterface {
             user: query.user
         )
         do throws(Refusal) {
-            return Shown(
-                visa: try ring.visa(
-                    for: link,
-                    keyName: query.key,
-                    signature: signature,
-                    now: request.clock.wallMilliseconds
-                )
+            let visa = try ring.visa(
+                for: link,
+                keyName: query.key,
+                signature: signature,
+                now: request.clock.wallMilliseconds
             )
+            // Once for a request that is judged before its body and after it.
+            if !request.awaitsBody { links.verified() }
+            return Shown(visa: visa)
         } catch {
+            links.refused(error)
             throw Problem(error)
         }
     }

@@ -17,6 +17,14 @@ package struct Clock: Equatable, Sendable {
     func monotonic(of wall: Int64) -> Int64 {
         monotonicMilliseconds + min(max(wall - wallMilliseconds, 0), 1 << 40)
     }
+
+    /// The time when the monotonic clock shows this.
+    package func at(monotonic: Int64) -> Clock {
+        Clock(
+            wallMilliseconds: wallMilliseconds + monotonic - monotonicMilliseconds,
+            monotonicMilliseconds: monotonic
+        )
+    }
 }
 
 /// What was found of the token with which a request comes.
@@ -50,11 +58,9 @@ package struct TokenCheck: Sendable {
         memory.forgetAll()
     }
 
-    /// Whether there is anything to judge, for which the request's `clock` must be set.
-    package var isNeeded: Bool { !ring.isEmpty }
-
+    /// Does nothing without keys.
     package mutating func judge(_ request: inout CGIRequest) {
-        guard isNeeded, let (token, source) = token(of: request) else { return }
+        guard !ring.isEmpty, let (token, source) = token(of: request) else { return }
         do throws(Refusal) {
             let visa = try memory.visa(
                 forToken: token,

@@ -91,6 +91,8 @@ package enum Errand: Sendable {
     /// The number of holds that the preceding sends give messages, and when the log told of them (monotonic nanoseconds).
     case delivered(Int, toldAt: Int64)
     case notice(NoticeLevel, String)
+    /// A line of the log at the level debug.
+    case trace(RequestTrace)
     /// A line that peers can cause as often as they like: write it at most once in a while.
     case complaint(Complaint, String)
     /// The log has not answered a publisher in time; at most once in ten seconds.

@@ -69,6 +69,7 @@ extension Core {
     private mutating func giveUp(_ connection: ConnectionID, _ ending: Ending) {
         connections.close(connection)
         endSilently(connection, ending)
+        traceEnd(connection, ending)
         if connections[connection].flags.contains(.queues) { turns.removeAll(of: connection) }
         if connections[connection].flags.contains(.bus) { peers.remove(connection) }
     }
@@ -78,7 +79,10 @@ extension Core {
         forEachHold(of: connection) { core, slot in
             core.take(slot, ending == .closed ? core.departed(slot) : ending)
         }
-        for replay in replays.of(connection) where forget(replay) { counters[ending] += 1 }
+        for replay in replays.of(connection) where forget(replay) {
+            counters[ending] += 1
+            traceEnd(replay, ending)
+        }
     }
 
     /// Visits a connection's holds, newest first. The body may end the hold that it is given.

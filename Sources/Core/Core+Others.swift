@@ -93,7 +93,8 @@ extension Core {
     /// front ends are remembered longer.
     package var isEmpty: Bool {
         connections.count == 0 && turns.isEmpty && peers.isEmpty && holds.isEmpty
-            && replays.isEmpty && agenda.isEmpty && waiting.isEmpty && delivery == nil
+            && names.isEmpty && replays.isEmpty && agenda.isEmpty && waiting.isEmpty
+            && delivery == nil
     }
 
     // MARK: The operator
@@ -111,6 +112,7 @@ extension Core {
         interface = HTTPInterface(settings: settings, links: before.links)
         busInterface = BusInterface(settings: settings, numbers: numbers)
         frontEnds.settings = settings.hold
+        names.isTracing = settings.log.level == .debug
         let renewsPresence = changed.contains { $0.hasPrefix("[presence") }
         presence.reload(settings, renews: renewsPresence)
         if changed.contains(where: { $0.hasPrefix("[allow") || $0.hasPrefix("[key") }) {

@@ -172,6 +172,7 @@ extension Core {
         guard connections.isOpen(address.connection) else { return }
         // The peer went while the log was asked; no event will tell of that again.
         guard !connections[address.connection].flags.contains(.peerEnded) else {
+            traceEnd(address, .closed)
             // What it published behind this is still taken up.
             takeUpLater(address.connection)
             actions.append(.settle(address.connection))
@@ -244,6 +245,7 @@ extension Core {
             newest: &connections[hold.address.connection].newestHold
         )
         guard let origin = hold.origin else { return }
+        trace { $0.held(hold.address) }
         attend(slot, origin, hold.interest.channels)
     }
 
@@ -254,7 +256,10 @@ extension Core {
             slot,
             newest: &connections[holds[slot].connection].newestHold
         )
-        if let ending { counters[ending] += 1 }
+        if let ending {
+            counters[ending] += 1
+            if names.isTracing { traceEnd(address(of: held), ending) }
+        }
         if let attendance {
             presence.release(
                 attendance.member,

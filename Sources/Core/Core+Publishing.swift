@@ -74,7 +74,9 @@ extension Core {
         charge: Waiting.Charge? = nil
     ) -> Ticket {
         if let connection = recipient.connection { connections[connection].waiting += 1 }
-        return waiting.open(work, for: recipient, patience, charge: charge, now: now)
+        var tag: RequestTag?
+        if case .request(let address) = recipient { tag = names.tag(of: address) }
+        return waiting.open(work, for: recipient, patience, charge: charge, tag: tag, now: now)
     }
 
     /// Takes the entry of a ticket; nil if it was taken before, or its connection is gone.
@@ -90,6 +92,9 @@ extension Core {
         guard let connection = entry.recipient.connection else { return entry }
         guard connections.isOpen(connection) else { return nil }
         connections[connection].waiting -= 1
+        if case .request(let address) = entry.recipient, let tag = entry.tag {
+            names.act(on: address, tag)
+        }
         return entry
     }
 

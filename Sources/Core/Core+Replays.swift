@@ -10,6 +10,9 @@ extension Core {
     mutating func enlist(_ replay: Replay) {
         replays.add(replay)
         connections[replay.connection].replays += 1
+        if names.isTracing, case .request(let address) = replay.recipient {
+            trace { $0.held(address) }
+        }
         guard let origin = replay.web?.origin,
             let arrival = presence.attend(origin, replay.stream.channels, now: now)
         else { return }

@@ -24,7 +24,7 @@ extension Core {
         case .keep: return .keep
         case .drop: return .drop
         case .refuse(let refusal):
-            _ = takeUp(address)
+            _ = takeUp(address, head)
             answer(refusal, to: address)
             return .answered
         }
@@ -44,7 +44,7 @@ extension Core {
     ) {
         enter(moment)
         guard connections.isOpen(address.connection) else { return }
-        guard mustQueue(address) else { return act(on: request, takeUp(address)) }
+        guard mustQueue(address) else { return act(on: request, takeUp(address, request)) }
         guard turns.count(of: address.connection) < Turns.limit, mayWait else {
             counters[.queuedRequests] += 1
             return drop(address.connection, .closed)
@@ -73,6 +73,7 @@ extension Core {
         if let ticket = waiting.ticket(of: id, on: connection),
             case .request(let address)? = settle(ticket)?.recipient
         {
+            traceEnd(address, .aborted)
             finishWithoutAnswer(address)
         } else if let queued {
             // The one before it has been answered.
@@ -139,7 +140,13 @@ extension Core {
             actions.append(.complaint(.refusal(decision.kind), decision.sentence))
         }
         counters.answers[min(5, answer.status / 100)] += 1
-        finish(address, payload(of: answer))
+        let payload = payload(of: answer.isProblem ? named(answer, address) : answer)
+        trace { $0.ended(address, .answered(status: answer.status)) }
+        finish(address, payload)
+    }
+
+    private func named(_ problem: Answer, _ address: RequestAddress) -> Answer {
+        names.name(of: address).map { problem.named($0) } ?? problem
     }
 
     /// An answer as it goes out.
@@ -182,10 +189,17 @@ extension Core {
     }
 
     /// A request begins. It may end older ones of its connection.
-    private mutating func takeUp(_ address: RequestAddress) -> Requester {
+    private mutating func takeUp(
+        _ address: RequestAddress,
+        _ request: borrowing CGIRequest
+    ) -> Requester {
         connections[address.connection].requests &+= 1
         endOlder(than: address)
         counters.requests += 1
+        names.act(on: address, RequestTag(number: counters.requests, given: request.name))
+        if names.isTracing, let trace = names.begins(address, request) {
+            actions.append(.trace(trace))
+        }
         return Requester(address: address, ordinal: connections[address.connection].requests)
     }
 
@@ -226,7 +240,7 @@ extension Core {
         var request = next.request
         // What it shows must be good now.
         request.clock = request.clock.at(monotonic: now)
-        act(on: request, takeUp(next.address))
+        act(on: request, takeUp(next.address, request))
         turns.takingUp = nil
         // The shell answers this one after the turn's actions: the one behind it waits for that.
         if turns.waitsForShell { takeUpLater(connection) }

@@ -195,6 +195,7 @@ extension Core {
     mutating func endReplay(_ replay: Replay, _ reason: StreamEnd, retryAfterSeconds: Int? = nil) {
         guard forget(replay) else { return }
         counters[Ending(reason)] += 1
+        traceEnd(replay, Ending(reason))
         var bytes = replay.isGreeted ? [] : replay.head
         bytes += replay.stream.bye(
             reason,
@@ -220,6 +221,7 @@ extension Core {
     mutating func abortReplay(_ replay: Replay) {
         guard case .web(let requester, _) = replay.target, forget(replay) else { return }
         counters[.aborted] += 1
+        traceEnd(replay, .aborted)
         finishWithoutAnswer(requester.address)
     }
 

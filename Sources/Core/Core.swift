@@ -34,6 +34,7 @@ package struct Core: ~Copyable {
     var replays = ReplayTable()
     var agenda = Agenda()
     var waiting = Waiting()
+    var names: RequestNames
     var frontEnds: FrontEnds
     var presence: PresenceService
     /// Monotonic milliseconds when figures are sent next to the streams that show them.
@@ -88,6 +89,11 @@ package struct Core: ~Copyable {
         holds = Holds(now: now, room: room)
         frontEnds = FrontEnds(settings: settings.hold)
         presence = PresenceService(settings: settings)
+        names = RequestNames(
+            // Says nothing of the seed.
+            process: UInt32(truncatingIfNeeded: (seed &* 0x9E37_79B9_7F4A_7C15) >> 32),
+            isTracing: settings.log.level == .debug
+        )
         jitter = Jitter(seed: seed)
         moment = Moment(
             milliseconds: now,
@@ -105,6 +111,7 @@ package struct Core: ~Copyable {
     /// An event begins.
     mutating func enter(_ moment: Moment) {
         self.moment = moment
+        names.forgetActing()
         // What is being told of a batch must not meet newcomers.
         while delivery != nil { goOnDelivering(upTo: .max) }
     }

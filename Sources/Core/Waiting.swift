@@ -72,6 +72,8 @@ struct Waiting {
         fileprivate(set) var deadline: Int64
         /// What it adds to the queue of the log, until that has answered.
         fileprivate let charge: Charge?
+        /// Of a request.
+        fileprivate(set) var tag: RequestTag?
 
         /// Somebody on a connection waits for the log.
         fileprivate var waitsForLog: Bool {
@@ -153,11 +155,18 @@ struct Waiting {
         for recipient: Recipient,
         _ patience: Patience?,
         charge: Charge? = nil,
+        tag: RequestTag? = nil,
         now: Int64
     ) -> Ticket {
         lastNumber += 1
         let deadline = patience.map { now + $0.milliseconds } ?? .max
-        let entry = Entry(recipient: recipient, work: work, deadline: deadline, charge: charge)
+        let entry = Entry(
+            recipient: recipient,
+            work: work,
+            deadline: deadline,
+            charge: charge,
+            tag: tag
+        )
         entries[lastNumber] = entry
         if let patience { deadlines[patience.rawValue].append((deadline, lastNumber)) }
         if entry.waitsForLog { count += 1 }

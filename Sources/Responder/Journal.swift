@@ -1,5 +1,6 @@
 internal import Channels
 internal import Core
+internal import Endpoint
 internal import FastCGI
 internal import Logging
 
@@ -18,6 +19,25 @@ struct Journal {
         case .warning: logger.warning("\(sentence)")
         case .error: logger.error("\(sentence)")
         }
+    }
+
+    /// What becomes of a request. Made only where the level is debug.
+    func note(_ trace: RequestTrace) {
+        var fields: Logger.Metadata = ["request": "\(trace.name.text)"]
+        let message: Logger.Message
+        switch trace.event {
+        case .begins(let method, let path):
+            message = "request"
+            (fields["method"], fields["path"]) = ("\(method)", "\(path)")
+        case .held: message = "request held"
+        case .answered(let status):
+            message = "request answered"
+            fields["status"] = "\(status)"
+        case .ended(let reason):
+            message = "request ended"
+            fields["reason"] = "\(reason)"
+        }
+        logger.debug(message, metadata: fields)
     }
 
     /// Logs at once the first time, then at most once a minute.

@@ -127,6 +127,7 @@ extension Responder {
             let microseconds = (MonotonicClock.nanoseconds() - toldAt) / 1000
             telemetry.counters.latency.record(microseconds: microseconds, times: count)
         case .notice(let level, let sentence): journal.note(sentence, level)
+        case .trace(let trace): journal.note(trace)
         case .complaint(let complaint, let sentence):
             journal.complain(.core(complaint), sentence, now: now)
         case .publisherWaits: notePublisherWaits()

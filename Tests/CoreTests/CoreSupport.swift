@@ -59,6 +59,7 @@ final class World {
     private(set) var complaints: [Complaint] = []
     private(set) var piped: [(pipe: Int, outcome: AppendOutcome)] = []
     private(set) var reading: [ConnectionID] = []
+    private(set) var traces: [RequestTrace] = []
     private(set) var delivered = 0
     private(set) var publisherWaits = 0
     /// Payloads of the last event, and how many handovers it took.
@@ -148,6 +149,7 @@ final class World {
         case .figures(let areWatched): figuresAsked.append(areWatched)
         case .delivered(let count, _): delivered += count
         case .notice(_, let sentence): notices.append(sentence)
+        case .trace(let trace): traces.append(trace)
         case .complaint(let complaint, _): complaints.append(complaint)
         case .publisherWaits: publisherWaits += 1
         }

@@ -57,6 +57,7 @@ extension World {
             process.readsAsked += 1
             // The core's own two stand besides those of clients.
             if process.readsUnderWay > 16 + 2 { fail("\(process.readsUnderWay) reads at a time") }
+        case .trace: fail("a request is traced, and the log is not at the level debug")
         case .append(let append):
             digest.add("append")
             digest.add(Int(append.ticket))

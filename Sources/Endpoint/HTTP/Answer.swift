@@ -19,6 +19,8 @@ package struct Answer: Sendable {
     package let status: Int
     /// Whether the connection is closed without an answer, as a fixed endpoint's `on_timeout = close` requires.
     package let closes: Bool
+    /// Of a problem: bytes of its document, also where it has no body because HEAD asked.
+    fileprivate var problemBytes: Int?
     /// A remark for the administrator.
     package fileprivate(set) var note: Remark?
     /// The deciding setting of the ini file: of interest during configuration.
@@ -31,6 +33,11 @@ package struct Answer: Sendable {
         self.closes = false
     }
 
+    private init(_ header: [UInt8], _ status: Int, body: [UInt8]) {
+        (self.header, self.body, self.status) = (header, body, status)
+        closes = false
+    }
+
     private init(closing status: HTTPStatus) {
         (header, body) = ([], [])
         self.status = status.rawValue
@@ -38,6 +45,32 @@ package struct Answer: Sendable {
     }
 
     static let closing = Answer(closing: .noContent)
+
+    package var isProblem: Bool { problemBytes != nil }
+
+    /// A problem that tells the name of its request, in the field `Holdfast-Request-ID` and the member `request`.
+    package func named(_ name: RequestName) -> Answer {
+        guard let problemBytes else { return self }
+        let name = name.utf8
+        var member: [UInt8] = []
+        member.append(",\"request\":\"")
+        member += name
+        member.append("\"")
+        // A document ends with `}` and a line break, and a header with the document's length.
+        var (header, body) = (header, body)
+        if !body.isEmpty { body.insert(contentsOf: member, at: body.count - 2) }
+        var length: [UInt8] = []
+        CGIDocument.append(length: problemBytes, to: &length)
+        header.removeLast(length.count)
+        header.append("Holdfast-Request-ID: ")
+        header += name
+        header.append("\r\n")
+        CGIDocument.append(length: problemBytes + member.count, to: &header)
+        var named = Answer(header, status, body: body)
+        named.problemBytes = problemBytes + member.count
+        (named.note, named.decision) = (note, decision)
+        return named
+    }
 
     /// The complete CGI response.
     package var document: [UInt8] { header + body }
@@ -124,7 +157,9 @@ package struct Shape: Hashable, Sendable {
             document.field("Retry-After: ", decimal: seconds)
         }
         further(&document)
-        var answer = document.answer(body: problem.json)
+        let json = problem.json
+        var answer = document.answer(body: json)
+        answer.problemBytes = json.count
         (answer.note, answer.decision) = (problem.note, problem.decision)
         return answer
     }
@@ -173,7 +208,7 @@ struct CGIDocument {
         bytes.append(
             """
             Access-Control-Expose-Headers: Link, ETag, Location, Retry-After, Holdfast-Cursor, \
-            Holdfast-Gap, Preference-Applied\r\n
+            Holdfast-Gap, Holdfast-Request-ID, Preference-Applied\r\n
             """
         )
     }
@@ -220,10 +255,15 @@ struct CGIDocument {
     }
 
     consuming func answer(body: [UInt8]) -> Answer {
-        bytes.append("Content-Length: ")
-        bytes.append(decimal: body.count)
-        bytes.append("\r\n\r\n")
+        Self.append(length: body.count, to: &bytes)
         return Answer(bytes, status, body: headOnly ? [] : body)
+    }
+
+    /// The end of a header: the body's length, and an empty line.
+    static func append(length: Int, to bytes: inout [UInt8]) {
+        bytes.append("Content-Length: ")
+        bytes.append(decimal: length)
+        bytes.append("\r\n\r\n")
     }
 
     /// For 204 and 304, which have no body and do not give its length.

@@ -39,6 +39,9 @@ package struct CGIRequest: Sendable {
     package private(set) var accessControlRequestMethod: String?
     package private(set) var serverSoftware: String?
     package private(set) var remoteUser: String?
+    /// `HOLDFAST_REQUEST_ID`, or else `UNIQUE_ID`, which Apache's mod_unique_id sets.
+    package private(set) var name: RequestName?
+    private var hasOwnName = false
     /// `HOLDFAST_BASE`
     package private(set) var base: String?
     /// `HOLDFAST_READ`, patterns separated by blanks or commas.
@@ -110,6 +113,15 @@ package struct CGIRequest: Sendable {
         return forwardedFor != remoteAddress.prefix { $0 != "%" }
     }
 
+    /// The path for the log: without the query, and bounded.
+    package var tracedPath: String {
+        let target = requestURI ?? scriptName.map { $0 + (pathInfo ?? "") } ?? ""
+        return String(
+            decoding: target.utf8.prefix(512).prefix { $0 != UInt8(ascii: "?") },
+            as: UTF8.self
+        )
+    }
+
     private var isByCaddy: Bool { serverSoftware?.hasPrefix("Caddy") == true }
 
     package init() {}
@@ -130,6 +142,8 @@ package struct CGIRequest: Sendable {
                 unsafe Self.add(value, to: &host)
             } else if unsafe name.spells("PATH_INFO") {
                 unsafe pathInfo = targetText(value)
+            } else if unsafe name.spells("UNIQUE_ID"), !hasOwnName {
+                unsafe self.name = RequestName(value)
             }
         case 10:
             if unsafe name.spells("HTTP_TOPIC") { unsafe Self.add(value, to: &topic) }
@@ -218,6 +232,9 @@ package struct CGIRequest: Sendable {
         case 19:
             if unsafe name.spells("HTTP_SEC_FETCH_SITE") {
                 unsafe Self.add(value, to: &secFetchSite)
+            } else if unsafe name.spells("HOLDFAST_REQUEST_ID") && !value.isEmpty {
+                hasOwnName = true
+                unsafe self.name = RequestName(value)
             }
         case 20:
             if unsafe name.spells("HTTP_IDEMPOTENCY_KEY") {

@@ -1,0 +1,121 @@
+package import Endpoint
+internal import FastCGI
+
+/// What a request is called: the name that the web server gave it, or else one made of the process and its number.
+struct RequestTag {
+    let number: UInt64
+    let given: RequestName?
+}
+
+/// What became of a request, for the log at the level debug.
+package struct RequestTrace: Sendable {
+    package enum Event: Sendable {
+        /// Its method and path, without the query, in which tokens may stand.
+        case begins(method: String, path: String)
+        case held
+        case answered(status: Int)
+        /// Without an answer of its own, or after it was held: how.
+        case ended(String)
+    }
+
+    package let name: RequestName
+    package let event: Event
+}
+
+/// The names of requests. What is held has none, so that it costs no memory; but while requests are traced, all that are
+/// under way are remembered.
+struct RequestNames {
+    private struct Traced {
+        let name: RequestName
+        var isHeld = false
+    }
+
+    /// Stands for the process.
+    private let process: UInt32
+    /// The request that is being acted on, within one event.
+    private var acting: (address: RequestAddress, tag: RequestTag)?
+    private var traced: [RequestAddress: Traced] = [:]
+    /// Whether the log wants to know what becomes of requests.
+    var isTracing: Bool { didSet { if !isTracing { traced = [:] } } }
+
+    init(process: UInt32, isTracing: Bool) {
+        (self.process, self.isTracing) = (process, isTracing)
+    }
+
+    var isEmpty: Bool { traced.isEmpty }
+
+    /// Another event begins.
+    mutating func forgetActing() { acting = nil }
+
+    /// What follows in this event is about a request.
+    mutating func act(on address: RequestAddress, _ tag: RequestTag) { acting = (address, tag) }
+
+    /// The tag of a request that is being acted on, to be kept while it waits.
+    func tag(of address: RequestAddress) -> RequestTag? {
+        acting.flatMap { $0.address == address ? $0.tag : nil }
+    }
+
+    /// Nil for a request that was refused before its name was read.
+    func name(of address: RequestAddress) -> RequestName? {
+        tag(of: address).map { name($0) } ?? traced[address]?.name
+    }
+
+    private func name(_ tag: RequestTag) -> RequestName {
+        tag.given ?? RequestName(process: process, number: tag.number)
+    }
+
+    // MARK: Tracing
+
+    /// - Returns: what to log.
+    mutating func begins(_ address: RequestAddress, _ request: borrowing CGIRequest)
+        -> RequestTrace?
+    {
+        guard let name = name(of: address) else { return nil }
+        traced[address] = Traced(name: name)
+        return RequestTrace(
+            name: name,
+            event: .begins(method: request.method ?? "GET", path: request.tracedPath)
+        )
+    }
+
+    /// - Returns: what to log; nil if it was held before.
+    mutating func held(_ address: RequestAddress) -> RequestTrace? {
+        guard let one = traced[address], !one.isHeld else { return nil }
+        traced[address]?.isHeld = true
+        return RequestTrace(name: one.name, event: .held)
+    }
+
+    /// - Returns: what to log.
+    mutating func ended(_ address: RequestAddress, _ event: RequestTrace.Event) -> RequestTrace? {
+        traced.removeValue(forKey: address).map { RequestTrace(name: $0.name, event: event) }
+    }
+
+    /// All that are under way on a connection.
+    func addresses(on connection: ConnectionID) -> [RequestAddress] {
+        traced.keys.filter { $0.connection == connection }.sorted { $0.id.value < $1.id.value }
+    }
+}
+
+extension Core {
+    /// Traces an event of a request, where the log wants it.
+    mutating func trace(
+        _ make: (inout RequestNames) -> RequestTrace?
+    ) {
+        guard names.isTracing, let trace = make(&names) else { return }
+        actions.append(.trace(trace))
+    }
+
+    mutating func traceEnd(_ address: RequestAddress, _ ending: Ending) {
+        trace { $0.ended(address, .ended(ending.label)) }
+    }
+
+    mutating func traceEnd(_ replay: Replay, _ ending: Ending) {
+        if case .request(let address) = replay.recipient { traceEnd(address, ending) }
+    }
+
+    /// The connection is given up, and with it what waited on it.
+    mutating func traceEnd(_ connection: ConnectionID, _ ending: Ending) {
+        guard names.isTracing else { return }
+        for address in names.addresses(on: connection) { traceEnd(address, ending) }
+    }
+}

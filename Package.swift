@@ -41,6 +41,8 @@ let package = Package(
 
         // Mapped files that others may shorten.
         .target(name: "CGuard"),
+        // PostgreSQL's client library, loaded when it is asked for.
+        .target(name: "CPQ", linkerSettings: [.linkedLibrary("dl")]),
         // What happens before `main`: arguments and signals.
         .target(name: "CStart"),
         // Bytes and text, JSON both ways, what stands in URLs and header fields, hashes. Pure; imports nothing.
@@ -76,6 +78,13 @@ let package = Package(
         .target(
             name: "Bus",
             dependencies: ["Channels", "System", "Text", "CGuard", "CLinux", "CSQLite", deque],
+            swiftSettings: settings
+        ),
+        // The log of a site of several machines, in PostgreSQL.
+        .target(
+            name: "Engine",
+            dependencies: ["CCrypto", "Channels", "CPQ", "System"],
+            resources: [.embedInCode("Resources")],
             swiftSettings: settings
         ),
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.
@@ -173,6 +182,11 @@ let package = Package(
             dependencies: [
                 "Bus", "BusWriter", "Channels", "SeededRandom", "CLinux", "CSQLite",
             ],
+            swiftSettings: common
+        ),
+        .testTarget(
+            name: "EngineTests",
+            dependencies: ["Channels", "Engine", "Harness", "System"],
             swiftSettings: common
         ),
         // Random numbers that a seed repeats, for tests.

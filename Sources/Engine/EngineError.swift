@@ -1,0 +1,54 @@
+/// Why the engine did not do what was asked.
+package enum EngineError: Error, Equatable, CustomStringConvertible {
+    case postgres(PostgresError)
+    /// The caller's position is not in the engine's log: something was lost there.
+    case forked
+    /// The groups after the caller's position are no longer kept.
+    case away
+    /// The schema is another site's, or was dropped or emptied.
+    case otherSite(String)
+    /// This machine is no member of the site (any more).
+    case noMember
+    /// The schema is of another release.
+    case format(Int64)
+    /// What the engine said does not agree with its own chain of hashes.
+    case brokenChain(Int64)
+
+    init(_ error: PostgresError, schema: String) {
+        guard case .server(let state, let sentence) = error else {
+            self = .postgres(error)
+            return
+        }
+        self =
+            switch state {
+            case "HF001": .forked
+            case "HF002": .away
+            case "HF003": .otherSite(sentence)
+            case "HF004": .noMember
+            // An undefined schema, table or function.
+            case "3F000", "42P01", "42883":
+                .otherSite("the database has no bus in schema \(schema) (\(sentence))")
+            default: .postgres(error)
+            }
+    }
+
+    package var description: String {
+        switch self {
+        case .postgres(let error): "\(error)"
+        case .forked: "the engine has lost groups that this machine has"
+        case .away: "the engine no longer keeps the groups after those that this machine has"
+        case .otherSite(let sentence): sentence
+        case .noMember:
+            "this machine is not a member of the site; holdfast engine join makes it one"
+        case .format(let format):
+            "the engine's schema has format \(format), this holdfast knows format \(EngineSchema.format)"
+        case .brokenChain(let seq):
+            "group \(seq) in the engine does not continue its chain of hashes"
+        }
+    }
+
+    /// Whether an append may have been done nevertheless.
+    package var isAmbiguous: Bool {
+        if case .postgres(let error) = self { error.isAmbiguous } else { false }
+    }
+}

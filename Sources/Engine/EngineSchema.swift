@@ -1,0 +1,28 @@
+/// The SQL that makes a bus in a database.
+package enum EngineSchema {
+    /// What `site.format` says of a schema that this release works with.
+    package static let format: Int64 = 1
+
+    /// Whether it can stand in SQL without quotes, as the name of a schema and as the beginning of those of roles.
+    package static func isName(_ text: String) -> Bool {
+        let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
+        guard let first = text.utf8.first, letters.contains(first), text.utf8.count <= 48 else {
+            return false
+        }
+        return text.utf8.allSatisfy {
+            letters.contains($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                || $0 == UInt8(ascii: "_")
+        }
+    }
+
+    /// - Parameters:
+    ///   - schema: of the form above.
+    ///   - name: what operators call the site.
+    package static func script(schema: String, name: String) -> String {
+        precondition(isName(schema), "the name of a schema was checked before")
+        return String(decoding: PackageResources.engine_sql, as: UTF8.self)
+            .replacing("@SCHEMA@", with: schema)
+            .replacing("@ROLE@", with: schema)
+            .replacing("@NAME@", with: name.replacing("'", with: "''"))
+    }
+}

@@ -1,0 +1,304 @@
+internal import Channels
+internal import System
+
+/// Which bus, and who asks.
+package struct EngineIdentity: Equatable, Sendable {
+    package var schema: String
+    package var site: String
+    /// This machine's random id, and the name that operators know it by.
+    package var machine: String
+    package var machineName: String
+    /// How long the engine is to keep groups for machines that are away.
+    package var keepMilliseconds: Int64
+
+    package init(
+        schema: String,
+        site: String,
+        machine: String,
+        machineName: String,
+        keepMilliseconds: Int64
+    ) {
+        self.schema = schema
+        self.site = site
+        self.machine = machine
+        self.machineName = machineName
+        self.keepMilliseconds = keepMilliseconds
+    }
+}
+
+/// A part of a group: an append with an idempotency key, or a run of appends without.
+package struct EnginePart: Equatable, Sendable {
+    /// Its records.
+    package var body: [UInt8] = []
+    /// How many offsets it takes.
+    package var count = 0
+    /// How many of these come before its first message.
+    package var skipped = 0
+    package var scope: [UInt8]?
+    package var digest: [UInt8]?
+
+    package init() {}
+}
+
+/// What became of a group.
+package struct EngineReceipt: Equatable, Sendable {
+    /// The newest entry of the log then.
+    package var position: EnginePosition
+    package var base: Int64
+    package var count: Int64
+    /// For each part the offset of its first message; negative: its key was used for the same then; 0: for another.
+    package var firsts: [Int64]
+}
+
+/// The end of the engine's log.
+package struct EngineHead: Equatable, Sendable {
+    package var seq: Int64
+    package var offset: Int64
+    package var epoch: String
+    /// How old its newest entry is.
+    package var ageMilliseconds: Int64
+    /// SQL published something that is not in the log yet.
+    package var hasOutbox: Bool
+}
+
+/// A connection to the engine, for one thread at a time; made anew after an error that closes it.
+package final class EngineSession {
+    private let connection: PostgresConnection
+    private let schema: String
+    private let site: String
+    private let machine: String
+
+    package var isOpen: Bool { connection.isOpen }
+    package var host: Int { connection.host }
+
+    /// Connects as a machine of the site; begins an epoch if the server is another than before.
+    package init(
+        _ options: String,
+        _ identity: EngineIdentity,
+        preferredHost: Int = 0,
+        hostMilliseconds: Int64,
+        deadline: Int64
+    ) throws(EngineError) {
+        (schema, site, machine) = (identity.schema, identity.site, identity.machine)
+        do throws(PostgresError) {
+            connection = try PostgresConnection.connect(
+                options,
+                preferred: preferredHost,
+                hostMilliseconds: hostMilliseconds
+            )
+            // Others hold the log's lock for as long as a commit takes; who waits for longer gives up, which the server
+            // answers itself. It does not end a commit that waits for a standby.
+            try connection.runScript(
+                """
+                SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+                SET statement_timeout = \(Self.statementMilliseconds)
+                """,
+                deadline: deadline
+            )
+        } catch {
+            throw EngineError(error, schema: identity.schema)
+        }
+        let rows = try call(
+            "hello($1, $2, $3, $4)",
+            [
+                .text(identity.site), .text(identity.machine), .text(identity.machineName),
+                .integer(identity.keepMilliseconds),
+            ],
+            deadline
+        )
+        let format = try Self.read { () throws(PostgresError) in try rows.integer(0, 0) }
+        guard format == EngineSchema.format else { throw .format(format) }
+    }
+
+    private static let statementMilliseconds = 1500
+
+    /// Appends a group; after an ambiguous failure the same `gid` again, on another session, gives the first outcome.
+    ///
+    /// - Parameters:
+    ///   - gid: 16 random bytes.
+    ///   - known: the newest entry that the caller knows of.
+    ///   - fromOutbox: how many messages that SQL published are taken along.
+    package func append(
+        gid: [UInt8],
+        known: EnginePosition,
+        parts: [EnginePart],
+        fromOutbox: Int = 0,
+        deadline: Int64
+    ) throws(EngineError) -> EngineReceipt {
+        let rows = try call(
+            "append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            [
+                .text(site), .bytes(gid), .integer(known.seq), .bytes(known.chain),
+                .byteArrays(parts.map(\.body)), .smallIntegers(parts.map { Int32($0.count) }),
+                .smallIntegers(parts.map { Int32($0.skipped) }), .byteArrays(parts.map(\.scope)),
+                .byteArrays(parts.map(\.digest)), .smallInteger(Int32(clamping: fromOutbox)),
+            ],
+            deadline
+        )
+        return try Self.read { () throws(PostgresError) in
+            EngineReceipt(
+                position: EnginePosition(seq: try rows.integer(0, 0), chain: try rows.bytes(0, 5)),
+                base: try rows.integer(0, 1),
+                count: try rows.integer(0, 2),
+                firsts: try rows.integers(0, 6).map { $0 ?? 0 }
+            )
+        }
+    }
+
+    /// The entries after a position, oldest first and checked against it; at most about so many bytes, at least one entry
+    /// if there is any.
+    package func read(
+        after known: EnginePosition,
+        bytes: Int64 = 4 << 20,
+        groups: Int32 = 1024,
+        deadline: Int64
+    ) throws(EngineError) -> [EngineGroup] {
+        let rows = try call(
+            "read($1, $2, $3, $4, $5)",
+            [
+                .text(site), .integer(known.seq), .bytes(known.chain), .integer(bytes),
+                .smallInteger(groups),
+            ],
+            deadline
+        )
+        var result: [EngineGroup] = []
+        result.reserveCapacity(rows.count)
+        var before = known
+        for at in 0..<rows.count {
+            let (row, now) = try Self.read { () throws(PostgresError) in
+                (
+                    EngineRow(
+                        seq: try rows.integer(at, 0),
+                        kind: Int32(truncatingIfNeeded: try rows.integer(at, 1)),
+                        base: try rows.integer(at, 2),
+                        count: Int32(truncatingIfNeeded: try rows.integer(at, 3)),
+                        gid: try rows.bytes(at, 4),
+                        epoch: Int32(truncatingIfNeeded: try rows.integer(at, 5)),
+                        at: try rows.integer(at, 6),
+                        chain: try rows.bytes(at, 7),
+                        body: try rows.bytes(at, 8)
+                    ), try rows.integer(at, 9)
+                )
+            }
+            guard row.seq == before.seq + 1, row.count >= 0, row.base > 0,
+                row.chain == row.expectedChain(after: before.chain)
+            else { throw .brokenChain(row.seq) }
+            result.append(row.group(now: now))
+            before = EnginePosition(seq: row.seq, chain: row.chain)
+        }
+        return result
+    }
+
+    package func look(deadline: Int64) throws(EngineError) -> EngineHead {
+        let rows = try call("look($1)", [.text(site)], deadline)
+        return try Self.read { () throws(PostgresError) in
+            EngineHead(
+                seq: try rows.integer(0, 0),
+                offset: try rows.integer(0, 1),
+                epoch: try rows.text(0, 4),
+                ageMilliseconds: max(0, try rows.integer(0, 3) - rows.integer(0, 2)),
+                hasOutbox: try rows.integer(0, 5) != 0
+            )
+        }
+    }
+
+    package func anchor(deadline: Int64) throws(EngineError) -> EngineAnchor {
+        let rows = try call("anchor($1)", [.text(site)], deadline)
+        return try Self.read { () throws(PostgresError) in
+            let names = try rows.array(0, 3)
+            let starts = try rows.integers(0, 4)
+            let tolds = try rows.integers(0, 5)
+            guard names.count == starts.count, names.count == tolds.count, !names.isEmpty else {
+                throw .malformed
+            }
+            var epochs: [EngineEpoch] = []
+            for at in names.indices {
+                guard let name = names[at], let start = starts[at],
+                    let epoch = Epoch(String(decoding: name, as: UTF8.self))
+                else { throw .malformed }
+                epochs.append(EngineEpoch(epoch: epoch, start: start, told: tolds[at]))
+            }
+            return EngineAnchor(
+                position: EnginePosition(seq: try rows.integer(0, 0), chain: try rows.bytes(0, 1)),
+                head: try rows.integer(0, 2),
+                epochs: epochs
+            )
+        }
+    }
+
+    /// The newest of these positions that the engine's log has, as its number.
+    package func common(_ known: [EnginePosition], deadline: Int64) throws(EngineError) -> Int64? {
+        let rows = try call(
+            "common($1, $2, $3)",
+            [.text(site), .integers(known.map(\.seq)), .byteArrays(known.map(\.chain))],
+            deadline
+        )
+        if rows.isNull(0, 0) { return nil }
+        return try Self.read { () throws(PostgresError) in try rows.integer(0, 0) }
+    }
+
+    /// Says that something after this entry was lost; an epoch begins, once for each loss.
+    package func fork(after common: Int64, deadline: Int64) throws(EngineError) {
+        _ = try call("fork($1, $2)", [.text(site), .integer(common)], deadline)
+    }
+
+    /// Notes how far this machine is, and removes what no machine needs.
+    package func tend(applied: Int64, deadline: Int64) throws(EngineError) {
+        _ = try call(
+            "tend($1, $2, $3)",
+            [.text(site), .text(machine), .integer(applied)],
+            deadline
+        )
+    }
+
+    // MARK: Notifications
+
+    /// From now on a notification tells that there may be something new; hints only.
+    package func listen(deadline: Int64) throws(EngineError) {
+        do throws(PostgresError) {
+            try connection.runScript("LISTEN \(schema)", deadline: deadline)
+        } catch {
+            throw EngineError(error, schema: schema)
+        }
+    }
+
+    /// See `PostgresConnection`.
+    package func waitForNotification(
+        deadline: Int64,
+        wakesOn other: Int32 = -1
+    ) throws(EngineError) -> Bool {
+        do throws(PostgresError) {
+            return try connection.waitForNotification(deadline: deadline, wakesOn: other)
+        } catch {
+            throw EngineError(error, schema: schema)
+        }
+    }
+
+    // MARK: Calls
+
+    private func call(
+        _ function: String,
+        _ values: [PostgresValue],
+        _ deadline: Int64
+    ) throws(EngineError) -> PostgresRows {
+        do throws(PostgresError) {
+            let rows = try connection.run(
+                "SELECT * FROM \(schema).\(function)",
+                values,
+                deadline: deadline
+            )
+            guard rows.count > 0 || function.hasPrefix("read") else { throw .malformed }
+            return rows
+        } catch {
+            throw EngineError(error, schema: schema)
+        }
+    }
+
+    private static func read<T>(_ body: () throws(PostgresError) -> T) throws(EngineError) -> T {
+        do throws(PostgresError) {
+            return try body()
+        } catch {
+            throw .postgres(error)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+internal import CPQ
+
+/// libpq, loaded when it is first asked for.
+enum PostgresLibrary {
+    /// What it offers; the functions stay where they are for the life of the process.
+    static func functions() throws(PostgresError) -> UnsafePointer<cpq_functions> {
+        guard let functions = unsafe cpq_load() else {
+            let reason = unsafe String(cString: cpq_problem())
+            throw .library("\(reason); install libpq5")
+        }
+        return unsafe functions
+    }
+
+    /// The options in a connection string that have values, in libpq's own words.
+    static func options(in text: String) throws(PostgresError) -> [(keyword: String, value: String)]
+    {
+        let functions = unsafe try functions()
+        var options: [(keyword: String, value: String)] = []
+        let problem = unsafe withUnsafeMutablePointer(to: &options) { options in
+            unsafe cpq_options(
+                text,
+                { context, keyword, value in
+                    guard let context = unsafe context, let keyword = unsafe keyword,
+                        let value = unsafe value
+                    else { return }
+                    unsafe context.assumingMemoryBound(to: [(keyword: String, value: String)].self)
+                        .pointee.append((String(cString: keyword), String(cString: value)))
+                },
+                options
+            )
+        }
+        if let problem = unsafe problem {
+            let sentence = unsafe String(cString: problem)
+            unsafe functions.pointee.free_memory(problem)
+            throw .library(sentence.trimmedLine)
+        }
+        return options
+    }
+}
+
+extension String {
+    /// Without libpq's line breaks.
+    var trimmedLine: String {
+        let lines = split(separator: "\n").map { line in
+            line.drop { $0 == " " || $0 == "\t" }
+        }
+        return lines.joined(separator: "; ")
+    }
+}

@@ -1,0 +1,618 @@
+-- A bus of Holdfast on PostgreSQL: the tables and functions of one site, format 1.
+--
+-- PostgreSQL keeps the one order of all messages; each machine of the site applies what was committed here to its own
+-- log. Machines and publishers call functions only, which run with the rights of this schema's owner; they may read and
+-- write no table. The roles "@ROLE@_machine" and "@ROLE@_publisher" hold those rights: grant them to the roles that
+-- connect.
+--
+-- An error that Holdfast acts on has a SQLSTATE of class HF:
+--   HF001  forked: the caller has a group that is not in this log, so something was lost here
+--   HF002  away: the groups after the caller's are no longer kept
+--   HF003  not this site: the schema belongs to another one, or was emptied
+--   HF004  the machine is not a member of this site
+--   HF005  the session is set up so that the order of groups would not be the order of commits
+BEGIN;
+SET LOCAL client_min_messages = warning;
+-- The schema comes last in the search path of all that follows; what is made is made in it.
+DO $do$
+BEGIN
+    IF current_setting('server_version_num')::int < 130000 THEN
+        RAISE EXCEPTION 'Holdfast needs PostgreSQL 13 or newer, this is %', current_setting('server_version');
+    END IF;
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'the database must have the encoding UTF8, and has %', current_setting('server_encoding')
+            USING HINT = 'CREATE DATABASE … ENCODING ''UTF8'' TEMPLATE template0';
+    END IF;
+    IF to_regclass('@SCHEMA@.site') IS NOT NULL THEN
+        RAISE EXCEPTION 'the schema @SCHEMA@ holds a bus already'
+            USING HINT = 'holdfast engine join makes a machine part of it; another bus needs another schema';
+    END IF;
+    IF to_regrole('@ROLE@_machine') IS NULL THEN CREATE ROLE @ROLE@_machine NOLOGIN; END IF;
+    IF to_regrole('@ROLE@_publisher') IS NULL THEN CREATE ROLE @ROLE@_publisher NOLOGIN; END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE EXCEPTION 'this role may not make the roles @ROLE@_machine and @ROLE@_publisher'
+        USING HINT = 'as a superuser: CREATE ROLE @ROLE@_machine NOLOGIN; CREATE ROLE @ROLE@_publisher NOLOGIN';
+END
+$do$;
+
+CREATE SCHEMA IF NOT EXISTS @SCHEMA@;
+REVOKE ALL ON SCHEMA @SCHEMA@ FROM PUBLIC;
+GRANT USAGE ON SCHEMA @SCHEMA@ TO @ROLE@_machine, @ROLE@_publisher;
+SET LOCAL search_path = @SCHEMA@, pg_catalog;
+ALTER DEFAULT PRIVILEGES IN SCHEMA @SCHEMA@ REVOKE ALL ON TABLES FROM PUBLIC;
+
+-- Which bus this is. Each machine remembers the id, and goes on with no other.
+CREATE TABLE site (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    id text NOT NULL,
+    name text NOT NULL,
+    format int NOT NULL,
+    made timestamptz NOT NULL DEFAULT now()
+);
+
+-- The end of the log. Every append locks this row until its commit is done, so the order of groups is that of commits,
+-- and no number is ever skipped.
+CREATE TABLE head (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    seq bigint NOT NULL,
+    last_offset bigint NOT NULL,
+    chain bytea NOT NULL,
+    epoch int NOT NULL,
+    -- Milliseconds since 1970; never goes back.
+    at bigint NOT NULL,
+    -- Of the server that wrote last: others mean a failover, or a copy that was restored.
+    timeline bigint NOT NULL,
+    system text NOT NULL,
+    -- Idempotency keys given out so far.
+    keyed bigint NOT NULL
+) WITH (fillfactor = 10);
+
+-- Groups of messages, and the entries that begin an epoch (kind 1, without messages).
+--
+-- chain = sha256(chain before ‖ kind ‖ gid ‖ seq ‖ base ‖ count ‖ at ‖ epoch ‖ body): machines with the same seq and
+-- chain have the same history. The row with the least seq is the anchor: a machine that was away begins behind it.
+CREATE TABLE log (
+    seq bigint PRIMARY KEY,
+    kind int NOT NULL,
+    -- The group has the offsets from base to base + count - 1.
+    base bigint NOT NULL,
+    count int NOT NULL,
+    -- Of the attempt to append: who repeats it after a lost connection gets the outcome of the first.
+    gid bytea NOT NULL UNIQUE,
+    epoch int NOT NULL,
+    at bigint NOT NULL,
+    chain bytea NOT NULL,
+    body bytea NOT NULL,
+    firsts bigint[] NOT NULL
+);
+-- Messages are small, or compressed by whom they belong to.
+ALTER TABLE log ALTER COLUMN body SET STORAGE EXTERNAL;
+CREATE INDEX ON log (at);
+
+-- As each machine's local log has them. told is how far the epoch before was told; at or above start something of it
+-- was lost, which is told to all who read across the boundary.
+CREATE TABLE epochs (
+    number int PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    start bigint NOT NULL,
+    told bigint,
+    -- The entry of the log that began it.
+    seq bigint NOT NULL
+);
+
+-- Requests of the last five minutes. Scope and digest are hashes.
+CREATE TABLE keys (
+    scope bytea PRIMARY KEY,
+    digest bytea NOT NULL,
+    first bigint NOT NULL,
+    at bigint NOT NULL,
+    number bigint NOT NULL
+);
+CREATE INDEX ON keys (at);
+CREATE INDEX ON keys (number);
+
+-- What was published by SQL and committed, and is not in the log yet.
+CREATE TABLE outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    body bytea NOT NULL,
+    scope bytea,
+    digest bytea
+);
+
+CREATE TABLE machines (
+    id text PRIMARY KEY,
+    name text NOT NULL,
+    joined timestamptz NOT NULL DEFAULT now(),
+    -- When it was last here, and what it had applied then.
+    seen timestamptz NOT NULL DEFAULT now(),
+    applied bigint NOT NULL DEFAULT 0,
+    -- How long it wants groups to be kept.
+    keep_milliseconds bigint NOT NULL DEFAULT 3600000
+);
+
+CREATE FUNCTION clock() RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog
+AS $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
+
+-- Not from pg_control_checkpoint(), which still says the former one for a while after a promotion.
+CREATE FUNCTION timeline() RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog
+AS $$ SELECT ('x' || lpad(substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::bigint $$;
+
+CREATE FUNCTION system() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog
+AS $$ SELECT system_identifier::text FROM pg_control_system() $$;
+
+CREATE FUNCTION random_name() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog
+AS $$ SELECT substr(translate(gen_random_uuid()::text, '-', ''), 1, 8) $$;
+
+CREATE FUNCTION sealed(
+    before bytea, kind int, gid bytea, seq bigint, base bigint, count int, at bigint, epoch int, body bytea
+) RETURNS bytea
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+AS $$
+    SELECT sha256(
+        before || int4send(kind) || gid || int8send(seq) || int8send(base) || int4send(count) || int8send(at)
+        || int4send(epoch) || body
+    )
+$$;
+
+CREATE FUNCTION check_site(asked text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    own text;
+BEGIN
+    SELECT id INTO own FROM site;
+    IF own IS NULL OR NOT EXISTS (SELECT FROM head) THEN
+        RAISE EXCEPTION 'the schema @SCHEMA@ was emptied' USING ERRCODE = 'HF003';
+    END IF;
+    IF own IS DISTINCT FROM asked THEN
+        RAISE EXCEPTION 'the schema @SCHEMA@ holds the bus of site %, not of %', own, asked USING ERRCODE = 'HF003';
+    END IF;
+END
+$$;
+
+-- Raises forked unless the log has this group; one that is no longer kept is believed.
+CREATE FUNCTION check_position(asked bigint, asked_chain bytea) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    own bytea;
+BEGIN
+    SELECT l.chain INTO own FROM log l WHERE l.seq = asked;
+    IF own = asked_chain OR (own IS NULL AND asked < (SELECT min(l.seq) FROM log l)) THEN RETURN; END IF;
+    RAISE EXCEPTION 'group % is not the one that the caller has', asked USING ERRCODE = 'HF001';
+END
+$$;
+
+-- Takes the lock under which the log is written, until the end of the transaction.
+CREATE FUNCTION lock_head() RETURNS head
+LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    newest head;
+BEGIN
+    -- With an older snapshot than the lock, the caller would not see what the one before it appended.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the transaction must be read committed' USING ERRCODE = 'HF005';
+    END IF;
+    -- Acknowledged means committed, and replicated where the server has synchronous standbys, whatever is set for others.
+    IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    SELECT * INTO newest FROM head FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the schema @SCHEMA@ was emptied' USING ERRCODE = 'HF003';
+    END IF;
+    RETURN newest;
+END
+$$;
+
+-- Begins an epoch behind the newest message, under the lock.
+CREATE FUNCTION begin_epoch(h head, lost boolean) RETURNS head
+LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    name text := random_name();
+    -- At start something was lost; before it, nothing was.
+    told bigint := h.last_offset + CASE WHEN lost THEN 1 ELSE 0 END;
+    gid bytea := uuid_send(gen_random_uuid());
+    body bytea;
+BEGIN
+    h.seq := h.seq + 1;
+    h.epoch := h.epoch + 1;
+    h.at := greatest(h.at, clock());
+    body := int8send(told) || convert_to(name, 'UTF8');
+    h.chain := sealed(h.chain, 1, gid, h.seq, h.last_offset + 1, 0, h.at, h.epoch, body);
+    h.timeline := timeline();
+    h.system := system();
+    INSERT INTO epochs VALUES (h.epoch, name, h.last_offset + 1, told, h.seq);
+    INSERT INTO log VALUES (h.seq, 1, h.last_offset + 1, 0, gid, h.epoch, h.at, h.chain, body, '{}');
+    UPDATE head SET seq = h.seq, chain = h.chain, epoch = h.epoch, at = h.at, timeline = h.timeline, system = h.system;
+    PERFORM pg_notify('@SCHEMA@', '');
+    RETURN h;
+END
+$$;
+
+-- What a machine calls for each connection. Begins an epoch after a failover: a cursor of the one before stays valid
+-- below its start, so this costs nobody anything unless something was lost.
+CREATE FUNCTION hello(
+    asked_site text, machine text, machine_name text, keep bigint, OUT format int, OUT name text
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    h head;
+BEGIN
+    PERFORM check_site(asked_site);
+    UPDATE machines m SET seen = clock_timestamp(), name = machine_name, keep_milliseconds = greatest(keep, 600000)
+        WHERE m.id = machine;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
+    END IF;
+    SELECT * INTO h FROM head;
+    IF h.timeline IS DISTINCT FROM timeline() OR h.system IS DISTINCT FROM system() THEN
+        h := lock_head();
+        IF h.timeline IS DISTINCT FROM timeline() OR h.system IS DISTINCT FROM system() THEN
+            PERFORM begin_epoch(h, false);
+        END IF;
+    END IF;
+    SELECT s.format, s.name INTO format, name FROM site s;
+END
+$$;
+
+-- Appends a group, exactly once for each gid.
+--
+-- A part is an append with an idempotency key, or a run of appends without: its bytes, how many offsets it takes, and how
+-- many of these come before its first message (for channels that it drops). firsts has, for each part, the offset of its
+-- first message; negative: the key was used for the same before, then; 0: the key was used for another request.
+--
+-- known and known_chain are the newest group that the caller knows of (seq 0: none), so that nothing is acknowledged in a
+-- log that has lost what was acknowledged before.
+--
+-- A group that is found by its gid, or consists of repetitions only, writes nothing but the lock, and that is enough for
+-- its commit to wait for what was committed before: one that was cut off while it waited for a standby is not
+-- acknowledged here before a standby has it.
+CREATE FUNCTION append(
+    asked_site text, asked_gid bytea, known bigint, known_chain bytea,
+    bodies bytea[], offsets int[], skipped int[], scopes bytea[], digests bytea[], from_outbox int,
+    OUT seq bigint, OUT base bigint, OUT count int, OUT at bigint, OUT epoch int, OUT chain bytea, OUT firsts bigint[]
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    h head;
+    part int := 0;
+    own int := coalesce(array_length(bodies, 1), 0);
+    parts int := own;
+    row record;
+    used record;
+    body bytea := '';
+    total int := 0;
+    results bigint[] := '{}';
+    place bigint;
+BEGIN
+    PERFORM check_site(asked_site);
+    h := lock_head();
+    SELECT l.* INTO row FROM log l WHERE l.gid = asked_gid;
+    IF FOUND THEN
+        seq := row.seq; base := row.base; count := row.count; at := row.at; epoch := row.epoch; chain := row.chain;
+        firsts := row.firsts;
+        RETURN;
+    END IF;
+    IF known > 0 THEN PERFORM check_position(known, known_chain); END IF;
+    h.at := greatest(h.at, clock());
+    IF from_outbox > 0 THEN
+        FOR row IN
+            WITH taken AS (
+                DELETE FROM outbox o WHERE o.id IN (SELECT id FROM outbox ORDER BY id LIMIT from_outbox) RETURNING o.*
+            )
+            SELECT * FROM taken ORDER BY id
+        LOOP
+            parts := parts + 1;
+            bodies[parts] := row.body;
+            offsets[parts] := 1;
+            skipped[parts] := 0;
+            scopes[parts] := row.scope;
+            digests[parts] := row.digest;
+        END LOOP;
+    END IF;
+    WHILE part < parts LOOP
+        part := part + 1;
+        place := h.last_offset + 1 + total + skipped[part];
+        IF scopes[part] IS NOT NULL THEN
+            SELECT k.digest, k.first INTO used FROM keys k WHERE k.scope = scopes[part] AND k.at > h.at - 300000;
+            IF NOT FOUND THEN
+                h.keyed := h.keyed + 1;
+                INSERT INTO keys AS k VALUES (scopes[part], digests[part], place, h.at, h.keyed)
+                    ON CONFLICT (scope) DO UPDATE
+                    SET digest = excluded.digest, first = excluded.first, at = excluded.at, number = excluded.number;
+            ELSIF used.digest = digests[part] THEN
+                results := results || -used.first;
+                CONTINUE;
+            -- Who published by SQL can no longer be told that the key is in use: rather than be lost, it is delivered.
+            ELSIF part <= own THEN
+                results := results || 0::bigint;
+                CONTINUE;
+            END IF;
+        END IF;
+        results := results || place;
+        body := body || bodies[part];
+        total := total + offsets[part];
+    END LOOP;
+    base := h.last_offset + 1;
+    count := total;
+    at := h.at;
+    epoch := h.epoch;
+    firsts := results;
+    IF total > 0 THEN
+        h.seq := h.seq + 1;
+        h.chain := sealed(h.chain, 0, asked_gid, h.seq, base, total, h.at, h.epoch, body);
+        INSERT INTO log VALUES (h.seq, 0, base, total, asked_gid, h.epoch, h.at, h.chain, body, results);
+        UPDATE head SET seq = h.seq, last_offset = h.last_offset + total, chain = h.chain, at = h.at, keyed = h.keyed;
+        PERFORM pg_notify('@SCHEMA@', '');
+    END IF;
+    seq := h.seq;
+    chain := h.chain;
+END
+$$;
+
+-- The groups after the caller's position, oldest first, of about so many bytes: at least one if there is any.
+CREATE FUNCTION read(asked_site text, known bigint, known_chain bytea, most_bytes bigint, most_groups int)
+RETURNS TABLE (
+    seq bigint, kind int, base bigint, count int, gid bytea, epoch int, at bigint, chain bytea, body bytea, now bigint
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM check_site(asked_site);
+    PERFORM check_position(known, known_chain);
+    IF known < (SELECT min(l.seq) FROM log l) THEN
+        RAISE EXCEPTION 'the groups after % are no longer kept', known USING ERRCODE = 'HF002';
+    END IF;
+    RETURN QUERY
+        SELECT f.seq, f.kind, f.base, f.count, f.gid, f.epoch, f.at, f.chain, f.body, clock() FROM (
+            SELECT l.*, sum(octet_length(l.body)) OVER (ORDER BY l.seq) - octet_length(l.body) AS before
+            FROM (SELECT * FROM log l WHERE l.seq > known ORDER BY l.seq LIMIT most_groups) l
+        ) f WHERE f.before < most_bytes ORDER BY f.seq;
+END
+$$;
+
+-- The end of the log, whether SQL published something that is not in it, and the name of the current epoch.
+CREATE FUNCTION look(
+    asked_site text, OUT seq bigint, OUT last_offset bigint, OUT at bigint, OUT now bigint, OUT epoch text,
+    OUT has_outbox boolean
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM check_site(asked_site);
+    SELECT h.seq, h.last_offset, h.at, clock(), e.name INTO seq, last_offset, at, now, epoch
+        FROM head h JOIN epochs e ON e.number = h.epoch;
+    has_outbox := EXISTS (SELECT FROM outbox);
+END
+$$;
+
+-- Where a machine begins that has nothing, or was away for too long: behind the oldest group that is kept.
+CREATE FUNCTION anchor(
+    asked_site text, OUT seq bigint, OUT chain bytea, OUT last_offset bigint,
+    OUT names text[], OUT starts bigint[], OUT tolds bigint[]
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM check_site(asked_site);
+    SELECT l.seq, l.chain, l.base + l.count - 1 INTO seq, chain, last_offset FROM log l ORDER BY l.seq LIMIT 1;
+    SELECT array_agg(e.name ORDER BY e.number), array_agg(e.start ORDER BY e.number),
+        array_agg(e.told ORDER BY e.number)
+        INTO names, starts, tolds FROM epochs e WHERE e.seq <= anchor.seq;
+END
+$$;
+
+-- The newest of these positions that this log has; none: the caller begins at the anchor.
+CREATE FUNCTION common(asked_site text, known bigint[], chains bytea[]) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM check_site(asked_site);
+    RETURN (
+        SELECT max(l.seq) FROM unnest(known, chains) AS k (seq, chain) JOIN log l ON l.seq = k.seq AND l.chain = k.chain
+    );
+END
+$$;
+
+-- Something after this position was lost, which the caller has seen: begins an epoch that tells all who read across its
+-- start, once for each loss.
+CREATE FUNCTION fork(asked_site text, common bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    h head;
+BEGIN
+    PERFORM check_site(asked_site);
+    h := lock_head();
+    IF NOT EXISTS (SELECT FROM epochs e WHERE e.seq > common AND e.told >= e.start) THEN
+        PERFORM begin_epoch(h, true);
+    END IF;
+END
+$$;
+
+-- Notes how far a machine is, and removes what no machine needs any more, a portion at a time.
+CREATE FUNCTION tend(asked_site text, machine text, reached bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    keep bigint;
+    oldest bigint;
+    present bigint := clock();
+BEGIN
+    PERFORM check_site(asked_site);
+    UPDATE machines SET seen = clock_timestamp(), applied = reached WHERE id = machine;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('@SCHEMA@', 0)) THEN RETURN; END IF;
+    SELECT greatest(600000, max(keep_milliseconds)) INTO keep FROM machines WHERE seen > now() - interval '1 day';
+    -- The newest that is old enough stays as the anchor.
+    SELECT max(seq) INTO oldest FROM log WHERE at < present - keep;
+    DELETE FROM log WHERE seq IN (SELECT seq FROM log WHERE seq < oldest ORDER BY seq LIMIT 5000);
+    DELETE FROM keys WHERE scope IN (SELECT scope FROM keys WHERE at <= present - 300000 ORDER BY at LIMIT 5000);
+    DELETE FROM keys WHERE number <= (SELECT keyed FROM head) - 1000000;
+END
+$$;
+
+-- Makes a machine a member, and returns the site's id.
+CREATE FUNCTION enlist(machine text, machine_name text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    own text;
+BEGIN
+    SELECT id INTO own FROM site;
+    PERFORM check_site(own);
+    INSERT INTO machines (id, name) VALUES (machine, machine_name)
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen = clock_timestamp();
+    RETURN own;
+END
+$$;
+
+CREATE FUNCTION dismiss(asked_site text, machine text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM check_site(asked_site);
+    DELETE FROM machines WHERE id = machine;
+    RETURN FOUND;
+END
+$$;
+
+-- Publishes in the caller's transaction: delivered if and only if that commits. No lock of the bus is held meanwhile.
+CREATE FUNCTION put(
+    channel text, kind int, body bytea, content_type text, type text, ttl int, topic text, key text, publisher text
+) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    record bytea;
+    scope bytea;
+    -- Length and bytes; length -1 stands for an absent one.
+    named bytea := int4send(octet_length(channel)) || convert_to(channel, 'UTF8');
+BEGIN
+    IF channel IS NULL OR octet_length(channel) > 128 OR channel !~ '^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$'
+        OR channel ~ '(^|/)\.\.?(/|$)' OR channel ~ '^(~|-(/|$))'
+    THEN
+        RAISE EXCEPTION 'a channel name has 1 to 128 of A-Z a-z 0-9 . _ - ~ in segments separated by /, not "%"', channel
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF body IS NULL OR octet_length(body) > 1048576 THEN
+        RAISE EXCEPTION 'a message has at most 1048576 bytes, and is not null' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF content_type IS NULL OR length(content_type) > 255
+        OR content_type !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]+/[!#$%&''*+.^_`|~0-9A-Za-z-]+( *; *[!-:<-~]+)*$'
+    THEN
+        RAISE EXCEPTION 'content_type must be type/subtype, with parameters such as ;charset=utf-8 if needed'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF octet_length(type) NOT BETWEEN 1 AND 64 OR type ~ '[\u0001-\u001f\u007f-\u009f]'
+        OR type IN ('error', 'open', 'hello', 'gap', 'bye')
+    THEN
+        RAISE EXCEPTION 'type must have 1 to 64 bytes and no control characters, and be no reserved word'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF topic !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]{1,64}$' THEN
+        RAISE EXCEPTION 'topic must have 1 to 64 of ASCII letters, digits and !#$%%&''*+-.^_`|~'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF ttl < 1 THEN
+        RAISE EXCEPTION 'ttl must be at least 1 second' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF key !~ '^[!-~]{1,255}$' THEN
+        RAISE EXCEPTION 'key must have 1 to 255 visible ASCII characters' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    record := '\x01'::bytea || named || int4send(kind)
+        || int4send(octet_length(content_type)) || convert_to(content_type, 'UTF8')
+        || coalesce(int4send(octet_length(type)) || convert_to(type, 'UTF8'), int4send(-1))
+        || coalesce(int4send(octet_length(topic)) || convert_to(topic, 'UTF8'), int4send(-1))
+        || int4send(coalesce(ttl, -1)) || int4send(octet_length(body)) || body;
+    IF key IS NOT NULL THEN
+        scope := sha256(convert_to(format('sql %s %s %s %s', octet_length(publisher), publisher, key, channel), 'UTF8'));
+    END IF;
+    INSERT INTO outbox (body, scope, digest)
+        VALUES (record, scope, CASE WHEN scope IS NOT NULL THEN sha256(record) END);
+    PERFORM pg_notify('@SCHEMA@', '');
+END
+$$;
+
+CREATE FUNCTION publish(
+    channel text, body text, content_type text DEFAULT 'application/json', type text DEFAULT NULL, ttl int DEFAULT NULL,
+    topic text DEFAULT NULL, key text DEFAULT NULL
+) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind int := 1;
+BEGIN
+    IF content_type = 'application/json' THEN
+        BEGIN
+            PERFORM body::json;
+        EXCEPTION WHEN invalid_text_representation THEN
+            RAISE EXCEPTION 'the body is not JSON: %', SQLERRM
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'content_type => ''text/plain'' publishes text';
+        END;
+        -- Line breaks stand between tokens only.
+        body := translate(body, E'\r\n', '  ');
+        kind := 0;
+    ELSIF content_type = 'text/plain' THEN
+        content_type := 'text/plain; charset=utf-8';
+    END IF;
+    PERFORM put(
+        channel, kind, convert_to(body, 'UTF8'), content_type, type, ttl, topic, key, session_user::text
+    );
+END
+$$;
+
+CREATE FUNCTION publish(
+    channel text, body jsonb, type text DEFAULT NULL, ttl int DEFAULT NULL, topic text DEFAULT NULL,
+    key text DEFAULT NULL
+) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+    SELECT put(channel, 0, convert_to(body::text, 'UTF8'), 'application/json', type, ttl, topic, key, session_user::text)
+$$;
+
+CREATE FUNCTION publish_bytes(
+    channel text, body bytea, content_type text DEFAULT 'application/octet-stream', type text DEFAULT NULL,
+    ttl int DEFAULT NULL, topic text DEFAULT NULL, key text DEFAULT NULL
+) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$ SELECT put(channel, 2, body, content_type, type, ttl, topic, key, session_user::text) $$;
+
+REVOKE ALL ON ALL TABLES IN SCHEMA @SCHEMA@ FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA @SCHEMA@ FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hello, append, read, look, anchor, common, fork, tend, enlist, dismiss TO @ROLE@_machine;
+GRANT EXECUTE ON FUNCTION
+    publish(text, text, text, text, int, text, text), publish(text, jsonb, text, int, text, text), publish_bytes
+    TO @ROLE@_publisher;
+
+DO $do$
+DECLARE
+    id text := translate(gen_random_uuid()::text, '-', '');
+    first text := random_name();
+    gid bytea := uuid_send(gen_random_uuid());
+    body bytea := int8send(-1) || convert_to(first, 'UTF8');
+    at bigint := clock();
+    chain bytea := sealed(sha256(convert_to(id, 'UTF8')), 1, gid, 0, 1, 0, at, 1, body);
+BEGIN
+    INSERT INTO site (id, name, format) VALUES (id, '@NAME@', 1);
+    INSERT INTO log VALUES (0, 1, 1, 0, gid, 1, at, chain, body, '{}');
+    INSERT INTO epochs VALUES (1, first, 1, NULL, 0);
+    INSERT INTO head (seq, last_offset, chain, epoch, at, timeline, system, keyed)
+        VALUES (0, 0, chain, 1, at, timeline(), system(), 0);
+END
+$do$;
+COMMIT;

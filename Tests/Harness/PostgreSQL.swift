@@ -1,0 +1,166 @@
+internal import Foundation
+
+/// A PostgreSQL server of one test's own, with its data in the test's directory and a Unix socket there; no TCP.
+package final class PostgreSQL {
+    package static let programs = "/usr/lib/postgresql/15/bin"
+
+    package static var isUsable: Bool {
+        Tool.isCI || Tool.isExecutable("\(programs)/postgres")
+    }
+
+    package let name: String
+    /// Data and socket are in it; the server's user owns it.
+    package let path: String
+    private let directory: TestDirectory
+    private var settings: [String]
+    private var process: ChildProcess?
+
+    /// Makes a cluster and starts it.
+    ///
+    /// - Parameter settings: as in postgresql.conf, `name=value`.
+    package convenience init(
+        directory: TestDirectory,
+        name: String = "pg",
+        settings: [String] = []
+    ) throws {
+        try self.init(empty: directory, name, settings)
+        try run(
+            "initdb",
+            [
+                "--pgdata=\(path)/data", "--auth=trust", "--username=postgres", "--encoding=UTF8",
+                "--locale=C.UTF-8", "--no-sync", "--no-instructions",
+            ]
+        )
+        let access = "local all all trust\nlocal replication all trust\n"
+        try Self.write(access, over: "\(path)/data/pg_hba.conf")
+        try start()
+    }
+
+    private init(empty directory: TestDirectory, _ name: String, _ settings: [String]) throws {
+        self.directory = directory
+        self.name = name
+        self.settings = settings
+        path = try directory.makeDirectory(name, mode: 0o700)
+        if Place.isRoot {
+            guard let account = getpwnam("postgres"),
+                chown(path, account.pointee.pw_uid, account.pointee.pw_gid) == 0,
+                // The programs of a test that connect run as others.
+                chmod(path, 0o755) == 0
+            else { throw HarnessError.system("giving \(path) to the user postgres") }
+        }
+    }
+
+    deinit { stop() }
+
+    /// libpq's words for it.
+    package var options: String { "host=\(path) dbname=postgres user=postgres" }
+
+    package func start() throws {
+        let (program, arguments) = Self.asItsUser(
+            "postgres",
+            [
+                "-D", "\(path)/data", "-c", "listen_addresses=", "-c",
+                "unix_socket_directories=\(path)",
+            ]
+                + settings.flatMap { ["-c", $0] }
+        )
+        process = try ChildProcess(program, arguments, name: name, directory: directory)
+        try waitUntil("PostgreSQL \(name) accepts connections") {
+            guard process?.running == true else {
+                throw HarnessError("PostgreSQL ended: \(process?.errorText ?? "")")
+            }
+            return
+                (try? ChildProcess.run(
+                    "\(Self.programs)/pg_isready",
+                    ["-q", "-h", path],
+                    directory: directory
+                ).exit) == .exited(0)
+        }
+    }
+
+    /// In order, but without waiting for clients.
+    package func stop() {
+        process?.signal(SIGINT)
+        _ = try? process?.wait(seconds: 20)
+        process = nil
+    }
+
+    /// All of its processes at once, as when the machine loses power.
+    package func killAll() throws {
+        guard let process else { return }
+        let children = Files.text("/proc/\(process.pid)/task/\(process.pid)/children")
+        process.signal(SIGKILL)
+        for child in children.split(separator: " ") { kill(Int32(child) ?? 0, SIGKILL) }
+        try process.wait()
+        self.process = nil
+    }
+
+    /// Runs SQL with psql as a superuser; returns its output, unaligned and without headers.
+    @discardableResult
+    package func sql(_ text: String, user: String = "postgres") throws -> String {
+        let outcome = try ChildProcess.run(
+            "\(Self.programs)/psql",
+            [
+                "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", path, "-U", user,
+                "-d", "postgres", "-c", text,
+            ],
+            directory: directory
+        )
+        guard outcome.exit == .exited(0) else { throw HarnessError(outcome.error) }
+        return String(decoding: outcome.output, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    // MARK: Standbys
+
+    /// A started standby that streams from this server.
+    package func standby(_ name: String, settings: [String] = []) throws -> PostgreSQL {
+        let other = try PostgreSQL(empty: directory, name, settings)
+        try other.run(
+            "pg_basebackup",
+            [
+                "--pgdata=\(other.path)/data", "--write-recovery-conf", "--checkpoint=fast",
+                "--no-sync",
+                "--dbname=host=\(path) user=postgres application_name=\(name)",
+            ]
+        )
+        try other.start()
+        return other
+    }
+
+    package func promote() throws {
+        try sql("SELECT pg_promote()")
+    }
+
+    /// Lets a standby follow another server from now on.
+    package func follow(_ primary: PostgreSQL) throws {
+        let options = "host=\(primary.path) user=postgres application_name=\(name)"
+        try sql("ALTER SYSTEM SET primary_conninfo = '\(options)'")
+        try sql("SELECT pg_reload_conf()")
+    }
+
+    // MARK: Programs
+
+    private func run(_ program: String, _ arguments: [String]) throws {
+        let (executable, all) = Self.asItsUser(program, arguments)
+        let outcome = try ChildProcess.run(executable, all, directory: directory)
+        guard outcome.exit == .exited(0) else { throw HarnessError("\(program): \(outcome.error)") }
+    }
+
+    /// PostgreSQL refuses to run as root.
+    private static func asItsUser(_ program: String, _ arguments: [String]) -> (String, [String]) {
+        let path = "\(programs)/\(program)"
+        guard Place.isRoot else { return (path, arguments) }
+        return (
+            "/usr/bin/setpriv",
+            ["--reuid=postgres", "--regid=postgres", "--clear-groups", path] + arguments
+        )
+    }
+
+    /// Keeps the file's owner.
+    private static func write(_ text: String, over path: String) throws {
+        guard let file = fopen(path, "w") else { throw HarnessError.system("writing \(path)") }
+        fputs(text, file)
+        fclose(file)
+    }
+}

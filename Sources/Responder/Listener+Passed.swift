@@ -74,7 +74,23 @@ extension Listener {
                     + "set SocketMode=0660 in the socket unit, or less"
             )
         }
+        try requireLoopback(place, what)
         return place
+    }
+
+    /// Whoever connects is believed, so that no other machine may.
+    ///
+    /// - Parameter what: the socket, the subject of the sentence.
+    static func requireLoopback(
+        _ place: FastCGISettings.Listen,
+        _ what: String
+    ) throws(ListenerError) {
+        guard case .tcp(let address, _) = place, !address.hasPrefix("127."), address != "::1"
+        else { return }
+        throw .sentence(
+            "\(what) listens on \(place), so that other machines may connect, and what is said there is believed; "
+                + "use a Unix socket, 127.0.0.1 or [::1]"
+        )
     }
 
     private static func option(_ number: Int32, _ option: Int32) -> Int32? {
@@ -84,7 +100,7 @@ extension Listener {
     }
 
     /// The address as in the ini file; nil if it has no form there.
-    private static func address(of number: Int32) -> FastCGISettings.Listen? {
+    static func address(of number: Int32) -> FastCGISettings.Listen? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let outcome = unsafe withUnsafeMutablePointer(to: &storage) { pointer in

@@ -136,6 +136,7 @@ package final class Listener {
                     + "listen = inherited is for spawn-fcgi and lighttpd's bin-path"
             )
         }
+        if let place = address(of: 0) { try requireLoopback(place, "descriptor 0") }
         let copy = fcntl(0, F_DUPFD_CLOEXEC, 3)
         guard copy >= 0 else {
             throw .system(SystemError("take over", on: "descriptor 0", code: errno))

@@ -27,6 +27,12 @@ package struct PassedSockets {
         guard process == "\(getpid())", let count = count.flatMap({ Int32($0) }), count > 0 else {
             return PassedSockets()
         }
+        guard count <= 2 else {
+            throw .sentence(
+                "the service manager passed \(count) sockets; there are two, fastcgi and bus (FileDescriptorName= in the "
+                    + "socket unit)"
+            )
+        }
         return try PassedSockets(count: count, names: names)
     }
 

@@ -1,8 +1,10 @@
 internal import ArgumentParser
 internal import Channels
 internal import Configuration
+internal import Endpoint
 internal import Glibc
 internal import Identity
+internal import Liveness
 internal import System
 internal import Text
 
@@ -18,7 +20,10 @@ struct Sign: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+        help: ArgumentHelp(
+            "The ini file (default: \(IniFileReader.usualPlaces)).",
+            valueName: "file"
+        ),
         completion: .file(extensions: ["ini"])
     )
     var config = IniFileReader.usualPath
@@ -49,17 +54,19 @@ struct Sign: ParsableCommand {
             IniFileReader.readWithKeys(config),
             orExit: EX_CONFIG
         )
-        let names = try channels.map { text in
-            do throws(ChannelNameError) {
-                return try ChannelName(text)
-            } catch {
-                throw ValidationError("\(error)")
-            }
-        }
+        let names = try names(atMost: settings.limits.channelsPerRequest)
         guard let seconds = Self.seconds(expires), seconds > 0 else {
-            throw ValidationError("--expires must be a duration such as 90s, 10m, 2h or 7d")
+            throw ValidationError(
+                "--expires must be a duration of at most ten years, such as 90s, 10m, 2h or 7d"
+            )
+        }
+        if let user, user.utf8.count > Member.nameByteLimit || !user.isShownName {
+            throw ValidationError(
+                "--user must be at most \(Member.nameByteLimit) bytes of text without control characters, and not blank"
+            )
         }
         let name = try keyName(in: settings)
+        warn(of: names, openBy: name, settings.allow)
         let link = SignedLink(
             channels: names,
             expires: "\(SystemClock.wallMilliseconds() / 1000 + seconds)",
@@ -71,6 +78,46 @@ struct Sign: ParsableCommand {
         }
         let query = link.query(keyName: settings.keys.count > 1 ? name : nil, signature: signature)
         StandardOutput.writeLine((base ?? settings.fastcgi.base) + "?" + query)
+    }
+
+    /// Names on standard error the channels that the link will not open.
+    private func warn(of names: [ChannelName], openBy key: String, _ rules: [AllowRule]) {
+        let wanted: [(String, KeyPath<AllowRule, AllowRule.Who?>)] =
+            (read || !publish ? [("read", \.read)] : []) + (publish ? [("publish", \.publish)] : [])
+        for (action, who) in wanted {
+            for channel in names {
+                let deciding = rules.first {
+                    $0[keyPath: who] != nil && $0.pattern.matches(channel.subject)
+                }
+                switch deciding?[keyPath: who] {
+                case .everyone: continue
+                case .local(_, let keys) where keys.contains(key): continue
+                default:
+                    StandardError.write(
+                        "the link does not open \(channel): no [allow] section with \(action) = key:\(key) decides about it"
+                    )
+                }
+            }
+        }
+    }
+
+    /// The channels, each once: a request does not name one twice.
+    private func names(atMost limit: Int) throws -> [ChannelName] {
+        var names: [ChannelName] = []
+        for text in channels {
+            do throws(ChannelNameError) {
+                let name = try ChannelName(text)
+                if !names.contains(name) { names.append(name) }
+            } catch {
+                throw ValidationError("\(error)")
+            }
+        }
+        guard names.count <= limit else {
+            throw ValidationError(
+                "a request may name at most \(limit) channels (channels_per_request in [limits])"
+            )
+        }
+        return names
     }
 
     private func keyName(in settings: Settings) throws -> String {
@@ -98,6 +145,7 @@ struct Sign: ParsableCommand {
         guard let number = String(factor == nil ? text[...] : text.dropLast()).wholeNumber else {
             return nil
         }
-        return Int64(number) * (factor ?? 1)
+        let (seconds, overflows) = Int64(number).multipliedReportingOverflow(by: factor ?? 1)
+        return overflows || seconds > 3650 * 86_400 ? nil : seconds
     }
 }

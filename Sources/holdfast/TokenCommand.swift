@@ -16,7 +16,10 @@ struct TokenCommand: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: "The ini file (default: $HOLDFAST_INI, else /etc/holdfast.ini).",
+        help: ArgumentHelp(
+            "The ini file (default: \(IniFileReader.usualPlaces)).",
+            valueName: "file"
+        ),
         completion: .file(extensions: ["ini"])
     )
     var config = IniFileReader.usualPath

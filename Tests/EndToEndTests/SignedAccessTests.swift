@@ -105,7 +105,47 @@ import Testing
         }
     }
 
+    @Test func `sign made links that no request could use`() throws {
+        try with(further: "[limits]\nchannels_per_request = 2\n") { server in
+            let twice = try server.command("sign", "user/42", "user/1", "user/42")
+            #expect(try server.get(twice.output.firstLine).status == 200)
+            for wrong in [
+                ["user/1", "--user", ""], ["user/1", "--user", " "], ["user/1", "--user", "a\nb"],
+                ["user/1", "--user", String(repeating: "x", count: 129)],
+                ["user/1", "--expires", "100000000d"], ["user/1", "--expires", "3651d"],
+                ["user/1", "user/2", "user/3"],
+            ] {
+                let run = try server.start(["sign"] + wrong)
+                #expect(try run.wait() == .exited(64), "\(wrong)")
+                #expect(run.outputText.isEmpty)
+            }
+            let closed = try server.command("sign", "user/1", "secret")
+            #expect(closed.exit == .exited(0))
+            #expect(closed.error.contains("the link does not open secret: no [allow] section"))
+            #expect(!closed.error.contains("user/1"))
+        }
+    }
+
     // MARK: Tokens
+
+    @Test(
+        .enabled(
+            if: Tool.usable(.node, .nginx, .lighttpd, .apache, .haproxy, .caddy),
+            "node or a web server is not installed"
+        ),
+        arguments: WebServer.Kind.fastCGI + [.lighttpdCGI, .apacheCGI]
+    )
+    func `a token in a header was lost behind Apache and HAProxy`(kind: WebServer.Kind)
+        throws
+    {
+        try with { server in
+            let token = try Self.token(server, Self.payload(seconds: 600))
+            try WebServer.with(kind, before: server) { web throws in
+                let fields = ["Authorization": "Bearer \(token)"]
+                #expect(try web.get("/push/user/1?since=first", fields).status == 200)
+            }
+        }
+    }
 
     private static func token(
         _ server: HoldfastServer,

@@ -7,9 +7,10 @@ import Testing
     /// A service that is started by this manager; nothing is passed to it.
     private func server(
         _ notifySocket: String? = nil,
-        watchdogMicroseconds: Int? = nil
+        watchdogMicroseconds: Int? = nil,
+        listen: HoldfastServer.Listen = .unix
     ) throws -> (HoldfastServer, ServiceManager) {
-        let server = try HoldfastServer()
+        let server = try HoldfastServer(listen: listen)
         let manager = try ServiceManager(
             notifySocket: notifySocket ?? server.directory.file("notify"),
             watchdogMicroseconds: watchdogMicroseconds
@@ -218,12 +219,14 @@ import Testing
 
     /// What is wrong with a passed socket.
     enum Wrong: CaseIterable {
-        case address, port, kind, notListening, mode, name, twice, busAddress, noBus
+        case address, port, kind, notListening, mode, open, name, twice, busAddress, noBus
     }
 
     @Test(arguments: Wrong.allCases)
     func `a passed socket that the ini file does not ask for is an error`(wrong: Wrong) throws {
-        let (server, manager) = try server()
+        let (server, manager) = try server(
+            listen: wrong == .open ? .inherited : .unix
+        )
         let other = server.directory.file("other.sock")
         var sentence = ""
         switch wrong {
@@ -242,6 +245,9 @@ import Testing
         case .mode:
             try manager.pass("fastcgi", server.address, mode: 0o666)
             sentence = "has the mode 0666"
+        case .open:
+            try manager.passOpen("fastcgi")
+            sentence = "so that other machines may connect"
         case .name:
             try manager.pass("holdfast.socket", server.address)
             sentence = "of the name 'holdfast.socket'"
@@ -260,6 +266,15 @@ import Testing
         try server.launch()
         #expect(try server.process?.wait() == .exited(78))
         #expect(server.log.contains(sentence), "\(server.log)")
+    }
+
+    @Test func `a number of sockets beyond all descriptors ended the process`() throws {
+        let server = try HoldfastServer(
+            prelude: #"export LISTEN_PID=$$ LISTEN_FDS=2147483647; exec "$0" "$@""#
+        )
+        try server.launch()
+        #expect(try server.process?.wait() == .exited(78))
+        #expect(server.log.contains("passed 2147483647 sockets"), "\(server.log)")
     }
 
     @Test func `sockets that are meant for another process are none of its business`() throws {

@@ -71,6 +71,13 @@ package final class ServiceManager {
         sockets.append((name, fcntl(socket.descriptor, F_DUPFD_CLOEXEC, 64)))
     }
 
+    /// Passes a TCP socket that other machines can reach, with a port that the system chooses.
+    package func passOpen(_ name: String) throws {
+        let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        sockets.append((name, number))
+        guard listen(number, 1) == 0 else { throw HarnessError.system("listen") }
+    }
+
     /// For the service's process.
     var environment: [String: String] {
         var variables = ["NOTIFY_SOCKET": notifySocket]

@@ -243,7 +243,7 @@ extension HTTPInterface {
 
 extension String {
     /// Whether it is a name that others can see: not blank, and with every character visible as it is.
-    var isShownName: Bool {
+    package var isShownName: Bool {
         unicodeScalars.allSatisfy(\.isShown)
             && unicodeScalars.contains { !$0.properties.isWhitespace }
     }

@@ -39,7 +39,9 @@ package enum IniFile {
         for (index, raw) in lines.enumerated() {
             let number = index + 1
             let line = raw.last == UInt8(ascii: "\r") ? raw.dropLast() : raw
-            switch read(line, number: number) {
+            // The line may be a secret.
+            let isInKey = place == .inSection && sections.last?.name == "key"
+            switch read(line, number: number, isHidden: isInKey) {
             case .nothing:
                 break
             case .header(let section):
@@ -79,7 +81,8 @@ package enum IniFile {
         case problem(ConfigurationProblem, endsSection: Bool)
     }
 
-    private static func read(_ line: ArraySlice<UInt8>, number: Int) -> Line {
+    /// - Parameter isHidden: problems do not repeat a line that is not understood.
+    private static func read(_ line: ArraySlice<UInt8>, number: Int, isHidden: Bool) -> Line {
         let content = trimmed(line)
         let isHeader = content.first == UInt8(ascii: "[")
         if let bad = unreadable(line) {
@@ -94,7 +97,9 @@ package enum IniFile {
         case nil, UInt8(ascii: "#"), UInt8(ascii: ";"): return .nothing
         default: break
         }
-        return isHeader ? header(content, number: number) : entry(content, number: number)
+        return isHeader
+            ? header(content, number: number)
+            : entry(content, number: number, isHidden: isHidden)
     }
 
     private static func header(_ content: ArraySlice<UInt8>, number: Int) -> Line {
@@ -122,13 +127,18 @@ package enum IniFile {
         )
     }
 
-    private static func entry(_ content: ArraySlice<UInt8>, number: Int) -> Line {
+    private static func entry(
+        _ content: ArraySlice<UInt8>,
+        number: Int,
+        isHidden: Bool
+    ) -> Line {
         func problem(_ sentence: String) -> Line {
             .problem(ConfigurationProblem(line: number, sentence: sentence), endsSection: false)
         }
         guard let equals = content.firstIndex(of: UInt8(ascii: "=")) else {
             return problem(
-                "'\(shown(text(content)))' is neither a section nor a key nor a comment;"
+                (isHidden ? "the line" : "'\(shown(text(content)))'")
+                    + " is neither a section nor a key nor a comment;"
                     + " write [section], key = value, or # before a comment"
             )
         }

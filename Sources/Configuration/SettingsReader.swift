@@ -313,14 +313,18 @@ struct SettingsReader {
         let elsewhere = SettingsTable.sectionNames.first {
             SettingsTable.keyNames(of: $0).contains(entry.key)
         }
+        let nearest = nearestName(to: entry.key, among: known)
         let advice =
-            switch (nearestName(to: entry.key, among: known), elsewhere) {
+            switch (nearest, elsewhere) {
             case (let near?, let other?): "did you mean '\(near)', or the key of [\(other)]?"
             case (let near?, nil): "did you mean '\(near)'?"
             case (nil, let other?): "it belongs in [\(other)]"
             case (nil, nil): "allowed are \(listed(known, lastJoinedBy: "and"))"
             }
-        report(entry.line, "unknown key '\(shown(entry.key))' in [\(section)]; \(advice)")
+        // What resembles no key may be a secret whose line ends with '='.
+        let isHidden = section == "key" && nearest == nil && elsewhere == nil
+        let name = isHidden ? "***" : shown(entry.key)
+        report(entry.line, "unknown key '\(name)' in [\(section)]; \(advice)")
     }
 
     static func title(_ section: IniFile.Section) -> String {

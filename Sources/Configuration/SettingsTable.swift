@@ -224,7 +224,7 @@ package enum SettingsTable {
             \.secretFile,
             ValueForm<String>.directory.or("none", meaning: "no file"),
             .reload
-        ),
+        ).hidden(),
         SettingsKey(
             "secret",
             \.secret,

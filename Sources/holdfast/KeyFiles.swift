@@ -12,7 +12,9 @@ enum KeyFiles {
         func problem(_ wrong: String) -> Result<[UInt8], KeyProblem> {
             .failure(KeyProblem(wrong: wrong))
         }
-        guard let file = unsafe fopen(path, "re") else {
+        // A named pipe would keep the whole process waiting for a writer.
+        let opened = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard opened >= 0, let file = unsafe fdopen(opened, "r") else {
             return problem("cannot be read: \(SystemError.sentence(of: errno))")
         }
         defer { unsafe fclose(file) }

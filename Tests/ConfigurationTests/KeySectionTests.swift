@@ -64,6 +64,14 @@ private let secret = "0123456789abcdef0123456789abcdef"
         #expect(found.count == 1 && !found[0].contains("hunter2hunter2"))
     }
 
+    @Test(arguments: ["secret_file = X", "secret X", "X", "X=", "secret = 'X"])
+    func `a secret in the wrong place was shown`(line: String) {
+        let secret = "0123456789abcdefQm9iMTIz0123456789abcdef"
+        let found = problems("[key web]\n\(line.replacing("X", with: secret))\n")
+        #expect(!found.isEmpty || line.hasPrefix("secret ="))
+        #expect(found.allSatisfy { !$0.contains("0123456789abcdef") }, "\(found)")
+    }
+
     @Test func `more keys than can be tried are refused`() {
         let text = (0...KeySettings.countLimit).map { "[key k\($0)]\nsecret = \(secret)\n" }
         #expect(problems(text.joined()).contains { $0.contains("17 [key] sections are too many") })

@@ -83,6 +83,7 @@ struct PagesTests {
             let hash = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
             let passwords = try holdfast.directory.write("admin:\(hash)\n", to: "passwords")
             lines = lines.replacing("/etc/nginx/holdfast.htpasswd", with: passwords)
+                .replacing("/run/holdfast/holdfast.sock", with: holdfast.address.description)
             let edits = [("location /push/ {", "\(lines)\nlocation /push/ {")]
             try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
                 #expect(try web.get("/push/-/status").status == 401)

@@ -126,6 +126,20 @@ import Testing
         }
     }
 
+    @Test func `a named pipe in the place of a key's file stopped the process`() throws {
+        try with { server in
+            let file = server.directory.file("web.secret")
+            unlink(file)
+            #expect(mkfifo(file, 0o640) == 0)
+            server.expectsErrors = true
+            server.reload()
+            try waitUntil("the reload is refused") {
+                server.log.contains("web.secret is not a file")
+            }
+            #expect(try server.get("/push/-/ready").status == 200)
+        }
+    }
+
     // MARK: Tokens
 
     @Test(

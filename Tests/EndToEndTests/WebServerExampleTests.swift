@@ -157,7 +157,14 @@ struct WebServerExampleTests {
             // Both ways: what the page warns of, and what it gives instead.
             let rule = "location /push/open/ { return 403; }"
             let edits = [
-                ("index index.html;", "index index.html; \(rule) \(block)"),
+                (
+                    "index index.html;",
+                    "index index.html; \(rule) "
+                        + block.replacing(
+                            "/run/holdfast/holdfast.sock",
+                            with: holdfast.address.description
+                        )
+                ),
                 ("/etc/nginx/holdfast.htpasswd", passwords),
             ]
             try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in

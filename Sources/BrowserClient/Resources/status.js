@@ -303,7 +303,7 @@ const lines = {
     fastcgi_param HTTPS $https if_not_empty;
     fastcgi_param REMOTE_ADDR $remote_addr;
     fastcgi_param SERVER_SOFTWARE nginx;
-    fastcgi_pass holdfast;
+    fastcgi_pass unix:/run/holdfast/holdfast.sock;
 }`,
   lighttpd: `# mod_auth, mod_authn_file and mod_setenv before mod_fastcgi in server.modules
 auth.backend = "htpasswd"

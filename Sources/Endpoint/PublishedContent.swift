@@ -8,6 +8,12 @@ struct PublishedContent {
     let contentType: String
     let body: [UInt8]
 
+    /// A body that is compressed, say, would be read as something else.
+    static func requireNoEncoding(_ contentEncoding: String?) throws(Problem) {
+        guard let contentEncoding, !contentEncoding.equalsIgnoringCase("identity") else { return }
+        throw .unsupported("Send the body without Content-Encoding.")
+    }
+
     /// The messages in the body of a publish request: one, or one for each line of NDJSON.
     static func messages(
         in body: [UInt8],
@@ -15,9 +21,7 @@ struct PublishedContent {
         contentEncoding: String?,
         limits: LimitSettings
     ) throws(Problem) -> [PublishedContent] {
-        if let contentEncoding, !contentEncoding.equalsIgnoringCase("identity") {
-            throw .unsupported("Send the body without Content-Encoding.")
-        }
+        try requireNoEncoding(contentEncoding)
         let type = try contentType.map { text throws(Problem) in
             guard let type = MediaType(text) else {
                 throw .unsupported(

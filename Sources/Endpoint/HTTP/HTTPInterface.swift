@@ -225,6 +225,7 @@ package final class HTTPInterface: Sendable {
             problem.acceptQuery = "application/x-www-form-urlencoded"
             throw problem
         }
+        try PublishedContent.requireNoEncoding(request.contentEncoding)
         if request.bodyDropped || announcesTooMuch(request) {
             throw .batchTooLarge(settings.limits)
         }

@@ -94,6 +94,7 @@ extension HTTPInterface {
         default: throw .methodNotAllowed("POST, OPTIONS")
         }
         _ = try crossOrigin.standing(of: request, to: "end requests")
+        try PublishedContent.requireNoEncoding(request.contentEncoding)
         if request.awaitsBody { return .awaitBody }
         if request.isCutOff { throw .incompleteBody }
         var query = try Self.query(of: request)

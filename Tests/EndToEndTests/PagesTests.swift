@@ -9,11 +9,12 @@ import Testing
 struct PagesTests {
     private func with(
         operator isOperator: Bool = false,
+        _ settings: String = HoldfastServer.open,
         _ body: (Browser, WebServer, HoldfastServer) throws -> Void
     ) throws {
         let software = "fastcgi_param SERVER_SOFTWARE nginx;"
         let edits = isOperator ? [(software, "\(software) fastcgi_param HOLDFAST_OPERATOR 1;")] : []
-        try HoldfastServer.with { holdfast in
+        try HoldfastServer.with(settings) { holdfast in
             try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
                 try body(Browser(directory: holdfast.directory), web, holdfast)
             }
@@ -92,6 +93,30 @@ struct PagesTests {
                 #expect(try web.get("/push/-/channels", password).status == 200)
                 #expect(try web.get("/push/-/holdfast.js").status == 200)
             }
+        }
+    }
+
+    @Test func `the status page and the command show who was let in by tokens and links`() throws {
+        let settings =
+            HoldfastServer.open
+            + "[key web]\nsecret = 0123456789abcdef0123456789abcdef\n"
+        try with(operator: true, settings) { browser, web, holdfast in
+            #expect(try !holdfast.command("status").output.contains("links"))
+            let sign = try holdfast.command("sign", "news")
+            try #require(sign.exit == .exited(0))
+            #expect(try web.get(String(sign.output.dropLast())).status == 200)
+            #expect(try web.get("/push/news?signature=x&expires=1").status == 401)
+            for _ in 0..<3 { #expect(try web.get("/push/news?access_token=x").status == 401) }
+            let page = try browser.open(page("status", web))
+            try page.waitForText("Refused for: token malformed 3, link malformed 1.")
+            let rows = try page.evaluate(
+                "[...document.querySelectorAll('#credentials td')].map((one) => one.textContent).join()"
+            )
+            #expect(rows.string == "0,3,2,1,1,–")
+            let status = try holdfast.command("status").output
+            #expect(status.contains("0 verified, 2 known already, 1 refused\n"))
+            #expect(status.contains("1 verified, 1 refused\n"))
+            #expect(status.contains("link_malformed 1, token_malformed 3\n"))
         }
     }
 

@@ -23,6 +23,7 @@ const reasons = {
   slow: ["did not read", "--nine"],
   limit: ["made room at a bound", "--ten"],
   revoked: ["lost the right to read", "--eight"],
+  expired: ["token or link expired", "--six"],
 };
 const spare = ["--five", "--six", "--nine", "--ten"];
 const color = (reason) => `var(${reasons[reason]?.[1] ?? spare[reason.length % spare.length]})`;
@@ -250,6 +251,21 @@ const showBounds = ({ limits = {}, processes, connections, bus_clients, held, lo
   );
 };
 
+/** What was shown to be let in; nothing where nobody shows anything. */
+const showIdentity = ({ tokens, links, refused_credentials: refused }) => {
+  const total = Object.values(refused).reduce((sum, count) => sum + count, 0);
+  // What is known already is good or not: those that are not are among the refused.
+  const bad = total - links.refused;
+  const good = tokens.verified + tokens.remembered - (bad - tokens.refused);
+  $("identity").hidden = good + links.verified + total === 0;
+  fill("credentials", [
+    ["Tokens", [number(good), "number"], [number(bad), "number"], [number(tokens.remembered), "number"]],
+    ["Signed links", [number(links.verified), "number"], [number(links.refused), "number"], ["–", "number"]],
+  ]);
+  const codes = Object.entries(refused).filter(([, count]) => count > 0);
+  setText("refusals", codes.length ? `Refused for: ${codes.map(([code, count]) => `${words(code)} ${number(count)}`).join(", ")}.` : "None was refused.");
+};
+
 const showTables = ({ status, channels }) => {
   fill(
     "fronts",
@@ -358,6 +374,7 @@ watch(
     sample(status);
     showCharts((last = status));
     showBounds(status, kept);
+    showIdentity(status);
     showTables(figures);
   },
   (error) => {

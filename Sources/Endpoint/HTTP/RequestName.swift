@@ -14,7 +14,7 @@ package struct RequestName: Sendable {
     /// and `-._~+/=:@`. It is taken whole or not at all, and can stand in a log or an answer as it is.
     package init?(_ text: UnsafeRawBufferPointer) {
         guard unsafe !text.isEmpty && text.count <= Self.byteLimit else { return nil }
-        for at in unsafe 0..<text.count {
+        for at in 0..<text.count {
             let byte = unsafe text[at]
             guard Self.mayContain(byte) else { return nil }
             append(byte)

@@ -32,27 +32,40 @@ struct Status {
         func list(_ counts: [(name: String, count: Int)]) -> String {
             counts.isEmpty ? "-" : counts.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
         }
+        let tokens = ["verified", "remembered", "refused"].map { number($0, in: "tokens") }
+        let links = ["verified", "refused"].map { number($0, in: "links") }
         let epoch = answer["epoch"]?.string ?? "?"
         let head = String(number("head", in: "log"), radix: 16)
-        lines = [
-            ("version", answer["version"]?.string ?? "?"),
-            (
-                "processes",
-                "\(processes.count)" + (missing > 0 ? " (\(missing) do not answer)" : "")
-            ),
-            ("held", "\(held)"), ("deliveries", "\(deliveries)"), ("requests", "\(requests)"),
-            ("ended", list(endings)), ("bounds reached", list(bounds)),
-            ("connections", "\(connections) FastCGI, \(clients) bus"),
-            (
-                "channels",
-                "\(number("channels", in: "log")) remembered, \(number("kept", in: "log")) messages kept"
-            ),
-            ("messages", "\(messages) published, newest at \(epoch)-\(head)"),
-            (
-                "pipes",
-                "\(number("lines", in: "pipes")) lines, \(number("refusals", in: "pipes")) refused"
-            ),
-        ]
+        lines =
+            [
+                ("version", answer["version"]?.string ?? "?"),
+                (
+                    "processes",
+                    "\(processes.count)" + (missing > 0 ? " (\(missing) do not answer)" : "")
+                ),
+                ("held", "\(held)"), ("deliveries", "\(deliveries)"), ("requests", "\(requests)"),
+                ("ended", list(endings)), ("bounds reached", list(bounds)),
+                ("connections", "\(connections) FastCGI, \(clients) bus"),
+                (
+                    "channels",
+                    "\(number("channels", in: "log")) remembered, \(number("kept", in: "log")) messages kept"
+                ),
+                ("messages", "\(messages) published, newest at \(epoch)-\(head)"),
+                (
+                    "pipes",
+                    "\(number("lines", in: "pipes")) lines, \(number("refusals", in: "pipes")) refused"
+                ),
+            ]
+            + (tokens + links == [0, 0, 0, 0, 0]
+                ? []
+                : [
+                    (
+                        "tokens",
+                        "\(tokens[0]) verified, \(tokens[1]) known already, \(tokens[2]) refused"
+                    ),
+                    ("links", "\(links[0]) verified, \(links[1]) refused"),
+                    ("refused for", list(counts("refused_credentials"))),
+                ])
     }
 
     /// Whether this status counts the same processes as an earlier one, all of them running since then.

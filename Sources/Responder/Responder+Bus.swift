@@ -73,8 +73,8 @@ extension Responder {
 
     private func hear(_ message: SiblingMessage, from sender: String) {
         switch message {
-        case .question(let number, let withHistory):
-            let bytes = snapshot(withHistory: withHistory).encoded
+        case .question(let number, let wish):
+            let bytes = snapshot(wish).encoded
             siblings.answer(.snapshot(number, bytes), to: sender)
         case .whoWaits(let number, let from, let through):
             siblings.answer(.waiting(number, waiting(from: from, through: through)), to: sender)
@@ -105,8 +105,7 @@ extension Responder {
     func survey(_ ticket: Ticket, _ question: SurveyQuestion) {
         let message: SiblingMessage =
             switch question {
-            case .metrics: .question(ticket.number)
-            case .status(let withHistory): .question(ticket.number, withHistory: withHistory)
+            case .metrics, .status: .question(ticket.number, FigureWish(question))
             case .holders(let from, let through):
                 .whoWaits(ticket.number, from: from, through: through)
             }

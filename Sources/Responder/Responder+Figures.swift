@@ -38,16 +38,18 @@ extension Responder {
         return readings
     }
 
-    func snapshot(withHistory: Bool = false) -> Snapshot {
+    func snapshot(_ wish: FigureWish) -> Snapshot {
         var readings = ownReadings
-        readings.process = .now(uptimeMilliseconds: now - telemetry.startedAt)
+        if wish == .process {
+            readings.process = .now(uptimeMilliseconds: now - telemetry.startedAt)
+        }
         return Snapshot(
             pid: Int64(getpid()),
             uptimeSeconds: (now - telemetry.startedAt) / 1000,
             isReady: core.isReady,
             isServing: tenure.isServing,
             values: Figure.all.map { $0.read(readings) },
-            history: withHistory ? telemetry.history.slots : []
+            history: wish == .history ? telemetry.history.slots : []
         )
     }
 
@@ -77,7 +79,7 @@ extension Responder {
     func overview(_ survey: Telemetry.Survey) -> Overview {
         Overview(
             isService: lifetime.isService,
-            snapshots: [snapshot(withHistory: survey.question.asksForHistory)]
+            snapshots: [snapshot(FigureWish(survey.question))]
                 + survey.snapshots.sorted { $0.pid < $1.pid },
             // A process that started meanwhile may have answered without being asked.
             missing: max(0, survey.asked - survey.snapshots.count)
@@ -152,11 +154,5 @@ extension Responder {
             bytes.closeObject()
         }
         bytes.closeArray()
-    }
-}
-
-extension SurveyQuestion {
-    fileprivate var asksForHistory: Bool {
-        if case .status(withHistory: true) = self { true } else { false }
     }
 }

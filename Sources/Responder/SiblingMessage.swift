@@ -29,10 +29,27 @@ private func bigEndian(_ number: UInt64) -> [UInt8] {
     stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
 }
 
+/// What figures are asked for; those that cost more than a look at what the process has counted only on demand.
+enum FigureWish: UInt8 {
+    case counts = 0
+    /// And those of the last minutes: "h".
+    case history = 0x68
+    /// And what the system says of the process, which only metrics tell: "p".
+    case process = 0x70
+
+    init(_ question: SurveyQuestion) {
+        switch question {
+        case .metrics: self = .process
+        case .status(withHistory: true): self = .history
+        case .status, .holders: self = .counts
+        }
+    }
+}
+
 /// A message between siblings: a kind, a number in eight bytes, and the content.
 enum SiblingMessage {
-    /// Asks for the figures, and those of the last minutes; the answer has the same number.
-    case question(UInt64, withHistory: Bool = false)
+    /// Asks for the figures; the answer has the same number.
+    case question(UInt64, FigureWish = .counts)
     case snapshot(UInt64, [UInt8])
     /// Asks how many requests wait for each of the channels from one name to another; the answer has the same number.
     case whoWaits(UInt64, from: String, through: String)
@@ -51,7 +68,7 @@ enum SiblingMessage {
         let rest = bytes[9...]
         switch bytes[0] {
         case UInt8(ascii: "?"):
-            self = .question(number, withHistory: rest.first == UInt8(ascii: "h"))
+            self = .question(number, rest.first.flatMap(FigureWish.init(rawValue:)) ?? .counts)
         case UInt8(ascii: "="): self = .snapshot(number, Array(rest))
         case UInt8(ascii: "w"):
             let names = String(decoding: rest, as: UTF8.self)
@@ -93,9 +110,9 @@ enum SiblingMessage {
             [kind] + bigEndian(number)
         }
         return switch self {
-        // What follows the number does not matter to releases that keep no history.
-        case .question(let number, let withHistory):
-            head(UInt8(ascii: "?"), number) + (withHistory ? [UInt8(ascii: "h")] : [])
+        // What follows the number does not matter to releases that know only the counts.
+        case .question(let number, let wish):
+            head(UInt8(ascii: "?"), number) + (wish == .counts ? [] : [wish.rawValue])
         case .snapshot(let number, let bytes): head(UInt8(ascii: "="), number) + bytes
         case .whoWaits(let number, let from, let through):
             head(UInt8(ascii: "w"), number) + Array("\(from)\n\(through)".utf8)

@@ -28,10 +28,22 @@ package enum ProcessStatus {
         return Int(info.st_size)
     }
 
-    package static func descriptorLimit() -> Int? {
+    package static func descriptorLimit() -> Int? { limit().map { Int(clamping: $0.rlim_cur) } }
+
+    /// Raises the limit of descriptors to the most that the administrator allows.
+    ///
+    /// - Returns: the limit as it is then.
+    package static func raiseDescriptorLimit() -> Int {
+        guard var raised = limit() else { return .max }
+        raised.rlim_cur = raised.rlim_max
+        unsafe setrlimit(descriptors, &raised)
+        return descriptorLimit() ?? .max
+    }
+
+    private static let descriptors = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+
+    private static func limit() -> rlimit? {
         var limit = rlimit()
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        guard unsafe getrlimit(resource, &limit) == 0 else { return nil }
-        return Int(clamping: limit.rlim_cur)
+        return unsafe getrlimit(descriptors, &limit) == 0 ? limit : nil
     }
 }

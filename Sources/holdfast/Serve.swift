@@ -48,7 +48,8 @@ struct Serve: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)
         // Files have their mode from the moment they exist: a kill may come before the next line.
         umask(0o007)
-        let descriptors = raiseDescriptorLimit()
+        // Each held request costs one.
+        let descriptors = ProcessStatus.raiseDescriptorLimit()
 
         let settings = withListen(
             try IniFileReader.settings(IniFileReader.readWithKeys(config), orExit: EX_CONFIG)
@@ -124,15 +125,5 @@ struct Serve: ParsableCommand {
         var settings = read
         if let listen { settings.fastcgi.listen = listen }
         return settings
-    }
-
-    /// Raises the limit of descriptors to the most that the administrator allows, because each held request costs one.
-    private func raiseDescriptorLimit() -> Int {
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        var limit = rlimit()
-        guard unsafe getrlimit(resource, &limit) == 0 else { return .max }
-        limit.rlim_cur = limit.rlim_max
-        unsafe setrlimit(resource, &limit)
-        return Int(clamping: limit.rlim_max)
     }
 }

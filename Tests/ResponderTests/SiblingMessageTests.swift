@@ -11,7 +11,8 @@ import Testing
         let member = try #require(Member(topic: "user ann"))
         let word = SubscriberWord(kind: .left, time: -5, subscriber: .max)
         let messages: [SiblingMessage] = [
-            .question(9), .question(9, withHistory: true), .snapshot(1 << 63, [1, 2]),
+            .question(9), .question(9, .history), .question(9, .process),
+            .snapshot(1 << 63, [1, 2]),
             .whoWaits(3, from: "a", through: "z"),
             .waiting(4, [(channel, 12)]), .words([word, word]),
             .here([(channel, member, UInt64(77))]),

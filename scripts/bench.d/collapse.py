@@ -18,7 +18,7 @@ import time
 ROOT, HOLDFAST, CLIENTS, MESSAGES = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 sys.path.insert(0, f"{ROOT}/scripts/pylib")
 
-from place import Place, free_ports, is_root, until  # noqa: E402
+from place import Place, free_ports, until  # noqa: E402
 from responder import Responder  # noqa: E402
 from servers import Server  # noqa: E402
 
@@ -113,18 +113,7 @@ async def run(place):
     recipe = pathlib.Path(f"{ROOT}/conf/recipes/nginx-collapse.conf").read_text()
     recipe = recipe.replace("0.0.0.0:8446", f"127.0.0.1:{public}")
     recipe = recipe.replace("/var/cache/nginx/holdfast", f"{server.directory}/temp/answers")
-    derived = place.derived
-
-    def with_recipe(name, *options):
-        """The recipe stands at the end of the http block."""
-        text = derived(name, *options)
-        if not is_root():
-            text = text.replace("user www-data;", "")
-        end = text.rindex("}")
-        return text[:end] + recipe + text[end:]
-
-    place.derived = with_recipe
-    await server.start()
+    await server.start(addition=recipe)
     scenes = {"/push/": await measure(responder, server, server.port, "/push/")}
     scenes["/public/"] = await measure(responder, server, public, "/public/")
     await server.stop()

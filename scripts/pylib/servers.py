@@ -77,8 +77,8 @@ class Server:
         """Whether it keeps connections to Holdfast."""
         return self.kind.is_kept or self.kind.is_routing
 
-    async def start(self, include=None):
-        """`include`: a file for nginx's server {}."""
+    async def start(self, include=None, addition=""):
+        """`include`: a file for nginx's server {}. `addition`: lines at the end of nginx's http {}."""
         if self.inner is not None:
             inner = f"{self.place.root}/conf/routing-layer/inner.conf"
             await self.inner.start(include=inner if self.helps else None)
@@ -90,6 +90,9 @@ class Server:
             text = self.place.derived(self.kind.configuration, *self.options())
             if include is not None:
                 text = text.replace("\n        index ", f"\n        include {include};\n        index ", 1)
+            if addition:
+                end = text.rindex("}")
+                text = text[:end] + addition + text[end:]
             self.place.write(f"{self.name}/configuration", text)
         temp = f"{self.directory}/temp"
         self.process = await self.place.start(

@@ -418,8 +418,7 @@ import Testing
     }
 
     @Test(arguments: [("QUERY", "/push/a"), ("POST", "/push/a?op=read"), ("POST", "/push/-/leave")])
-    func `parameters in a compressed body were lost without a word`(method: String, target: String)
-    {
+    func `a compressed body was read as parameters`(method: String, target: String) {
         let request = CGIRequest(
             [
                 "REQUEST_METHOD": method, "REQUEST_URI": target, "HTTP_CONTENT_ENCODING": "gzip",

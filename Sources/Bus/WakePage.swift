@@ -38,8 +38,8 @@ struct LogWitness: Equatable, Sendable {
 ///
 /// The file is mapped for the futex, which the kernel works on. Everything else is read and written by system calls: if
 /// the file is shortened while it is open, as by copying over it, that is a short read and not a SIGBUS in every process.
-/// Only the newest offset, for which every poll asks, is read from a mapping of its own: where that meets the file's end,
-/// the guard puts zeros in its place.
+/// Only the newest offset, for which every poll asks, and what each turn of the writer asks for are read from a mapping
+/// of their own: where that meets the file's end, the guard puts zeros in its place.
 @safe final class WakePage: @unchecked Sendable {
     private static let magic: UInt64 = 0x0200_454b_4157_4648  // "HFWAKE", 0, 2
     private static let size = 4096
@@ -201,32 +201,46 @@ struct LogWitness: Equatable, Sendable {
         var isSynced: Bool
     }
 
-    /// Under the gate only, and with one system call as a rule. Nil: there is no witness, or not of these files.
+    /// Under the gate only. Nil: there is no witness, or not of these files.
     func note(of files: LogFileSet) -> Note? {
+        // Where the file was shortened, there are zeros.
+        if let mirror = unsafe mirror,
+            let note = unsafe note(of: files, in: UnsafeRawPointer(mirror))
+        {
+            return note
+        }
         let note: Note? = unsafe withUnsafeTemporaryAllocation(
             byteCount: Self.end,
             alignment: MemoryLayout<UInt64>.alignment
         ) { bytes in
-            guard unsafe pread(file, bytes.baseAddress, Self.end, 0) == Self.end else { return nil }
-            func number(_ at: Int) -> UInt64 {
-                unsafe bytes.load(fromByteOffset: at, as: UInt64.self)
-            }
-            func names(_ file: FileIdentity?, _ at: Int) -> Bool {
-                guard let file else { return number(at + 8) == 0 }
-                return number(at) == file.device && number(at + 8) == file.inode
-                    && number(at + 16) == UInt64(bitPattern: file.birth)
-            }
-            let head = Int64(bitPattern: number(Self.head))
-            guard number(0) == Self.magic, isPlausible(head), names(identity, 24),
-                names(files.log, 48), names(files.writeAhead, 72), names(files.index, 96)
+            guard unsafe pread(file, bytes.baseAddress, Self.end, 0) == Self.end,
+                let start = bytes.baseAddress
             else { return nil }
-            let synced = unsafe bytes.load(fromByteOffset: Self.synced, as: UInt32.self)
-            return Note(head: head, isSynced: synced == 1)
+            return unsafe self.note(of: files, in: UnsafeRawPointer(start))
         }
         if let note { return note }
         // A device may have another number than during the boot in which the witness was written.
         guard let witness, witness.files == files else { return nil }
         return Note(head: witness.head, isSynced: witness.synced)
+    }
+
+    private func note(of files: LogFileSet, in bytes: UnsafeRawPointer) -> Note? {
+        func number(_ at: Int) -> UInt64 {
+            unsafe UInt64(
+                bitPattern: cguard_load((bytes + at).assumingMemoryBound(to: Int64.self))
+            )
+        }
+        func names(_ file: FileIdentity?, _ at: Int) -> Bool {
+            guard let file else { return number(at + 8) == 0 }
+            return number(at) == file.device && number(at + 8) == file.inode
+                && number(at + 16) == UInt64(bitPattern: file.birth)
+        }
+        let head = Int64(bitPattern: number(Self.head))
+        guard number(0) == Self.magic, isPlausible(head), names(identity, 24),
+            names(files.log, 48), names(files.writeAhead, 72), names(files.index, 96)
+        else { return nil }
+        // The second half of the word is the flag, the first one the bell.
+        return Note(head: head, isSynced: number(Self.bell) >> 32 == 1)
     }
 
     /// Under the gate only. Nil: the file is new, was not written by us, or is a copy.

@@ -1,9 +1,11 @@
-package import Synchronization
+public import Synchronization
 
 /// Passes values from any thread to one reader: an array under a lock, and something that wakes the reader.
 ///
 /// The lock is held only to append to, or swap, arrays, so `post` never blocks noticeably. The functions are inlinable
-/// so that they are specialised for their elements; otherwise they would go by run-time layouts.
+/// so that they are specialised for their elements; otherwise they would go by run-time layouts. That takes a type that
+/// is usable from inlined code, too.
+@usableFromInline
 package final class Mailbox<Element: Sendable>: Sendable {
     @usableFromInline
     struct Contents {
@@ -29,14 +31,12 @@ package final class Mailbox<Element: Sendable>: Sendable {
     @usableFromInline let posted = Atomic(false)
 
     /// For a reader that watches `descriptor` for reading, and calls `takeAll`.
-    @inlinable
     package init() throws(SystemError) {
         bell = .event(try EventDescriptor())
         contents = Mutex(Contents(isAwaited: true))
     }
 
     /// For a reader that waits in `take`.
-    @inlinable
     package init(bell: FutexWord) {
         self.bell = .word(bell)
         contents = Mutex(Contents(isAwaited: false))

@@ -2,11 +2,14 @@ internal import CLinux
 internal import Glibc
 
 /// CLOCK_MONOTONIC, for deadlines: it never jumps.
+@usableFromInline
 package enum MonotonicClock {
     package static func nanoseconds() -> Int64 { SystemClock.nanoseconds(of: CLOCK_MONOTONIC) }
 
+    @usableFromInline
     package static func microseconds() -> Int64 { nanoseconds() / 1000 }
 
+    @usableFromInline
     package static func milliseconds() -> Int64 { nanoseconds() / 1_000_000 }
 
     /// For commands; the reactor never sleeps.

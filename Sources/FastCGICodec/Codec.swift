@@ -18,7 +18,7 @@ package struct CodecError: Error, CustomStringConvertible {
 /// libfcgi, for what it is good at: turning records into variables and documents into records.
 ///
 /// It never sees a client's descriptor. It reads validated records from one memfd (`CodecInput`) and writes records to
-/// another, so that it cannot wait, linger or close anything but these two. The rules that it requires:
+/// another (`CodecOutput`), so that it cannot wait, linger or close anything but these two. The rules that it requires:
 /// - `FCGX_Accept_r` takes a preset `ipcFd` if `keepConnection` is 1 (else it closes it first) and `detached`
 ///   is 1 (else closing lingers), both set anew each time; with no listening socket a failure returns.
 /// - Its streams point back to the `FCGX_Request`: that one stays at one address for life.
@@ -32,10 +32,11 @@ package struct CodecError: Error, CustomStringConvertible {
     private let request: UnsafeMutablePointer<FCGX_Request>
     /// Nil where libfcgi has closed it, until the next request.
     private var input: CodecInput?
-    private let output: Int32
+    /// Nil where libfcgi has failed, until the next answer.
+    private var output: CodecOutput?
     private let template: [UInt8]
     /// Recently written small documents, and parts of documents. Clients that poll an unchanged channel all get the
-    /// same document, as all streams get the same heartbeat, and libfcgi takes eight system calls to write it.
+    /// same document, as all streams get the same heartbeat, and libfcgi takes a system call to write it.
     private var recent: [Document: EncodedAnswer] = [:]
     /// Hashed in one piece, whereas an array is hashed byte by byte.
     private struct Document: Hashable {
@@ -50,23 +51,19 @@ package struct CodecError: Error, CustomStringConvertible {
     private static let recentLimit = 64
     private static let recentBytes = 2048
 
-    /// The output file is truncated after use if it is larger than this.
-    private static let keptFileBytes = 262_144
-
     package init() throws(CodecError) {
         if let failure = Codec.libraryFailure { throw failure }
         input = try CodecInput()
-        output = try Codec.makeFile()
+        template = Record.request(id: .first, keepConnection: true, variables: [])
+        output = try CodecOutput(template)
         unsafe request = .allocate(capacity: 1)
         unsafe request.initialize(to: FCGX_Request())
         unsafe FCGX_InitRequest(request, -1, 0)
-        template = Record.request(id: .first, keepConnection: true, variables: [])
     }
 
     deinit {
         unsafe request.deinitialize(count: 1)
         unsafe request.deallocate()
-        close(output)
     }
 
     /// Lends the request's variables and body, as libfcgi read them, for the duration of the call.
@@ -100,15 +97,14 @@ package struct CodecError: Error, CustomStringConvertible {
         return encoded
     }
 
+    /// The end is the same for all answers.
     private func encodeAnew(_ document: [UInt8]) -> EncodedAnswer {
-        let written = write(document) {
-            // In this order: an empty STDERR closed last would get a write of its own.
-            unsafe FCGX_FClose(request.pointee.err) == 0 && FCGX_FClose(request.pointee.out) == 0
-        }
-        return EncodedAnswer(bytes: written ?? Record.answer(id: .first, document))
+        EncodedAnswer(bytes: records(of: document) + Self.end)
     }
 
-    /// Encodes the header block that precedes a body from `encode`. Not by libfcgi, which takes eight system calls: the
+    private static let end = Record.answer(id: .first, [])
+
+    /// Encodes the header block that precedes a body from `encode`. Not by libfcgi, which takes a system call: the
     /// answers to thousands of requests may differ only in their headers.
     ///
     /// - Parameter body: follows in the same piece.
@@ -122,11 +118,7 @@ package struct CodecError: Error, CustomStringConvertible {
     /// Encodes part of an answer that continues: STDOUT records only, none for no bytes (an empty one ends the stream).
     package func encodePart(_ bytes: [UInt8]) -> EncodedAnswer {
         guard !bytes.isEmpty else { return EncodedAnswer(bytes: []) }
-        return remembered(bytes, isPart: true) { bytes in
-            let written = write(bytes) { unsafe FCGX_FFlush(request.pointee.out) == 0 }
-            let first = RequestID.first.value
-            return EncodedAnswer(bytes: written ?? Record.stream(Record.stdout, id: first, bytes))
-        }
+        return remembered(bytes, isPart: true) { EncodedAnswer(bytes: records(of: $0)) }
     }
 
     // MARK: libfcgi
@@ -159,45 +151,34 @@ package struct CodecError: Error, CustomStringConvertible {
         return body()
     }
 
-    /// Lets libfcgi write `content` to STDOUT of an empty request and `end` it, and returns what it wrote.
-    private func write(_ content: [UInt8], end: () -> Bool) -> [UInt8]? {
-        unsafe template.withUnsafeBytes { template in
-            unsafe accept(template) {
-                guard lseek(output, 0, SEEK_SET) == 0 else { return nil }
-                let input = unsafe request.pointee.ipcFd
-                unsafe request.pointee.ipcFd = output
-                // Restored before the request is freed: a failure must not close the output file.
-                defer { unsafe request.pointee.ipcFd = input }
-                guard put(content), end(), let written = collect() else {
-                    refusals += 1
-                    return nil
-                }
-                return written
-            } ?? nil
-        }
+    /// Content as STDOUT records, by libfcgi unless that fails.
+    private func records(of content: [UInt8]) -> [UInt8] {
+        guard !content.isEmpty else { return [] }
+        if output == nil { output = try? CodecOutput(template) }
+        if let records = output?.records(of: content) { return records }
+        refusals += 1
+        output = nil
+        return Record.stream(Record.stdout, id: RequestID.first.value, content)
     }
 
-    private func put(_ content: [UInt8]) -> Bool {
-        unsafe content.withUnsafeBytes { bytes in
-            guard let start = bytes.baseAddress, bytes.count > 0 else { return true }
-            guard let count = Int32(exactly: bytes.count) else { return false }
-            return unsafe FCGX_PutStr(
-                start.assumingMemoryBound(to: CChar.self),
-                count,
-                request.pointee.out
-            ) == count
+    /// A file whose first bytes are mapped, and its pages allocated.
+    static func makeWindow(
+        bytes: Int
+    ) throws(CodecError) -> (file: Int32, window: UnsafeMutableRawBufferPointer) {
+        let file = try makeFile()
+        let code = posix_fallocate(file, 0, bytes)
+        guard code == 0 else {
+            close(file)
+            throw CodecError(call: "posix_fallocate", code: code)
         }
-    }
-
-    /// All bytes up to the output file's position.
-    private func collect() -> [UInt8]? {
-        let count = Int(lseek(output, 0, SEEK_CUR))
-        guard count >= 0 else { return nil }
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            initialized = max(unsafe pread(output, buffer.baseAddress, count, 0), 0)
+        let mapped = unsafe mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+        let failure = errno
+        guard let mapped = unsafe mapped, unsafe mapped != UnsafeMutableRawPointer(bitPattern: -1)
+        else {
+            close(file)
+            throw CodecError(call: "mmap", code: failure)
         }
-        if count > Codec.keptFileBytes { ftruncate(output, 0) }
-        return bytes.count == count ? bytes : nil
+        return unsafe (file, UnsafeMutableRawBufferPointer(start: mapped, count: bytes))
     }
 
     static func makeFile() throws(CodecError) -> Int32 {

@@ -21,22 +21,8 @@ internal import Glibc
     static let windowBytes = 32_768
 
     init() throws(CodecError) {
-        let file = try Codec.makeFile()
-        let code = posix_fallocate(file, 0, Self.windowBytes)
-        guard code == 0 else {
-            close(file)
-            throw CodecError(call: "posix_fallocate", code: code)
-        }
-        let protection = PROT_READ | PROT_WRITE
-        let mapped = unsafe mmap(nil, Self.windowBytes, protection, MAP_SHARED, file, 0)
-        let failure = errno
-        guard let mapped = unsafe mapped, unsafe mapped != UnsafeMutableRawPointer(bitPattern: -1)
-        else {
-            close(file)
-            throw CodecError(call: "mmap", code: failure)
-        }
-        self.file = file
-        unsafe window = UnsafeMutableRawBufferPointer(start: mapped, count: Self.windowBytes)
+        let made = unsafe try Codec.makeWindow(bytes: Self.windowBytes)
+        unsafe (file, window) = unsafe (made.file, made.window)
     }
 
     deinit {

@@ -24,12 +24,12 @@ extension Core {
     }
 
     /// What has come is executed before more is read, or it would pile up.
-    private func mayRead(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
+    private mutating func mayRead(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
         mayGoOn(peer, connection)
             && !(peer.hasUnlooked && connections[connection].flags.contains(.goesOn))
     }
 
-    private func mayGoOn(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
+    private mutating func mayGoOn(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
         peer.mayGoOn(unsent: connections[connection].unsent)
     }
 

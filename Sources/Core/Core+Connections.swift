@@ -115,7 +115,7 @@ extension Core {
     }
 
     /// Whether the connection is of use, as far as the core knows.
-    package func standing(of connection: ConnectionID) -> Standing {
+    package mutating func standing(of connection: ConnectionID) -> Standing {
         guard connections.isOpen(connection) else { return .done }
         let record = connections[connection]
         guard record.isIdle, !record.flags.contains(.bus) || peers[connection]?.isIdle ?? true

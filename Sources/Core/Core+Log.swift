@@ -39,8 +39,10 @@ extension Core {
 
     /// The newest position that the core knows of; nil until the log is open.
     package var position: Cursor? {
-        guard let epoch = tail?.epochs.current, let head = tail?.head else { return nil }
-        return Cursor(epoch: epoch, offset: head)
+        mutating get {
+            guard let epoch = tail?.epochs.current, let head = tail?.head else { return nil }
+            return Cursor(epoch: epoch, offset: head)
+        }
     }
 
     /// The log is open and takes publications.

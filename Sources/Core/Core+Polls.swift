@@ -230,7 +230,7 @@ extension Core {
     }
 
     /// Whether a newer request has come on its connection, behind which nothing may wait.
-    func isOvertaken(_ requester: Requester) -> Bool {
+    mutating func isOvertaken(_ requester: Requester) -> Bool {
         let connection = connections[requester.address.connection]
         return requester.ordinal != connection.requests
             && !connection.flags.contains(.mayMultiplex)
@@ -271,7 +271,7 @@ extension Core {
         return held
     }
 
-    func address(of held: Holds.Held) -> RequestAddress {
+    mutating func address(of held: Holds.Held) -> RequestAddress {
         RequestAddress(
             connection: connections.id(held.connection),
             id: held.requestID,

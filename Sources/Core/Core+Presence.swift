@@ -31,7 +31,7 @@ extension Core {
         actions.append(.tellMembers(members))
     }
 
-    func members(_ request: PresenceRequest) -> Answer {
+    mutating func members(_ request: PresenceRequest) -> Answer {
         guard let position, presence.isLoaded else { return request.unavailable() }
         return request.answer(presence.members(of: request.channel), at: position)
     }

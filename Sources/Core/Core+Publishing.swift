@@ -34,7 +34,7 @@ extension Core {
         return false
     }
 
-    private func hasRoom(for publication: Publication) -> Bool {
+    private mutating func hasRoom(for publication: Publication) -> Bool {
         waiting.hasRoom(
             for: publication,
             messages: settings.limits.publishQueueMessages,

@@ -7,7 +7,7 @@ package import FastCGI
 extension Core {
     /// Whether a request whose variables have come may be judged now. One that queues behind another request of its id is
     /// judged in its turn.
-    package func mayJudge(_ id: RequestID, on connection: ConnectionID) -> Bool {
+    package mutating func mayJudge(_ id: RequestID, on connection: ConnectionID) -> Bool {
         connections.isOpen(connection) && !isInUse(id, connection)
             && !connections[connection].flags.contains(.queues)
     }
@@ -165,15 +165,15 @@ extension Core {
     // MARK: Ids and turns
 
     /// Whether a request of this id is held, or waits for the log.
-    private func isInUse(_ id: RequestID, _ connection: ConnectionID) -> Bool {
+    private mutating func isInUse(_ id: RequestID, _ connection: ConnectionID) -> Bool {
         waiting(id, connection) != nil || hold(of: id, on: connection) != nil
     }
 
-    private func waiting(_ id: RequestID, _ connection: ConnectionID) -> Ticket? {
+    private mutating func waiting(_ id: RequestID, _ connection: ConnectionID) -> Ticket? {
         connections[connection].waiting > 0 ? waiting.ticket(of: id, on: connection) : nil
     }
 
-    private func hold(of id: RequestID, on connection: ConnectionID) -> Holds.Slot? {
+    private mutating func hold(of id: RequestID, on connection: ConnectionID) -> Holds.Slot? {
         var slot = connections[connection].newestHold
         while slot >= 0, holds[slot].requestID != id {
             slot = holds.next(ofConnection: slot) ?? -1
@@ -182,7 +182,7 @@ extension Core {
     }
 
     /// Whether a request comes after another one of its id that waits for the log, or after such as do.
-    private func mustQueue(_ address: RequestAddress) -> Bool {
+    private mutating func mustQueue(_ address: RequestAddress) -> Bool {
         let connection = connections[address.connection]
         if connection.flags.contains(.queues), turns.takingUp != address.connection { return true }
         return waiting(address.id, address.connection) != nil

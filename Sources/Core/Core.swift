@@ -13,6 +13,9 @@ internal import Endpoint
 /// `unsent`, and that it was found gone by `connectionLost`, once the actions are carried out. Once a turn of the loop,
 /// after its events, `turn`; the next one is due at `nextAlarm`.
 ///
+/// What is asked for each request is `mutating` although it changes nothing: a value of this size that is only borrowed is
+/// copied, all 3 kB of it, to be passed.
+///
 /// Each part owns its state; this type is the wiring. Nothing that it asks for is answered within a call, and sends can't
 /// fail within one, so that whatever it goes through stays as it is meanwhile.
 package struct Core: ~Copyable {
@@ -119,7 +122,7 @@ package struct Core: ~Copyable {
     // MARK: Actions
 
     /// Whether something is to be done. What is made at a time is bounded: `exchange` while there is something.
-    package var hasActions: Bool { !actions.isEmpty || delivery != nil }
+    package var hasActions: Bool { mutating get { !actions.isEmpty || delivery != nil } }
 
     /// Takes what is to be done, and leaves an empty buffer in its place.
     ///
@@ -134,7 +137,7 @@ package struct Core: ~Copyable {
     static let bytesAtOnce = 4 * 1024 * 1024
 
     /// Call `exchange` before further requests are handed in: each may be answered with much.
-    package var isFull: Bool { actions.byteCount >= Self.bytesAtOnce }
+    package var isFull: Bool { mutating get { actions.byteCount >= Self.bytesAtOnce } }
 
     // MARK: Time
 
@@ -147,8 +150,12 @@ package struct Core: ~Copyable {
 
     /// Monotonic milliseconds when `turn` is to be called again at the latest; `.min`: at once; `.max`: only after an event.
     package var nextAlarm: Int64 {
-        if !agenda.isEmpty || delivery != nil { return .min }
-        return Duty.allCases.reduce(.max) { min($0, dueAt($1)) }
+        mutating get {
+            if !agenda.isEmpty || delivery != nil { return .min }
+            var next = Int64.max
+            for duty in Duty.allCases { next = min(next, dueAt(duty)) }
+            return next
+        }
     }
 
     /// Carries the agenda out, until so much is made that it is to be handed over first. What comes onto it meanwhile is
@@ -194,7 +201,7 @@ private enum Duty: CaseIterable {
 
 extension Core {
     /// Monotonic milliseconds; `.max`: only after an event.
-    private func dueAt(_ duty: Duty) -> Int64 {
+    private mutating func dueAt(_ duty: Duty) -> Int64 {
         switch duty {
         case .holds: holds.nextDue(now: now)
         case .presence: isStopping ? .max : presence.nextLook

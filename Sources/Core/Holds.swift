@@ -165,8 +165,9 @@ struct Holds {
 
     /// Monotonic milliseconds of the next deadline or probe; `.max` without one.
     func nextDue(now: Int64) -> Int64 {
-        let waits = [deadlines.millisecondsToNext(now: now), probes.millisecondsToNext(now: now)]
-        return waits.compactMap(\.self).min().map { now + $0 } ?? .max
+        let deadline = deadlines.millisecondsToNext(now: now).map { now + $0 } ?? .max
+        let probe = probes.millisecondsToNext(now: now).map { now + $0 } ?? .max
+        return min(deadline, probe)
     }
 
     // MARK: Found by who came first

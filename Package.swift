@@ -15,7 +15,6 @@ let settings = common + [.strictMemorySafety()]
 // Overlapping accesses are looked for in debug builds, in which the tests run; a release does not pay for it.
 let loop: [SwiftSetting] =
     settings + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
-
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -209,7 +208,9 @@ let package = Package(
         // Cores, their log, front ends and clients in one simulated world.
         .target(
             name: "Simulation",
-            dependencies: ["Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Liveness"],
+            dependencies: [
+                "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity", "Liveness",
+            ],
             path: "Tests/Simulation",
             swiftSettings: common
         ),

@@ -12,6 +12,18 @@ package struct Visa: Equatable, Sendable {
     package let publish: [ChannelPattern]
     /// Milliseconds since 1970.
     package let expires: Int64
+
+    package init(
+        key: KeyFingerprint,
+        keyName: String,
+        name: String?,
+        read: [ChannelPattern],
+        publish: [ChannelPattern],
+        expires: Int64
+    ) {
+        (self.key, self.keyName, self.name) = (key, keyName, name)
+        (self.read, self.publish, self.expires) = (read, publish, expires)
+    }
 }
 
 /// A token whose signature is verified. Whether its time has come, and is not over, is another question at each use.

@@ -126,6 +126,29 @@ import Testing
         #expect(world.complaints.isEmpty)
     }
 
+    @Test func `a log that is opened again and again is read once at a time`() {
+        let world = World(isOpen: false) {
+            $0.presence = [PresenceRule(pattern: ChannelPattern("room")!)]
+        }
+        for _ in 0..<5 { world.open() }
+        #expect(world.reads.count == 1)
+        // What was found before the last opening is out of date.
+        func answer() {
+            world.tell(
+                .channels(
+                    ticket: world.takeReads()[0].ticket,
+                    .success(ChannelListing(entries: [], next: nil))
+                )
+            )
+        }
+        answer()
+        #expect(world.reads.count == 1)
+        answer()
+        #expect(world.reads.isEmpty)
+        world.open()
+        #expect(world.reads.count == 1)
+    }
+
     @Test func `a failure to read it is tried again`() {
         let world = World(isOpen: false) {
             $0.presence = [PresenceRule(pattern: ChannelPattern("room")!)]

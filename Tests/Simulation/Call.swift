@@ -30,6 +30,8 @@ struct Call {
     var subscriber: Int?
     var address = 0
     var member: Int?
+    /// Monotonic milliseconds when the token that it shows is over.
+    var rightEndsAt: Int64?
     var session: Session?
     /// Seconds.
     var wait = 0
@@ -107,11 +109,14 @@ struct Endings: OptionSet {
     static let aborted = Endings(.aborted)
     static let shutdown = Endings(.shutdown)
     static let revoked = Endings(.revoked)
+    static let expired = Endings(.expired)
     static let overtaken = Endings(all: [.superseded, .newerRequest])
     static let left = Endings(.left)
     static let time = Endings(all: [.deadline, .lifetime])
     /// An empty answer without a word about coming back.
-    static let empty: Endings = [.time, .gone, .overtaken, .left, .shutdown, .revoked, .released]
+    static let empty: Endings = [
+        .time, .gone, .overtaken, .left, .shutdown, .revoked, .expired, .released,
+    ]
 
     init(bye reason: String) {
         switch reason {
@@ -122,6 +127,7 @@ struct Endings: OptionSet {
         case "limit": self = .limit
         case "slow": self = .slow
         case "revoked": self = .revoked
+        case "expired": self = .expired
         case "error", "unavailable": self = Endings(.closed)
         default: self = []
         }
@@ -144,9 +150,12 @@ enum Cause {
         case .lost(.slow): .slow
         case .lost(.shutdown): .shutdown
         case .log:
-            [.released, .gap, .limit, .slow, .overtaken, Endings(all: [.closed, .lifetime])]
+            [
+                .released, .gap, .limit, .slow, .overtaken,
+                Endings(all: [.closed, .lifetime, .expired]),
+            ]
         case .turn:
-            [.time, .overtaken, .limit, .gone, .left, .shutdown, .slow]
+            [.time, .expired, .overtaken, .limit, .gone, .left, .shutdown, .slow]
         case .word(let isLeft): isLeft ? [.left, .gone] : [Endings(.superseded), .gone]
         case .reload: .revoked
         case .stop: .shutdown

@@ -58,6 +58,10 @@ extension World {
             return []
         }
         if !isWhole { fail("call \(number): its stream ends in the middle", call: number) }
+        let process = processes[call.process]
+        if bye == "lifetime", let ends = call.rightEndsAt, ends <= process.turn ?? now {
+            fail("call \(number) ends by its life, and its token is over", call: number)
+        }
         return bye == "refused" ? [] : Endings(bye: bye)
     }
 

@@ -71,6 +71,12 @@ extension World {
             return []
         }
         let saysNothingCame = call.isClassic && response.field("Holdfast-Cursor") != nil
+        if response.status == 401 {
+            if let ends = call.rightEndsAt, ends > now {
+                fail("call \(number) is told that its token is over, which it is not", call: number)
+            }
+            return .expired
+        }
         if response.status == 503, call.kind != .other, !saysNothingCame {
             return judgeRefusal(number, response)
         }

@@ -1,5 +1,6 @@
 import Channels
 import Configuration
+import Identity
 import Liveness
 
 /// What a run is like: sizes and rules, drawn once.
@@ -22,7 +23,7 @@ struct Plan {
     static let memberNames = ["ann", "bob", "cid", "dot"]
     /// Channels that clients use; those that tell of presence follow.
     static let openCount = 8
-    /// Open to readers by the web server's word alone.
+    /// Open to readers by the web server's word, or by a token under `key`.
     static let grantedChannel = 7
     /// Of which it is told who is there.
     static let presenceChannels = [4, 5]
@@ -47,6 +48,7 @@ struct Plan {
         self.keeps = keeps
         var settings = Settings()
         settings.allow = Self.rules(closed: false)
+        settings.keys = [Self.key]
         for pattern in ["room/1", "room/*"] {
             if let pattern = ChannelPattern(pattern) {
                 settings.presence.append(
@@ -94,13 +96,31 @@ struct Plan {
         pipelineLimit = frontEnd == nil ? 4 : 24
     }
 
+    static let key: KeySettings = {
+        var key = KeySettings(name: "test")
+        key.material = [UInt8](repeating: 7, count: KeySettings.secretByteLimits.lowerBound)
+        return key
+    }()
+
+    /// As a token that is in order gives it.
+    static func visa(expires: Int64) -> Visa {
+        Visa(
+            key: key.fingerprint,
+            keyName: key.name,
+            name: nil,
+            read: ChannelPattern("granted").map { [$0] } ?? [],
+            publish: [],
+            expires: expires
+        )
+    }
+
     static func rules(closed: Bool) -> [AllowRule] {
         var rules: [AllowRule] = []
         func add(_ pattern: String, _ read: AllowRule.Who, _ publish: AllowRule.Who) {
             guard let pattern = ChannelPattern(pattern) else { return }
             rules.append(AllowRule(pattern: pattern, read: read, publish: publish))
         }
-        add("granted", .nobody, .everyone)
+        add("granted", .local([], keys: [key.name]), .everyone)
         add("closable", closed ? .nobody : .everyone, .everyone)
         add("**", .everyone, .everyone)
         return rules

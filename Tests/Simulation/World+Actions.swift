@@ -55,8 +55,8 @@ extension World {
             note("process \(process.index) asks: \(read)")
             process.readsUnderWay += 1
             process.readsAsked += 1
-            // The core's own two stand besides those of clients.
-            if process.readsUnderWay > 16 + 2 { fail("\(process.readsUnderWay) reads at a time") }
+            // The core's own one stands besides those of clients.
+            if process.readsUnderWay > 16 + 1 { fail("\(process.readsUnderWay) reads at a time") }
         case .trace: fail("a request is traced, and the log is not at the level debug")
         case .append(let append):
             digest.add("append")

@@ -41,10 +41,12 @@ extension World {
         call.variables.append(("REMOTE_ADDR", "192.0.2.\(client.address + 1)"))
         if frontEnd.isForwarded { call.variables.append(("HTTP_VIA", "1.1 proxy")) }
         if call.session?.channels.contains(Plan.grantedChannel) == true {
-            if chance.happens(900) {
-                call.variables.append(("HOLDFAST_READ", "granted"))
-            } else {
-                call.statuses = [403]
+            switch chance.below(10) {
+            case 0: call.statuses = [401, 403]
+            case 1...4:
+                call.rightEndsAt = now + Int64(chance.between(100, 40_000))
+                call.statuses.append(401)
+            default: call.variables.append(("HOLDFAST_READ", "granted"))
             }
         }
         tally.calls += 1
@@ -185,7 +187,10 @@ extension World {
         if chance.happens(60) {
             text += String(repeating: "x", count: chance.one(of: [50, 300]) ?? 50)
         }
-        if chance.happens(plan.longTexts) { text += String(repeating: "x", count: 3000) }
+        if chance.happens(plan.longTexts) {
+            let count = plan.longTexts > 100 ? chance.between(3000, 20_000) : 3000
+            text += String(repeating: "x", count: count)
+        }
         return text
     }
 

@@ -3,6 +3,7 @@ import Configuration
 import Core
 import Endpoint
 import FastCGI
+import Identity
 
 /// What front ends do with the requests of their clients.
 extension World {
@@ -95,6 +96,12 @@ extension World {
             name.withUnsafeBytes { name in
                 value.withUnsafeBytes { value in request.set(name, value) }
             }
+        }
+        if let ends = call.rightEndsAt {
+            request.clock = Clock(wallMilliseconds: log.wall, monotonicMilliseconds: now)
+            request.token =
+                ends > now
+                ? .good(Plan.visa(expires: log.wall + ends - now), .sent) : .bad(.expired, .sent)
         }
         return request
     }
@@ -331,6 +338,12 @@ extension World {
         case .leave, .presence: calls[number].endsAt = .max
         case .message, .listing, .other: calls[number].endsAt = call.givenAt + 10_300 + 500
         case .busLines: break
+        }
+        if let ends = call.rightEndsAt, calls[number].endsAt < .max {
+            // A stream may stand behind what its peer has not taken.
+            let isPrompt = call.kind == .poll && call.isHeld
+            let most = max(ends, now) + tick + (isPrompt ? 0 : Self.patience)
+            calls[number].endsAt = min(calls[number].endsAt, most)
         }
     }
 

@@ -7,6 +7,12 @@ import Endpoint
 extension World {
     func trouble() {
         let process = chance.one(of: processes)
+        if plan.longTexts > 100, chance.happens(500), isStreamBehind {
+            // By chance alone that hardly ever comes between two pieces of a stream.
+            tally.logChanges += 1
+            note("the log falls back while a stream reads it")
+            return log.fallBack(&chance)
+        }
         switch chance.below(16) {
         case 0, 1: log.keepCopy()
         case 2:
@@ -46,6 +52,19 @@ extension World {
         // Nobody waits for ever for a log that is there.
         for process in processes where process.isAlive && !process.end.isOpen {
             if chance.happens(300) { process.end.open(log) }
+        }
+    }
+
+    /// Whether a peer has not taken everything that a stream has sent it, which may be a piece of the log.
+    private var isStreamBehind: Bool {
+        processes.contains { process in
+            process.isAlive
+                && process.wires.contains { wire in
+                    wire.isOpen && wire.unsentBytes > 0
+                        && wire.calls.contains {
+                            [.events, .lines].contains(calls[$0].kind) && calls[$0].state == .given
+                        }
+                }
         }
     }
 

@@ -15,6 +15,10 @@ let settings = common + [.strictMemorySafety()]
 // Overlapping accesses are looked for in debug builds, in which the tests run; a release does not pay for it.
 let loop: [SwiftSetting] =
     settings + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+// Where size counts for more than speed: what runs once, and what people start by hand.
+let cold: [SwiftSetting] =
+    settings + [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -58,7 +62,7 @@ let package = Package(
         .target(
             name: "Configuration",
             dependencies: ["Channels", "Identity", "Liveness"],
-            swiftSettings: settings
+            swiftSettings: cold
         ),
         .target(
             name: "Endpoint",
@@ -98,7 +102,7 @@ let package = Package(
             name: "BrowserClient",
             dependencies: ["Text", "CZlib"],
             resources: [.embedInCode("Resources")],
-            swiftSettings: settings
+            swiftSettings: cold
         ),
         .target(
             name: "Responder",
@@ -112,10 +116,10 @@ let package = Package(
         .target(
             name: "BusClient",
             dependencies: ["Bus", "Channels", "System", "Text", "CLinux"],
-            swiftSettings: settings
+            swiftSettings: cold
         ),
         // What `holdfast doctor` has seen of a site → what is wrong there. Pure.
-        .target(name: "Diagnosis", swiftSettings: settings),
+        .target(name: "Diagnosis", swiftSettings: cold),
         .executableTarget(
             name: "holdfast",
             dependencies: [
@@ -125,7 +129,7 @@ let package = Package(
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: settings
+            swiftSettings: cold
         ),
 
         .testTarget(name: "TextTests", dependencies: ["Text"], swiftSettings: common),

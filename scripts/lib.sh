@@ -5,6 +5,12 @@
 HOLDFAST_ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 export HOLDFAST_ROOT
 
+# What makes the program as it is installed: its Swift libraries in it, relocations in a tenth of the room (glibc 2.36, so
+# Debian 12, understands them), and no names for programs that would load it.
+# shellcheck disable=SC2034  # read by those that source this
+RELEASE=(-c release --static-swift-stdlib -Xswiftc -use-ld=lld
+    -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --no-export-dynamic)
+
 # Prints a sentence on standard error: standard output is for results.
 say() {
     printf '%s\n' "$*" >&2

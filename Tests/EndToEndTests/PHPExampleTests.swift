@@ -15,12 +15,20 @@ struct PHPExampleTests {
 
     /// - Parameter body: gets the site's address.
     private func with(
+        _ parameters: String = "",
         _ body: (HoldfastServer, _ site: String, _ port: UInt16) throws -> Void
     ) throws {
         let isRoot = Place.isRoot && Place.hasWebGroup
         // The file is one to add to another: what is of [bus] goes there. Who is not root is Holdfast's own user.
+        let keys = try TestDirectory()
+        let secret = try keys.write("0123456789abcdef0123456789abcdef\n", to: "php.secret")
+        chmod(secret, 0o640)
+        if isRoot, let group = getgrnam("www-data") {
+            chown(secret, uid_t.max, group.pointee.gr_gid)
+        }
         let settings = Files.text("\(files)/holdfast.ini")
             .replacing("[bus]\nsocket_group = www-data\n", with: "")
+            .replacing("/etc/holdfast/php.secret", with: secret)
         try HoldfastServer.with(settings, bus: isRoot ? ["socket_group = www-data"] : []) {
             holdfast in
             _ = try holdfast.busClient()
@@ -47,6 +55,10 @@ struct PHPExampleTests {
                 .replacing("/usr/share/holdfast/examples", with: "\(Place.root)/conf/examples")
                 .replacing("/run/php/php-fpm.sock", with: socket)
                 .replacing("/run/holdfast-bus/bus.sock", with: holdfast.busSocket)
+                .replacing(
+                    "HOLDFAST_SECRET /etc/holdfast/php.secret;",
+                    with: "HOLDFAST_SECRET \(secret); \(parameters)"
+                )
             let fpm = try ChildProcess(
                 Tool.phpFPM.path,
                 ["--nodaemonize", "--fpm-config", pool],
@@ -114,6 +126,47 @@ struct PHPExampleTests {
         }
     }
 
+    @Test func `a page with a signed link gets the next one when it expires, and misses nothing`()
+        throws
+    {
+        try with("fastcgi_param LINK_SECONDS 2;") { holdfast, site, port in
+            #expect(
+                try HTTPClient.exchange("GET", "/php/link.php", [:], port: port).status == 401
+            )
+            let browser = try Browser(directory: holdfast.directory)
+            let ann = try browser.open("\(site)/php/login.php")
+            try logIn(ann, "ann")
+            try ann.waitForText("Inbox of ann")
+            try ann.navigate(to: "\(site)/php/signed.php")
+            try ann.waitForText("Up to date")
+            try notify("ann", "one", holdfast)
+            try ann.waitForText("one")
+            for (count, text) in [(2, "two"), (3, "three")] {
+                let links =
+                    "performance.getEntriesByType('resource')"
+                    + ".filter(({ name }) => name.endsWith('/link.php')).length"
+                try waitUntil("a further link") {
+                    try ann.evaluate(links).number ?? 0 >= Double(count)
+                }
+                try notify("ann", text, holdfast)
+                try ann.waitForText(text)
+            }
+            let texts = try ann.evaluate(
+                "[...document.querySelectorAll('#list li')].map((one) => one.firstChild.data).join()"
+            )
+            #expect(texts.string == "three,two,one")
+            #expect(try holdfast.metrics().ended("expired") >= 1)
+            // It is for her inbox alone.
+            let link = try ann.evaluate(
+                "fetch('link.php').then((one) => one.json()).then((one) => one.link)"
+            )
+            let target = try #require(link.string)
+            #expect(try HTTPClient.exchange("GET", target, [:], port: port).status == 200)
+            let other = target.replacing("inbox/ann", with: "inbox/bob")
+            #expect(try HTTPClient.exchange("GET", other, [:], port: port).status == 401)
+        }
+    }
+
     @Test func `nobody reads what is another's, and no file but the pages is given out`() throws {
         try with { holdfast, site, port in
             func get(_ target: String, _ fields: [String: String] = [:]) throws -> HTTPAnswer {
@@ -139,11 +192,11 @@ struct PHPExampleTests {
             #expect(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"))
             let bob = ["Cookie": String(cookie.prefix { $0 != ";" })]
             #expect(try get("/push/inbox/bob", bob).status == 200)
-            #expect(try get("/push/inbox/ann", bob).status == 403)
-            #expect(try get("/push/inbox/bob,inbox/ann", bob).status == 403)
+            #expect(try get("/push/inbox/ann", bob).status == 401)
+            #expect(try get("/push/inbox/bob,inbox/ann", bob).status == 401)
             #expect(try get("/push/-/status", bob).status == 403)
             let forged = bob.merging(["Holdfast-Read": "**", "Holdfast-User": "ann"]) { $1 }
-            #expect(try get("/push/inbox/ann", forged).status == 403)
+            #expect(try get("/push/inbox/ann", forged).status == 401)
             let post = try HTTPClient.exchange(
                 "POST",
                 "/push/inbox/bob",

@@ -1,4 +1,5 @@
 // node take.mjs BASE DIRECTORY SECONDS: makes some traffic for as long, and takes the pictures.
+import { createHmac } from "node:crypto";
 import { join } from "node:path";
 import { launch } from "./chromium.mjs";
 
@@ -61,6 +62,17 @@ const attend = async (name, number) => {
   }
 };
 const traffic = [...[...Array(60).keys()].map(poll), publish(), ...crowd.map(attend)];
+// The key is that of scripts/screenshots.
+const key = createHmac.bind(null, "sha256", "0123456789abcdef0123456789abcdef");
+const encode = (data) => Buffer.from(data).toString("base64url");
+const token = (claims, head = `${encode('{"alg":"HS256"}')}.${encode(JSON.stringify(claims))}`) => `${head}.${key().update(head).digest("base64url")}`;
+const soon = Math.floor(Date.now() / 1000) + 3600;
+for (let count = 0; count < 40; count++) await fetch(`${base}private/ann?access_token=${token({ exp: soon, holdfast: { read: ["private/**"] } })}`);
+for (const one of [token({ exp: 1 }), token({ exp: soon }).slice(0, -3) + "AAA"]) await fetch(`${base}private/ann?access_token=${one}`);
+for (let count = 0; count < 12; count++) {
+  const link = `channel=private/ann&expires=${soon + count}`;
+  await fetch(`${base}?${link}&signature=${key().update(link).digest("hex")}`);
+}
 for (let step = 1; step <= 6; step++) await post("jobs/42", { done: step, of: 10 });
 await post("notices/ann", { text: "The backup of last night took 42 minutes." });
 await post("notices/ann", { text: "The disk of “archive” is 93 % full." }, { "Holdfast-Type": "warning" });
@@ -138,7 +150,7 @@ const states = {
   },
   async "chat-refused"(look, take) {
     const page = await open("-/chat?channel=closed", look);
-    await page.until(shows("not open to you"));
+    await page.until(`${shows("not open to you")} && ${shows("You cannot write here")}`);
     await take(page);
     return page;
   },
@@ -210,7 +222,7 @@ const states = {
       `example-${name}`,
       async (look, take) => {
         const page = await browser.open(`${site}examples/${name}.html`, look);
-        await page.until(shows(text));
+        await page.until(`${shows(text)} && !${shows("not live")}`);
         await take(page);
         return page;
       },

@@ -10,7 +10,12 @@ if ($user === null) {
     exit('{}');
 }
 // [key php] of holdfast.ini; the text of the file without its line break is the secret.
-$secret = trim(file_get_contents($_SERVER['HOLDFAST_SECRET'] ?? '/etc/holdfast/php.secret'));
+$secret = rtrim((string) @file_get_contents($_SERVER['HOLDFAST_SECRET'] ?? '/etc/holdfast/php.secret'), "\r\n");
+if ($secret === '') {
+    error_log('the secret of links cannot be read');
+    http_response_code(503);
+    exit('{}');
+}
 // Whoever has logged out can read for as long as this at most.
 $seconds = (int) ($_SERVER['LINK_SECONDS'] ?? 600);
 $signed = "channel=inbox/$user&expires=" . (time() + $seconds);

@@ -41,7 +41,11 @@ header('Cache-Control: no-store');
     if (!answer?.ok) return setTimeout(listen, 5000);
     const { link } = await answer.json();
     const stream = new EventSource(`${link}&stream=sse&since=${encodeURIComponent(since)}`);
-    stream.onopen = () => ($("state").textContent = "Up to date");
+    let pause = 15000; // for a link that never opened anything
+    stream.onopen = () => {
+      pause = 1000;
+      $("state").textContent = "Up to date";
+    };
     for (const kind of ["hello", "message"]) {
       stream.addEventListener(kind, ({ data, lastEventId }) => {
         since = lastEventId;
@@ -51,7 +55,7 @@ header('Cache-Control: no-store');
     // A browser comes back by itself, unless the link is refused: it has expired.
     stream.onerror = () => {
       $("state").textContent = "Reconnecting …";
-      if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 1000);
+      if (stream.readyState === EventSource.CLOSED) setTimeout(listen, pause);
     };
   };
   listen();

@@ -80,7 +80,9 @@ let package = Package(
         .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: settings),
         .target(
             name: "Bus",
-            dependencies: ["Channels", "System", "Text", "CGuard", "CLinux", "CSQLite", deque],
+            dependencies: [
+                "Channels", "Engine", "System", "Text", "CGuard", "CLinux", "CSQLite", deque,
+            ],
             swiftSettings: settings
         ),
         // The log of a site of several machines, in PostgreSQL.
@@ -123,9 +125,9 @@ let package = Package(
         .executableTarget(
             name: "holdfast",
             dependencies: [
-                "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "Endpoint", "FastCGI",
-                "Identity", "Liveness", "Reactor", "Responder", "System", "Text", "CLinux",
-                "CStart",
+                "Bus", "BusClient", "Channels", "Configuration", "Diagnosis", "Endpoint", "Engine",
+                "FastCGI", "Identity", "Liveness", "Reactor", "Responder", "System", "Text",
+                "CLinux", "CStart",
                 log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -183,7 +185,8 @@ let package = Package(
         .testTarget(
             name: "BusTests",
             dependencies: [
-                "Bus", "BusWriter", "Channels", "SeededRandom", "CLinux", "CSQLite",
+                "Bus", "BusWriter", "Channels", "Engine", "Harness", "SeededRandom", "CLinux",
+                "CSQLite",
             ],
             swiftSettings: common
         ),

@@ -180,7 +180,7 @@ struct KeyTable {
 
 extension IdempotencyKey {
     /// One text for publisher, channels and key; lengths keep different triples apart.
-    fileprivate func scope(_ append: Append) -> String {
+    func scope(_ append: Append) -> String {
         let names = append.drafts.map(\.channel.text) + append.dropping.map(\.text)
         let channels = Set(names).sorted().joined(separator: ",")
         return "\(publisher.utf8.count):\(key.utf8.count):\(publisher)\(key)\(channels)"

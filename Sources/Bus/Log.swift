@@ -17,6 +17,7 @@ import System
 package final class Log: Sendable {
     private let shared: LogShared
     private let threads = Mutex<[WorkerThread]>([])
+    private let engine: EngineThreads?
 
     /// - Parameters:
     ///   - channelLimit: how many channels are remembered (`[limits] channels`).
@@ -35,6 +36,7 @@ package final class Log: Sendable {
             retention: retention,
             deliver: deliver
         )
+        engine = shared.link.map { [shared] in EngineThreads(shared, $0) }
     }
 
     /// Opens the log on the writer thread; `.opened` or `.unavailable` follows.
@@ -55,9 +57,10 @@ package final class Log: Sendable {
                 }
             )
         }
+        engine?.start()
     }
 
-    private static func thread(
+    static func thread(
         _ name: String,
         _ body: @escaping @Sendable () -> Void
     ) -> WorkerThread {
@@ -67,10 +70,32 @@ package final class Log: Sendable {
         return thread
     }
 
-    package func append(_ append: Append) { shared.writerBox.post(.append(append)) }
+    package func append(_ append: Append) {
+        guard let link = shared.link else { return shared.writerBox.post(.append(append)) }
+        if append.quota == nil {
+            link.box.post(.append(append))
+        } else {
+            shared.writerBox.post(.charge(append))
+        }
+    }
 
     /// The event of the same name and ticket follows.
-    package func read(_ request: ReadRequest) { shared.readerBox.post(.read(request)) }
+    package func read(_ request: ReadRequest) {
+        if let link = shared.link, looksAhead(request) {
+            link.box.post(.ask(request))
+        } else {
+            shared.readerBox.post(.read(request))
+        }
+    }
+
+    /// Whether the engine must be asked first: this machine may be behind the one that a cursor comes from.
+    private func looksAhead(_ request: ReadRequest) -> Bool {
+        switch request {
+        case .history(let history): history.looksAhead
+        case .message(_, let cursor): cursor.offset.value > shared.head
+        case .channels: false
+        }
+    }
 
     /// The newest offset that any process of the bus has committed and acknowledged, as far as the log is open: what
     /// is above the head that was told here is on its way. Any thread; one read of eight bytes.
@@ -88,6 +113,7 @@ package final class Log: Sendable {
     @discardableResult
     package func stop(patienceMilliseconds: Int64 = 5000) -> Bool {
         let end = MonotonicClock.milliseconds() + patienceMilliseconds
+        engine?.stop(patienceMilliseconds: patienceMilliseconds)
         shared.writerBox.post(.stop)
         let threads = threads.withLock { $0 }
         guard let writer = threads.first else { return true }

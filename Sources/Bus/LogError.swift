@@ -10,12 +10,15 @@ package enum LogError: Error, CustomStringConvertible {
     /// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still saves
     /// them within a second or so.
     case writeAheadLogMissing
+    /// The log begins where the site's messages begin, which the engine has not said yet.
+    case engineAwaited
 
     package var description: String {
         switch self {
         case .database(let error): error.description
         case .problem(let sentence): sentence
         case .writeAheadLogMissing: "log.sqlite-wal is missing, and held messages"
+        case .engineAwaited: "the engine has not said yet where the site's messages begin"
         }
     }
 

@@ -26,6 +26,11 @@ package enum LogFiles {
     /// Begins a new epoch, so that every cursor given out before is told of a gap; returns its name.
     package static func beginEpoch(_ settings: BusSettings) throws(LogError) -> String {
         try requireLog(settings.directory + "/log.sqlite")
+        guard settings.engine == nil else {
+            throw LogError.problem(
+                "the epochs of a site of several machines are the engine's; a restored engine tells of what it lost itself"
+            )
+        }
         // The log is only opened; nothing is trimmed.
         let shared = LogShared(
             settings: settings,
@@ -106,7 +111,10 @@ package enum LogFiles {
     }
 
     private static func files(_ directory: String) -> [String] {
-        ["log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "wake", "serve", "reserve"].map {
+        [
+            "log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "wake", "serve", "reserve", "apply",
+            "engine",
+        ].map {
             directory + "/" + $0
         }
     }

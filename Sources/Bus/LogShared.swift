@@ -6,6 +6,9 @@ import System
 final class LogShared: Sendable {
     enum WriterCommand: Sendable {
         case append(Append)
+        /// Counts it against its publisher's quota, and hands it on to the engine.
+        case charge(Append)
+        case engine(EngineWork)
         /// Something about the log's files looks different: check them now.
         case check
         /// The retention rules are others.
@@ -62,6 +65,8 @@ final class LogShared: Sendable {
     let settings: BusSettings
     let channelLimit: Int
     let clocks: LogClocks
+    /// Nil: this machine is a bus by itself.
+    let link: EngineLink?
     let writerBox = Mailbox<WriterCommand>(bell: FutexWord())
     let readerBox = Mailbox<ReaderCommand>(bell: FutexWord())
     /// Rung when there is another wake page to wait on, or none.
@@ -88,6 +93,7 @@ final class LogShared: Sendable {
         self.settings = settings
         self.channelLimit = channelLimit
         self.clocks = clocks
+        link = settings.engine.map { EngineLink($0, settings) }
         retentionRules = Mutex(RetentionRules(retention: retention))
         deliverEvents = deliver
     }
@@ -139,6 +145,7 @@ final class LogShared: Sendable {
         readerBox.post(.changed)
         wakerBell.ring()
         if let before, before !== opened.page { before.ringForAll() }
+        link?.headRose(self)
     }
 
     func tell(unavailable sentence: String) {
@@ -201,13 +208,15 @@ final class LogShared: Sendable {
             position.head = max(position.head, head)
             position.stamp = max(position.stamp, stamp)
         }
+        link?.headRose(self)
     }
 
     /// Tells a batch that the reader found, unless the log it was read from was replaced meanwhile; what else is told
     /// stays in order, because the lock is held. False also while the writer writes, which calls the reader again when it
     /// is done.
     func tellFollowed(_ batch: CommittedBatch, generation: Int) -> Bool {
-        positionNow.withLock { position in
+        defer { link?.headRose(self) }
+        return positionNow.withLock { position in
             guard position.generation == generation else { return false }
             if position.writing {
                 position.readerWaits = true
@@ -222,7 +231,8 @@ final class LogShared: Sendable {
     /// Delivers the newest part of the same log instead of all commits since `from`. Returns false if more was delivered
     /// meanwhile, or if the writer writes; the reader is called again then.
     func tell(resumed state: LogState, stamp: Int64, from: Position) -> Bool {
-        positionNow.withLock { position in
+        defer { link?.headRose(self) }
+        return positionNow.withLock { position in
             guard position.generation == from.generation else { return false }
             guard !position.writing, position.head == from.head else {
                 position.readerWaits = position.writing

@@ -1,6 +1,7 @@
 import CLinux
 import CSQLite
 import Channels
+import Engine
 import Glibc
 
 /// The writer's hold on one incarnation of the log: directory, wake page and file, as they were when opened.
@@ -146,8 +147,14 @@ final class OpenLog {
         let time = shared.time()
         let (state, stamp, reason) = try database.transaction(time) {
             transaction throws(LogError) -> (LogState, Int64, String?) in
+            if let table = database.engine {
+                try joinSite(table, &transaction, shared)
+            }
+            // With an engine, what is missing here comes again, under the site's epochs.
             let reason =
-                reasonForNewEpoch(
+                database.engine != nil
+                ? nil
+                : reasonForNewEpoch(
                     witness,
                     identity,
                     transaction.state,
@@ -232,6 +239,36 @@ final class OpenLog {
             ),
             boot: shared.clocks.bootName
         )
+    }
+
+    /// Takes up the site's epochs and the place where its log begins here, unless it has them.
+    private static func joinSite(
+        _ table: EngineTable,
+        _ transaction: inout WriteTransaction,
+        _ shared: LogShared
+    ) throws(LogError) {
+        guard let link = shared.link else { return }
+        guard let identity = link.identity else {
+            throw LogError.problem(
+                "this machine is no part of a site; holdfast engine join makes it one"
+            )
+        }
+        if let place = try table.place() {
+            guard place.site == identity.site else {
+                throw LogError.problem(
+                    "log.sqlite is of site \(place.site), and this machine of \(identity.site); "
+                        + "move log.sqlite away, or run holdfast engine join"
+                )
+            }
+            link.position = place.position
+            return
+        }
+        guard let anchor = link.anchor else {
+            link.position = nil
+            throw LogError.engineAwaited
+        }
+        try transaction.restart(at: anchor, of: identity.site, table)
+        (link.anchor, link.position) = (nil, anchor.position)
     }
 
     /// Why the newest messages that subscribers were told may be missing from this file; nil if they are not.

@@ -19,11 +19,13 @@ package final class ServingLock: Sendable {
     /// - Parameters:
     ///   - settings: its directory must exist.
     ///   - told: called on that thread (or at once, where there is none), at most once: that it is ours, or why it can't be had.
+    ///   - name: of the file.
     package init(
         _ settings: BusSettings,
+        name: String = "serve",
         told: @escaping @Sendable (Result<Void, ServingProblem>) -> Void
     ) {
-        path = settings.directory + "/serve"
+        path = "\(settings.directory)/\(name)"
         // The thread keeps the object alive, so the descriptor stays open until the thread ends.
         let thread = WorkerThread(name: "hf-serving") { told(self.acquire(settings)) }
         if thread == nil {

@@ -38,7 +38,7 @@ extension WriteTransaction {
         for name in append.dropping { try drop(name) }
         let first = state.head + 1
         for draft in append.drafts {
-            messages.append(try store(draft, epoch))
+            messages.append(try store(draft, epoch, at: time))
         }
         // Also for a request that dropped nothing: its repetition must not drop messages that came later.
         try write(quota, of: append)
@@ -57,7 +57,7 @@ extension WriteTransaction {
 
     /// Loads the channels of the drafts and makes those that are missing. Returns false, with nothing changed, if the log
     /// remembers as many channels as it may and too few of them are without messages.
-    private mutating func loadChannels(of append: Append) throws(LogError) -> Bool {
+    mutating func loadChannels(of append: Append) throws(LogError) -> Bool {
         var loaded: [ChannelName] = []
         var missing: [ChannelName] = []
         for draft in append.drafts where touched[draft.channel] == nil {
@@ -87,7 +87,7 @@ extension WriteTransaction {
     }
 
     /// What the publisher's quota would be after this append.
-    private func charge(
+    func charge(
         _ append: Append,
         _ used: inout QuotaUse
     ) throws(LogError) -> QuotaUse.Outcome {
@@ -106,7 +106,7 @@ extension WriteTransaction {
         )
     }
 
-    private func write(_ used: QuotaUse, of append: Append) throws(LogError) {
+    func write(_ used: QuotaUse, of append: Append) throws(LogError) {
         guard let quota = append.quota else { return }
         try statements.insertQuota.bind(
             quota.publisher,
@@ -117,7 +117,12 @@ extension WriteTransaction {
         try statements.insertQuota.run()
     }
 
-    private mutating func store(_ draft: Draft, _ epoch: Epoch) throws(LogError) -> Message {
+    /// - Parameter time: when it came.
+    mutating func store(
+        _ draft: Draft,
+        _ epoch: Epoch,
+        at time: LogTime
+    ) throws(LogError) -> Message {
         guard var row = touched[draft.channel] else {
             preconditionFailure("a draft's channel is loaded before it is stored")
         }

@@ -21,7 +21,7 @@ extension WriteTransaction {
     }
 
     /// Removes the channel's oldest messages until it keeps to count, bytes and age; at most a portion of them.
-    private mutating func trim(_ row: inout ChannelRow, to retention: Retention) throws(LogError) {
+    mutating func trim(_ row: inout ChannelRow, to retention: Retention) throws(LogError) {
         var through: Int64 = 0
         var removed: Int64 = 0
         var next: Int64?
@@ -66,7 +66,7 @@ extension WriteTransaction {
     }
 
     /// Gives this transaction its own trim stamp, since it raises a mark.
-    private mutating func stampTrim() {
+    mutating func stampTrim() {
         if hasTrimStamp { return }
         hasTrimStamp = true
         state.trimStamp += 1

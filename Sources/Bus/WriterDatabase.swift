@@ -16,6 +16,8 @@ final class WriterDatabase {
     let queries: LogQueries
     let statements: WriterStatements
     let keys: KeyTable
+    /// Nil: this machine is a bus by itself.
+    let engine: EngineTable?
     /// After the statements: it can close when they are gone.
     let connection: LogConnection
     let channelLimit: Int64
@@ -39,11 +41,19 @@ final class WriterDatabase {
         self.channelLimit = Int64(channelLimit)
         self.retention = retention
         let connection = try LogConnection(path: path, settings: settings, readOnly: false)
-        (queries, statements, keys, state) = try connection.use { database throws(LogError) in
+        (queries, statements, keys, engine, state) = try connection.use {
+            database throws(LogError) in
             try LogSchema.prepare(database)
             let queries = try LogQueries(database)
             let keys = try KeyTable(database, logBytes: settings.maxBytes)
-            return (queries, try WriterStatements(database), keys, try queries.state())
+            let engine = try settings.engine.map { _ throws(LogError) in try EngineTable(database) }
+            if engine == nil, try EngineTable.isUsed(in: database) {
+                throw LogError.problem(
+                    "log.sqlite is part of a site of several machines, but the ini file has no section [engine]; "
+                        + "holdfast engine leave makes it a bus by itself"
+                )
+            }
+            return (queries, try WriterStatements(database), keys, engine, try queries.state())
         }
         self.connection = connection
     }

@@ -25,6 +25,9 @@ extension WriterThread {
         } catch .writeAheadLogMissing {
             patienceEnds = patienceEnds ?? MonotonicClock.milliseconds() + Self.patienceMilliseconds
             nextOpening = MonotonicClock.milliseconds() + 100
+        } catch .engineAwaited {
+            // No mistake of the setup: it says itself whether it can be reached.
+            nextOpening = MonotonicClock.milliseconds() + 100
         } catch {
             fail(error)
         }
@@ -94,7 +97,7 @@ extension WriterThread {
                 "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
                     + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
                         ? "; the directory and its files must be writable for this process" : "")
-            case .writeAheadLogMissing: "cannot use the log: \(error)"
+            case .writeAheadLogMissing, .engineAwaited: "cannot use the log: \(error)"
             }
         let first = sentence != said
         said = sentence

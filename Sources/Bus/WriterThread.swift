@@ -35,6 +35,8 @@ final class WriterThread {
     /// The witness of the log that this process had open last.
     var known: LogWitness?
     var said = ""
+    /// Of the newest turn for the engine.
+    var lastResult: EngineResult?
     var conditions: Set<Condition> = []
     var nextChores: Int64 = 0
     var nextOpening: Int64 = 0
@@ -67,6 +69,8 @@ final class WriterThread {
             for command in commands {
                 switch command {
                 case .append(let append): queue.append(append)
+                case .charge(let append): charge(append)
+                case .engine(let work): run(work)
                 case .check: nextChores = 0
                 case .retentionChanged:
                     (walk, nextChores) = (0, 0)
@@ -128,7 +132,7 @@ final class WriterThread {
 
     // MARK: Turns
 
-    private enum Attempt {
+    enum Attempt {
         /// So many appends of the group were answered.
         case done(Int)
         case replaced
@@ -195,7 +199,7 @@ final class WriterThread {
         if walk != nil { nextChores = min(nextChores, MonotonicClock.milliseconds() + 20) }
     }
 
-    private func attempt(_ appends: [Append], chores: Bool) -> Attempt {
+    func attempt(_ appends: [Append], chores: Bool, engine: EngineWork? = nil) -> Attempt {
         guard let open else { return .failed }
         do throws(LogError) {
             try enterGate(open)
@@ -226,7 +230,7 @@ final class WriterThread {
             shared.beginWriting()
             defer { shared.endWriting() }
             var turn = WriterTurn(shared, open)
-            try turn.run(appends, note, walk: &walk, chores: chores)
+            try turn.run(appends, note, walk: &walk, chores: chores, engine: engine)
             turn.writeWitness(open.page, note)
             ended(.busy)
             let checkpoint = pace.isDue(
@@ -241,6 +245,7 @@ final class WriterThread {
             shared.endWriting()
             if checkpoint { self.checkpoint(open) }
             if turn.moreChores { nextChores = 0 }
+            lastResult = turn.result
             return .done(turn.answered)
         } catch  where error.isFull {
             return .full(error)

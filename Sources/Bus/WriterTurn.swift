@@ -8,7 +8,7 @@ struct WriterTurn {
     private static let channelPortion: Int64 = 64
 
     private let shared: LogShared
-    private let open: OpenLog
+    let open: OpenLog
 
     private(set) var head: Int64 = 0
     private var stamp: Int64 = 0
@@ -17,14 +17,16 @@ struct WriterTurn {
     /// Whether others must be woken.
     private(set) var changed = false
     private var others: [CommittedBatch] = []
-    private var own: CommittedBatch?
+    var own: CommittedBatch?
     private var raised: [TrimMark] = []
     private var outcomes: [(ticket: UInt64, outcome: AppendOutcome)] = []
     /// The log has another epoch: its whole state is told again.
-    private var reopened: (state: LogState, number: Int64, reason: String?)?
+    private(set) var reopened: (state: LogState, number: Int64, reason: String?)?
     private var reasonForEpoch: String?
     /// Other processes committed more than memory keeps: the newest part is told instead.
     private var resumed: LogState?
+    /// What became of the engine's work.
+    var result: EngineResult?
 
     init(_ shared: LogShared, _ open: OpenLog) {
         self.shared = shared
@@ -38,7 +40,8 @@ struct WriterTurn {
         _ appends: [Append],
         _ note: WakePage.Note,
         walk: inout Int64?,
-        chores: Bool
+        chores: Bool,
+        engine: EngineWork? = nil
     ) throws(LogError) {
         let database = open.database
         let time = shared.time()
@@ -54,12 +57,19 @@ struct WriterTurn {
         guard let opened = position.opened else { throw LogError.problem("the log is closed") }
         var counts = (trimmed: 0, expired: 0)
         let slip = try database.transaction(time) { transaction throws(LogError) in
-            try beginEpochIfBehind(&transaction, opened, position, note.head)
+            // With an engine, what is missing here comes again.
+            if database.engine == nil {
+                try beginEpochIfBehind(&transaction, opened, position, note.head)
+            }
             try readOthers(transaction.state, opened, position, time)
             let epochs = reopened?.state.epochs ?? opened.epochs
-            try append(appends, &transaction, epochs)
+            if let engine {
+                try perform(engine, &transaction, opened, time)
+            } else {
+                try append(appends, &transaction, epochs)
+            }
             if let due { try transaction.perform(due) }
-            if !outcomes.isEmpty { try transaction.trimTouched() }
+            if !outcomes.isEmpty || engine != nil { try transaction.trimTouched() }
             raised = transaction.raised
             (head, stamp) = (transaction.state.head, transaction.state.trimStamp)
             counts = (transaction.trimmedMessages, transaction.expiredMessages)
@@ -128,25 +138,11 @@ struct WriterTurn {
         _ time: LogTime
     ) throws(LogError) {
         let database = open.database
-        func newest(_ epochs: EpochHistory) throws(LogError) -> LogState {
-            try database.queries.newest(
-                state: state,
-                epochs: epochs,
-                messageLimit: shared.settings.memoryMessages,
-                byteLimit: shared.settings.memoryBytes,
-                now: time.retention,
-                retention: database.retention
-            )
-        }
-        guard state.epoch == opened.epochNumber else {
-            guard let epochs = try database.queries.epochs() else {
-                throw LogError.problem("log.sqlite has no epochs")
-            }
-            reopened = (try newest(epochs), state.epoch, reasonForEpoch)
-            return
-        }
+        guard state.epoch == opened.epochNumber,
+            database.engine == nil || state.head >= position.head
+        else { return try tellAnew(state, time) }
         guard try database.queries.canFollow(position, upTo: state, shared.settings) else {
-            resumed = try newest(opened.epochs)
+            resumed = try newest(state, opened.epochs, time)
             return
         }
         var batches: [CommittedBatch] = []
@@ -156,6 +152,29 @@ struct WriterTurn {
             epochs: opened.epochs
         ) { batches.append($0) }
         others = batches
+    }
+
+    /// The whole state is told after the commit, since the epochs are others or the log has gone back.
+    mutating func tellAnew(_ state: StateRow, _ time: LogTime) throws(LogError) {
+        guard let epochs = try open.database.queries.epochs() else {
+            throw LogError.problem("log.sqlite has no epochs")
+        }
+        reopened = (try newest(state, epochs, time), state.epoch, reasonForEpoch)
+    }
+
+    private func newest(
+        _ state: StateRow,
+        _ epochs: EpochHistory,
+        _ time: LogTime
+    ) throws(LogError) -> LogState {
+        try open.database.queries.newest(
+            state: state,
+            epochs: epochs,
+            messageLimit: shared.settings.memoryMessages,
+            byteLimit: shared.settings.memoryBytes,
+            now: time.retention,
+            retention: open.database.retention
+        )
     }
 
     private mutating func append(
@@ -257,6 +276,7 @@ struct WriterTurn {
         for (ticket, outcome) in outcomes {
             events.append(.appended(ticket: ticket, outcome))
         }
+        if case .isAt(let position)? = result { shared.link?.position = position }
         shared.tell(events, head: head, stamp: stamp)
     }
 }

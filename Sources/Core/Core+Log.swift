@@ -33,6 +33,7 @@ extension Core {
             readEnded()
         case .unavailable:
             if tail != nil { isLogInTrouble = true }
+        case .engine(let problem): isEngineInTrouble = problem != nil
         case .notice: break
         }
     }

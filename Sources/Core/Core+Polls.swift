@@ -118,7 +118,8 @@ extension Core {
                     channels: poll.subscription.channels,
                     start: start.bounded(settings.limits.answerMessages),
                     messageLimit: poll.subscription.messageLimit,
-                    byteLimit: settings.limits.answerBytes
+                    byteLimit: settings.limits.answerBytes,
+                    looksAhead: question.isLookAhead
                 )
             )
         )

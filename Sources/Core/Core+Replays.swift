@@ -70,7 +70,8 @@ extension Core {
                     channels: replay.stream.channels,
                     start: start.bounded(settings.limits.answerMessages),
                     messageLimit: Replay.pieceMessages,
-                    byteLimit: Replay.pieceBytes
+                    byteLimit: Replay.pieceBytes,
+                    looksAhead: question.isLookAhead
                 )
             )
         )

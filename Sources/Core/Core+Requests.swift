@@ -308,6 +308,10 @@ extension Core {
     private func readiness(_ shape: Shape) -> Answer {
         if isStopping { return shape.notReady("the service is stopping") }
         guard isReady else { return shape.notReady("the log is not available at the moment") }
+        // Whoever balances over machines sends clients to one where it works. The log of events says why.
+        if isEngineInTrouble {
+            return shape.notReady("other machines are out of reach, and nothing can be published")
+        }
         return shape.plain(Self.text, "ready\n")
     }
 }

@@ -39,6 +39,10 @@ enum Question {
     case lookAhead
     /// The answer itself; with a gap that the cursor already tells of.
     case reading(gap: GapReason?)
+
+    var isLookAhead: Bool {
+        if case .lookAhead = self { true } else { false }
+    }
 }
 
 /// What to do when the log or the other processes have answered.

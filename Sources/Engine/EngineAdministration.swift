@@ -1,5 +1,22 @@
 internal import System
 
+/// A site, for operators.
+package struct EngineSiteStatus: Sendable {
+    package var site: String
+    package var name: String
+    package var format: Int64
+    package var head: EngineHead
+    package var machines: [EngineMachine]
+}
+
+package struct EngineMachine: Sendable {
+    package var id: String
+    package var name: String
+    /// The newest entry that it had when it was seen last.
+    package var applied: Int64
+    package var seenMillisecondsAgo: Int64
+}
+
 /// What `holdfast engine` does in a database, with the rights of who runs it.
 package enum EngineAdministration {
     /// Makes the schema; runs as one transaction.
@@ -14,6 +31,121 @@ package enum EngineAdministration {
             EngineSchema.script(schema: schema, name: name),
             deadline: MonotonicClock.milliseconds() + 60_000
         )
+    }
+
+    /// The site, the end of its log, and its machines.
+    package static func status(
+        _ options: String,
+        schema: String,
+        hostMilliseconds: Int64 = 5000
+    ) throws(EngineError) -> EngineSiteStatus {
+        let deadline = MonotonicClock.milliseconds() + hostMilliseconds * 2
+        do throws(PostgresError) {
+            let connection = try PostgresConnection.connect(
+                options,
+                hostMilliseconds: hostMilliseconds
+            )
+            func ask(_ function: String, _ values: [PostgresValue]) throws(PostgresError)
+                -> PostgresRows
+            {
+                try connection.run(
+                    "SELECT * FROM \(schema).\(function)",
+                    values,
+                    deadline: deadline
+                )
+            }
+            let site = try ask("identify()", [])
+            let id = try site.text(0, 0)
+            let head = try ask("look($1)", [.text(id)])
+            let members = try ask("members($1)", [.text(id)])
+            var machines: [EngineMachine] = []
+            for row in 0..<members.count {
+                machines.append(
+                    EngineMachine(
+                        id: try members.text(row, 0),
+                        name: try members.text(row, 1),
+                        applied: try members.integer(row, 2),
+                        seenMillisecondsAgo: try members.integer(row, 3)
+                    )
+                )
+            }
+            return EngineSiteStatus(
+                site: id,
+                name: try site.text(0, 1),
+                format: try site.integer(0, 2),
+                head: EngineHead(
+                    seq: try head.integer(0, 0),
+                    offset: try head.integer(0, 1),
+                    epoch: try head.text(0, 4),
+                    ageMilliseconds: max(0, try head.integer(0, 3) - head.integer(0, 2)),
+                    hasOutbox: try head.integer(0, 5) != 0
+                ),
+                machines: machines
+            )
+        } catch {
+            throw EngineError(error, schema: schema)
+        }
+    }
+
+    /// Removes a machine; whether it was a member.
+    package static func leave(
+        _ options: String,
+        schema: String,
+        site: String,
+        machine: String,
+        hostMilliseconds: Int64 = 5000
+    ) throws(EngineError) -> Bool {
+        do throws(PostgresError) {
+            let connection = try PostgresConnection.connect(
+                options,
+                hostMilliseconds: hostMilliseconds
+            )
+            return try connection.run(
+                "SELECT \(schema).dismiss($1, $2)",
+                [.text(site), .text(machine)],
+                deadline: MonotonicClock.milliseconds() + hostMilliseconds
+            ).integer(0, 0) != 0
+        } catch {
+            throw EngineError(error, schema: schema)
+        }
+    }
+
+    /// What is wrong with the engine, as sentences; none if a machine can work with it.
+    package static func problems(
+        _ options: String,
+        schema: String,
+        hostMilliseconds: Int64 = 5000
+    ) -> [String] {
+        do {
+            let status = try status(options, schema: schema, hostMilliseconds: hostMilliseconds)
+            guard status.format == EngineSchema.format else {
+                return ["\(EngineError.format(status.format))"]
+            }
+            let connection = try PostgresConnection.connect(
+                options,
+                hostMilliseconds: hostMilliseconds
+            )
+            var found: [String] = []
+            for (name, loss) in [
+                ("fsync", "what was acknowledged is lost when the server loses power"),
+                ("full_page_writes", "the server's files may be damaged when it loses power"),
+            ] {
+                let value = try connection.run(
+                    "SELECT current_setting($1)",
+                    [.text(name)],
+                    deadline: MonotonicClock.milliseconds() + hostMilliseconds
+                ).text(0, 0)
+                if value == "off" { found.append("PostgreSQL has \(name) = off: \(loss)") }
+            }
+            return found
+        } catch {
+            if let error = error as? EngineError,
+                case .postgres(.server("42501", let sentence)) = error
+            {
+                return ["\(sentence); GRANT \(schema)_machine to the role that connects"]
+            }
+            return ["\(error)"]
+        }
     }
 
     /// Makes a machine a member; returns the site's id.

@@ -5,9 +5,8 @@ internal import System
 package struct EngineIdentity: Equatable, Sendable {
     package var schema: String
     package var site: String
-    /// This machine's random id, and the name that operators know it by.
+    /// This machine's random id.
     package var machine: String
-    package var machineName: String
     /// How long the engine is to keep groups for machines that are away.
     package var keepMilliseconds: Int64
 
@@ -15,13 +14,11 @@ package struct EngineIdentity: Equatable, Sendable {
         schema: String,
         site: String,
         machine: String,
-        machineName: String,
         keepMilliseconds: Int64
     ) {
         self.schema = schema
         self.site = site
         self.machine = machine
-        self.machineName = machineName
         self.keepMilliseconds = keepMilliseconds
     }
 }
@@ -48,6 +45,8 @@ package struct EngineReceipt: Equatable, Sendable {
     package var count: Int64
     /// For each part the offset of its first message; negative: its key was used for the same then; 0: for another.
     package var firsts: [Int64]
+    /// The name of the epoch in which it was appended.
+    package var epoch: String
 }
 
 /// The end of the engine's log.
@@ -99,10 +98,9 @@ package final class EngineSession {
             throw EngineError(error, schema: identity.schema)
         }
         let rows = try call(
-            "hello($1, $2, $3, $4)",
+            "hello($1, $2, $3)",
             [
-                .text(identity.site), .text(identity.machine), .text(identity.machineName),
-                .integer(identity.keepMilliseconds),
+                .text(identity.site), .text(identity.machine), .integer(identity.keepMilliseconds),
             ],
             deadline
         )
@@ -140,7 +138,8 @@ package final class EngineSession {
                 position: EnginePosition(seq: try rows.integer(0, 0), chain: try rows.bytes(0, 5)),
                 base: try rows.integer(0, 1),
                 count: try rows.integer(0, 2),
-                firsts: try rows.integers(0, 6).map { $0 ?? 0 }
+                firsts: try rows.integers(0, 6).map { $0 ?? 0 },
+                epoch: try rows.text(0, 4)
             )
         }
     }

@@ -57,6 +57,8 @@ final class LogProbe: Sendable {
         var messages: [UInt64: Result<Message?, ReadFailure>] = [:]
         var channels: [UInt64: Result<ChannelListing, ReadFailure>] = [:]
         var notices: [String] = []
+        /// What was told of the engine.
+        var engine: [String?] = []
         var unavailable: [String] = []
         var problems: [String] = []
         var ticket: UInt64 = 0
@@ -150,6 +152,7 @@ final class LogProbe: Sendable {
             case .message(let ticket, let result): told.messages[ticket] = result
             case .channels(let ticket, let result): told.channels[ticket] = result
             case .unavailable(let sentence): told.unavailable.append(sentence)
+            case .engine(let problem): told.engine.append(problem)
             case .notice(let sentence, _): told.notices.append(sentence)
             }
         }
@@ -228,6 +231,7 @@ final class LogProbe: Sendable {
         _ start: HistoryStart,
         limit: Int = 1000,
         bytes: Int = 1 << 20,
+        looksAhead: Bool = false,
         location: SourceLocation = #_sourceLocation
     ) -> HistoryPage {
         let ticket = newTicket()
@@ -238,7 +242,8 @@ final class LogProbe: Sendable {
                     channels: channels.map(name),
                     start: start,
                     messageLimit: limit,
-                    byteLimit: bytes
+                    byteLimit: bytes,
+                    looksAhead: looksAhead
                 )
             )
         )

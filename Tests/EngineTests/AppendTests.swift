@@ -57,8 +57,7 @@ import Testing
         // The commit waits for a standby that is not there, so the backend can be ended in the middle of it.
         let site = try Site()
         let session = try site.session()
-        try site.server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        try site.server.sql("SELECT pg_reload_conf()")
+        try site.server.withholdCommits()
         let waiting = """
             SELECT count(*) FROM pg_stat_activity
             WHERE application_name = 'holdfast' AND wait_event = 'SyncRep'
@@ -72,8 +71,7 @@ import Testing
         }
         #expect(!session.isOpen)
         #expect(ender.wait())
-        try site.server.sql("ALTER SYSTEM RESET synchronous_standby_names")
-        try site.server.sql("SELECT pg_reload_conf()")
+        try site.server.releaseCommits()
         let next = try site.session()
         let receipt = try next.append(gid: id, known: .none, parts: parts, deadline: soon)
         #expect(receipt.base == 1)

@@ -36,7 +36,6 @@ import Testing
             schema: "holdfast",
             site: id,
             machine: "one",
-            machineName: "host",
             keepMilliseconds: 3_600_000
         )
         func connect() throws -> EngineSession {
@@ -187,8 +186,7 @@ import Testing
     {
         let site = try Site()
         let session = try site.session()
-        try site.server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        try site.server.sql("SELECT pg_reload_conf()")
+        try site.server.withholdCommits()
         let error = #expect(throws: EngineError.self) {
             try session.append(
                 gid: gid(),
@@ -206,7 +204,6 @@ import Testing
                     schema: "holdfast",
                     site: site.id,
                     machine: "one",
-                    machineName: "x",
                     keepMilliseconds: 0
                 ),
                 hostMilliseconds: 1000,

@@ -33,7 +33,6 @@ final class Site {
                 schema: "holdfast",
                 site: id,
                 machine: machine,
-                machineName: "host-\(machine)",
                 keepMilliseconds: 3_600_000
             ),
             hostMilliseconds: 20_000,

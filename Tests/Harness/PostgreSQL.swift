@@ -90,7 +90,8 @@ package final class PostgreSQL {
         guard let process else { return }
         let children = Files.text("/proc/\(process.pid)/task/\(process.pid)/children")
         process.signal(SIGKILL)
-        for child in children.split(separator: " ") { kill(Int32(child) ?? 0, SIGKILL) }
+        for child in children.split(whereSeparator: \.isWhitespace).compactMap({ Int32($0) })
+        where child > 1 { kill(child, SIGKILL) }
         try process.wait()
         self.process = nil
     }
@@ -109,6 +110,42 @@ package final class PostgreSQL {
         guard outcome.exit == .exited(0) else { throw HarnessError(outcome.error) }
         return String(decoding: outcome.output, as: UTF8.self)
             .trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// From now on commits wait for a standby that never comes; returns when they do.
+    package func withholdCommits() throws {
+        try sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        try sql("SELECT pg_reload_conf()")
+        // The setting is in force when the server's checkpointer has read it, which nothing tells.
+        let waiting =
+            "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'withheld'"
+        for attempt in 0..<1000 {
+            let writer = try ChildProcess(
+                "\(Self.programs)/psql",
+                [
+                    "-X", "-q", "-d",
+                    "host=\(path) user=postgres dbname=postgres application_name=withheld",
+                    "-c", "CREATE TABLE withheld_\(attempt) ()",
+                ],
+                name: "withheld-\(attempt)",
+                directory: directory
+            )
+            var isWaiting = false
+            try waitUntil("a commit ends or waits") {
+                isWaiting = try sql("SELECT count(*) \(waiting)") == "1"
+                return isWaiting || !writer.running
+            }
+            guard isWaiting else { continue }
+            try sql("SELECT pg_cancel_backend(pid) \(waiting)")
+            try writer.wait()
+            return
+        }
+        throw HarnessError("commits do not wait")
+    }
+
+    package func releaseCommits() throws {
+        try sql("ALTER SYSTEM RESET synchronous_standby_names")
+        try sql("SELECT pg_reload_conf()")
     }
 
     // MARK: Standbys

@@ -108,7 +108,7 @@ extension World {
         case .history, .message, .channels:
             process.readsUnderWay -= 1
             process.quietSince = now
-        case .opened, .resumed, .committed, .unavailable, .notice: break
+        case .opened, .resumed, .committed, .unavailable, .engine, .notice: break
         }
         note("process \(process.index) hears: \(describe(event))")
         if case .opened(let state) = event { noteStanding(process, state.epochs.current) }
@@ -148,6 +148,7 @@ extension World {
         case .message(let ticket, _): "message \(ticket)"
         case .channels(let ticket, _): "channels \(ticket)"
         case .unavailable: "unavailable"
+        case .engine: "engine"
         case .notice: "notice"
         }
     }

@@ -26,6 +26,8 @@ package struct BusSettings: Equatable, Sendable {
     package var memoryMessages = 8192
     /// Bytes of bodies kept in memory.
     package var memoryBytes = 16 * 1024 * 1024
+    /// `[engine]`; nil: this machine is a bus by itself.
+    package var engine: EngineSettings?
 
     package init() {}
 }

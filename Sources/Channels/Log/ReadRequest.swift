@@ -30,18 +30,23 @@ package struct HistoryRequest: Sendable {
     package var messageLimit: Int
     /// Bytes of bodies; at least one message is always returned.
     package var byteLimit: Int
+    /// Whether all that was committed anywhere before now must have been told when the answer comes; nothing is known for
+    /// certain else of a cursor that comes from another machine.
+    package var looksAhead: Bool
 
     package init(
         ticket: UInt64,
         channels: [ChannelName],
         start: HistoryStart,
         messageLimit: Int,
-        byteLimit: Int
+        byteLimit: Int,
+        looksAhead: Bool = false
     ) {
         self.ticket = ticket
         self.channels = channels
         self.start = start
         self.messageLimit = messageLimit
         self.byteLimit = byteLimit
+        self.looksAhead = looksAhead
     }
 }

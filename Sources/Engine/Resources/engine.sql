@@ -238,16 +238,14 @@ $$;
 
 -- What a machine calls for each connection. Begins an epoch after a failover: a cursor of the one before stays valid
 -- below its start, so this costs nobody anything unless something was lost.
-CREATE FUNCTION hello(
-    asked_site text, machine text, machine_name text, keep bigint, OUT format int, OUT name text
-)
+CREATE FUNCTION hello(asked_site text, machine text, keep bigint, OUT format int, OUT name text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
 DECLARE
     h head;
 BEGIN
     PERFORM check_site(asked_site);
-    UPDATE machines m SET seen = clock_timestamp(), name = machine_name, keep_milliseconds = greatest(keep, 600000)
+    UPDATE machines m SET seen = clock_timestamp(), keep_milliseconds = greatest(keep, 600000)
         WHERE m.id = machine;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
@@ -278,7 +276,7 @@ $$;
 CREATE FUNCTION append(
     asked_site text, asked_gid bytea, known bigint, known_chain bytea,
     bodies bytea[], offsets int[], skipped int[], scopes bytea[], digests bytea[], from_outbox int,
-    OUT seq bigint, OUT base bigint, OUT count int, OUT at bigint, OUT epoch int, OUT chain bytea, OUT firsts bigint[]
+    OUT seq bigint, OUT base bigint, OUT count int, OUT at bigint, OUT epoch text, OUT chain bytea, OUT firsts bigint[]
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -299,8 +297,9 @@ BEGIN
     h := lock_head();
     SELECT l.* INTO row FROM log l WHERE l.gid = asked_gid;
     IF FOUND THEN
-        seq := row.seq; base := row.base; count := row.count; at := row.at; epoch := row.epoch; chain := row.chain;
+        seq := row.seq; base := row.base; count := row.count; at := row.at; chain := row.chain;
         firsts := row.firsts;
+        SELECT e.name INTO epoch FROM epochs e WHERE e.number = row.epoch;
         RETURN;
     END IF;
     IF known > 0 THEN PERFORM check_position(known, known_chain); END IF;
@@ -346,7 +345,7 @@ BEGIN
     base := h.last_offset + 1;
     count := total;
     at := h.at;
-    epoch := h.epoch;
+    SELECT e.name INTO epoch FROM epochs e WHERE e.number = h.epoch;
     firsts := results;
     IF total > 0 THEN
         h.seq := h.seq + 1;
@@ -463,6 +462,30 @@ BEGIN
     DELETE FROM log WHERE seq IN (SELECT seq FROM log WHERE seq < oldest ORDER BY seq LIMIT 5000);
     DELETE FROM keys WHERE scope IN (SELECT scope FROM keys WHERE at <= present - 300000 ORDER BY at LIMIT 5000);
     DELETE FROM keys WHERE number <= (SELECT keyed FROM head) - 1000000;
+END
+$$;
+
+-- The machines of the site. seen is how many milliseconds ago each was here, applied what it had then.
+CREATE FUNCTION members(asked_site text)
+RETURNS TABLE (id text, name text, applied bigint, seen bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM check_site(asked_site);
+    RETURN QUERY
+        SELECT m.id, m.name, m.applied, (extract(epoch FROM clock_timestamp() - m.seen) * 1000)::bigint
+        FROM machines m ORDER BY m.name, m.id;
+END
+$$;
+
+-- Which site this is, for who does not know yet.
+CREATE FUNCTION identify(OUT id text, OUT name text, OUT format int)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT s.id, s.name, s.format INTO id, name, format FROM site s;
+    PERFORM check_site(id);
 END
 $$;
 
@@ -594,7 +617,7 @@ AS $$ SELECT put(channel, 2, body, content_type, type, ttl, topic, key, session_
 
 REVOKE ALL ON ALL TABLES IN SCHEMA @SCHEMA@ FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA @SCHEMA@ FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION hello, append, read, look, anchor, common, fork, tend, enlist, dismiss TO @ROLE@_machine;
+GRANT EXECUTE ON FUNCTION hello, append, read, look, anchor, common, fork, tend, members, identify, enlist, dismiss TO @ROLE@_machine;
 GRANT EXECUTE ON FUNCTION
     publish(text, text, text, text, int, text, text), publish(text, jsonb, text, int, text, text), publish_bytes
     TO @ROLE@_publisher;

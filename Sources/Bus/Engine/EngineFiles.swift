@@ -1,0 +1,73 @@
+package import Channels
+import Engine
+import Glibc
+import System
+
+/// What `holdfast engine` does with a machine's own log.
+package enum EngineFiles {
+    /// Of which site the log is (nil: of none), and how many messages it has. Nil where there is no log.
+    package static func place(_ settings: BusSettings) throws(LogError) -> (
+        site: String?, messages: Int64
+    )? {
+        let path = settings.directory + "/log.sqlite"
+        guard unsafe access(path, F_OK) == 0 else { return nil }
+        let database = try Database(path: path, .readOnly)
+        database.waitForLocks(milliseconds: 5000)
+        let messages = try database.fetchInteger("SELECT messages FROM state WHERE id = 1") ?? 0
+        guard try EngineTable.isUsed(in: database) else { return (nil, messages) }
+        return (try database.fetchText("SELECT site FROM engine WHERE id = 1"), messages)
+    }
+
+    /// No process of this machine may apply while it joins or leaves.
+    package static func requireStopped(_ settings: BusSettings) throws(LogError) {
+        for name in ["serve", "apply"] {
+            let file = unsafe open(
+                "\(settings.directory)/\(name)",
+                O_RDONLY | O_CLOEXEC | O_NOFOLLOW
+            )
+            guard file >= 0 else { continue }
+            defer { close(file) }
+            if flock(file, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK {
+                throw LogError.problem(
+                    "Holdfast runs on this machine; stop all of its processes first"
+                )
+            }
+        }
+    }
+
+    /// The log is of no site any more: it is a bus by itself, or begins anew as part of another site.
+    package static func detach(_ settings: BusSettings) throws(LogError) {
+        let path = settings.directory + "/log.sqlite"
+        guard unsafe access(path, F_OK) == 0 else { return }
+        let directory = try BusDirectory(settings: settings)
+        try directory.enter()
+        defer { directory.leave() }
+        let database = try Database(path: path, .readWrite)
+        database.waitForLocks(milliseconds: 5000)
+        try database.leaveWriteAheadLogOnClosing()
+        try database.execute("DROP TABLE IF EXISTS engine; DROP TABLE IF EXISTS engine_positions")
+    }
+
+    /// The machine is a bus by itself, under an epoch of its own: what follows is not what the site has.
+    package static func leave(_ settings: BusSettings) throws(LogError) {
+        try detach(settings)
+        try EngineMembership.remove(settings)
+        var alone = settings
+        alone.engine = nil
+        if unsafe access(settings.directory + "/log.sqlite", F_OK) == 0 {
+            _ = try LogFiles.beginEpoch(alone)
+        }
+    }
+
+    /// 16 random hexadecimal digits.
+    package static func randomName() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<16).map { _ in
+            String(Int.random(in: 0..<16, using: &generator), radix: 16)
+        }.joined()
+    }
+
+    package static func hostName() -> String {
+        String(readText("/proc/sys/kernel/hostname").prefix { $0 != "\n" })
+    }
+}

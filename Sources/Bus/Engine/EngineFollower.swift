@@ -1,0 +1,186 @@
+import Channels
+import Engine
+import Synchronization
+import System
+
+/// The thread that applies for its machine what the engine commits, in the process that has the lock `apply`.
+///
+/// It follows by number: a notification is a hint only, and each second it looks. What the writer can't take is tried
+/// again; the engine's groups are kept meanwhile.
+final class EngineFollower {
+    private static let answerMilliseconds: Int64 = 2000
+    private static let lookMilliseconds: Int64 = 1000
+    private static let tendMilliseconds: Int64 = 5000
+    /// Messages that SQL published and one group takes.
+    private static let outboxPortion = 256
+
+    private let shared: LogShared
+    private let link: EngineLink
+    /// Ends the waiting for a notification.
+    private let bell: Mailbox<Bool>?
+    private var preferredHost = 0
+    private var tendAt: Int64 = 0
+    /// What was noted in the engine last.
+    private var tended: Int64 = -1
+
+    init(_ shared: LogShared, _ link: EngineLink, bell: Mailbox<Bool>?) {
+        (self.shared, self.link, self.bell) = (shared, link, bell)
+    }
+
+    private var isStopping: Bool { shared.stopping.load(ordering: .acquiring) }
+
+    private var deadline: Int64 { MonotonicClock.milliseconds() + Self.answerMilliseconds }
+
+    func run() {
+        while !isStopping {
+            do throws(EngineError) {
+                let session = try link.connect(preferredHost: preferredHost, deadline: deadline)
+                preferredHost = session.host
+                try session.listen(deadline: deadline)
+                // Another process may have applied what this one does not know of.
+                if case .positions(let positions) = work(.list), let newest = positions.first {
+                    link.position = newest
+                }
+                try follow(session)
+            } catch {
+                if !isStopping, link.note("\(error)", of: .following, shared) {
+                    shared.say(
+                        "what other machines publish does not arrive, since the engine fails: \(error); "
+                            + "subscribers are served with what is here",
+                        .error
+                    )
+                }
+                pause(1000)
+            }
+        }
+    }
+
+    private func pause(_ milliseconds: Int64) {
+        let end = MonotonicClock.milliseconds() + milliseconds
+        while !isStopping, MonotonicClock.milliseconds() < end {
+            MonotonicClock.sleep(milliseconds: min(50, milliseconds))
+        }
+    }
+
+    /// Until the connection breaks or the process stops.
+    private func follow(_ session: EngineSession) throws(EngineError) {
+        while !isStopping {
+            guard let position = link.position else {
+                try begin(session)
+                continue
+            }
+            do throws(EngineError) {
+                let groups = try session.read(
+                    after: position,
+                    bytes: 1 << 20,
+                    groups: 256,
+                    deadline: deadline
+                )
+                if groups.isEmpty {
+                    try idle(session, position)
+                } else {
+                    try apply(groups, after: position, session)
+                }
+            } catch .away {
+                shared.say(
+                    "this machine was away for longer than the engine keeps groups: its log begins anew, and "
+                        + "subscribers that missed something are told of the gap",
+                    .warning
+                )
+                try restart(session)
+            } catch .forked {
+                try resolve(session)
+            }
+        }
+    }
+
+    private func apply(
+        _ groups: [EngineGroup],
+        after position: EnginePosition,
+        _ session: EngineSession
+    ) throws(EngineError) {
+        switch work(.apply(groups, after: position)) {
+        case .isAt: break
+        case .contradiction:
+            shared.say(
+                "the log's offsets are not those of the engine: it begins anew where the engine's groups begin",
+                .error
+            )
+            try restart(session)
+        case .positions, .failed:
+            _ = link.note(
+                "the log of this machine does not take what other machines publish",
+                of: .following,
+                shared
+            )
+            pause(1000)
+        }
+    }
+
+    private func idle(_ session: EngineSession, _ position: EnginePosition) throws(EngineError) {
+        let head = try session.look(deadline: deadline)
+        if link.note(nil, of: .following, shared) {
+            shared.say("the engine is there again: what other machines publish arrives", .notice)
+        }
+        if head.hasOutbox {
+            let gid = (0..<16).map { _ in UInt8.random(in: 0...255) }
+            _ = try session.append(
+                gid: gid,
+                known: position,
+                parts: [],
+                fromOutbox: Self.outboxPortion,
+                deadline: deadline
+            )
+            return
+        }
+        let now = MonotonicClock.milliseconds()
+        if now >= tendAt || (position.seq != tended && now >= tendAt - Self.tendMilliseconds + 1000)
+        {
+            (tendAt, tended) = (now + Self.tendMilliseconds, position.seq)
+            try session.tend(applied: position.seq, deadline: deadline)
+        }
+        guard head.seq <= position.seq else { return }
+        _ = try session.waitForNotification(
+            deadline: now + Self.lookMilliseconds,
+            wakesOn: bell?.descriptor ?? -1
+        )
+    }
+
+    // MARK: Beginnings
+
+    /// The local log is dropped, and begins where the engine's groups begin.
+    private func restart(_ session: EngineSession) throws(EngineError) {
+        let anchor = try session.anchor(deadline: deadline)
+        guard case .isAt = work(.restart(anchor)) else { return pause(1000) }
+    }
+
+    /// The log has nothing of the site yet.
+    private func begin(_ session: EngineSession) throws(EngineError) {
+        let anchor = try session.anchor(deadline: deadline)
+        guard case .isAt = work(.begin(anchor)) else { return pause(1000) }
+    }
+
+    /// The engine lacks what is here: goes back to what both have, and lets all be told.
+    private func resolve(_ session: EngineSession) throws(EngineError) {
+        guard case .positions(let positions) = work(.list) else { return pause(1000) }
+        let common = try session.common(positions, deadline: deadline)
+        try session.fork(after: common ?? 0, deadline: deadline)
+        shared.say(
+            "the engine has lost messages that this machine has, as by a failover or a restore: they are removed here, "
+                + "and subscribers are told of the gap",
+            .error
+        )
+        if let common, case .isAt = work(.rewind(common)) { return }
+        try restart(session)
+    }
+
+    /// Waits for the writer.
+    private func work(_ work: EngineWork) -> EngineResult {
+        _ = link.results.take(waitingMilliseconds: 0)
+        shared.writerBox.post(.engine(work))
+        while !isStopping {
+            if let result = link.results.take(waitingMilliseconds: 200).last { return result }
+        }
+        return .failed
+    }
+}

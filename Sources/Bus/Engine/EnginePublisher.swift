@@ -1,0 +1,247 @@
+import Channels
+import DequeModule
+import Engine
+import System
+
+/// The thread that hands publications to the engine, and asks it how far it is.
+///
+/// One group is under way at a time, in one transaction; what comes meanwhile is the next one. After an ambiguous failure
+/// the same group goes under the same id to a new connection, as long as its publishers wait.
+final class EnginePublisher {
+    /// A little less than a publisher is waited for.
+    private static let patienceMilliseconds: Int64 = 1800
+    /// After so long without an engine publishers are told at once.
+    private static let lossMilliseconds: Int64 = 2000
+    /// A cursor from another machine waits so long for this one to be as far.
+    private static let catchUpMilliseconds: Int64 = 5000
+    private static let lookMilliseconds: Int64 = 2000
+
+    private let shared: LogShared
+    private let link: EngineLink
+    private var session: EngineSession?
+    private var queue: Deque<Append> = []
+    private var questions: [ReadRequest] = []
+    private var stopping = false
+    /// The newest entry that the engine told this process of.
+    private var known = EnginePosition.none
+    private var preferredHost = 0
+    private var nextConnection: Int64 = 0
+    private var nextLook: Int64 = 0
+    /// Since when there has been no connection.
+    private var lostAt: Int64?
+
+    init(_ shared: LogShared, _ link: EngineLink) {
+        (self.shared, self.link) = (shared, link)
+    }
+
+    func run() {
+        // At once, so that the first publisher does not wait for it.
+        _ = connected(until: MonotonicClock.milliseconds())
+        while true {
+            for command in link.box.take(waitingMilliseconds: pause) {
+                switch command {
+                case .append(let append): queue.append(append)
+                case .ask(let request): questions.append(request)
+                case .stop: stopping = true
+                }
+            }
+            if !questions.isEmpty { ask() }
+            if !queue.isEmpty { append(takeGroup()) }
+            link.expire(now: MonotonicClock.milliseconds(), shared)
+            if stopping, queue.isEmpty {
+                session = nil
+                // Whoever still waits for this machine has been committed.
+                link.expire(now: .max, shared)
+                return
+            }
+            look()
+        }
+    }
+
+    /// Looks from time to time whether the engine is there, so that readiness is known without publications.
+    private func look() {
+        let now = MonotonicClock.milliseconds()
+        guard let session, session.isOpen else { return _ = connected(until: now) }
+        guard now >= nextLook else { return }
+        nextLook = now + Self.lookMilliseconds
+        do throws(EngineError) {
+            _ = try session.look(deadline: now + Self.patienceMilliseconds)
+        } catch {
+            self.session = nil
+            lostAt = lostAt ?? now
+            _ = connected(until: now)
+        }
+    }
+
+    private var pause: Int64 {
+        guard queue.isEmpty, questions.isEmpty, !stopping else { return 0 }
+        let now = MonotonicClock.milliseconds()
+        let next = min(
+            now + 1000,
+            link.nextDeadline ?? .max,
+            session == nil ? nextConnection : .max
+        )
+        return max(1, next - now)
+    }
+
+    private func takeGroup() -> EngineAppends {
+        var messages = 0
+        var length = 0
+        while length < queue.count {
+            messages += queue[length].drafts.count + queue[length].dropping.count
+            if length > 0, messages > WriterThread.groupMessages { break }
+            length += 1
+        }
+        let group = Array(queue.prefix(length))
+        queue.removeFirst(length)
+        return EngineAppends(group[...])
+    }
+
+    // MARK: The connection
+
+    /// The session, made anew if need be; tries again until then if the loss is recent.
+    private func connected(until end: Int64) -> EngineSession? {
+        while true {
+            if let session, session.isOpen { return session }
+            session = nil
+            let now = MonotonicClock.milliseconds()
+            let isRecent = lostAt.map { now - $0 < Self.lossMilliseconds } ?? true
+            guard isRecent || now >= nextConnection else { return nil }
+            nextConnection = now + 1000
+            do throws(EngineError) {
+                let made = try link.connect(preferredHost: preferredHost, deadline: now + 1500)
+                (session, preferredHost, lostAt) = (made, made.host, nil)
+                if link.note(nil, of: .publishing, shared) {
+                    shared.say("the engine is there again: publishing goes on", .notice)
+                }
+                return made
+            } catch {
+                if lostAt == nil { lostAt = now }
+                say(error)
+            }
+            guard isRecent, MonotonicClock.milliseconds() + 50 < end else { return nil }
+            MonotonicClock.sleep(milliseconds: 50)
+        }
+    }
+
+    private func say(_ error: EngineError) {
+        guard link.note("\(error)", of: .publishing, shared) else { return }
+        shared.say(
+            "nothing can be published, and publishers are told 503, since the engine fails: \(error)",
+            .error
+        )
+    }
+
+    // MARK: Publications
+
+    private func append(_ group: EngineAppends) {
+        var generator = SystemRandomNumberGenerator()
+        let gid = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let end = MonotonicClock.milliseconds() + Self.patienceMilliseconds
+        var saidFork = false
+        while true {
+            guard let session = connected(until: end) else { return fail(group, .unavailable) }
+            do throws(EngineError) {
+                let receipt = try session.append(
+                    gid: gid,
+                    known: known,
+                    parts: group.parts,
+                    deadline: end
+                )
+                known = receipt.position
+                return settle(group, receipt, until: end + 100)
+            } catch .forked where !saidFork {
+                // What was acknowledged here is gone. All who would have got it are told, before anything follows it.
+                saidFork = true
+                known = .none
+                do throws(EngineError) {
+                    try session.fork(after: link.position?.seq ?? 0, deadline: end)
+                } catch {
+                    return fail(group, .unavailable)
+                }
+            } catch  where error.isAmbiguous {
+                self.session = nil
+                lostAt = lostAt ?? MonotonicClock.milliseconds()
+                guard MonotonicClock.milliseconds() + 50 < end else {
+                    say(error)
+                    return fail(group, .unavailable)
+                }
+            } catch {
+                if !session.isOpen { self.session = nil }
+                say(error)
+                if case .postgres(.server(let state, _)) = error, state == "53100" {
+                    return fail(group, .full)
+                }
+                if case .postgres = error {} else { self.session = nil }
+                return fail(group, .unavailable)
+            }
+        }
+    }
+
+    /// - Parameter deadline: when the publishers are told that it is committed, although this machine is behind.
+    private func settle(
+        _ group: EngineAppends,
+        _ receipt: EngineReceipt,
+        until deadline: Int64
+    ) {
+        if link.note(nil, of: .publishing, shared) {
+            shared.say("the engine takes publications again", .notice)
+        }
+        let epoch = Epoch(receipt.epoch) ?? .ofNoLog
+        for (append, committed) in group.outcomes(receipt) {
+            guard let committed else {
+                shared.deliver(.appended(ticket: append.ticket, .conflict))
+                continue
+            }
+            link.wait(
+                EngineLink.Waiter(
+                    through: committed.through,
+                    deadline: deadline,
+                    answer: .appended(
+                        ticket: append.ticket,
+                        isRepeated: committed.isRepeated,
+                        first: committed.first,
+                        count: append.drafts.count,
+                        epoch: epoch
+                    )
+                ),
+                shared
+            )
+        }
+    }
+
+    private func fail(_ group: EngineAppends, _ outcome: AppendOutcome) {
+        for append in group.all { shared.deliver(.appended(ticket: append.ticket, outcome)) }
+    }
+
+    // MARK: Questions
+
+    /// Whatever is committed anywhere before now is told before these are answered.
+    private func ask() {
+        let asked = questions
+        questions = []
+        let now = MonotonicClock.milliseconds()
+        guard let session = connected(until: now) else { return refuse(asked) }
+        do throws(EngineError) {
+            let head = try session.look(deadline: now + Self.patienceMilliseconds)
+            for request in asked {
+                link.wait(
+                    EngineLink.Waiter(
+                        through: head.offset,
+                        epoch: Epoch(head.epoch),
+                        deadline: now + Self.catchUpMilliseconds,
+                        answer: .read(request)
+                    ),
+                    shared
+                )
+            }
+        } catch {
+            if !session.isOpen { self.session = nil }
+            refuse(asked)
+        }
+    }
+
+    private func refuse(_ requests: [ReadRequest]) {
+        for request in requests { shared.deliver(request.failed) }
+    }
+}

@@ -1,0 +1,39 @@
+import Channels
+import Engine
+
+/// What the process that applies the site's log asks of its writer.
+enum EngineWork: Sendable {
+    /// Entries that follow the position.
+    case apply([EngineGroup], after: EnginePosition)
+    /// The log begins where the engine's begins, unless it is part of the site already.
+    case begin(EngineAnchor)
+    /// Everything that the local log has is dropped: it begins anew there.
+    case restart(EngineAnchor)
+    /// What was applied after this entry is removed: the engine has lost it.
+    case rewind(Int64)
+    /// Which positions are remembered.
+    case list
+
+    /// How much room it takes in the log, about.
+    var bytes: Int {
+        guard case .apply(let groups, _) = self else { return 0 }
+        return groups.reduce(0) { bytes, group in
+            guard case .records(let records) = group.content else { return bytes }
+            return records.reduce(bytes) {
+                if case .message(let draft) = $1 { $0 + draft.body.count + 256 } else { $0 }
+            }
+        }
+    }
+}
+
+/// What became of it.
+enum EngineResult: Sendable {
+    /// The log is at this position now; as the work asked, or elsewhere.
+    case isAt(EnginePosition)
+    /// Newest first.
+    case positions([EnginePosition])
+    /// The entries do not continue the log's offsets, or the log does not remember the entry to go back to.
+    case contradiction
+    /// The log cannot be used, or has no room.
+    case failed
+}

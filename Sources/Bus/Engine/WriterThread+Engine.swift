@@ -1,0 +1,78 @@
+import Channels
+import Engine
+import System
+
+/// What the engine committed, on its way through the writer.
+extension WriterThread {
+    func run(_ work: EngineWork) {
+        guard let link = shared.link else { return }
+        guard case .begin(let anchor) = work else { return link.results.post(result(of: work)) }
+        // A log that is no part of the site yet is not opened before it is known where it begins.
+        if open == nil {
+            link.anchor = anchor
+            nextOpening = 0
+            reopenIfDue()
+        }
+        link.results.post(link.position.map { .isAt($0) } ?? .failed)
+    }
+
+    private func result(of work: EngineWork) -> EngineResult {
+        if case .list = work {
+            guard let table = open?.database.engine, let positions = try? table.positions() else {
+                return .failed
+            }
+            return .positions(positions)
+        }
+        let patience = MonotonicClock.milliseconds() + 2000
+        var (rounds, reopenings) = (0, 0)
+        while true {
+            switch attempt([], chores: false, engine: work) {
+            // A part of it, perhaps: the follower asks for the rest.
+            case .done: return lastResult ?? .failed
+            case .replaced where reopenings < 3:
+                reopenings += 1
+                nextOpening = 0
+                reopenIfDue()
+            case .full(let error):
+                shared.count { $0.diskFull += 1 }
+                rounds += 1
+                if rounds <= 8, makeRoom(for: work.bytes, round: min(rounds, 4)) { continue }
+                if open != nil { sayFull(error) }
+                return .failed
+            case .busy where MonotonicClock.milliseconds() < patience: continue
+            case .failed, .replaced, .busy, .overgrown: return .failed
+            }
+        }
+    }
+
+    /// Counts what a publisher takes of its quota, which each machine does by itself; hands the publication on to the
+    /// engine if that is enough.
+    func charge(_ append: Append) {
+        guard let link = shared.link, let open else {
+            return shared.deliver(.appended(ticket: append.ticket, .unavailable))
+        }
+        do throws(LogError) {
+            try enterGate(open)
+            defer { open.directory.leave() }
+            let outcome = try open.database.transaction(shared.time()) {
+                transaction throws(LogError) -> QuotaUse.Outcome in
+                var quota = QuotaUse()
+                let outcome = try transaction.charge(append, &quota)
+                if case .taken = outcome { try transaction.write(quota, of: append) }
+                return outcome
+            }
+            switch outcome {
+            case .taken: link.box.post(.append(append))
+            case .wait(let microseconds):
+                let seconds = Int(microseconds / 1_000_000) + 1
+                shared.deliver(
+                    .appended(ticket: append.ticket, .overQuota(retrySeconds: seconds))
+                )
+            case .never:
+                shared.deliver(.appended(ticket: append.ticket, .overQuota(retrySeconds: nil)))
+            }
+        } catch {
+            shared.deliver(.appended(ticket: append.ticket, .unavailable))
+        }
+    }
+}

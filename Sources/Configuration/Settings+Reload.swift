@@ -10,6 +10,7 @@ extension Settings {
         var result = new
         for key in Self.keys where key.key.change == .restart { key.key.copy(self, &result) }
         result.pipes = pipes
+        result.bus.engine = bus.engine
         for relation in SettingsRelation.all where !relation.holds(in: result) {
             for side in [relation.large, relation.small] {
                 let key = Self.keys.first { $0.section == side.section && $0.key.name == side.key }
@@ -59,6 +60,8 @@ extension Settings {
                     SettingsTable.presence,
                     \.pattern.text
                 )
+            case "engine":
+                if old.bus.engine != new.bus.engine { needsRestart.append("[engine]") }
             case "pipe":
                 needsRestart += differences(
                     section,

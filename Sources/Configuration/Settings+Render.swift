@@ -9,6 +9,8 @@ extension Settings {
 
     private func blocks(_ section: String) -> [String] {
         switch section {
+        case "engine":
+            bus.engine.map { [block("engine", SettingsTable.engine, $0)] } ?? []
         case "retain":
             retain.map { block("retain \($0.pattern)", SettingsTable.retain, $0) }
         case "allow":

@@ -40,6 +40,8 @@ struct SettingsReader {
     private(set) var keysRead: [String: KeysRead] = [:]
     /// The sections with channel patterns so far.
     private var patternsRead: [(section: String, pattern: ChannelPattern, line: Int)] = []
+    /// Of the section [engine].
+    private var engineLine: Int?
     /// The line of each endpoint's header, by path.
     private(set) var endpointLines: [(path: String, line: Int)] = []
     /// The keys that were read in each section of `settings.keys`.
@@ -71,6 +73,7 @@ struct SettingsReader {
             sectionLines[title] = section.line
         }
         switch section.name {
+        case "engine": readEngine(section)
         case "retain": readRetain(section)
         case "allow": readAllow(section)
         case "key": readKey(section)
@@ -87,6 +90,13 @@ struct SettingsReader {
         for relation in SettingsRelation.all { check(relation) }
         checkEndpoints()
         checkKeys()
+        if let engineLine, !settings.presence.isEmpty {
+            report(
+                engineLine,
+                "[engine] and [presence] exclude each other so far: who is present is known on each machine by itself;"
+                    + " remove one of them"
+            )
+        }
     }
 
     // MARK: Sections
@@ -103,6 +113,25 @@ struct SettingsReader {
         var changed = settings
         keysRead[section.name] = read(section, keys: keys, into: &changed)
         settings = changed
+    }
+
+    private mutating func readEngine(_ section: IniFile.Section) {
+        if let argument = section.argument {
+            report(
+                section.line,
+                "section [engine] has the argument '\(shown(argument))'; write [engine] alone"
+            )
+        }
+        var engine = EngineSettings(postgresql: "")
+        let read = read(section, keys: SettingsTable.engine, into: &engine)
+        if read.lines["postgresql"] == nil {
+            report(
+                section.line,
+                "section [engine] lacks its database; write for example postgresql = host=/run/postgresql dbname=site"
+            )
+        }
+        settings.bus.engine = engine
+        engineLine = section.line
     }
 
     private mutating func readRetain(_ section: IniFile.Section) {

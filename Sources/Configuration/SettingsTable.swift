@@ -13,7 +13,8 @@ package enum SettingsTable {
 
     /// In the order in which a whole file is printed.
     package static let sectionNames = [
-        "fastcgi", "bus", "pipe", "retain", "allow", "key", "quota", "hold", "presence", "limits",
+        "fastcgi", "bus", "engine", "pipe", "retain", "allow", "key", "quota", "hold", "presence",
+        "limits",
         "cors", "endpoint", "log",
     ]
 
@@ -203,6 +204,14 @@ package enum SettingsTable {
         ]
     )
 
+    /// `[engine]`; the log's threads are created with it.
+    package static let engine: [SettingsKey<EngineSettings>] = [
+        SettingsKey("postgresql", \.postgresql, .connection, .restart),
+        SettingsKey("schema", \.schema, .schema, .restart),
+        SettingsKey("keep", \.keepSeconds, .duration(600...(30 * 86_400)), .restart),
+        SettingsKey("connect_timeout", \.connectSeconds, .duration(1...60), .restart),
+    ]
+
     /// `[retain PATTERN]`.
     package static let retain: [SettingsKey<RetainRule>] = [
         SettingsKey(saidBy: \.count, "count", .count(1...100_000_000), .reload),
@@ -322,6 +331,7 @@ package enum SettingsTable {
     /// The names of a section's keys; empty if there is no such section.
     package static func keyNames(of section: String) -> [String] {
         switch section {
+        case "engine": engine.map { $0.name }
         case "retain": retain.map { $0.name }
         case "allow": allow.map { $0.name }
         case "key": key.map { $0.name }

@@ -43,6 +43,43 @@ extension ValueForm where Value == String {
     )
 }
 
+extension ValueForm where Value == String {
+    /// What libpq connects by; it is tried when it is used.
+    static let connection = ValueForm(
+        allowed: "libpq's connection string without a password, such as host=a,b dbname=site",
+        read: { text throws(ValueError) in
+            guard (1...1024).contains(text.utf8.count) else {
+                throw ValueError("is empty or longer than 1024 bytes")
+            }
+            guard text.contains("="), !text.contains("://") else {
+                throw ValueError("is not made of keywords and values such as host=a")
+            }
+            guard !text.split(separator: " ").contains(where: { $0.hasPrefix("password=") }) else {
+                throw ValueError(
+                    "has a password, which belongs into the file ~/.pgpass of the service's user"
+                )
+            }
+            return text
+        },
+        write: { $0 }
+    )
+
+    /// A name that SQL takes without quotes.
+    static let schema = ValueForm(
+        allowed: "1 to 48 of a-z, 0-9 and _, beginning with a letter",
+        read: { text throws(ValueError) in
+            let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
+            guard let first = text.utf8.first, letters.contains(first), text.utf8.count <= 48,
+                text.utf8.allSatisfy({
+                    letters.contains($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "_")
+                })
+            else { throw ValueError("is not the name of a schema") }
+            return text
+        },
+        write: { $0 }
+    )
+}
+
 extension ValueForm where Value == AllowRule.Who {
     static let who = ValueForm(
         allowed:

@@ -1,5 +1,7 @@
 internal import ArgumentParser
+internal import Channels
 internal import Configuration
+internal import Engine
 
 /// `holdfast check`: reads the ini file, prints every problem, and exits.
 struct Check: ParsableCommand {
@@ -38,6 +40,11 @@ struct Check: ParsableCommand {
         if let warning = IniFileReader.warning(for: config) { StandardError.write(warning) }
         for notice in settings.notices() {
             StandardError.write(notice.description(file: config))
+        }
+        if let engine = settings.bus.engine, !elsewhere {
+            let problems = EngineAdministration.problems(engine.postgresql, schema: engine.schema)
+            for problem in problems { StandardError.write("\(config): [engine] \(problem)") }
+            if !problems.isEmpty { throw ExitCode(1) }
         }
         StandardOutput.write(self.print ? settings.render() : "\(config): no problems\n")
     }

@@ -54,7 +54,9 @@ struct Holdfast: ParsableCommand {
         version: Version.current,
         subcommands: [
             Serve.self, Check.self, Pub.self, Sub.self, StatusCommand.self, ChannelsCommand.self,
-            Top.self, Sign.self, TokenCommand.self, LogCommand.self, Doctor.self, CGICommand.self,
+            Top.self, Sign.self, TokenCommand.self, LogCommand.self, EngineCommand.self,
+            Doctor.self,
+            CGICommand.self,
             BenchLog.self,
         ],
         defaultSubcommand: Serve.self

@@ -89,6 +89,12 @@ struct ManualTests {
             manual
         )
         check(
+            SettingsTable.engine,
+            "[engine]",
+            defaults: EngineSettings(postgresql: ""),
+            manual
+        )
+        check(
             SettingsTable.pipe,
             "[pipe /run/holdfast-bus/bus.pipe]",
             defaults: PipeSettings(path: "/run/holdfast-bus/bus.pipe"),
@@ -131,8 +137,14 @@ struct ManualTests {
         let text = lines.map { line in
             line.hasPrefix("#") && !line.hasPrefix("# ") ? line.dropFirst() : line
         }.joined(separator: "\n")
-        #expect(problems(text) == [])
-        let read = try settings(text)
+        // They exclude each other.
+        #expect(problems(text).count == 1)
+        var isPresence = false
+        let possible = text.split(separator: "\n").filter { line in
+            if line.hasPrefix("[") { isPresence = line.hasPrefix("[presence") }
+            return !isPresence
+        }
+        let read = try settings(possible.joined(separator: "\n"))
         #expect(read.fastcgi == FastCGISettings() && read.limits == LimitSettings())
         #expect(read.endpoints.dropFirst() == (try settings(conf("chat.ini"))).endpoints[...])
     }

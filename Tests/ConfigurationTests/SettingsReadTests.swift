@@ -356,7 +356,7 @@ struct SettingsReadTests {
         ("[Hold]", "f:1: unknown section [Hold]; did you mean [hold]?"),
         (
             "[websocket]",
-            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [pipe], [retain], [allow], [key], [quota],"
+            "f:1: unknown section [websocket]; allowed are [fastcgi], [bus], [engine], [pipe], [retain], [allow], [key], [quota],"
                 + " [hold], [presence], [limits], [cors], [endpoint] and [log]"
         ),
         (

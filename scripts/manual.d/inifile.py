@@ -28,7 +28,7 @@ class IniFile:
         elif body == "":
             self._paragraphs.append([])
         elif body.startswith(" "):
-            if title := re.match(r" \[(\w+ [A-Z]+)\]: (.*)", body):
+            if title := re.match(r" \[(\w+(?: [A-Z]+)?)\]: (.*)", body):
                 self._begin(title[1])
                 body = " " + title[2][0].upper() + title[2][1:]
             if not self._paragraphs:

@@ -1,0 +1,236 @@
+internal import ArgumentParser
+internal import Bus
+internal import Channels
+internal import Configuration
+internal import Engine
+internal import Glibc
+internal import System
+
+/// `holdfast engine`: several machines on one bus.
+struct EngineCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "engine",
+        abstract: "Makes machines share one bus on the site's PostgreSQL.",
+        discussion: """
+            The section [engine] of the ini file says which PostgreSQL that is. Once for a site: init. Once on each machine, \
+            before its first start: join.
+            """,
+        subcommands: [Initialize.self, Join.self, Members.self, Leave.self]
+    )
+
+    /// `holdfast engine init`
+    struct Initialize: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "init",
+            abstract: "Prints the SQL that makes the schema of a bus, or runs it.",
+            discussion: """
+                It makes a schema, and two roles to be granted to those who connect: for machines, whose name ends in \
+                _machine, and for programs that publish by SQL, whose name ends in _publisher. A schema that holds a bus \
+                already is refused.
+                """
+        )
+
+        @OptionGroup var file: EngineFile
+
+        @Option(help: "What operators call the site.")
+        var name = "holdfast"
+
+        @Flag(
+            name: .customLong("run"),
+            help: "Run it in the database of [engine] postgresql, with the rights of that role."
+        )
+        var runs = false
+
+        func run() throws {
+            let engine = try file.settings().1
+            guard runs else {
+                let script = EngineSchema.script(schema: engine.schema, name: name)
+                return StandardOutput.write(script)
+            }
+            do throws(PostgresError) {
+                try EngineAdministration.create(
+                    engine.postgresql,
+                    schema: engine.schema,
+                    name: name
+                )
+            } catch {
+                throw refusal("\(error)")
+            }
+            StandardOutput.writeLine("schema \(engine.schema) holds the bus of site '\(name)' now")
+        }
+    }
+
+    /// `holdfast engine join`
+    struct Join: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes this machine part of the site, before its first start.",
+            discussion: """
+                Prints the site and its machines. A machine that has a log of its own, or of another site, is refused unless \
+                that may be discarded; its subscribers are then told of a gap. Run it as the user of the service, or as root.
+                """
+        )
+
+        @OptionGroup var file: EngineFile
+
+        @Option(help: "What operators call this machine (default: its host name).")
+        var name: String?
+
+        @Flag(help: "Drop what the machine's log has.")
+        var discard = false
+
+        func run() throws {
+            let (bus, engine) = try file.settings()
+            do {
+                let local = try EngineFiles.place(bus)
+                try EngineFiles.requireStopped(bus)
+                let known = EngineMembership.read(bus)
+                let machine = known?.machine ?? EngineFiles.randomName()
+                let members = try EngineAdministration.status(
+                    engine.postgresql,
+                    schema: engine.schema
+                )
+                let isForeign = local.map { $0.site != members.site && $0.messages > 0 } ?? false
+                if isForeign, !discard {
+                    throw refusal(
+                        "the log in \(bus.directory) has \(local?.messages ?? 0) messages "
+                            + (local?.site.map { "of site \($0)" } ?? "of its own")
+                            + ", which are not those of the site; move it away, or use --discard"
+                    )
+                }
+                if local?.site != members.site { try EngineFiles.detach(bus) }
+                let site = try EngineAdministration.join(
+                    engine.postgresql,
+                    schema: engine.schema,
+                    machine: machine,
+                    machineName: name ?? EngineFiles.hostName()
+                )
+                try EngineMembership(site: site, machine: machine).write(bus)
+                let status = try EngineAdministration.status(
+                    engine.postgresql,
+                    schema: engine.schema
+                )
+                StandardOutput.write(EngineCommand.text(status, own: machine))
+            } catch let error as ExitCode {
+                throw error
+            } catch {
+                throw refusal("\(error)")
+            }
+        }
+    }
+
+    /// `holdfast engine status`
+    struct Members: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "status",
+            abstract: "Shows the site, the end of its log, and how far each machine is."
+        )
+
+        @OptionGroup var file: EngineFile
+
+        func run() throws {
+            let (bus, engine) = try file.settings()
+            do throws(EngineError) {
+                let status = try EngineAdministration.status(
+                    engine.postgresql,
+                    schema: engine.schema
+                )
+                let own = EngineMembership.read(bus)
+                StandardOutput.write(EngineCommand.text(status, own: own?.machine))
+            } catch {
+                throw refusal("\(error)")
+            }
+        }
+    }
+
+    /// `holdfast engine leave`
+    struct Leave: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes this machine a bus by itself again, or removes one that is gone.",
+            discussion: """
+                Stop Holdfast on this machine first, and remove [engine] from the ini file afterwards. Its log keeps its \
+                messages, and goes on under an epoch of its own, so that every subscriber is told of a gap once.
+                """
+        )
+
+        @OptionGroup var file: EngineFile
+
+        @Option(help: "The id of another machine, as status shows it, that does not come back.")
+        var machine: String?
+
+        func run() throws {
+            let (bus, engine) = try file.settings()
+            do {
+                guard let own = EngineMembership.read(bus) else {
+                    throw refusal("this machine is no part of a site")
+                }
+                if machine == nil || machine == own.machine { try EngineFiles.requireStopped(bus) }
+                let was = try EngineAdministration.leave(
+                    engine.postgresql,
+                    schema: engine.schema,
+                    site: own.site,
+                    machine: machine ?? own.machine
+                )
+                if let machine, machine != own.machine {
+                    guard was else { throw refusal("the site has no machine \(machine)") }
+                    return StandardOutput.writeLine("\(machine) is no part of the site any more")
+                }
+                try EngineFiles.leave(bus)
+                StandardOutput.writeLine(
+                    "this machine is no part of the site any more; remove [engine] from \(file.config)"
+                )
+            } catch let error as ExitCode {
+                throw error
+            } catch {
+                throw refusal("\(error)")
+            }
+        }
+    }
+
+    fileprivate static func text(_ status: EngineSiteStatus, own: String?) -> String {
+        var lines = [
+            "site      \(status.name) (\(status.site))",
+            "log       group \(status.head.seq), offset \(status.head.offset), epoch \(status.head.epoch), "
+                + "last append \(ago(status.head.ageMilliseconds))",
+        ]
+        for machine in status.machines {
+            let behind = max(0, status.head.seq - machine.applied)
+            lines.append(
+                "machine   \(machine.name) (\(machine.id))\(machine.id == own ? ", this one" : ""): "
+                    + "seen \(ago(machine.seenMillisecondsAgo)), "
+                    + (behind == 0 ? "has all" : "\(behind) groups behind then")
+            )
+        }
+        return lines.map { $0 + "\n" }.joined()
+    }
+
+    private static func ago(_ milliseconds: Int64) -> String {
+        milliseconds < 120_000
+            ? "\(milliseconds / 1000) s ago" : "\(milliseconds / 60_000) min ago"
+    }
+}
+
+private func refusal(_ sentence: String) -> ExitCode {
+    StandardError.write("holdfast: \(sentence)")
+    return ExitCode(1)
+}
+
+struct EngineFile: ParsableArguments {
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp(
+            "The ini file (default: \(IniFileReader.usualPlaces)).",
+            valueName: "file"
+        ),
+        completion: .file(extensions: ["ini"])
+    )
+    var config = IniFileReader.usualPath
+
+    func settings() throws -> (BusSettings, EngineSettings) {
+        let bus = try IniFileReader.read(config, orExit: EX_CONFIG).bus
+        guard let engine = bus.engine else {
+            StandardError.write("holdfast: \(config) has no section [engine]")
+            throw ExitCode(EX_CONFIG)
+        }
+        return (bus, engine)
+    }
+}

@@ -186,7 +186,7 @@ package struct LimitSettings: Equatable, Sendable {
     package var unfinishedBytes = 64 * 1024 * 1024
     package var requestSeconds = 30
     /// Memory of verdicts on tokens.
-    package var tokenMemoryBytes = 8 * 1024 * 1024
+    package var tokenMemoryBytes = 32 * 1024 * 1024
 
     package init() {}
 }

@@ -20,6 +20,8 @@ package struct KeyRing: Sendable {
     }
 
     private let keys: [Key]
+    /// The names of the cookies in which tokens may come.
+    package let cookies: [String]
 
     /// - Parameter settings: with distinct names. A key that is not loaded, or cannot be used, verifies nothing.
     package init(_ settings: [KeySettings]) {
@@ -46,12 +48,12 @@ package struct KeyRing: Sendable {
                 material: material
             )
         }
+        cookies = keys.compactMap(\.cookie).reduce(into: []) { names, name in
+            if !names.contains(name) { names.append(name) }
+        }
     }
 
     package var isEmpty: Bool { keys.isEmpty }
-
-    /// The names of the cookies in which tokens may come.
-    package var cookies: [String] { keys.compactMap(\.cookie) }
 
     /// The name of a key that is still the same.
     package func name(of fingerprint: KeyFingerprint) -> String? {

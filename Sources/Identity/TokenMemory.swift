@@ -1,17 +1,11 @@
+internal import Channels
+
 /// Remembers the verdicts on tokens by the hash of their text and of the way they came, so that a client that shows one with
 /// each poll costs one signature for as long as the token lives, whether it is good or bad.
 ///
-/// Signed ones: two generations within a bound for all clients together. A look-up moves an entry to the younger one; when
-/// that is half the bound, it becomes the older one, and what was in that is forgotten: what is not in use goes first,
-/// whether it has expired or not, and nothing is ever searched for. All others: a table of fixed size of their own, so that
-/// however many of them come, no good one is forgotten. No verdict that is remembered depends on the time: whether a token is
-/// valid now is asked at each use.
+/// Good ones and bad ones have a bound each, so that however many bad ones come, no good one is forgotten. No verdict that
+/// is remembered depends on the time: whether a token is valid now is asked at each use.
 package struct TokenMemory: Sendable {
-    private struct Entry {
-        let token: VerifiedToken
-        let byteCount: Int
-    }
-
     /// What was counted so far.
     package struct Counters: Equatable, Sendable {
         /// Verdicts from memory, good or bad: they cost no signature.
@@ -26,31 +20,36 @@ package struct TokenMemory: Sendable {
         package init() {}
     }
 
-    private var young: [Digest: Entry] = [:]
-    private var old: [Digest: Entry] = [:]
-    private var youngBytes = 0
-    private var oldBytes = 0
-    private var bad = [(digest: Digest, refusal: Refusal)?](repeating: nil, count: badLimit)
+    private var good: RecentlyUsed<VerifiedToken>
+    private var bad: RecentlyUsed<Refusal>
     package private(set) var counters = Counters()
     package var byteLimit: Int {
-        didSet { if byteLimit < oldValue { forgetAll() } }
+        didSet {
+            good.byteLimit = byteLimit
+            bad.byteLimit = Self.badByteLimit(byteLimit)
+        }
     }
 
-    private static let badLimit = 1024
+    /// - Parameter byteLimit: memory of the good ones, about; half of it is certain to those in use.
+    package init(byteLimit: Int) {
+        self.byteLimit = byteLimit
+        good = RecentlyUsed(byteLimit: byteLimit)
+        bad = RecentlyUsed(byteLimit: Self.badByteLimit(byteLimit))
+    }
 
-    /// - Parameter byteLimit: memory of the good ones, about.
-    package init(byteLimit: Int) { self.byteLimit = byteLimit }
+    /// As many as of the good ones, which take about three times as much each.
+    private static func badByteLimit(_ byteLimit: Int) -> Int { byteLimit / 4 }
 
-    package var count: Int { young.count + old.count }
-    package var byteCount: Int { youngBytes + oldBytes }
+    package var count: Int { good.count }
+    package var byteCount: Int { good.byteCount }
 
     /// The keys are others now.
     package mutating func forgetAll() {
-        (young, old, youngBytes, oldBytes) = ([:], [:], 0, 0)
-        bad = .init(repeating: nil, count: Self.badLimit)
+        good.forgetAll()
+        bad.forgetAll()
     }
 
-    /// The verdict on a token.
+    /// The verdict on a token, which counts.
     ///
     /// - Parameters:
     ///   - ring: the same until `forgetAll`.
@@ -61,57 +60,101 @@ package struct TokenMemory: Sendable {
         in ring: KeyRing,
         now: Int64
     ) throws(Refusal) -> Visa {
-        do throws(Refusal) {
-            return try verified(text, source, ring).visa(at: now)
-        } catch {
-            counters.refusals[error.kind] += 1
-            throw error
+        let judgement = judgement(onToken: text, from: source, in: ring, now: now)
+        count(judgement)
+        return try judgement.verdict.get()
+    }
+
+    /// A verdict, and what it cost.
+    package struct Judgement: Sendable {
+        package let verdict: Result<Visa, Refusal>
+        fileprivate let cost: Cost
+    }
+
+    fileprivate enum Cost: Sendable { case nothing, goodSignature, badSignature }
+
+    /// The verdict on a token, which counts only if it decides about a request.
+    package mutating func judgement(
+        onToken text: [UInt8],
+        from source: TokenSource,
+        in ring: KeyRing,
+        now: Int64
+    ) -> Judgement {
+        let (token, cost) = verified(text, source, ring)
+        let verdict = token.flatMap { token in
+            Result { () throws(Refusal) in try token.visa(at: now) }
         }
+        return Judgement(verdict: verdict, cost: cost)
+    }
+
+    package mutating func count(_ judgement: Judgement) {
+        switch judgement.cost {
+        case .nothing: counters.remembered += 1
+        case .goodSignature: counters.verified += 1
+        case .badSignature: counters.refused += 1
+        }
+        if case .failure(let refusal) = judgement.verdict { counters.refusals[refusal.kind] += 1 }
     }
 
     private mutating func verified(
         _ text: [UInt8],
         _ source: TokenSource,
         _ ring: KeyRing
-    ) throws(Refusal) -> VerifiedToken {
+    ) -> (Result<VerifiedToken, Refusal>, Cost) {
         guard text.count <= Token.byteLimit else {
-            counters.refused += 1
-            throw .tokenTooLarge
+            return (.failure(.tokenTooLarge), .badSignature)
         }
         let digest = Digest(of: source.tag + text)
-        if let token = recall(digest) {
-            counters.remembered += 1
-            return token
-        }
-        let place = Int(digest.prefix % UInt64(Self.badLimit))
-        if let known = bad[place], known.digest == digest {
-            counters.remembered += 1
-            throw known.refusal
-        }
+        if let token = good.recall(digest) { return (.success(token), .nothing) }
+        if let refusal = bad.recall(digest) { return (.failure(refusal), .nothing) }
         do throws(Refusal) {
             let token = try ring.verified(token: text, from: source)
-            counters.verified += 1
-            remember(digest, token, tokenBytes: text.count)
-            return token
+            good.keep(digest, token, byteCount: token.visa.byteCount)
+            return (.success(token), .goodSignature)
         } catch {
-            counters.refused += 1
-            bad[place] = (digest, error)
-            throw error
+            bad.keep(digest, error, byteCount: 0)
+            return (.failure(error), .badSignature)
         }
     }
+}
 
-    private mutating func recall(_ digest: Digest) -> VerifiedToken? {
-        if let entry = young[digest] { return entry.token }
+/// Values by the hash of what they are about, within a bound: two generations. A look-up moves an entry to the younger one;
+/// when that is half the bound, it becomes the older one, and what was in that is forgotten: what is not in use goes first,
+/// and nothing is ever searched for. As many as fit into half the bound are found again, in whatever order they are used.
+private struct RecentlyUsed<Value: Sendable>: Sendable {
+    private struct Entry {
+        let value: Value
+        let byteCount: Int
+    }
+
+    private var young: [Digest: Entry] = [:]
+    private var old: [Digest: Entry] = [:]
+    private var youngBytes = 0
+    private var oldBytes = 0
+    var byteLimit: Int {
+        didSet { if byteLimit < oldValue { forgetAll() } }
+    }
+
+    init(byteLimit: Int) { self.byteLimit = byteLimit }
+
+    var count: Int { young.count + old.count }
+    var byteCount: Int { youngBytes + oldBytes }
+
+    mutating func forgetAll() { (young, old, youngBytes, oldBytes) = ([:], [:], 0, 0) }
+
+    mutating func recall(_ digest: Digest) -> Value? {
+        if let entry = young[digest] { return entry.value }
         guard let entry = old.removeValue(forKey: digest) else { return nil }
         oldBytes -= entry.byteCount
         keep(digest, entry)
-        return entry.token
+        return entry.value
     }
 
-    private mutating func remember(_ digest: Digest, _ token: VerifiedToken, tokenBytes: Int) {
-        let patterns = token.visa.read.count + token.visa.publish.count
-        // The place in the table, the patterns with their segments, and the name.
-        keep(digest, Entry(token: token, byteCount: 256 + 128 * patterns + 2 * tokenBytes))
+    /// - Parameter byteCount: what the value has elsewhere.
+    mutating func keep(_ digest: Digest, _ value: Value, byteCount: Int) {
+        // A table is between three eighths and three quarters full.
+        let place = (MemoryLayout<Digest>.stride + MemoryLayout<Entry>.stride) * 2
+        keep(digest, Entry(value: value, byteCount: place + byteCount))
     }
 
     private mutating func keep(_ digest: Digest, _ entry: Entry) {
@@ -119,10 +162,17 @@ package struct TokenMemory: Sendable {
             (old, oldBytes) = (young, youngBytes)
             (young, youngBytes) = ([:], 0)
         }
-        // One that alone is more than that is verified each time.
+        // One that alone is more than that is judged each time.
         guard entry.byteCount <= byteLimit / 2 else { return }
         young[digest] = entry
         youngBytes += entry.byteCount
+    }
+}
+
+extension Visa {
+    /// What is kept of it outside: the patterns with their segments, and the name.
+    fileprivate var byteCount: Int {
+        (read + publish).reduce(name?.utf8.count ?? 0) { $0 + 128 + $1.text.utf8.count }
     }
 }
 

@@ -9,6 +9,12 @@ struct SettingsReadTests {
         #expect(try settings("") == Settings())
     }
 
+    @Test func `the default memory of tokens did not hold one for each held request`() {
+        let limits = Settings().limits
+        // Half of it is certain; 800 bytes are a token with several patterns.
+        #expect(limits.tokenMemoryBytes / 2 / limits.heldRequests >= 800)
+    }
+
     @Test func `every kind of value is read`() throws {
         let read = try settings(
             """

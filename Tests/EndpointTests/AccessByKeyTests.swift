@@ -160,20 +160,81 @@ import Testing
         #expect(http.refusal(get("/push/user/1", other)) == "read_forbidden")
     }
 
-    @Test func `a bad token that was sent is refused everywhere, one in a cookie where it counts`()
-        throws
-    {
-        let sent = TokenVerdict.bad(.wrongSignature, .sent)
+    @Test func `a token meant for the web server shut its client out`() throws {
+        for refusal in [Refusal.malformedToken("x"), .unknownKey, .wrongSignature, .wrongAudience] {
+            let foreign = TokenVerdict.bad(refusal, .sent)
+            #expect(http.poll(get("/push/open", foreign)) != nil)
+            #expect(http.publication(post("/push/open", foreign)) != nil)
+            var granted = CGIRequest.get("/push/user/1,other", ["HOLDFAST_READ": "user/* other"])
+            (granted.clock, granted.token) = (Self.clock, foreign)
+            #expect(http.poll(granted) != nil)
+            // Where nothing lets the request in, and a good one could, it is told what is wrong with this one.
+            let reply = try #require(http.answer(get("/push/user/1", foreign)))
+            #expect(reply.status == 401 && reply.code == refusal.code.description)
+            #expect(reply["WWW-Authenticate"]?.contains("invalid_token") == true)
+            #expect(http.refusal(get("/push/other", foreign)) == "read_forbidden")
+            #expect(http.refusal(post("/push/user/1", foreign)) == refusal.code.description)
+            // A link counts alone.
+            #expect(http.poll(get("/push/?\(link(["user/1"]))", foreign)) != nil)
+        }
+    }
+
+    @Test func `a page whose token is over is told so everywhere, unless it is a cookie`() throws {
+        let sent = TokenVerdict.bad(.expired, .sent)
         let cookie = TokenVerdict.bad(.expired, .cookie("session"))
-        let reply = try #require(http.answer(get("/push/open", sent)))
-        #expect(reply.status == 401 && reply.code == "token_signature")
-        #expect(reply["WWW-Authenticate"]?.contains("invalid_token") == true)
+        #expect(http.refusal(get("/push/open", sent)) == "expired")
+        #expect(http.refusal(post("/push/open", sent)) == "expired")
         #expect(http.poll(get("/push/open", cookie)) != nil)
-        #expect(http.refusal(get("/push/user/1", cookie)) == "expired")
         #expect(http.publication(post("/push/open", cookie)) != nil)
-        #expect(http.refusal(post("/push/open", sent)) == "token_signature")
-        // A link counts alone.
-        #expect(http.poll(get("/push/?\(link(["user/1"]))", sent)) != nil)
+        #expect(http.refusal(get("/push/user/1", cookie)) == "expired")
+    }
+
+    /// Under the key web; the second is over.
+    private static let goodToken =
+        "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3NjcyMjU2NjAsImhvbGRmYXN0Ijp7InJlYWQiOlsidXNlci8xIl19fQ"
+        + ".9PLWEp_CSjrmY6iunL2AoJ-X1VA6UOIJyvGXTyRgk_A"
+    private static let pastToken =
+        "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3NjcyMjU2MDB9.pCVBSGj_qlVHqNZdLC5KfDXSCm7UFzGQ3brgtvQ9QJE"
+
+    @Test func `a bad token hid a good one beside it`() throws {
+        var settings = settings
+        settings.keys[1].cookie = "old"
+        settings.keys[0].cookie = "new"
+        settings.keys.reverse()
+        var check = TokenCheck(settings)
+        func source(_ uri: String, _ headers: KeyValuePairs<String, String>) -> TokenSource? {
+            var request = CGIRequest.get(uri, headers)
+            request.clock = Self.clock
+            check.judge(&request)
+            if case .good(_, let source) = request.token { return source }
+            return nil
+        }
+        let (good, past) = (Self.goodToken, Self.pastToken)
+        let new = TokenSource.cookie("new")
+        #expect(source("/push/a", ["HTTP_COOKIE": "new=\(good)"]) == new)
+        #expect(source("/push/a", ["HTTP_COOKIE": "old=zzz; new=\(good)"]) == new)
+        #expect(source("/push/a", ["HTTP_COOKIE": "old=\(past); new=\(good)"]) == new)
+        #expect(source("/push/a", ["HTTP_COOKIE": "new=\(past); new=x; new=\(good)"]) == new)
+        let foreign = ("HTTP_AUTHORIZATION", "Bearer opaque")
+        #expect(
+            source(
+                "/push/a",
+                KeyValuePairs(dictionaryLiteral: foreign, ("HTTP_COOKIE", "new=\(good)"))
+            ) == new
+        )
+        #expect(
+            source("/push/a?access_token=\(good)", KeyValuePairs(dictionaryLiteral: foreign))
+                == .sent
+        )
+        // What was passed over is nobody's refusal.
+        #expect(check.memory.counters.refusals.total == 0)
+        #expect(check.memory.counters.verified == 2 && check.memory.counters.remembered == 4)
+        // A page that sends one whose time is over is to get a new one.
+        #expect(source("/push/a?access_token=\(past)", ["HTTP_COOKIE": "new=\(good)"]) == nil)
+        // Each may cost a signature, so not all count.
+        let many = String(repeating: "new=x; ", count: TokenCheck.cookieLimit)
+        #expect(source("/push/a", ["HTTP_COOKIE": "\(many)new=\(good)"]) == nil)
+        #expect(check.memory.counters.refusals.total == 2)
     }
 
     @Test func `a page of another origin does not act by the visitor's cookie`() throws {
@@ -214,7 +275,7 @@ import Testing
         let later = HTTPInterface(settings: changed)
         #expect(later.refusal(sent) == "token_unknown_key")
         #expect(later.refusal(cookie) == "token_unknown_key")
-        #expect(later.refusal(get("/push/open", .good(read, .sent))) == "token_unknown_key")
+        #expect(later.poll(get("/push/open", .good(read, .sent))) != nil)
         // Its time may be over before its turn comes.
         var late = sent
         late.clock = Self.clock.at(monotonic: 65_000)
@@ -282,12 +343,13 @@ import Testing
         #expect(judged("/push/a?access_token=x") == bad)
         #expect(judged("/push/a?authorization=x&since=now") == bad)
         #expect(judged("/push/a?since=now", ["QUERY_STRING": "access_token=x"]) == bad)
+        #expect(judged("/push/a?access%5Ftoken=x") == bad)
         #expect(judged("/push/a?xaccess_token=x&access_token=") == .none)
         let inCookie = judged("/push/a", ["HTTP_COOKIE": "a=b; session=x"])
         guard case .bad(_, .cookie("session")) = inCookie else { return #expect(Bool(false)) }
-        #expect(check.memory.counters.refusals.total == 6)
+        #expect(check.memory.counters.refusals.total == 7)
         // The same text again, and the same in a cookie.
-        #expect(check.memory.counters.refused == 2 && check.memory.counters.remembered == 4)
+        #expect(check.memory.counters.refused == 2 && check.memory.counters.remembered == 5)
         check.reload(Settings())
         #expect(judged("/push/a?access_token=x") == .none)
     }

@@ -40,7 +40,7 @@ import Testing
             #expect(memory.byteCount <= 64_000)
             if number % 10 == 0 { _ = try visa(numbered(0), &memory) }
         }
-        #expect(memory.count > 50 && memory.count < 200)
+        #expect(memory.count > 100 && memory.count < 300)
         // The one that came again and again was verified once.
         #expect(memory.counters.verified == 2000)
     }
@@ -139,5 +139,31 @@ import Testing
         let large = token(#"{"exp":1767225660,"holdfast":{"read":[\#(patterns)]}}"#)
         for _ in 0..<3 { #expect(try visa(large, &memory).read.count == 20) }
         #expect(memory.byteCount <= 1000)
+    }
+
+    @Test func `more than some thousand tokens were verified anew at each poll`() throws {
+        // Of each half of the default, as much as a held request of the default can have.
+        let count = 2000
+        var memory = TokenMemory(byteLimit: 2 * 800 * count)
+        let rest = String(repeating: "x", count: 300)
+        let patterns = #"["user/12345/**","news/*","chat/room/1"]"#
+        for bad in [false, true] {
+            let tokens = (0..<count).map { number in
+                Array(
+                    token(
+                        #"{"exp":1767225660,"sub":"\#(number)","x":"\#(rest)","holdfast":{"read":\#(patterns)}}"#,
+                        secret: bad ? secret + [1] : secret
+                    ).utf8
+                )
+            }
+            for _ in 0..<3 {
+                for text in tokens {
+                    _ = try? memory.visa(forToken: text, from: .sent, in: ring, now: now)
+                }
+            }
+        }
+        #expect(memory.counters.verified == count && memory.counters.refused == count)
+        #expect(memory.counters.remembered == 4 * count)
+        #expect(memory.byteCount <= memory.byteLimit)
     }
 }

@@ -15,6 +15,7 @@
 //   TARGET  --http PORT | --fcgi SOCKET [--keep]; of bus and lines --socket BUS-SOCKET; port has none
 //   OPTION  --publish-fcgi SOCKET     repoll: publish there, at another process on the same bus
 //           --to PIPE                 lines: write there
+//           --instant-list FILE       rate, with --no-cursor: ask its lines in turn instead of instant_path
 //           --dialect push|nchan  --poll PATH  --instant PATH  --publish PATH  --no-cursor
 //           --count N  --grow-from N  --rounds N  --connections N  --outstanding N  --publishers N  --rate N
 //           --channels N  --search  --seconds S
@@ -95,6 +96,34 @@ static struct {
     bool counting;
 } loop;
 
+static struct {
+    char *text, *next;
+} list;
+
+/// The next line of the list, from the first again after the last.
+static const char *next_path(void) {
+    if (list.text == NULL) return options.instant_path;
+    char *path = list.next;
+    list.next += strlen(path) + 1;
+    if (*list.next == 0) list.next = list.text;
+    return path;
+}
+
+/// Each line ends with a zero byte then, and the list with another one.
+static bool read_list(const char *name) {
+    FILE *file = fopen(name, "r");
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0) return false;
+    long length = ftell(file);
+    rewind(file);
+    list.text = list.next = calloc((size_t)length + 1, 1);
+    if (list.text == NULL || length == 0 || fread(list.text, 1, (size_t)length, file) != (size_t)length) return false;
+    fclose(file);
+    for (char *at = list.text; at < list.text + length; at++) {
+        if (*at == '\n') *at = 0;
+    }
+    return list.text[0] != 0 && list.text[length - 1] == 0;
+}
+
 static void loop_send(Connection *connection, uint64_t at_ns) {
     static Request plain;
     uint64_t now = now_ns();
@@ -104,7 +133,7 @@ static void loop_send(Connection *connection, uint64_t at_ns) {
         client_send(connection, publish_request(&loop.stamps[connection->index]), at_ns);
         loop.stamps[connection->index].number++;
     } else if (options.no_cursor) {
-        plain = (Request){.method = "GET", .path = options.instant_path};
+        plain = (Request){.method = "GET", .path = next_path()};
         client_send(connection, &plain, at_ns);
     } else {
         client_send(connection, poll_request(&loop.place, false), at_ns);
@@ -258,7 +287,8 @@ int main(int argc, char **argv) {
         {"rate", 1, NULL, 'R'},       {"publishers", 1, NULL, 'P'}, {"seconds", 1, NULL, 's'},
         {"group", 1, NULL, 'G'},      {"publish-fcgi", 1, NULL, 'F'}, {"socket", 1, NULL, 'S'},
         {"to", 1, NULL, 't'},         {"outstanding", 1, NULL, 'O'},
-        {"channels", 1, NULL, 'C'},   {"search", 0, NULL, 'e'},    {NULL, 0, NULL, 0}};
+        {"channels", 1, NULL, 'C'},   {"search", 0, NULL, 'e'},    {"instant-list", 1, NULL, 'l'},
+        {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
         case 'h': options.target.port = (uint16_t)number(optarg, 1, 65535); break;
@@ -274,6 +304,12 @@ int main(int argc, char **argv) {
         case 'd': options.dialect = strcmp(optarg, "nchan") == 0 ? DIALECT_NCHAN : DIALECT_PUSH; break;
         case 'o': options.poll_path = optarg; break;
         case 'i': options.instant_path = optarg; break;
+        case 'l':
+            if (!read_list(optarg)) {
+                fprintf(stderr, "load: %s is no list of lines\n", optarg);
+                return 2;
+            }
+            break;
         case 'p': options.publish_path = optarg; break;
         case 'n': options.no_cursor = true; break;
         case 'c': options.count = number(optarg, 1, COUNT_MAX); break;

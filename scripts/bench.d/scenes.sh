@@ -119,9 +119,32 @@ read = key:issuer key:site
     measure holdfast.tokens+open rate "${way[@]}" --instant /push/bench
     measure holdfast.tokens+link rate "${way[@]}" --instant "/push/?$query"
     measure holdfast.tokens+token rate "${way[@]}" --instant "/push/user/1?access_token=$token"
-    result[holdfast.tokens.token.signatures]=$("$holdfast" status --json --socket "$bus_socket" \
-        | sed -n 's/.*"tokens":{[^}]*"verified":\([0-9]*\).*/\1/p')
+    result[holdfast.tokens.token.signatures]=$(token_count verified)
+    # A token for each client, as identity providers make them; a signature at the first poll of each is the least.
+    /usr/bin/python3 - "$directory/link.secret" "$exp" "$token_clients" >"$directory/token.list" <<'END'
+import base64, hmac, json, sys
+secret, exp, count = open(sys.argv[1], "rb").read().strip(), int(sys.argv[2]), int(sys.argv[3])
+coded = lambda text: base64.urlsafe_b64encode(text).rstrip(b"=")
+for number in range(count):
+    claims = {"exp": exp, "sub": f"user{number}", "holdfast": {"read": ["user/1"]}, "profile": "x" * 320}
+    signed = coded(b'{"alg":"HS256"}') + b"." + coded(json.dumps(claims).encode())
+    signature = coded(hmac.digest(secret, signed, "sha256"))
+    print("/push/user/1?access_token=" + (signed + b"." + signature).decode())
+END
+    local before=$((${result[holdfast.tokens.token.signatures]} + $(token_count remembered))) signatures
+    measure holdfast.tokens+clients rate "${way[@]}" --instant-list "$directory/token.list"
+    signatures=$(($(token_count verified) - ${result[holdfast.tokens.token.signatures]}))
+    result[holdfast.tokens.clients.again]=$((signatures > token_clients ? signatures - token_clients : 0))
+    result[holdfast.tokens.clients.polls]=$((signatures + ${result[holdfast.tokens.token.signatures]} \
+        + $(token_count remembered) - before))
+    result[holdfast.tokens.clients.signatures]=$(awk -v all="$signatures" -v polls="${result[holdfast.tokens.clients.polls]}" \
+        'BEGIN { printf "%.3f", all / (polls + !polls) }')
     stop_all
+}
+
+# token_count remembered|verified|refused
+token_count() {
+    "$holdfast" status --json --socket "$bus_socket" | sed -n "s/.*\"tokens\":{[^}]*\"$1\":\([0-9]*\).*/\1/p"
 }
 
 # Publishes lines through the named pipe, and through `holdfast pub`.

@@ -41,6 +41,10 @@ token_rows() {
     row 'responder CPU µs, a signed link' tokens.link.cpu_us_app
     row 'responder CPU µs, a token under Ed25519' tokens.token.cpu_us_app
     row 'signatures verified for all of these tokens' tokens.token.signatures 1
+    row "responder CPU µs, one of $token_clients tokens of 600 bytes in turn" tokens.clients.cpu_us_app
+    row 'polls with these tokens' tokens.clients.polls
+    row 'signatures for each of these polls, first ones included' tokens.clients.signatures
+    row 'signatures beyond one for each token' tokens.clients.again 0
 }
 
 # repoll_rows HEADING SCENE.LABEL

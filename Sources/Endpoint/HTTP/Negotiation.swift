@@ -103,15 +103,21 @@ func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
 
 /// The value of the first cookie of this name.
 func cookieValue(_ name: String, in field: String?) -> String? {
-    guard let field else { return nil }
+    cookieValues(name, in: field, atMost: 1).first
+}
+
+/// The values of all cookies of this name, in the order of the field.
+func cookieValues(_ name: String, in field: String?, atMost limit: Int = .max) -> [String] {
+    guard let field else { return [] }
     let source = field.utf8Span.span
     var cookies = ListElements(of: 0..<source.count, separator: ";", quoting: .none)
-    while let cookie = cookies.next(in: source) {
+    var values: [String] = []
+    while values.count < limit, let cookie = cookies.next(in: source) {
         if let (found, value) = source.pair(cookie), source.text(found) == name {
-            return source.text(value)
+            values.append(source.text(value))
         }
     }
-    return nil
+    return values
 }
 
 /// Visits the wishes of a field such as `Accept`, in lower case, with their weights (RFC 9110 §12.4.2) in thousandths;

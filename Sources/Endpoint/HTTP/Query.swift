@@ -163,6 +163,11 @@ struct Query {
         }
     }
 
+    /// Whether a parameter of this name is a token: by RFC 6750 §2.3, or as Mercure calls it.
+    static func isTokenName(_ source: Span<UInt8>, _ name: Range<Int>) -> Bool {
+        Parameter(source, name) == .token
+    }
+
     private mutating func text(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
         if range.isEmpty { return nil }
         guard let text = URLDecoding.formText(source, range) else {

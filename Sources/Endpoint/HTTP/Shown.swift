@@ -8,8 +8,21 @@ struct Shown {
     var visa: Visa?
     /// The browser shows it by itself, whatever page asks.
     var isAmbient = false
-    /// A cookie that is no good: counts where nothing else lets the request in, since a page can do little about it.
+    /// A token that is no good: counts where nothing else lets the request in. A page can do little about its cookie, and
+    /// `Authorization` may be meant for the web server.
     var refusal: Refusal?
+
+    init(visa: Visa? = nil, isAmbient: Bool = false) {
+        self.visa = visa
+        self.isAmbient = isAmbient
+    }
+
+    /// Of a token that is no good.
+    init(_ refusal: Refusal, _ source: TokenSource) throws(Problem) {
+        if refusal.isFinal(source) { throw Problem(refusal) }
+        isAmbient = source != .sent
+        self.refusal = refusal
+    }
 
     /// The name of whoever shows it.
     ///
@@ -45,8 +58,8 @@ struct Shown {
             problem.challenge = "Bearer realm=\"holdfast\", error=\"insufficient_scope\""
             return problem
         }
-        if let refusal { return Problem(refusal) }
         guard !keys.isEmpty else { return nil }
+        if let refusal { return Problem(refusal) }
         var problem = Problem(
             .unauthorized,
             "credentials_required",
@@ -80,12 +93,10 @@ extension HTTPInterface {
         case .good(let visa, let source):
             // It was judged when the request came, which may have queued since.
             if let refusal = ring.refusal(of: visa, at: request.clock.wallMilliseconds) {
-                guard source != .sent else { throw Problem(refusal) }
-                return Shown(isAmbient: true, refusal: refusal)
+                return try Shown(refusal, source)
             }
             return Shown(visa: visa, isAmbient: source != .sent)
-        case .bad(let refusal, .sent): throw Problem(refusal)
-        case .bad(let refusal, .cookie): return Shown(isAmbient: true, refusal: refusal)
+        case .bad(let refusal, let source): return try Shown(refusal, source)
         }
     }
 

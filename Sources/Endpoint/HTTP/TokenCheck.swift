@@ -35,6 +35,15 @@ package enum TokenVerdict: Equatable, Sendable {
     case bad(Refusal, TokenSource)
 }
 
+extension Refusal {
+    /// Whether it stands whatever else lets the request in. A page that sends a token whose time is over is to get a new
+    /// one, not to go on as nobody, or as whom a cookie names; any other may be meant for the web server, or for whoever
+    /// had this key before.
+    func isFinal(_ source: TokenSource) -> Bool {
+        source == .sent && (self == .expired || self == .notYetValid)
+    }
+}
+
 /// Judges the tokens with which requests come, before their intent is asked: the only part that sees them, and that
 /// remembers. Does nothing without [key] sections.
 package struct TokenCheck: Sendable {
@@ -58,34 +67,71 @@ package struct TokenCheck: Sendable {
         memory.forgetAll()
     }
 
-    /// Does nothing without keys.
+    /// The first good token counts, of those that were sent with intent before those in cookies; if none is good, the
+    /// first of them. Does nothing without keys.
     package mutating func judge(_ request: inout CGIRequest) {
-        guard !ring.isEmpty, let (token, source) = token(of: request) else { return }
-        do throws(Refusal) {
-            let visa = try memory.visa(
-                forToken: token,
-                from: source,
-                in: ring,
-                now: request.clock.wallMilliseconds
-            )
-            request.token = .good(visa, source)
-        } catch {
-            request.token = .bad(error, source)
+        guard !ring.isEmpty else { return }
+        var found: Found?
+        if let text = Self.bearer(request.authorization) { judge(text, .sent, &found, request) }
+        if Self.isOpen(found), let text = Self.parameter(of: request) {
+            judge(text, .sent, &found, request)
+        }
+        if Self.isOpen(found), request.cookie != nil {
+            for (text, source) in cookies(of: request) where Self.isOpen(found) {
+                judge(text, source, &found, request)
+            }
+        }
+        guard let (judgement, source) = found else { return }
+        // What was passed over has neither let the request in nor kept it out.
+        memory.count(judgement)
+        request.token =
+            switch judgement.verdict {
+            case .success(let visa): .good(visa, source)
+            case .failure(let refusal): .bad(refusal, source)
+            }
+    }
+
+    private typealias Found = (judgement: TokenMemory.Judgement, source: TokenSource)
+
+    private mutating func judge(
+        _ text: [UInt8],
+        _ source: TokenSource,
+        _ found: inout Found?,
+        _ request: borrowing CGIRequest
+    ) {
+        let judgement = memory.judgement(
+            onToken: text,
+            from: source,
+            in: ring,
+            now: request.clock.wallMilliseconds
+        )
+        if found == nil || !Self.isOpen((judgement, source)) { found = (judgement, source) }
+    }
+
+    /// Whether another token could decide.
+    private static func isOpen(_ found: Found?) -> Bool {
+        guard let found else { return true }
+        return switch found.judgement.verdict {
+        case .success: false
+        case .failure(let refusal): !refusal.isFinal(found.source)
         }
     }
 
-    /// The one that was sent with the most intent.
-    private func token(
+    /// A browser may send several cookies of one name, and under the names of old keys as long as it keeps them. Each may
+    /// cost signatures, so not all count.
+    private func cookies(
         of request: borrowing CGIRequest
-    ) -> (text: [UInt8], source: TokenSource)? {
-        if let text = Self.bearer(request.authorization) { return (text, .sent) }
-        if let text = Self.parameter(of: request) { return (text, .sent) }
+    ) -> some Sequence<(text: [UInt8], source: TokenSource)> {
+        var found: [(text: [UInt8], source: TokenSource)] = []
         for name in ring.cookies {
-            guard let text = cookieValue(name, in: request.cookie), !text.isEmpty else { continue }
-            return (Array(text.utf8), .cookie(name))
+            for text in cookieValues(name, in: request.cookie) where !text.isEmpty {
+                found.append((Array(text.utf8), .cookie(name)))
+            }
         }
-        return nil
+        return found.prefix(Self.cookieLimit)
     }
+
+    package static let cookieLimit = 8
 
     /// RFC 6750 §2.1; nil for other schemes, such as the web server's own.
     private static func bearer(_ field: String?) -> [UInt8]? {
@@ -106,9 +152,7 @@ package struct TokenCheck: Sendable {
     private static func parameter(in query: Span<UInt8>) -> [UInt8]? {
         var token: [UInt8]?
         URLDecoding.forEachField(query) { _, name, value in
-            guard !value.isEmpty,
-                query.equals("access_token", in: name) || query.equals("authorization", in: name)
-            else { return }
+            guard !value.isEmpty, Query.isTokenName(query, name) else { return }
             token = URLDecoding.form(query, value)
         }
         return token

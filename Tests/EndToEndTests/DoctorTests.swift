@@ -319,6 +319,35 @@ struct DoctorTests {
         }
     }
 
+    @Test func `a channel that asks for a token was not taken for closed`() throws {
+        let settings = """
+            [key web]
+            secret = 0123456789abcdef0123456789abcdef
+            [allow **]
+            read = key:web
+
+            """
+        let param = "fastcgi_param REQUEST_METHOD $request_method;"
+        let edits = [
+            (param, "\(param)\nfastcgi_param HOLDFAST_READ $http_holdfast_read if_not_empty;")
+        ]
+        try Front.nginx.with(settings, edits: edits) { web, holdfast in
+            let outcome = try examine(holdfast, port: web.port)
+            #expect(outcome.verdicts("parameters") == ["problem"])
+            let said = outcome.findings("delivery").first?["sentence"].string ?? ""
+            #expect(said.contains("doctor-examines answers 401 (credentials_required); name one"))
+            let shown = try examine(
+                holdfast,
+                port: web.port,
+                ["--channel", "user/1", "--header", "Authorization: Bearer x"]
+            )
+            let why = shown.findings("hold time").first?["sentence"].string ?? ""
+            #expect(
+                why.contains("user/1 answers 401 (token_malformed); what --header shows does not")
+            )
+        }
+    }
+
     // MARK: Proxies
 
     @Test func `a proxy that hides departures must change, not the nginx behind it`() throws {

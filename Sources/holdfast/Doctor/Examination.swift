@@ -42,7 +42,7 @@ struct Examination {
     ///     knows it, from a held request.
     ///   - report: called with each finding as soon as it is known.
     mutating func run(_ service: ServiceObservation, _ report: (Finding) -> Void) throws {
-        let (channel, closed) = try TestChannel.find(
+        let (channel, closed, refusal) = try TestChannel.find(
             named: channelName,
             at: site,
             responder,
@@ -68,8 +68,12 @@ struct Examination {
             }
             report(try holdTime(channel).finding(behind: servers))
         } else {
+            let remedy =
+                channelName != nil && !site.headers.isEmpty
+                ? "what --header shows does not open it"
+                : "name one with --channel, or give --header"
             let sentence =
-                "No open channel was found; name one with --channel, or give --header."
+                "No open channel was found\(refusal.map { ": \($0)" } ?? ""); \(remedy)."
             for subject in [.delivery, .buffering, .departures, .holdTime] as [Subject] {
                 report(Finding(subject, .unknown, sentence))
             }

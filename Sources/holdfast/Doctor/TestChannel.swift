@@ -3,6 +3,7 @@ internal import Channels
 internal import Configuration
 internal import Diagnosis
 internal import FoundationEssentials
+internal import Text
 
 /// The channel used for the examination.
 struct TestChannel {
@@ -16,20 +17,41 @@ struct TestChannel {
 
     /// Tries channels that may be open, doctor's own first.
     ///
-    /// - Returns: the first open one, or nil, and a closed one if one was met.
+    /// - Returns: the first open one, or nil; a closed one if one was met; and what the first one answers that is not open.
     static func find(
         named: String?,
         at site: Site,
         _ responder: ResponderClient,
         _ settings: Settings?
-    ) throws -> (open: TestChannel?, closed: String?) {
-        var closed: String?
+    ) throws -> (open: TestChannel?, closed: String?, refusal: String?) {
+        // By Holdfast, or else by the web server: a page to log in says nothing about Holdfast.
+        var (closed, locked): (String?, String?)
+        var refusal: String?
         for name in try candidates(named, responder, settings) {
-            let status = try site.status(name)
-            if status == 200 { return (try TestChannel(name, site, responder), closed) }
-            if closed == nil, status == 403, named == nil { closed = name }
+            let answer = try site.answer(name)
+            let status = answer?.head?.status
+            if status == 200 {
+                return (try TestChannel(name, site, responder), closed ?? locked, refusal)
+            }
+            let code = answer.flatMap { Self.code(of: $0.body) }
+            if refusal == nil { refusal = sentence(name, status, code) }
+            guard named == nil, status == 403 || status == 401 else { continue }
+            if code == nil { locked = locked ?? name } else { closed = closed ?? name }
         }
-        return (nil, closed)
+        return (nil, closed ?? locked, refusal)
+    }
+
+    private static func sentence(_ name: String, _ status: Int?, _ code: String?) -> String {
+        guard let status else { return "\(name) does not answer" }
+        return "\(name) answers \(status)" + (code.map { " (\($0))" } ?? "")
+    }
+
+    /// The code of a problem, as Holdfast gives it.
+    private static func code(of body: [UInt8]) -> String? {
+        guard let code = JSONValue(body)?["code"]?.string, code.utf8.count <= 32,
+            code.utf8.allSatisfy({ (0x61...0x7A).contains($0) || $0 == UInt8(ascii: "_") })
+        else { return nil }
+        return code
     }
 
     private init(_ name: String, _ site: Site, _ responder: ResponderClient) throws {

@@ -59,16 +59,21 @@ struct WebServerExampleTests {
         """
     }
 
-    @Test func `lines for nginx lacked addresses, the operator and the away answers`()
-        throws
-    {
-        let blocks = blocks("nginx")
-        let room = try #require(
-            self.blocks(
+    /// What nginx as Debian has it needs to hold more.
+    private func room() throws -> String {
+        try #require(
+            blocks(
                 "Only some hundred requests are held (768 connections)",
                 in: "conf/doc/troubleshooting.md"
             ).first
         )
+    }
+
+    @Test func `lines for nginx lacked addresses, the operator and the away answers`()
+        throws
+    {
+        let blocks = blocks("nginx")
+        let room = try self.room()
         try #require(blocks.count == 2)
         let rest = nginx(room, blocks[0], blocks[1])
         let settings = HoldfastServer.open + "[limits]\nheld_per_address = 1\n"
@@ -95,6 +100,34 @@ struct WebServerExampleTests {
                 // Elsewhere nobody is the operator.
                 #expect(try web.get("/push/x/%2e%2e/-/status").status == 401)
                 try expectAwayAnswers(web, holdfast)
+            }
+        }
+    }
+
+    @Test func `the package's lines for nginx logged tokens while Holdfast was away`() throws {
+        let directory = try TestDirectory()
+        let made = try ChildProcess.run(
+            "/bin/bash",
+            ["\(Place.root)/scripts/package.d/snippets", directory.path],
+            directory: directory
+        )
+        try #require(made.exit == .exited(0), "\(made.error)")
+        let snippet = Files.text(directory.file("nginx/holdfast.conf"))
+        let log = "access_log /var/log/nginx/access.log combined;\n"
+        try HoldfastServer.with(HoldfastServer.open) { holdfast in
+            let rest = nginx(try room(), "", log + snippet)
+            try WebServer.with(.nginx, before: holdfast, text: rest) { web throws in
+                let target = "/push/news?access_token=SECRET"
+                #expect(try web.get(target + "&since=first").status == 200)
+                web.expectsFailures = true
+                try holdfast.stop()
+                #expect(try web.get(target).status == 503)
+                #expect(try web.get(target, ["Accept": "text/event-stream"]).status == 200)
+                _ = try web.get("/last")
+                try waitUntil("nginx has logged the last") {
+                    web.accessLog.contains("GET /last")
+                }
+                #expect(!web.accessLog.contains("SECRET"))
             }
         }
     }

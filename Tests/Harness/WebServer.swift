@@ -178,6 +178,9 @@ package final class WebServer {
         }
     }
 
+    /// nginx's, as conf/nginx.conf names it.
+    package var accessLog: String { Files.text(directory.file("log/access.log")) }
+
     private var complaints: [String] {
         log.split(separator: "\n").map(String.init).filter { line in
             kind.complaints.contains { line.contains($0) }

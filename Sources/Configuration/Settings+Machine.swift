@@ -1,4 +1,5 @@
 import Channels
+internal import Identity
 
 /// What the ini file's machine has, for checking what the file presumes.
 package struct Machine: Sendable {
@@ -7,6 +8,8 @@ package struct Machine: Sendable {
     package let directory: @Sendable (String) -> Directory
     /// A sentence about an entry of a log's directory that the directory's owner cannot use, or nil.
     package let leftover: @Sendable (String) -> String?
+    /// A sentence about a key's file that whom a log's directory belongs to cannot read, or nil.
+    package let unreadable: @Sendable (_ file: String, _ directory: String) -> String?
 
     /// What is found at the path of a directory.
     package enum Directory: Sendable {
@@ -19,12 +22,14 @@ package struct Machine: Sendable {
         hasUser: @escaping @Sendable (String) -> Bool,
         hasGroup: @escaping @Sendable (String) -> Bool,
         directory: @escaping @Sendable (String) -> Directory,
-        leftover: @escaping @Sendable (String) -> String?
+        leftover: @escaping @Sendable (String) -> String?,
+        unreadable: @escaping @Sendable (_ file: String, _ directory: String) -> String?
     ) {
         self.hasUser = hasUser
         self.hasGroup = hasGroup
         self.directory = directory
         self.leftover = leftover
+        self.unreadable = unreadable
     }
 }
 
@@ -57,6 +62,17 @@ extension Settings {
             let section = sections.first { $0.line == rule.line }
             check.principals(rule.read, at: ("allow", section, "read"))
             check.principals(rule.publish, at: ("allow", section, "publish"))
+        }
+        for key in keys {
+            for (name, path) in [
+                ("secret_file", key.secretFile), ("public_key_file", key.publicKeyFile),
+            ] {
+                guard let path, let sentence = machine.unreadable(path, bus.directory) else {
+                    continue
+                }
+                let section = sections.first { $0.line == key.line }
+                check.report(("key", section, name), path, sentence)
+            }
         }
         return check.problems
     }
@@ -132,7 +148,7 @@ private struct MachineCheck {
         }
     }
 
-    private mutating func report(_ place: Place, _ value: String, _ sentence: String) {
+    mutating func report(_ place: Place, _ value: String, _ sentence: String) {
         let entry = place.section?.entries.last { $0.key == place.key }
         let isDefault = place.key != nil && entry == nil
         let line = entry?.line ?? place.section?.line

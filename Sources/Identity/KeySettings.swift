@@ -79,6 +79,14 @@ extension KeySettings {
         if algorithm.isSecret {
             while let last = material.last, last == 0x0A || last == 0x0D { material.removeLast() }
             try checkSecret(material)
+            // A program that trims the text would sign with another secret.
+            guard material.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+                throw KeyProblem(
+                    wrong:
+                        "has blanks, control characters or more than one line; a secret is one line without blanks, "
+                        + "as 'openssl rand -hex 32' makes it"
+                )
+            }
         } else {
             _ = try PublicKey(pem: material, of: algorithm)
         }

@@ -9,8 +9,9 @@ struct Check: ParsableCommand {
         abstract: "Checks the ini file and prints every problem at once.",
         discussion: """
             The users, groups and directories that the file names must exist on this machine, and the files in the log's \
-            directory must be usable by its owner. Exits 0 if there is no problem, else 1. A setting that is allowed but may \
-            not be intended is a notice on standard error.
+            directory must be usable by its owner, who must be able to read the files of keys, which is seen where root checks. \
+            Exits 0 if there is no problem, else 1. A setting that is allowed but may not be intended is a notice on \
+            standard error.
             """
     )
 

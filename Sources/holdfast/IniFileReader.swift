@@ -73,7 +73,8 @@ enum IniFileReader {
                 // A directory that this user may not see may exist for the service's user.
                 return unsafe stat(path, &info) == 0 || errno == EACCES ? .there : .missing
             },
-            leftover: LogFiles.leftover
+            leftover: LogFiles.leftover,
+            unreadable: KeyFiles.unreadable
         )
         return bytes(of: path).flatMap {
             settings(in: $0, of: path, on: machine, keyFile: KeyFiles.read)

@@ -10,7 +10,10 @@ import Testing
             directory: {
                 $0 == "/there" ? .there : $0.hasPrefix("/file") ? .file("/file") : .missing
             },
-            leftover: { _ in nil }
+            leftover: { _ in nil },
+            unreadable: { file, directory in
+                directory == "/there" ? "\(file) is not for \(directory)" : nil
+            }
         )
         guard case .failure(let problems) = Settings.read(Array(text.utf8), on: machine) else {
             return []
@@ -47,6 +50,26 @@ import Testing
         #expect(found.contains { $0.hasPrefix("f:11: [allow /] publish = group:nobody-here") })
         // No default stands in for what could not be read.
         #expect(!found.contains { $0.contains("(the default)") })
+    }
+
+    @Test func `a key that only root can read was told only at the start`() {
+        let found = problems(
+            """
+            [bus]
+            directory = /there
+            [key a]
+            secret_file = /etc/a.secret
+            [key b]
+            algorithm = ES256
+            public_key_file = /etc/b.pem
+            """
+        )
+        #expect(
+            found.filter { $0.contains("[key") } == [
+                "f:4: [key a] secret_file = /etc/a.secret: /etc/a.secret is not for /there",
+                "f:7: [key b] public_key_file = /etc/b.pem: /etc/b.pem is not for /there",
+            ]
+        )
     }
 
     @Test func `a default was blamed on the first line`() {

@@ -125,6 +125,15 @@ struct ManualTests {
         #expect(sections.map(String.init).sorted() == SettingsTable.sectionNames.sorted())
     }
 
+    @Test func `a key had both a default and none`() throws {
+        for entry in try documented() {
+            // conf/man takes the words from the rule, and names the value as the default without them.
+            guard let rule = entry.comment.firstRange(of: "Allowed:") else { continue }
+            let text = entry.comment[..<rule.lowerBound]
+            #expect(!text.contains("No default."), "\(entry.section) \(entry.name)")
+        }
+    }
+
     @Test func `as shipped the file reads as the defaults, closed to everybody`() throws {
         #expect(try settings(conf("holdfast.ini")) == Settings())
     }

@@ -140,6 +140,52 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Place.isRoot, "only root can make a file of another user's"))
+    func `check as root was content with a secret that the service cannot read`() throws {
+        let nobody: uid_t = 65534
+        let directory = try TestDirectory()
+        let bus = try directory.makeDirectory("bus")
+        chown(bus, nobody, nobody)
+        let file = try directory.write(Self.secret + "\n", to: "web.secret")
+        chmod(file, 0o640)
+        let settings = try directory.write(
+            """
+            [fastcgi]
+            listen = \(directory.file("fcgi.sock"))
+            group = own
+            [bus]
+            directory = \(bus)
+            socket = none
+            [key web]
+            secret_file = \(file)
+            """,
+            to: "holdfast.ini"
+        )
+        func check() throws -> (ChildProcess.Exit, String) {
+            let run = try ChildProcess.run(
+                try Place.holdfast,
+                ["check", "--config", settings],
+                directory: directory
+            )
+            return (run.exit, run.error)
+        }
+        let (exit, error) = try check()
+        #expect(exit == .exited(1))
+        #expect(
+            error.contains(
+                "[key web] secret_file = \(file): it belongs to root:root with mode 0640"
+            )
+        )
+        #expect(error.contains("cannot read it; give it to a group of that user: chgrp "))
+        chown(file, 0, nobody)
+        #expect(try check() == (.exited(0), ""))
+        // The directories on the way count, too.
+        let closed = try directory.makeDirectory("closed", mode: 0o700)
+        rename(file, "\(closed)/web.secret")
+        symlink("\(closed)/web.secret", file)
+        #expect(try check().0 == .exited(1))
+    }
+
     // MARK: Tokens
 
     @Test(

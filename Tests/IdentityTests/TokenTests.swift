@@ -236,6 +236,11 @@ import Testing
         #expect(
             try! KeySettings.material(in: secret + [0x0D, 0x0A], of: .hs256) == secret
         )
+        // `trim` of PHP would see another secret.
+        for end in [" ", "\t\n", "\n\nx", "\0"] {
+            let wrong = wrong(secret + Array(end.utf8), .hs256)
+            #expect(wrong?.contains("one line without blanks") == true, "\(end.debugDescription)")
+        }
         #expect(wrong(pair.publicPEM, .hs256)?.contains("PEM form") == true)
         #expect(wrong(pair.publicPEM, .es256) == nil)
         #expect(wrong(pair.publicPEM, .eddsa)?.contains("for ES256, not for EdDSA") == true)

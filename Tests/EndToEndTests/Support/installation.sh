@@ -29,6 +29,8 @@ cat >"$directory/bin/systemctl" <<'EOF'
 #!/bin/sh
 # systemctl [enable|disable] [--now] … | start | stop | restart holdfast
 unit=/etc/systemd/system/holdfast.service
+# The optional units, which are not installed here.
+case "$*" in *.socket*) exit 1 ;; esac
 case $1 in enable) set start ;; disable) set stop ;; esac
 case $1 in stop | restart)
     kill "$(cat "${0%/*}/pid")"

@@ -128,7 +128,7 @@ extension Core {
         }
         var count = 0
         while let slot = holds.first(ofInterest: interest) {
-            end(slot, ending, payload, status: answer.status)
+            end(slot, ending, payload, status: answer.countedStatus)
             count += 1
         }
         return count
@@ -173,8 +173,8 @@ extension Core {
                 retryAfterSeconds: answers.retryAfterSeconds
             )
             let payload = payload(of: answer)
-            answers.made[interest] = (payload, answer.status)
-            end(slot, ending, payload, status: answer.status)
+            answers.made[interest] = (payload, answer.countedStatus)
+            end(slot, ending, payload, status: answer.countedStatus)
         case .stream(let stream):
             endStream(
                 slot,
@@ -211,7 +211,7 @@ extension Core {
             let answer = subscription.expired()
         else { return answerEmpty(slot, .expired, &answers) }
         let (payload, status) =
-            answers.ofExpired[interest] ?? (payload(of: answer), answer.status)
+            answers.ofExpired[interest] ?? (payload(of: answer), answer.countedStatus)
         answers.ofExpired[interest] = (payload, status)
         end(slot, .expired, payload, status: status)
     }

@@ -139,7 +139,7 @@ extension Core {
         if let decision = answer.decision {
             actions.append(.complaint(.refusal(decision.kind), decision.sentence))
         }
-        counters.answers[min(5, answer.status / 100)] += 1
+        counters.answers[min(5, answer.countedStatus / 100)] += 1
         let payload = payload(of: answer.isProblem ? named(answer, address) : answer)
         trace { $0.ended(address, .answered(status: answer.status)) }
         finish(address, payload)

@@ -182,10 +182,13 @@ extension Figure {
                 $0.shell.accepted
             },
         ]
-        + (2...5).map { status in
-            counter("answers", "Answers by class of status.", nil, label: "class=\"\(status)xx\"") {
-                $0.core.answers[status]
-            }
+        + [2, 3, 4, 5, 0].map { status in
+            counter(
+                "answers",
+                "Answers by class of status; nothing_new: waits that ended by on_timeout = 503.",
+                nil,
+                label: "class=\"\(status == 0 ? "nothing_new" : "\(status)xx")\""
+            ) { $0.core.answers[status] }
         }
         + Ending.allCases.map { ending in
             counter(

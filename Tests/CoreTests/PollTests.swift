@@ -169,6 +169,23 @@ import Testing
         #expect(world.texts(connection).first?.contains(#""reason":"restarted""#) == true)
     }
 
+    @Test func `the end of a wait as on_timeout wants it was counted as a fault`() {
+        let world = World { settings in
+            var endpoint = FixedEndpoint(path: "/sub", action: .subscribe)
+            endpoint.channels = [channel("news")]
+            endpoint.waitSeconds = 20
+            endpoint.onTimeout = .unavailable
+            settings.endpoints = [endpoint]
+        }
+        let connections = [world.connect(), world.connect()]
+        for connection in connections { world.get("/sub?since=now", on: connection) }
+        world.pass(21_000)
+        for connection in connections {
+            #expect(world.texts(connection).first?.contains("nothing_new") == true)
+        }
+        #expect(world.counters.answers == [2, 0, 0, 0, 0, 0])
+    }
+
     @Test func `a log that is replaced ends a held poll with a gap`() {
         let world = World()
         let connection = world.connect()

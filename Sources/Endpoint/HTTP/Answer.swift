@@ -21,6 +21,10 @@ package struct Answer: Sendable {
     package let closes: Bool
     /// Of a problem: bytes of its document, also where it has no body because HEAD asked.
     fileprivate var problemBytes: Int?
+    /// Whether it says by 503 that nothing has come, as an endpoint with `on_timeout = 503` ends each wait.
+    var isNothingNew = false
+    /// The status by which it counts; 0 for the ordinary end of a wait, which is no fault although it is a 503.
+    package var countedStatus: Int { isNothingNew ? 0 : status }
     /// A remark for the administrator.
     package fileprivate(set) var note: Remark?
     /// The deciding setting of the ini file: of interest during configuration.
@@ -68,7 +72,7 @@ package struct Answer: Sendable {
         CGIDocument.append(length: problemBytes + member.count, to: &header)
         var named = Answer(header, status, body: body)
         named.problemBytes = problemBytes + member.count
-        (named.note, named.decision) = (note, decision)
+        (named.note, named.decision, named.isNothingNew) = (note, decision, isNothingNew)
         return named
     }
 

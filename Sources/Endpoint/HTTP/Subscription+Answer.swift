@@ -174,7 +174,9 @@ extension Subscription {
         position(cursor, &document)
         guard status == .unavailable else { return document.answerWithoutBody() }
         document.line("Content-Type: application/problem+json\r\n")
-        return document.answer(body: Problem.nothingNew.json)
+        var answer = document.answer(body: Problem.nothingNew.json)
+        answer.isNothingNew = true
+        return answer
     }
 
     private func bare(

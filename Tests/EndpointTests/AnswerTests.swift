@@ -140,6 +140,26 @@ import Testing
         let full = reading([message(5, "1")], scanned: 5, more: true)
         #expect(try caching("news?since=k7f2-4&limit=1", full) == "public, max-age=60")
         #expect(try caching("news?since=k7f2-4&format=bare", full) == "public, max-age=60")
+        // It is known to change.
+        func passing(expires: Int64?, topic: String?) -> Message {
+            Message(
+                offset: Offset(4),
+                epoch: epoch,
+                channel: channel("news"),
+                timeMilliseconds: 1,
+                kind: .json,
+                contentType: "application/json",
+                body: [0x31],
+                expiresMilliseconds: expires,
+                topic: topic
+            )
+        }
+        for passing in [
+            passing(expires: 1, topic: nil), passing(expires: nil, topic: "t"),
+        ] {
+            let page = reading([passing, message(5, "1")], scanned: 5, more: true)
+            #expect(try caching("news?since=k7f2-3&limit=2", page) == "no-store")
+        }
         let granted: KeyValuePairs = ["HOLDFAST_READ": "secret"]
         for (query, page, fields) in [
             ("news?since=k7f2-4", reading([message(5, "1")]), [:]),

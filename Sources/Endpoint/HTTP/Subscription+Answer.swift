@@ -122,7 +122,8 @@ extension Subscription {
         retryAfterSeconds: Int? = nil,
         body: [UInt8]? = nil
     ) -> Answer {
-        let cacheSeconds = page.more && page.gap == nil ? cacheSeconds : 0
+        let mayBeCached = cacheSeconds > 0 && page.more && page.gap == nil
+        let cacheSeconds = mayBeCached && page.messages.allSatisfy(\.isLasting) ? cacheSeconds : 0
         if let gap = page.gap, onGap == .fail {
             // Not `scanned`: the cursor must be after every trim mark of these channels, otherwise it would fail again.
             let restart = max(page.newest, page.messages.isEmpty ? page.scanned : .start)
@@ -359,6 +360,11 @@ extension Poll {
             cacheSeconds: cacheSeconds
         )
     }
+}
+
+extension Message {
+    /// Whether it is known neither to expire nor to be replaced.
+    fileprivate var isLasting: Bool { expiresMilliseconds == nil && topic == nil }
 }
 
 extension HistoryPage {

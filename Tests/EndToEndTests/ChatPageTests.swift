@@ -33,6 +33,19 @@ struct ChatPageTests {
         #expect(try web.post("/push/chat", body, fields).status == 201)
     }
 
+    @Test(.enabled(if: Tool.usable(.node), "node is not installed"))
+    func `a long end of an address cost its square`() throws {
+        let run = try ChildProcess.run(
+            try Tool.node.path,
+            [
+                "\(Place.root)/Tests/EndToEndTests/Support/linked.mjs",
+                "\(Place.root)/Sources/BrowserClient/Resources/chat.js",
+            ],
+            directory: TestDirectory()
+        )
+        #expect(run.exit == .exited(0), "\(run.error)")
+    }
+
     @Test func `a visitor is not asked for a name before wanting to write, and then only once`()
         throws
     {

@@ -188,6 +188,17 @@ struct PHPExampleTests {
                 port: port
             )
             #expect(answer.status == 303)
+            // It came without Origin, as from a program; a browser names its page.
+            for (origin, status) in [("http://evil.example", 403), ("null", 403), (site, 303)] {
+                let logIn = try HTTPClient.exchange(
+                    "POST",
+                    "/php/login.php",
+                    form.merging(["Origin": origin]) { $1 },
+                    body: "user=bob&password=secret",
+                    port: port
+                )
+                #expect(logIn.status == status && (logIn["Set-Cookie"] == nil) == (status == 403))
+            }
             let cookie = try #require(answer["Set-Cookie"])
             #expect(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"))
             let bob = ["Cookie": String(cookie.prefix { $0 != ";" })]

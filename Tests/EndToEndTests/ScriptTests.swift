@@ -31,6 +31,20 @@ import Testing
         }
     }
 
+    @Test func `derive left recipes open to every address`() throws {
+        let directory = try TestDirectory()
+        for name in Files.names(in: "\(Place.root)/conf/recipes") where name.hasPrefix("nginx") {
+            let outcome = try ChildProcess.run(
+                "\(Place.root)/scripts/derive",
+                ["recipes/\(name)", "--directory", directory.path, "--port", "12345"],
+                directory: directory
+            )
+            let text = String(decoding: outcome.output, as: UTF8.self)
+            #expect(text.contains("listen 127.0.0.1:12345 "), "\(name)")
+            #expect(!text.contains("0.0.0.0"), "\(name)")
+        }
+    }
+
     /// The quick start of README, with a program that is built already.
     @Test(.enabled(if: Tool.usable(.nginx), "nginx is not installed"))
     func `scripts run starts a site, prints its address, and leaves nothing behind`() throws {

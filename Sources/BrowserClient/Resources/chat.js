@@ -46,8 +46,10 @@ const linked = (text) =>
   text.split(/\b(https?:\/\/[^\s<>"]+)/i).flatMap((part, at) => {
     if (at % 2 === 0) return part;
     // What ends a sentence or closes a bracket around the address does not belong to it.
-    let address = part;
-    while (/[.,;:!?'…\]}]$/.test(address) || (address.endsWith(")") && !address.includes("("))) address = address.slice(0, -1);
+    const closing = part.includes("(") ? ".,;:!?'…]}" : ".,;:!?'…]})";
+    let end = part.length;
+    while (closing.includes(part[end - 1])) end -= 1;
+    const address = part.slice(0, end);
     if (!URL.canParse(address)) return part;
     const link = element("a", "", address);
     Object.assign(link, { href: address, target: "_blank", rel: "noopener noreferrer" });

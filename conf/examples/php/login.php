@@ -4,6 +4,10 @@ require __DIR__ . '/session.php';
 
 $failed = false;
 if ($_SERVER['REQUEST_METHOD'] === 'POST') {
+    if (is_of_other_site()) {
+        http_response_code(403);
+        exit('This form belongs to another site.');
+    }
     $user = (string) ($_POST['user'] ?? '');
     if (is_password_of($user, (string) ($_POST['password'] ?? ''))) {
         start_session();

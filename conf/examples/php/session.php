@@ -1,7 +1,10 @@
 <?php
 // The login that all pages share. A site of your own has one already: only user() matters to Holdfast.
 
-/** The options of the session. Forms of other sites come without its cookie (SameSite), so no page needs a token of its own. */
+/**
+ * The options of the session. Forms of other sites come without its cookie (SameSite), so no page needs a token of its own;
+ * but a login needs no cookie, so login.php asks whose form it was.
+ */
 function start_session(array $options = []): void {
     session_start($options + [
         'name' => 'example',
@@ -17,6 +20,12 @@ function user(): ?string {
     if (!isset($_COOKIE['example'])) return null;
     start_session(['read_and_close' => true]);
     return $_SESSION['user'] ?? null;
+}
+
+/** Whether a page of another site sent the form: it could make a visitor go on as another user, and write as that. */
+function is_of_other_site(): bool {
+    $origin = $_SERVER['HTTP_ORIGIN'] ?? null;
+    return $origin !== null && preg_replace('#^https?://#', '', $origin) !== $_SERVER['HTTP_HOST'];
 }
 
 /** The users of the example, each with what password_hash() made of the password, which is "secret". */

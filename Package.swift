@@ -96,7 +96,8 @@ let package = Package(
         .target(
             name: "Core",
             dependencies: [
-                "Channels", "Configuration", "Endpoint", "FastCGI", "Identity", "Liveness", deque,
+                "Channels", "Configuration", "Endpoint", "FastCGI", "Identity", "Liveness", "Text",
+                deque,
             ],
             swiftSettings: loop
         ),
@@ -165,13 +166,16 @@ let package = Package(
         ),
         .testTarget(
             name: "FastCGITests",
-            dependencies: ["FastCGI", "FastCGICodec", "SeededRandom", "CLibFCGI", "CLinux"],
+            dependencies: [
+                "FastCGI", "FastCGICodec", "SeededRandom", "Text", "CLibFCGI", "CLinux",
+            ],
             swiftSettings: common
         ),
         .testTarget(
             name: "CoreTests",
             dependencies: [
                 "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity", "Liveness",
+                "Text",
             ],
             swiftSettings: common
         ),

@@ -9,18 +9,18 @@ struct Assembly {
     let keepConnection: Bool
     /// The position of its BEGIN_REQUEST in the connection's bytes.
     let begunAt: Int
-    private(set) var stage = Stage.params
-    private(set) var bodyDropped = false
+    var stage = Stage.params
+    var bodyDropped = false
     /// Answered before it was complete: the rest is skipped, and nothing of it is stored.
-    private(set) var isAnswered = false
-    private(set) var paramsOversized = false
+    var isAnswered = false
+    var paramsOversized = false
 
-    private var pairs = PairCheck()
-    private var paramsBytes = 0
-    private var bodyBytes = 0
-    private var records: [UInt8]
-    private var lastHeader = 0
-    private var bodyStart = 0
+    var pairs = PairCheck()
+    var paramsBytes = 0
+    var bodyBytes = 0
+    var records: [UInt8]
+    var lastHeader = 0
+    var bodyStart = 0
 
     /// The memory that it uses.
     var storedBytes: Int { records.capacity }
@@ -39,6 +39,8 @@ struct Assembly {
     mutating func takeParams(_ bytes: UnsafeRawBufferPointer, limits: FramingLimits) {
         unsafe pairs.take(bytes)
         paramsBytes += bytes.count
+        // Given up in the middle of them.
+        if isAnswered { return }
         if paramsBytes > limits.paramsBytes { paramsOversized = true }
         if isRefused {
             records = []
@@ -49,14 +51,14 @@ struct Assembly {
 
     mutating func endParams() {
         stage = .body
-        guard !isRefused else { return }
+        guard !isRefused, !isAnswered else { return }
         appendHeader(type: Record.params)
         bodyStart = records.count
     }
 
     /// Lends the request as if its body were empty, and handles the body as the verdict says.
     mutating func judge(_ judge: (FramedRequest) -> BodyVerdict) {
-        guard !isRefused else { return }
+        guard !isRefused, !isAnswered else { return }
         var verdict = BodyVerdict.keep
         endBody { verdict = judge($0) }
         records.removeLast(RecordHeader.byteCount)

@@ -75,18 +75,18 @@ package enum NameValuePairs {
 ///
 /// Lengths that the peer claims are only counted down, so a wrong one costs nothing.
 struct PairCheck {
-    private enum Place { case nameLength, valueLength, name, value }
+    enum Place { case nameLength, valueLength, name, value }
 
-    private var place = Place.nameLength
+    var place = Place.nameLength
     /// The bytes received so far of a four-byte length.
-    private var lengthBytes = 0
-    private var length = 0
-    private var nameLeft = 0
-    private var valueLeft = 0
+    var lengthBytes = 0
+    var length = 0
+    var nameLeft = 0
+    var valueLeft = 0
 
     /// Whether every pair can be represented as `NAME=value` followed by a NUL, the form in which variables are passed
     /// on: no NUL anywhere, and no `=` in a name.
-    private(set) var isReadable = true
+    var isReadable = true
 
     /// Whether the stream may end here.
     var isWhole: Bool { place == .nameLength && lengthBytes == 0 }

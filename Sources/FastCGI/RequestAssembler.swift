@@ -22,22 +22,22 @@ package struct RequestAssembler {
     /// The number of bytes received.
     var position = 0
     /// The position at which the record being received begins.
-    private var recordOffset = 0
-    private var header: UInt64 = 0
-    private var headerBytes = 0
-    private var record: OpenRecord?
+    var recordOffset = 0
+    var header: UInt64 = 0
+    var headerBytes = 0
+    var record: OpenRecord?
     /// The content of a BEGIN_REQUEST or GET_VALUES record that arrives in pieces; at most 65535 bytes.
-    private var gathered: [UInt8] = []
+    var gathered: [UInt8] = []
     private var isBroken = false
 
-    private struct OpenRecord {
+    struct OpenRecord {
         let header: RecordHeader
         let destination: Destination
         var contentLeft: Int
         var paddingLeft: Int
     }
 
-    private enum Destination {
+    enum Destination {
         case ignored
         case getValues
         case unknownManagement
@@ -46,6 +46,8 @@ package struct RequestAssembler {
         /// Indices into `assemblies`, which does not change while a record is open.
         case params(Int)
         case stdin(Int)
+
+        var isIgnored: Bool { if case .ignored = self { true } else { false } }
     }
 
     package init(limits: FramingLimits) {
@@ -185,15 +187,17 @@ package struct RequestAssembler {
     // MARK: One record
 
     /// The destination of a record's content; throws if the record must not stand here.
-    private func destination(of header: RecordHeader) throws(FramingViolation) -> Destination {
+    func destination(of header: RecordHeader) throws(FramingViolation) -> Destination {
         guard header.version == 1 else { throw violation(.version, Int(header.version)) }
         guard let id = RequestID(header.id) else {
             guard header.type != Record.beginRequest else { throw violation(.beginID, 0) }
             return header.type == Record.getValues ? .getValues : .unknownManagement
         }
         var index = assemblies.firstIndex { $0.id == id }
-        // The rest of an answered request's body may arrive, or instead of it the next request with this id.
-        if let found = index, assemblies[found].isAnswered, header.type != Record.stdin {
+        // The rest of an answered request may arrive, or instead of it the next request with this id.
+        if let found = index, assemblies[found].isAnswered, header.type != Record.stdin,
+            header.type != Record.params || assemblies[found].stage == .body
+        {
             index = nil
         }
         switch header.type {

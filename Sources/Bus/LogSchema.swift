@@ -78,7 +78,7 @@ enum LogSchema {
 
     /// Makes the tables in an empty file, or adds what an older file lacks; throws for another program's file or a newer
     /// one. Running processes of an older release then close the log and say why.
-    static func prepare(_ database: Database) throws(LogError) {
+    static func prepare(_ database: Database, upgrades: Bool = true) throws(LogError) {
         let application = try database.fetchInteger("PRAGMA application_id") ?? 0
         let version = try database.fetchInteger("PRAGMA user_version") ?? 0
         let objects = try database.fetchInteger("SELECT count(*) FROM sqlite_master") ?? 0
@@ -97,6 +97,12 @@ enum LogSchema {
             throw LogError.problem(
                 "log.sqlite has format \(version), this holdfast knows format \(Self.version); "
                     + "run the release that wrote it, or move the file away to begin a new log"
+            )
+        }
+        guard upgrades || version == 0 else {
+            throw LogError.problem(
+                "log.sqlite has format \(version), and this holdfast would change it to \(Self.version), which the process that "
+                    + "runs does not know; restart that one instead of taking over from it"
             )
         }
         try database.inTransaction { () throws(LogError) in

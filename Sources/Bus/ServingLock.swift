@@ -47,6 +47,16 @@ package final class ServingLock: Sendable {
         descriptor.withLock { $0 = opened }
     }
 
+    /// Takes over the lock of another process, which hands its descriptor over: a flock belongs to what was opened, not to
+    /// the process.
+    package init(_ settings: BusSettings, handedOver number: Int32) {
+        path = settings.directory + "/serve"
+        descriptor.withLock { $0 = number }
+    }
+
+    /// For another process to take over; -1 while it is not ours.
+    package var number: Int32 { descriptor.withLock { $0 } }
+
     deinit { release() }
 
     /// Whether it is ours and the file is still the one that others wait on.

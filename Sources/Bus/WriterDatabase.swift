@@ -43,7 +43,7 @@ final class WriterDatabase {
         let connection = try LogConnection(path: path, settings: settings, readOnly: false)
         (queries, statements, keys, engine, state) = try connection.use {
             database throws(LogError) in
-            try LogSchema.prepare(database)
+            try LogSchema.prepare(database, upgrades: settings.upgradesLog)
             let queries = try LogQueries(database)
             let keys = try KeyTable(database, logBytes: settings.maxBytes)
             let engine = try settings.engine.map { _ throws(LogError) in try EngineTable(database) }

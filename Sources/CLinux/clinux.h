@@ -91,6 +91,60 @@ static inline ssize_t clinux_receive(int fd, void *bytes, size_t room, struct so
     return length;
 }
 
+/// Descriptors that the kernel passes with one message, at most (SCM_MAX_FD).
+static const int clinux_descriptor_limit = 253;
+
+/// Sends a message of a SOCK_SEQPACKET socket with descriptors, without blocking and without SIGPIPE. Returns the number
+/// of bytes, or -1 with errno.
+static inline ssize_t clinux_send_message(int fd, const void *bytes, size_t length, const int *descriptors, int count) {
+    struct iovec piece = {.iov_base = (void *)bytes, .iov_len = length};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(253 * sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    if (count > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+        memcpy(CMSG_DATA(header), descriptors, (size_t)count * sizeof(int));
+    }
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/// Receives such a message without blocking; its descriptors are closed on exec. `descriptors` has room for the limit,
+/// and `*count` is their number. Returns the whole length, which may exceed the buffer, 0 at the end, or -1 with errno.
+static inline ssize_t clinux_receive_message(int fd, void *bytes, size_t room, int *descriptors, int *count) {
+    struct iovec piece = {.iov_base = bytes, .iov_len = room};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(253 * sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    *count = 0;
+    ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+    if (length < 0) return length;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        int found = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(descriptors + *count, CMSG_DATA(header), (size_t)found * sizeof(int));
+        *count += found;
+    }
+    return length;
+}
+
+/// A descriptor that is readable once the process has ended, whoever its parent is; and a signal to exactly that process.
+/// -1 with errno on failure.
+static inline int clinux_open_process(pid_t process) { return (int)syscall(434 /* pidfd_open */, process, 0); }
+static inline int clinux_signal_process(int process, int signal) {
+    return (int)syscall(424 /* pidfd_send_signal */, process, signal, NULL, 0);
+}
+
 /// The bytes that the allocator keeps free for the process, and returning them to the system. Only glibc reports them.
 static inline size_t clinux_free_bytes(void) {
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)

@@ -129,6 +129,26 @@ package struct Tail {
         )
     }
 
+    /// What was committed after `offset`, for those who stand there; nil if memory does not reach so far back. What is gone
+    /// since then, for whatever reason, may never have been here: it is among the marks.
+    package func missed(after offset: Offset) -> CommittedBatch? {
+        guard offset >= floor, offset <= head else { return nil }
+        let gone = channels.filter { $0.value.trimmedThrough > offset }
+            .sorted { $0.key.text < $1.key.text }
+        return CommittedBatch(
+            previous: offset,
+            head: head,
+            messages: recent.filter { $0.offset > offset },
+            trims: gone.map { channel, tail in
+                TrimMark(
+                    channel: channel,
+                    through: tail.trimmedThrough,
+                    reason: tail.trimReason
+                )
+            }
+        )
+    }
+
     /// A page without messages: the answer of a held request at its deadline.
     package func nothingNew(newest: Offset) -> HistoryPage {
         HistoryPage(messages: [], scanned: head, more: false, gap: nil, newest: newest)

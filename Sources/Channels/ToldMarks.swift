@@ -4,9 +4,12 @@
 /// once. Each mark belongs to its channel: the mark of one channel, however far it reaches, says nothing about losses
 /// of another.
 package struct ToldMarks: Sendable {
-    private var through: [ChannelName: Offset] = [:]
+    package private(set) var through: [ChannelName: Offset] = [:]
 
     package init() {}
+
+    /// The marks that were reported, by channel.
+    package init(through: [ChannelName: Offset]) { self.through = through }
 
     /// A piece without the messages before a channel's reported mark: if only the newest messages of a channel were
     /// asked for, a piece that follows another channel's messages includes older ones, too.

@@ -116,6 +116,19 @@ struct ArrivalLine {
 
     var oldest: HeldTable.Slot? { first >= 0 ? first : nil }
 
+    /// Which came how many-th, by slot; -1 where none is.
+    var ranks: [Int32] {
+        var ranks = [Int32](repeating: -1, count: places.count)
+        var at = first
+        var rank: Int32 = 0
+        while at >= 0 {
+            ranks[Int(at)] = rank
+            rank += 1
+            at = places[Int(at)].next
+        }
+        return ranks
+    }
+
     mutating func append(_ slot: HeldTable.Slot) {
         while places.count <= Int(slot) { places.append(Place()) }
         places[Int(slot)] = Place(next: -1, previous: last)

@@ -71,17 +71,30 @@ final class BusPeer {
 /// All clients of the bus socket.
 struct BusPeers {
     private var table: [Int32: BusPeer] = [:]
+    private var ids: [Int32: ConnectionID] = [:]
 
     var isEmpty: Bool { table.isEmpty }
 
-    mutating func add(_ connection: ConnectionID, _ identity: LocalPeer) {
-        table[connection.index] = BusPeer(identity)
+    mutating func add(_ connection: ConnectionID, _ peer: BusPeer) {
+        table[connection.index] = peer
+        ids[connection.index] = connection
     }
 
-    mutating func remove(_ connection: ConnectionID) { table[connection.index] = nil }
+    mutating func remove(_ connection: ConnectionID) {
+        table[connection.index] = nil
+        ids[connection.index] = nil
+    }
 
     /// Nil for a web server's. The caller knows that the connection is open.
     subscript(connection: ConnectionID) -> BusPeer? { table[connection.index] }
 
     func identity(_ index: Int32) -> LocalPeer? { table[index]?.identity }
+
+    /// All of them, in a deterministic order.
+    var all: [ConnectionID] { ids.values.sorted { $0.index < $1.index } }
+
+    /// Whether everything that was begun for them is answered.
+    var areSettled: Bool {
+        table.values.allSatisfy { $0.outstanding == 0 && $0.deferred == nil }
+    }
 }

@@ -30,7 +30,7 @@ extension Core {
     }
 
     private mutating func mayGoOn(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
-        peer.mayGoOn(unsent: connections[connection].unsent)
+        !isPaused && peer.mayGoOn(unsent: connections[connection].unsent)
     }
 
     /// Bytes have come.

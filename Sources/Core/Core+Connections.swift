@@ -12,7 +12,7 @@ extension Core {
     /// A client of the bus socket has connected.
     package mutating func connected(_ connection: ConnectionID, client: LocalPeer) {
         connections.open(connection, flags: .bus)
-        peers.add(connection, client)
+        peers.add(connection, BusPeer(client))
     }
 
     /// The peer has closed its sending side, or the whole connection: no client waits behind it for messages any more, but

@@ -148,7 +148,7 @@ extension Core {
         if !isForOneClient { loadPresence() }
     }
 
-    private mutating func releaseAll(_ page: HistoryPage, _ ending: Ending) {
+    mutating func releaseAll(_ page: HistoryPage, _ ending: Ending) {
         var encoded = Encoded()
         for interest in holds.interests {
             guard case .answer(let subscription) = holds.interest(interest) else { continue }
@@ -156,7 +156,7 @@ extension Core {
         }
     }
 
-    private mutating func replayAll(
+    mutating func replayAll(
         from position: Cursor,
         owing gap: (reason: GapReason, resumed: Cursor)? = nil
     ) {
@@ -169,7 +169,7 @@ extension Core {
     }
 
     /// Another log has replaced the one in which the holds stood.
-    private mutating func startOver(from position: Cursor, resume: Offset) {
+    mutating func startOver(from position: Cursor, resume: Offset) {
         guard let epoch = tail?.epochs.current else { return }
         replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))
         let page = HistoryPage(

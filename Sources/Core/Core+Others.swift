@@ -126,7 +126,7 @@ extension Core {
     ///
     /// Where the web server had granted the channel besides, this can't be known here: such a client comes back, and is let
     /// in. What was granted alone is bounded by `granted_life`.
-    private mutating func judgeReaders(_ before: HTTPInterface) {
+    mutating func judgeReaders(_ before: HTTPInterface) {
         let now = interface
         func isClosed(_ channel: ChannelName) -> Bool {
             // The figures of the service are the operators', whatever the sections say.

@@ -65,6 +65,9 @@ package struct Core: ~Copyable {
     /// Monotonic milliseconds when it may be told again that the log keeps publishers waiting.
     var waitingNoteAt: Int64 = .min
     var isStopping = false
+    /// It is about to be handed over to another process; and the streams that would go on meanwhile.
+    var isPaused = false
+    var resting: [Replay] = []
     var keepsConnections = true
 
     /// - Parameters:
@@ -167,6 +170,7 @@ package struct Core: ~Copyable {
         while left > 0, !isFull, let item = agenda.next() {
             left -= 1
             switch item {
+            case .replay(let replay) where isPaused: resting.append(replay)
             case .replay(let replay): if replays.contains(replay) { advance(replay) }
             case .connection(let connection):
                 guard connections.isOpen(connection) else { continue }
@@ -204,7 +208,9 @@ private enum Duty: CaseIterable {
 extension Core {
     /// Monotonic milliseconds; `.max`: only after an event.
     private mutating func dueAt(_ duty: Duty) -> Int64 {
-        switch duty {
+        // A paused core asks nothing that it need not.
+        if isPaused, duty != .holds, duty != .waiting { return .max }
+        return switch duty {
         case .holds: holds.nextDue(now: now)
         case .presence: isStopping ? .max : presence.nextLook
         case .presenceReading: presence.readsAt

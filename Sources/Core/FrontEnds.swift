@@ -24,6 +24,13 @@ struct FrontEnds {
         return place
     }
 
+    /// Takes over what another process has learned.
+    ///
+    /// - Returns: the place of each here.
+    mutating func resume(_ learned: [ProbePolicy.Learned]) -> [ProbePolicy.Place] {
+        policy.resume(learned)
+    }
+
     /// How a hold begins.
     func opening(_ place: ProbePolicy.Place, _ wish: ProbePolicy.Wish) -> ProbePolicy.Opening {
         policy.opening(place, settings.probe, headers: settings.earlyHeaders, wish)

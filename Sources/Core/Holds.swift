@@ -117,6 +117,9 @@ struct Holds {
     /// Monotonic nanoseconds when the request of a subscriber came.
     func arrival(of slot: Slot) -> Int64 { arrivals.time(of: slot) }
 
+    /// By which member it makes present, and where.
+    func attendance(of slot: Slot) -> Attendance? { attendances[slot] }
+
     func next(ofConnection slot: Slot) -> Slot? { table.next(ofConnection: slot) }
 
     // MARK: Found by interest
@@ -173,6 +176,9 @@ struct Holds {
     // MARK: Found by who came first
 
     var oldest: Slot? { arrivals.all.oldest }
+
+    /// Which came how many-th, by slot.
+    var ranks: [Int32] { arrivals.all.ranks }
 
     func count(ofAddress address: UInt64) -> Int { arrivals.addresses.count(of: address) }
 

@@ -125,6 +125,16 @@ struct PresenceService {
         return arrival
     }
 
+    /// What another process hands over of those who are present without a held request.
+    mutating func resume(_ graces: [Presence.Grace], now: Int64) {
+        for grace in graces {
+            guard let limits = settings.presence(on: grace.channel) else { continue }
+            presence.resume(grace, limits, now: now)
+        }
+    }
+
+    func graces(now: Int64) -> [Presence.Grace] { presence.graces(now: now) }
+
     /// A held request has ended.
     mutating func release(
         _ member: Member,

@@ -41,7 +41,7 @@ final class Replay {
     /// To be told before the next message.
     private(set) var owedGap: GapReason?
     /// Where it stood before the gap that is owed.
-    private var beforeGap: Cursor?
+    private(set) var beforeGap: Cursor?
     private(set) var told = ToldMarks()
     /// Which of all it is; given by the table.
     var number: UInt64 = 0
@@ -168,6 +168,11 @@ final class Replay {
         owedGap = gap
         position = .cursor(resumed)
         told = ToldMarks()
+    }
+
+    /// Takes over what another process owed.
+    func resume(owedGap: GapReason?, beforeGap: Cursor?, told: ToldMarks) {
+        (self.owedGap, self.beforeGap, self.told) = (owedGap, beforeGap, told)
     }
 
     /// What to send of a piece that was read, with the gap that is to be told before it.

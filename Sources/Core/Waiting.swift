@@ -259,6 +259,16 @@ struct Waiting {
         }
     }
 
+    /// Whether nothing waits but streams, which can ask again, and the core itself for what it reads of presence.
+    var isSettled: Bool {
+        entries.values.allSatisfy { entry in
+            switch entry.work {
+            case .replay, .presenceReading, .nothing: true
+            default: false
+            }
+        }
+    }
+
     // MARK: Deadlines
 
     /// Monotonic milliseconds of the next deadline.

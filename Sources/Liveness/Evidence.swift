@@ -7,17 +7,20 @@
 /// (resets, HTTP/2) and hides another is found out, however many it shows.
 package struct Evidence: Equatable, Sendable {
     /// Departures that showed by themselves.
-    package private(set) var shown = 0
+    package var shown = 0
     /// Departures that came to light right after a probe or a heartbeat.
-    package private(set) var revealed = 0
+    package var revealed = 0
     /// Departures that had not shown when the subscriber came back.
-    package private(set) var overtaken = 0
+    package var overtaken = 0
     /// The number of departures that would look hidden by chance.
-    private var expected = 0.0
+    package var expected = 0.0
     /// Seconds in which a departure showed by itself. A front end that restarts closes all connections within a second
     /// or two, which says nothing about departures.
-    private var seconds = 0
-    private var lastShownAt = Int64.min
+    package var seconds = 0
+    /// Monotonic milliseconds.
+    package var lastShownAt = Int64.min
+
+    package init() {}
 
     /// Old signs count less: above this number, all counts are halved.
     private static let memory = 4096

@@ -41,6 +41,11 @@ struct MemberTable: Sendable {
     /// All members known, in an order that is the same in every process.
     var sortedKeys: [MemberKey] { entries.keys.sorted() }
 
+    /// Those with a grace period of this process that is not over, in that order.
+    func keys(inGraceAt now: Int64) -> [MemberKey] {
+        entries.filter { $0.value.graceEnd > now }.keys.sorted()
+    }
+
     /// The members that have leases of this subscriber.
     func sortedKeys(of subscriber: Presence.Subscriber) -> [MemberKey] {
         (keysOf[subscriber] ?? []).sorted()

@@ -151,6 +151,68 @@ package struct Presence: Sendable {
         }
     }
 
+    // MARK: Handing over
+
+    /// That a member without a held request stays present for a while, on behalf of a subscriber.
+    package struct Grace: Sendable {
+        package let channel: ChannelName
+        package let member: Member
+        package let subscriber: Subscriber
+        /// Milliseconds of the clock of this type.
+        package let until: Int64
+        package let cameAt: Int64
+
+        package init(
+            channel: ChannelName,
+            member: Member,
+            subscriber: Subscriber,
+            until: Int64,
+            cameAt: Int64
+        ) {
+            self.channel = channel
+            self.member = member
+            self.subscriber = subscriber
+            self.until = until
+            self.cameAt = cameAt
+        }
+    }
+
+    /// The grace periods of this process, for one that takes over; who is held is known there by the requests.
+    package func graces(now: Int64) -> [Grace] {
+        var graces: [Grace] = []
+        for key in table.keys(inGraceAt: now) {
+            let leases = (table[key]?.leases ?? [:]).sorted { $0.key < $1.key }
+            for (subscriber, lease) in leases where lease.until > now {
+                graces.append(
+                    Grace(
+                        channel: key.channel,
+                        member: key.member,
+                        subscriber: subscriber,
+                        until: lease.until,
+                        cameAt: lease.cameAt
+                    )
+                )
+            }
+        }
+        return graces
+    }
+
+    /// Takes over a grace period.
+    package mutating func resume(_ grace: Grace, _ limits: PresenceLimits, now: Int64) {
+        let key = MemberKey(channel: grace.channel, member: grace.member)
+        guard table.leaseCount < bounds.leases, table.mayCount(key, limits, of: bounds.members)
+        else { return }
+        table.change(key, grace.subscriber, now) { entry in
+            var lease = entry.leases[grace.subscriber] ?? Lease()
+            lease.until = max(lease.until, grace.until)
+            lease.cameAt = max(lease.cameAt, grace.cameAt)
+            entry.leases[grace.subscriber] = lease
+            entry.graceEnd = max(entry.graceEnd, lease.until)
+            entry.patientUntil = .min
+            entry.touched = now
+        }
+    }
+
     // MARK: Other processes
 
     /// Sets whether there are other processes. New ones are told of all leases of this process.

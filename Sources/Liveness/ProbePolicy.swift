@@ -243,4 +243,76 @@ package struct ProbePolicy: Sendable {
         entries[Int(place)].outlived = 0
         entries[Int(place)].streams = Evidence()
     }
+
+    // MARK: Handing over
+
+    /// What was learned of a front end, for a process that takes over.
+    package struct Learned: Sendable {
+        package let frontEnd: FrontEnd
+        package let evidence: Evidence
+        package let streams: Evidence
+        package let wish: Wish
+        package let holds: Int
+        package let outlived: Int
+        /// The verdict where it is not that on its kind.
+        package let isProvedSilent: Bool
+        package let isProvedOpen: Bool
+
+        package init(
+            frontEnd: FrontEnd,
+            evidence: Evidence,
+            streams: Evidence,
+            wish: Wish,
+            holds: Int,
+            outlived: Int,
+            isProvedSilent: Bool,
+            isProvedOpen: Bool
+        ) {
+            self.frontEnd = frontEnd
+            self.evidence = evidence
+            self.streams = streams
+            self.wish = wish
+            self.holds = holds
+            self.outlived = outlived
+            self.isProvedSilent = isProvedSilent
+            self.isProvedOpen = isProvedOpen
+        }
+    }
+
+    /// In the order of the places.
+    package var learned: [Learned] {
+        entries.map { entry in
+            Learned(
+                frontEnd: entry.frontEnd,
+                evidence: entry.evidence,
+                streams: entry.streams,
+                wish: entry.wish,
+                holds: entry.holds,
+                outlived: entry.outlived,
+                isProvedSilent: entry.verdict == .provedSilent,
+                isProvedOpen: entry.verdict == .open && Verdict.ofKind(entry.frontEnd) == .unproved
+            )
+        }
+    }
+
+    /// Takes over what another process has learned; for a policy that has learned nothing itself.
+    ///
+    /// - Returns: the place of each here.
+    package mutating func resume(_ all: [Learned]) -> [Place] {
+        all.enumerated().map { index, learned in
+            // The first stands for those that do not fit, here as there.
+            let place = index == 0 ? 0 : place(of: learned.frontEnd, learned.wish).place
+            guard index == 0 || place != 0 else { return 0 }
+            var entry = entries[Int(place)]
+            entry.evidence = learned.evidence
+            entry.streams = learned.streams
+            entry.wish = learned.wish
+            entry.holds = learned.holds
+            entry.outlived = learned.outlived
+            if learned.isProvedSilent, entry.verdict != .silent { entry.verdict = .provedSilent }
+            if learned.isProvedOpen, entry.verdict == .unproved { entry.verdict = .open }
+            entries[Int(place)] = entry
+            return place
+        }
+    }
 }

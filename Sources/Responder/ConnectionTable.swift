@@ -294,6 +294,42 @@ internal import System
     /// - Returns: whether memory became free.
     func tidy() -> Bool { unfinished.tidy() }
 
+    // MARK: Handing over
+
+    /// What has come on it and is not complete, and what was noted of it.
+    struct Handed {
+        var hasAsked: Bool
+        var isPassingOver: Bool
+        var input: (assembler: RequestAssembler, since: Int64)?
+    }
+
+    func handed(_ id: ConnectionID) -> Handed {
+        let flags = connections[Int(id.index)].flags
+        return Handed(
+            hasAsked: flags.contains(.hasAsked),
+            isPassingOver: flags.contains(.passingOver),
+            input: unfinished.handed(id.index)
+        )
+    }
+
+    /// Takes over a connection of another process; it is not watched yet.
+    func resume(_ descriptor: Int32, isBusSocket: Bool, _ handed: Handed) -> ConnectionID {
+        let id = add(descriptor, isBusSocket: isBusSocket)
+        if handed.hasAsked { used(id) }
+        if handed.isPassingOver { connections[Int(descriptor)].flags.insert(.passingOver) }
+        if let (assembler, since) = handed.input {
+            unfinished.keep(assembler, descriptor, now: since)
+        }
+        return id
+    }
+
+    /// Another process has all connections now: closes them here, which does not end them.
+    func letGo() {
+        for id in all { close(id.index) }
+        connections = []
+        (webCount, busCount) = (0, 0)
+    }
+
     // MARK: Idle connections
 
     /// Whether nothing on it is incomplete.

@@ -4,7 +4,7 @@ internal import Reactor
 
 /// The socket on which web servers connect, and whether connections are accepted now. Reactor thread only.
 struct Entrance {
-    private let listener: Listener
+    private(set) var listener: Listener
     private let epoll: Epoll
     private let logger: Logger
     private(set) var isAccepting = false
@@ -64,6 +64,21 @@ struct Entrance {
             opensAt = now + Self.pauseMilliseconds
         }
     }
+
+    /// Takes over the socket of another process, or begins with one of its own.
+    mutating func adopt(_ listener: Listener) {
+        self.listener = listener
+        opensAt = 0
+    }
+
+    /// Where the kernel says that web servers connect.
+    var address: String { listener.address.map { "\($0)" } ?? "" }
+
+    /// Another process has the socket now.
+    func letGo() { listener.letGo() }
+
+    /// Accepts nothing for now: connections wait in the backlog.
+    mutating func rest() { pause() }
 
     /// Refuses all further connections.
     mutating func close() {

@@ -71,6 +71,9 @@ struct Figure: Sendable {
     /// A negative value is not known, and left out.
     let read: @Sendable (Readings) -> Int64
 
+    /// Whether the next process goes on counting where this one has ended: what concerns the process itself begins anew.
+    var isCarried: Bool { kind != .gauge && family.hasPrefix("holdfast_") }
+
     var unit: Unit? { Unit.allCases.first { family.hasSuffix("_\($0)") } }
 
     fileprivate static func gauge(

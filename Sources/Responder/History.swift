@@ -33,6 +33,14 @@ struct History {
     /// - Parameter now: monotonic milliseconds; counters begin at 0 here.
     init(now: Int64) { dueAt = (now / Self.slotMilliseconds + 1) * Self.slotMilliseconds }
 
+    var handed: HandedHistory { HandedHistory(slots: slots, totals: totals) }
+
+    /// - Parameter totals: what was counted before, where no history of the same figures is handed over.
+    mutating func resume(_ handed: HandedHistory?, totals: [Int64]) {
+        self.totals = handed?.totals ?? totals
+        if let handed { slots = handed.slots }
+    }
+
     /// Ends the present slot.
     ///
     /// - Parameter values: in the order of `figures`.
@@ -46,6 +54,43 @@ struct History {
         slots.append(Slot(number: present - 1, values: slot))
         if slots.count > Self.slotLimit { slots.removeFirst() }
     }
+}
+
+/// The history of a process, for one that takes over.
+struct HandedHistory: Packable {
+    let slots: [History.Slot]
+    let totals: [Int64]
+
+    init(slots: [History.Slot], totals: [Int64]) { (self.slots, self.totals) = (slots, totals) }
+
+    private static var names: [String] { History.figures.map { Figure.all[$0].sample } }
+
+    func pack(into pack: inout Packer) {
+        pack.add(Self.names)
+        pack.add(totals)
+        pack.add(number: UInt64(slots.count))
+        for slot in slots {
+            pack.add(slot.number)
+            pack.add(slot.values)
+        }
+    }
+
+    /// Empty where it is of other figures.
+    init(from pack: inout Unpacker) throws(UnpackError) {
+        let names: [String] = try pack.value()
+        let totals: [Int64] = try pack.value()
+        var slots: [History.Slot] = []
+        for _ in 0..<(try pack.count()) {
+            slots.append(History.Slot(number: try pack.value(), values: try pack.value()))
+        }
+        let isSame =
+            names == Self.names && slots.count <= History.slotLimit
+            && ([totals] + slots.map(\.values)).allSatisfy { $0.count == names.count }
+        self.init(slots: isSame ? slots : [], totals: isSame ? totals : [])
+    }
+
+    /// Of the figures that this release keeps.
+    var isUsable: Bool { totals.count == History.figures.count }
 }
 
 extension [[History.Slot]] {

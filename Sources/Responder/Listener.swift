@@ -14,7 +14,7 @@ package final class Listener {
     private var socket: OwnedDescriptor?
     private let lock: OwnedDescriptor?
     /// The path to remove when the process ends, with the inode that is ours.
-    private let path: (text: String, device: UInt64, inode: UInt64)?
+    private var path: (text: String, device: UInt64, inode: UInt64)?
 
     /// A service manager made it and keeps it when this process ends; peers then wait in its backlog.
     let isPassed: Bool
@@ -35,6 +35,33 @@ package final class Listener {
         lock = nil
         path = nil
         isPassed = false
+    }
+
+    /// A socket of another process, which hands it over.
+    init(
+        _ handed: Handed,
+        socket: consuming OwnedDescriptor,
+        lock: consuming OwnedDescriptor?
+    ) {
+        self.socket = consume socket
+        self.lock = consume lock
+        path = handed.path.map { ($0, handed.device, handed.inode) }
+        isPassed = handed.isPassed
+    }
+
+    var place: (text: String, device: UInt64, inode: UInt64)? { path }
+
+    var lockDescriptor: Int32? {
+        switch lock {
+        case .some(let lock): lock.number
+        case .none: nil
+        }
+    }
+
+    /// Another process has the socket now: its path stays.
+    func letGo() {
+        path = nil
+        close()
     }
 
     /// A socket that a service manager made and that already listens.

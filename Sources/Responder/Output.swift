@@ -114,6 +114,32 @@ internal import System
         unsent.removeAll(from: &backlog.queue)
     }
 
+    // MARK: Handing over
+
+    /// What a peer has not taken: pieces, of the first of which so many bytes are sent, and when it last took something.
+    struct Handed {
+        var pieces: [[UInt8]]
+        var sent: Int
+        var progressedAt: Int64
+    }
+
+    /// Nil if a peer has taken everything.
+    func handed(_ connection: Int32) -> Handed? {
+        backlogs[connection].map { backlog in
+            let (pieces, sent) = unsent.contents(of: backlog.queue)
+            return Handed(pieces: pieces, sent: sent, progressedAt: backlog.progressedAt)
+        }
+    }
+
+    /// Takes over what a peer has not taken.
+    func resume(_ handed: Handed, _ connection: Int32) {
+        let backlog = Backlog(at: handed.progressedAt)
+        for (index, piece) in handed.pieces.enumerated() {
+            unsent.append(piece, sent: index == 0 ? handed.sent : 0, to: &backlog.queue)
+        }
+        if !backlog.queue.isEmpty { backlogs[connection] = backlog }
+    }
+
     // MARK: Bounds
 
     /// Whether any peer has unsent bytes.

@@ -198,6 +198,9 @@ final class PipeService {
     /// Whether this process has published all it can.
     var areDry: Bool { pipes.allSatisfy(\.isDry) }
 
+    /// Another process serves the bus now, which has the pipes open.
+    func letGo() { isServing = false }
+
     var haveLines: Bool { pipes.contains { $0.left.lines > 0 } }
 
     /// Closes all. A pipe's content survives if another process has it open; otherwise its loss is logged.

@@ -11,7 +11,7 @@ extension Responder {
 
     /// The log is open, perhaps in another directory, or the lock was lost.
     func askToServe() {
-        if !isStopping, tenure.ask(now: now) { leavePipes() }
+        if !isStopping, !succession.isWaitingItsTurn, tenure.ask(now: now) { leavePipes() }
     }
 
     /// This process no longer serves the bus.
@@ -27,6 +27,7 @@ extension Responder {
 
     /// Does what is due for the bus socket and the pipes.
     func serveBus() {
+        guard !succession.isPaused, !succession.isWaitingItsTurn else { return }
         if now >= tenure.alarm {
             pipes.findReplaced(settings.limits, now: now) { tenure.note = $0 }
             if tenure.turn(isLogOpen: core.position != nil, now: now) { leavePipes() }

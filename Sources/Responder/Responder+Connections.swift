@@ -18,7 +18,7 @@ extension Responder {
 
     /// Continues with peers that sent more than one turn's share.
     func readMore() {
-        guard connections.hasMoreInput else { return }
+        guard connections.hasMoreInput, !succession.isPaused else { return }
         for id in connections.takeReadAgain() { read(id, toTheEnd: true) }
     }
 
@@ -27,6 +27,8 @@ extension Responder {
     /// A read that does not fill the buffer has emptied the socket, and the next edge will be reported; if the peer has
     /// closed, only the end of the stream ends the reading.
     func read(_ id: ConnectionID, toTheEnd: Bool) {
+        // Everything is looked at again if this process goes on.
+        guard !succession.isPaused else { return }
         for _ in 0..<4 {
             guard connections.isOpen(id) else { return }
             let isBusSocket = connections.isBusSocket(id)

@@ -48,7 +48,7 @@ extension Responder {
             uptimeSeconds: (now - telemetry.startedAt) / 1000,
             isReady: core.isReady,
             isServing: tenure.isServing,
-            values: Figure.all.map { $0.read(readings) },
+            values: telemetry.values(readings),
             history: wish == .history ? telemetry.history.slots : []
         )
     }
@@ -57,10 +57,8 @@ extension Responder {
     func keepHistory() {
         guard lifetime.isService, now >= telemetry.history.dueAt else { return }
         let readings = ownReadings
-        telemetry.history.record(
-            History.figures.map { Figure.all[$0].read(readings) },
-            now: now
-        )
+        let values = telemetry.values(readings)
+        telemetry.history.record(History.figures.map { values[$0] }, now: now)
     }
 
     /// For the service manager's own status.

@@ -54,12 +54,22 @@ extension Responder {
     private func logOpened() {
         entrance.logOpened()
         if lifetime.isService { siblings.open(settings.bus, now: now) }
-        askToServe()
-        supervision.isServing(statusLine, now: now)
+        succession.isLogOpen = true
+        if !succession.isWaitingItsTurn { beginServing() }
         if let descriptor = lifetime.takeClient() {
             let identity = LocalPeer(user: geteuid(), groups: [getegid()], isOwner: true)
             welcome(connections.add(descriptor, isBusSocket: true), identity)
         }
+    }
+}
+
+extension Responder {
+    /// Nobody else serves, and the log is open, perhaps in another directory.
+    func beginServing() {
+        guard core.position != nil else { return }
+        askToServe()
+        if lifetime.isService { succession.service.open(settings.bus, listen: offeredAddress) }
+        supervision.isServing(statusLine, now: now)
     }
 }
 

@@ -223,7 +223,7 @@ extension Responder {
     func closeMarked() {
         drain()
         if connections.closeMarked() { housekeeping.memory.freed(now: now) }
-        if !entrance.isAccepting, !isStopping, connections.hasPlace {
+        if !entrance.isAccepting, !isStopping, !succession.isPaused, connections.hasPlace {
             connections.keepSpare()
             entrance.open(now: now)
         }

@@ -10,6 +10,18 @@ internal import System
 extension Responder {
     // MARK: Reload
 
+    /// Reads the ini file again, and starts the program anew if its file has changed.
+    func reload() {
+        supervision.isReloading(now: now)
+        let new = sources.reload()
+        telemetry.keepsOldSettings = new == nil
+        if let new { apply(new) }
+        // The manager hears the end of the reload from the successor, or once that has failed.
+        if !startSuccessor(), !succession.service.isTalking {
+            supervision.hasReloaded(statusLine, now: now)
+        }
+    }
+
     /// Applies the current ini file.
     func apply(_ new: Settings) {
         let differences = Settings.reloadDifferences(from: settings, to: new)
@@ -66,13 +78,19 @@ extension Responder {
     /// Accepts no further connections, and answers every held request with an empty batch and its cursor.
     func stop() {
         guard !isStopping else { return }
+        keep("this process stops")
+        giveUpTakeOver()
         let deadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
         lifetime.shutdown = Lifetime.Shutdown(deadline: deadline)
         logger.notice("stopping", metadata: ["held": "\(core.heldCount)"])
-        supervision.stops("answering \(core.heldCount) held requests", now: now)
+        if succession.passesOnTo == nil {
+            supervision.stops("answering \(core.heldCount) held requests", now: now)
+        }
         // Peers in the backlog are connected already, and get an answer: from the next process, if the socket outlives
         // this one.
-        if !entrance.outlivesProcess { while !acceptWebServers() { closeMarked() } }
+        if entrance.listener.isOpen, !entrance.outlivesProcess {
+            while !acceptWebServers() { closeMarked() }
+        }
         entrance.close()
         tenure.closeSocket()
         tenure.stopLooking()

@@ -40,6 +40,7 @@ package import System
     var clock = TurnClock()
     var lifetime: Lifetime
     var housekeeping = Housekeeping()
+    var succession: Succession
 
     /// Whom a responder serves.
     package enum Role {
@@ -53,24 +54,27 @@ package import System
     ///
     /// `manager` is told when the process is ready, reloads and stops. `signals` delivers SIGTERM, SIGINT and SIGHUP;
     /// `reload` reads the ini file again at SIGHUP, or logs why it cannot and returns nil; `linesLost` counts lines that
-    /// could not be logged.
+    /// could not be logged. With `takeOver`, the sockets come from an older process, and nothing is served before; a
+    /// `successor` is what to start at SIGHUP in the place of this program, if that has changed.
     package init(
         settings: Settings,
         role: Role = .service,
         passed: PassedSockets = PassedSockets(),
+        takeOver: TakeOver? = nil,
         manager: ServiceManager? = nil,
         descriptorLimit: Int,
         logger: Logger,
         signals: SignalDescriptor,
         linesLost: @escaping () -> Int = { 0 },
+        successor: @escaping () -> Successor? = { nil },
         reload: @escaping () -> Settings?
     ) throws {
         self.settings = settings
         lifetime = Lifetime(role)
         let isService = lifetime.isService
         // Clients of the bus have their own places, but never most of a small number of descriptors.
-        let bus = min(settings.limits.busClients, max(4, descriptorLimit / 4))
-        let web = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64 - bus))
+        let busClients = min(settings.limits.busClients, max(4, descriptorLimit / 4))
+        let web = min(settings.fastcgi.maxConnections, max(16, descriptorLimit - 64 - busClients))
         let now = clock.now
         telemetry = Telemetry(startedAt: now, linesLost: linesLost)
         supervision = Supervision(manager, now: now)
@@ -83,7 +87,7 @@ package import System
             logger: logger
         )
         let listener =
-            isService
+            isService && takeOver == nil
             ? try Listener.forWebServers(settings.fastcgi, passed: passed) : Listener()
         entrance = Entrance(listener, epoll: epoll, logger: logger, now: now)
         let codec = try Codec()
@@ -92,7 +96,7 @@ package import System
         output = Output()
         let connections = ConnectionTable(
             Self.framingLimits(settings),
-            ConnectionTable.Bounds(web: web, bus: bus),
+            ConnectionTable.Bounds(web: web, bus: busClients),
             epoll: epoll
         )
         self.connections = connections
@@ -116,8 +120,18 @@ package import System
         )
         siblings = SiblingService(epoll: epoll, logger: logger)
         journal = Journal(logger)
+        succession = Succession(
+            HandOverService(epoll: epoll, logger: logger),
+            takeOver: takeOver,
+            descriptorLimit: descriptorLimit,
+            successor: successor
+        )
+        if let takeOver { try epoll.add(takeOver.descriptor, .read) }
+        var bus = settings.bus
+        // The other process uses the log until it has handed over, and afterwards if it does not.
+        bus.upgradesLog = takeOver == nil
         log = Log(
-            settings: settings.bus,
+            settings: bus,
             channelLimit: settings.limits.channels,
             retention: { [settings] in settings.retention(of: $0) },
             deliver: { events in
@@ -143,29 +157,48 @@ package import System
     package func run() throws {
         defer { entrance.removePath() }
         log.start()
-        while !(lifetime.isOver(hasConnections: !connections.isEmpty, now: now) && letGoOfPipes()) {
-            let count = try sources.epoll.wait(milliseconds: timeout)
-            clock.begin(log)
-            for index in 0..<count { try dispatch(sources.epoll.event(index)) }
-            readMore()
-            core.turn(at: clock.moment)
-            drain()
-            serveBus()
-            if siblings.turn(now: now) { knowSiblings() }
-            siblings.flush()
-            if housekeeping.isDue(now: now) {
-                keepHouse()
-                journal.turn(unsentLimit: settings.limits.unsentTotalBytes, now: now)
+        do {
+            while !(lifetime.isOver(hasConnections: !connections.isEmpty, now: now)
+                && letGoOfPipes())
+            {
+                try turn()
+                // Another process goes on with everything: only the log is closed here.
+                if case .done = succession.handingOver {
+                    _ = log.stop(patienceMilliseconds: 2000)
+                    return
+                }
             }
-            housekeeping.memory.turn(now: now)
-            supervision.turn(statusLine, now: now)
-            keepHistory()
-            closeMarked()
+        } catch {
+            succession.takeOver?.unable("\(error)")
+            throw error
         }
         finish()
     }
 
-    private func dispatch(_ readiness: Readiness) throws(LogUnavailable) {
+    private func turn() throws {
+        let count = try sources.epoll.wait(milliseconds: timeout)
+        clock.begin(log)
+        for index in 0..<count { try dispatch(sources.epoll.event(index)) }
+        readMore()
+        core.turn(at: clock.moment)
+        drain()
+        try turnTakeOver()
+        turnHandOver()
+        if case .done = succession.handingOver { return }
+        serveBus()
+        if siblings.turn(now: now) { knowSiblings() }
+        siblings.flush()
+        if housekeeping.isDue(now: now) {
+            keepHouse()
+            journal.turn(unsentLimit: settings.limits.unsentTotalBytes, now: now)
+        }
+        housekeeping.memory.turn(now: now)
+        supervision.turn(statusLine, now: now)
+        keepHistory()
+        closeMarked()
+    }
+
+    private func dispatch(_ readiness: Readiness) throws {
         if let id = connections.connection(readiness.descriptor),
             id.generation == readiness.generation
         {
@@ -177,6 +210,10 @@ package import System
         case entrance.descriptor where entrance.isAccepting: acceptWebServers()
         case tenure.descriptor: acceptBusClients()
         case siblings.descriptor: hearSiblings()
+        case succession.service.doorDescriptor: welcomeSuccessors()
+        case succession.service.channelDescriptor: hearSuccessor()
+        case succession.takeOver?.descriptor: try hearPredecessor()
+        case succession.predecessor?.descriptor: hearLastOfPredecessor()
         case sources.signals.number: while let signal = sources.signals.next() { handle(signal) }
         default: _ = pipes.isReady(readiness.descriptor, now: now)
         }
@@ -184,8 +221,9 @@ package import System
 
     /// Milliseconds until something is due that no event reports.
     private var timeout: Int32 {
-        if connections.hasMoreInput { return 0 }
-        var alarm = min(core.nextAlarm, tenure.alarm, pipes.alarm, siblings.alarm(now: now))
+        if connections.hasMoreInput, !succession.isPaused { return 0 }
+        var alarm = min(core.nextAlarm, siblings.alarm(now: now), succession.alarm(now: now))
+        if !succession.isPaused { alarm = min(alarm, tenure.alarm, pipes.alarm) }
         alarm = min(alarm, housekeeping.memory.alarm, supervision.alarm)
         if lifetime.isService { alarm = min(alarm, telemetry.history.dueAt) }
         if connections.hasPlace { alarm = min(alarm, entrance.alarm) }
@@ -203,6 +241,10 @@ package import System
         for id in connections.all { lose(id, .shutdown) }
         closeMarked()
         endServing()
+        succession.service.close()
+        if let successor = succession.passesOnTo {
+            supervision.passesOn(to: successor.process, now: now)
+        }
         // Nothing is queued any more, unless another process is stuck inside the gate.
         let left = (lifetime.shutdown?.deadline ?? now) - MonotonicClock.milliseconds()
         if !log.stop(patienceMilliseconds: max(500, left)) {
@@ -219,12 +261,8 @@ package import System
 
     private func handle(_ signal: Int32) {
         switch signal {
-        case SIGHUP:
-            supervision.isReloading(now: now)
-            let new = sources.reload()
-            telemetry.keepsOldSettings = new == nil
-            if let new { apply(new) }
-            supervision.hasReloaded(statusLine, now: now)
+        case SIGHUP where succession.isPaused: succession.reloadsLater = true
+        case SIGHUP: reload()
         default: stop()
         }
     }

@@ -57,6 +57,20 @@ struct Supervision {
         tell("STOPPING=1\nSTATUS=\(status())", now)
     }
 
+    /// Another process of the service goes on from here: the manager watches that one instead. At once, since this process
+    /// is about to end.
+    mutating func passesOn(to process: Int32, now: Int64) {
+        guard manager != nil else { return }
+        tell("READY=1\nMAINPID=\(process)", now)
+        for _ in 0..<100 where !untold.isEmpty {
+            MonotonicClock.sleep(milliseconds: 10)
+            flush(now)
+        }
+    }
+
+    /// Whether a service manager watches this process.
+    var isWatched: Bool { manager != nil }
+
     /// Updates the status at once.
     mutating func says(_ status: @autoclosure () -> String, now: Int64) {
         if manager != nil { tell("STATUS=\(status())", now) }

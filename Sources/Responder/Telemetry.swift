@@ -57,6 +57,27 @@ struct Telemetry {
         history = History(now: startedAt)
     }
 
+    // MARK: Handing over
+
+    /// What the processes before this one have counted, in the order of `Figure.all`.
+    private(set) var before = [Int64](repeating: 0, count: Figure.all.count)
+
+    /// The figures of this process, with what those before it have counted.
+    func values(_ readings: Readings) -> [Int64] {
+        zip(Figure.all, before).map { figure, before in
+            let value = figure.read(readings)
+            return value < 0 ? value : value.adding(before)
+        }
+    }
+
+    /// Goes on counting where another process has ended.
+    ///
+    /// - Parameter values: by the names of their samples; those that this release does not count are left out.
+    mutating func resume(_ values: [String: Int64], _ history: HandedHistory?) {
+        before = Figure.all.map { $0.isCarried ? max(0, values[$0.sample] ?? 0) : 0 }
+        self.history.resume(history, totals: History.figures.map { before[$0] })
+    }
+
     // MARK: Surveys
 
     mutating func begin(_ ticket: Ticket, _ question: SurveyQuestion, asked: Int) {

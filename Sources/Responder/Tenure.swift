@@ -1,5 +1,6 @@
 internal import Bus
 internal import Channels
+internal import Configuration
 internal import Glibc
 internal import Logging
 internal import Reactor
@@ -16,7 +17,7 @@ final class Tenure {
     private let isCandidate: Bool
     private let hasPipes: Bool
     /// The bus socket, if a service manager passed it.
-    private let passed: Listener?
+    private var passed: Listener?
     private let epoll: Epoll
     private let logger: Logger
     /// Called on the lock's thread with the number of the attempt.
@@ -159,6 +160,61 @@ final class Tenure {
             trouble.isError = true
             logger.error("\(sentence)")
         }
+    }
+
+    // MARK: Handing over
+
+    /// What goes over to another process: the socket, if there is one, and the lock; nil if this one does not serve.
+    var handed: (listener: Listener?, lock: Int32)? {
+        guard isServing, isLocked, let lock else { return nil }
+        return (listener, lock.number)
+    }
+
+    /// The socket that a service manager passed, if it is not in use.
+    var resting: Listener? { listener == nil ? passed : nil }
+
+    /// Whether this process may serve the bus at all.
+    var mayServe: Bool { isCandidate }
+
+    /// Watches nothing for now.
+    func rest() { if let listener { epoll.remove(listener.descriptor) } }
+
+    func goOn() {
+        guard let listener else { return }
+        do {
+            try epoll.add(listener.descriptor, [.read])
+        } catch {
+            logger.error("\(error)")
+            closeSocket()
+        }
+    }
+
+    /// Takes over from another process: it serves from now on. A socket elsewhere than the ini file says is given up.
+    func adopt(lock number: Int32, _ socket: Listener?, now: Int64) {
+        attempt += 1
+        lock = ServingLock(settings, handedOver: number)
+        isServing = true
+        alarm = now
+        guard let socket else { return }
+        if let path = settings.socket, socket.address == .unix(path: path) {
+            listener = socket
+            if socket.isPassed { passed = socket }
+            goOn()
+            logger.notice("serving the bus", metadata: ["socket": "\(path)"])
+        } else {
+            socket.removePath()
+        }
+    }
+
+    /// Takes over a passed socket that is not in use.
+    func adopt(passed socket: Listener) { passed = socket }
+
+    /// Another process has everything: nothing is removed or released, but by closing it here.
+    func letGo() {
+        alarm = .max
+        listener?.letGo()
+        listener = nil
+        isServing = false
     }
 
     // MARK: Ending

@@ -87,6 +87,12 @@ struct UnfinishedInput {
         return requests
     }
 
+    /// A part of a web server's request, and monotonic milliseconds when it began to come.
+    func handed(_ index: Int32) -> (assembler: RequestAssembler, since: Int64)? {
+        guard let entry = entry(index), let assembler = entry.assembler else { return nil }
+        return (assembler, entry.since)
+    }
+
     mutating func removeAll(_ index: Int32) {
         guard !entries.isEmpty, let entry = entries.removeValue(forKey: index) else { return }
         bytes -= entry.countedBytes

@@ -80,6 +80,11 @@ struct Unsent {
         }
     }
 
+    /// The pieces of one connection: equal arrays have the same bytes in memory. `sent` bytes of the first are sent.
+    func contents(of queue: Queue) -> (pieces: [[UInt8]], sent: Int) {
+        (queue.pieces.map(\.bytes), queue.sent)
+    }
+
     private mutating func piece(_ bytes: [UInt8]) -> Piece {
         let address = Self.address(of: bytes)
         if let same = byAddress[address] { return same }

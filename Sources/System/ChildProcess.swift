@@ -52,6 +52,14 @@ package struct ChildProcess {
         return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
     }
 
+    /// The same without waiting: nil while it runs.
+    package func endIfEnded() -> End? {
+        var status: Int32 = 0
+        guard unsafe waitpid(number, &status, WNOHANG) == number else { return nil }
+        let signal = status & 0x7F
+        return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
+    }
+
     /// C strings with a final nil, for execve(2).
     private static func copies(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
         unsafe texts.map { unsafe strdup($0) } + [nil]

@@ -15,6 +15,7 @@ package final class ServiceManager {
 
     private let socket: OwnedDescriptor
     private let address: UnixAddress
+    private let place: String
     /// The manager kills a process that sends no keep-alive for this long; nil: it expects none.
     package let watchdogMilliseconds: Int64?
 
@@ -42,7 +43,14 @@ package final class ServiceManager {
         guard number >= 0 else { return nil }
         socket = OwnedDescriptor(number)
         address = found
+        self.place = place
         self.watchdogMilliseconds = watchdogMilliseconds.flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    /// The variables by which a process that goes on in the place of this one finds the manager.
+    package var environment: [String] {
+        let watchdog = watchdogMilliseconds.map { ["WATCHDOG_USEC=\($0 * 1000)"] } ?? []
+        return ["NOTIFY_SOCKET=\(place)"] + watchdog
     }
 
     /// Sends lines such as `READY=1`, without blocking.
@@ -57,6 +65,17 @@ package final class ServiceManager {
 
 /// Environment variables that concern this process alone.
 package enum EnvironmentVariable {
+    /// All of them, as `NAME=value`.
+    package static var all: [String] {
+        var all: [String] = []
+        var next = unsafe environ
+        while let text = unsafe next.pointee {
+            all.append(unsafe String(cString: text))
+            unsafe next += 1
+        }
+        return all
+    }
+
     /// Returns the value and removes the variable. Call it before other threads exist, because the environment has no
     /// lock.
     package static func take(_ name: String) -> String? {

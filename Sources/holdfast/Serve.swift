@@ -13,7 +13,8 @@ struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves FastCGI requests until SIGTERM (the default).",
         discussion: """
-            SIGHUP reads the ini file again. Under systemd, it says when it is ready (Type=notify), gives signs of life \
+            SIGHUP reads the ini file again, and under systemd also starts the program anew if its file has changed: the new \
+            one takes over, as with --take-over. Under systemd, it says when it is ready (Type=notify), gives signs of life \
             (WatchdogSec=), and takes the sockets named fastcgi and bus (FileDescriptorName=). Exits 0 after SIGTERM, 1 if it cannot start, and 78 if it cannot start until \
             something is changed: the ini file, or what it names on this machine.
             """
@@ -37,7 +38,21 @@ struct Serve: ParsableCommand {
     )
     var listen: FastCGISettings.Listen?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Take over from the process that listens at the same address.",
+            discussion: """
+                The new process gets its sockets, connections and held requests, and goes on where it stood; none of them \
+                ends. If that cannot be, the running process keeps everything, and both say why. If none runs, \
+                it starts as usual.
+                """
+        )
+    )
+    var takeOver = false
+
     func run() throws {
+        let program = ProgramFile()
+        let predecessor = TakeOver.ofPredecessor()
         // These take variables of the environment, which other threads may look at.
         let manager = ServiceManager.ofThisProcess()
         let passed = Result { () throws(ListenerError) in try PassedSockets.take() }
@@ -51,9 +66,11 @@ struct Serve: ParsableCommand {
         // Each held request costs one.
         let descriptors = ProcessStatus.raiseDescriptorLimit()
 
-        let settings = withListen(
-            try IniFileReader.settings(IniFileReader.readWithKeys(config), orExit: EX_CONFIG)
-        )
+        let read = IniFileReader.readWithKeys(config)
+        if case .failure(let problems) = read {
+            predecessor?.unable("the ini file has problems: \(problems.lines.first ?? config)")
+        }
+        let settings = withListen(try IniFileReader.settings(read, orExit: EX_CONFIG))
         let level = LogLevel(settings.log.level)
         LogSink.standardError.setFormat(settings.log.format)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
@@ -64,14 +81,21 @@ struct Serve: ParsableCommand {
 
         let responder: Responder
         do {
+            let running = try predecessor ?? (takeOver ? .ofRunning(settings) : nil)
+            if takeOver, running == nil {
+                logger.notice("there is no process to take over from; starting as usual")
+            }
             responder = try Responder(
                 settings: settings,
                 passed: try passed.get(),
+                takeOver: running,
                 manager: manager,
                 descriptorLimit: descriptors,
                 logger: logger,
                 signals: signals,
-                linesLost: { LogSink.standardError.lost }
+                linesLost: { LogSink.standardError.lost },
+                // Whoever else started this process waits for its end, and would not know of the next one.
+                successor: { manager.flatMap { program.successor(under: $0) } }
             ) {
                 switch IniFileReader.readWithKeys(config) {
                 case .success(let read):
@@ -87,6 +111,7 @@ struct Serve: ParsableCommand {
                 }
             }
         } catch {
+            predecessor?.unable("\(error)")
             logger.critical("\(error)")
             throw ExitCode((error as? any StartError)?.needsSomebody == true ? EX_CONFIG : 1)
         }

@@ -3,6 +3,7 @@ import Configuration
 import FastCGI
 import Liveness
 import Testing
+import Text
 
 @testable import Core
 @testable import Endpoint
@@ -91,6 +92,63 @@ final class World {
             hasLeft: { [peers] connection, _ in peers.left.contains(connection) }
         )
         if isOpen { open() }
+    }
+
+    // MARK: Handing over
+
+    /// Pauses the core until it can be handed over; false if it waits for the log.
+    func pause() -> Bool {
+        core.pause(at: moment)
+        turn()
+        turn()
+        return core.isSettled
+    }
+
+    var isSettled: Bool { core.isSettled }
+
+    func goOn() {
+        core.goOn(at: moment)
+        turn()
+    }
+
+    /// Another process goes on with what this one holds, under the same names of connections. Its log has the same, and
+    /// what was `missed` besides.
+    ///
+    /// - Parameter unsent: bytes that peers have not taken.
+    func handOver(
+        _ connections: [ConnectionID],
+        missed: [Message] = [],
+        kept: [Message] = [],
+        trims: [TrimMark] = [],
+        floor: Int64 = 0,
+        unsent: [ConnectionID: Int] = [:],
+        _ change: (inout Settings) -> Void = { _ in },
+        keepsReads: Bool = false
+    ) throws -> World {
+        #expect(isSettled)
+        var pack = Packer()
+        let ours = core.handedCommon!
+        pack.add(ours)
+        core.handOver(connections, ranks: core.holdRanks, into: &pack)
+        let new = World(isOpen: false, at: now, change)
+        new.lastIndex = lastIndex
+        new.epochs = epochs
+        new.head = missed.last?.offset ?? head
+        new.tell(.opened(new.state(kept + missed, trims: trims, floor: floor)))
+        if !keepsReads { new.reads = [] }
+        var unpack = Unpacker(pack.bytes)
+        let common = try HandedCommon(from: &unpack)
+        let handed = try Core.connections(from: &unpack)
+        #expect(unpack.isAtEnd && handed.count == connections.count)
+        let hasReached = new.core.hasReached(common)
+        #expect(hasReached)
+        let named = zip(connections, handed).map {
+            (id: $0, connection: $1, unsent: unsent[$0] ?? 0)
+        }
+        new.core.resume(common, named, at: new.moment)
+        new.drain()
+        new.turn()
+        return new
     }
 
     var moment: Moment {
@@ -290,13 +348,17 @@ final class World {
     }
 
     /// - Parameter messages: those that memory has.
-    func state(_ messages: [Message] = [], floor: Int64 = 0) -> LogState {
+    func state(
+        _ messages: [Message] = [],
+        trims: [TrimMark] = [],
+        floor: Int64 = 0
+    ) -> LogState {
         LogState(
             epochs: epochs,
             head: head,
             floor: Offset(floor),
             messages: messages,
-            trims: [],
+            trims: trims,
             forgottenThrough: Offset(0)
         )
     }
@@ -308,6 +370,12 @@ final class World {
         epochs = EpochHistory([.init(epoch: epoch("zz99"), start: Offset(1), told: nil)])
         head = Offset(0)
         tell(.opened(state()))
+    }
+
+    /// The same, and the core is not told.
+    func replaceLogUnnoticed() {
+        epochs = EpochHistory([.init(epoch: epoch("zz99"), start: Offset(1), told: nil)])
+        head = Offset(0)
     }
 
     /// More came than memory keeps.

@@ -145,15 +145,33 @@ package final class HoldfastServer {
     }
 
     /// Starts the process and does not wait.
-    package func launch() throws {
-        var command = [try Place.holdfast, "serve", "--config", iniFile]
+    package func launch() throws { process = try launched() }
+
+    /// Starts a newer process beside the one that runs, which is to take over from it, and does not wait.
+    package func launchNewer() throws -> ChildProcess { try launched(["--take-over"]) }
+
+    /// Lets a newer process take over; the older one must end well. The newer one is `process` then.
+    package func renew() throws {
+        let newer = try launchNewer()
+        guard let exit = try process?.wait(), exit == .exited(0) else {
+            throw HarnessError("the older process has not handed over")
+        }
+        process = newer
+        try waitUntilReady()
+    }
+
+    /// The older process has handed over to this one.
+    package func adopt(_ newer: ChildProcess) { process = newer }
+
+    private func launched(_ arguments: [String] = []) throws -> ChildProcess {
+        var command = [try Place.holdfast, "serve", "--config", iniFile] + arguments
         if let prelude { command = ["/bin/sh", "-c", prelude + #"; exec "$0" "$@""#] + command }
         var environment = ProcessInfo.processInfo.environment
         if let manager {
             command = ["/bin/sh", "-c", ServiceManager.prelude] + command
             environment.merge(manager.environment) { $1 }
         }
-        process = try ChildProcess(
+        return try ChildProcess(
             command[0],
             Array(command.dropFirst()),
             name: "holdfast",

@@ -52,6 +52,52 @@ class Site(Place):
         self.responders[index].send_signal(signal.SIGKILL)
         await self.responders[index].wait()
 
+    async def renew_responder(self, index, chance, counts):
+        """Lets a newer process take over, and perhaps kills one of the two at any moment of that.
+
+        Returns a sentence if neither of them serves afterwards, although that was not its own doing.
+        """
+        older = self.responders[index]
+        newer = await self.start(
+            f"holdfast-{index}", self.holdfast, "serve", "--config", self.ini, "--listen", self.socket(index),
+            "--take-over",
+        )
+        victim = chance.choice([None, newer, older])
+        if victim is not None:
+            # Reading the ini file and opening the log take most of this, the hand-over itself some milliseconds.
+            await asyncio.sleep(chance.random() ** 2 * 0.25)
+            if victim.returncode is None:
+                victim.send_signal(signal.SIGKILL)
+                await victim.wait()
+        try:
+            if victim is None:
+                # It may be refused: while it is busy, say.
+                await asyncio.wait_for(
+                    asyncio.wait({asyncio.create_task(one.wait()) for one in (older, newer)},
+                                 return_when=asyncio.FIRST_COMPLETED), 20)
+            elif victim is newer:
+                # The older one ends only if it has handed over before.
+                await asyncio.sleep(0.2)
+        except asyncio.TimeoutError:
+            return f"process {index}: after 20 s there are two processes, or none"
+        counts["handed over" if victim is None else "newer killed" if victim is newer else "older killed"] += 1
+        if newer.returncode is None:
+            if older.returncode not in (None, 0, -signal.SIGKILL):
+                return f"process {index}: the older one has ended with {older.returncode}"
+            if older.returncode is None:
+                return f"process {index}: both serve"
+            self.responders[index] = newer
+        elif older.returncode is not None:
+            if victim is newer and older.returncode == 0:
+                # It was killed once it had everything, as any process may be.
+                counts["newer killed when it had everything"] += 1
+                await self.start_responder(index)
+            else:
+                return f"process {index}: nobody serves; newer {newer.returncode}, older {older.returncode}"
+        elif victim is None:
+            counts["refused"] += 1
+        return None
+
     async def start_nginx(self):
         # nginx asks a killed responder again at once, and another one in its place.
         servers = " ".join(
@@ -88,13 +134,19 @@ class Site(Place):
         return all(status == 0 for status in statuses)
 
 
-async def kill_some(place, chance, ending, kills):
-    """Kills one process every second, and starts it again at once."""
+async def kill_some(place, chance, ending, kills, counts, faults):
+    """Every second, kills one process and starts it again at once, or lets a newer one take over from it."""
     while not ending.is_set():
         try:
             await asyncio.wait_for(ending.wait(), 1)
         except asyncio.TimeoutError:
             index = chance.randrange(len(place.responders))
+            if chance.random() < 0.6:
+                fault = await place.renew_responder(index, chance, counts)
+                if fault is not None:
+                    faults.append(fault)
+                    return
+                continue
             kills[index] += 1
             await place.kill_responder(index)
             await place.start_responder(index)
@@ -139,7 +191,7 @@ async def run(options):
         name = f"{way.__name__}{number}"
         publishers[name] = way(name, place)
     subscribers = [Subscriber(place, number) for number in range(options.subscribers)]
-    kills = Counter()
+    kills, counts = Counter(), Counter()
     faults = []
     try:
         await asyncio.gather(*(place.start_responder(index) for index in range(options.processes)))
@@ -149,7 +201,7 @@ async def run(options):
         reading = [asyncio.create_task(one.run(publishers, drained)) for one in subscribers]
         interval = len(ways) / options.rate
         writing = [asyncio.create_task(one.run(interval, published)) for one in publishers.values()]
-        killing = asyncio.create_task(kill_some(place, chance, published, kills))
+        killing = asyncio.create_task(kill_some(place, chance, published, kills, counts, faults))
         # A task that fails ends the run.
         await asyncio.wait(
             [asyncio.create_task(asyncio.sleep(options.seconds)), *writing, *reading],
@@ -184,6 +236,7 @@ async def run(options):
         latencies = [latency for one in subscribers for latency in one.latencies]
         print(f"seed {seed}, {options.seconds} s, {options.processes} processes behind nginx")
         print(f"kills with -9           {sum(kills.values())}, {dict(sorted(kills.items()))} by process")
+        print(f"hand-overs              {sum(counts.values())}, {dict(sorted(counts.items()))}")
         for name, one in publishers.items():
             print(f"acknowledged            {one.acknowledged:6} {name}, {one.retries} repeated requests")
         print(f"messages in the log     {kept:6}, integrity {integrity}")

@@ -28,6 +28,8 @@ package struct BusSettings: Equatable, Sendable {
     package var memoryBytes = 16 * 1024 * 1024
     /// `[engine]`; nil: this machine is a bus by itself.
     package var engine: EngineSettings?
+    /// Whether a log of an older format may be upgraded in place, after which processes of older releases cannot use it.
+    package var upgradesLog = true
 
     package init() {}
 }

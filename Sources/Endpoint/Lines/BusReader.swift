@@ -32,7 +32,8 @@ package struct BusReader: Sendable {
         case skippingLine
         /// Collects this many bytes, which belong to the line before.
         case body(line: Int, [UInt8], count: Int)
-        case skippingBody(line: Int, left: Int, Refusal)
+        /// The same many bytes are passed over; the line is kept for a process that takes over.
+        case skippingBody(line: Int, [UInt8], left: Int, Refusal)
     }
 
     private var state = State.line
@@ -53,7 +54,7 @@ package struct BusReader: Sendable {
         switch state {
         case .line: byteCount > 0 ? line + 1 : nil
         case .skippingLine: line
-        case .body(let line, _, _), .skippingBody(let line, _, _): line
+        case .body(let line, _, _), .skippingBody(let line, _, _, _): line
         }
     }
 
@@ -87,9 +88,9 @@ package struct BusReader: Sendable {
                 }
                 guard let count = Self.announcedLength(text) else { return .lost(line: line) }
                 if let problem = judge(text) {
-                    state = .skippingBody(line: line, left: count, .announced(problem))
+                    state = .skippingBody(line: line, text, left: count, .announced(problem))
                 } else if count > bodyLimit {
-                    state = .skippingBody(line: line, left: count, .bodyTooLarge)
+                    state = .skippingBody(line: line, text, left: count, .bodyTooLarge)
                 } else {
                     state = .body(line: line, text, count: count)
                 }
@@ -104,11 +105,11 @@ package struct BusReader: Sendable {
                 let body = buffer.take(count)
                 state = .line
                 return .command(line: line, text, body: body)
-            case .skippingBody(let line, let left, let refusal):
+            case .skippingBody(let line, let text, let left, let refusal):
                 let here = min(left, byteCount)
                 buffer.drop(here)
                 guard here == left else {
-                    state = .skippingBody(line: line, left: left - here, refusal)
+                    state = .skippingBody(line: line, text, left: left - here, refusal)
                     return nil
                 }
                 state = .line
@@ -125,9 +126,68 @@ package struct BusReader: Sendable {
         switch state {
         case .skippingLine: return nil
         case .line: return byteCount > 0 ? .refused(line: line + 1, .unfinished) : nil
-        case .body(let line, _, _), .skippingBody(let line, _, _):
+        case .body(let line, _, _), .skippingBody(let line, _, _, _):
             return .refused(line: line, .unfinished)
         }
+    }
+
+    // MARK: Handing over
+
+    /// Everything that has come and is not done with, for another process.
+    package var handed: Handed {
+        var handed = Handed(line: line, bytes: Array(buffer.prefix(byteCount)))
+        switch state {
+        case .line: break
+        case .skippingLine: handed.isSkippingLine = true
+        case .body(let line, let text, _):
+            // Read again from its line on.
+            handed.line = line - 1
+            handed.bytes = text + [UInt8(ascii: "\n")] + handed.bytes
+        case .skippingBody(let line, let text, let left, let refusal):
+            let isTooLarge = if case .bodyTooLarge = refusal { true } else { false }
+            handed.skipped = .init(line: line, text: text, left: left, isTooLarge: isTooLarge)
+        }
+        return handed
+    }
+
+    package struct Handed: Sendable {
+        /// The number of the last line that was read.
+        package var line = 0
+        package var bytes: [UInt8] = []
+        package var isSkippingLine = false
+        package var skipped: SkippedBody?
+
+        package init(line: Int = 0, bytes: [UInt8] = []) {
+            (self.line, self.bytes) = (line, bytes)
+        }
+    }
+
+    /// A refused body of which so many bytes are still to come.
+    package struct SkippedBody: Sendable {
+        package let line: Int
+        /// The line that announced it.
+        package let text: [UInt8]
+        package let left: Int
+        package let isTooLarge: Bool
+
+        package init(line: Int, text: [UInt8], left: Int, isTooLarge: Bool) {
+            (self.line, self.text, self.left, self.isTooLarge) = (line, text, left, isTooLarge)
+        }
+    }
+
+    /// - Parameter judge: as in `next`.
+    package init(_ handed: Handed, judge: ([UInt8]) -> Problem?) {
+        line = handed.line
+        buffer.append(handed.bytes)
+        if handed.isSkippingLine { state = .skippingLine }
+        guard let skipped = handed.skipped else { return }
+        let problem = skipped.isTooLarge ? nil : judge(skipped.text)
+        state = .skippingBody(
+            line: skipped.line,
+            skipped.text,
+            left: skipped.left,
+            problem.map { .announced($0) } ?? .bodyTooLarge
+        )
     }
 
     /// The first line, without its end.

@@ -1,0 +1,231 @@
+internal import Channels
+internal import Endpoint
+internal import FastCGI
+internal import Liveness
+package import Text
+
+/// Handing everything over to another process, and taking it over there.
+///
+/// The core that hands over is paused first, so that only settled states are left: what was asked of the log is answered,
+/// commands and queued requests that have come are carried out or kept as bytes. Held requests then are values. What is
+/// asked for a stream that reads the log is forgotten, since it goes on at its place.
+extension Core {
+    // MARK: The core that hands over
+
+    /// Begins nothing new from now on; what is under way comes to its end.
+    package mutating func pause(at moment: Moment) {
+        enter(moment)
+        isPaused = true
+    }
+
+    /// Goes on as if nothing had happened.
+    package mutating func goOn(at moment: Moment) {
+        enter(moment)
+        isPaused = false
+        for replay in resting { agenda.append(.replay(replay)) }
+        resting = []
+        for connection in peers.all { goOnLater(connection) }
+    }
+
+    /// Whether a paused core can be handed over now.
+    package var isSettled: Bool {
+        actions.isEmpty && delivery == nil && turns.isEmpty && agenda.isEmpty
+            && waiting.isSettled && peers.areSettled
+    }
+
+    /// What is common to all connections. Nil while the log is not open.
+    package var handedCommon: HandedCommon? {
+        position.map { position in
+            HandedCommon(
+                position: position,
+                lastTimestamp: lastTimestamp,
+                frontEnds: frontEnds.policy.learned,
+                graces: presence.graces(now: now)
+            )
+        }
+    }
+
+    /// Whether it has not been given up here.
+    package func knows(_ id: ConnectionID) -> Bool { connections.isOpen(id) }
+
+    /// In which order the held requests came, for `handOver`.
+    package var holdRanks: [Int32] { holds.ranks }
+
+    /// Writes some connections, in this order.
+    package func handOver(
+        _ ids: [ConnectionID],
+        ranks: [Int32],
+        into pack: inout Packer
+    ) {
+        var interests = HandedInterests()
+        var content = Packer()
+        for id in ids { handed(id, ranks).pack(into: &content, &interests) }
+        pack.add(interests.all)
+        pack.add(bytes: content.bytes)
+    }
+
+    private func handed(_ id: ConnectionID, _ ranks: [Int32]) -> HandedConnection {
+        guard connections.isOpen(id) else { preconditionFailure("it is open") }
+        let record = connections[id]
+        var held: [HandedConnection.Hold] = []
+        var next = record.newestHold
+        while next >= 0 {
+            held.append(handed(next, rank: ranks[Int(next)]))
+            next = holds.next(ofConnection: next) ?? -1
+        }
+        return HandedConnection(
+            closesWhenIdle: record.flags.contains(.closesWhenIdle),
+            mayMultiplex: record.flags.contains(.mayMultiplex),
+            peerEnded: record.flags.contains(.peerEnded),
+            requests: record.requests,
+            peer: record.flags.contains(.bus) ? peers[id]?.handed : nil,
+            holds: held.reversed(),
+            replays: record.replays > 0 ? replays.of(id).map(\.handed) : []
+        )
+    }
+
+    private func handed(_ slot: Holds.Slot, rank: Int32) -> HandedConnection.Hold {
+        let held = holds[slot]
+        return HandedConnection.Hold(
+            id: held.requestID,
+            keepConnection: held.keepConnection,
+            kind: held.kind,
+            frontEnd: held.frontEnd,
+            rank: UInt32(max(0, rank)),
+            interest: holds.interest(of: slot),
+            origin: held.kind == .lines ? nil : holds.origin(of: slot),
+            deadline: holds.deadline(of: slot),
+            probe: holds.nextProbe(of: slot)
+        )
+    }
+
+    // MARK: The core that takes over
+
+    /// Whether this core knows of everything that the held requests of another one have had.
+    package func hasReached(_ common: HandedCommon) -> Bool {
+        guard let position else { return false }
+        return position.epoch != common.position.epoch || position.offset >= common.position.offset
+    }
+
+    /// Takes over all connections of another process, which holds nothing any more. This one has held nothing yet, and
+    /// `hasReached`.
+    ///
+    /// - Parameter handed: each connection with its name here, and the bytes that its peer has not taken.
+    package mutating func resume(
+        _ common: HandedCommon,
+        _ handed: [(id: ConnectionID, connection: HandedConnection, unsent: Int)],
+        at moment: Moment
+    ) {
+        enter(moment)
+        lastTimestamp = max(lastTimestamp, common.lastTimestamp)
+        let places = frontEnds.resume(common.frontEnds)
+        presence.resume(common.graces, now: now)
+        var held: [(id: ConnectionID, hold: HandedConnection.Hold)] = []
+        var reading: [(number: UInt64, replay: Replay)] = []
+        for (id, connection, unsent) in handed {
+            open(id, connection)
+            connections[id].unsent = Int32(clamping: unsent)
+            held += connection.holds.map { (id, $0) }
+            reading += connection.replays.map {
+                ($0.number, Replay($0, on: id, places: places))
+            }
+        }
+        held.sort { $0.hold.rank < $1.hold.rank }
+        for (id, hold) in held { resume(hold, on: id, places) }
+        reading.sort { $0.number < $1.number }
+        for (_, replay) in reading {
+            enlist(replay)
+            agenda.append(.replay(replay))
+        }
+        catchUp(from: common.position)
+        judgeReaders(interface)
+        if !holds.interests(in: .status).isEmpty { figuresAt = now }
+        for (id, _, _) in handed { actions.append(.settle(id)) }
+    }
+
+    private mutating func open(_ id: ConnectionID, _ connection: HandedConnection) {
+        var flags: Connection.Flags = []
+        if connection.closesWhenIdle { flags.insert(.closesWhenIdle) }
+        if connection.mayMultiplex { flags.insert(.mayMultiplex) }
+        if connection.peerEnded { flags.insert(.peerEnded) }
+        if connection.peer != nil { flags.insert(.bus) }
+        connections.open(id, flags: flags)
+        connections[id].requests = connection.requests
+        guard let handed = connection.peer else { return }
+        let peer = BusPeer(handed) { [busInterface] in
+            busInterface.problem(with: $0, from: handed.identity)
+        }
+        peers.add(id, peer)
+        goOnLater(id)
+        // What has begun of a command is counted again in the next turn.
+        peer.hasUnlooked = peer.hasUnlooked || !handed.input.bytes.isEmpty || handed.hasEnded
+    }
+
+    private mutating func resume(
+        _ handed: HandedConnection.Hold,
+        on id: ConnectionID,
+        _ places: [ProbePolicy.Place]
+    ) {
+        let place = Int(handed.frontEnd)
+        var interest = handed.interest
+        if case .answer(let subscription) = interest, subscription.channels.count > 1 {
+            interest = .answer(subscription.sharing(holds.shared(subscription.channels)))
+        }
+        insert(
+            Holds.Hold(
+                address: RequestAddress(
+                    connection: id,
+                    id: handed.id,
+                    keepConnection: handed.keepConnection
+                ),
+                kind: handed.kind,
+                frontEnd: places.indices.contains(place) ? places[place] : 0,
+                interest: interest,
+                origin: handed.origin,
+                deadline: handed.deadline,
+                probe: handed.probe
+            )
+        )
+    }
+
+    /// Tells the holds, which stand here, what has come since.
+    private mutating func catchUp(from before: Cursor) {
+        guard let epochs = tail?.epochs, let head = tail?.head else { return }
+        switch epochs.verdict(on: before, head: head) {
+        case .valid(let offset):
+            guard let missed = tail?.missed(after: offset) else {
+                // More came than memory keeps: polls ask again, and streams read the log.
+                releaseAll(nothingNew(newest: before.offset), .released)
+                return replayAll(from: before)
+            }
+            deliver(missed, toldAt: moment.nanoseconds)
+        case .restarted(let resume): startOver(from: before, resume: resume)
+        case .future: startOver(from: before, resume: head)
+        }
+    }
+}
+
+extension BusPeer {
+    var handed: HandedConnection.Peer {
+        HandedConnection.Peer(
+            identity: identity,
+            input: reader.handed,
+            isEnding: isEnding,
+            hasUnlooked: hasUnlooked,
+            hasEnded: hasEnded,
+            isSubscribed: isSubscribed,
+            isGreeting: isGreeting
+        )
+    }
+
+    /// - Parameter judge: as in `BusReader.next`.
+    convenience init(_ handed: HandedConnection.Peer, judge: ([UInt8]) -> Problem?) {
+        self.init(handed.identity)
+        reader = BusReader(handed.input, judge: judge)
+        isEnding = handed.isEnding
+        hasUnlooked = handed.hasUnlooked
+        hasEnded = handed.hasEnded
+        isSubscribed = handed.isSubscribed
+        isGreeting = handed.isGreeting
+    }
+}

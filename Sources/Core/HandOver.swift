@@ -1,0 +1,282 @@
+package import Channels
+package import Endpoint
+internal import FastCGI
+internal import Liveness
+package import Text
+
+/// What a core knows besides its connections, for one that takes over from it.
+package struct HandedCommon: Packable {
+    /// All held requests have had what came up to here.
+    package let position: Cursor
+    let lastTimestamp: Int64
+    let frontEnds: [ProbePolicy.Learned]
+    let graces: [Presence.Grace]
+
+    init(
+        position: Cursor,
+        lastTimestamp: Int64,
+        frontEnds: [ProbePolicy.Learned],
+        graces: [Presence.Grace]
+    ) {
+        self.position = position
+        self.lastTimestamp = lastTimestamp
+        self.frontEnds = frontEnds
+        self.graces = graces
+    }
+
+    package func pack(into pack: inout Packer) {
+        pack.add(position)
+        pack.add(lastTimestamp)
+        pack.add(frontEnds)
+        pack.add(graces)
+    }
+
+    package init(from pack: inout Unpacker) throws(UnpackError) {
+        position = try pack.value()
+        lastTimestamp = try pack.value()
+        frontEnds = try pack.value()
+        graces = try pack.value()
+    }
+}
+
+/// A connection with everything that goes on for it: what its held requests wait for, and where its streams stand.
+package struct HandedConnection {
+    struct Hold {
+        let id: RequestID
+        let keepConnection: Bool
+        let kind: HeldTable.Kind
+        /// Places and ranks are those of the process that hands over.
+        let frontEnd: ProbePolicy.Place
+        let rank: UInt32
+        let interest: Interest
+        /// Nil for a client of the bus socket.
+        let origin: RequestOrigin?
+        let deadline: Int64?
+        let probe: Int64?
+    }
+
+    struct Peer {
+        let identity: LocalPeer
+        let input: BusReader.Handed
+        let isEnding: Bool
+        let hasUnlooked: Bool
+        let hasEnded: Bool
+        let isSubscribed: Bool
+        let isGreeting: Bool
+    }
+
+    let closesWhenIdle: Bool
+    let mayMultiplex: Bool
+    let peerEnded: Bool
+    let requests: UInt32
+    let peer: Peer?
+    /// Oldest first.
+    let holds: [Hold]
+    let replays: [Replay.Handed]
+
+    /// Of the bus socket.
+    package var isBusSocket: Bool { peer != nil }
+}
+
+// MARK: The form
+
+extension HeldTable.Kind: Packable {
+    func pack(into pack: inout Packer) { pack.add(byte: rawValue) }
+
+    init(from pack: inout Unpacker) throws(UnpackError) {
+        let code = try pack.byte()
+        guard let kind = Self(rawValue: code) else {
+            throw UnpackError("the kind \(code) of a held request is unknown")
+        }
+        self = kind
+    }
+}
+
+extension RequestID: Packable {
+    package func pack(into pack: inout Packer) { pack.add(UInt32(value)) }
+
+    package init(from pack: inout Unpacker) throws(UnpackError) {
+        let number: UInt32 = try pack.value()
+        guard let value = UInt16(exactly: number), let id = RequestID(value) else {
+            throw UnpackError("\(number) is no request's id")
+        }
+        self = id
+    }
+}
+
+extension RequestOrigin: Packable {
+    /// Without its front end, which is known by its place.
+    package func pack(into pack: inout Packer) {
+        pack.add(subscriber)
+        pack.add(address)
+        pack.add(member)
+        pack.add(right)
+        pack.add(arrivedAt)
+    }
+
+    package init(from pack: inout Unpacker) throws(UnpackError) {
+        self.init()
+        subscriber = try pack.value()
+        address = try pack.value()
+        member = try pack.value()
+        right = try pack.value()
+        arrivedAt = try pack.value()
+    }
+}
+
+extension Interest: Packable {
+    func pack(into pack: inout Packer) {
+        switch self {
+        case .answer(let subscription):
+            pack.add(byte: 0)
+            pack.add(subscription)
+        case .stream(let stream):
+            pack.add(byte: 1)
+            pack.add(stream)
+        }
+    }
+
+    init(from pack: inout Unpacker) throws(UnpackError) {
+        switch try pack.byte() {
+        case 0: self = .answer(try pack.value())
+        case 1: self = .stream(try pack.value())
+        case let code: throw UnpackError("the interest \(code) is unknown")
+        }
+    }
+}
+
+extension BusReader.Handed: Packable {
+    package func pack(into pack: inout Packer) {
+        pack.add(line)
+        pack.add(bytes: bytes)
+        pack.add(isSkippingLine)
+        pack.add(skipped != nil)
+        guard let skipped else { return }
+        pack.add(skipped.line)
+        pack.add(bytes: skipped.text)
+        pack.add(skipped.left)
+        pack.add(skipped.isTooLarge)
+    }
+
+    package init(from pack: inout Unpacker) throws(UnpackError) {
+        self.init()
+        line = try pack.value()
+        bytes = try pack.content()
+        isSkippingLine = try pack.value()
+        guard try pack.value(Bool.self) else { return }
+        let body = BusReader.SkippedBody(
+            line: try pack.value(),
+            text: try pack.content(),
+            left: try pack.value(),
+            isTooLarge: try pack.value()
+        )
+        guard body.left >= 0 else { throw UnpackError("a body's length is none") }
+        skipped = body
+    }
+}
+
+extension HandedConnection.Peer: Packable {
+    func pack(into pack: inout Packer) {
+        pack.add(identity)
+        pack.add(input)
+        for flag in [isEnding, hasUnlooked, hasEnded, isSubscribed, isGreeting] { pack.add(flag) }
+    }
+
+    init(from pack: inout Unpacker) throws(UnpackError) {
+        identity = try pack.value()
+        input = try pack.value()
+        isEnding = try pack.value()
+        hasUnlooked = try pack.value()
+        hasEnded = try pack.value()
+        isSubscribed = try pack.value()
+        isGreeting = try pack.value()
+    }
+}
+
+/// What the held requests of some connections wait for: each once.
+struct HandedInterests {
+    private(set) var all: [Interest] = []
+    private var places: [Interest: Int] = [:]
+
+    init() {}
+
+    mutating func place(of interest: Interest) -> Int {
+        if let known = places[interest] { return known }
+        places[interest] = all.count
+        all.append(interest)
+        return all.count - 1
+    }
+}
+
+extension HandedConnection {
+    func pack(into pack: inout Packer, _ interests: inout HandedInterests) {
+        for flag in [closesWhenIdle, mayMultiplex, peerEnded] { pack.add(flag) }
+        pack.add(requests)
+        pack.add(peer)
+        pack.add(number: UInt64(holds.count))
+        for hold in holds {
+            pack.add(hold.id)
+            pack.add(hold.keepConnection)
+            pack.add(hold.kind)
+            pack.add(byte: hold.frontEnd)
+            pack.add(hold.rank)
+            pack.add(interests.place(of: hold.interest))
+            pack.add(hold.origin)
+            pack.add(hold.deadline)
+            pack.add(hold.probe)
+        }
+        pack.add(replays)
+    }
+
+    init(from pack: inout Unpacker, _ interests: [Interest]) throws(UnpackError) {
+        closesWhenIdle = try pack.value()
+        mayMultiplex = try pack.value()
+        peerEnded = try pack.value()
+        requests = try pack.value()
+        peer = try pack.value()
+        var holds: [Hold] = []
+        for _ in 0..<(try pack.count()) {
+            let id: RequestID = try pack.value()
+            let keepConnection: Bool = try pack.value()
+            let kind: HeldTable.Kind = try pack.value()
+            let frontEnd = try pack.byte()
+            let rank: UInt32 = try pack.value()
+            let place: Int = try pack.value()
+            guard interests.indices.contains(place) else {
+                throw UnpackError("a held request waits for something unknown")
+            }
+            let isStream = if case .stream = interests[place] { true } else { false }
+            let hold = Hold(
+                id: id,
+                keepConnection: keepConnection,
+                kind: kind,
+                frontEnd: frontEnd,
+                rank: rank,
+                interest: interests[place],
+                origin: try pack.value(),
+                deadline: try pack.value(),
+                probe: try pack.value()
+            )
+            guard isStream == kind.isStream, (kind == .lines) == (hold.origin == nil) else {
+                throw UnpackError("a held request contradicts itself")
+            }
+            holds.append(hold)
+        }
+        self.holds = holds
+        replays = try pack.value()
+    }
+}
+
+extension Core {
+    /// Reads connections as `handOver` writes them.
+    package static func connections(
+        from pack: inout Unpacker
+    ) throws(UnpackError) -> [HandedConnection] {
+        let interests: [Interest] = try pack.value()
+        let bytes = try pack.content()
+        var inner = Unpacker(bytes)
+        var connections: [HandedConnection] = []
+        while !inner.isAtEnd { connections.append(try HandedConnection(from: &inner, interests)) }
+        return connections
+    }
+}

@@ -1,0 +1,196 @@
+internal import Bus
+internal import Channels
+internal import Logging
+internal import Reactor
+internal import System
+internal import Text
+
+/// A program that goes on in the place of this one: the program's file has been replaced.
+package struct Successor: Sendable {
+    package let program: String
+    /// Without the program's name.
+    package let arguments: [String]
+    /// `NAME=value` each. The responder adds `variable`.
+    package let environment: [String]
+
+    /// Names the descriptor on which the successor talks to its predecessor.
+    package static let variable = "HOLDFAST_TAKE_OVER"
+
+    package init(program: String, arguments: [String], environment: [String]) {
+        self.program = program
+        self.arguments = arguments
+        self.environment = environment
+    }
+}
+
+/// The socket on which a newer process may ask to take over from this one, and the talk with it. At most one at a time;
+/// reactor thread only.
+final class HandOverService {
+    private let epoll: Epoll
+    private let logger: Logger
+    private var door: MessageDoor?
+    private(set) var channel: MessageChannel?
+    /// The successor that this process has started, until it is known to have ended.
+    private var child: ChildProcess?
+    /// Monotonic milliseconds until which the other side may take to say the next word.
+    private(set) var deadline = Int64.max
+
+    /// How long a newer process may take from hello to able: it opens the log meanwhile. This one serves on.
+    private static let openingMilliseconds: Int64 = 120_000
+
+    init(epoll: Epoll, logger: Logger) {
+        self.epoll = epoll
+        self.logger = logger
+    }
+
+    /// The name of the socket in the bus directory: one for each address at which a process listens.
+    static func name(_ listen: String) -> String {
+        "take-over-" + String(FNV1a<UInt64>.of(listen), radix: 16)
+    }
+
+    /// The bus directory exists, perhaps in the place of an old one.
+    func open(_ settings: BusSettings, listen: String?) {
+        guard let listen else { return }
+        if let door { epoll.remove(door.descriptor) }
+        door = nil
+        do {
+            let made = try MessageDoor(in: settings.directory, named: Self.name(listen))
+            try epoll.add(made.descriptor, [.read])
+            door = made
+        } catch {
+            logger.warning("no other process can take over from this one: \(error)")
+        }
+    }
+
+    var doorDescriptor: Int32 { door?.descriptor ?? -1 }
+    var channelDescriptor: Int32 { channel?.descriptor ?? -1 }
+    var isTalking: Bool { channel != nil }
+
+    // MARK: Beginning
+
+    /// The processes that have connected. One of another user is sent away, and so is a second one.
+    ///
+    /// - Parameter refusal: why nobody can take over now; nil if somebody can.
+    func welcomeAll(user: UInt32, now: Int64, refusal: (MessageChannel) -> String?) {
+        while let door, let newcomer = door.accept() {
+            guard newcomer.user == user else {
+                logger.warning(
+                    "a process of user \(newcomer.user) asked to take over, which only one of this process's own user may"
+                )
+                _ = newcomer.send(
+                    HandOverMessage.refused("only a process of the same user may take over").bytes
+                )
+                continue
+            }
+            if let why = refusal(newcomer) {
+                _ = newcomer.send(HandOverMessage.refused(why).bytes)
+                continue
+            }
+            begin(newcomer, now: now)
+        }
+    }
+
+    /// Starts a successor, which talks on a descriptor that it inherits.
+    func start(_ successor: Successor, now: Int64) throws(SystemError) {
+        let (ours, theirs) = try MessageChannel.pair()
+        let theirEnd = OwnedDescriptor(theirs)
+        let ourEnd = OwnedDescriptor(ours)
+        let number: Int32 = 3
+        let started = try ChildProcess(
+            successor.program,
+            successor.arguments,
+            environment: successor.environment + ["\(Successor.variable)=\(number)"],
+            descriptors: [(theirEnd.number, number)]
+        )
+        child = started
+        guard let channel = MessageChannel(ourEnd.handOver(), child: started.number) else { return }
+        begin(channel, now: now)
+    }
+
+    private func begin(_ newcomer: MessageChannel, now: Int64) {
+        do {
+            try epoll.add(newcomer.descriptor, [.read])
+            channel = newcomer
+            deadline = now + Self.openingMilliseconds
+        } catch {
+            logger.error("\(error)")
+        }
+    }
+
+    // MARK: Talking
+
+    /// - Parameter milliseconds: how long the other side may take to answer.
+    func say(_ message: HandOverMessage, until deadline: Int64) {
+        self.deadline = deadline
+        _ = channel?.send(message.bytes)
+    }
+
+    /// The next message; nil if there is none.
+    func next() -> Result<HandOverMessage, HandOverEnd>? {
+        guard let channel else { return nil }
+        switch channel.receive() {
+        case .nothing: return nil
+        case .ended: return .failure(.left)
+        case .message(let bytes, let descriptors):
+            // Nobody hands anything over to this side.
+            for descriptor in descriptors { _ = OwnedDescriptor(descriptor) }
+            do throws(UnpackError) {
+                return .success(try HandOverMessage(bytes))
+            } catch {
+                return .failure(.notUnderstood)
+            }
+        }
+    }
+
+    /// The talk is over.
+    func hangUp() {
+        if let channel { epoll.remove(channel.descriptor) }
+        channel = nil
+        deadline = .max
+    }
+
+    /// Takes note of the end of a successor that has not taken over, so that the system can forget it.
+    func reap() {
+        guard let ended = child?.endIfEnded() else { return }
+        child = nil
+        switch ended {
+        case .exited(let status):
+            logger.notice("the new program has ended", metadata: ["status": "\(status)"])
+        case .killed(let signal):
+            logger.notice("the new program was ended", metadata: ["signal": "\(signal)"])
+        }
+    }
+
+    /// Whether this process has started the one that it talks to.
+    var isChild: Bool { child != nil && child?.number == channel?.process }
+
+    /// Monotonic milliseconds of the next look.
+    func alarm(now: Int64) -> Int64 { min(deadline, child == nil || isTalking ? .max : now + 100) }
+
+    /// The process stops: nobody can take over any more.
+    func close() {
+        if let door {
+            epoll.remove(door.descriptor)
+            door.removePath()
+        }
+        door = nil
+    }
+
+    /// Another process has everything, perhaps also the name of the door.
+    func letGo() {
+        door = nil
+        child = nil
+    }
+}
+
+/// Why the talk with a newer process is over.
+enum HandOverEnd: Error {
+    case left, notUnderstood
+
+    var sentence: String {
+        switch self {
+        case .left: "it has ended"
+        case .notUnderstood: "it says something that this release does not understand"
+        }
+    }
+}

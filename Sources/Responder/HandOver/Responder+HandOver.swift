@@ -1,0 +1,330 @@
+internal import Bus
+internal import Configuration
+internal import Core
+internal import Glibc
+internal import Logging
+internal import Reactor
+internal import System
+internal import Text
+
+/// Handing everything over to a newer process, from the side of the older one.
+///
+/// It serves until the newer one is able to. Then it pauses: it accepts and reads nothing more, and what is under way comes
+/// to its end, which takes milliseconds. The rest happens in one step of the loop, in which nothing changes: what is held is
+/// written down and sent, until the newer process says that it is its own. If anything is not as it should be before that,
+/// this process goes on as if nothing had happened.
+extension Responder {
+    static let settlingMilliseconds: Int64 = 3000
+    /// The newer process must take what it is sent, and answer, within this time.
+    static let answerMilliseconds: Int64 = 5000
+
+    /// Where web servers connect, for a process that compares it with its ini file.
+    var listenAddress: String {
+        let configured = settings.fastcgi.listen
+        return configured == .inherited ? entrance.address : "\(configured)"
+    }
+
+    /// The same, if another process can take the socket over; nil if it was inherited from a process that looks after it.
+    var offeredAddress: String? {
+        let isInherited = settings.fastcgi.listen == .inherited && !entrance.outlivesProcess
+        return isInherited || listenAddress.isEmpty ? nil : listenAddress
+    }
+
+    // MARK: Talking
+
+    func welcomeSuccessors() {
+        succession.service.welcomeAll(user: geteuid(), now: now) { newcomer in
+            if succession.service.isTalking { return "another process is about to take over" }
+            if isStopping { return "this process stops" }
+            if succession.isWaitingItsTurn { return "this process is about to take over itself" }
+            // The manager would not follow: to it, the service would have ended.
+            if supervision.isWatched, !isOfSameGroup(newcomer.process) {
+                return
+                    "this process belongs to a service manager, which would take the service for ended: let that one do it "
+                    + "(systemctl reload)"
+            }
+            return nil
+        }
+    }
+
+    private func isOfSameGroup(_ process: Int32) -> Bool {
+        let ours = readText("/proc/self/cgroup")
+        return !ours.isEmpty && readText("/proc/\(process)/cgroup") == ours
+    }
+
+    /// The program's file is another one: starts it. Returns false if there is nothing to start.
+    func startSuccessor() -> Bool {
+        guard !isStopping, !succession.service.isTalking, !succession.isWaitingItsTurn,
+            core.position != nil,
+            let successor = succession.successor()
+        else { return false }
+        do {
+            try succession.service.start(successor, now: now)
+            logger.notice(
+                "the program's file has changed: starting the new one, which takes over",
+                metadata: ["program": "\(successor.program)"]
+            )
+            return succession.service.isTalking
+        } catch {
+            logger.error("the new program cannot be started, and this one goes on: \(error)")
+            return false
+        }
+    }
+
+    func hearSuccessor() {
+        while let received = succession.service.next() {
+            switch received {
+            case .success(let message): hear(message)
+            case .failure(let end): keep(end.sentence)
+            }
+        }
+    }
+
+    private func hear(_ message: HandOverMessage) {
+        switch message {
+        case .hello(_, let release):
+            logger.notice(
+                "another process asks to take over",
+                metadata: [
+                    "process": "\(succession.service.channel?.process ?? 0)",
+                    "version": "\(release)",
+                ]
+            )
+            succession.service.say(
+                .welcome(
+                    format: HandOverMessage.format,
+                    release: Version.current,
+                    listen: listenAddress,
+                    connections: connections.webCount + connections.busCount
+                ),
+                until: succession.service.deadline
+            )
+        case .able where succession.handingOver == .no: pause()
+        case .unable(let why): keep(why)
+        case .endPolitely(let why): endPolitely(why)
+        default: keep(HandOverEnd.notUnderstood.sentence)
+        }
+    }
+
+    /// Does what is due; once a turn.
+    func turnHandOver() {
+        if case .settling(let end) = succession.handingOver {
+            if core.isSettled {
+                handOver()
+            } else if now >= end {
+                keep("requests wait for the log, which does not answer")
+            }
+        } else if now >= succession.service.deadline {
+            keep("it has not said anything for too long")
+        }
+        if !succession.service.isTalking { succession.service.reap() }
+    }
+
+    /// The newer process does not understand the format: this one ends as it does when it is stopped, and makes room.
+    private func endPolitely(_ why: String) {
+        logger.warning(
+            "the other process cannot take the held requests over, so they are answered: \(why)"
+        )
+        succession.passesOnTo = succession.service.isChild ? succession.service.channel : nil
+        succession.service.hangUp()
+        stop()
+    }
+
+    // MARK: Pausing
+
+    private func pause() {
+        succession.handingOver = .settling(until: now + Self.settlingMilliseconds)
+        logger.notice("handing over", metadata: ["held": "\(core.heldCount)"])
+        entrance.rest()
+        tenure.rest()
+        core.pause(at: moment)
+        drain()
+    }
+
+    /// Goes on as if nothing had happened; both sides say why.
+    func keep(_ why: String) {
+        guard succession.service.isTalking else { return }
+        let process = succession.service.channel?.process ?? 0
+        succession.service.say(.keeps(why), until: .max)
+        succession.service.hangUp()
+        logger.error(
+            "process \(process) has not taken over, and this one goes on with everything: \(why)"
+        )
+        if succession.isPaused { goOn() }
+        supervision.hasReloaded(statusLine, now: now)
+    }
+
+    private func goOn() {
+        succession.handingOver = .no
+        core.goOn(at: moment)
+        drain()
+        tenure.goOn()
+        entrance.open(now: now)
+        // Their events came while nothing was read.
+        for id in connections.all { connections.readLater(id) }
+        if succession.reloadsLater {
+            succession.reloadsLater = false
+            reload()
+        }
+    }
+
+    // MARK: The step
+
+    private func handOver() {
+        guard let channel = succession.service.channel else { return }
+        let begin = MonotonicClock.milliseconds()
+        closeMarked()
+        guard core.isSettled else { return }
+        let end = begin + Self.answerMilliseconds
+        do throws(HandOverFailure) {
+            try send(on: channel, until: end)
+            try hear(.ready, on: channel, until: end)
+            try tell(.yours, on: channel, until: end)
+        } catch {
+            return keep(error.sentence)
+        }
+        do throws(HandOverFailure) {
+            try hear(.mine, on: channel, until: end)
+        } catch {
+            // It may act at any moment: there must not be two.
+            channel.kill()
+            guard channel.hasEnded(waitingMilliseconds: 5000) else {
+                logger.critical(
+                    "process \(channel.process) can't be ended, and may have taken over"
+                )
+                return letGo(to: channel)
+            }
+            return keep(error.sentence)
+        }
+        letGo(to: channel)
+        logger.notice(
+            "handed over",
+            metadata: [
+                "process": "\(channel.process)",
+                "milliseconds": "\(MonotonicClock.milliseconds() - begin)",
+            ]
+        )
+    }
+
+    private func send(on channel: MessageChannel, until end: Int64) throws(HandOverFailure) {
+        let all = connections.all.filter { core.knows($0) }
+        let (common, descriptors) = try handedCommon()
+        try send(.common, common, descriptors, on: channel, until: end)
+        let ranks = core.holdRanks
+        // One place is the file's.
+        let most = MessageChannel.descriptorLimit - 1
+        for start in stride(from: 0, to: all.count, by: most) {
+            let ids = Array(all[start..<min(all.count, start + most)])
+            let shells = ids.map { id in
+                HandedShellConnection(
+                    table: connections.handed(id),
+                    output: output.handed(id.index)
+                )
+            }
+            let bytes = HandedBatch.bytes(shells) { pack in
+                core.handOver(ids, ranks: ranks, into: &pack)
+            }
+            try send(
+                .batch(connections: ids.count),
+                bytes,
+                ids.map(\.index),
+                on: channel,
+                until: end
+            )
+        }
+        try tell(.whole(connections: all.count), on: channel, until: end)
+    }
+
+    private func handedCommon() throws(HandOverFailure) -> ([UInt8], [Int32]) {
+        guard let core = core.handedCommon else {
+            throw HandOverFailure(sentence: "the log is not open")
+        }
+        var state = HandedCommonState(history: telemetry.history.handed, core: core)
+        var descriptors: [Int32] = []
+        func add(_ listener: Listener?) -> Listener.Handed? {
+            guard let listener, listener.isOpen else { return nil }
+            let (value, numbers) = listener.handed
+            descriptors += numbers
+            return value
+        }
+        state.web = add(entrance.listener)
+        if let (listener, lock) = tenure.handed {
+            state.servesBus = true
+            descriptors.append(lock)
+            state.bus = add(listener)
+        }
+        state.restingBus = add(tenure.resting)
+        let values = snapshot(.counts).values
+        for (figure, value) in zip(Figure.all, values) where figure.isCarried && value > 0 {
+            state.figures[figure.sample] = value
+        }
+        var pack = Packer()
+        pack.add(state)
+        return (pack.bytes, descriptors)
+    }
+
+    /// Sends content in a file in memory: it may be of any size, and takes no room in the socket.
+    private func send(
+        _ message: HandOverMessage,
+        _ content: [UInt8],
+        _ descriptors: [Int32],
+        on channel: MessageChannel,
+        until end: Int64
+    ) throws(HandOverFailure) {
+        let file: OwnedDescriptor
+        do throws(SystemError) {
+            file = try OwnedDescriptor.inMemory("holdfast", content)
+        } catch {
+            throw HandOverFailure(sentence: "\(error)")
+        }
+        try tell(message, [file.number] + descriptors, on: channel, until: end)
+    }
+
+    private func tell(
+        _ message: HandOverMessage,
+        _ descriptors: [Int32] = [],
+        on channel: MessageChannel,
+        until end: Int64
+    ) throws(HandOverFailure) {
+        switch channel.send(message.bytes, descriptors: descriptors, until: end) {
+        case .sent: break
+        case .full: throw HandOverFailure(sentence: "it has not taken what it was sent in time")
+        case .gone: throw HandOverFailure(sentence: HandOverEnd.left.sentence)
+        }
+    }
+
+    private func hear(
+        _ expected: HandOverMessage,
+        on channel: MessageChannel,
+        until end: Int64
+    ) throws(HandOverFailure) {
+        switch channel.receive(until: end) {
+        case .nothing: throw HandOverFailure(sentence: "it has not answered in time")
+        case .ended: throw HandOverFailure(sentence: HandOverEnd.left.sentence)
+        case .message(let bytes, let descriptors):
+            for descriptor in descriptors { _ = OwnedDescriptor(descriptor) }
+            let message = try? HandOverMessage(bytes)
+            if message == expected { return }
+            if case .unable(let why) = message { throw HandOverFailure(sentence: why) }
+            throw HandOverFailure(sentence: HandOverEnd.notUnderstood.sentence)
+        }
+    }
+
+    /// The newer process has everything: closes it here, which ends nothing.
+    private func letGo(to channel: MessageChannel) {
+        succession.handingOver = .done(process: channel.process)
+        // What the manager or the operator has asked for meanwhile concerns the newer one.
+        supervision.passesOn(to: channel.process, now: now)
+        while let signal = sources.signals.next() { channel.signal(signal) }
+        connections.letGo()
+        entrance.letGo()
+        tenure.letGo()
+        succession.service.letGo()
+        pipes.letGo()
+    }
+}
+
+/// Why a hand-over has failed, as half a sentence about the other process.
+struct HandOverFailure: Error {
+    let sentence: String
+}

@@ -1,0 +1,132 @@
+internal import Configuration
+internal import Core
+internal import Glibc
+internal import Logging
+internal import Reactor
+internal import System
+
+/// Taking everything over from an older process, from the side of the newer one.
+extension Responder {
+    /// This process is stopped before its turn: the older one goes on.
+    func giveUpTakeOver() {
+        guard let takeOver = succession.takeOver else { return }
+        takeOver.unable("the new process was stopped")
+        sources.epoll.remove(takeOver.descriptor)
+        succession.takeOver = nil
+    }
+
+    /// The older process has said something.
+    func hearPredecessor() throws {
+        guard let takeOver = succession.takeOver else { return }
+        let heard = takeOver.hear(
+            listen: settings.fastcgi.listen == .inherited ? nil : "\(settings.fastcgi.listen)",
+            limits: connections.limits,
+            room: succession.descriptorLimit - 64
+        )
+        // Its end would be reported again and again.
+        if takeOver.hasLeft { sources.epoll.remove(takeOver.descriptor) }
+        try step(heard)
+    }
+
+    /// Once a turn.
+    func turnTakeOver() throws {
+        guard let takeOver = succession.takeOver else { return }
+        if succession.isLogOpen, takeOver.able() {
+            logger.notice("taking over", metadata: ["process": "\(takeOver.process)"])
+        }
+        if succession.awaitsPosition, let common = takeOver.common, core.hasReached(common.core) {
+            succession.awaitsPosition = false
+            takeOver.ready()
+        }
+        try step(takeOver.turn(now: now))
+        if succession.isItsTurn, let common = takeOver.common, core.hasReached(common.core) {
+            return try actOnTakeOver()
+        }
+        if succession.startsAlone, !takeOver.waitsForEnd { try startAlone() }
+    }
+
+    private func step(_ step: TakeOver.Step) throws {
+        switch step {
+        case .wait: break
+        case .whole: succession.awaitsPosition = true
+        case .act: succession.isItsTurn = true
+        case .startAlone: succession.startsAlone = true
+        case .giveUp(let why): throw TakeOverError(sentence: why)
+        }
+    }
+
+    /// The older process has ended without handing anything over: begins as if there had been none.
+    private func startAlone() throws {
+        succession.takeOver = nil
+        entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: PassedSockets()))
+        logger.notice("the other process has ended; starting as usual")
+        beginServing()
+    }
+
+    /// Everything that has arrived is this process's now.
+    private func actOnTakeOver() throws {
+        guard let takeOver = succession.takeOver, let common = takeOver.common else { return }
+        succession.takeOver = nil
+        // A manager hears this process only once it has heard from the other one that this is the service now.
+        if takeOver.hasLeft {
+            sources.epoll.remove(takeOver.descriptor)
+        } else {
+            succession.predecessor = takeOver
+        }
+        let begin = MonotonicClock.milliseconds()
+        if let web = takeOver.web {
+            entrance.adopt(web)
+        } else {
+            entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: PassedSockets()))
+        }
+        if let resting = takeOver.restingBus { tenure.adopt(passed: resting) }
+        let handed = takeOver.takeConnections()
+        var named: [(id: ConnectionID, connection: HandedConnection, unsent: Int)] = []
+        for (descriptor, shell, connection) in handed {
+            let isBusSocket = connection.isBusSocket
+            let id = connections.resume(descriptor, isBusSocket: isBusSocket, shell.table)
+            if let unsent = shell.output { output.resume(unsent, descriptor) }
+            named.append((id, connection, output.unsentBytes(of: descriptor)))
+        }
+        telemetry.resume(
+            common.figures,
+            common.history.isUsable ? common.history : nil
+        )
+        core.resume(common.core, named, at: moment)
+        drain()
+        for (id, _, _) in named where connections.isOpen(id) {
+            if !output.isEmpty(id.index) { watchSending(id, true) }
+            watch(id)
+        }
+        if let (listener, lock) = takeOver.takeBus() { adoptBus(lock, listener) }
+        connections.noteIdle()
+        drain()
+        logger.notice(
+            "taken over",
+            metadata: [
+                "process": "\(takeOver.process)", "connections": "\(handed.count)",
+                "held": "\(core.heldCount)",
+                "milliseconds": "\(MonotonicClock.milliseconds() - begin)",
+            ]
+        )
+        beginServing()
+    }
+
+    /// The older process has ended.
+    func hearLastOfPredecessor() {
+        guard let predecessor = succession.predecessor else { return }
+        sources.epoll.remove(predecessor.descriptor)
+        succession.predecessor = nil
+        supervision.isServing(statusLine, now: now)
+    }
+
+    private func adoptBus(_ lock: Int32, _ listener: Listener?) {
+        guard tenure.mayServe else {
+            listener?.removePath()
+            close(lock)
+            return
+        }
+        tenure.adopt(lock: lock, listener, now: now)
+        pipes.start(note: tenure.note, now: now)
+    }
+}

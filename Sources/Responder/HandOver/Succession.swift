@@ -1,0 +1,63 @@
+internal import System
+
+/// This process between the one before it and the one after it: as the older of two, which hands over, and as the newer,
+/// which takes over.
+struct Succession {
+    /// How far the older one is.
+    enum HandingOver: Equatable {
+        case no
+        /// Paused; until these monotonic milliseconds everything must be settled.
+        case settling(until: Int64)
+        case done(process: Int32)
+    }
+
+    // The older one.
+    let service: HandOverService
+    /// What to start at SIGHUP in the place of this program, if its file has changed.
+    let successor: () -> Successor?
+    var handingOver = HandingOver.no
+    /// SIGHUP has come while nothing may change.
+    var reloadsLater = false
+    /// The successor that starts by itself once this process has ended.
+    var passesOnTo: MessageChannel?
+
+    // The newer one.
+    let descriptorLimit: Int
+    /// An older process that serves still.
+    var takeOver: TakeOver?
+    /// The one that this process has taken over from, until that has ended.
+    var predecessor: TakeOver?
+    /// The log is open for the first time.
+    var isLogOpen = false
+    /// Everything of the older process has arrived; what it knew of the log has not.
+    var awaitsPosition = false
+    /// The older process has ended, or has said that everything is this process's now.
+    var isItsTurn = false
+    /// The older process ends by itself.
+    var startsAlone = false
+
+    init(
+        _ service: HandOverService,
+        takeOver: TakeOver?,
+        descriptorLimit: Int,
+        successor: @escaping () -> Successor?
+    ) {
+        self.service = service
+        self.takeOver = takeOver
+        self.descriptorLimit = descriptorLimit
+        self.successor = successor
+    }
+
+    /// Nothing is accepted or read: everything is about to be handed over.
+    var isPaused: Bool { handingOver != .no }
+
+    /// Whether an older process still serves, from which this one is about to take over.
+    var isWaitingItsTurn: Bool { takeOver != nil }
+
+    /// Monotonic milliseconds of the next look.
+    func alarm(now: Int64) -> Int64 {
+        let alarm = min(service.alarm(now: now), takeOver?.alarm(now: now) ?? .max)
+        return isPaused || awaitsPosition || isItsTurn && isWaitingItsTurn
+            ? min(alarm, now + 5) : alarm
+    }
+}

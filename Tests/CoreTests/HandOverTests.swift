@@ -1,0 +1,326 @@
+import Channels
+import Configuration
+import FastCGI
+import Testing
+import Text
+
+@testable import Core
+@testable import Endpoint
+
+@Suite struct `A core that takes over` {
+    @Test func `answers a poll with the message as the old one would have`() throws {
+        let (old, twin) = (World(), World())
+        for world in [old, twin] {
+            let connection = world.connect()
+            world.get("/push/news?since=k7f2-0&wait=60", on: connection)
+            #expect(world.heldCount == 1)
+        }
+        let connection = ConnectionID(index: 0, generation: 0)
+        #expect(old.pause())
+        let new = try old.handOver([connection])
+        #expect(new.heldCount == 1 && new.take(connection).isEmpty)
+        for world in [new, twin] { world.commit(("news", "one")) }
+        let answer = new.take(connection)
+        #expect(answer == twin.take(connection))
+        #expect(answer.first?.text.contains("one") == true && answer.first?.isLast == true)
+        #expect(new.heldCount == 0 && new.endings == twin.endings)
+    }
+
+    @Test(arguments: [
+        "/push/news?since=k7f2-0&wait=60", "/push/news?format=bare&since=now&wait=60",
+        "/push/a,b,news?limit=1&since=now&wait=60",
+        "/push/news?stream=sse", "/push/news?stream=ndjson&line_limit=2000",
+        "/push/news?stream=sse&format=bare",
+    ])
+    func `makes the same bytes for every form`(uri: String) throws {
+        let (old, twin) = (World(), World())
+        let connection = ConnectionID(index: 0, generation: 0)
+        for world in [old, twin] {
+            _ = world.connect()
+            world.get(uri, on: connection, ["HTTP_ORIGIN": "https://a.example"])
+            _ = world.take(connection)
+        }
+        #expect(old.pause())
+        let new = try old.handOver([connection])
+        for world in [new, twin] {
+            world.commit(("news", "one"), ("news", "two"))
+            world.commit(("other", "three"))
+        }
+        #expect(new.take(connection) == twin.take(connection))
+        for world in [new, twin] { world.pass(600_000) }
+        #expect(new.endings == twin.endings)
+    }
+
+    @Test func `keeps deadlines`() throws {
+        let (old, twin) = (World(), World())
+        let connection = ConnectionID(index: 0, generation: 0)
+        for world in [old, twin] {
+            _ = world.connect()
+            world.get("/push/news?since=k7f2-0&wait=20", on: connection)
+            world.pass(8000)
+        }
+        #expect(old.pause())
+        let new = try old.handOver([connection])
+        new.pass(11_500)
+        #expect(new.heldCount == 1)
+        new.pass(700)
+        #expect(new.heldCount == 0 && new.endings == [.deadline: 1])
+    }
+
+    @Test func `tells what came meanwhile, once`() throws {
+        let old = World()
+        let (poll, stream) = (old.connect(), old.connect())
+        old.get("/push/news?stream=ndjson", on: stream)
+        old.commit(("news", "one"))
+        old.get("/push/news?since=k7f2-1&wait=60", on: poll)
+        _ = old.take(stream)
+        #expect(old.pause())
+        let new = try old.handOver(
+            [poll, stream],
+            missed: [old.message("news", "two", at: 2)],
+            kept: [old.message("news", "one", at: 1)]
+        )
+        let texts = new.texts(stream)
+        #expect(texts.count == 1 && texts[0].contains("two"))
+        #expect(new.texts(poll).first?.contains("two") == true)
+        new.commit(("news", "three"))
+        #expect(new.texts(stream).count == 1)
+    }
+
+    @Test func `tells of what retention has removed meanwhile`() throws {
+        let old = World()
+        let (poll, stream) = (old.connect(), old.connect())
+        old.get("/push/news?stream=ndjson", on: stream)
+        old.get("/push/news?since=k7f2-0&wait=60", on: poll)
+        _ = old.take(stream)
+        #expect(old.pause())
+        // Two came, and one of them is gone before the newer process has read it.
+        let new = try old.handOver(
+            [poll, stream],
+            missed: [old.message("news", "two", at: 2)],
+            trims: [TrimMark(channel: channel("news"), through: Offset(1), reason: .trimmed)]
+        )
+        for connection in [poll, stream] {
+            let text = new.texts(connection).joined()
+            #expect(text.contains("two") && text.contains("trimmed"))
+        }
+    }
+
+    @Test func `goes on with the streams of the service's own figures`() throws {
+        let old = World()
+        let stream = old.connect()
+        old.get("/push/-/status?stream=sse", on: stream, ["HOLDFAST_OPERATOR": "1"])
+        #expect(old.heldCount == 1)
+        _ = old.take(stream)
+        #expect(old.pause())
+        let new = try old.handOver([stream])
+        #expect(new.heldCount == 1 && new.figuresAsked == [true])
+        new.core.figures(Array("\"held\":1".utf8), at: new.moment)
+        new.drain()
+        #expect(new.texts(stream).joined().contains("\"held\":1"))
+    }
+
+    @Test func `lets streams read what memory does not keep`() throws {
+        let old = World()
+        let stream = old.connect()
+        old.get("/push/news?stream=ndjson", on: stream)
+        #expect(old.pause())
+        let new = try old.handOver([stream], missed: [old.message("news", "nine", at: 9)], floor: 5)
+        _ = new.take(stream)
+        #expect(new.reads.count == 1)
+        new.answerHistory(
+            [new.message("news", "two", at: 2), new.message("news", "nine", at: 9)],
+            scanned: 9
+        )
+        #expect(new.texts(stream).joined().contains("two"))
+        new.commit(("news", "ten"))
+        #expect(new.texts(stream).joined().contains("ten"))
+    }
+
+    @Test func `says a gap where the log is another one`() throws {
+        let old = World()
+        let (poll, stream) = (old.connect(), old.connect())
+        old.commit(("news", "one"))
+        old.get("/push/news?stream=ndjson", on: stream)
+        old.get("/push/news?since=k7f2-1&wait=60", on: poll)
+        _ = (old.take(stream), old.take(poll))
+        #expect(old.pause())
+        old.replaceLogUnnoticed()
+        let new = try old.handOver([poll, stream])
+        #expect(new.texts(poll).joined().contains("restarted"))
+        #expect(new.texts(stream).joined().contains("restarted"))
+    }
+
+    @Test func `goes on with a stream that reads the log, at its place`() throws {
+        let old = World()
+        let stream = old.connect()
+        old.fallBehind(to: 10)
+        old.get("/push/news?stream=ndjson&since=k7f2-0", on: stream)
+        #expect(old.reads.count == 1)
+        old.answerHistory([old.message("news", "one", at: 1)], scanned: 1, more: true)
+        #expect(old.texts(stream).joined().contains("one"))
+        #expect(old.pause())
+        let new = try old.handOver([stream], floor: 10)
+        #expect(new.take(stream).isEmpty && new.reads.count == 1)
+        new.answerHistory([new.message("news", "two", at: 2)], scanned: 10)
+        let texts = new.texts(stream).joined()
+        #expect(texts.contains("two") && !texts.contains("one") && !texts.contains("hello"))
+        new.commit(("news", "eleven"))
+        #expect(new.texts(stream).joined().contains("eleven"))
+    }
+
+    @Test func `does not let members leave, nor join again`() throws {
+        func change(_ settings: inout Settings) {
+            settings.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]
+        }
+        func load(_ world: World, _ known: [Message]) {
+            let entry = ChannelListing.Entry(
+                name: channel("room").presence!,
+                messages: known.count,
+                bytes: 0,
+                newest: nil,
+                newestMilliseconds: nil
+            )
+            let listing = ChannelListing(entries: known.isEmpty ? [] : [entry], next: nil)
+            world.core.log(
+                .channels(ticket: world.takeReads()[0].ticket, .success(listing)),
+                toldAt: 0,
+                at: world.moment
+            )
+            world.drain()
+            if !known.isEmpty { world.answerHistory(known, scanned: 2) }
+        }
+        let old = World(change)
+        load(old, [])
+        let (held, gone) = (old.connect(), old.connect())
+        let uri = "/push/room?since=k7f2-0&wait=60"
+        old.get(uri + "&subscriber=0123456789abcde1&name=ann", on: held)
+        old.get(uri + "&subscriber=0123456789abcde2&name=bob", on: gone)
+        old.pass(200)
+        let joins = old.takeAppends()
+        #expect(joins.count == 2)
+        let known = joins.enumerated().map { index, join in
+            Message(
+                offset: Offset(Int64(index) + 1),
+                epoch: epoch("k7f2"),
+                channel: join.drafts[0].channel,
+                timeMilliseconds: old.now,
+                kind: join.drafts[0].kind,
+                contentType: join.drafts[0].contentType,
+                body: join.drafts[0].body,
+                type: join.drafts[0].type,
+                topic: join.drafts[0].topic
+            )
+        }
+        for join in joins { old.tell(.appended(ticket: join.ticket, .committed(ids: []))) }
+        old.lose(gone)
+        old.pass(1000)
+        #expect(old.pause())
+        let new = try old.handOver([held], change, keepsReads: true)
+        load(new, known)
+        new.pass(8000)
+        #expect(new.memberCount == 2 && new.appends.isEmpty)
+        // The one who went away leaves when the old process would have said so.
+        new.pass(2000)
+        #expect(new.takeAppends().map { $0.drafts[0].topic } == ["name bob"])
+    }
+
+    @Test func `keeps who a subscriber is, and the order in which requests came`() throws {
+        let old = World()
+        let (first, second) = (old.connect(), old.connect())
+        old.get("/push/news?since=k7f2-0&wait=60&subscriber=0123456789abcdef", on: first)
+        old.get("/push/news?since=k7f2-0&wait=60", on: second)
+        #expect(old.pause())
+        let new = try old.handOver([second, first])
+        #expect(new.giveWay() == first)
+        let old2 = World()
+        let only = old2.connect()
+        old2.get("/push/news?since=k7f2-0&wait=60&subscriber=0123456789abcdef", on: only)
+        #expect(old2.pause())
+        let new2 = try old2.handOver([only])
+        let again = new2.connect()
+        new2.get("/push/news?since=k7f2-0&wait=60&subscriber=0123456789abcdef", on: again)
+        #expect(new2.take(only).count == 1 && new2.take(again).isEmpty)
+        #expect(new2.endings == [.superseded: 1])
+    }
+
+    @Test func `goes on with a client of the bus socket, in the middle of its commands`() throws {
+        let (old, twin) = (World(), World())
+        let client = ConnectionID(index: 0, generation: 0)
+        for world in [old, twin] {
+            _ = world.connectBus()
+            world.say("subscribe news\nput news 5\nab", on: client)
+            _ = world.take(client)
+        }
+        #expect(old.pause())
+        let new = try old.handOver([client])
+        for world in [new, twin] {
+            #expect(world.heldCount == 1)
+            world.say("cde\nstatus\nnonsense here\n", on: client)
+            #expect(world.appends.count == 1)
+            #expect(
+                world.appends.first.map { String(decoding: $0.drafts[0].body, as: UTF8.self) }
+                    == "abcde"
+            )
+            world.answerAppend(.committed(ids: []))
+            world.commit(("news", "one"))
+        }
+        #expect(new.texts(client).joined() == twin.texts(client).joined())
+    }
+
+    @Test func `passes over the rest of a body that was refused`() throws {
+        let old = World { $0.limits.messageBytes = 10 }
+        let client = old.connectBus()
+        old.say("put news 1200000\nabc", on: client)
+        #expect(old.pause())
+        let new = try old.handOver([client]) { $0.limits.messageBytes = 10 }
+        new.say(String(repeating: "x", count: 1_199_997) + "bogus\n", on: client)
+        let texts = new.texts(client).joined()
+        #expect(texts.split(separator: "\n").count == 2 && new.appends.isEmpty)
+    }
+
+    @Test func `waits for publications, and for nothing else of long`() throws {
+        let old = World()
+        let (publisher, poll) = (old.connect(), old.connect())
+        old.get("/push/news?since=k7f2-0&wait=60", on: poll)
+        old.post("/push/news", "one", on: publisher)
+        #expect(!old.pause())
+        old.answerAppend(.committed(ids: []))
+        #expect(old.isSettled)
+        #expect(old.take(publisher).count == 1)
+    }
+
+    @Test func `executes no further command while it is paused, and all afterwards`() throws {
+        let old = World()
+        let client = old.connectBus()
+        #expect(old.pause())
+        old.say("publish news one\n", on: client)
+        #expect(old.appends.isEmpty)
+        old.goOn()
+        #expect(old.appends.count == 1)
+    }
+
+    @Test(arguments: 0..<200)
+    func `reads nothing into damaged bytes, and does not fail`(seed: Int) throws {
+        let old = World()
+        let (poll, stream, client) = (old.connect(), old.connect(), old.connectBus())
+        old.get("/push/news?since=k7f2-0&wait=60&subscriber=0123456789abcdef", on: poll)
+        old.get("/push/news?stream=sse", on: stream)
+        old.say("put news 5\nab", on: client)
+        #expect(old.pause())
+        var pack = Packer()
+        let ours = old.core.handedCommon!
+        pack.add(ours)
+        old.core.handOver([poll, stream, client], ranks: old.core.holdRanks, into: &pack)
+        var bytes = pack.bytes
+        let place = seed * 7919 % bytes.count
+        if seed % 3 == 0 { bytes.removeSubrange(place...) } else { bytes[place] = UInt8(seed) }
+        var unpack = Unpacker(bytes)
+        do {
+            _ = try HandedCommon(from: &unpack)
+            _ = try Core.connections(from: &unpack)
+        } catch {
+            #expect(!error.description.isEmpty)
+        }
+    }
+}

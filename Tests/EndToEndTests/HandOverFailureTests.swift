@@ -1,0 +1,181 @@
+import Glibc
+import Harness
+import Testing
+
+/// A hand-over in which one side dies, hangs or says something else, at each of its steps: the other side is played by
+/// hand. One of them serves afterwards, and what a poll waited for comes.
+@Suite(.enabled(if: Tool.usable(.python)))
+struct HandOverFailureTests {
+    private func played(
+        _ server: HoldfastServer,
+        _ mode: String,
+        _ step: String,
+        _ action: String
+    ) throws -> ChildProcess {
+        try ChildProcess(
+            try Tool.python.path,
+            [
+                "\(Place.root)/Tests/EndToEndTests/Support/handover.py",
+                server.directory.file("bus"), server.address.description, mode, step, action,
+            ],
+            name: "played",
+            directory: server.directory
+        )
+    }
+
+    @Test(arguments: ["hello", "welcome", "able", "common", "batch", "whole", "ready", "yours"])
+    func `the older process goes on if the newer one is killed`(step: String) throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            let held = try server.hold("/push/news?since=now&wait=60")
+            let stream = try server.peer()
+            try stream.send(FastCGIRequest("GET", "/push/news?stream=ndjson"))
+            _ = try stream.partialAnswer(atLeast: 10)
+            let client = try server.busClient()
+            let newer = try played(server, "take", step, "die")
+            #expect(try newer.wait() == .killed(SIGKILL))
+            try waitUntil("the older process says so") {
+                server.log.contains("goes on with everything: it has ended")
+            }
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+            #expect(try stream.partialAnswer(atLeast: 100).text.contains("text"))
+            #expect(try client.ask("publish news more")["kind"] == "ok")
+            #expect(server.process?.exitNow() == nil)
+            // Another one may try again.
+            server.expectsErrors = false
+            try server.renew()
+            #expect(try client.ask("publish news last")["kind"] == "ok")
+            server.expectsErrors = true
+        }
+    }
+
+    @Test(arguments: ["whole", "yours"])
+    func `the older process goes on if the newer one hangs`(step: String) throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            let held = try server.hold("/push/news?since=now&wait=60")
+            let newer = try played(server, "take", step, "hang")
+            try waitUntil("the older process says so") {
+                server.log.contains("goes on with everything: it has not answered in time")
+            }
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+            if step == "yours" {
+                // It might have acted at any moment.
+                #expect(try newer.wait() == .killed(SIGKILL))
+            } else {
+                newer.signal(SIGKILL)
+                _ = try newer.wait()
+            }
+        }
+    }
+
+    @Test func `the older process says why the newer one is not able`() throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            let held = try server.hold("/push/news?since=now&wait=60")
+            for step in ["welcome", "whole"] {
+                let newer = try played(server, "take", step, "unable")
+                #expect(try newer.wait() == .exited(0))
+            }
+            try waitUntil("the older process says so") {
+                server.log.contains("goes on with everything: because the test wants it")
+            }
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+        }
+    }
+
+    @Test
+    func `a newer process that does not understand the format lets the older one end politely`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            let held = try server.hold("/push/news?since=now&wait=60")
+            let newer = try played(server, "take", "welcome", "polite")
+            let answer = try held.answer()
+            #expect(answer.status == 200 && answer.text.contains("cursor"))
+            #expect(try server.process?.wait() == .exited(0))
+            #expect(try newer.wait() == .exited(0))
+            #expect(server.log.contains("because the test wants it"))
+            try server.start()
+        }
+    }
+
+    // MARK: The older process dies
+
+    @Test(arguments: ["hello", "welcome", "able", "common", "batch", "whole", "ready", "yours"])
+    func `the newer process serves if the older one is killed`(step: String) throws {
+        try HoldfastServer.with { server in
+            let held = try server.hold("/push/news?since=now&wait=60")
+            let older = try played(server, "relay", step, "die")
+            #expect(try server.process?.wait() == .exited(0))
+            try waitUntil("it can be asked") { older.outputText.contains("listening") }
+            server.adopt(try server.launchNewer())
+            #expect(try older.wait() == .killed(SIGKILL))
+            try server.waitUntilReady()
+            try server.publish("news", "text")
+            if ["batch", "whole", "ready", "yours"].contains(step) {
+                #expect(try held.answer().text.contains("text"))
+            } else {
+                // It ended with the process, as it does at each kill -9.
+                try held.expectClosed()
+            }
+            #expect(try server.busClient().ask("publish news more")["kind"] == "ok")
+        }
+    }
+
+    @Test func `the newer process begins by itself if it does not understand the format`() throws {
+        try HoldfastServer.with { server in
+            let older = try played(server, "relay", "welcome", "format")
+            #expect(try server.process?.wait() == .exited(0))
+            try waitUntil("it can be asked") { older.outputText.contains("listening") }
+            server.adopt(try server.launchNewer())
+            #expect(try older.wait() == .exited(0))
+            try server.waitUntilReady()
+            #expect(server.log.contains("starting as usual"))
+        }
+    }
+
+    @Test(arguments: ["common", "whole"])
+    func `the newer process gives up if the older one hangs`(step: String) throws {
+        try HoldfastServer.with { server in
+            let older = try played(server, "relay", step, "hang")
+            #expect(try server.process?.wait() == .exited(0))
+            try waitUntil("it can be asked") { older.outputText.contains("listening") }
+            let newer = try server.launchNewer()
+            #expect(try newer.wait() == .exited(1))
+            #expect(server.log.contains("the running process does not answer"))
+            older.signal(SIGKILL)
+            _ = try older.wait()
+            server.expectsErrors = true
+            try server.start()
+        }
+    }
+
+    // MARK: A mistake in the new settings
+
+    @Test func `a newer process with another address refuses, and both say why`() throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            let held = try server.hold("/push/news?since=now&wait=60")
+            // A log that is not one: the newer process cannot open it, and the older one has it open.
+            try server.directory.write(
+                Files.text(server.iniFile).replacing(
+                    "directory = ",
+                    with: "durability = power\ngroup = nobody-such\ndirectory = "
+                ),
+                to: "holdfast.ini"
+            )
+            let newer = try server.launchNewer()
+            let exit = try newer.wait()
+            #expect(exit == .exited(78) || exit == .exited(1))
+            try waitUntil("the older process says so") {
+                server.log.contains("this one goes on with everything: not started")
+            }
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import Glibc
+import Harness
+import Testing
+
+/// A reload under a service manager after the program's file was replaced: the new program takes over.
+@Suite struct ReloadSuccessorTests {
+    private struct Service {
+        let server: HoldfastServer
+        let manager: ServiceManager
+        let program: String
+
+        /// Puts another file in the program's place, as a package manager does.
+        func replaceProgram(by source: String? = nil) throws {
+            let next = program + ".new"
+            try copy(source ?? (try Place.holdfast), to: next)
+            guard rename(next, program) == 0 else { throw HarnessError("rename failed") }
+        }
+    }
+
+    private func with(_ body: (Service) throws -> Void) throws {
+        let directory = try TestDirectory()
+        let program = directory.file("holdfast-program")
+        try copy(try Place.holdfast, to: program)
+        let server = try HoldfastServer(
+            prelude: "exec \(program) \"$@\"",
+            directory: directory
+        )
+        let manager = try ServiceManager(notifySocket: directory.file("notify"))
+        server.manager = manager
+        try server.launch()
+        try manager.hear("READY=1")
+        do {
+            try body(Service(server: server, manager: manager, program: program))
+        } catch {
+            throw HarnessError("\(error)\nlog of holdfast:\n\(server.log)")
+        }
+    }
+
+    @Test func `the manager watches the new process, and nothing that is held ends`() throws {
+        try with { service in
+            let server = service.server
+            let held = try server.hold("/push/news?since=now&wait=60")
+            try service.replaceProgram()
+            server.reload()
+            try service.manager.hear("RELOADING=1")
+            // The new one may say something before; to a manager that counts only afterwards.
+            var lines: [String] = []
+            while !lines.contains(where: { $0.hasPrefix("MAINPID=") }) {
+                lines = try service.manager.hear("READY=1")
+            }
+            let pid = try #require(
+                lines.compactMap { line in
+                    line.hasPrefix("MAINPID=") ? Int32(line.dropFirst(8)) : nil
+                }.first
+            )
+            #expect(try server.process?.wait() == .exited(0))
+            #expect(pid != server.process?.pid && kill(pid, 0) == 0)
+            #expect(try service.manager.hear("READY=1").contains("STATUS=holding 1 requests"))
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+            // It reloads and ends as any other does.
+            kill(pid, SIGHUP)
+            #expect(try service.manager.hear("RELOADING=1").count == 2)
+            #expect(try service.manager.hear("READY=1").contains("STATUS=holding 0 requests"))
+            kill(pid, SIGTERM)
+            try service.manager.hear("STOPPING=1")
+            try waitUntil("the new process has ended") { kill(pid, 0) != 0 || isZombie(pid) }
+            #expect(server.errorLines.isEmpty)
+        }
+    }
+
+    @Test func `a program that cannot start leaves the old one serving, and the reload is over`()
+        throws
+    {
+        try with { service in
+            let server = service.server
+            server.expectsErrors = true
+            let held = try server.hold("/push/news?since=now&wait=60")
+            try service.replaceProgram(by: "/bin/false")
+            server.reload()
+            try service.manager.hear("RELOADING=1")
+            #expect(try service.manager.hear("READY=1").contains("STATUS=holding 1 requests"))
+            #expect(server.log.contains("goes on with everything: it has ended"))
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+            #expect(server.process?.exitNow() == nil)
+            try server.finish()
+        }
+    }
+
+    @Test func `a mistake in the ini file leaves the old one serving, and both say why`() throws {
+        try with { service in
+            let server = service.server
+            server.expectsErrors = true
+            try service.replaceProgram()
+            try server.writeSettings("[allow **\n")
+            server.reload()
+            try service.manager.hear("READY=1")
+            try waitUntil("both say why") {
+                server.log.contains("goes on with everything: the ini file has problems")
+            }
+            #expect(try server.get("/push/-/live").status == 200)
+            try server.finish()
+        }
+    }
+
+    @Test func `the same program reads the ini file, and goes on`() throws {
+        try with { service in
+            service.server.reload()
+            try service.manager.hear("RELOADING=1")
+            #expect(try service.manager.hear("READY=1").contains("STATUS=holding 0 requests"))
+            #expect(service.server.process?.exitNow() == nil)
+            try service.server.finish()
+        }
+    }
+}
+
+/// The state of a process that has ended and was not waited for.
+private func isZombie(_ pid: Int32) -> Bool {
+    Files.text("/proc/\(pid)/stat").contains(") Z ")
+}
+
+private func copy(_ source: String, to target: String) throws {
+    guard let from = fopen(source, "re"), let to = fopen(target, "we") else {
+        throw HarnessError("cannot copy \(source)")
+    }
+    var bytes = [UInt8](repeating: 0, count: 1 << 20)
+    while true {
+        let count = fread(&bytes, 1, bytes.count, from)
+        guard count > 0, fwrite(&bytes, 1, count, to) == count else { break }
+    }
+    fclose(from)
+    fclose(to)
+    chmod(target, 0o755)
+}

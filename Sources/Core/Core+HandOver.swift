@@ -60,8 +60,17 @@ extension Core {
         var interests = HandedInterests()
         var content = Packer()
         for id in ids { handed(id, ranks).pack(into: &content, &interests) }
-        pack.add(interests.all)
+        pack.add(number: UInt64(interests.all.count))
+        for interest in interests.all {
+            pack.add(interest)
+            pack.add(openChannels(interest.channels))
+        }
         pack.add(bytes: content.bytes)
+    }
+
+    /// Those that are open to everyone: a newer process may have other rules.
+    private func openChannels(_ channels: [ChannelName]) -> [ChannelName] {
+        channels.filter { interface.isOpenToEveryone($0) }
     }
 
     private func handed(_ id: ConnectionID, _ ranks: [Int32]) -> HandedConnection {
@@ -80,7 +89,8 @@ extension Core {
             requests: record.requests,
             peer: record.flags.contains(.bus) ? peers[id]?.handed : nil,
             holds: held.reversed(),
-            replays: record.replays > 0 ? replays.of(id).map(\.handed) : []
+            replays: record.replays > 0
+                ? replays.of(id).map { $0.handed(openChannels($0.stream.channels)) } : []
         )
     }
 
@@ -93,6 +103,7 @@ extension Core {
             frontEnd: held.frontEnd,
             rank: UInt32(max(0, rank)),
             interest: holds.interest(of: slot),
+            openChannels: [],
             origin: held.kind == .lines ? nil : holds.origin(of: slot),
             deadline: holds.deadline(of: slot),
             probe: holds.nextProbe(of: slot)
@@ -122,23 +133,30 @@ extension Core {
         presence.resume(common.graces, now: now)
         var held: [(id: ConnectionID, hold: HandedConnection.Hold)] = []
         var reading: [(number: UInt64, replay: Replay)] = []
+        var readable: Set<ChannelName> = []
         for (id, connection, unsent) in handed {
             open(id, connection)
             connections[id].unsent = Int32(clamping: unsent)
             held += connection.holds.map { (id, $0) }
+            for replay in connection.replays { readable.formUnion(replay.openChannels) }
             reading += connection.replays.map {
                 ($0.number, Replay($0, on: id, places: places))
             }
         }
         held.sort { $0.hold.rank < $1.hold.rank }
-        for (id, hold) in held { resume(hold, on: id, places) }
+        var wasOpen: Set<ChannelName> = []
+        for (id, hold) in held {
+            let known = holds.interestCount
+            resume(hold, on: id, places)
+            if holds.interestCount > known { wasOpen.formUnion(hold.openChannels) }
+        }
         reading.sort { $0.number < $1.number }
         for (_, replay) in reading {
             enlist(replay)
             agenda.append(.replay(replay))
         }
         catchUp(from: common.position)
-        judgeReaders(interface)
+        judgeReaders { wasOpen.contains($0) || readable.contains($0) }
         if !holds.interests(in: .status).isEmpty { figuresAt = now }
         for (id, _, _) in handed { actions.append(.settle(id)) }
     }

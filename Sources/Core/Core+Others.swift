@@ -116,7 +116,7 @@ extension Core {
         let renewsPresence = changed.contains { $0.hasPrefix("[presence") }
         presence.reload(settings, renews: renewsPresence)
         if changed.contains(where: { $0.hasPrefix("[allow") || $0.hasPrefix("[key") }) {
-            judgeReaders(before)
+            judgeReaders { before.isOpenToEveryone($0) }
         }
         if renewsPresence { renewPresence() }
     }
@@ -126,11 +126,11 @@ extension Core {
     ///
     /// Where the web server had granted the channel besides, this can't be known here: such a client comes back, and is let
     /// in. What was granted alone is bounded by `granted_life`.
-    mutating func judgeReaders(_ before: HTTPInterface) {
+    mutating func judgeReaders(_ wasOpen: (ChannelName) -> Bool) {
         let now = interface
         func isClosed(_ channel: ChannelName) -> Bool {
             // The figures of the service are the operators', whatever the sections say.
-            channel != .status && before.isOpenToEveryone(channel)
+            channel != .status && wasOpen(channel)
                 && !now.isOpenToEveryone(channel)
         }
         /// A right is for its own channels: one that was open to everyone besides may not be among them.

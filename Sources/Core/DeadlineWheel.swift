@@ -27,7 +27,8 @@ struct DeadlineWheel {
     /// `now` is in milliseconds of any clock that never goes back, here and in all later calls. `room`: as in
     /// `HeldTable`.
     init(now: Int64, room: Int = 0) {
-        start = now
+        // So that a tick is the same in a process that takes over, and nothing is rounded twice.
+        start = now - now % Self.tickMilliseconds
         links.reserveCapacity(room)
     }
 

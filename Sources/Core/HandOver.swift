@@ -49,6 +49,8 @@ package struct HandedConnection {
         let frontEnd: ProbePolicy.Place
         let rank: UInt32
         let interest: Interest
+        /// Those of its channels that were open to everyone.
+        let openChannels: [ChannelName]
         /// Nil for a client of the bus socket.
         let origin: RequestOrigin?
         let deadline: Int64?
@@ -228,7 +230,10 @@ extension HandedConnection {
         pack.add(replays)
     }
 
-    init(from pack: inout Unpacker, _ interests: [Interest]) throws(UnpackError) {
+    init(
+        from pack: inout Unpacker,
+        _ interests: [(interest: Interest, openChannels: [ChannelName])]
+    ) throws(UnpackError) {
         closesWhenIdle = try pack.value()
         mayMultiplex = try pack.value()
         peerEnded = try pack.value()
@@ -245,14 +250,15 @@ extension HandedConnection {
             guard interests.indices.contains(place) else {
                 throw UnpackError("a held request waits for something unknown")
             }
-            let isStream = if case .stream = interests[place] { true } else { false }
+            let isStream = if case .stream = interests[place].interest { true } else { false }
             let hold = Hold(
                 id: id,
                 keepConnection: keepConnection,
                 kind: kind,
                 frontEnd: frontEnd,
                 rank: rank,
-                interest: interests[place],
+                interest: interests[place].interest,
+                openChannels: interests[place].openChannels,
                 origin: try pack.value(),
                 deadline: try pack.value(),
                 probe: try pack.value()
@@ -272,7 +278,10 @@ extension Core {
     package static func connections(
         from pack: inout Unpacker
     ) throws(UnpackError) -> [HandedConnection] {
-        let interests: [Interest] = try pack.value()
+        var interests: [(interest: Interest, openChannels: [ChannelName])] = []
+        for _ in 0..<(try pack.count()) {
+            interests.append((try pack.value(), try pack.value()))
+        }
         let bytes = try pack.content()
         var inner = Unpacker(bytes)
         var connections: [HandedConnection] = []

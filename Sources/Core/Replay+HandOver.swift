@@ -21,6 +21,8 @@ extension Replay {
         /// Nil for a client of the bus socket.
         let web: Web?
         let stream: StreamSubscription
+        /// Those of its channels that were open to everyone.
+        let openChannels: [ChannelName]
         let head: [UInt8]
         let position: Position
         let isGreeted: Bool
@@ -29,7 +31,7 @@ extension Replay {
         let told: ToldMarks
     }
 
-    var handed: Handed {
+    func handed(_ openChannels: [ChannelName]) -> Handed {
         var web: Handed.Web?
         if case .web(let requester, let ours) = target {
             web = Handed.Web(
@@ -45,6 +47,7 @@ extension Replay {
             number: number,
             web: web,
             stream: stream,
+            openChannels: openChannels,
             head: head,
             position: position,
             isGreeted: isGreeted,
@@ -129,6 +132,7 @@ extension Replay.Handed: Packable {
         pack.add(number)
         pack.add(web)
         pack.add(stream)
+        pack.add(openChannels)
         pack.add(bytes: head)
         pack.add(position)
         pack.add(isGreeted)
@@ -141,6 +145,7 @@ extension Replay.Handed: Packable {
         number = try pack.value()
         web = try pack.value()
         stream = try pack.value()
+        openChannels = try pack.value()
         head = try pack.content()
         position = try pack.value()
         isGreeted = try pack.value()

@@ -82,6 +82,7 @@ extension Responder {
         case .snapshot(let number, let bytes):
             answered(number, by: sender, .snapshot(Snapshot(bytes)))
         case .waiting(let number, let counts): answered(number, by: sender, .holders(counts))
+        case .words(let words) where succession.isWaitingItsTurn: succession.keep(words)
         case .words(let words): for word in words { core.heard(word, at: moment) }
         case .here(let members): core.heard(members, at: moment)
         }

@@ -165,7 +165,7 @@ package import System
                 // Another process goes on with everything: only the log is closed here.
                 if case .done = succession.handingOver {
                     _ = log.stop(patienceMilliseconds: 2000)
-                    return
+                    return passSignalsOn()
                 }
             }
         } catch {

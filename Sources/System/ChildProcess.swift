@@ -29,14 +29,22 @@ package struct ChildProcess {
             // The copy lacks the flag that would close it.
             unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
         }
+        // Signals that this process takes in its own way reach the child in the ordinary one.
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var words = unsafe Self.copies([program] + arguments)
         var variables = unsafe environment.map { unsafe Self.copies($0) } ?? []
         defer { unsafe (words + variables).forEach { unsafe free($0) } }
         var child: pid_t = 0
         let code =
             unsafe variables.isEmpty
-            ? posix_spawnp(&child, program, &actions, nil, &words, environ)
-            : posix_spawnp(&child, program, &actions, nil, &words, &variables)
+            ? posix_spawnp(&child, program, &actions, &attributes, &words, environ)
+            : posix_spawnp(&child, program, &actions, &attributes, &words, &variables)
         guard code == 0 else { throw SystemError("run", on: program, code: code) }
         number = child
     }

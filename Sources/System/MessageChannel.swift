@@ -179,13 +179,16 @@ package final class MessageDoor {
 
     package var descriptor: Int32 { socket.number }
 
+    /// Whether the name still leads here.
+    package var isInPlace: Bool {
+        var info = stat()
+        return unsafe fstatat(directory.number, name, &info, Int32(AT_SYMLINK_NOFOLLOW)) == 0
+            && UInt64(info.st_ino) == inode
+    }
+
     /// Removes the path, unless another process has replaced it.
     package func removePath() {
-        var info = stat()
-        guard unsafe fstatat(directory.number, name, &info, Int32(AT_SYMLINK_NOFOLLOW)) == 0,
-            UInt64(info.st_ino) == inode
-        else { return }
-        unsafe unlinkat(directory.number, name, 0)
+        if isInPlace { unsafe unlinkat(directory.number, name, 0) }
     }
 
     /// The next process that has connected; nil if there is none.

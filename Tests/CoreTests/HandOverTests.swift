@@ -225,6 +225,36 @@ import Text
         #expect(new.takeAppends().map { $0.drafts[0].topic } == ["name bob"])
     }
 
+    @Test func `ends what the newer ini file closes`() throws {
+        let old = World()
+        let (poll, stream, other) = (old.connect(), old.connect(), old.connect())
+        old.get("/push/news?since=k7f2-0&wait=60", on: poll)
+        old.get("/push/news,open?stream=ndjson", on: stream)
+        old.get("/push/open?since=k7f2-0&wait=60", on: other)
+        _ = old.take(stream)
+        #expect(old.pause())
+        let new = try old.handOver([poll, stream, other]) {
+            $0.allow = [AllowRule(pattern: ChannelPattern("open")!, read: .everyone, publish: nil)]
+        }
+        #expect(new.heldCount == 1 && new.endings == [.revoked: 2])
+        #expect(new.texts(stream).joined().contains("revoked") && new.take(other).isEmpty)
+    }
+
+    @Test func `keeps deadlines however often they are handed over`() throws {
+        var world = World(at: 1_000_037)
+        let poll = world.connect()
+        world.get("/push/news?since=k7f2-0&wait=20", on: poll)
+        for _ in 0..<20 {
+            world.pass(513)
+            #expect(world.pause())
+            world = try world.handOver([poll])
+        }
+        world.pass(20_000 - 20 * 513 - 64)
+        #expect(world.heldCount == 1)
+        world.pass(300)
+        #expect(world.endings == [.deadline: 1])
+    }
+
     @Test func `keeps who a subscriber is, and the order in which requests came`() throws {
         let old = World()
         let (first, second) = (old.connect(), old.connect())

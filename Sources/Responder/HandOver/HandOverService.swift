@@ -36,7 +36,15 @@ final class HandOverService {
     private(set) var deadline = Int64.max
 
     /// How long a newer process may take from hello to able: it opens the log meanwhile. This one serves on.
-    private static let openingMilliseconds: Int64 = 120_000
+    private static let openingMilliseconds: Int64 = 60_000
+    /// How long it may take to say hello.
+    private static let helloMilliseconds: Int64 = 10_000
+    /// How long a successor may take to end that has not taken over.
+    private static let endingMilliseconds: Int64 = 2000
+    /// Monotonic milliseconds when it is ended.
+    private var childEndsAt = Int64.max
+    /// Monotonic milliseconds of the next look at the door.
+    private var looksAt: Int64 = 0
 
     init(epoll: Epoll, logger: Logger) {
         self.epoll = epoll
@@ -60,6 +68,13 @@ final class HandOverService {
         } catch {
             logger.warning("no other process can take over from this one: \(error)")
         }
+    }
+
+    /// Makes the door again if somebody has taken it away; looks every two seconds.
+    func lookAfter(_ settings: BusSettings, listen: String?, now: Int64) {
+        guard let door, now >= looksAt else { return }
+        looksAt = now + 2000
+        if !door.isInPlace { open(settings, listen: listen) }
     }
 
     var doorDescriptor: Int32 { door?.descriptor ?? -1 }
@@ -111,7 +126,7 @@ final class HandOverService {
         do {
             try epoll.add(newcomer.descriptor, [.read])
             channel = newcomer
-            deadline = now + Self.openingMilliseconds
+            deadline = now + Self.helloMilliseconds
         } catch {
             logger.error("\(error)")
         }
@@ -119,7 +134,11 @@ final class HandOverService {
 
     // MARK: Talking
 
-    /// - Parameter milliseconds: how long the other side may take to answer.
+    /// It has said hello, and opens the log now.
+    func greet(_ message: HandOverMessage, now: Int64) {
+        say(message, until: now + Self.openingMilliseconds)
+    }
+
     func say(_ message: HandOverMessage, until deadline: Int64) {
         self.deadline = deadline
         _ = channel?.send(message.bytes)
@@ -147,11 +166,19 @@ final class HandOverService {
         if let channel { epoll.remove(channel.descriptor) }
         channel = nil
         deadline = .max
+        if child != nil { childEndsAt = MonotonicClock.milliseconds() + Self.endingMilliseconds }
     }
 
     /// Takes note of the end of a successor that has not taken over, so that the system can forget it.
     func reap() {
-        guard let ended = child?.endIfEnded() else { return }
+        guard let running = child else { return }
+        guard let ended = running.endIfEnded() else {
+            if MonotonicClock.milliseconds() >= childEndsAt {
+                childEndsAt = .max
+                running.kill()
+            }
+            return
+        }
         child = nil
         switch ended {
         case .exited(let status):
@@ -160,6 +187,9 @@ final class HandOverService {
             logger.notice("the new program was ended", metadata: ["signal": "\(signal)"])
         }
     }
+
+    /// Whether a successor may be started: the last one has ended.
+    var mayStart: Bool { child == nil && channel == nil }
 
     /// Whether this process has started the one that it talks to.
     var isChild: Bool { child != nil && child?.number == channel?.process }

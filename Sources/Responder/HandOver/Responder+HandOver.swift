@@ -15,8 +15,10 @@ internal import Text
 /// this process goes on as if nothing had happened.
 extension Responder {
     static let settlingMilliseconds: Int64 = 3000
-    /// The newer process must take what it is sent, and answer, within this time.
-    static let answerMilliseconds: Int64 = 5000
+    /// The newer process must take what it is sent, and be ready, within this time: nobody is served meanwhile.
+    static let answerMilliseconds: Int64 = 2000
+    /// And have said that everything is its own within this time after it was told so.
+    static let mineMilliseconds: Int64 = 5000
 
     /// Where web servers connect, for a process that compares it with its ini file.
     var listenAddress: String {
@@ -54,7 +56,7 @@ extension Responder {
 
     /// The program's file is another one: starts it. Returns false if there is nothing to start.
     func startSuccessor() -> Bool {
-        guard !isStopping, !succession.service.isTalking, !succession.isWaitingItsTurn,
+        guard !isStopping, succession.service.mayStart, !succession.isWaitingItsTurn,
             core.position != nil,
             let successor = succession.successor()
         else { return false }
@@ -90,14 +92,14 @@ extension Responder {
                     "version": "\(release)",
                 ]
             )
-            succession.service.say(
+            succession.service.greet(
                 .welcome(
                     format: HandOverMessage.format,
                     release: Version.current,
                     listen: listenAddress,
                     connections: connections.webCount + connections.busCount
                 ),
-                until: succession.service.deadline
+                now: now
             )
         case .able where succession.handingOver == .no: pause()
         case .unable(let why): keep(why)
@@ -117,7 +119,9 @@ extension Responder {
         } else if now >= succession.service.deadline {
             keep("it has not said anything for too long")
         }
-        if !succession.service.isTalking { succession.service.reap() }
+        guard !succession.service.isTalking else { return }
+        succession.service.reap()
+        succession.service.lookAfter(settings.bus, listen: offeredAddress, now: now)
     }
 
     /// The newer process does not understand the format: this one ends as it does when it is stopped, and makes room.
@@ -156,6 +160,7 @@ extension Responder {
 
     private func goOn() {
         succession.handingOver = .no
+        succession.hasReloaded = false
         core.goOn(at: moment)
         drain()
         tenure.goOn()
@@ -184,13 +189,14 @@ extension Responder {
             return keep(error.sentence)
         }
         do throws(HandOverFailure) {
+            let end = MonotonicClock.milliseconds() + Self.mineMilliseconds
             try hear(.mine, on: channel, until: end)
         } catch {
             // It may act at any moment: there must not be two.
             channel.kill()
-            guard channel.hasEnded(waitingMilliseconds: 5000) else {
+            guard channel.hasEnded(waitingMilliseconds: 5000), !hasSaidMine(channel) else {
                 logger.critical(
-                    "process \(channel.process) can't be ended, and may have taken over"
+                    "process \(channel.process) has not answered in time, and may have taken over: this one ends, too"
                 )
                 return letGo(to: channel)
             }
@@ -204,6 +210,12 @@ extension Responder {
                 "milliseconds": "\(MonotonicClock.milliseconds() - begin)",
             ]
         )
+    }
+
+    /// Whether it had said so before it was ended: its clients may have its answers.
+    private func hasSaidMine(_ channel: MessageChannel) -> Bool {
+        guard case .message(let bytes, _) = channel.receive() else { return false }
+        return (try? HandOverMessage(bytes)) == .mine
     }
 
     private func send(on channel: MessageChannel, until end: Int64) throws(HandOverFailure) {
@@ -315,12 +327,21 @@ extension Responder {
         succession.handingOver = .done(process: channel.process)
         // What the manager or the operator has asked for meanwhile concerns the newer one.
         supervision.passesOn(to: channel.process, now: now)
-        while let signal = sources.signals.next() { channel.signal(signal) }
+        if succession.reloadsLater || succession.hasReloaded { channel.signal(SIGHUP) }
+        succession.passesOnTo = channel
+        passSignalsOn()
         connections.letGo()
         entrance.letGo()
         tenure.letGo()
         succession.service.letGo()
         pipes.letGo()
+    }
+}
+
+extension Responder {
+    /// What comes for this process concerns the one that has everything now.
+    func passSignalsOn() {
+        while let signal = sources.signals.next() { succession.passesOnTo?.signal(signal) }
     }
 }
 

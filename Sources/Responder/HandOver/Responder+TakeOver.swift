@@ -94,6 +94,8 @@ extension Responder {
         )
         core.resume(common.core, named, at: moment)
         drain()
+        for word in succession.takeWords() { core.heard(word, at: moment) }
+        drain()
         for (id, _, _) in named where connections.isOpen(id) {
             if !output.isEmpty(id.index) { watchSending(id, true) }
             watch(id)

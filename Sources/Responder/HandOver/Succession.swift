@@ -1,3 +1,4 @@
+internal import Core
 internal import System
 
 /// This process between the one before it and the one after it: as the older of two, which hands over, and as the newer,
@@ -18,6 +19,8 @@ struct Succession {
     var handingOver = HandingOver.no
     /// SIGHUP has come while nothing may change.
     var reloadsLater = false
+    /// The ini file was read again while a newer process, which had read it before, was about to take over.
+    var hasReloaded = false
     /// The successor that starts by itself once this process has ended.
     var passesOnTo: MessageChannel?
 
@@ -46,6 +49,18 @@ struct Succession {
         self.takeOver = takeOver
         self.descriptorLimit = descriptorLimit
         self.successor = successor
+    }
+
+    /// What other processes have said of subscribers, whose requests have not arrived here yet.
+    private(set) var words: [SubscriberWord] = []
+
+    mutating func keep(_ words: [SubscriberWord]) {
+        self.words = (self.words + words).suffix(60_000)
+    }
+
+    mutating func takeWords() -> [SubscriberWord] {
+        defer { words = [] }
+        return words
     }
 
     /// Nothing is accepted or read: everything is about to be handed over.

@@ -51,6 +51,7 @@ package final class TakeOver {
     private var connections:
         [(descriptor: Int32, shell: HandedShellConnection, core: HandedConnection)] = []
 
+    private static let doorMilliseconds: Int64 = 2000
     private static let greetingMilliseconds: Int64 = 10_000
     private static let receivingMilliseconds: Int64 = 15_000
     /// How long the end of a process may follow that of its connection.
@@ -87,9 +88,18 @@ package final class TakeOver {
     /// - Throws: if there may be one, and it cannot be asked.
     package static func ofRunning(_ settings: Settings) throws(TakeOverError) -> TakeOver? {
         let name = HandOverService.name("\(settings.fastcgi.listen)")
-        guard let channel = MessageDoor.connect(in: settings.bus.directory, named: name) else {
-            let code = errno
-            if [ENOENT, ECONNREFUSED, ENOTDIR].contains(code) { return nil }
+        // One that has just taken over itself has no door for a moment.
+        let end = MonotonicClock.milliseconds() + doorMilliseconds
+        var found = MessageDoor.connect(in: settings.bus.directory, named: name)
+        var code = errno
+        while found == nil, [ENOENT, ECONNREFUSED, ENOTDIR].contains(code) {
+            guard settings.fastcgi.listen.isTaken else { return nil }
+            guard MonotonicClock.milliseconds() < end else { break }
+            MonotonicClock.sleep(milliseconds: 20)
+            found = MessageDoor.connect(in: settings.bus.directory, named: name)
+            code = errno
+        }
+        guard let channel = found else {
             throw TakeOverError(
                 sentence:
                     "cannot ask the running process to hand over: \(SystemError.sentence(of: code)) "
@@ -328,4 +338,18 @@ package final class TakeOver {
 package struct TakeOverError: Error, CustomStringConvertible {
     package let sentence: String
     package var description: String { "not started: \(sentence)" }
+}
+
+extension FastCGISettings.Listen {
+    /// Whether somebody listens there.
+    fileprivate var isTaken: Bool {
+        let made: Int32? =
+            switch self {
+            case .unix(let path): Sockets.connect(unix: path)
+            case .tcp(let address, let port): Sockets.connect(address, port)
+            case .inherited: nil
+            }
+        if let made { close(made) }
+        return made != nil
+    }
 }

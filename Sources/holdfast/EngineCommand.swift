@@ -164,15 +164,25 @@ struct EngineCommand: ParsableCommand {
                     throw refusal("this machine is no part of a site")
                 }
                 if machine == nil || machine == own.machine { try EngineFiles.requireStopped(bus) }
-                let was = try EngineAdministration.leave(
-                    engine.postgresql,
-                    schema: engine.schema,
-                    site: own.site,
-                    machine: machine ?? own.machine
-                )
+                func dismiss(_ machine: String) throws(EngineError) -> Bool {
+                    try EngineAdministration.leave(
+                        engine.postgresql,
+                        schema: engine.schema,
+                        site: own.site,
+                        machine: machine
+                    )
+                }
                 if let machine, machine != own.machine {
-                    guard was else { throw refusal("the site has no machine \(machine)") }
+                    guard try dismiss(machine) else {
+                        throw refusal("the site has no machine \(machine)")
+                    }
                     return StandardOutput.writeLine("\(machine) is no part of the site any more")
+                }
+                do throws(EngineError) {
+                    _ = try dismiss(own.machine)
+                } catch {
+                    // It may be gone for good.
+                    StandardError.write("holdfast: the site still lists this machine: \(error)")
                 }
                 try EngineFiles.leave(bus)
                 StandardOutput.writeLine(

@@ -207,6 +207,23 @@ import Testing
         #expect(try server.sql("SELECT last_offset FROM holdfast.head") == "1")
     }
 
+    @Test func `a machine may leave a site whose engine is gone`() throws {
+        let directory = try TestDirectory()
+        let server = try PostgreSQL(directory: directory)
+        let machine = try machines(1, server.options)[0]
+        try machine.start()
+        try publish(machine, "kept")
+        #expect(try machine.stop() == .exited(0))
+        server.stop()
+        let left = try holdfast(machine, "engine", "leave")
+        #expect(left.exit == .exited(0), "\(left.error)")
+        #expect(left.error.contains("still lists this machine"), "\(left.error)")
+        try machine.writeSettings(HoldfastServer.open)
+        try machine.start()
+        #expect(try texts(machine.get("/push/news?since=first")) == ["kept"])
+        try machine.finish()
+    }
+
     @Test func `check says what is wrong with the engine`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory, settings: ["fsync=off"])

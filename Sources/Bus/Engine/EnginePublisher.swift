@@ -151,11 +151,13 @@ final class EnginePublisher {
                 known = receipt.position
                 return settle(group, receipt, until: end + 100)
             } catch .forked where !saidFork {
-                // What was acknowledged here is gone. All who would have got it are told, before anything follows it.
+                // What was acknowledged here is gone. All who would have got it are told, before anything follows it;
+                // where this machine's follower has told of it already, once more rather than not at all.
                 saidFork = true
+                let lost = known.seq
                 known = .none
                 do throws(EngineError) {
-                    try session.fork(after: link.position?.seq ?? 0, deadline: end)
+                    try session.fork(after: lost, deadline: end)
                 } catch {
                     return fail(group, .unavailable)
                 }

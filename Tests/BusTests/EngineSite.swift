@@ -12,7 +12,8 @@ final class EngineSite {
 
     init() throws {
         directory = try TestDirectory()
-        server = try PostgreSQL(directory: directory)
+        // What a loss of power does is PostgreSQL's affair, and a loaded disk is slow.
+        server = try PostgreSQL(directory: directory, settings: ["fsync=off"])
         try EngineAdministration.create(server.options, schema: "holdfast", name: "site")
     }
 
@@ -67,16 +68,22 @@ final class EngineSite {
 }
 
 extension LogProbe {
-    /// Publishes until it is committed, as a publisher does that is told to repeat.
+    /// Publishes until it is committed, once, as a publisher does that is told to repeat with its key.
     @discardableResult
     func publish(
         _ drafts: Draft...,
+        dropping: [String] = [],
         key: IdempotencyKey? = nil,
         location: SourceLocation = #_sourceLocation
     ) -> AppendOutcome {
+        let own = IdempotencyKey(publisher: "test", key: UUID().uuidString)
         for _ in 0..<60 {
-            let outcome = outcome(of: send(drafts, key: key), location: location)
-            if outcome != .unavailable { return outcome }
+            let ticket = send(drafts, dropping: dropping, key: key ?? own)
+            switch outcome(of: ticket, location: location) {
+            case .unavailable: continue
+            case .repeated(let ids) where key == nil: return .committed(ids: ids)
+            case let outcome: return outcome
+            }
         }
         Issue.record("never published", sourceLocation: location)
         return .unavailable

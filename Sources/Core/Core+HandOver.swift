@@ -35,13 +35,15 @@ extension Core {
 
     /// What is common to all connections. Nil while the log is not open.
     package var handedCommon: HandedCommon? {
-        position.map { position in
-            HandedCommon(
-                position: position,
-                lastTimestamp: lastTimestamp,
-                frontEnds: frontEnds.policy.learned,
-                graces: presence.graces(now: now)
-            )
+        mutating get {
+            position.map { position in
+                HandedCommon(
+                    position: position,
+                    lastTimestamp: lastTimestamp,
+                    frontEnds: frontEnds.policy.learned,
+                    graces: presence.graces(now: now)
+                )
+            }
         }
     }
 
@@ -113,7 +115,7 @@ extension Core {
     // MARK: The core that takes over
 
     /// Whether this core knows of everything that the held requests of another one have had.
-    package func hasReached(_ common: HandedCommon) -> Bool {
+    package mutating func hasReached(_ common: HandedCommon) -> Bool {
         guard let position else { return false }
         return position.epoch != common.position.epoch || position.offset >= common.position.offset
     }

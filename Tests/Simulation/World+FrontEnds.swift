@@ -349,7 +349,9 @@ extension World {
 
     /// After `-/leave`: nothing of the subscriber is held here.
     private func checkLeft(_ number: Int, _ process: SimulatedProcess) {
-        guard violation == nil, calls[number].state == .ended, !isEnding else { return }
+        // It may also have ended with its connection, and was not carried out then.
+        let isAnswered = ended.contains { $0.call == number && $0.endings.isEmpty }
+        guard violation == nil, isAnswered, !isEnding else { return }
         let text = String(decoding: calls[number].body, as: UTF8.self)
         guard let subscriber = Int(text.suffix(1)) else { return }
         for wire in process.wires where wire.isOpen && !wire.isEndTold {

@@ -215,6 +215,44 @@ import Testing
         }
     }
 
+    @Test func `a reload that is asked for meanwhile reaches the newer process`() throws {
+        try HoldfastServer.with { server in
+            let old = try #require(server.process?.pid)
+            kill(old, SIGSTOP)
+            let newer = try server.launchNewer()
+            // It has read the ini file, and waits.
+            try waitUntil("it has the log open") {
+                server.log.split(separator: "\n").count { $0.contains("log open") } == 2
+            }
+            try server.writeSettings("[allow other]\nread = everyone\npublish = everyone\n")
+            kill(old, SIGHUP)
+            kill(old, SIGCONT)
+            #expect(try server.process?.wait() == .exited(0))
+            server.adopt(newer)
+            try waitUntil("what was closed is closed") {
+                try server.get("/push/news").status == 403
+            }
+        }
+    }
+
+    @Test func `of several newer processes one serves in the end, and none begins beside it`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            let held = try server.hold("/push/news?since=now&wait=60")
+            let old = try #require(server.process)
+            var all = [old]
+            for _ in 0..<3 { all.append(try server.launchNewer()) }
+            try waitUntil("one is left") { all.count { $0.exitNow() == nil } == 1 }
+            server.adopt(try #require(all.first { $0.exitNow() == nil }))
+            try server.waitUntilReady()
+            #expect(!server.log.contains("starting as usual"))
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+        }
+    }
+
     // MARK: Where it cannot be
 
     @Test func `a newer process that is stopped before its turn ends well`() throws {

@@ -173,6 +173,13 @@ extension Responder {
         }
     }
 
+    /// The newer process may have read the ini file before this one was told that it has changed.
+    private var mayHaveOldSettings: Bool {
+        if succession.reloadsLater || succession.hasReloaded { return true }
+        // By how long it may have been opening the log before it was heard.
+        return !succession.service.isChild && now - succession.reloadedAt < 120_000
+    }
+
     // MARK: The step
 
     private func handOver() {
@@ -327,7 +334,7 @@ extension Responder {
         succession.handingOver = .done(process: channel.process)
         // What the manager or the operator has asked for meanwhile concerns the newer one.
         supervision.passesOn(to: channel.process, now: now)
-        if succession.reloadsLater || succession.hasReloaded { channel.signal(SIGHUP) }
+        if mayHaveOldSettings { channel.signal(SIGHUP) }
         succession.passesOnTo = channel
         passSignalsOn()
         connections.letGo()

@@ -21,6 +21,8 @@ struct Succession {
     var reloadsLater = false
     /// The ini file was read again while a newer process, which had read it before, was about to take over.
     var hasReloaded = false
+    /// Monotonic milliseconds when that was done last.
+    var reloadedAt: Int64 = .min / 2
     /// The successor that starts by itself once this process has ended.
     var passesOnTo: MessageChannel?
 

@@ -221,6 +221,7 @@ let package = Package(
             name: "Simulation",
             dependencies: [
                 "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity", "Liveness",
+                "Text",
             ],
             path: "Tests/Simulation",
             swiftSettings: common

@@ -160,7 +160,9 @@ extension Core {
         catchUp(from: common.position)
         judgeReaders { wasOpen.contains($0) || readable.contains($0) }
         if !holds.interests(in: .status).isEmpty { figuresAt = now }
-        for (id, _, _) in handed { actions.append(.settle(id)) }
+        for (id, connection, _) in handed where connection.closesWhenIdle {
+            actions.append(.settle(id))
+        }
     }
 
     private mutating func open(_ id: ConnectionID, _ connection: HandedConnection) {

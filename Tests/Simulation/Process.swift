@@ -101,6 +101,8 @@ final class SimulatedProcess {
     var readsAsked = 0
     /// Since when the log is asked nothing.
     var quietSince: Int64 = 0
+    /// Held requests that this core has taken over, and so has not counted.
+    var carried = 0
     /// The lines of a pipe that wait for the log.
     var pipe: [String]?
     var surveys: [(ticket: Ticket, question: SurveyQuestion)] = []
@@ -152,6 +154,23 @@ final class SimulatedProcess {
     }
 
     let peers: Peers
+
+    /// A newer process is in this place: its core knows nothing yet, and its log is not open.
+    func beginAnew(seed: UInt64, connectionLimit: Int, now: Int64) {
+        let peers = peers
+        core = Core(
+            settings: settings,
+            numbers: [:],
+            connectionLimit: connectionLimit,
+            seed: seed | 1,
+            now: now,
+            hasLeft: { connection, departure in peers.hasLeft(connection, departure) }
+        )
+        end = LogEnd(memoryMessages: end.memoryMessages)
+        (queue, readsUnderWay, surveys, pipe, carried) = ([], 0, [], nil, 0)
+        turn = nil
+        turnsAtOnce = 0
+    }
 
     func connect(_ kind: Wire.Kind) -> Int {
         let place: Int

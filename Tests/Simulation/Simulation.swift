@@ -181,6 +181,7 @@ package struct Simulation {
         var held = 0
         var kills = 0
         var logChanges = 0
+        var handOvers = 0
         var endings = [UInt64](repeating: 0, count: Ending.allCases.count)
         var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
 
@@ -189,6 +190,7 @@ package struct Simulation {
             held += world.tally.held
             kills += world.tally.kills
             logChanges += world.tally.logChanges
+            handOvers += world.tally.handOvers
             for ending in Ending.allCases {
                 endings[ending.rawValue] += world.tally.endings[ending.rawValue]
             }
@@ -204,7 +206,7 @@ package struct Simulation {
             let reached = Bound.allCases.filter { bounds[$0.rawValue] > 0 }
                 .map { "\($0.label) \(bounds[$0.rawValue])" }
             return [
-                "requests \(calls), of them held at once \(held); processes killed \(kills); other logs \(logChanges)",
+                "requests \(calls), of them held at once \(held); processes killed \(kills); other logs \(logChanges); handed over \(handOvers)",
                 "ended: " + ended.joined(separator: ", "),
                 "bounds reached: " + reached.joined(separator: ", "),
             ]

@@ -51,7 +51,7 @@ extension World {
             fail("\(counted) are counted as ended, \(possible) have ended", call: ended.first?.call)
         }
         let now = process.core.heldCount
-        if after.holds != sum + UInt64(now) {
+        if Int(after.holds) + process.carried != Int(sum) + now {
             fail("\(after.holds) were held, \(sum) have ended and \(now) are held")
         }
         if holds < 0 { fail("holds are taken back") }

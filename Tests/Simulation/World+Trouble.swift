@@ -13,7 +13,7 @@ extension World {
             note("the log falls back while a stream reads it")
             return log.fallBack(&chance)
         }
-        switch chance.below(16) {
+        switch chance.below(18) {
         case 0, 1: log.keepCopy()
         case 2:
             tally.logChanges += 1
@@ -45,6 +45,7 @@ extension World {
             tell(process, .other) { core, moment in
                 core.siblings(arePresent: arePresent, at: moment)
             }
+        case 15, 16: if let process, isRunning(process) { handOver(process) }
         default:
             // A crowd of publishers.
             for _ in 0..<10 { _ = act() }

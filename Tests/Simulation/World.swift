@@ -56,6 +56,7 @@ final class World {
         var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
         var kills = 0
         var logChanges = 0
+        var handOvers = 0
     }
 
     /// A line for each thing that happened, of the last few thousand.

@@ -1,0 +1,70 @@
+import Channels
+import Core
+import Text
+
+/// A newer process takes over from one that runs: the same connections, another core.
+extension World {
+    func handOver(_ process: SimulatedProcess) {
+        guard !process.isStopping, process.end.isOpen, process.core.position != nil else { return }
+        note("process \(process.index) hands over")
+        tell(process, .turn) { core, moment in core.pause(at: moment) }
+        // What is under way comes to its end; its log answers.
+        for _ in 0..<60 where violation == nil && !process.core.isSettled {
+            process.end.write(100, .committed, &log, &chance)
+            process.end.answer(100, fails: false, log, &chance)
+            while violation == nil, process.end.waitingEvents > 0 { hearLog(process) }
+            while violation == nil, let ticket = process.surveys.first?.ticket,
+                let result = result(of: ticket, process)
+            {
+                tell(process, .other) { core, moment in
+                    core.surveyed(ticket, result, at: moment)
+                }
+            }
+            turn(process)
+        }
+        guard violation == nil else { return }
+        // Now and then the newer one dies before it has everything.
+        if !process.core.isSettled || chance.happens(200) {
+            return tell(process, .other) { core, moment in core.goOn(at: moment) }
+        }
+        replaceCore(process)
+    }
+
+    private func replaceCore(_ process: SimulatedProcess) {
+        let open = process.wires.indices.filter {
+            process.wires[$0].isOpen && process.core.knows(process.wires[$0].id)
+        }
+        guard let common = process.core.handedCommon else { return fail("nothing to hand over") }
+        var pack = Packer()
+        pack.add(common)
+        let ids = open.map { process.wires[$0].id }
+        process.core.handOver(ids, ranks: process.core.holdRanks, into: &pack)
+        let held = process.core.heldCount
+        tally.handOvers += 1
+        let (newCommon, connections): (HandedCommon, [HandedConnection])
+        do {
+            var unpack = Unpacker(pack.bytes)
+            newCommon = try HandedCommon(from: &unpack)
+            connections = try Core.connections(from: &unpack)
+        } catch {
+            return fail("what is handed over is not understood: \(error)")
+        }
+        process.beginAnew(seed: chance.next(), connectionLimit: plan.connectionLimit, now: now)
+        process.end.open(log)
+        while violation == nil, process.end.waitingEvents > 0 { hearLog(process) }
+        if plan.processCount > 1 {
+            tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
+        }
+        guard violation == nil else { return }
+        guard process.core.hasReached(newCommon) else { return fail("the newer core is behind") }
+        for place in open { process.wires[place].isPaused = false }
+        let handed = zip(open, connections).map { place, connection in
+            (
+                id: process.wires[place].id, connection: connection,
+                unsent: process.wires[place].unsentBytes
+            )
+        }
+        process.carried = held
+        tell(process, .log) { core, moment in core.resume(newCommon, handed, at: moment) }
+    }
+}

@@ -70,6 +70,12 @@ struct DocumentedSite {
             ("/run/holdfast-bus/bus.pipe", directory.file("bus.pipe")),
             ("/run/holdfast/holdfast.sock", holdfast.address.description),
             ("/etc/holdfast/holdfast.ini", holdfast.iniFile),
+            ("/etc/holdfast/web.secret", directory.file("web.secret")),
+            // Others than root may give a file to their own group only.
+            (
+                "chgrp www-data",
+                Place.isRoot && Place.hasWebGroup ? "chgrp www-data" : "chgrp \(getegid())"
+            ),
             ("/usr/local/bin/", directory.file("bin/")),
             ("/usr/lib/cgi-bin/", directory.file("cgi-bin/")),
             ("/var/backups/", directory.file("backups/")),

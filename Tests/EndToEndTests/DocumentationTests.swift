@@ -17,7 +17,8 @@ import Testing
         "nginx", "lighttpd", "apache", "haproxy", "caddy",
         // PageExampleTests.
         "html",
-        // The programs in conf/bus, by BusExampleTests; README's lines of PHP, by ShellExampleTests.
+        // The programs in conf/bus, by BusExampleTests, and in conf/examples/sql, by
+        // EngineExampleTests; README's lines of PHP, by ShellExampleTests.
         "php", "python",
         // Signed links in each language, with PHP and Python, by SignedAccessTests.
         "node", "shell",

@@ -99,14 +99,14 @@ struct PagesTests {
     @Test func `the status page and the command show who was let in by tokens and links`() throws {
         let settings =
             HoldfastServer.open
-            + "[key web]\nsecret = 0123456789abcdef0123456789abcdef\n"
+            + "[key web]\nsecret = 0123456789abcdef0123456789abcdef\n[allow closed]\nread = key:web\n"
         try with(operator: true, settings) { browser, web, holdfast in
             #expect(try !holdfast.command("status").output.contains("links"))
             let sign = try holdfast.command("sign", "news")
             try #require(sign.exit == .exited(0))
             #expect(try web.get(String(sign.output.dropLast())).status == 200)
             #expect(try web.get("/push/news?signature=x&expires=1").status == 401)
-            for _ in 0..<3 { #expect(try web.get("/push/news?access_token=x").status == 401) }
+            for _ in 0..<3 { #expect(try web.get("/push/closed?access_token=x").status == 401) }
             let page = try browser.open(page("status", web))
             try page.waitForText("Refused for: token malformed 3, link malformed 1.")
             let rows = try page.evaluate(

@@ -82,6 +82,8 @@ package final class Log: Sendable {
     /// The event of the same name and ticket follows.
     package func read(_ request: ReadRequest) {
         if let link = shared.link, looksAhead(request) {
+            // Nobody waits for an engine that is away: the places of reads are for what is here.
+            if link.cannotPublish { return shared.deliver(request.failed) }
             link.box.post(.ask(request))
         } else {
             shared.readerBox.post(.read(request))

@@ -160,6 +160,8 @@ struct WriterTurn {
             throw LogError.problem("log.sqlite has no epochs")
         }
         reopened = (try newest(state, epochs, time), state.epoch, reasonForEpoch)
+        // What was read before is in it, or above it: the log may have gone back.
+        (others, resumed) = ([], nil)
     }
 
     private func newest(

@@ -188,6 +188,27 @@ import Testing
         )
     }
 
+    @Test func `large messages of SQL could never be taken in time`() throws {
+        let site = try Site()
+        try site.server.sql(
+            "SELECT holdfast.publish('a', repeat('x', 600000), content_type => 'text/plain') FROM generate_series(1, 3)"
+        )
+        let session = try site.session()
+        func take() throws -> Int {
+            try session.append(
+                gid: gid(),
+                known: .none,
+                parts: [],
+                fromOutbox: 100,
+                deadline: soon
+            ).firsts.count
+        }
+        #expect(try take() == 2)
+        #expect(try session.look(deadline: soon).offset == 2)
+        #expect(try take() == 1)
+        #expect(try session.look(deadline: soon).offset == 3)
+    }
+
     @Test func `SQL that publishes what HTTP would refuse fails with a sentence`() throws {
         let site = try Site()
         for (call, reason) in [

@@ -109,6 +109,20 @@ import Testing
         #expect(epoch.start == 3)
         #expect(epoch.told == 3)
         #expect(try session.anchor(deadline: soon).epochs.count == 1)
+        // A later loss without a common point is another one.
+        try session.fork(after: .max, deadline: soon)
+        #expect(try session.read(after: kept, deadline: soon).count == 3)
+    }
+
+    @Test func `a server that changed under a session went on in the old epoch`() throws {
+        let site = try Site()
+        let session = try site.session()
+        let before = try append(session, "before")
+        try site.server.sql("UPDATE holdfast.head SET timeline = timeline + 1")
+        let after = try append(session, "after")
+        #expect(after.base == 2)
+        #expect(after.position.seq == before.position.seq + 2)
+        #expect(after.epoch != before.epoch)
     }
 
     @Test func `an emptied, dropped or foreign schema is never taken for the site`() throws {

@@ -11,6 +11,7 @@ final class EngineFollower {
     private static let answerMilliseconds: Int64 = 2000
     private static let lookMilliseconds: Int64 = 1000
     private static let tendMilliseconds: Int64 = 5000
+    private static let upkeepMilliseconds: Int64 = 200
     /// Messages that SQL published and one group takes.
     private static let outboxPortion = 256
 
@@ -20,6 +21,7 @@ final class EngineFollower {
     private let bell: Mailbox<Bool>?
     private var preferredHost = 0
     private var tendAt: Int64 = 0
+    private var upkeepAt: Int64 = 0
     /// What was noted in the engine last.
     private var tended: Int64 = -1
 
@@ -76,10 +78,12 @@ final class EngineFollower {
                     groups: 256,
                     deadline: deadline
                 )
-                if groups.isEmpty {
-                    try idle(session, position)
-                } else {
-                    try apply(groups, after: position, session)
+                if !groups.isEmpty { try apply(groups, after: position, session) }
+                // By time, too: where all publish all the time, no read finds nothing.
+                let now = MonotonicClock.milliseconds()
+                if groups.isEmpty || now >= upkeepAt {
+                    upkeepAt = now + Self.upkeepMilliseconds
+                    try keepUp(session, link.position ?? position, mayWait: groups.isEmpty)
                 }
             } catch .away {
                 shared.say(
@@ -117,7 +121,12 @@ final class EngineFollower {
         }
     }
 
-    private func idle(_ session: EngineSession, _ position: EnginePosition) throws(EngineError) {
+    /// Takes along what SQL published, and notes how far this machine is. Waits where there is nothing to do.
+    private func keepUp(
+        _ session: EngineSession,
+        _ position: EnginePosition,
+        mayWait: Bool
+    ) throws(EngineError) {
         let head = try session.look(deadline: deadline)
         if link.note(nil, of: .following, shared) {
             shared.say("the engine is there again: what other machines publish arrives", .notice)
@@ -131,7 +140,6 @@ final class EngineFollower {
                 fromOutbox: Self.outboxPortion,
                 deadline: deadline
             )
-            return
         }
         let now = MonotonicClock.milliseconds()
         if now >= tendAt || (position.seq != tended && now >= tendAt - Self.tendMilliseconds + 1000)
@@ -139,7 +147,7 @@ final class EngineFollower {
             (tendAt, tended) = (now + Self.tendMilliseconds, position.seq)
             try session.tend(applied: position.seq, deadline: deadline)
         }
-        guard head.seq <= position.seq else { return }
+        guard mayWait, !head.hasOutbox, head.seq <= position.seq else { return }
         _ = try session.waitForNotification(
             deadline: now + Self.lookMilliseconds,
             wakesOn: bell?.descriptor ?? -1
@@ -164,18 +172,25 @@ final class EngineFollower {
     private func resolve(_ session: EngineSession) throws(EngineError) {
         guard case .positions(let positions) = work(.list) else { return pause(1000) }
         let common = try session.common(positions, deadline: deadline)
-        try session.fork(after: common ?? 0, deadline: deadline)
+        // Without a common point, whatever the engine has been told of before is no part of this loss.
+        try session.fork(after: common ?? .max, deadline: deadline)
         shared.say(
             "the engine has lost messages that this machine has, as by a failover or a restore: they are removed here, "
                 + "and subscribers are told of the gap",
             .error
         )
-        if let common, case .isAt = work(.rewind(common)) { return }
-        try restart(session)
+        guard let common else { return try restart(session) }
+        switch work(.rewind(common)) {
+        case .isAt: break
+        case .contradiction: try restart(session)
+        // Nothing is dropped for a disk that is full, or since this process ends.
+        case .positions, .failed: pause(1000)
+        }
     }
 
     /// Waits for the writer.
     private func work(_ work: EngineWork) -> EngineResult {
+        guard !isStopping else { return .failed }
         _ = link.results.take(waitingMilliseconds: 0)
         shared.writerBox.post(.engine(work))
         while !isStopping {

@@ -97,6 +97,9 @@ final class EngineLink: Sendable {
         return isNew
     }
 
+    /// Whether the engine was out of reach when it was asked last.
+    var cannotPublish: Bool { state.withLock { $0.problems[.publishing] != nil } }
+
     // MARK: Those that wait
 
     /// Answers it at once, if all is told already.

@@ -86,10 +86,13 @@ final class EnginePublisher {
 
     private func takeGroup() -> EngineAppends {
         var messages = 0
+        var bytes = 0
         var length = 0
         while length < queue.count {
             messages += queue[length].drafts.count + queue[length].dropping.count
-            if length > 0, messages > WriterThread.groupMessages { break }
+            bytes += queue[length].drafts.reduce(0) { $0 + $1.body.count }
+            // One transaction must be over in time.
+            if length > 0, messages > WriterThread.groupMessages || bytes > 1 << 20 { break }
             length += 1
         }
         let group = Array(queue.prefix(length))
@@ -117,6 +120,8 @@ final class EnginePublisher {
                 return made
             } catch {
                 if lostAt == nil { lostAt = now }
+                // The attempt may have taken long.
+                nextConnection = MonotonicClock.milliseconds() + 1000
                 say(error)
             }
             guard isRecent, MonotonicClock.milliseconds() + 50 < end else { return nil }
@@ -154,10 +159,10 @@ final class EnginePublisher {
                 // What was acknowledged here is gone. All who would have got it are told, before anything follows it;
                 // where this machine's follower has told of it already, once more rather than not at all.
                 saidFork = true
-                let lost = known.seq
-                known = .none
                 do throws(EngineError) {
-                    try session.fork(after: lost, deadline: end)
+                    try session.fork(after: known.seq, deadline: end)
+                    // Not before: until then only this process may know of the loss.
+                    known = .none
                 } catch {
                     return fail(group, .unavailable)
                 }
@@ -198,6 +203,8 @@ final class EnginePublisher {
             link.wait(
                 EngineLink.Waiter(
                     through: committed.through,
+                    // After a loss, the offsets of an earlier epoch may be here still.
+                    epoch: committed.isRepeated ? nil : epoch,
                     deadline: deadline,
                     answer: .appended(
                         ticket: append.ticket,

@@ -23,6 +23,9 @@ BEGIN
         RAISE EXCEPTION 'the database must have the encoding UTF8, and has %', current_setting('server_encoding')
             USING HINT = 'CREATE DATABASE … ENCODING ''UTF8'' TEMPLATE template0';
     END IF;
+    IF '@SCHEMA@' = 'public' THEN
+        RAISE EXCEPTION 'the bus needs a schema of its own: its rights would be those of all that is in public';
+    END IF;
     IF to_regclass('@SCHEMA@.site') IS NOT NULL THEN
         RAISE EXCEPTION 'the schema @SCHEMA@ holds a bus already'
             USING HINT = 'holdfast engine join makes a machine part of it; another bus needs another schema';
@@ -245,6 +248,8 @@ DECLARE
     h head;
 BEGIN
     PERFORM check_site(asked_site);
+    -- Who only reads need not wait for a standby; an epoch does, by lock_head.
+    PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE machines m SET seen = clock_timestamp(), keep_milliseconds = greatest(keep, 600000)
         WHERE m.id = machine;
     IF NOT FOUND THEN
@@ -303,11 +308,19 @@ BEGIN
         RETURN;
     END IF;
     IF known > 0 THEN PERFORM check_position(known, known_chain); END IF;
+    -- Behind a proxy the server may be another one than at hello.
+    IF h.timeline IS DISTINCT FROM timeline() THEN h := begin_epoch(h, false); END IF;
     h.at := greatest(h.at, clock());
     IF from_outbox > 0 THEN
         FOR row IN
+            -- At most a megabyte, but at least one, so that the transaction is over in time.
             WITH taken AS (
-                DELETE FROM outbox o WHERE o.id IN (SELECT id FROM outbox ORDER BY id LIMIT from_outbox) RETURNING o.*
+                DELETE FROM outbox o WHERE o.id IN (
+                    SELECT f.id FROM (
+                        SELECT w.id, sum(octet_length(w.body)) OVER (ORDER BY w.id) - octet_length(w.body) AS preceding
+                        FROM (SELECT * FROM outbox ORDER BY id LIMIT from_outbox) w
+                    ) f WHERE f.preceding < 1048576
+                ) RETURNING o.*
             )
             SELECT * FROM taken ORDER BY id
         LOOP
@@ -451,6 +464,8 @@ DECLARE
     present bigint := clock();
 BEGIN
     PERFORM check_site(asked_site);
+    -- Who only reads need not wait for a standby.
+    PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE machines SET seen = clock_timestamp(), applied = reached WHERE id = machine;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
@@ -459,7 +474,12 @@ BEGIN
     SELECT greatest(600000, max(keep_milliseconds)) INTO keep FROM machines WHERE seen > now() - interval '1 day';
     -- The newest that is old enough stays as the anchor.
     SELECT max(seq) INTO oldest FROM log WHERE at < present - keep;
-    DELETE FROM log WHERE seq IN (SELECT seq FROM log WHERE seq < oldest ORDER BY seq LIMIT 5000);
+    DELETE FROM log WHERE seq IN (
+        SELECT f.seq FROM (
+            SELECT w.seq, sum(octet_length(w.body)) OVER (ORDER BY w.seq) - octet_length(w.body) AS preceding
+            FROM (SELECT * FROM log WHERE seq < oldest ORDER BY seq LIMIT 2000) w
+        ) f WHERE f.preceding < 16777216
+    );
     DELETE FROM keys WHERE scope IN (SELECT scope FROM keys WHERE at <= present - 300000 ORDER BY at LIMIT 5000);
     DELETE FROM keys WHERE number <= (SELECT keyed FROM head) - 1000000;
 END

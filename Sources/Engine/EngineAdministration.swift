@@ -40,51 +40,54 @@ package enum EngineAdministration {
         hostMilliseconds: Int64 = 5000
     ) throws(EngineError) -> EngineSiteStatus {
         let deadline = MonotonicClock.milliseconds() + hostMilliseconds * 2
-        do throws(PostgresError) {
-            let connection = try PostgresConnection.connect(
-                options,
-                hostMilliseconds: hostMilliseconds
-            )
-            func ask(_ function: String, _ values: [PostgresValue]) throws(PostgresError)
-                -> PostgresRows
-            {
-                try connection.run(
-                    "SELECT * FROM \(schema).\(function)",
-                    values,
-                    deadline: deadline
-                )
-            }
-            let site = try ask("identify()", [])
-            let id = try site.text(0, 0)
-            let head = try ask("look($1)", [.text(id)])
-            let members = try ask("members($1)", [.text(id)])
-            var machines: [EngineMachine] = []
-            for row in 0..<members.count {
-                machines.append(
-                    EngineMachine(
-                        id: try members.text(row, 0),
-                        name: try members.text(row, 1),
-                        applied: try members.integer(row, 2),
-                        seenMillisecondsAgo: try members.integer(row, 3)
-                    )
-                )
-            }
-            return EngineSiteStatus(
-                site: id,
-                name: try site.text(0, 1),
-                format: try site.integer(0, 2),
-                head: EngineHead(
-                    seq: try head.integer(0, 0),
-                    offset: try head.integer(0, 1),
-                    epoch: try head.text(0, 4),
-                    ageMilliseconds: max(0, try head.integer(0, 3) - head.integer(0, 2)),
-                    hasOutbox: try head.integer(0, 5) != 0
-                ),
-                machines: machines
-            )
-        } catch {
-            throw EngineError(error, schema: schema)
+        return try connected(options, schema, hostMilliseconds) {
+            connection throws(PostgresError) in
+            try status(on: connection, schema: schema, deadline: deadline)
         }
+    }
+
+    private static func status(
+        on connection: PostgresConnection,
+        schema: String,
+        deadline: Int64
+    ) throws(PostgresError) -> EngineSiteStatus {
+        func ask(_ function: String, _ values: [PostgresValue]) throws(PostgresError)
+            -> PostgresRows
+        {
+            try connection.run(
+                "SELECT * FROM \(schema).\(function)",
+                values,
+                deadline: deadline
+            )
+        }
+        let site = try ask("identify()", [])
+        let id = try site.text(0, 0)
+        let head = try ask("look($1)", [.text(id)])
+        let members = try ask("members($1)", [.text(id)])
+        var machines: [EngineMachine] = []
+        for row in 0..<members.count {
+            machines.append(
+                EngineMachine(
+                    id: try members.text(row, 0),
+                    name: try members.text(row, 1),
+                    applied: try members.integer(row, 2),
+                    seenMillisecondsAgo: try members.integer(row, 3)
+                )
+            )
+        }
+        return EngineSiteStatus(
+            site: id,
+            name: try site.text(0, 1),
+            format: try site.integer(0, 2),
+            head: EngineHead(
+                seq: try head.integer(0, 0),
+                offset: try head.integer(0, 1),
+                epoch: try head.text(0, 4),
+                ageMilliseconds: max(0, try head.integer(0, 3) - head.integer(0, 2)),
+                hasOutbox: try head.integer(0, 5) != 0
+            ),
+            machines: machines
+        )
     }
 
     /// Removes a machine; whether it was a member.
@@ -95,18 +98,12 @@ package enum EngineAdministration {
         machine: String,
         hostMilliseconds: Int64 = 5000
     ) throws(EngineError) -> Bool {
-        do throws(PostgresError) {
-            let connection = try PostgresConnection.connect(
-                options,
-                hostMilliseconds: hostMilliseconds
-            )
-            return try connection.run(
+        try connected(options, schema, hostMilliseconds) { connection throws(PostgresError) in
+            try connection.run(
                 "SELECT \(schema).dismiss($1, $2)",
                 [.text(site), .text(machine)],
                 deadline: MonotonicClock.milliseconds() + hostMilliseconds
             ).integer(0, 0) != 0
-        } catch {
-            throw EngineError(error, schema: schema)
         }
     }
 
@@ -116,32 +113,33 @@ package enum EngineAdministration {
         schema: String,
         hostMilliseconds: Int64 = 5000
     ) -> [String] {
-        do {
-            let status = try status(options, schema: schema, hostMilliseconds: hostMilliseconds)
-            guard status.format == EngineSchema.format else {
-                return ["\(EngineError.format(status.format))"]
+        do throws(EngineError) {
+            return try connected(options, schema, hostMilliseconds) {
+                connection throws(PostgresError) in
+                let status = try status(
+                    on: connection,
+                    schema: schema,
+                    deadline: MonotonicClock.milliseconds() + hostMilliseconds * 2
+                )
+                guard status.format == EngineSchema.format else {
+                    return ["\(EngineError.format(status.format))"]
+                }
+                var found: [String] = []
+                for (name, loss) in [
+                    ("fsync", "what was acknowledged is lost when the server loses power"),
+                    ("full_page_writes", "the server's files may be damaged when it loses power"),
+                ] {
+                    let value = try connection.run(
+                        "SELECT current_setting($1)",
+                        [.text(name)],
+                        deadline: MonotonicClock.milliseconds() + hostMilliseconds
+                    ).text(0, 0)
+                    if value == "off" { found.append("PostgreSQL has \(name) = off: \(loss)") }
+                }
+                return found
             }
-            let connection = try PostgresConnection.connect(
-                options,
-                hostMilliseconds: hostMilliseconds
-            )
-            var found: [String] = []
-            for (name, loss) in [
-                ("fsync", "what was acknowledged is lost when the server loses power"),
-                ("full_page_writes", "the server's files may be damaged when it loses power"),
-            ] {
-                let value = try connection.run(
-                    "SELECT current_setting($1)",
-                    [.text(name)],
-                    deadline: MonotonicClock.milliseconds() + hostMilliseconds
-                ).text(0, 0)
-                if value == "off" { found.append("PostgreSQL has \(name) = off: \(loss)") }
-            }
-            return found
         } catch {
-            if let error = error as? EngineError,
-                case .postgres(.server("42501", let sentence)) = error
-            {
+            if case .postgres(.server("42501", let sentence)) = error {
                 return ["\(sentence); GRANT \(schema)_machine to the role that connects"]
             }
             return ["\(error)"]
@@ -156,16 +154,26 @@ package enum EngineAdministration {
         machineName: String,
         hostMilliseconds: Int64 = 5000
     ) throws(EngineError) -> String {
-        do throws(PostgresError) {
-            let connection = try PostgresConnection.connect(
-                options,
-                hostMilliseconds: hostMilliseconds
-            )
-            return try connection.run(
+        try connected(options, schema, hostMilliseconds) { connection throws(PostgresError) in
+            try connection.run(
                 "SELECT \(schema).enlist($1, $2)",
                 [.text(machine), .text(machineName)],
                 deadline: MonotonicClock.milliseconds() + hostMilliseconds
             ).text(0, 0)
+        }
+    }
+
+    /// Connects and runs the body, whose errors are told as those of the schema.
+    private static func connected<Outcome>(
+        _ options: String,
+        _ schema: String,
+        _ hostMilliseconds: Int64,
+        _ body: (PostgresConnection) throws(PostgresError) -> Outcome
+    ) throws(EngineError) -> Outcome {
+        do throws(PostgresError) {
+            return try body(
+                PostgresConnection.connect(options, hostMilliseconds: hostMilliseconds)
+            )
         } catch {
             throw EngineError(error, schema: schema)
         }

@@ -1,5 +1,6 @@
 import Channels
 import Foundation
+import Harness
 import Testing
 
 @testable import Bus
@@ -52,7 +53,7 @@ import Testing
         let writer = try WriterProcess("hold", bus(directory), "a", "0", "20")
         defer { _ = writer.killAndDrain() }
         for _ in 0...20 { _ = try #require(writer.line()) }
-        try stopOutsideTheGate(writer.process.processIdentifier, bus(directory))
+        try Gate.stopOutside(bus(directory), process: writer.process.processIdentifier)
         for suffix in ["-wal", "-shm"] {
             try files.removeItem(atPath: bus(directory) + "/log.sqlite\(suffix)")
         }
@@ -67,29 +68,6 @@ import Testing
         #expect(texts(probe) == (0...20).map(String.init))
         #expect(probe.now.epochs?.stretches.count == 1)
         probe.stop()
-    }
-
-    /// Stops a process at a moment when it is not inside the gate, where it would keep everybody out.
-    private func stopOutsideTheGate(_ process: Int32, _ bus: String) throws {
-        let gate = open(bus, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        defer { close(gate) }
-        try eventually("it is stopped outside the gate") {
-            kill(process, SIGSTOP)
-            try eventually("it is stopped") {
-                let threads = try files.contentsOfDirectory(atPath: "/proc/\(process)/task")
-                return try threads.allSatisfy {
-                    let path = "/proc/\(process)/task/\($0)/stat"
-                    let text = try String(contentsOfFile: path, encoding: .utf8)
-                    return text.split(separator: ")").last?.hasPrefix(" T") == true
-                }
-            }
-            guard flock(gate, LOCK_EX | LOCK_NB) == 0 else {
-                kill(process, SIGCONT)
-                return false
-            }
-            flock(gate, LOCK_UN)
-            return true
-        }
     }
 
     @Test func `a publisher is answered though nobody saves a removed log`() throws {

@@ -170,7 +170,8 @@ import Testing
             _ = try ask("channels", group[1]) { $0["channels"].array.map { $0["held"] } == [3, 3] }
             _ = try ask("channels/news", group[1]) { $0["held"] == 3 }
             // One that is stopped is missed, and keeps nobody waiting for long.
-            group[1].process?.signal(SIGSTOP)
+            let pid = try #require(group[1].process?.pid)
+            try Gate.stopOutside(group.busDirectory, process: pid)
             let without = try ask("status", group[0]) { $0["processes"].array.count == 2 }
             #expect(without["processes_missing"] == 1)
             group[1].process?.signal(SIGCONT)
@@ -218,7 +219,8 @@ import Testing
             let others = group.servers.filter { $0 !== stopped }
             let frozen = try stopped.hold("/push/news?wait=25")
             let held = try others[0].hold("/push/news?wait=25")
-            stopped.process?.signal(SIGSTOP)
+            let pid = try #require(stopped.process?.pid)
+            try Gate.stopOutside(group.busDirectory, process: pid)
             let id = try others[1].publish("news", "hello")
             #expect(try held.answer().json["messages"][0]["id"].string == id)
             stopped.process?.signal(SIGCONT)
@@ -260,7 +262,7 @@ import Testing
             )
             try stopped.waitForHeld(2)
             let process = try #require(stopped.process)
-            process.signal(SIGSTOP)
+            try Gate.stopOutside(group.busDirectory, process: process.pid)
             // More than memory keeps.
             let count = 10_000
             for begin in stride(from: 0, to: count, by: 500) {

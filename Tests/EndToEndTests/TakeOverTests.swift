@@ -218,7 +218,7 @@ import Testing
     @Test func `a reload that is asked for meanwhile reaches the newer process`() throws {
         try HoldfastServer.with { server in
             let old = try #require(server.process?.pid)
-            kill(old, SIGSTOP)
+            try Gate.stopOutside(server.directory.file("bus"), process: old)
             let newer = try server.launchNewer()
             // It has read the ini file, and waits.
             try waitUntil("it has the log open") {
@@ -260,7 +260,7 @@ import Testing
             server.expectsErrors = true
             let held = try server.hold("/push/news?since=now&wait=60")
             let pid = try #require(server.process?.pid)
-            kill(pid, SIGSTOP)
+            try Gate.stopOutside(server.directory.file("bus"), process: pid)
             let newer = try server.launchNewer()
             // It has the log open, and waits.
             try waitUntil("it has the log open") {
@@ -305,7 +305,7 @@ import Testing
         try HoldfastServer.with { server in
             server.expectsErrors = true
             let pid = try #require(server.process?.pid)
-            kill(pid, SIGSTOP)
+            try Gate.stopOutside(server.directory.file("bus"), process: pid)
             let newer = try server.launchNewer()
             #expect(try newer.wait() == .exited(1))
             #expect(server.log.contains("the running process does not answer"))

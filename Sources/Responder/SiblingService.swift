@@ -73,13 +73,15 @@ final class SiblingService {
     func turn(now: Int64) -> Bool {
         guard now >= askAt else { return false }
         askAt = now + Self.askMilliseconds
-        for name in asked where silent.insert(name).inserted {
+        // One that has ended since, as after a hand-over, has no more to say.
+        let present = socket?.tell(SiblingMessage.question(0).bytes) ?? []
+        for name in asked.intersection(present) where silent.insert(name).inserted {
             let sentence =
                 "process \(Siblings.processNumber(of: name)) of this bus does not answer: is it stopped, or stuck? What "
                 + "it serves nobody else can take over before it ends"
             logger.warning("\(sentence)")
         }
-        asked = socket?.tell(SiblingMessage.question(0).bytes) ?? []
+        asked = present
         silent.formIntersection(asked)
         return true
     }

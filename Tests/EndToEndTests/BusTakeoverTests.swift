@@ -73,12 +73,31 @@ import Testing
         }
     }
 
+    @Test func `a process that had ended was said not to answer`() throws {
+        try HoldfastGroup.with(2) { group in
+            // Both are asked by a third one when it starts, and neither answers; one of them ends.
+            let pids = group.servers.compactMap { $0.process?.pid }
+            let bus = ["directory = \(group.busDirectory)", "socket = none"]
+            let third = try HoldfastServer(bus: bus)
+            for pid in pids { try Gate.stopOutside(group.busDirectory, process: pid) }
+            defer { for server in group.servers { server.process?.signal(SIGCONT) } }
+            try third.start()
+            try group.servers[1].kill()
+            try waitUntil("the stopped one is named") {
+                third.log.contains("process \(pids[0]) of this bus")
+            }
+            #expect(!third.log.contains("process \(pids[1]) of this bus"))
+            group.servers[0].process?.signal(SIGCONT)
+            try third.finish()
+        }
+    }
+
     @Test func `a process that does not answer is named`() throws {
         try HoldfastGroup.with(2) { group in
             let serving = try group.serving()
             let other = try #require(group.servers.first { $0 !== serving })
             let pid = try #require(serving.process?.pid)
-            serving.process?.signal(SIGSTOP)
+            try Gate.stopOutside(group.busDirectory, process: pid)
             defer { serving.process?.signal(SIGCONT) }
             let status = try other.command("pub", "a", "x", "--timeout", "1")
             #expect(status.exit == .exited(75))

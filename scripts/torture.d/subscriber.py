@@ -2,10 +2,12 @@
 import asyncio
 import json
 
+from place import Failed
+
 
 class Subscriber:
-    def __init__(self, place, number):
-        self.place = place
+    def __init__(self, machine, number):
+        self.machine = machine
         self.number = number
         self.cursor = None
         self.seen = []  # texts, in the order they came
@@ -22,7 +24,7 @@ class Subscriber:
             request = f"GET /push/torture?wait=5&since={since}&n={self.number % 7} HTTP/1.1\r\nHost: localhost\r\n\r\n"
             try:
                 if connection is None:
-                    connection = await asyncio.open_connection("127.0.0.1", self.place.port)
+                    connection = await asyncio.open_connection("127.0.0.1", self.machine.port)
                 reader, writer = connection
                 writer.write(request.encode())
                 status, body = await asyncio.wait_for(self.answer(reader), 30)
@@ -32,7 +34,7 @@ class Subscriber:
                 self.take(json.loads(body), publishers)
                 continue
             if status not in (0, 502, 503, 504):
-                raise SystemExit(f"subscriber {self.number}: unexpected answer {status} {body[:500]!r}")
+                raise Failed(f"subscriber {self.number}: unexpected answer {status} {body[:500]!r}")
             self.failures += 1
             await asyncio.sleep(0.05)
         if connection is not None:
@@ -48,11 +50,17 @@ class Subscriber:
             length = int(fields[at + 15 : fields.index(b"\r\n", at)])
             return status, await reader.readexactly(length)
         body = b""
-        while True:
-            size = int(await reader.readline(), 16)
-            body += (await reader.readexactly(size + 2))[:-2]
-            if size == 0:
-                return status, body
+        while chunk := await Subscriber.chunk(reader):
+            body += chunk
+        return status, body
+
+    @staticmethod
+    async def chunk(reader):
+        """The next chunk of a body; empty at its end."""
+        line = await reader.readline()
+        if not line.endswith(b"\n"):
+            raise asyncio.IncompleteReadError(line, None)
+        return (await reader.readexactly(int(line, 16) + 2))[:-2]
 
     def take(self, answer, publishers):
         now = asyncio.get_running_loop().time()

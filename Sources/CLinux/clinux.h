@@ -141,6 +141,13 @@ static inline ssize_t clinux_receive_message(int fd, void *bytes, size_t room, i
 /// A descriptor that is readable once the process has ended, whoever its parent is; and a signal to exactly that process.
 /// -1 with errno on failure.
 static inline int clinux_open_process(pid_t process) { return (int)syscall(434 /* pidfd_open */, process, 0); }
+/// The same for the peer of a Unix socket: the process that connected, even if its number belongs to another one by now.
+/// ENOPROTOOPT before Linux 6.5.
+static inline int clinux_open_peer(int fd) {
+    int process = -1;
+    socklen_t length = sizeof process;
+    return getsockopt(fd, SOL_SOCKET, 77 /* SO_PEERPIDFD */, &process, &length) == 0 ? process : -1;
+}
 static inline int clinux_signal_process(int process, int signal) {
     return (int)syscall(424 /* pidfd_send_signal */, process, signal, NULL, 0);
 }

@@ -21,6 +21,9 @@ package final class MessageChannel {
     /// Readable once that process has ended; -1 if it had ended already.
     private let ending: Int32
 
+    /// The errors of one that has ended.
+    private static let endCodes = [ESRCH, EINVAL, ENODATA]
+
     /// The most descriptors in a message.
     package static let descriptorLimit = Int(clinux_descriptor_limit)
     /// The largest message.
@@ -29,14 +32,19 @@ package final class MessageChannel {
     /// - Parameters:
     ///   - number: a connected socket, which this owns from now on.
     ///   - child: the process at the other end of a pair, which the kernel does not know by itself.
+    /// - Returns: nil, with errno set, if it cannot be told whether the other process has ended.
     package init?(_ number: Int32, child: Int32? = nil) {
-        socket = OwnedDescriptor(number)
+        let descriptor = OwnedDescriptor(number)
         var peer = clinux_peer()
         guard unsafe clinux_peer_of(number, &peer) == 0, peer.process > 0 else { return nil }
+        var found = child.map { clinux_open_process($0) } ?? clinux_open_peer(number)
+        if found < 0, errno == ENOPROTOOPT { found = clinux_open_process(peer.process) }
+        guard found >= 0 || Self.endCodes.contains(errno) else { return nil }
+        socket = consume descriptor
         process = child ?? peer.process
         user = peer.user
-        ending = clinux_open_process(child ?? peer.process)
-        if ending >= 0 { _ = fcntl(ending, F_SETFD, FD_CLOEXEC) }
+        ending = found
+        if found >= 0 { _ = fcntl(found, F_SETFD, FD_CLOEXEC) }
     }
 
     deinit { if ending >= 0 { close(ending) } }
@@ -163,11 +171,11 @@ package final class MessageDoor {
             throw SystemError("make", on: path, code: ENAMETOOLONG)
         }
         unsafe unlinkat(opened, name, 0)
-        // Nobody may connect before the mode is right.
-        let mask = umask(0o177)
+        // Nobody may connect before the mode is right. Linux gives the path the mode of the socket; the umask belongs to
+        // all threads, of which another one may be making a file.
+        _ = fchmod(made, 0o600)
         let bound = address.bind(made)
         let code = errno
-        umask(mask)
         guard bound == 0 else { throw SystemError("bind", on: path, code: code) }
         var info = stat()
         guard unsafe fstatat(opened, name, &info, Int32(AT_SYMLINK_NOFOLLOW)) == 0 else {
@@ -211,7 +219,10 @@ package final class MessageDoor {
             errno = ENAMETOOLONG
             return nil
         }
-        let type = Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue)
+        // Where too many wait to be accepted, it says so at once.
+        let type = Int32(
+            SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+        )
         let made = Glibc.socket(AF_UNIX, type, 0)
         guard made >= 0 else { return nil }
         guard address.connect(made) == 0 else {

@@ -29,7 +29,12 @@ final class HandOverService {
     private let epoll: Epoll
     private let logger: Logger
     private var door: MessageDoor?
+    /// Whether there is to be one, and why there is none, as logged last.
+    private var isOpen = false
+    private var trouble = ""
     private(set) var channel: MessageChannel?
+    /// The other side has said hello.
+    private(set) var isGreeted = false
     /// The successor that this process has started, until it is known to have ended.
     private var child: ChildProcess?
     /// Monotonic milliseconds until which the other side may take to say the next word.
@@ -59,22 +64,26 @@ final class HandOverService {
     /// The bus directory exists, perhaps in the place of an old one.
     func open(_ settings: BusSettings, listen: String?) {
         guard let listen else { return }
+        isOpen = true
         if let door { epoll.remove(door.descriptor) }
         door = nil
         do {
             let made = try MessageDoor(in: settings.directory, named: Self.name(listen))
             try epoll.add(made.descriptor, [.read])
             door = made
+            trouble = ""
         } catch {
-            logger.warning("no other process can take over from this one: \(error)")
+            let sentence = "no other process can take over from this one: \(error)"
+            if trouble != sentence { logger.warning("\(sentence)") }
+            trouble = sentence
         }
     }
 
-    /// Makes the door again if somebody has taken it away; looks every two seconds.
+    /// Makes the door again if somebody has taken it away, or if it could not be made; looks every two seconds.
     func lookAfter(_ settings: BusSettings, listen: String?, now: Int64) {
-        guard let door, now >= looksAt else { return }
+        guard isOpen, now >= looksAt else { return }
         looksAt = now + 2000
-        if !door.isInPlace { open(settings, listen: listen) }
+        if door?.isInPlace != true { open(settings, listen: listen) }
     }
 
     var doorDescriptor: Int32 { door?.descriptor ?? -1 }
@@ -125,7 +134,7 @@ final class HandOverService {
     private func begin(_ newcomer: MessageChannel, now: Int64) {
         do {
             try epoll.add(newcomer.descriptor, [.read])
-            channel = newcomer
+            (channel, isGreeted) = (newcomer, false)
             deadline = now + Self.helloMilliseconds
         } catch {
             logger.error("\(error)")
@@ -136,6 +145,7 @@ final class HandOverService {
 
     /// It has said hello, and opens the log now.
     func greet(_ message: HandOverMessage, now: Int64) {
+        isGreeted = true
         say(message, until: now + Self.openingMilliseconds)
     }
 
@@ -204,6 +214,7 @@ final class HandOverService {
             door.removePath()
         }
         door = nil
+        isOpen = false
     }
 
     /// Another process has everything, perhaps also the name of the door.

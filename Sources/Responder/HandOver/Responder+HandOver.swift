@@ -101,7 +101,7 @@ extension Responder {
                 ),
                 now: now
             )
-        case .able where succession.handingOver == .no: pause()
+        case .able where succession.handingOver == .no && succession.service.isGreeted: pause()
         case .unable(let why): keep(why)
         case .endPolitely(let why): endPolitely(why)
         default: keep(HandOverEnd.notUnderstood.sentence)

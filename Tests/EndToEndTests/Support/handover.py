@@ -2,11 +2,13 @@
 
     handover.py DIRECTORY LISTEN take STEP ACTION    plays the newer process
     handover.py DIRECTORY LISTEN relay STEP ACTION   takes everything over, and plays the older process then
+    handover.py DIRECTORY LISTEN decoy STEP ACTION   plays an older process that has nothing
 
 Each step is printed once it is over. At STEP it does ACTION: die (kill -9), hang, or a message to send: polite, unable;
-or format: hands over in one that nobody knows.
+or format: hands over in one that nobody knows; rush: says able without a hello; terminate: SIGTERM comes to the newer
+process in one piece with the word that everything is its own.
 """
-import os, signal, socket, sys, time
+import os, signal, socket, struct, sys, time
 
 directory, listen, mode, last, action = sys.argv[1:]
 FORMAT = 99 if action == "format" else 1
@@ -25,7 +27,7 @@ def text(words):
 
 def step(found, channel=None):
     print(found, flush=True)
-    if found != last or FORMAT == 99:
+    if found != last or FORMAT == 99 or action == "terminate":
         return
     if action == "die":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -59,6 +61,10 @@ def take():
     channel = connect()
     everything = []
     last_step = step if mode == "take" else lambda *_: None
+    if action == "rush":
+        channel.send(b"a")
+        receive(channel, "k")
+        sys.exit(0)
     channel.send(b"h\x01\x02" + text("by hand"))
     last_step("hello", channel)
     receive(channel, "w")
@@ -107,12 +113,31 @@ def give(everything):
         step(names[message[0]], channel)
     receive(channel, "r")
     step("ready", channel)
+    if action == "terminate":
+        peer = struct.unpack("iii", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        stop(peer)
+        os.kill(peer, signal.SIGTERM)
     channel.send(b"y")
+    if action == "terminate":
+        os.kill(peer, signal.SIGCONT)
     step("yours", channel)
     receive(channel, "m")
 
 
+def stop(process):
+    """Until all of its threads are stopped."""
+    os.kill(process, signal.SIGSTOP)
+    threads = "/proc/%d/task" % process
+    while not all(is_stopped("%s/%s/stat" % (threads, thread)) for thread in os.listdir(threads)):
+        time.sleep(0.01)
+
+
+def is_stopped(path):
+    with open(path) as file:
+        return file.read().rsplit(")", 1)[1].startswith(" T")
+
+
 signal.alarm(300)
-state = take()
-if mode == "relay":
+state = take() if mode != "decoy" else []
+if mode != "take":
     give(state)

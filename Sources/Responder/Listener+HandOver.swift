@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Channels
 internal import Configuration
 internal import Glibc
 internal import System
@@ -34,6 +35,21 @@ extension Listener {
             inode: place?.inode ?? 0
         )
         return (value, [descriptor] + (lock.map { [$0] } ?? []))
+    }
+
+    /// Another process made the socket, perhaps by another ini file: lets those connect there who may by this one.
+    func agree(with settings: FastCGISettings) throws(ListenerError) {
+        try agree { UnixPlace($0, settings) }
+    }
+
+    func agree(with settings: BusSettings) throws(ListenerError) {
+        try agree { UnixPlace($0, settings) }
+    }
+
+    /// A path that is not this socket's any more, and a socket of the service manager, stay as they are.
+    private func agree(_ wanted: (String) -> UnixPlace) throws(ListenerError) {
+        guard let path = place?.text, isInPlace else { return }
+        try wanted(path).admit()
     }
 
     /// The address at which it listens, as in the ini file; nil if it has no form there.

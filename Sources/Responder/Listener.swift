@@ -88,14 +88,7 @@ package final class Listener {
             path = nil
         case .unix(let text):
             let held = try Self.lock(text)
-            let place = UnixPlace(
-                path: text,
-                mode: settings.mode,
-                group: settings.group,
-                isOfDirectory: true,
-                key: Self.key
-            )
-            socket = try Self.unix(place)
+            socket = try Self.unix(UnixPlace(text, settings))
             lock = consume held
             path = Self.identity(text)
         }
@@ -103,15 +96,7 @@ package final class Listener {
 
     /// The bus socket at this path.
     package init(busSocket text: String, _ settings: BusSettings) throws(ListenerError) {
-        socket = try Self.unix(
-            UnixPlace(
-                path: text,
-                mode: settings.socketMode,
-                group: settings.socketGroup,
-                isOfDirectory: false,
-                key: Self.busKey
-            )
-        )
+        socket = try Self.unix(UnixPlace(text, settings))
         lock = nil
         path = Self.identity(text)
         isPassed = false
@@ -123,16 +108,6 @@ package final class Listener {
         var info = stat()
         guard unsafe lstat(path, &info) == 0 else { return nil }
         return (path, UInt64(info.st_dev), UInt64(info.st_ino))
-    }
-
-    /// The path of a Unix socket and who may connect; `key` is its name in the ini file.
-    private struct UnixPlace {
-        let path: String
-        let mode: UInt32
-        let group: String?
-        /// Whether a socket without a group of its own keeps the group of its directory; otherwise it gets the process's.
-        let isOfDirectory: Bool
-        let key: String
     }
 
     static let key = "listen in [fastcgi]"
@@ -317,21 +292,7 @@ package final class Listener {
         let bound = unsafe withBytes(of: &address) { unsafe bind(descriptor.number, $0, $1) }
         let code = errno
         guard bound == 0 else { throw .cannotListen(path, code: code, key: place.key) }
-        if let name = place.group {
-            guard let group = Accounts.group(name) else {
-                throw .sentence(
-                    "cannot give \(path) to the group \(name): no such group (see \(place.key))"
-                )
-            }
-            guard unsafe chown(path, uid_t.max, group) == 0 else {
-                throw .system(SystemError("give to the group \(name)", on: path, code: errno))
-            }
-        } else if !place.isOfDirectory, unsafe chown(path, uid_t.max, getegid()) != 0 {
-            throw .system(SystemError("give to the process's group", on: path, code: errno))
-        }
-        guard unsafe chmod(path, place.mode) == 0 else {
-            throw .system(SystemError("set the mode of", on: path, code: errno))
-        }
+        try place.admit()
         guard listen(descriptor.number, backlog) == 0 else {
             throw .cannotListen(path, code: errno, key: place.key)
         }

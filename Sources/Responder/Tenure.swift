@@ -199,6 +199,11 @@ final class Tenure {
         if let path = settings.socket, socket.address == .unix(path: path) {
             listener = socket
             if socket.isPassed { passed = socket }
+            do {
+                try socket.agree(with: settings)
+            } catch {
+                logger.error("\(error); it stays as it was")
+            }
             goOn()
             logger.notice("serving the bus", metadata: ["socket": "\(path)"])
         } else {

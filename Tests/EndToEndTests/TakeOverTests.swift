@@ -235,6 +235,42 @@ import Testing
         }
     }
 
+    @Test func `who may connect is what the newer ini file says`() throws {
+        try HoldfastServer.with { server in
+            let paths = [server.directory.file("holdfast.sock"), server.busSocket]
+            try waitUntil("the bus is served") { paths.allSatisfy { mode($0) == 0o660 } }
+            try server.writeSettings(
+                HoldfastServer.open,
+                fastcgi: ["mode = 0600"],
+                bus: ["socket_mode = 0600"]
+            )
+            try server.renew()
+            try waitUntil("the modes are new") { paths.allSatisfy { mode($0) == 0o600 } }
+        }
+    }
+
+    private func mode(_ path: String) -> UInt32 {
+        var info = stat()
+        return stat(path, &info) == 0 ? info.st_mode & 0o777 : 0
+    }
+
+    @Test func `one that could not offer itself does so once it can`() throws {
+        try HoldfastServer.with { server in
+            let bus = server.directory.file("bus")
+            let name = try #require(Files.names(in: bus).first { $0.hasPrefix("take-over-") })
+            #expect(try server.stop() == .exited(0))
+            // Something that is no socket is in its place.
+            try #require(mkdir("\(bus)/\(name)", 0o700) == 0)
+            try server.start()
+            try waitUntil("it says so") {
+                server.log.contains("no other process can take over from this one")
+            }
+            rmdir("\(bus)/\(name)")
+            try waitUntil("it offers itself") { access("\(bus)/\(name)", F_OK) == 0 }
+            try server.renew()
+        }
+    }
+
     @Test func `of several newer processes one serves in the end, and none begins beside it`()
         throws
     {

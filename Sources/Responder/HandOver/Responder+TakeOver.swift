@@ -76,8 +76,13 @@ extension Responder {
         let begin = MonotonicClock.milliseconds()
         if let web = takeOver.web {
             entrance.adopt(web)
+            do {
+                try web.agree(with: settings.fastcgi)
+            } catch {
+                logger.error("\(error); it stays as it was")
+            }
         } else {
-            entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: PassedSockets()))
+            entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: succession.passed))
         }
         if let resting = takeOver.restingBus { tenure.adopt(passed: resting) }
         let handed = takeOver.takeConnections()

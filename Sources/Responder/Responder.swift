@@ -263,6 +263,9 @@ package import System
         switch signal {
         case SIGHUP where succession.isPaused: succession.reloadsLater = true
         case SIGHUP: reload()
+        // What is held here is answered first. A second one does not wait for that.
+        case _ where succession.isItsTurn && succession.isWaitingItsTurn && !succession.stopsLater:
+            succession.stopsLater = true
         default: stop()
         }
     }

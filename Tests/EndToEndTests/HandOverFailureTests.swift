@@ -87,6 +87,32 @@ struct HandOverFailureTests {
         }
     }
 
+    @Test func `what is held is answered if the newer process is stopped as it gets its turn`()
+        throws
+    {
+        try HoldfastServer.with { server in
+            let held = try server.hold("/push/news?since=now&wait=60")
+            let older = try played(server, "relay", "yours", "terminate")
+            #expect(try server.process?.wait() == .exited(0))
+            try waitUntil("it can be asked") { older.outputText.contains("listening") }
+            let newer = try server.launchNewer()
+            let answer = try held.answer()
+            #expect(answer.status == 200 && answer.text.contains("cursor"))
+            #expect(try newer.wait() == .exited(0) && older.wait() == .exited(0))
+            try server.start()
+        }
+    }
+
+    @Test func `a process that does not introduce itself gets nothing`() throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            let stranger = try played(server, "take", "hello", "rush")
+            #expect(try stranger.wait() == .exited(0))
+            #expect(!server.log.contains("handing over"))
+            try server.publish("news", "text")
+        }
+    }
+
     @Test
     func `a newer process that does not understand the format lets the older one end politely`()
         throws

@@ -39,17 +39,27 @@ extension Responder {
             takeOver.ready()
         }
         try step(takeOver.turn(now: now))
-        if succession.isItsTurn, let common = takeOver.common, core.hasReached(common.core) {
-            return try actOnTakeOver()
-        }
+        try actIfItsTurn()
         if succession.startsAlone, !takeOver.waitsForEnd { try startAlone() }
+    }
+
+    /// As soon as it has said `mine`: the older process holds nothing any more, and a signal that has come meanwhile concerns
+    /// one that serves.
+    private func actIfItsTurn() throws {
+        guard succession.isItsTurn, let common = succession.takeOver?.common,
+            core.hasReached(common.core)
+        else { return }
+        try actOnTakeOver()
+        if succession.stopsLater { stop() }
     }
 
     private func step(_ step: TakeOver.Step) throws {
         switch step {
         case .wait: break
         case .whole: succession.awaitsPosition = true
-        case .act: succession.isItsTurn = true
+        case .act:
+            succession.isItsTurn = true
+            try actIfItsTurn()
         case .startAlone: succession.startsAlone = true
         case .giveUp(let why): throw TakeOverError(sentence: why)
         }

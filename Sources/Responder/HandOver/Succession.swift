@@ -40,6 +40,8 @@ struct Succession {
     var isItsTurn = false
     /// The older process ends by itself.
     var startsAlone = false
+    /// SIGTERM has come after everything was said to be this process's, and before it could act.
+    var stopsLater = false
 
     init(
         _ service: HandOverService,

@@ -123,6 +123,7 @@ package import System
         succession = Succession(
             HandOverService(epoll: epoll, logger: logger),
             takeOver: takeOver,
+            passed: passed,
             descriptorLimit: descriptorLimit,
             successor: successor
         )

@@ -80,14 +80,18 @@ struct Serve: ParsableCommand {
         defer { LogSink.standardError.flush() }
 
         let responder: Responder
+        var running = predecessor
         do {
-            let running = try predecessor ?? (takeOver ? .ofRunning(settings) : nil)
+            let passed = try passed.get()
+            if takeOver, running == nil {
+                running = try TakeOver.ofRunning(settings, passed: passed)
+            }
             if takeOver, running == nil {
                 logger.notice("there is no process to take over from; starting as usual")
             }
             responder = try Responder(
                 settings: settings,
-                passed: try passed.get(),
+                passed: passed,
                 takeOver: running,
                 manager: manager,
                 descriptorLimit: descriptors,
@@ -111,7 +115,7 @@ struct Serve: ParsableCommand {
                 }
             }
         } catch {
-            predecessor?.unable("\(error)")
+            running?.unable("\(error)")
             logger.critical("\(error)")
             throw ExitCode((error as? any StartError)?.needsSomebody == true ? EX_CONFIG : 1)
         }

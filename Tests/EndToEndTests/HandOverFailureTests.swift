@@ -180,7 +180,72 @@ struct HandOverFailureTests {
         }
     }
 
+    @Test func `the newer process serves on its own sockets if the older one is killed`() throws {
+        let (server, manager) = try managed()
+        try server.start()
+        let older = try played(server, "relay", "welcome", "die")
+        #expect(try server.process?.wait() == .exited(0))
+        try waitUntil("it can be asked") { older.outputText.contains("listening") }
+        unlink(server.directory.file("holdfast.sock"))
+        try manager.pass("fastcgi", server.address)
+        server.manager = manager
+        server.adopt(try server.launchNewer())
+        #expect(try older.wait() == .killed(SIGKILL))
+        try server.waitUntilReady()
+        #expect(server.log.contains("starting as usual"))
+        try server.finish()
+    }
+
+    @Test func `with sockets of its own, and no older process, it starts as usual`() throws {
+        let (server, manager) = try managed()
+        try manager.pass("fastcgi", server.address)
+        server.manager = manager
+        server.adopt(try server.launchNewer())
+        try server.waitUntilReady()
+        #expect(server.log.contains("starting as usual"))
+        try server.finish()
+    }
+
+    private func managed() throws -> (HoldfastServer, ServiceManager) {
+        let server = try HoldfastServer()
+        return (server, try ServiceManager(notifySocket: server.directory.file("notify")))
+    }
+
+    @Test func `another older process is asked if the first one ends`() throws {
+        try HoldfastServer.with { server in
+            let held = try server.hold("/push/news?since=now&wait=60")
+            // As one that has just handed over: nobody accepts its newcomers any more.
+            let gone = try played(server, "decoy", "hello", "die")
+            try waitUntil("it can be asked") { gone.outputText.contains("listening") }
+            let newer = try server.launchNewer()
+            // The one that serves makes its door anew meanwhile.
+            #expect(try server.process?.wait() == .exited(0))
+            server.adopt(newer)
+            try server.waitUntilReady()
+            try server.publish("news", "text")
+            #expect(try held.answer().text.contains("text"))
+            gone.signal(SIGKILL)
+            _ = try gone.wait()
+        }
+    }
+
     // MARK: A mistake in the new settings
+
+    @Test func `a newer process with a pipe that is none refuses, and both say why`() throws {
+        try HoldfastServer.with { server in
+            server.expectsErrors = true
+            try server.directory.write("text", to: "file")
+            let pipe = "[pipe \(server.directory.file("file"))]\nchannel = news\n"
+            try server.writeSettings(HoldfastServer.open + pipe)
+            #expect(try server.launchNewer().wait() == .exited(78))
+            try waitUntil("the older process says so") {
+                server.log.split(separator: "\n").contains {
+                    $0.contains("goes on with everything") && $0.contains("file")
+                }
+            }
+            try server.publish("news", "text")
+        }
+    }
 
     @Test func `a newer process with another address refuses, and both say why`() throws {
         try HoldfastServer.with { server in

@@ -65,10 +65,16 @@ extension Responder {
         }
     }
 
-    /// The older process has ended without handing anything over: begins as if there had been none.
+    /// The older process has ended without handing anything over: asks the one that has taken over from it instead, if there
+    /// is one, or begins as if there had been none.
     private func startAlone() throws {
         succession.takeOver = nil
-        entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: PassedSockets()))
+        succession.startsAlone = false
+        if let next = try TakeOver.ofRunning(settings, passed: succession.passed) {
+            succession.takeOver = next
+            return try sources.epoll.add(next.descriptor, .read)
+        }
+        entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: succession.passed))
         logger.notice("the other process has ended; starting as usual")
         beginServing()
     }

@@ -28,6 +28,8 @@ struct Succession {
 
     // The newer one.
     let descriptorLimit: Int
+    /// Sockets of this process's own, for where no other one hands over.
+    let passed: PassedSockets
     /// An older process that serves still.
     var takeOver: TakeOver?
     /// The one that this process has taken over from, until that has ended.
@@ -46,11 +48,13 @@ struct Succession {
     init(
         _ service: HandOverService,
         takeOver: TakeOver?,
+        passed: PassedSockets,
         descriptorLimit: Int,
         successor: @escaping () -> Successor?
     ) {
         self.service = service
         self.takeOver = takeOver
+        self.passed = passed
         self.descriptorLimit = descriptorLimit
         self.successor = successor
     }

@@ -51,7 +51,8 @@ package final class TakeOver {
     private var connections:
         [(descriptor: Int32, shell: HandedShellConnection, core: HandedConnection)] = []
 
-    private static let doorMilliseconds: Int64 = 2000
+    /// Longer than a process takes to make a door anew that was taken away.
+    private static let doorMilliseconds: Int64 = 4000
     private static let greetingMilliseconds: Int64 = 10_000
     private static let receivingMilliseconds: Int64 = 15_000
     /// How long the end of a process may follow that of its connection.
@@ -85,15 +86,19 @@ package final class TakeOver {
 
     /// The process that listens where the ini file says; nil if there is none.
     ///
+    /// - Parameter passed: the sockets of this process's own: somebody listens there in any case.
     /// - Throws: if there may be one, and it cannot be asked.
-    package static func ofRunning(_ settings: Settings) throws(TakeOverError) -> TakeOver? {
+    package static func ofRunning(
+        _ settings: Settings,
+        passed: PassedSockets
+    ) throws(TakeOverError) -> TakeOver? {
         let name = HandOverService.name("\(settings.fastcgi.listen)")
         // One that has just taken over itself has no door for a moment.
         let end = MonotonicClock.milliseconds() + doorMilliseconds
         var found = MessageDoor.connect(in: settings.bus.directory, named: name)
         var code = errno
         while found == nil, [ENOENT, ECONNREFUSED, ENOTDIR].contains(code) {
-            guard settings.fastcgi.listen.isTaken else { return nil }
+            guard passed.fastcgi == nil, settings.fastcgi.listen.isTaken else { return nil }
             guard MonotonicClock.milliseconds() < end else { break }
             MonotonicClock.sleep(milliseconds: 20)
             found = MessageDoor.connect(in: settings.bus.directory, named: name)

@@ -69,7 +69,8 @@ extension Responder {
         guard core.position != nil else { return }
         askToServe()
         if lifetime.isService { succession.service.open(settings.bus, listen: offeredAddress) }
-        supervision.isServing(statusLine, now: now)
+        // A manager does not listen to this process before the older one has said that this is the service now.
+        if succession.predecessor == nil { supervision.isServing(statusLine, now: now) }
     }
 }
 

@@ -36,9 +36,12 @@ struct Supervision {
     mutating func isServing(_ status: @autoclosure () -> String, now: Int64) {
         guard manager != nil, !isStopping else { return }
         isReady = true
-        tell("READY=1\nSTATUS=\(status())", now)
+        tell("READY=1\nSTATUS=\(status())" + sign, now)
         plan(now)
     }
+
+    /// A sign of life, as a further line, if they are expected.
+    private var sign: String { manager?.watchdogMilliseconds == nil ? "" : "\nWATCHDOG=1" }
 
     /// A reload begins; `hasReloaded` follows.
     mutating func isReloading(now: Int64) {
@@ -61,7 +64,8 @@ struct Supervision {
     /// is about to end.
     mutating func passesOn(to process: Int32, now: Int64) {
         guard manager != nil else { return }
-        tell("READY=1\nMAINPID=\(process)", now)
+        // The time without a sign of life goes on, whichever process gives the next one.
+        tell("READY=1\nMAINPID=\(process)" + sign, now)
         for _ in 0..<100 where !untold.isEmpty {
             MonotonicClock.sleep(milliseconds: 10)
             flush(now)
@@ -88,8 +92,7 @@ struct Supervision {
         plan(now)
         var lines = "STATUS=\(status())"
         if !isReady, !isStopping { lines += "\nEXTEND_TIMEOUT_USEC=\(Self.openingMicroseconds)" }
-        if manager?.watchdogMilliseconds != nil { lines += "\nWATCHDOG=1" }
-        tell(lines, now)
+        tell(lines + sign, now)
     }
 
     // MARK: Telling

@@ -91,13 +91,23 @@ extension Core {
             requests: record.requests,
             peer: record.flags.contains(.bus) ? peers[id]?.handed : nil,
             holds: held.reversed(),
-            replays: record.replays > 0
-                ? replays.of(id).map { $0.handed(openChannels($0.stream.channels)) } : []
+            replays: record.replays > 0 ? replays.of(id).map { handed($0) } : []
         )
+    }
+
+    private func handed(_ replay: Replay) -> Replay.Handed {
+        var name: RequestName?
+        if case .request(let address) = replay.recipient { name = names.name(of: address) }
+        return replay.handed(openChannels(replay.stream.channels), name)
     }
 
     private func handed(_ slot: Holds.Slot, rank: Int32) -> HandedConnection.Hold {
         let held = holds[slot]
+        let address = RequestAddress(
+            connection: connections.id(held.connection),
+            id: held.requestID,
+            keepConnection: held.keepConnection
+        )
         return HandedConnection.Hold(
             id: held.requestID,
             keepConnection: held.keepConnection,
@@ -108,7 +118,8 @@ extension Core {
             openChannels: [],
             origin: held.kind == .lines ? nil : holds.origin(of: slot),
             deadline: holds.deadline(of: slot),
-            probe: holds.nextProbe(of: slot)
+            probe: holds.nextProbe(of: slot),
+            name: held.kind == .lines ? nil : names.name(of: address)
         )
     }
 
@@ -134,7 +145,7 @@ extension Core {
         let places = frontEnds.resume(common.frontEnds)
         presence.resume(common.graces, now: now)
         var held: [(id: ConnectionID, hold: HandedConnection.Hold)] = []
-        var reading: [(number: UInt64, replay: Replay)] = []
+        var reading: [(number: UInt64, replay: Replay, name: RequestName?)] = []
         var readable: Set<ChannelName> = []
         for (id, connection, unsent) in handed {
             open(id, connection)
@@ -142,7 +153,7 @@ extension Core {
             held += connection.holds.map { (id, $0) }
             for replay in connection.replays { readable.formUnion(replay.openChannels) }
             reading += connection.replays.map {
-                ($0.number, Replay($0, on: id, places: places))
+                ($0.number, Replay($0, on: id, places: places), $0.web?.name)
             }
         }
         held.sort { $0.hold.rank < $1.hold.rank }
@@ -153,7 +164,8 @@ extension Core {
             if holds.interestCount > known { wasOpen.formUnion(hold.openChannels) }
         }
         reading.sort { $0.number < $1.number }
-        for (_, replay) in reading {
+        for (_, replay, name) in reading {
+            if case .request(let address) = replay.recipient { names.resume(address, name) }
             enlist(replay)
             agenda.append(.replay(replay))
         }
@@ -193,13 +205,15 @@ extension Core {
         if case .answer(let subscription) = interest, subscription.channels.count > 1 {
             interest = .answer(subscription.sharing(holds.shared(subscription.channels)))
         }
+        let address = RequestAddress(
+            connection: id,
+            id: handed.id,
+            keepConnection: handed.keepConnection
+        )
+        names.resume(address, handed.name)
         insert(
             Holds.Hold(
-                address: RequestAddress(
-                    connection: id,
-                    id: handed.id,
-                    keepConnection: handed.keepConnection
-                ),
+                address: address,
                 kind: handed.kind,
                 frontEnd: places.indices.contains(place) ? places[place] : 0,
                 interest: interest,
@@ -236,7 +250,8 @@ extension BusPeer {
             hasUnlooked: hasUnlooked,
             hasEnded: hasEnded,
             isSubscribed: isSubscribed,
-            isGreeting: isGreeting
+            isGreeting: isGreeting,
+            unfinished: unfinished
         )
     }
 
@@ -249,5 +264,6 @@ extension BusPeer {
         hasEnded = handed.hasEnded
         isSubscribed = handed.isSubscribed
         isGreeting = handed.isGreeting
+        unfinished = handed.unfinished
     }
 }

@@ -55,6 +55,8 @@ package struct HandedConnection {
         let origin: RequestOrigin?
         let deadline: Int64?
         let probe: Int64?
+        /// If it is known still.
+        let name: RequestName?
     }
 
     struct Peer {
@@ -65,6 +67,8 @@ package struct HandedConnection {
         let hasEnded: Bool
         let isSubscribed: Bool
         let isGreeting: Bool
+        /// What the shell knows of a command that is not complete.
+        let unfinished: (bytes: Int, line: Int)?
     }
 
     let closesWhenIdle: Bool
@@ -103,6 +107,18 @@ extension RequestID: Packable {
             throw UnpackError("\(number) is no request's id")
         }
         self = id
+    }
+}
+
+extension RequestName: Packable {
+    package func pack(into pack: inout Packer) { pack.add(bytes: utf8) }
+
+    package init(from pack: inout Unpacker) throws(UnpackError) {
+        let bytes = try pack.content()
+        guard let name = unsafe bytes.withUnsafeBytes({ unsafe RequestName($0) }) else {
+            throw UnpackError("a request's name is none")
+        }
+        self = name
     }
 }
 
@@ -182,6 +198,8 @@ extension HandedConnection.Peer: Packable {
         pack.add(identity)
         pack.add(input)
         for flag in [isEnding, hasUnlooked, hasEnded, isSubscribed, isGreeting] { pack.add(flag) }
+        pack.add(unfinished?.bytes)
+        pack.add(unfinished?.line)
     }
 
     init(from pack: inout Unpacker) throws(UnpackError) {
@@ -192,6 +210,8 @@ extension HandedConnection.Peer: Packable {
         hasEnded = try pack.value()
         isSubscribed = try pack.value()
         isGreeting = try pack.value()
+        let (bytes, line): (Int?, Int?) = (try pack.value(), try pack.value())
+        unfinished = bytes.flatMap { bytes in line.map { (bytes, $0) } }
     }
 }
 
@@ -226,6 +246,7 @@ extension HandedConnection {
             pack.add(hold.origin)
             pack.add(hold.deadline)
             pack.add(hold.probe)
+            pack.add(hold.name)
         }
         pack.add(replays)
     }
@@ -261,7 +282,8 @@ extension HandedConnection {
                 openChannels: interests[place].openChannels,
                 origin: try pack.value(),
                 deadline: try pack.value(),
-                probe: try pack.value()
+                probe: try pack.value(),
+                name: try pack.value()
             )
             guard isStream == kind.isStream, (kind == .lines) == (hold.origin == nil) else {
                 throw UnpackError("a held request contradicts itself")

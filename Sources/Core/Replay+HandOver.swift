@@ -15,6 +15,8 @@ extension Replay {
             /// That of the process that hands over.
             let frontEnd: ProbePolicy.Place
             let endsAt: Int64
+            /// If it is known still.
+            let name: RequestName?
         }
 
         let number: UInt64
@@ -31,7 +33,7 @@ extension Replay {
         let told: ToldMarks
     }
 
-    func handed(_ openChannels: [ChannelName]) -> Handed {
+    func handed(_ openChannels: [ChannelName], _ name: RequestName?) -> Handed {
         var web: Handed.Web?
         if case .web(let requester, let ours) = target {
             web = Handed.Web(
@@ -40,7 +42,8 @@ extension Replay {
                 ordinal: requester.ordinal,
                 origin: ours.origin,
                 frontEnd: ours.frontEnd,
-                endsAt: ours.endsAt
+                endsAt: ours.endsAt,
+                name: name
             )
         }
         return Handed(
@@ -115,6 +118,7 @@ extension Replay.Handed.Web: Packable {
         pack.add(origin)
         pack.add(byte: frontEnd)
         pack.add(endsAt)
+        pack.add(name)
     }
 
     init(from pack: inout Unpacker) throws(UnpackError) {
@@ -124,6 +128,7 @@ extension Replay.Handed.Web: Packable {
         origin = try pack.value()
         frontEnd = try pack.byte()
         endsAt = try pack.value()
+        name = try pack.value()
     }
 }
 

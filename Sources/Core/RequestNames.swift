@@ -78,6 +78,12 @@ struct RequestNames {
         )
     }
 
+    /// A held request of another process, which has traced that it is held.
+    mutating func resume(_ address: RequestAddress, _ name: RequestName?) {
+        guard isTracing, let name else { return }
+        traced[address] = Traced(name: name, isHeld: true)
+    }
+
     /// - Returns: what to log; nil if it was held before.
     mutating func held(_ address: RequestAddress) -> RequestTrace? {
         guard let one = traced[address], !one.isHeld else { return nil }

@@ -300,7 +300,7 @@ internal import System
     struct Handed {
         var hasAsked: Bool
         var isPassingOver: Bool
-        var input: (assembler: RequestAssembler, since: Int64)?
+        var input: UnfinishedInput.Handed?
     }
 
     func handed(_ id: ConnectionID) -> Handed {
@@ -317,9 +317,7 @@ internal import System
         let id = add(descriptor, isBusSocket: isBusSocket)
         if handed.hasAsked { used(id) }
         if handed.isPassingOver { connections[Int(descriptor)].flags.insert(.passingOver) }
-        if let (assembler, since) = handed.input {
-            unfinished.keep(assembler, descriptor, now: since)
-        }
+        if let input = handed.input { unfinished.resume(input, descriptor) }
         return id
     }
 

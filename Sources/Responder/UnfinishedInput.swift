@@ -87,12 +87,6 @@ struct UnfinishedInput {
         return requests
     }
 
-    /// A part of a web server's request, and monotonic milliseconds when it began to come.
-    func handed(_ index: Int32) -> (assembler: RequestAssembler, since: Int64)? {
-        guard let entry = entry(index), let assembler = entry.assembler else { return nil }
-        return (assembler, entry.since)
-    }
-
     mutating func removeAll(_ index: Int32) {
         guard !entries.isEmpty, let entry = entries.removeValue(forKey: index) else { return }
         bytes -= entry.countedBytes
@@ -111,6 +105,36 @@ struct UnfinishedInput {
             + entry.kept.queuedBytes
         bytes += now - entry.countedBytes
         entry.countedBytes = now
+    }
+
+    // MARK: Handing over
+
+    /// What has come of a request or of a command, and monotonic milliseconds when it began to come.
+    struct Handed {
+        let since: Int64
+        /// Of a web server.
+        let assembler: RequestAssembler?
+        /// Of a client of the bus socket.
+        let command: (bytes: Int, line: Int)?
+    }
+
+    func handed(_ index: Int32) -> Handed? {
+        guard let entry = entry(index), entry.isReceiving else { return nil }
+        return Handed(
+            since: entry.since,
+            assembler: entry.assembler,
+            command: entry.kept.command
+        )
+    }
+
+    /// Takes over from another process.
+    mutating func resume(_ handed: Handed, _ index: Int32) {
+        if let assembler = handed.assembler { keep(assembler, index, now: handed.since) }
+        if let command = handed.command {
+            var kept = Kept()
+            kept.command = command
+            keep(kept, index, now: handed.since)
+        }
     }
 
     // MARK: All

@@ -274,6 +274,28 @@ import Text
         #expect(new2.endings == [.superseded: 1])
     }
 
+    @Test func `knows by which names requests are found in the log`() throws {
+        let old = World { $0.log.level = .debug }
+        let (poll, stream) = (old.connect(), old.connect())
+        old.fallBehind(to: 10)
+        old.get("/push/news?since=now&wait=60", on: poll, ["HOLDFAST_REQUEST_ID": "A"])
+        old.get(
+            "/push/news?stream=ndjson&since=k7f2-0",
+            on: stream,
+            ["HOLDFAST_REQUEST_ID": "B"]
+        )
+        #expect(old.heldCount == 2)
+        #expect(old.pause())
+        let new = try old.handOver([poll, stream], floor: 10) { $0.log.level = .debug }
+        #expect(new.traces.isEmpty)
+        new.lose(poll)
+        new.lose(stream)
+        let ends = new.traces.map { trace in
+            if case .ended(let reason) = trace.event { "\(trace.name.text) \(reason)" } else { "" }
+        }
+        #expect(ends == ["A closed", "B closed"])
+    }
+
     @Test func `goes on with a client of the bus socket, in the middle of its commands`() throws {
         let (old, twin) = (World(), World())
         let client = ConnectionID(index: 0, generation: 0)
@@ -283,7 +305,10 @@ import Text
             _ = world.take(client)
         }
         #expect(old.pause())
+        let before = old.core.kept(of: client)
         let new = try old.handOver([client])
+        // The time that it may take goes on: the shell hears of the same command.
+        #expect(before.command?.line == 2 && new.core.kept(of: client).command?.line == 2)
         for world in [new, twin] {
             #expect(world.heldCount == 1)
             world.say("cde\nstatus\nnonsense here\n", on: client)

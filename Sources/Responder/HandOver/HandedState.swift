@@ -83,9 +83,12 @@ struct HandedBatch {
             content.add(shell.table.hasAsked)
             content.add(shell.table.isPassingOver)
             content.add(shell.table.input != nil)
-            if let (assembler, since) = shell.table.input {
-                assembler.pack(into: &content)
-                content.add(since)
+            if let input = shell.table.input {
+                content.add(input.since)
+                content.add(input.assembler != nil)
+                input.assembler?.pack(into: &content)
+                content.add(input.command?.bytes)
+                content.add(input.command?.line)
             }
             content.add(shell.output != nil)
             guard let output = shell.output else { continue }
@@ -126,8 +129,16 @@ struct HandedBatch {
             input: nil
         )
         if try content.value(Bool.self) {
-            let assembler = try RequestAssembler(limits: limits, from: &content)
-            table.input = (assembler, try content.value())
+            let since: Int64 = try content.value()
+            let assembler =
+                try content.value(Bool.self)
+                ? try RequestAssembler(limits: limits, from: &content) : nil
+            let (bytes, line): (Int?, Int?) = (try content.value(), try content.value())
+            table.input = UnfinishedInput.Handed(
+                since: since,
+                assembler: assembler,
+                command: bytes.flatMap { bytes in line.map { (bytes, $0) } }
+            )
         }
         guard try content.value(Bool.self) else { return HandedShellConnection(table: table) }
         let places: [Int] = try content.value()

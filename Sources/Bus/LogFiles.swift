@@ -31,16 +31,23 @@ package enum LogFiles {
                 "the epochs of a site of several machines are the engine's; a restored engine tells of what it lost itself"
             )
         }
-        // The log is only opened; nothing is trimmed.
-        let shared = LogShared(
+        let shared = unserved(settings)
+        _ = try OpenLog.open(shared, suspect: false, newEpochBecause: "it was asked for")
+        return shared.position.opened?.epochs.current.name ?? ""
+    }
+
+    /// For a log that is only opened; nothing is trimmed.
+    static func unserved(
+        _ settings: BusSettings,
+        deliver: @escaping @Sendable ([LogEvent]) -> Void = { _ in }
+    ) -> LogShared {
+        LogShared(
             settings: settings,
             channelLimit: 1,
             clocks: .system,
             retention: { _ in Retention() },
-            deliver: { _ in }
+            deliver: deliver
         )
-        _ = try OpenLog.open(shared, suspect: false, newEpochBecause: "it was asked for")
-        return shared.position.opened?.epochs.current.name ?? ""
     }
 
     /// That there is a log, and that this user may use it.

@@ -7,6 +7,11 @@ package struct EngineSiteStatus: Sendable {
     package var format: Int64
     package var head: EngineHead
     package var machines: [EngineMachine]
+
+    /// Whether it would adopt that of this machine (`engine.sql`).
+    package func hasNoHistory(butFor machine: String) -> Bool {
+        min(head.offset, head.seq) == 0 && machines.allSatisfy { $0.id == machine }
+    }
 }
 
 package struct EngineMachine: Sendable {
@@ -164,7 +169,7 @@ package enum EngineAdministration {
     }
 
     /// Connects and runs the body, whose errors are told as those of the schema.
-    private static func connected<Outcome>(
+    static func connected<Outcome>(
         _ options: String,
         _ schema: String,
         _ hostMilliseconds: Int64,

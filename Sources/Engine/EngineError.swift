@@ -9,6 +9,8 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
     case otherSite(String)
     /// This machine is no member of the site (any more).
     case noMember
+    /// The site has a history, or another machine has joined it.
+    case adoptsNothing(String)
     /// The schema is of another release.
     case format(Int64)
     /// What the engine said does not agree with its own chain of hashes.
@@ -25,6 +27,7 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
             case "HF002": .away
             case "HF003": .otherSite(sentence)
             case "HF004": .noMember
+            case "HF006": .adoptsNothing(sentence)
             // An undefined schema, table or function.
             case "3F000", "42P01", "42883":
                 .otherSite("the database has no bus in schema \(schema) (\(sentence))")
@@ -37,7 +40,7 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
         case .postgres(let error): "\(error)"
         case .forked: "the engine has lost groups that this machine has"
         case .away: "the engine no longer keeps the groups after those that this machine has"
-        case .otherSite(let sentence): sentence
+        case .otherSite(let sentence), .adoptsNothing(let sentence): sentence
         case .noMember:
             "this machine is not a member of the site; holdfast engine join makes it one"
         case .format(let format):

@@ -7,12 +7,14 @@ package enum PostgresValue: Sendable {
     case integers([Int64])
     case smallIntegers([Int32])
     case byteArrays([[UInt8]?])
+    case texts([String])
 
     /// Object identifiers of pg_type, which never change.
     private enum ObjectID {
         static let bytea: UInt32 = 17
         static let int8: UInt32 = 20
         static let int4: UInt32 = 23
+        static let text: UInt32 = 25
     }
 
     var encoded: [UInt8] {
@@ -26,6 +28,7 @@ package enum PostgresValue: Sendable {
         case .smallIntegers(let numbers):
             return Self.array(of: ObjectID.int4, numbers.map { Self.bigEndian($0) })
         case .byteArrays(let elements): return Self.array(of: ObjectID.bytea, elements)
+        case .texts(let texts): return Self.array(of: ObjectID.text, texts.map { Array($0.utf8) })
         }
     }
 

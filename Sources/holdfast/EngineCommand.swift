@@ -65,18 +65,29 @@ struct EngineCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Makes this machine part of the site, before its first start.",
             discussion: """
-                Prints the site and its machines. A machine that has a log of its own, or of another site, is refused unless \
-                that may be discarded; its subscribers are then told of a gap. Run it as the user of the service, or as root.
+                Prints the site and its machines. A machine whose log has messages of its own says what becomes of them: the \
+                site adopts them, where nothing was published in it and no other machine is part of it, and every cursor \
+                stays valid; or they are discarded, and subscribers are told of a gap. Where it was interrupted, run it \
+                again. Run it as the user of the service, or as root.
                 """
         )
 
         @OptionGroup var file: EngineFile
 
-        @Option(help: "What operators call this machine (default: its host name).")
+        @Option(help: "What operators call this machine (default: as before, or its host name).")
         var name: String?
+
+        @Flag(
+            help: "Make what the machine's log has the history of the site, as its first machine."
+        )
+        var adopt = false
 
         @Flag(help: "Drop what the machine's log has.")
         var discard = false
+
+        func validate() throws {
+            if adopt, discard { throw ValidationError("--adopt and --discard exclude each other") }
+        }
 
         func run() throws {
             let (bus, engine) = try file.settings()
@@ -89,27 +100,48 @@ struct EngineCommand: ParsableCommand {
                     engine.postgresql,
                     schema: engine.schema
                 )
-                let isForeign = local.map { $0.site != members.site && $0.messages > 0 } ?? false
-                if isForeign, !discard {
-                    throw refusal(
-                        "the log in \(bus.directory) has \(local?.messages ?? 0) messages "
-                            + (local?.site.map { "of site \($0)" } ?? "of its own")
-                            + ", which are not those of the site; move it away, or use --discard"
+                let machineName =
+                    name ?? members.machines.first { $0.id == machine }?.name
+                    ?? EngineFiles.hostName()
+                let isOther = local.map { $0.site != members.site } ?? false
+                // What was interrupted goes on.
+                let isAdopting = known.map { $0.isAdopting && $0.site == members.site } ?? false
+                if adopt && (isOther || local == nil) || isAdopting && isOther && !discard {
+                    try EngineAdoption.run(
+                        bus,
+                        engine,
+                        site: members.site,
+                        machineName: machineName,
+                        say: { StandardError.write("holdfast: \($0)") }
                     )
+                    StandardOutput.writeLine("the history of this machine is that of the site now")
+                } else {
+                    if isOther, !discard, let local, local.messages > 0 {
+                        throw refusal(
+                            "the log in \(bus.directory) has \(local.messages) messages "
+                                + (local.site.map { "of site \($0)" } ?? "of its own")
+                                + ", which are not those of the site; "
+                                + (local.site == nil && members.hasNoHistory(butFor: machine)
+                                    ? "--adopt makes them the history of the site, which has none"
+                                    : "move it away")
+                                + ", or --discard drops them"
+                        )
+                    }
+                    if isOther { try EngineFiles.detach(bus) }
+                    let site = try EngineAdministration.join(
+                        engine.postgresql,
+                        schema: engine.schema,
+                        machine: machine,
+                        machineName: machineName
+                    )
+                    try EngineMembership(site: site, machine: machine).write(bus)
                 }
-                if local?.site != members.site { try EngineFiles.detach(bus) }
-                let site = try EngineAdministration.join(
-                    engine.postgresql,
-                    schema: engine.schema,
-                    machine: machine,
-                    machineName: name ?? EngineFiles.hostName()
-                )
-                try EngineMembership(site: site, machine: machine).write(bus)
                 let status = try EngineAdministration.status(
                     engine.postgresql,
                     schema: engine.schema
                 )
-                StandardOutput.write(EngineCommand.text(status, own: machine))
+                let own = EngineMembership.read(bus)
+                StandardOutput.write(EngineCommand.text(status, own: own?.machine))
             } catch let error as ExitCode {
                 throw error
             } catch {

@@ -19,6 +19,17 @@ final class EngineSite {
 
     /// Makes a machine part of the site; what its processes are started with.
     func machine(_ name: String) throws -> BusSettings {
+        let settings = settings(name)
+        try join(settings, name)
+        return settings
+    }
+
+    var id: String {
+        get throws { try server.sql("SELECT id FROM holdfast.site") }
+    }
+
+    /// Of a machine that has not joined.
+    func settings(_ name: String) -> BusSettings {
         var settings = BusSettings()
         settings.directory = directory.file(name)
         settings.reserveBytes = 65_536
@@ -26,7 +37,6 @@ final class EngineSite {
         // A loaded machine is slow, and not away.
         engine.connectSeconds = 10
         settings.engine = engine
-        try join(settings, name)
         return settings
     }
 

@@ -5,17 +5,18 @@ import System
 
 /// What `holdfast engine` does with a machine's own log.
 package enum EngineFiles {
-    /// Of which site the log is (nil: of none), and how many messages it has. Nil where there is no log.
+    /// Of which site the log is (nil: of none), its newest offset, and how many messages it has. Nil where there is no log.
     package static func place(_ settings: BusSettings) throws(LogError) -> (
-        site: String?, messages: Int64
+        site: String?, head: Int64, messages: Int64
     )? {
         let path = settings.directory + "/log.sqlite"
         guard unsafe access(path, F_OK) == 0 else { return nil }
         let database = try Database(path: path, .readOnly)
         database.waitForLocks(milliseconds: 5000)
+        let head = try database.fetchInteger("SELECT head FROM state WHERE id = 1") ?? 0
         let messages = try database.fetchInteger("SELECT messages FROM state WHERE id = 1") ?? 0
-        guard try EngineTable.isUsed(in: database) else { return (nil, messages) }
-        return (try database.fetchText("SELECT site FROM engine WHERE id = 1"), messages)
+        guard try EngineTable.isUsed(in: database) else { return (nil, head, messages) }
+        return (try database.fetchText("SELECT site FROM engine WHERE id = 1"), head, messages)
     }
 
     /// No process of this machine may apply while it joins or leaves.
@@ -50,13 +51,13 @@ package enum EngineFiles {
 
     /// The machine is a bus by itself, under an epoch of its own: what follows is not what the site has.
     package static func leave(_ settings: BusSettings) throws(LogError) {
+        // Nothing of the site has reached the log of a machine that has not been started since it joined.
+        let hasPart = try place(settings)?.site != nil
         try detach(settings)
         try EngineMembership.remove(settings)
         var alone = settings
         alone.engine = nil
-        if unsafe access(settings.directory + "/log.sqlite", F_OK) == 0 {
-            _ = try LogFiles.beginEpoch(alone)
-        }
+        if hasPart { _ = try LogFiles.beginEpoch(alone) }
     }
 
     /// 16 random hexadecimal digits.

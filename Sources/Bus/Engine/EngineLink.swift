@@ -64,7 +64,9 @@ final class EngineLink: Sendable {
 
     /// Nil: this machine is no part of a site.
     var identity: EngineIdentity? {
-        guard let membership = EngineMembership.read(bus) else { return nil }
+        guard let membership = EngineMembership.read(bus), !membership.isAdopting else {
+            return nil
+        }
         return EngineIdentity(
             schema: settings.schema,
             site: membership.site,

@@ -8,10 +8,13 @@ package struct EngineMembership: Equatable, Sendable {
     package var site: String
     /// This machine's random id.
     package var machine: String
+    /// The site is about to adopt the history of this machine, which is no part of it before that is done.
+    package var isAdopting: Bool
 
-    package init(site: String, machine: String) {
+    package init(site: String, machine: String, isAdopting: Bool = false) {
         self.site = site
         self.machine = machine
+        self.isAdopting = isAdopting
     }
 
     package static func path(_ settings: BusSettings) -> String { settings.directory + "/engine" }
@@ -25,7 +28,11 @@ package struct EngineMembership: Equatable, Sendable {
             if parts.count == 2 { values[parts[0]] = parts[1] }
         }
         guard let site = values["site"], let machine = values["machine"] else { return nil }
-        return EngineMembership(site: String(site), machine: String(machine))
+        return EngineMembership(
+            site: String(site),
+            machine: String(machine),
+            isAdopting: values["state"] == "adopting"
+        )
     }
 
     /// Writes it in place of the one before, whole or not at all.
@@ -37,7 +44,9 @@ package struct EngineMembership: Equatable, Sendable {
         let file = unsafe open(draft, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { throw BusDirectory.problem("open", draft) }
         defer { close(file) }
-        guard SystemCalls.writeAll(file, "site=\(site)\nmachine=\(machine)\n".utf8),
+        let text =
+            "site=\(site)\nmachine=\(machine)\n" + (isAdopting ? "state=adopting\n" : "")
+        guard SystemCalls.writeAll(file, text.utf8),
             fsync(file) == 0, unsafe rename(draft, path) == 0
         else { throw BusDirectory.problem("write", path) }
         directory.sync()

@@ -11,6 +11,7 @@
 --   HF003  not this site: the schema belongs to another one, or was emptied
 --   HF004  the machine is not a member of this site
 --   HF005  the session is set up so that the order of groups would not be the order of commits
+--   HF006  the site does not adopt this history
 BEGIN;
 SET LOCAL client_min_messages = warning;
 -- The schema comes last in the search path of all that follows; what is made is made in it.
@@ -524,6 +525,69 @@ BEGIN
 END
 $$;
 
+-- Makes the history of a machine that was a bus by itself the history of the site, and the machine its only member, so
+-- that the cursors of its clients are valid on all machines. Returns the chain behind which its log goes on, as group 0.
+--
+-- Only while nothing was published here and no other machine is a member. A caller that does not know what became of it
+-- repeats it: the same history has the same outcome, whoever joined and published meanwhile. tolds has -1 for unknown.
+CREATE FUNCTION adopt(
+    asked_site text, machine text, machine_name text,
+    newest bigint, names text[], starts bigint[], tolds bigint[]
+) RETURNS bytea
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+DECLARE
+    h head;
+    adopted log;
+    other text;
+    gid bytea := uuid_send(gen_random_uuid());
+    body bytea;
+BEGIN
+    PERFORM check_site(asked_site);
+    -- A machine that joins meanwhile waits, and then begins with the history; before the other lock, as in hello.
+    LOCK TABLE machines IN SHARE ROW EXCLUSIVE MODE;
+    h := lock_head();
+    SELECT * INTO adopted FROM log l WHERE l.seq = 0;
+    IF adopted.base = newest + 1 AND EXISTS (SELECT FROM machines m WHERE m.id = machine) AND (
+        SELECT array_agg(e.name ORDER BY e.number) = names AND array_agg(e.start ORDER BY e.number) = starts
+            AND array_agg(coalesce(e.told, -1) ORDER BY e.number) = tolds
+        FROM epochs e WHERE e.seq = 0
+    ) THEN
+        RETURN adopted.chain;
+    END IF;
+    SELECT m.name INTO other FROM machines m WHERE m.id <> machine ORDER BY m.joined LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'machine % is part of the site already, which adopts the history of its first machine only', other
+            USING ERRCODE = 'HF006';
+    END IF;
+    IF h.seq > 0 AND h.last_offset > 0 THEN
+        RAISE EXCEPTION 'something was published in the site already, which has a history of its own'
+            USING ERRCODE = 'HF006';
+    END IF;
+    IF coalesce(newest, 0) < 1 OR coalesce(cardinality(names), 0) = 0
+        OR cardinality(names) IS DISTINCT FROM cardinality(starts)
+        OR cardinality(names) IS DISTINCT FROM cardinality(tolds) OR starts[cardinality(starts)] > newest + 1
+    THEN
+        RAISE EXCEPTION 'this is not the history of a log' USING ERRCODE = 'HF006';
+    END IF;
+    INSERT INTO machines (id, name) VALUES (machine, machine_name)
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen = clock_timestamp(), applied = 0;
+    DELETE FROM log;
+    DELETE FROM epochs;
+    INSERT INTO epochs (number, name, start, told, seq)
+        SELECT u.number, u.name, u.start, nullif(u.told, -1), 0
+        FROM unnest(names, starts, tolds) WITH ORDINALITY AS u (name, start, told, number);
+    h.epoch := cardinality(names);
+    h.at := greatest(h.at, clock());
+    body := int8send(tolds[h.epoch]) || convert_to(names[h.epoch], 'UTF8');
+    h.chain := sealed(h.chain, 1, gid, 0, newest + 1, 0, h.at, h.epoch, body);
+    INSERT INTO log VALUES (0, 1, newest + 1, 0, gid, h.epoch, h.at, h.chain, body, '{}');
+    UPDATE head SET seq = 0, last_offset = newest, chain = h.chain, epoch = h.epoch, at = h.at,
+        timeline = timeline(), system = system();
+    RETURN h.chain;
+END
+$$;
+
 CREATE FUNCTION dismiss(asked_site text, machine text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -638,6 +702,7 @@ AS $$ SELECT put(channel, 2, body, content_type, type, ttl, topic, key, session_
 REVOKE ALL ON ALL TABLES IN SCHEMA @SCHEMA@ FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA @SCHEMA@ FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hello, append, read, look, anchor, common, fork, tend, members, identify, enlist, dismiss TO @ROLE@_machine;
+GRANT EXECUTE ON FUNCTION adopt TO @ROLE@_machine;
 GRANT EXECUTE ON FUNCTION
     publish(text, text, text, text, int, text, text), publish(text, jsonb, text, int, text, text), publish_bytes
     TO @ROLE@_publisher;

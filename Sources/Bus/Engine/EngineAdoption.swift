@@ -1,0 +1,125 @@
+package import Channels
+package import Engine
+import System
+
+/// How a machine that was a bus by itself brings its history into a site that has none: every cursor of its clients keeps
+/// its meaning, there and on the machines that follow.
+///
+/// It may be killed between any two of these steps, and is then repeated as a whole, or, after the third, ended by a join:
+/// 1. The file `engine` says that the site is about to adopt the history, under this machine's id. From now on no process
+///    serves the log with `[engine]`: as a member without a place in the site's log, it would drop all that is in it.
+/// 2. The site has the history; it gives the same place for the same history again.
+/// 3. The log has its place in the site's.
+/// 4. The file `engine` says that the machine is a member.
+package enum EngineAdoption {
+    /// All steps.
+    ///
+    /// - Parameter say: told what there is to say of the log.
+    package static func run(
+        _ settings: BusSettings,
+        _ engine: EngineSettings,
+        site: String,
+        machineName: String,
+        say: @escaping @Sendable (String) -> Void
+    ) throws {
+        let before = EngineMembership.read(settings)
+        guard let local = try EngineFiles.place(settings), local.head > 0 else {
+            throw LogError.problem(
+                "the log in \(settings.directory) never had a message, so there is nothing to adopt; join without --adopt"
+            )
+        }
+        if let other = local.site {
+            throw LogError.problem(
+                "the log in \(settings.directory) is of site \(other), and goes on nowhere else"
+            )
+        }
+        if let before, before.site == site, !before.isAdopting {
+            throw LogError.problem(
+                "this machine is part of the site already, without the log in \(settings.directory); "
+                    + "holdfast engine leave comes first"
+            )
+        }
+        let machine = before?.machine ?? EngineFiles.randomName()
+        try begin(settings, site: site, machine: machine)
+        do {
+            let history = try history(settings, say: say)
+            let position = try EngineAdministration.adopt(
+                engine.postgresql,
+                schema: engine.schema,
+                site: site,
+                machine: machine,
+                machineName: machineName,
+                history: history
+            )
+            try attach(settings, history, at: position, of: site)
+        } catch let error as EngineError where !error.isAmbiguous {
+            // Refused: the machine is what it was.
+            if let before {
+                try before.write(settings)
+            } else {
+                try EngineMembership.remove(settings)
+            }
+            throw error
+        }
+        try EngineMembership(site: site, machine: machine).write(settings)
+    }
+
+    /// The first step.
+    package static func begin(_ settings: BusSettings, site: String, machine: String)
+        throws(LogError)
+    {
+        try EngineMembership(site: site, machine: machine, isAdopting: true).write(settings)
+    }
+
+    /// What the site is to adopt: the log is opened as a machine by itself opens it, which begins an epoch where something
+    /// may be missing at its end.
+    package static func history(
+        _ settings: BusSettings,
+        say: @escaping @Sendable (String) -> Void
+    ) throws(LogError) -> EngineHistory {
+        var alone = settings
+        alone.engine = nil
+        let shared = LogFiles.unserved(alone) { events in
+            for case .notice(let sentence, _) in events { say(sentence) }
+        }
+        let database = try OpenLog.open(shared, suspect: false).database
+        return try database.read { () throws(LogError) in try history(in: database.queries) }
+    }
+
+    private static func history(in queries: LogQueries) throws(LogError) -> EngineHistory {
+        EngineHistory(
+            head: try queries.state().head,
+            epochs: try queries.epochs()?.stretches.map {
+                EngineEpoch(epoch: $0.epoch, start: $0.start.value, told: $0.told?.value)
+            } ?? []
+        )
+    }
+
+    /// The third step: gives the log its place in the site's, if it still has this history.
+    package static func attach(
+        _ settings: BusSettings,
+        _ history: EngineHistory,
+        at position: EnginePosition,
+        of site: String
+    ) throws(LogError) {
+        let directory = try BusDirectory(settings: settings)
+        try directory.enter()
+        defer { directory.leave() }
+        let database = try Database(path: directory.logPath, .readWrite)
+        database.waitForLocks(milliseconds: 5000)
+        try database.leaveWriteAheadLogOnClosing()
+        // The membership, which is written next, must not be on the disk without it, whatever [bus] durability says.
+        try database.execute("PRAGMA synchronous = FULL")
+        let queries = try LogQueries(database)
+        let table = try EngineTable(database)
+        try database.inTransaction { () throws(LogError) in
+            guard try Self.history(in: queries) == history else {
+                throw LogError.problem(
+                    "the log has changed meanwhile; stop all processes of Holdfast on this machine, and join again"
+                )
+            }
+            try table.move(to: position, of: site, head: history.head)
+        }
+        _ = try database.checkpoint(.truncate)
+    }
+}

@@ -65,10 +65,11 @@ struct EngineCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Makes this machine part of the site, before its first start.",
             discussion: """
-                Prints the site and its machines. A machine whose log has messages of its own says what becomes of them: the \
-                site adopts them, where nothing was published in it and no other machine is part of it, and every cursor \
-                stays valid; or they are discarded, and subscribers are told of a gap. Where it was interrupted, run it \
-                again. Run it as the user of the service, or as root.
+                Prints the site and its machines. Where the machine's log has messages of its own, say what becomes of them: \
+                with --adopt they are the history of the site, and every cursor stays valid, which is possible while nothing \
+                was published in the site and no other machine is part of it; with --discard they are dropped, and \
+                subscribers are told of a gap. Where it was interrupted, run it again. Run it as the user of the service, or \
+                as root.
                 """
         )
 

@@ -191,6 +191,48 @@ import Testing
         }
     }
 
+    @Test func `a machine that leaves before its first start has lost nothing, and may come back`()
+        throws
+    {
+        let site = try EngineSite()
+        let (settings, ids) = try machine(site)
+        let id = try site.id
+        let history = try EngineAdoption.history(settings, say: { Issue.record("\($0)") })
+        try EngineAdoption.begin(settings, site: id, machine: "machine")
+        _ = try EngineAdministration.adopt(
+            site.server.options,
+            schema: "holdfast",
+            site: id,
+            machine: "machine",
+            machineName: "name",
+            history: history
+        )
+        let isMember = try EngineAdministration.leave(
+            site.server.options,
+            schema: "holdfast",
+            site: id,
+            machine: "machine"
+        )
+        #expect(isMember)
+        try EngineFiles.leave(settings)
+        #expect(EngineMembership.read(settings) == nil)
+        var alone = settings
+        alone.engine = nil
+        let probe = LogProbe(alone)
+        expectWhole(probe, ids)
+        expectJudgement(probe, ids)
+        probe.publish(draft("a", "5"))
+        probe.stop()
+        // The site takes what has been added since.
+        try adopt(site, settings)
+        let second = try #require(EngineMembership.read(settings))
+        #expect(second.machine != "machine")
+        let one = site.start(settings)
+        #expect(one.now.head == Offset(5))
+        expectJudgement(one, ids)
+        one.stop()
+    }
+
     @Test func `a refused adoption leaves the machine as it was`() throws {
         let site = try EngineSite()
         let (settings, ids) = try machine(site)

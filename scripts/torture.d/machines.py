@@ -33,6 +33,7 @@ class Torture:
         self.seed = options.seed if options.seed is not None else random.randrange(1_000_000)
         self.place = Place(options.root, options.holdfast, "torture")
         self.counts = Counter()
+        self.latencies = Counter()
         self.faults = []
         self.log = SiteLog()
         self.truth = {}
@@ -42,8 +43,6 @@ class Torture:
             for number in range(1, options.machines + 1)
         ]
         self.publishers, self.wanderers, self.pipes = {}, [], []
-        self.verdict = None
-        self.figures = []
 
     def chance(self, name):
         """One for each part, so that the order in which parts come makes no difference."""
@@ -79,7 +78,8 @@ class Torture:
             channels = (CHANNELS, CHANNELS[:1], CHANNELS, CHANNELS[1:])[number // 2 % 4]
             self.wanderers.append(
                 Wanderer(
-                    number, self.machines, channels, self.truth, self.publishers, self.chance(f"wanderer {number}")
+                    number, self.machines, channels, self.truth, self.publishers, self.latencies,
+                    self.chance(f"wanderer {number}"),
                 )
             )
 
@@ -250,10 +250,15 @@ class Torture:
             return sum(map(value, self.wanderers))
 
         gaps = Counter(gap for one in self.wanderers for gap in one.received.gaps)
-        latencies = sorted(latency for one in self.wanderers for latency in one.latencies)
 
         def percentile(share):
-            return latencies[min(len(latencies) - 1, int(len(latencies) * share))] if latencies else float("nan")
+            """Milliseconds."""
+            left = share * sum(self.latencies.values())
+            for milliseconds, count in sorted(self.latencies.items()):
+                left -= count
+                if left <= 0:
+                    return milliseconds
+            return float("nan")
 
         options = self.options
         machines = f"{options.machines} machines of {options.processes} processes behind an nginx each"
@@ -278,25 +283,28 @@ class Torture:
         ):
             print(f"{what:<44}{count:>8}")
         print(
-            f"to delivery: {percentile(0.5) * 1000:.1f} ms median, {percentile(0.99) * 1000:.0f} ms 99th percentile, "
-            f"{percentile(1):.1f} s most"
+            f"to delivery, with outages and naps: {percentile(0.5)} ms median, {percentile(0.99)} ms 99th percentile, "
+            f"{percentile(1)} ms most"
         )
 
     async def close(self, is_kept):
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.wait(others or {asyncio.create_task(asyncio.sleep(0))}, timeout=30)
         for publisher in self.publishers.values():
-            if isinstance(publisher, ByCommandLine):
-                publisher.kill()
+            publisher.leave()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for _ in range(30):
+            if not others:
+                break
+            # More than once: what ends in the same moment as a time-out takes no notice.
+            for task in others:
+                task.cancel()
+            _, others = await asyncio.wait(others, timeout=1)
         for pipe in self.pipes:
             os.close(pipe)
-        # Those that connect end before the servers.
+        # Those that connect end before what they connect to.
         servers = [server.process for server in self.cluster.servers]
-        for process in reversed(self.place.processes):
-            if process not in servers:
-                await self.place.end(process)
+        relays = [machine.relay for machine in self.machines]
+        others = [one for one in self.place.processes if one not in servers + relays]
+        await asyncio.gather(*map(self.place.end, others))
         await self.cluster.stop()
         await self.place.close(is_kept)
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 
 import psycopg
 from place import Failed
@@ -59,6 +60,9 @@ class Publisher:
 
     async def finish(self):
         pass
+
+    def leave(self):
+        """Lets go of what would wait, where nobody wants to know any more."""
 
     async def pause(self):
         self.retries += 1
@@ -172,7 +176,7 @@ class ByCommandLine(Publisher):
         if status != 0:
             raise Failed(f"{self.name}: holdfast pub ended with {status}")
 
-    def kill(self):
+    def leave(self):
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
 
@@ -197,8 +201,6 @@ class ByPipeWithKey(ByPipe):
     """The same with a key, so that a line published twice is one message."""
 
     may_repeat = False
-    # Whether what is committed may still wait for its place in the order, where nobody sees it.
-    waits_outside = False
 
     def line(self, number):
         value = {"channel": self.channel, "data": f"{self.name} {number}", "key": f"{self.name}-{number}"}
@@ -206,7 +208,7 @@ class ByPipeWithKey(ByPipe):
 
 
 class BySQL(Publisher):
-    """In transactions of the site's own PostgreSQL, of which some are rolled back and some publish several messages."""
+    """In transactions of the site's own PostgreSQL, of which some are rolled back."""
 
     waits_outside = True
     has_key = True
@@ -219,16 +221,29 @@ class BySQL(Publisher):
             self.void.add(number)
         while True:
             try:
-                await asyncio.wait_for(self.transact(number, is_void), 5)
+                await self.transact_in_time(number, is_void)
                 return
-            except (psycopg.Error, asyncio.TimeoutError, OSError):
-                await self.close()
+            except (psycopg.Error, OSError):
+                self.close()
             if is_void:
                 return
             await self.pause()
             if not self.has_key:
                 self.unknown.add(number)
                 return
+
+    async def transact_in_time(self, number, is_void):
+        """Gives up after a while as a program does that ends: psycopg's own way would cancel the commit, too."""
+        transaction = asyncio.create_task(self.transact(number, is_void))
+        await asyncio.wait({transaction}, timeout=5)
+        if not transaction.done():
+            self.leave()
+        await transaction
+
+    def leave(self):
+        if self.connection is not None and not self.connection.closed:
+            with socket.socket(fileno=os.dup(self.connection.fileno())) as connection, contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     async def transact(self, number, is_void):
         if self.connection is None:
@@ -242,14 +257,13 @@ class BySQL(Publisher):
         await self.connection.execute("SELECT pg_sleep(%s)", (self.chance.random() * 0.05,))
         await (self.connection.rollback() if is_void else self.connection.commit())
 
-    async def close(self):
+    def close(self):
         if self.connection is not None:
             connection, self.connection = self.connection, None
-            # At once, whatever it waits for.
             connection.pgconn.finish()
 
     async def finish(self):
-        await self.close()
+        self.close()
 
 
 class BySQLWithoutKey(BySQL):

@@ -70,14 +70,15 @@ class Received:
 
 
 class Wanderer:
-    def __init__(self, number, machines, channels, truth, publishers, chance):
+    def __init__(self, number, machines, channels, truth, publishers, latencies, chance):
+        """`latencies`: how often each number of milliseconds went by until a message was delivered; shared."""
         self.number, self.machines, self.publishers, self.chance = number, machines, publishers, chance
+        self.latencies = latencies
         self.received = Received(channels, truth)
         self.target = "/push/" + ",".join(channels)
         self.machine = chance.choice(machines)
         self.cursor = FIRST
-        self.moves = self.failures = self.answers = self.naps = 0
-        self.latencies = []
+        self.moves = self.failures = self.naps = 0
 
     async def run(self):
         """Until it has the last message of each channel."""
@@ -166,7 +167,6 @@ class Wanderer:
 
     def take(self, cursor, messages, gap=None, resumed=None):
         now = asyncio.get_running_loop().time()
-        self.answers += 1
         self.cursor = cursor
         self.received.take(cursor, messages, gap, resumed)
         for message in messages:
@@ -174,4 +174,4 @@ class Wanderer:
             publisher = self.publishers.get(name)
             sent_at = publisher and publisher.sent_at.get(int(number))
             if sent_at:
-                self.latencies.append(now - sent_at)
+                self.latencies[int((now - sent_at) * 1000)] += 1

@@ -17,11 +17,12 @@ import Testing
         }
     }
 
-    private func with(_ body: (Service) throws -> Void) throws {
+    private func with(fastcgi: [String] = [], _ body: (Service) throws -> Void) throws {
         let directory = try TestDirectory()
         let program = directory.file("holdfast-program")
         try copy(try Place.holdfast, to: program)
         let server = try HoldfastServer(
+            fastcgi: fastcgi,
             prelude: "exec \(program) \"$@\"",
             directory: directory
         )
@@ -105,6 +106,36 @@ import Testing
             }
             #expect(try server.get("/push/-/live").status == 200)
             try server.finish()
+        }
+    }
+
+    @Test(.enabled(if: Tool.usable(.python)))
+    func `one that does not understand the format waits until the old one has ended`() throws {
+        try with(fastcgi: ["stop_timeout = 4s"]) { service in
+            let server = service.server
+            // Somebody who does not read keeps the old one for as long as it waits.
+            for _ in 0..<10 { try server.publish("news", String(repeating: "x", count: 60_000)) }
+            let slow = try server.peer(receiveBuffer: 4096)
+            try slow.send(FastCGIRequest("GET", "/push/news?since=first&limit=10"))
+            try waitUntil("something is unsent") {
+                try server.metrics()["holdfast_unsent_bytes"] > 100_000
+            }
+            let words = [
+                try Tool.python.path, "\(Place.root)/Tests/EndToEndTests/Support/handover.py",
+                server.directory.file("bus"), server.address.description, "heir", "welcome",
+                "polite",
+            ]
+            let script = "#!/bin/sh\nexec \(words.joined(separator: " "))\n"
+            try server.directory.write(script, to: "heir")
+            try service.replaceProgram(by: server.directory.file("heir"))
+            server.reload()
+            try service.manager.hear("RELOADING=1")
+            #expect(try server.process?.wait() == .exited(0))
+            let lines = try service.manager.next()
+            #expect(lines.contains { $0.hasPrefix("MAINPID=") })
+            try waitUntil("the new one has seen the old one's end") {
+                server.log.contains("the older process has closed the connection")
+            }
         }
     }
 

@@ -198,6 +198,9 @@ final class HandOverService {
         }
     }
 
+    /// The successor begins once this process has ended, however long that takes.
+    func leaveChild() { child = nil }
+
     /// Whether a successor may be started: the last one has ended.
     var mayStart: Bool { child == nil && channel == nil }
 

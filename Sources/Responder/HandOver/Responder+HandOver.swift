@@ -129,7 +129,10 @@ extension Responder {
         logger.warning(
             "the other process cannot take the held requests over, so they are answered: \(why)"
         )
-        succession.passesOnTo = succession.service.isChild ? succession.service.channel : nil
+        if succession.service.isChild {
+            succession.passesOnTo = succession.service.channel
+            succession.service.leaveChild()
+        }
         succession.service.hangUp()
         stop()
     }

@@ -2,6 +2,7 @@
 
     handover.py DIRECTORY LISTEN take STEP ACTION    plays the newer process
     handover.py DIRECTORY LISTEN relay STEP ACTION   takes everything over, and plays the older process then
+    handover.py DIRECTORY LISTEN heir STEP ACTION    plays the newer process that the older one has started
     handover.py DIRECTORY LISTEN decoy STEP ACTION   plays an older process that has nothing
 
 Each step is printed once it is over. At STEP it does ACTION: die (kill -9), hang, or a message to send: polite, unable;
@@ -38,6 +39,7 @@ def step(found, channel=None):
         # Whoever is asked to end closes the connection.
         while channel.recv(65536):
             pass
+        print("the older process has closed the connection", file=sys.stderr)
         sys.exit(0)
 
 
@@ -51,6 +53,8 @@ def receive(channel, expected):
 
 
 def connect():
+    if mode == "heir":
+        return socket.socket(fileno=int(os.environ["HOLDFAST_TAKE_OVER"]))
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel.connect(name())
     return channel
@@ -60,7 +64,7 @@ def take():
     """Everything that the older process hands over: messages with their descriptors."""
     channel = connect()
     everything = []
-    last_step = step if mode == "take" else lambda *_: None
+    last_step = step if mode != "relay" else lambda *_: None
     if action == "rush":
         channel.send(b"a")
         receive(channel, "k")
@@ -139,5 +143,5 @@ def is_stopped(path):
 
 signal.alarm(300)
 state = take() if mode != "decoy" else []
-if mode != "take":
+if mode in ("relay", "decoy"):
     give(state)

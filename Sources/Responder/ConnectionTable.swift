@@ -1,4 +1,3 @@
-internal import CLinux
 internal import Core
 internal import FastCGI
 internal import Glibc
@@ -8,7 +7,7 @@ internal import System
 /// The connections of web servers and of clients of the bus socket: accepted, watched, read from, framed and closed here.
 ///
 /// A connection that is given up is marked, so that nothing more is read from it or sent to it; `closeMarked` alone closes
-/// descriptors, at the end of the turn. The core interprets the bytes, and `Output` sends.
+/// those that end, at the end of the turn. The core interprets the bytes, and `Output` sends.
 /// Reactor thread only.
 @safe final class ConnectionTable {
     private struct Connection {
@@ -109,32 +108,6 @@ internal import System
     var all: [ConnectionID] { (0..<Int32(connections.count)).compactMap(connection) }
 
     // MARK: Accepting
-
-    enum Accepted {
-        case connection(ConnectionID)
-        /// No connection waits.
-        case nobody
-        /// The process or the system has no descriptor left.
-        case noDescriptor
-        case failed
-    }
-
-    /// Accepts the next connection of a listening socket.
-    func accept(from listener: Int32, isBusSocket: Bool) -> Accepted {
-        while true {
-            let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-            let descriptor = SystemCalls.retrying { Int(accept4(listener, nil, nil, flags)) }
-            if descriptor >= 0 {
-                return .connection(add(Int32(descriptor), isBusSocket: isBusSocket))
-            }
-            switch errno {
-            case ECONNABORTED: continue
-            case EAGAIN, EWOULDBLOCK: return .nobody
-            case EMFILE, ENFILE: return .noDescriptor
-            default: return .failed
-            }
-        }
-    }
 
     /// Takes over a connected stream socket.
     func add(_ descriptor: Int32, isBusSocket: Bool) -> ConnectionID {
@@ -251,6 +224,23 @@ internal import System
         unfinished.stopReceiving(id.index)
     }
 
+    /// The input that is incomplete, with the time at which it began, and whether the rest of a request is skipped.
+    func interrupted(_ id: ConnectionID) -> (input: UnfinishedInput.Handed?, isPassingOver: Bool) {
+        let isPassingOver = connections[Int(id.index)].flags.contains(.passingOver)
+        return (unfinished.handed(id.index), isPassingOver)
+    }
+
+    /// Continues where another process was interrupted.
+    func resume(_ id: ConnectionID, _ input: UnfinishedInput.Handed?, isPassingOver: Bool) {
+        if isPassingOver { connections[Int(id.index)].flags.insert(.passingOver) }
+        if let input { unfinished.resume(input, id.index) }
+    }
+
+    /// Whether a request has ever arrived on it.
+    func hasAsked(_ id: ConnectionID) -> Bool {
+        connections[Int(id.index)].flags.contains(.hasAsked)
+    }
+
     /// Records that a request has arrived.
     func used(_ id: ConnectionID) {
         connections[Int(id.index)].flags.formUnion([.hasAsked, .isUsed])
@@ -293,40 +283,6 @@ internal import System
     ///
     /// - Returns: whether memory became free.
     func tidy() -> Bool { unfinished.tidy() }
-
-    // MARK: Handing over
-
-    /// What has come on it and is not complete, and what was noted of it.
-    struct Handed {
-        var hasAsked: Bool
-        var isPassingOver: Bool
-        var input: UnfinishedInput.Handed?
-    }
-
-    func handed(_ id: ConnectionID) -> Handed {
-        let flags = connections[Int(id.index)].flags
-        return Handed(
-            hasAsked: flags.contains(.hasAsked),
-            isPassingOver: flags.contains(.passingOver),
-            input: unfinished.handed(id.index)
-        )
-    }
-
-    /// Takes over a connection of another process; it is not watched yet.
-    func resume(_ descriptor: Int32, isBusSocket: Bool, _ handed: Handed) -> ConnectionID {
-        let id = add(descriptor, isBusSocket: isBusSocket)
-        if handed.hasAsked { used(id) }
-        if handed.isPassingOver { connections[Int(descriptor)].flags.insert(.passingOver) }
-        if let input = handed.input { unfinished.resume(input, descriptor) }
-        return id
-    }
-
-    /// Another process has all connections now: closes them here, which does not end them.
-    func letGo() {
-        for id in all { close(id.index) }
-        connections = []
-        (webCount, busCount) = (0, 0)
-    }
 
     // MARK: Idle connections
 
@@ -410,7 +366,7 @@ internal import System
         return lost
     }
 
-    /// Closes the connections that were given up. No other function closes one.
+    /// Closes the connections that were given up. No other function ends one.
     ///
     /// - Returns: whether there were any.
     @discardableResult
@@ -425,5 +381,12 @@ internal import System
         markedWebCount = 0
         marked.removeAll(keepingCapacity: true)
         return true
+    }
+
+    /// Another process has all connections now: closes them here, which does not end them.
+    func letGo() {
+        for id in all { close(id.index) }
+        connections = []
+        (webCount, busCount) = (0, 0)
     }
 }

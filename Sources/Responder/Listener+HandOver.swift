@@ -24,6 +24,20 @@ extension Listener {
         }
     }
 
+    /// A socket of another process, which hands it over.
+    convenience init(
+        _ handed: Handed,
+        socket: consuming OwnedDescriptor,
+        lock: consuming OwnedDescriptor?
+    ) {
+        self.init(
+            socket: socket,
+            lock: lock,
+            path: handed.path.map { ($0, handed.device, handed.inode) },
+            isPassed: handed.isPassed
+        )
+    }
+
     var handed: (value: Handed, descriptors: [Int32]) {
         let place = place
         let lock = lockDescriptor

@@ -35,7 +35,7 @@ extension Listener {
     private static func adopt(_ number: Int32) throws(ListenerError) -> Listener {
         sendAtOnce(number)
         try makeNonBlocking(number)
-        return Listener(passed: OwnedDescriptor(number))
+        return Listener(socket: OwnedDescriptor(number), lock: nil, path: nil, isPassed: true)
     }
 
     private static func differs(

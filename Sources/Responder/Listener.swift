@@ -3,7 +3,7 @@ internal import CLinux
 package import Channels
 package import Configuration
 internal import Glibc
-package import System
+internal import System
 
 /// A socket on which others connect: web servers, or the clients of the bus.
 ///
@@ -37,16 +37,17 @@ package final class Listener {
         isPassed = false
     }
 
-    /// A socket of another process, which hands it over.
+    /// - Parameter path: the path to remove when the process ends, with its inode.
     init(
-        _ handed: Handed,
         socket: consuming OwnedDescriptor,
-        lock: consuming OwnedDescriptor?
+        lock: consuming OwnedDescriptor?,
+        path: (text: String, device: UInt64, inode: UInt64)?,
+        isPassed: Bool
     ) {
         self.socket = consume socket
         self.lock = consume lock
-        path = handed.path.map { ($0, handed.device, handed.inode) }
-        isPassed = handed.isPassed
+        self.path = path
+        self.isPassed = isPassed
     }
 
     var place: (text: String, device: UInt64, inode: UInt64)? { path }
@@ -62,14 +63,6 @@ package final class Listener {
     func letGo() {
         path = nil
         close()
-    }
-
-    /// A socket that a service manager made and that already listens.
-    init(passed socket: consuming OwnedDescriptor) {
-        self.socket = consume socket
-        lock = nil
-        path = nil
-        isPassed = true
     }
 
     /// Refuses further connections. A socket shared with other processes continues to serve there.
@@ -307,58 +300,6 @@ package final class Listener {
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe body($0, socklen_t(MemoryLayout<Address>.size))
             }
-        }
-    }
-}
-
-/// Why there is no listening socket; `description` is a sentence with the remedy.
-package enum ListenerError: StartError, CustomStringConvertible {
-    /// `key` is its name in the ini file.
-    case cannotListen(String, code: Int32, key: String)
-    /// Another's file is in the place of the first path's; the second path is that of the socket.
-    case inTheWay(String, of: String)
-    case system(SystemError)
-    case sentence(String)
-
-    package var needsSomebody: Bool {
-        switch self {
-        // The process that listens there may be about to end.
-        case .cannotListen(_, EADDRINUSE, _): false
-        case .cannotListen(_, let code, _): Self.isLasting(code)
-        case .system(let error): Self.isLasting(error.code)
-        case .inTheWay, .sentence: true
-        }
-    }
-
-    private static func isLasting(_ code: Int32) -> Bool {
-        switch code {
-        case EACCES, EPERM, ENOENT, ENOTDIR, ELOOP, EROFS, ENAMETOOLONG, EADDRNOTAVAIL,
-            EAFNOSUPPORT:
-            true
-        default: false
-        }
-    }
-
-    package var description: String {
-        switch self {
-        case .inTheWay(let file, let path):
-            "cannot listen on \(path): \(file) is in the way: it "
-                + (FileOwner.sentence(file) ?? "cannot be reached")
-                + "; if no holdfast of that user runs, as after a trial, remove it"
-        case .cannotListen(let name, EACCES, let key) where !name.hasPrefix("/"):
-            "cannot listen on \(name): ports below 1024 are for root alone; name a higher one (see \(key))"
-        case .cannotListen(let name, EADDRINUSE, let key):
-            "cannot listen on \(name): somebody listens there already; is another holdfast running? "
-                + "(see \(key))"
-        case .cannotListen(let name, EACCES, let key):
-            "cannot listen on \(name): permission denied; the directory must be writable for "
-                + "holdfast's user (see \(key))"
-        case .cannotListen(let name, ENOENT, let key):
-            "cannot listen on \(name): its directory does not exist; make it, or see \(key)"
-        case .cannotListen(let name, let code, let key):
-            "cannot listen on \(name): \(SystemError.sentence(of: code)) (see \(key))"
-        case .system(let error): error.description
-        case .sentence(let sentence): sentence
         }
     }
 }

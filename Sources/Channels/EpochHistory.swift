@@ -33,6 +33,8 @@ package struct EpochHistory: Equatable, Sendable {
 
     package var current: Epoch { stretches[stretches.count - 1].epoch }
 
+    package func knows(_ epoch: Epoch) -> Bool { stretches.contains { $0.epoch == epoch } }
+
     /// The validity of a cursor in this log.
     package enum Verdict: Equatable, Sendable {
         /// Continue after this offset.

@@ -22,15 +22,15 @@ extension Core {
         case .appended(let number, let outcome): appended(Ticket(number), outcome)
         case .history(let number, let outcome):
             if let entry = settle(Ticket(number)) { read(outcome, for: entry) }
-            readEnded()
+            readEnded(Ticket(number))
         case .message(let number, let outcome):
             if let entry = settle(Ticket(number)) {
                 reply(entry.work.reply(outcome), to: entry.recipient)
             }
-            readEnded()
+            readEnded(Ticket(number))
         case .channels(let number, let outcome):
             if let entry = settle(Ticket(number)) { listed(outcome, for: entry) }
-            readEnded()
+            readEnded(Ticket(number))
         case .unavailable:
             if tail != nil { isLogInTrouble = true }
         case .engine(let problem): isEngineInTrouble = problem != nil
@@ -54,8 +54,8 @@ extension Core {
 
     // MARK: Answers
 
-    private mutating func readEnded() {
-        waiting.readEnded()
+    private mutating func readEnded(_ ticket: Ticket) {
+        waiting.readEnded(ticket)
         askReader()
     }
 

@@ -89,7 +89,7 @@ extension Core {
         guard let reading else { return }
         presence.asked()
         let ticket = wait(.presenceReading(reading), for: .core, nil)
-        waiting.readBegan()
+        waiting.readBegan(ticket)
         actions.append(.read(reading.question(ticket)))
     }
 

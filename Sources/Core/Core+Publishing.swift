@@ -110,19 +110,27 @@ extension Core {
 
     /// Asks the log's reader, now or when it has answered others.
     mutating func read(_ question: ReadRequest) {
-        waiting.queue(question)
+        waiting.queue(question, kind(of: question))
         askReader()
     }
 
+    private func kind(of question: ReadRequest) -> Waiting.ReadKind {
+        switch question {
+        case .history(let history): history.looksAhead ? .lookAhead : .local
+        case .message(_, let cursor): cursor.offset > tail?.head ?? .start ? .ahead : .local
+        case .channels: .local
+        }
+    }
+
     mutating func askReader() {
-        while let question = waiting.nextQuestion() {
+        while let (question, kind) = waiting.nextQuestion() {
             let ticket = Ticket(question.ticket)
             guard let entry = waiting[ticket] else { continue }
             guard isStillThere(entry.recipient) else {
                 _ = settle(ticket)
                 continue
             }
-            waiting.readBegan()
+            waiting.readBegan(ticket, kind)
             actions.append(.read(question))
         }
     }

@@ -13,7 +13,9 @@ enum CursorStart: Equatable {
         switch epochs.verdict(on: cursor, head: head) {
         case .valid(let offset): self = .after(offset, gap: nil)
         case .future where isFinal: self = .after(head, gap: .future)
-        case .restarted(let resume) where isFinal: self = .after(resume, gap: .restarted)
+        // Epochs that are not known here yet come after those that are: of a known one, the verdict stands.
+        case .restarted(let resume) where isFinal || epochs.knows(cursor.epoch):
+            self = .after(resume, gap: .restarted)
         case .future, .restarted: self = .lookAhead
         }
     }

@@ -135,11 +135,27 @@ struct Waiting {
     /// Polls that wait until the core knows of something committed before they came, with its offset.
     private var behind: [(head: Offset, number: UInt64)] = []
 
-    /// Questions that the log's reader has not been asked yet, and how many it has been asked: few, so that answers in
-    /// memory are bounded and a departed client's is never made.
-    private var questions: Deque<ReadRequest> = []
-    private var readsUnderWay = 0
-    private static let readLimit = 16
+    /// Questions that the log has not been asked yet, and how many it has been asked.
+    private var reads = [Reads](repeating: Reads(), count: ReadKind.allCases.count)
+    /// Of the questions under way that may wait for other machines.
+    private var kinds: [UInt64: ReadKind] = [:]
+
+    private struct Reads {
+        var questions: Deque<ReadRequest> = []
+        var underWay = 0
+    }
+
+    /// Those that may wait for other machines leave the places of the others free.
+    enum ReadKind: Int, CaseIterable {
+        case local
+        /// Of a message that is not known here yet.
+        case ahead
+        /// Whose answer has no messages.
+        case lookAhead
+
+        /// Few, so that answers in memory are bounded and a departed client's is never made.
+        var limit: Int { self == .lookAhead ? 1024 : 16 }
+    }
 
     private var queuedMessages = 0
     private var queuedBytes = 0
@@ -147,8 +163,9 @@ struct Waiting {
 
     var isEmpty: Bool {
         entries.isEmpty && byRequest.isEmpty && bySubscriber.isEmpty && count == 0
-            && deadlines.allSatisfy(\.isEmpty) && behind.isEmpty && questions.isEmpty
-            && readsUnderWay == 0 && charges == 0 && queuedMessages == 0 && queuedBytes == 0
+            && deadlines.allSatisfy(\.isEmpty) && behind.isEmpty && kinds.isEmpty
+            && reads.allSatisfy { $0.questions.isEmpty && $0.underWay == 0 } && charges == 0
+            && queuedMessages == 0 && queuedBytes == 0
     }
 
     // MARK: Entries
@@ -319,15 +336,27 @@ struct Waiting {
 
     // MARK: The log's reader
 
-    mutating func queue(_ question: ReadRequest) { questions.append(question) }
-
-    /// The next question that the reader may be asked.
-    mutating func nextQuestion() -> ReadRequest? {
-        readsUnderWay < Self.readLimit ? questions.popFirst() : nil
+    mutating func queue(_ question: ReadRequest, _ kind: ReadKind) {
+        reads[kind.rawValue].questions.append(question)
     }
 
-    mutating func readBegan() { readsUnderWay += 1 }
-    mutating func readEnded() { readsUnderWay -= 1 }
+    /// The next question that the log may be asked.
+    mutating func nextQuestion() -> (ReadRequest, ReadKind)? {
+        for kind in ReadKind.allCases where reads[kind.rawValue].underWay < kind.limit {
+            if let question = reads[kind.rawValue].questions.popFirst() { return (question, kind) }
+        }
+        return nil
+    }
+
+    mutating func readBegan(_ ticket: Ticket, _ kind: ReadKind = .local) {
+        reads[kind.rawValue].underWay += 1
+        if kind != .local { kinds[ticket.number] = kind }
+    }
+
+    mutating func readEnded(_ ticket: Ticket) {
+        let kind = kinds.removeValue(forKey: ticket.number) ?? .local
+        reads[kind.rawValue].underWay -= 1
+    }
 
     // MARK: The publish queue
 

@@ -28,6 +28,10 @@ import Testing
         #expect(start("none-1", isFinal: false) == .lookAhead)
         #expect(start("none-1", isFinal: true) == .after(Offset(0), gap: .restarted))
     }
+
+    @Test func `one of an epoch that is known is not looked up: later ones change nothing`() {
+        #expect(start("old1-f", isFinal: false) == .after(Offset(10), gap: .restarted))
+    }
 }
 
 @Suite struct WaitingTests {
@@ -95,15 +99,34 @@ import Testing
 
     @Test func `the reader has sixteen questions at a time, the oldest first`() {
         var waiting = Waiting()
-        for number in 1...20 { waiting.queue(.message(ticket: UInt64(number), .sample)) }
+        for number in 1...20 { waiting.queue(.message(ticket: UInt64(number), .sample), .local) }
         var asked: [UInt64] = []
-        while let next = waiting.nextQuestion() {
-            waiting.readBegan()
+        while let (next, kind) = waiting.nextQuestion() {
+            waiting.readBegan(Ticket(next.ticket), kind)
             asked.append(next.ticket)
         }
         #expect(asked == Array(1...16))
-        waiting.readEnded()
-        #expect(waiting.nextQuestion()?.ticket == 17)
+        waiting.readEnded(Ticket(1))
+        #expect(waiting.nextQuestion()?.0.ticket == 17)
+    }
+
+    @Test func `questions that wait for other machines took the places of those that need not`() {
+        var waiting = Waiting()
+        func ask(_ ticket: UInt64, _ kind: Waiting.ReadKind) -> Bool {
+            waiting.queue(.message(ticket: ticket, .sample), kind)
+            guard let (next, kind) = waiting.nextQuestion() else { return false }
+            waiting.readBegan(Ticket(next.ticket), kind)
+            return next.ticket == ticket
+        }
+        for ticket in 1...100 { #expect(ask(UInt64(ticket), .lookAhead)) }
+        for ticket in 101...116 { #expect(ask(UInt64(ticket), .ahead)) }
+        #expect(!ask(117, .ahead))
+        #expect(ask(118, .local))
+        // Each gives back its own place.
+        waiting.readEnded(Ticket(118))
+        #expect(waiting.nextQuestion() == nil)
+        waiting.readEnded(Ticket(101))
+        #expect(waiting.nextQuestion()?.0.ticket == 117)
     }
 }
 

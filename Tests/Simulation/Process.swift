@@ -97,6 +97,8 @@ final class SimulatedProcess {
     /// Of the publications that wait for the log.
     var queue: [(ticket: UInt64, messages: Int, bytes: Int)] = []
     var readsUnderWay = 0
+    /// Those of them whose answers have no messages.
+    var lookAheads: Set<UInt64> = []
     /// All that it has ever asked.
     var readsAsked = 0
     /// Since when the log is asked nothing.
@@ -168,6 +170,7 @@ final class SimulatedProcess {
         )
         end = LogEnd(memoryMessages: end.memoryMessages)
         (queue, readsUnderWay, surveys, pipe, carried) = ([], 0, [], nil, 0)
+        lookAheads = []
         turn = nil
         turnsAtOnce = 0
     }
@@ -210,7 +213,7 @@ final class SimulatedProcess {
         freeWires.append(place)
     }
 
-    /// The core asks no more than sixteen questions at a time.
+    /// The core asks no more than sixteen questions of a kind at a time.
     var mayQueueReads: Bool { readsUnderWay >= 14 }
 
     var openWires: Int { wires.count - freeWires.count }

@@ -55,8 +55,14 @@ extension World {
             note("process \(process.index) asks: \(read)")
             process.readsUnderWay += 1
             process.readsAsked += 1
-            // The core's own one stands besides those of clients.
-            if process.readsUnderWay > 16 + 1 { fail("\(process.readsUnderWay) reads at a time") }
+            if case .history(let history) = read, history.looksAhead {
+                process.lookAheads.insert(read.ticket)
+            }
+            // Of what is here, and of messages that may come; the core's own one stands besides those of clients.
+            let reads = process.readsUnderWay - process.lookAheads.count
+            if reads > 16 + 16 + 1 || process.lookAheads.count > 1024 {
+                fail("\(reads) reads at a time, and \(process.lookAheads.count) that look ahead")
+            }
         case .trace: fail("a request is traced, and the log is not at the level debug")
         case .append(let append):
             digest.add("append")

@@ -105,8 +105,9 @@ extension World {
         guard violation == nil, let event = process.end.take() else { return }
         switch event {
         case .appended(let ticket, _): process.queue.removeAll { $0.ticket == ticket }
-        case .history, .message, .channels:
+        case .history(let ticket, _), .message(let ticket, _), .channels(let ticket, _):
             process.readsUnderWay -= 1
+            process.lookAheads.remove(ticket)
             process.quietSince = now
         case .opened, .resumed, .committed, .unavailable, .engine, .notice: break
         }

@@ -5,6 +5,9 @@ enum LogSchema {
     /// "HOLD" in PRAGMA application_id: the file is ours.
     static let application: Int64 = 0x484f_4c44
     static let version: Int64 = 3
+    /// What is added to the version of a log that is part of a site of several machines: a release that knows nothing of
+    /// these would append to it in the site's epoch, at offsets that the site gives to other messages.
+    private static let ofSite: Int64 = 1000
 
     /// `kept` and `expires` are on the retention clock, `time` is the wall clock's; all in milliseconds.
     ///
@@ -76,6 +79,14 @@ enum LogSchema {
         PRAGMA user_version = \(version);
         """
 
+    /// Marks the log as one of a site, or of none; within a transaction.
+    static func mark(ofSite isOfSite: Bool, _ database: Database) throws(LogError) {
+        let wanted = version + (isOfSite ? ofSite : 0)
+        if try database.fetchInteger("PRAGMA user_version") != wanted {
+            try database.execute("PRAGMA user_version = \(wanted)")
+        }
+    }
+
     /// Makes the tables in an empty file, or adds what an older file lacks; throws for another program's file or a newer
     /// one. Running processes of an older release then close the log and say why.
     static func prepare(_ database: Database, upgrades: Bool = true) throws(LogError) {
@@ -88,7 +99,7 @@ enum LogSchema {
             )
         }
         let missing: [String]
-        switch version {
+        switch version > ofSite ? version - ofSite : version {
         case 0 where objects == 0: missing = [tables, sinceVersion1, sinceVersion2]
         case 1: missing = [sinceVersion1, sinceVersion2]
         case 2: missing = [sinceVersion2]

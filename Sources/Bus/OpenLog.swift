@@ -149,6 +149,9 @@ final class OpenLog {
             transaction throws(LogError) -> (LogState, Int64, String?) in
             if let table = database.engine {
                 try joinSite(table, &transaction, shared)
+                try database.connection.use { database throws(LogError) in
+                    try LogSchema.mark(ofSite: true, database)
+                }
             }
             // With an engine, what is missing here comes again, under the site's epochs.
             let reason =

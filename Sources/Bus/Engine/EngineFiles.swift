@@ -36,7 +36,8 @@ package enum EngineFiles {
         }
     }
 
-    /// The log is of no site any more: it is a bus by itself, or begins anew as part of another site.
+    /// The log is of no site any more: it is a bus by itself, or begins anew as part of another site. It has an epoch of its
+    /// own from the same moment on, since what follows is not what the site has at these offsets.
     package static func detach(_ settings: BusSettings) throws(LogError) {
         let path = settings.directory + "/log.sqlite"
         guard unsafe access(path, F_OK) == 0 else { return }
@@ -46,18 +47,33 @@ package enum EngineFiles {
         let database = try Database(path: path, .readWrite)
         database.waitForLocks(milliseconds: 5000)
         try database.leaveWriteAheadLogOnClosing()
-        try database.execute("DROP TABLE IF EXISTS engine; DROP TABLE IF EXISTS engine_positions")
+        try database.inTransaction { () throws(LogError) in
+            guard try EngineTable.isUsed(in: database) else { return }
+            try database.execute(
+                """
+                DROP TABLE engine; DROP TABLE IF EXISTS engine_positions;
+                UPDATE state SET epoch = epoch + 1;
+                INSERT INTO epochs (number, name, start) SELECT epoch, '\(randomName())', head + 1 FROM state;
+                """
+            )
+            try LogSchema.mark(ofSite: false, database)
+        }
     }
 
     /// The machine is a bus by itself, under an epoch of its own: what follows is not what the site has.
     package static func leave(_ settings: BusSettings) throws(LogError) {
-        // Nothing of the site has reached the log of a machine that has not been started since it joined.
-        let hasPart = try place(settings)?.site != nil
+        // Nothing of the site has reached a log whose history the site was about to adopt.
+        let isUntouched =
+            try EngineMembership.read(settings)?.isAdopting == true && place(settings)?.site == nil
         try detach(settings)
-        try EngineMembership.remove(settings)
         var alone = settings
         alone.engine = nil
-        if hasPart { _ = try LogFiles.beginEpoch(alone) }
+        if !isUntouched, unsafe access(settings.directory + "/log.sqlite", F_OK) == 0 {
+            // The one from before is the log's, and this one also that of the file `wake`.
+            _ = try LogFiles.beginEpoch(alone)
+        }
+        // Last, so that it can be repeated if it was cut off.
+        try EngineMembership.remove(settings)
     }
 
     /// 16 random hexadecimal digits.

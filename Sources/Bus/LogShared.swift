@@ -161,6 +161,12 @@ final class LogShared: Sendable {
         before?.ringForAll()
     }
 
+    /// The log was not opened anew: the reader fails the questions that it kept for that.
+    func endReopening() {
+        positionNow.withLock { $0.isReopening = false }
+        readerBox.post(.changed)
+    }
+
     /// Makes the reader close its connection. SQLite keeps one index of the write-ahead log for all connections of a
     /// process to one file: while one of them is left, all others go on with the files it had found.
     ///

@@ -57,7 +57,9 @@ extension WriteTransaction {
 
     /// Loads the channels of the drafts and makes those that are missing. Returns false, with nothing changed, if the log
     /// remembers as many channels as it may and too few of them are without messages.
-    mutating func loadChannels(of append: Append) throws(LogError) -> Bool {
+    ///
+    /// - Parameter always: makes them beyond the limit, too.
+    mutating func loadChannels(of append: Append, always: Bool = false) throws(LogError) -> Bool {
         var loaded: [ChannelName] = []
         var missing: [ChannelName] = []
         for draft in append.drafts where touched[draft.channel] == nil {
@@ -75,7 +77,7 @@ extension WriteTransaction {
                 own: own,
                 toTheLast: append.takesLastPlaces
             )
-            guard excess > 0 else { continue }
+            guard excess > 0, !always else { continue }
             let inUse = Set(touched.values.map(\.id))
             guard try forgetIdleChannels(atLeast: excess, but: inUse, own: own) else {
                 for name in loaded { touched[name] = nil }

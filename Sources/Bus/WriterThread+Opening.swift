@@ -26,8 +26,15 @@ extension WriterThread {
             patienceEnds = patienceEnds ?? MonotonicClock.milliseconds() + Self.patienceMilliseconds
             nextOpening = MonotonicClock.milliseconds() + 100
         } catch .engineAwaited {
-            // No mistake of the setup: it says itself whether it can be reached.
+            // No mistake of the setup: it says itself whether it can be reached. Nothing is here to be read meanwhile.
             nextOpening = MonotonicClock.milliseconds() + 100
+            if shared.wasOpened {
+                tellUnavailable(
+                    "the log is new, and is filled when PostgreSQL says what it is to begin with"
+                )
+            } else {
+                shared.endReopening()
+            }
         } catch {
             fail(error)
         }
@@ -99,9 +106,18 @@ extension WriterThread {
                         ? "; the directory and its files must be writable for this process" : "")
             case .writeAheadLogMissing, .engineAwaited: "cannot use the log: \(error)"
             }
+        tellUnavailable(sentence)
+    }
+
+    /// Once for each reason. No question waits for the next opening.
+    private func tellUnavailable(_ sentence: String) {
         let first = sentence != said
         said = sentence
-        if first || shared.position.opened != nil { shared.tell(unavailable: sentence) }
+        if first || shared.position.opened != nil {
+            shared.tell(unavailable: sentence)
+        } else {
+            shared.endReopening()
+        }
     }
 
     /// Leaves an empty write-ahead log behind, so that a copy of log.sqlite alone is complete, or says why not.

@@ -66,10 +66,11 @@ final class WriterThread {
         var committed = false
         while true {
             let commands = takeCommands(committed: committed)
+            var charges: [Append] = []
             for command in commands {
                 switch command {
                 case .append(let append): queue.append(append)
-                case .charge(let append): charge(append)
+                case .charge(let append): charges.append(append)
                 case .engine(let work): run(work)
                 case .check: nextChores = 0
                 case .retentionChanged:
@@ -78,6 +79,7 @@ final class WriterThread {
                 case .stop: stopping = true
                 }
             }
+            if !charges.isEmpty { charge(charges) }
             reopenIfDue()
             committed = !queue.isEmpty
             if !queue.isEmpty {

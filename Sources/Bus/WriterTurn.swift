@@ -263,7 +263,8 @@ struct WriterTurn {
         }
         if changed {
             shared.noteCommitted(head)
-            open.page.wakeOthers()
+            // Another epoch may leave the offset, and so the bell, as it was.
+            if reopened == nil { open.page.wakeOthers() } else { open.page.ringForOthers() }
         }
         var events: [LogEvent] = []
         if let resumed { events.append(.resumed(resumed)) }

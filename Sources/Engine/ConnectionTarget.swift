@@ -1,10 +1,12 @@
 /// A connection string, taken apart so that each of its hosts can be tried by itself.
 struct ConnectionTarget {
     private var options: [(keyword: String, value: String)]
+    private let takesWrites: Bool
     let hosts: Int
 
     /// - Throws: `.library` for a text that libpq can't read.
-    init(_ text: String) throws(PostgresError) {
+    init(_ text: String, takesWrites: Bool = true) throws(PostgresError) {
+        self.takesWrites = takesWrites
         options = try PostgresLibrary.options(in: text)
         hosts = max(
             1,
@@ -27,7 +29,7 @@ struct ConnectionTarget {
             if !own.contains(where: { $0.keyword == keyword }) { own.append((keyword, value)) }
         }
         // A standby can't append, and what it has may be behind.
-        add("target_session_attrs", "read-write")
+        if takesWrites { add("target_session_attrs", "read-write") }
         add("application_name", "holdfast")
         add("client_encoding", "UTF8")
         return own

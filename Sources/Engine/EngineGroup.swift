@@ -61,6 +61,13 @@ package struct EngineAnchor: Equatable, Sendable {
     package var head: Int64
     /// Oldest first; those that began up to the position.
     package var epochs: [EngineEpoch]
+
+    /// Whether a log that ends at this offset in this epoch can't be a part of the one behind which the anchor lies, even
+    /// if nothing else of it is kept: the names of epochs are kept for ever.
+    package func contradicts(_ epoch: Epoch, head end: Int64) -> Bool {
+        guard let at = epochs.firstIndex(where: { $0.epoch == epoch }) else { return true }
+        return epochs.dropFirst(at + 1).first.map { $0.start <= end } ?? false
+    }
 }
 
 /// A row of the engine's log, whose chain is still to be checked.

@@ -9,17 +9,21 @@ package struct EngineIdentity: Equatable, Sendable {
     package var machine: String
     /// How long the engine is to keep groups for machines that are away.
     package var keepMilliseconds: Int64
+    /// How many bytes of them, at the most; about.
+    package var keepBytes: Int64
 
     package init(
         schema: String,
         site: String,
         machine: String,
-        keepMilliseconds: Int64
+        keepMilliseconds: Int64,
+        keepBytes: Int64 = 4 << 30
     ) {
         self.schema = schema
         self.site = site
         self.machine = machine
         self.keepMilliseconds = keepMilliseconds
+        self.keepBytes = keepBytes
     }
 }
 
@@ -71,10 +75,13 @@ package final class EngineSession {
     package var host: Int { connection.host }
 
     /// Connects as a machine of the site; begins an epoch if the server is another than before.
+    ///
+    /// - Parameter readsLong: a statement may take as long as its answer is on the way, for who follows over a slow path.
     package init(
         _ options: String,
         _ identity: EngineIdentity,
         preferredHost: Int = 0,
+        readsLong: Bool = false,
         hostMilliseconds: Int64,
         deadline: Int64
     ) throws(EngineError) {
@@ -90,7 +97,8 @@ package final class EngineSession {
             try connection.runScript(
                 """
                 SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-                SET statement_timeout = \(Self.statementMilliseconds)
+                SET statement_timeout = \(readsLong ? Self.readMilliseconds : Self.lockMilliseconds);
+                SET lock_timeout = \(Self.lockMilliseconds)
                 """,
                 deadline: deadline
             )
@@ -98,9 +106,10 @@ package final class EngineSession {
             throw EngineError(error, schema: identity.schema)
         }
         let rows = try call(
-            "hello($1, $2, $3)",
+            "hello($1, $2, $3, $4)",
             [
                 .text(identity.site), .text(identity.machine), .integer(identity.keepMilliseconds),
+                .integer(identity.keepBytes),
             ],
             deadline
         )
@@ -108,7 +117,10 @@ package final class EngineSession {
         guard format == EngineSchema.format else { throw .format(format) }
     }
 
-    private static let statementMilliseconds = 1500
+    private static let lockMilliseconds = 1500
+    private static let readMilliseconds = 600_000
+    /// So long a slow path may bring nothing of an answer that has begun.
+    private static let silenceMilliseconds: Int64 = 5000
 
     /// Appends a group; after an ambiguous failure the same `gid` again, on another session, gives the first outcome.
     ///
@@ -146,6 +158,8 @@ package final class EngineSession {
 
     /// The entries after a position, oldest first and checked against it; at most about so many bytes, at least one entry
     /// if there is any.
+    ///
+    /// - Parameter deadline: for the beginning of the answer; the rest may take as long as some of it comes.
     package func read(
         after known: EnginePosition,
         bytes: Int64 = 4 << 20,
@@ -158,7 +172,8 @@ package final class EngineSession {
                 .text(site), .integer(known.seq), .bytes(known.chain), .integer(bytes),
                 .smallInteger(groups),
             ],
-            deadline
+            deadline,
+            silence: Self.silenceMilliseconds
         )
         var result: [EngineGroup] = []
         result.reserveCapacity(rows.count)
@@ -189,7 +204,7 @@ package final class EngineSession {
     }
 
     package func look(deadline: Int64) throws(EngineError) -> EngineHead {
-        let rows = try call("look($1)", [.text(site)], deadline)
+        let rows = try call("look($1, $2)", [.text(site), .text(machine)], deadline)
         return try Self.read { () throws(PostgresError) in
             EngineHead(
                 seq: try rows.integer(0, 0),
@@ -236,9 +251,28 @@ package final class EngineSession {
         return try Self.read { () throws(PostgresError) in try rows.integer(0, 0) }
     }
 
-    /// Says that something after this entry was lost; an epoch begins, once for each loss.
-    package func fork(after common: Int64, deadline: Int64) throws(EngineError) {
-        _ = try call("fork($1, $2)", [.text(site), .integer(common)], deadline)
+    /// What a machine has that the engine lacks.
+    package enum Loss: Equatable, Sendable {
+        /// Something after this entry, the newest that both have.
+        case after(Int64)
+        /// Something that was appended in the epoch of this name.
+        case inEpoch(String)
+        case unknown
+    }
+
+    /// Says that something was lost; an epoch begins, once for each loss as far as it is known which one that is.
+    package func fork(_ loss: Loss, deadline: Int64) throws(EngineError) {
+        let (common, seen): (Int64, String) =
+            switch loss {
+            case .after(let seq): (seq, "")
+            case .inEpoch(let name): (.max, name)
+            case .unknown: (.max, "")
+            }
+        _ = try call(
+            "fork($1, $2, $3)",
+            [.text(site), .integer(common), .text(seen)],
+            deadline
+        )
     }
 
     /// Notes how far this machine is, and removes what no machine needs.
@@ -278,13 +312,15 @@ package final class EngineSession {
     private func call(
         _ function: String,
         _ values: [PostgresValue],
-        _ deadline: Int64
+        _ deadline: Int64,
+        silence: Int64? = nil
     ) throws(EngineError) -> PostgresRows {
         do throws(PostgresError) {
             let rows = try connection.run(
                 "SELECT * FROM \(schema).\(function)",
                 values,
-                deadline: deadline
+                deadline: deadline,
+                silence: silence
             )
             guard rows.count > 0 || function.hasPrefix("read") else { throw .malformed }
             return rows

@@ -26,12 +26,14 @@ internal import System
     ///   - options: as in libpq's connection string.
     ///   - preferred: the host to try first.
     ///   - hostMilliseconds: how long each may take.
+    ///   - takesWrites: otherwise a standby will do.
     package static func connect(
         _ options: String,
         preferred: Int = 0,
-        hostMilliseconds: Int64
+        hostMilliseconds: Int64,
+        takesWrites: Bool = true
     ) throws(PostgresError) -> PostgresConnection {
-        let target = try ConnectionTarget(options)
+        let target = try ConnectionTarget(options, takesWrites: takesWrites)
         var problems: [String] = []
         for number in 0..<target.hosts {
             let host = (preferred + number) % target.hosts
@@ -144,11 +146,13 @@ internal import System
 
     /// Runs a statement, prepared once, in a transaction of its own.
     ///
+    /// - Parameter silence: once the answer has begun, the deadline is put off to so many milliseconds after each piece.
     /// - Throws: also `.doubtful` where the server warned; the statement was done then.
     package func run(
         _ sql: String,
         _ values: [PostgresValue] = [],
-        deadline: Int64
+        deadline: Int64,
+        silence: Int64? = nil
     ) throws(PostgresError) -> PostgresRows {
         guard isOpen else { throw .connection("the connection is closed") }
         let name = prepared[sql] ?? "holdfast\(prepared.count)"
@@ -159,7 +163,7 @@ internal import System
             prepared[sql] = name
         }
         let encoded = values.map(\.encoded)
-        return try exchange("a statement", deadline) {
+        return try exchange("a statement", deadline, silence: silence) {
             unsafe Self.withPointers(to: encoded) { pointers in
                 unsafe functions.pointee.send_prepared(
                     handle,
@@ -211,9 +215,11 @@ internal import System
 
     private func exchange(
         _ what: String,
-        _ deadline: Int64,
+        _ first: Int64,
+        silence: Int64? = nil,
         _ send: () -> Int32
     ) throws(PostgresError) -> PostgresRows {
+        var deadline = first
         unsafe notes.pointee.warnings = 0
         guard send() == 1 else { throw lost() }
         while true {
@@ -229,6 +235,7 @@ internal import System
             while unsafe functions.pointee.is_busy(handle) == 1 {
                 guard waitFor(POLLIN, deadline) else { throw timedOut(what) }
                 guard unsafe functions.pointee.consume(handle) == 1 else { throw lost() }
+                if let silence { deadline = max(deadline, MonotonicClock.milliseconds() + silence) }
             }
             guard let result = unsafe functions.pointee.get_result(handle) else { break }
             defer { unsafe functions.pointee.clear(result) }

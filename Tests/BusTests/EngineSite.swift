@@ -63,8 +63,6 @@ final class EngineSite {
         try server.sql(
             """
             BEGIN; DELETE FROM holdfast.log WHERE seq > \(seq); DELETE FROM holdfast.epochs WHERE seq > \(seq);
-            UPDATE holdfast.head h SET seq = l.seq, last_offset = l.base + l.count - 1, chain = l.chain, epoch = l.epoch
-                FROM holdfast.log l WHERE l.seq = \(seq);
             COMMIT
             """
         )

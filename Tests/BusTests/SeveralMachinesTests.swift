@@ -87,7 +87,7 @@ import Testing
             #expect(two.now.head >= offset)
         }
         // Also one of a later epoch.
-        try site.server.sql("UPDATE holdfast.head SET system = 'another'")
+        try site.server.sql("UPDATE holdfast.epochs SET system = 'another'")
         let third = site.start(try site.machine("3"))
         let id = try #require(third.publish(draft("a", "later")).id)
         _ = two.read(["a"], .newest, looksAhead: true)
@@ -231,7 +231,7 @@ import Testing
         let one = site.start(try site.machine("1"))
         one.publish(draft("a", "1"))
         try site.server.sql(
-            "TRUNCATE holdfast.site, holdfast.head, holdfast.log, holdfast.epochs, holdfast.keys"
+            "TRUNCATE holdfast.site, holdfast.log, holdfast.epochs, holdfast.keys"
         )
         #expect(one.append(draft("a", "2")) == .unavailable)
         one.wait("it is said") { $0.notices.contains { $0.contains("was emptied") } }

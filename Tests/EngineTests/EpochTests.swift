@@ -74,15 +74,8 @@ import Testing
         let session = try site.session()
         let start = try session.anchor(deadline: soon).position
         let kept = try append(session, "kept").position
-        try site.server.sql("CREATE TABLE backup AS SELECT * FROM holdfast.head")
         let lost = try append(session, "lost").position
-        try site.server.sql(
-            """
-            BEGIN; DELETE FROM holdfast.log WHERE seq = \(lost.seq);
-            UPDATE holdfast.head h SET seq = b.seq, last_offset = b.last_offset, chain = b.chain FROM backup b;
-            COMMIT
-            """
-        )
+        try site.server.sql("DELETE FROM holdfast.log WHERE seq = \(lost.seq)")
         #expect(throws: EngineError.forked) { try session.read(after: lost, deadline: soon) }
         #expect(throws: EngineError.forked) {
             try session.append(
@@ -98,8 +91,11 @@ import Testing
         #expect(throws: EngineError.forked) { try session.read(after: lost, deadline: soon) }
         let common = try session.common([start, kept, lost], deadline: soon)
         #expect(common == kept.seq)
-        try session.fork(after: kept.seq, deadline: soon)
-        try session.fork(after: kept.seq, deadline: soon)
+        let before = try session.look(deadline: soon).epoch
+        try session.fork(.after(kept.seq), deadline: soon)
+        // Each who has seen what is lost says so.
+        try session.fork(.after(kept.seq), deadline: soon)
+        try session.fork(.inEpoch(before), deadline: soon)
         let groups = try session.read(after: kept, deadline: soon)
         #expect(groups.count == 2)
         guard case .epoch(let epoch)? = groups.last?.content else {
@@ -110,15 +106,21 @@ import Testing
         #expect(epoch.told == 3)
         #expect(try session.anchor(deadline: soon).epochs.count == 1)
         // A later loss without a common point is another one.
-        try session.fork(after: .max, deadline: soon)
+        try session.fork(.unknown, deadline: soon)
         #expect(try session.read(after: kept, deadline: soon).count == 3)
+        // So is one of something that was appended behind it, also in an epoch that is lost itself.
+        let now = try session.look(deadline: soon).epoch
+        try session.fork(.inEpoch(now), deadline: soon)
+        #expect(try session.read(after: kept, deadline: soon).count == 4)
+        try session.fork(.inEpoch("lost"), deadline: soon)
+        #expect(try session.read(after: kept, deadline: soon).count == 5)
     }
 
     @Test func `a server that changed under a session went on in the old epoch`() throws {
         let site = try Site()
         let session = try site.session()
         let before = try append(session, "before")
-        try site.server.sql("UPDATE holdfast.head SET timeline = timeline + 1")
+        try site.server.sql("UPDATE holdfast.epochs SET timeline = timeline + 1")
         let after = try append(session, "after")
         #expect(after.base == 2)
         #expect(after.position.seq == before.position.seq + 2)
@@ -133,7 +135,7 @@ import Testing
         #expect(throws: EngineError.self) { try append(session, "x") }
         try site.server.sql("UPDATE holdfast.site SET id = '\(site.id)'")
         #expect(try append(session, "1").base == 1)
-        try site.server.sql("TRUNCATE holdfast.site, holdfast.head, holdfast.log, holdfast.epochs")
+        try site.server.sql("TRUNCATE holdfast.site, holdfast.log, holdfast.epochs")
         for attempt in 0..<3 {
             if attempt == 1 { try site.server.sql("DROP SCHEMA holdfast CASCADE") }
             if attempt == 2 { try site.server.sql("CREATE SCHEMA holdfast") }
@@ -151,7 +153,15 @@ import Testing
         #expect(throws: PostgresError.self) {
             try EngineAdministration.create(site.server.options, schema: "holdfast", name: "x")
         }
-        try EngineAdministration.create(site.server.options, schema: "second", name: "x")
+        try site.server.sql("CREATE SCHEMA other; CREATE TABLE other.a (); CREATE SCHEMA second")
+        #expect(throws: PostgresError.self) {
+            try EngineAdministration.create(site.server.options, schema: "other", name: "x")
+        }
+        // Whatever the name has in it.
+        let name = "$do$ 'x' \\' $$"
+        try EngineAdministration.create(site.server.options, schema: "second", name: name)
+        let status = try EngineAdministration.status(site.server.options, schema: "second")
+        #expect(status.name == name)
         let ids = try ["holdfast", "second"].map {
             try EngineAdministration.join(
                 site.server.options,

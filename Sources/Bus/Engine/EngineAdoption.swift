@@ -119,6 +119,7 @@ package enum EngineAdoption {
                 )
             }
             try table.move(to: position, of: site, head: history.head)
+            try LogSchema.mark(ofSite: true, database)
         }
         _ = try database.checkpoint(.truncate)
     }

@@ -36,11 +36,16 @@ final class EngineFollower {
     func run() {
         while !isStopping {
             do throws(EngineError) {
-                let session = try link.connect(preferredHost: preferredHost, deadline: deadline)
+                let session = try link.connect(
+                    preferredHost: preferredHost,
+                    readsLong: true,
+                    deadline: deadline
+                )
                 preferredHost = session.host
                 try session.listen(deadline: deadline)
                 // Another process may have applied what this one does not know of.
-                if case .positions(let positions) = work(.list), let newest = positions.first {
+                if case .positions(let positions, _, _) = work(.list), let newest = positions.first
+                {
                     link.position = newest
                 }
                 try follow(session)
@@ -86,12 +91,7 @@ final class EngineFollower {
                     try keepUp(session, link.position ?? position, mayWait: groups.isEmpty)
                 }
             } catch .away {
-                shared.say(
-                    "this machine was away for longer than the engine keeps groups: its log begins anew, and "
-                        + "subscribers that missed something are told of the gap",
-                    .warning
-                )
-                try restart(session)
+                try startOver(session)
             } catch .forked {
                 try resolve(session)
             }
@@ -168,17 +168,37 @@ final class EngineFollower {
         guard case .isAt = work(.begin(anchor)) else { return pause(1000) }
     }
 
-    /// The engine lacks what is here: goes back to what both have, and lets all be told.
-    private func resolve(_ session: EngineSession) throws(EngineError) {
-        guard case .positions(let positions) = work(.list) else { return pause(1000) }
-        let common = try session.common(positions, deadline: deadline)
-        // Without a common point, whatever the engine has been told of before is no part of this loss.
-        try session.fork(after: common ?? .max, deadline: deadline)
+    /// What follows is no longer kept. Whether what is here is a part of what was before is known by the epochs alone.
+    private func startOver(_ session: EngineSession) throws(EngineError) {
+        guard case .positions(_, let head, let epoch) = work(.list) else { return pause(1000) }
+        let anchor = try session.anchor(deadline: deadline)
+        if anchor.contradicts(epoch, head: head) {
+            try session.fork(.inEpoch(epoch.name), deadline: deadline)
+            sayLoss()
+        }
+        shared.say(
+            "this machine was away for longer than the engine keeps groups: its log begins anew, and "
+                + "subscribers that missed something are told of the gap",
+            .warning
+        )
+        try restart(session)
+    }
+
+    private func sayLoss() {
         shared.say(
             "the engine has lost messages that this machine has, as by a failover or a restore: they are removed here, "
                 + "and subscribers are told of the gap",
             .error
         )
+    }
+
+    /// The engine lacks what is here: goes back to what both have, and lets all be told.
+    private func resolve(_ session: EngineSession) throws(EngineError) {
+        guard case .positions(let positions, _, _) = work(.list) else { return pause(1000) }
+        let common = try session.common(positions, deadline: deadline)
+        // Without a common point, whatever the engine has been told of before is no part of this loss.
+        try session.fork(common.map { .after($0) } ?? .unknown, deadline: deadline)
+        sayLoss()
         guard let common else { return try restart(session) }
         switch work(.rewind(common)) {
         case .isAt: break

@@ -29,6 +29,10 @@ final class EngineLink: Sendable {
         var epoch: Epoch?
         var deadline: Int64
         var answer: Answer
+
+        var isRepetition: Bool {
+            if case .appended(_, true, _, _, _) = answer { true } else { false }
+        }
     }
 
     private struct State: Sendable {
@@ -71,16 +75,22 @@ final class EngineLink: Sendable {
             schema: settings.schema,
             site: membership.site,
             machine: membership.machine,
-            keepMilliseconds: Int64(settings.keepSeconds) * 1000
+            keepMilliseconds: Int64(settings.keepSeconds) * 1000,
+            keepBytes: Int64(settings.keepBytes)
         )
     }
 
-    func connect(preferredHost: Int, deadline: Int64) throws(EngineError) -> EngineSession {
+    func connect(
+        preferredHost: Int,
+        readsLong: Bool = false,
+        deadline: Int64
+    ) throws(EngineError) -> EngineSession {
         guard let identity else { throw .noMember }
         return try EngineSession(
             settings.postgresql,
             identity,
             preferredHost: preferredHost,
+            readsLong: readsLong,
             hostMilliseconds: Int64(settings.connectSeconds) * 1000,
             deadline: deadline
         )
@@ -127,7 +137,10 @@ final class EngineLink: Sendable {
     /// Answers those whose time is over: what was committed is committed; a question stays open.
     func expire(now: Int64, _ shared: LogShared) {
         for waiter in take({ $0.deadline <= now }) {
-            answer(waiter, shared.position.opened?.epochs, shared, isLate: true)
+            let position = shared.position
+            // Where the log is behind, it may not know the epoch yet; a repetition may be of an older one.
+            let isKnown = waiter.isRepetition && waiter.through <= position.head
+            answer(waiter, isKnown ? position.opened?.epochs : nil, shared, isLate: true)
         }
     }
 
@@ -161,11 +174,7 @@ final class EngineLink: Sendable {
         case .appended(let ticket, let isRepeated, let first, let count, let epoch):
             let ids = (first..<first + Int64(count)).map { number in
                 let offset = Offset(number)
-                // Where the log is behind, it may not know the epoch yet.
-                return Channels.Cursor(
-                    epoch: isLate ? epoch : epochs?.epoch(of: offset) ?? epoch,
-                    offset: offset
-                )
+                return Channels.Cursor(epoch: epochs?.epoch(of: offset) ?? epoch, offset: offset)
             }
             shared.deliver(
                 .appended(

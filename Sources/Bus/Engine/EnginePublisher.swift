@@ -22,8 +22,9 @@ final class EnginePublisher {
     private var queue: Deque<Append> = []
     private var questions: [ReadRequest] = []
     private var stopping = false
-    /// The newest entry that the engine told this process of.
+    /// The newest entry that the engine told this process of, and the epoch in which that was.
     private var known = EnginePosition.none
+    private var knownEpoch = ""
     private var preferredHost = 0
     private var nextConnection: Int64 = 0
     private var nextLook: Int64 = 0
@@ -153,14 +154,13 @@ final class EnginePublisher {
                     parts: group.parts,
                     deadline: end
                 )
-                known = receipt.position
+                (known, knownEpoch) = (receipt.position, receipt.epoch)
                 return settle(group, receipt, until: end + 100)
             } catch .forked where !saidFork {
-                // What was acknowledged here is gone. All who would have got it are told, before anything follows it;
-                // where this machine's follower has told of it already, once more rather than not at all.
+                // What was acknowledged here is gone. All who would have got it are told, before anything follows it.
                 saidFork = true
                 do throws(EngineError) {
-                    try session.fork(after: known.seq, deadline: end)
+                    try session.fork(.inEpoch(knownEpoch), deadline: end)
                     // Not before: until then only this process may know of the loss.
                     known = .none
                 } catch {
@@ -230,24 +230,35 @@ final class EnginePublisher {
         let asked = questions
         questions = []
         let now = MonotonicClock.milliseconds()
-        guard let session = connected(until: now) else { return refuse(asked) }
-        do throws(EngineError) {
-            let head = try session.look(deadline: now + Self.patienceMilliseconds)
-            for request in asked {
-                link.wait(
-                    EngineLink.Waiter(
-                        through: head.offset,
-                        epoch: Epoch(head.epoch),
-                        deadline: now + Self.catchUpMilliseconds,
-                        answer: .read(request)
-                    ),
-                    shared
-                )
-            }
-        } catch {
-            if !session.isOpen { self.session = nil }
-            refuse(asked)
+        guard let head = askHead(until: now + Self.patienceMilliseconds) else {
+            return refuse(asked)
         }
+        for request in asked {
+            link.wait(
+                EngineLink.Waiter(
+                    through: head.offset,
+                    epoch: Epoch(head.epoch),
+                    deadline: now + Self.catchUpMilliseconds,
+                    answer: .read(request)
+                ),
+                shared
+            )
+        }
+    }
+
+    /// Also by a new connection, once: that the server has closed the one before is noticed by its use.
+    private func askHead(until end: Int64) -> EngineHead? {
+        for _ in 0..<2 {
+            let now = MonotonicClock.milliseconds()
+            guard now < end, let session = connected(until: now) else { return nil }
+            do throws(EngineError) {
+                return try session.look(deadline: end)
+            } catch {
+                if error.isAmbiguous || !session.isOpen { lostAt = lostAt ?? now }
+                self.session = nil
+            }
+        }
+        return nil
     }
 
     private func refuse(_ requests: [ReadRequest]) {

@@ -17,6 +17,7 @@ struct EngineTable {
     private let forgetAbove: PreparedStatement
     private let headAt: PreparedStatement
     private let epochNamed: PreparedStatement
+    private let findEnd: PreparedStatement
 
     let quietestChannels: PreparedStatement
     let deleteAllMessages: PreparedStatement
@@ -51,9 +52,12 @@ struct EngineTable {
         forgetAbove = try statement("DELETE FROM engine_positions WHERE seq > ?")
         headAt = try statement("SELECT head, chain FROM engine_positions WHERE seq = ?")
         epochNamed = try statement("SELECT 1 FROM epochs WHERE name = ?")
+        findEnd = try statement(
+            "SELECT head, (SELECT name FROM epochs ORDER BY number DESC LIMIT 1) FROM state WHERE id = 1"
+        )
         quietestChannels = try statement(
             """
-            SELECT id, last_offset, count FROM channels
+            SELECT id, max(last_offset, trimmed_through), count FROM channels
             WHERE (name >= '~') = ? ORDER BY last_offset LIMIT ?
             """
         )
@@ -115,6 +119,14 @@ struct EngineTable {
             )
         }
         return positions
+    }
+
+    /// The log's newest offset, and the epoch in which it is; nil in a log without epochs.
+    func end() throws(LogError) -> (head: Int64, epoch: Epoch)? {
+        try findEnd.bind()
+        defer { findEnd.finish() }
+        guard try findEnd.step(), let epoch = Epoch(findEnd.text(1)) else { return nil }
+        return (findEnd.integer(0), epoch)
     }
 
     /// The log's newest offset at a remembered position, and that position.

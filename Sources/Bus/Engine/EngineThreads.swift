@@ -16,30 +16,41 @@ final class EngineThreads: Sendable {
     }
 
     func start() {
-        let (shared, link, bell) = (shared, link, bell)
+        let (shared, link) = (shared, link)
         let publisher = Log.thread("hf-engine") { EnginePublisher(shared, link).run() }
-        let lock = ServingLock(shared.settings, name: "apply") { outcome in
+        started.withLock { $0.publisher = publisher }
+        waitForTurn()
+    }
+
+    /// Follows when this process has the lock `apply`. Where it can't be had, this goes on to be tried.
+    private func waitForTurn() {
+        let lock = ServingLock(shared.settings, name: "apply") { [self] outcome in
+            // On the thread that waited for the lock.
             switch outcome {
-            case .success:
-                // On the thread that waited for the lock.
-                EngineFollower(shared, link, bell: bell).run()
+            case .success: EngineFollower(shared, link, bell: bell).run()
             case .failure(let problem):
-                shared.say(
-                    "this process can't apply what other machines publish: \(problem)",
-                    .error
-                )
+                if link.note("\(problem)", of: .following, shared) {
+                    shared.say(
+                        "this process can't apply what other machines publish: \(problem)",
+                        .error
+                    )
+                }
+                MonotonicClock.sleep(milliseconds: 1000)
+                if !shared.stopping.load(ordering: .acquiring) { waitForTurn() }
             }
         }
-        started.withLock { $0 = (publisher, lock) }
+        started.withLock { $0.lock = lock }
+        // It may have been stopped meanwhile, which released the lock from before.
+        if shared.stopping.load(ordering: .acquiring) { lock.release() }
     }
 
     /// Hands over what is queued, and lets another process follow.
     func stop(patienceMilliseconds: Int64) {
         link.box.post(.stop)
-        let (publisher, lock) = started.withLock { $0 }
+        let publisher = started.withLock { $0.publisher }
         _ = publisher?.join(patienceMilliseconds: patienceMilliseconds)
         shared.stopping.store(true, ordering: .releasing)
         bell?.post(true)
-        lock?.release()
+        started.withLock { $0.lock }?.release()
     }
 }

@@ -11,7 +11,7 @@ enum EngineWork: Sendable {
     case restart(EngineAnchor)
     /// What was applied after this entry is removed: the engine has lost it.
     case rewind(Int64)
-    /// Which positions are remembered.
+    /// Which positions are remembered, and where the log ends.
     case list
 
     /// How much room it takes in the log, about.
@@ -30,8 +30,8 @@ enum EngineWork: Sendable {
 enum EngineResult: Sendable {
     /// The log is at this position now; as the work asked, or elsewhere.
     case isAt(EnginePosition)
-    /// Newest first.
-    case positions([EnginePosition])
+    /// Newest first; the log ends at this offset, in this epoch.
+    case positions([EnginePosition], head: Int64, epoch: Epoch)
     /// The entries do not continue the log's offsets, or the log does not remember the entry to go back to.
     case contradiction
     /// The log cannot be used, or has no room.

@@ -62,7 +62,9 @@ extension WriteTransaction {
             }
             let leaving = quiet.filter { !inUse.contains($0.id) }.prefix(64)
             guard !leaving.isEmpty else {
-                throw LogError.problem("one group has more channels than [limits] channels allows")
+                // One group alone has more than the limit: it is applied nevertheless, and the next one makes room.
+                _ = try loadChannels(of: append, always: true)
+                return
             }
             database.forgetKnownChannels()
             for channel in leaving {
@@ -105,6 +107,10 @@ extension WriteTransaction {
         try table.forget(above: -1)
         try table.move(to: anchor.position, of: site, head: anchor.head)
     }
+
+    /// Whether so many channels are in hand that a group which follows gets a transaction of its own: what is in hand can't
+    /// be forgotten to make room.
+    var hasManyChannels: Bool { touched.count > Int(database.channelLimit / 2) }
 
     /// Removes what was applied after an entry.
     ///

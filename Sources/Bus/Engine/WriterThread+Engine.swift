@@ -18,10 +18,10 @@ extension WriterThread {
 
     private func result(of work: EngineWork) -> EngineResult {
         if case .list = work {
-            guard let table = open?.database.engine, let positions = try? table.positions() else {
-                return .failed
-            }
-            return .positions(positions)
+            guard let table = open?.database.engine, let positions = try? table.positions(),
+                let end = try? table.end()
+            else { return .failed }
+            return .positions(positions, head: end.head, epoch: end.epoch)
         }
         let patience = MonotonicClock.milliseconds() + 2000
         var (rounds, reopenings) = (0, 0)
@@ -45,34 +45,42 @@ extension WriterThread {
         }
     }
 
-    /// Counts what a publisher takes of its quota, which each machine does by itself; hands the publication on to the
-    /// engine if that is enough.
-    func charge(_ append: Append) {
-        guard let link = shared.link, let open else {
-            return shared.deliver(.appended(ticket: append.ticket, .unavailable))
-        }
+    /// Counts what publishers take of their quotas, which each machine does by itself; hands those publications on to the
+    /// engine for which that is enough. All in one transaction, since what is applied waits for it.
+    func charge(_ appends: [Append]) {
         do throws(LogError) {
+            guard let link = shared.link, let open else {
+                throw LogError.problem("the log is closed")
+            }
             try enterGate(open)
             defer { open.directory.leave() }
-            let outcome = try open.database.transaction(shared.time()) {
-                transaction throws(LogError) -> QuotaUse.Outcome in
-                var quota = QuotaUse()
-                let outcome = try transaction.charge(append, &quota)
-                if case .taken = outcome { try transaction.write(quota, of: append) }
-                return outcome
+            let outcomes = try open.database.transaction(shared.time()) {
+                transaction throws(LogError) -> [QuotaUse.Outcome] in
+                var outcomes: [QuotaUse.Outcome] = []
+                for append in appends {
+                    var quota = QuotaUse()
+                    let outcome = try transaction.charge(append, &quota)
+                    if case .taken = outcome { try transaction.write(quota, of: append) }
+                    outcomes.append(outcome)
+                }
+                return outcomes
             }
-            switch outcome {
-            case .taken: link.box.post(.append(append))
-            case .wait(let microseconds):
-                let seconds = Int(microseconds / 1_000_000) + 1
-                shared.deliver(
-                    .appended(ticket: append.ticket, .overQuota(retrySeconds: seconds))
-                )
-            case .never:
-                shared.deliver(.appended(ticket: append.ticket, .overQuota(retrySeconds: nil)))
+            for (append, outcome) in zip(appends, outcomes) {
+                switch outcome {
+                case .taken: link.box.post(.append(append))
+                case .wait(let microseconds):
+                    let seconds = Int(microseconds / 1_000_000) + 1
+                    shared.deliver(
+                        .appended(ticket: append.ticket, .overQuota(retrySeconds: seconds))
+                    )
+                case .never:
+                    shared.deliver(.appended(ticket: append.ticket, .overQuota(retrySeconds: nil)))
+                }
             }
         } catch {
-            shared.deliver(.appended(ticket: append.ticket, .unavailable))
+            for append in appends {
+                shared.deliver(.appended(ticket: append.ticket, .unavailable))
+            }
         }
     }
 }

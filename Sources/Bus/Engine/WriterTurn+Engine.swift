@@ -52,6 +52,7 @@ extension WriterTurn {
         var messages: [Message] = []
         var newest: EnginePosition?
         stretch: for group in groups {
+            if newest != nil, transaction.hasManyChannels { break stretch }
             switch group.content {
             case .epoch(let next):
                 // It has a turn of its own, since everything is told anew then.

@@ -5,6 +5,8 @@ package struct EngineSettings: Equatable, Sendable {
     package var schema = "holdfast"
     /// How long the engine keeps groups for machines that are away.
     package var keepSeconds = 3600
+    /// And how many bytes of them, at the most.
+    package var keepBytes = 4 << 30
     /// How long one host may take to accept a connection.
     package var connectSeconds = 1
 

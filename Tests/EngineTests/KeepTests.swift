@@ -1,0 +1,157 @@
+import Engine
+import Harness
+import System
+import Testing
+
+/// What the engine keeps, for how long, and what that costs.
+@Suite(.enabled(if: PostgreSQL.isUsable)) struct KeepTests {
+    private func append(_ session: EngineSession, _ body: String) throws -> EngineReceipt {
+        try session.append(
+            gid: gid(),
+            known: .none,
+            parts: [try part([text("a", body)])],
+            deadline: soon
+        )
+    }
+
+    @Test func `a group that the path does not carry in time could never be read`() throws {
+        let site = try Site()
+        let session = try site.session()
+        let start = try session.anchor(deadline: soon).position
+        let body = String(repeating: "x", count: SlowPath.bytesPerSecond * 5)
+        _ = try append(session, body)
+        let path = try SlowPath(site.directory, to: site.server)
+        var read: [EngineGroup] = []
+        // The answer begins in time on a machine that has time; it can't end in time on any.
+        for _ in 0..<10 where read.isEmpty {
+            let slow = try EngineSession(
+                path.options,
+                EngineIdentity(
+                    schema: "holdfast",
+                    site: site.id,
+                    machine: "one",
+                    keepMilliseconds: 3_600_000
+                ),
+                readsLong: true,
+                hostMilliseconds: 20_000,
+                deadline: soon
+            )
+            let deadline = MonotonicClock.milliseconds() + 3000
+            read = (try? slow.read(after: start, deadline: deadline)) ?? []
+        }
+        #expect(read.map(\.messages) == [[body]])
+    }
+
+    @Test func `no more is kept than a number of bytes, however young`() throws {
+        let site = try Site()
+        let session = try site.session()
+        #expect(try site.server.sql("SELECT keep_bytes FROM holdfast.machines") == "4294967296")
+        let first = try append(session, "first").position
+        for number in 1...20 {
+            _ = try append(session, String(repeating: "x", count: 1000) + "\(number)")
+        }
+        try session.tend(applied: 0, deadline: soon)
+        #expect(try session.anchor(deadline: soon).position.seq == 0)
+        try site.server.sql("UPDATE holdfast.machines SET keep_bytes = 5000")
+        try session.tend(applied: 0, deadline: soon)
+        let anchor = try session.anchor(deadline: soon)
+        // Each takes some 1310 bytes: four that follow are enough, and the one before them is the place to begin.
+        #expect(anchor.position.seq == 17)
+        #expect(anchor.head == 17)
+        #expect(try session.read(after: anchor.position, deadline: soon).count == 4)
+        #expect(throws: EngineError.away) { try session.read(after: first, deadline: soon) }
+        #expect(try site.server.sql("SELECT count(*) FROM holdfast.log") == "5")
+    }
+
+    @Test func `every append left an old version behind, which a long transaction made all pass`()
+        throws
+    {
+        let site = try Site()
+        let session = try site.session()
+        let report = try PostgresConnection.connect(site.server.options, hostMilliseconds: 20_000)
+        try report.runScript(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM holdfast.log",
+            deadline: soon
+        )
+        // Rows, and the transactions that wrote them.
+        func versions() throws -> String {
+            try site.server.sql(
+                """
+                SELECT 'site', ctid, xmin FROM holdfast.site UNION ALL SELECT 'kept', ctid, xmin FROM holdfast.kept
+                    UNION ALL SELECT 'epochs', ctid, xmin FROM holdfast.epochs
+                    UNION ALL SELECT 'machines', ctid, xmin FROM holdfast.machines
+                """
+            )
+        }
+        let before = try versions()
+        for number in 0..<50 { _ = try append(session, "\(number)") }
+        #expect(try versions() == before)
+        #expect(try session.look(deadline: soon).offset == 50)
+        try report.runScript("COMMIT", deadline: soon)
+    }
+
+    @Test
+    func `a look passed all that SQL had published, and must not miss what commits late`()
+        throws
+    {
+        let site = try Site()
+        let session = try site.session()
+        func take() throws -> Int {
+            try session.append(
+                gid: gid(),
+                known: .none,
+                parts: [],
+                fromOutbox: 2000,
+                deadline: soon
+            ).firsts.count
+        }
+        func publishMany() throws {
+            try site.server.sql(
+                "SELECT holdfast.publish('a', '1') FROM generate_series(1, 6000)"
+            )
+            for _ in 0..<3 { #expect(try take() == 2000) }
+        }
+        func begin() throws -> Int {
+            try session.tend(applied: 0, deadline: soon)
+            return try #require(Int(try site.server.sql("SELECT outbox FROM holdfast.kept")))
+        }
+        try publishMany()
+        // The server's own transactions count, too.
+        try waitUntil("it begins behind what was taken") { try begin() == 6000 }
+        let late = try PostgresConnection.connect(site.server.options, hostMilliseconds: 20_000)
+        try late.runScript("BEGIN; SELECT holdfast.publish('a', '\"late\"')", deadline: soon)
+        try publishMany()
+        for _ in 0..<5 { #expect(try begin() == 6000) }
+        try late.runScript("COMMIT", deadline: soon)
+        try waitUntil("it begins with what came late") { try begin() == 6001 }
+        #expect(try session.look(deadline: soon).hasOutbox)
+        #expect(try take() == 1)
+        #expect(try !session.look(deadline: soon).hasOutbox)
+        try publishMany()
+        try waitUntil("it begins behind what was taken") { try begin() == 18_001 }
+    }
+
+    @Test
+    func `an append and the tidying of old keys waited for each other`()
+        throws
+    {
+        let site = try Site()
+        let session = try site.session()
+        for scope in [UInt8(1), 2, 3] {
+            var keyed = try part([text("a", "\(scope)")])
+            (keyed.scope, keyed.digest) = ([scope], [1])
+            _ = try session.append(gid: gid(), known: .none, parts: [keyed], deadline: soon)
+        }
+        try site.server.sql("UPDATE holdfast.keys SET at = at - 300001")
+        let other = try PostgresConnection.connect(site.server.options, hostMilliseconds: 20_000)
+        try other.runScript(
+            "BEGIN; SELECT FROM holdfast.keys WHERE scope = '\\x02' FOR UPDATE",
+            deadline: soon
+        )
+        try session.tend(applied: 0, deadline: soon)
+        #expect(try site.server.sql("SELECT scope FROM holdfast.keys") == "\\x02")
+        try other.runScript("COMMIT", deadline: soon)
+        try session.tend(applied: 0, deadline: soon)
+        #expect(try site.server.sql("SELECT count(*) FROM holdfast.keys") == "0")
+    }
+}

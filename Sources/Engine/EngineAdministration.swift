@@ -6,6 +6,8 @@ package struct EngineSiteStatus: Sendable {
     package var name: String
     package var format: Int64
     package var head: EngineHead
+    /// About how many messages SQL published that no machine has taken yet, and how long the oldest has waited.
+    package var backlog: (messages: Int64, milliseconds: Int64)
     package var machines: [EngineMachine]
 
     /// Whether it would adopt that of this machine (`engine.sql`).
@@ -51,7 +53,7 @@ package enum EngineAdministration {
         }
     }
 
-    private static func status(
+    static func status(
         on connection: PostgresConnection,
         schema: String,
         deadline: Int64
@@ -69,6 +71,7 @@ package enum EngineAdministration {
         let id = try site.text(0, 0)
         let head = try ask("look($1)", [.text(id)])
         let members = try ask("members($1)", [.text(id)])
+        let backlog = try ask("backlog($1)", [.text(id)])
         var machines: [EngineMachine] = []
         for row in 0..<members.count {
             machines.append(
@@ -91,6 +94,7 @@ package enum EngineAdministration {
                 ageMilliseconds: max(0, try head.integer(0, 3) - head.integer(0, 2)),
                 hasOutbox: try head.integer(0, 5) != 0
             ),
+            backlog: (try backlog.integer(0, 0), try backlog.integer(0, 1)),
             machines: machines
         )
     }
@@ -109,45 +113,6 @@ package enum EngineAdministration {
                 [.text(site), .text(machine)],
                 deadline: MonotonicClock.milliseconds() + hostMilliseconds
             ).integer(0, 0) != 0
-        }
-    }
-
-    /// What is wrong with the engine, as sentences; none if a machine can work with it.
-    package static func problems(
-        _ options: String,
-        schema: String,
-        hostMilliseconds: Int64 = 5000
-    ) -> [String] {
-        do throws(EngineError) {
-            return try connected(options, schema, hostMilliseconds) {
-                connection throws(PostgresError) in
-                let status = try status(
-                    on: connection,
-                    schema: schema,
-                    deadline: MonotonicClock.milliseconds() + hostMilliseconds * 2
-                )
-                guard status.format == EngineSchema.format else {
-                    return ["\(EngineError.format(status.format))"]
-                }
-                var found: [String] = []
-                for (name, loss) in [
-                    ("fsync", "what was acknowledged is lost when the server loses power"),
-                    ("full_page_writes", "the server's files may be damaged when it loses power"),
-                ] {
-                    let value = try connection.run(
-                        "SELECT current_setting($1)",
-                        [.text(name)],
-                        deadline: MonotonicClock.milliseconds() + hostMilliseconds
-                    ).text(0, 0)
-                    if value == "off" { found.append("PostgreSQL has \(name) = off: \(loss)") }
-                }
-                return found
-            }
-        } catch {
-            if case .postgres(.server("42501", let sentence)) = error {
-                return ["\(sentence); GRANT \(schema)_machine to the role that connects"]
-            }
-            return ["\(error)"]
         }
     }
 

@@ -43,9 +43,9 @@ struct Check: ParsableCommand {
             StandardError.write(notice.description(file: config))
         }
         if let engine = settings.bus.engine, !elsewhere {
-            let problems = EngineAdministration.problems(engine.postgresql, schema: engine.schema)
-            for problem in problems { StandardError.write("\(config): [engine] \(problem)") }
-            if !problems.isEmpty { throw ExitCode(1) }
+            let found = EngineAdministration.findings(engine.postgresql, schema: engine.schema)
+            for finding in found { StandardError.write("\(config): [engine] \(finding)") }
+            if found.contains(where: \.isProblem) { throw ExitCode(1) }
         }
         StandardOutput.write(self.print ? settings.render() : "\(config): no problems\n")
     }

@@ -235,6 +235,12 @@ struct EngineCommand: ParsableCommand {
             "log       group \(status.head.seq), offset \(status.head.offset), epoch \(status.head.epoch), "
                 + "last append \(ago(status.head.ageMilliseconds))",
         ]
+        if status.backlog.messages > 0 {
+            lines.append(
+                "outbox    about \(status.backlog.messages) messages of SQL that no machine has taken, "
+                    + "the oldest of \(ago(status.backlog.milliseconds))"
+            )
+        }
         for machine in status.machines {
             let behind = max(0, status.head.seq - machine.applied)
             lines.append(

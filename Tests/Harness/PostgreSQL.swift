@@ -57,7 +57,7 @@ package final class PostgreSQL {
 
     package func start() throws {
         let (program, arguments) = Self.asItsUser(
-            "postgres",
+            "\(Self.programs)/postgres",
             [
                 "-D", "\(path)/data", "-c", "listen_addresses=", "-c",
                 "unix_socket_directories=\(path)",
@@ -179,14 +179,13 @@ package final class PostgreSQL {
     // MARK: Programs
 
     private func run(_ program: String, _ arguments: [String]) throws {
-        let (executable, all) = Self.asItsUser(program, arguments)
+        let (executable, all) = Self.asItsUser("\(Self.programs)/\(program)", arguments)
         let outcome = try ChildProcess.run(executable, all, directory: directory)
         guard outcome.exit == .exited(0) else { throw HarnessError("\(program): \(outcome.error)") }
     }
 
     /// PostgreSQL refuses to run as root.
-    private static func asItsUser(_ program: String, _ arguments: [String]) -> (String, [String]) {
-        let path = "\(programs)/\(program)"
+    static func asItsUser(_ path: String, _ arguments: [String]) -> (String, [String]) {
         guard Place.isRoot else { return (path, arguments) }
         return (
             "/usr/bin/setpriv",

@@ -63,8 +63,8 @@ package enum EngineFiles {
     /// The machine is a bus by itself, under an epoch of its own: what follows is not what the site has.
     package static func leave(_ settings: BusSettings) throws(LogError) {
         // Nothing of the site has reached a log whose history the site was about to adopt.
-        let isUntouched =
-            try EngineMembership.read(settings)?.isAdopting == true && place(settings)?.site == nil
+        let site = try place(settings)?.site
+        let isUntouched = site == nil && EngineMembership.read(settings)?.isAdopting == true
         try detach(settings)
         var alone = settings
         alone.engine = nil

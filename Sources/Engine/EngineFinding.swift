@@ -1,0 +1,141 @@
+internal import System
+
+/// What `holdfast check` has to say of the engine.
+package struct EngineFinding: Equatable, Sendable, CustomStringConvertible {
+    package var description: String
+    /// Machines can't work with it, or what is acknowledged may be lost; otherwise it is good to know.
+    package var isProblem = true
+}
+
+extension EngineAdministration {
+    /// - Parameter hostMilliseconds: how long each host, and each question, may take.
+    package static func findings(
+        _ options: String,
+        schema: String,
+        hostMilliseconds: Int64 = 5000
+    ) -> [EngineFinding] {
+        do throws(EngineError) {
+            return try connected(options, schema, hostMilliseconds) {
+                connection throws(PostgresError) in
+                try findings(connection, options, schema, hostMilliseconds)
+            }
+        } catch {
+            let sentence =
+                switch error {
+                case .postgres(.server("42501", let sentence)):
+                    "\(sentence); GRANT \(schema)_machine to the role that connects"
+                case .postgres(.server(let state, _)) where Self.strangers.contains(state): pooling
+                case .postgres(.connection(let sentence)) where isStandby(options, hostMilliseconds):
+                    "\(standby) (\(sentence))"
+                default: "\(error)"
+                }
+            return [EngineFinding(description: sentence)]
+        }
+    }
+
+    private static func findings(
+        _ connection: PostgresConnection,
+        _ options: String,
+        _ schema: String,
+        _ hostMilliseconds: Int64
+    ) throws(PostgresError) -> [EngineFinding] {
+        var deadline: Int64 { MonotonicClock.milliseconds() + hostMilliseconds * 2 }
+        func setting(_ name: String) throws(PostgresError) -> String {
+            try connection.run("SELECT current_setting($1)", [.text(name)], deadline: deadline)
+                .text(0, 0)
+        }
+        if try connection.run("SELECT pg_is_in_recovery()", deadline: deadline).integer(0, 0) != 0 {
+            return [EngineFinding(description: standby)]
+        }
+        if try poolsTransactions(options, hostMilliseconds) {
+            return [EngineFinding(description: pooling)]
+        }
+        let status = try status(on: connection, schema: schema, deadline: deadline)
+        guard status.format == EngineSchema.format else {
+            return [EngineFinding(description: "\(EngineError.format(status.format))")]
+        }
+        var found: [EngineFinding] = []
+        for (name, loss) in [
+            ("fsync", "what was acknowledged is lost when the server loses power"),
+            ("full_page_writes", "the server's files may be damaged when it loses power"),
+        ] where try setting(name) == "off" {
+            found.append(EngineFinding(description: "PostgreSQL has \(name) = off: \(loss)"))
+        }
+        if try setting("synchronous_commit") == "off" {
+            found.append(
+                EngineFinding(
+                    description:
+                        "PostgreSQL has synchronous_commit = off: what SQL publishes may be lost with the transaction "
+                        + "when the server crashes; what machines publish is not, since they wait for it nevertheless",
+                    isProblem: false
+                )
+            )
+        }
+        let (count, age) = status.backlog
+        if count > 0, age > 60_000 {
+            found.append(
+                EngineFinding(
+                    description:
+                        "about \(count) messages that SQL published wait to be taken, the oldest for \(age / 60_000) min: "
+                        + "that is done by a machine that runs",
+                    isProblem: false
+                )
+            )
+        }
+        return found
+    }
+
+    private static let standby =
+        "the server is a standby, which takes no writes: name the host of the primary in postgresql, too"
+
+    private static let pooling =
+        "connections lead through a proxy that pools transactions, behind which the server may change unseen, and "
+        + "notifications do not arrive: connect to PostgreSQL itself, or let the proxy pool sessions"
+
+    /// What the server says of statements that were prepared in another session.
+    private static let strangers: Set<String> = ["26000", "42P05"]
+
+    private static func isStandby(_ options: String, _ hostMilliseconds: Int64) -> Bool {
+        do throws(PostgresError) {
+            return try PostgresConnection.connect(
+                options,
+                hostMilliseconds: hostMilliseconds,
+                takesWrites: false
+            ).run(
+                "SELECT pg_is_in_recovery()",
+                deadline: MonotonicClock.milliseconds() + hostMilliseconds
+            ).integer(0, 0) != 0
+        } catch {
+            return false
+        }
+    }
+
+    /// Whether what one connection sets is there in another one, or gone from it while the other one has a transaction.
+    private static func poolsTransactions(
+        _ options: String,
+        _ hostMilliseconds: Int64
+    ) throws(PostgresError) -> Bool {
+        func connect() throws(PostgresError) -> PostgresConnection {
+            try PostgresConnection.connect(options, hostMilliseconds: hostMilliseconds)
+        }
+        func mark(_ connection: PostgresConnection) throws(PostgresError) -> String {
+            try connection.run(
+                "SELECT coalesce(current_setting('holdfast.session', true), '')",
+                deadline: MonotonicClock.milliseconds() + hostMilliseconds
+            ).text(0, 0)
+        }
+        let own = "\(UInt64.random(in: 1...UInt64.max))"
+        let one = try connect()
+        let other = try connect()
+        let deadline = MonotonicClock.milliseconds() + hostMilliseconds
+        try one.runScript("SET holdfast.session = '\(own)'", deadline: deadline)
+        try other.runScript("BEGIN", deadline: deadline)
+        if try mark(other) == own { return true }
+        do throws(PostgresError) {
+            return try mark(one) != own
+        } catch .timedOut {
+            // The other one has the only connection to the server.
+            return true
+        }
+    }
+}

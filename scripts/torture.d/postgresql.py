@@ -149,6 +149,15 @@ class Server:
         await self.sql(f"ALTER SYSTEM SET primary_conninfo = '{primary.options} application_name={self.name}'")
         await self.sql("SELECT pg_reload_conf()")
 
+    async def promote(self):
+        # A statement that waited for it would hold up the rest of the recovery, by its snapshot.
+        await self.sql("SELECT pg_promote(false)")
+
+        async def is_promoted():
+            return not (await self.sql("SELECT pg_is_in_recovery()"))[0][0]
+
+        await until(f"{self.name} is promoted", is_promoted, PATIENCE_SECONDS)
+
     async def end_of_log(self):
         """Where its log ends, as a number; none while it still gets or applies something. The primary must be dead."""
         rows = await self.sql(
@@ -254,7 +263,7 @@ class Cluster:
         for standby in standbys:
             if standby is not successor:
                 await standby.follow(successor)
-        await successor.sql("SELECT pg_promote(true, 20)")
+        await successor.promote()
         self.primary = successor
         await asyncio.sleep(self.chance.random() * 3)
         await self.bring_back(old)
@@ -283,7 +292,7 @@ class Cluster:
         await until("more is committed", has_more, PATIENCE_SECONDS)
         await asyncio.gather(old.kill(), good.kill())
         await late.start()
-        await late.sql("SELECT pg_promote(true, 20)")
+        await late.promote()
         self.primary = late
         await self.bring_back(old)
         # What it has is more than its new primary had there, and only a former primary can be rewound.

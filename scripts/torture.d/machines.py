@@ -74,6 +74,8 @@ class Torture:
             publisher.options = f"{self.cluster.options} user=shop"
             publisher.errors = f"{self.place.directory}/log/{name}.log"
             self.publishers[name] = publisher
+            if isinstance(publisher, ByCommandLine):
+                machines[0].users.append(publisher)
         for number in range(self.options.subscribers):
             channels = (CHANNELS, CHANNELS[:1], CHANNELS, CHANNELS[1:])[number // 2 % 4]
             self.wanderers.append(

@@ -21,6 +21,8 @@ class Member(Machine):
         self.cluster, self.log, self.chance = torture.cluster, torture.log, chance
         self.counts, self.faults = torture.counts, torture.faults
         self.relay = None
+        # Publishers that may open its log themselves.
+        self.users = []
         # While its processes are stopped or started.
         self.busy = asyncio.Lock()
         super().__init__(torture.place, torture.options.processes, f"machine-{number}")
@@ -157,7 +159,11 @@ class Member(Machine):
         """Its log is deleted, and it starts again; or all that it has is, and it joins again."""
         is_whole = self.chance.random() < 0.3
         self.counts["machines installed anew" if is_whole else "logs deleted"] += 1
-        async with self.busy, self.cluster.losing:
+        async with contextlib.AsyncExitStack() as stack:
+            for publisher in self.users:
+                await stack.enter_async_context(publisher.away())
+            await stack.enter_async_context(self.busy)
+            await stack.enter_async_context(self.cluster.losing)
             await self.end_all()
             self.log.read(self)
             if is_whole:

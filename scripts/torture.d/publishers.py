@@ -157,24 +157,42 @@ class ByCommandLine(Publisher):
     # A file for its standard error, which is long where it serves the log itself.
     errors = "/dev/stderr"
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.lock = asyncio.Lock()
+
     async def publish(self, number):
-        if self.process is None:
-            with open(self.errors, "ab") as log:
-                self.process = await asyncio.create_subprocess_exec(
-                    self.place.holdfast, "pub", self.channel, "--lines", "--config", self.place.ini,
-                    "--timeout", "30" if len(self.machines) == 1 else "300", stdin=asyncio.subprocess.PIPE,
-                    stderr=log,
-                )
-        self.process.stdin.write(f"{self.name} {number}\n".encode())
-        await self.process.stdin.drain()
+        async with self.lock:
+            if self.process is None:
+                await self.start()
+            try:
+                self.process.stdin.write(f"{self.name} {number}\n".encode())
+                await self.process.stdin.drain()
+            except ConnectionError:
+                raise Failed(f"{self.name}: holdfast pub has ended; see {self.errors}") from None
+
+    async def start(self):
+        with open(self.errors, "ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                self.place.holdfast, "pub", self.channel, "--lines", "--config", self.place.ini,
+                "--timeout", "30" if len(self.machines) == 1 else "300", stdin=asyncio.subprocess.PIPE, stderr=log,
+            )
 
     async def finish(self):
         if self.process is None:
             return
         self.process.stdin.close()
         status = await self.process.wait()
+        self.process = None
         if status != 0:
-            raise Failed(f"{self.name}: holdfast pub ended with {status}")
+            raise Failed(f"{self.name}: holdfast pub ended with {status}; see {self.errors}")
+
+    @contextlib.asynccontextmanager
+    async def away(self):
+        """Meanwhile nothing runs that opens the log where no process serves."""
+        async with self.lock:
+            await self.finish()
+            yield
 
     def leave(self):
         if self.process is not None and self.process.returncode is None:

@@ -14,7 +14,8 @@ struct ArrivalOrder<Owner: Hashable> {
         let owner: Owner
         var oldest: HeldTable.Slot = -1
         var newest: HeldTable.Slot = -1
-        var count = 0
+        /// As wide as a slot: most owners hold one request, and a line is 24 bytes so.
+        var count: Int32 = 0
     }
 
     private var places: ContiguousArray<Place> = []
@@ -25,7 +26,7 @@ struct ArrivalOrder<Owner: Hashable> {
     var isEmpty: Bool { lineOfOwner.isEmpty }
 
     func count(of owner: Owner) -> Int {
-        lineOfOwner[owner].flatMap { lines[Int($0)]?.count } ?? 0
+        Int(lineOfOwner[owner].flatMap { lines[Int($0)]?.count } ?? 0)
     }
 
     func oldest(of owner: Owner) -> HeldTable.Slot? {

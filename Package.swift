@@ -11,7 +11,12 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
     ] + (strict ? [.treatAllWarnings(as: .error)] : [])
-let settings = common + [.strictMemorySafety()]
+// The library of regular expressions is 1.3 MB in a program, which one `contains("text")` brings in: `Text` has the like.
+let settings =
+    common + [
+        .strictMemorySafety(),
+        .unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"]),
+    ]
 // Overlapping accesses are looked for in debug builds, in which the tests run; a release does not pay for it.
 let loop: [SwiftSetting] =
     settings + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
@@ -61,7 +66,7 @@ let package = Package(
         ),
         .target(
             name: "Configuration",
-            dependencies: ["Channels", "Identity", "Liveness"],
+            dependencies: ["Channels", "Identity", "Liveness", "Text"],
             swiftSettings: cold
         ),
         .target(
@@ -88,7 +93,7 @@ let package = Package(
         // The log of a site of several machines, in PostgreSQL.
         .target(
             name: "Engine",
-            dependencies: ["CCrypto", "Channels", "CPQ", "System"],
+            dependencies: ["CCrypto", "Channels", "CPQ", "System", "Text"],
             resources: [.embedInCode("Resources")],
             swiftSettings: settings
         ),
@@ -122,7 +127,7 @@ let package = Package(
             swiftSettings: cold
         ),
         // What `holdfast doctor` has seen of a site → what is wrong there. Pure.
-        .target(name: "Diagnosis", swiftSettings: cold),
+        .target(name: "Diagnosis", dependencies: ["Text"], swiftSettings: cold),
         .executableTarget(
             name: "holdfast",
             dependencies: [

@@ -6,10 +6,31 @@ HOLDFAST_ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 export HOLDFAST_ROOT
 
 # What makes the program as it is installed: its Swift libraries in it, relocations in a tenth of the room (glibc 2.36, so
-# Debian 12, understands them), and no names for programs that would load it.
+# Debian 12, understands them), no names for programs that would load it, and a small module in the place of
+# FoundationEssentials. prepare_release must have been called before.
+STAND_IN=$HOLDFAST_ROOT/.build/stand-in
 # shellcheck disable=SC2034  # read by those that source this
 RELEASE=(-c release --static-swift-stdlib -Xswiftc -use-ld=lld
-    -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --no-export-dynamic)
+    -Xlinker -z -Xlinker pack-relative-relocs -Xlinker --no-export-dynamic
+    -Xswiftc "-I$STAND_IN" -Xlinker "$STAND_IN/FoundationEssentials.o")
+
+# Compiles the module that stands in for FoundationEssentials. What has not changed keeps its file, so that nothing else is
+# compiled again.
+prepare_release() {
+    local new name
+    mkdir -p -- "$STAND_IN"
+    # Always the same: the compiler puts a hash of the place into what it makes.
+    new=$STAND_IN/new
+    rm -rf -- "$new"
+    mkdir -- "$new"
+    swiftc -O -parse-as-library -swift-version 6 -static-stdlib -module-name FoundationEssentials \
+        -emit-module -emit-module-path "$new/FoundationEssentials.swiftmodule" \
+        -c "$HOLDFAST_ROOT/scripts/release.d/FoundationEssentials.swift" -o "$new/FoundationEssentials.o"
+    for name in FoundationEssentials.swiftmodule FoundationEssentials.o; do
+        cmp --quiet -- "$new/$name" "$STAND_IN/$name" || mv -- "$new/$name" "$STAND_IN/$name"
+    done
+    rm -rf -- "$new"
+}
 
 # Prints a sentence on standard error: standard output is for results.
 say() {

@@ -33,7 +33,7 @@ package enum Pages {
         index.ofBase: Page(
             Array(
                 String(decoding: PackageResources.index_html, as: UTF8.self)
-                    .replacing("<head>", with: "<head>\n<base href=\"-/\">", maxReplacements: 1)
+                    .replacing(part: "<head>", with: "<head>\n<base href=\"-/\">", atMost: 1)
                     .utf8
             ),
             html

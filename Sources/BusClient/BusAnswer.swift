@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 package import Text
 
 /// A line from the bus socket, as a JSON object.
@@ -49,6 +48,6 @@ package struct BusAnswer {
         // Any other value is copied as it is: numbers are not parsed and printed again.
         guard let text = data.string else { return data.bytes }
         guard self["encoding"]?.string == "base64" else { return Array(text.utf8) }
-        return Data(base64Encoded: text).map(Array.init) ?? []
+        return [UInt8](base64: text) ?? []
     }
 }

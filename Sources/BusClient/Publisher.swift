@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 internal import System
 internal import Text
 
@@ -12,7 +11,7 @@ package final class Publisher {
     private let repeatMilliseconds: Int64
     private let timeoutMilliseconds: Int64
     private var connection: LineConnection?
-    private let keys = UUID().uuidString
+    private let keys = String.randomName() + String.randomName()
     private var sent = 0
 
     package init(

@@ -1,5 +1,6 @@
 import Channels
 import Identity
+internal import Text
 
 extension ValueForm where Value == String {
     /// A directory's absolute path. Whether it exists and can be used is checked when it is opened.
@@ -51,7 +52,7 @@ extension ValueForm where Value == String {
             guard (1...1024).contains(text.utf8.count) else {
                 throw ValueError("is empty or longer than 1024 bytes")
             }
-            guard text.contains("="), !text.contains("://") else {
+            guard text.contains("="), !text.includes("://") else {
                 throw ValueError("is not made of keywords and values such as host=a")
             }
             guard !text.split(separator: " ").contains(where: { $0.hasPrefix("password=") }) else {
@@ -199,7 +200,7 @@ func separated(_ text: String) -> [String] {
 func problem(inURLPath path: String) -> String? {
     if !path.hasPrefix("/") { return "does not begin with '/'" }
     if path.utf8.count > 255 { return "is too long, more than 255 characters" }
-    if path.contains("//") { return "has '//', which is merged in requests" }
+    if path.includes("//") { return "has '//', which is merged in requests" }
     let segments = path.split(separator: "/")
     if segments.contains(".") || segments.contains("..") { return "has a segment '.' or '..'" }
     let others = Array("!$&'()*+,;=:@/~".utf8)

@@ -1,3 +1,5 @@
+internal import Text
+
 /// What a page of another origin may do.
 package struct CrossOriginObservation: Sendable {
     package let origin: String
@@ -41,7 +43,7 @@ package struct CrossOriginObservation: Sendable {
                 Remedy.refusesPreflight.advice(for: servers)
             )
         }
-        guard preflight["access-control-allow-methods"]?.contains("POST") == true,
+        guard preflight["access-control-allow-methods"]?.includes("POST") == true,
             preflight["access-control-allow-headers"] != nil
         else {
             return problem(

@@ -1,3 +1,5 @@
+internal import Text
+
 /// A kind of web server or proxy, as far as it identifies itself.
 package enum ServerKind: String, CaseIterable, Sendable {
     case nginx, lighttpd, apache, haproxy, caddy
@@ -15,7 +17,7 @@ package enum ServerKind: String, CaseIterable, Sendable {
     ///   one belongs to the proxy nearest to the client.
     package init(via: [String]) {
         let last = via.last?.split(separator: ",").last?.lowercased() ?? ""
-        self = Self.words.first { last.contains($0.0) }?.1 ?? .unknown
+        self = Self.words.first { last.includes($0.0) }?.1 ?? .unknown
     }
 
     // OpenResty is nginx, with the same configuration.

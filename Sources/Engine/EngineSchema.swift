@@ -1,3 +1,5 @@
+internal import Text
+
 /// The SQL that makes a bus in a database.
 package enum EngineSchema {
     /// What `site.format` says of a schema that this release works with.
@@ -21,8 +23,8 @@ package enum EngineSchema {
     package static func script(schema: String, name: String) -> String {
         precondition(isName(schema), "the name of a schema was checked before")
         return String(decoding: PackageResources.engine_sql, as: UTF8.self)
-            .replacing("@SCHEMA@", with: schema)
-            .replacing("@ROLE@", with: schema)
-            .replacing("@NAME@", with: name.replacing("'", with: "''"))
+            .replacing(part: "@SCHEMA@", with: schema)
+            .replacing(part: "@ROLE@", with: schema)
+            .replacing(part: "@NAME@", with: name.replacing(part: "'", with: "''"))
     }
 }

@@ -1,4 +1,5 @@
 internal import CCrypto
+internal import Text
 
 /// A public key that verifies signatures. Never changes, so any thread may use it.
 @safe final class PublicKey: @unchecked Sendable {
@@ -7,7 +8,7 @@ internal import CCrypto
 
     /// - Parameter pem: SubjectPublicKeyInfo as text (RFC 7468 §13).
     init(pem: [UInt8], of algorithm: KeySettings.Algorithm) throws(KeyProblem) {
-        if Self.contains(pem, "PRIVATE KEY-----") {
+        if pem.includes(Array("PRIVATE KEY-----".utf8)) {
             throw KeyProblem(
                 wrong: "has a private key; give Holdfast only the public one, as "
                     + "'openssl pkey -in PRIVATE -pubout' prints it"
@@ -53,12 +54,6 @@ internal import CCrypto
         }
         let group = String(decoding: name[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
         return group == "prime256v1" ? .es256 : nil
-    }
-
-    private static func contains(_ text: [UInt8], _ part: StaticString) -> Bool {
-        let part = Array(part.description.utf8)
-        guard text.count >= part.count else { return false }
-        return (0...text.count - part.count).contains { text[$0...].starts(with: part) }
     }
 
     /// Whether the signature, in the form of RFC 7518, is one of the message under this key.

@@ -2,6 +2,7 @@ internal import Bus
 internal import Channels
 internal import Configuration
 internal import Endpoint
+internal import Text
 
 /// A named pipe, and the progress of its lines.
 struct PipeReader {
@@ -83,7 +84,7 @@ struct PipeReader {
     // MARK: Serving
 
     mutating func begin(note: String, now: Int64) {
-        isSkipping = note.contains(skipLine)
+        isSkipping = note.includes(skipLine)
         readNow(now: now)
     }
 

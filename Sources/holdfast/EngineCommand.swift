@@ -5,6 +5,7 @@ internal import Configuration
 internal import Engine
 internal import Glibc
 internal import System
+internal import Text
 
 /// `holdfast engine`: several machines on one bus.
 struct EngineCommand: ParsableCommand {
@@ -96,7 +97,7 @@ struct EngineCommand: ParsableCommand {
                 let local = try EngineFiles.place(bus)
                 try EngineFiles.requireStopped(bus)
                 let known = EngineMembership.read(bus)
-                let machine = known?.machine ?? EngineFiles.randomName()
+                let machine = known?.machine ?? String.randomName()
                 let members = try EngineAdministration.status(
                     engine.postgresql,
                     schema: engine.schema

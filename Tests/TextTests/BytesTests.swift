@@ -22,5 +22,11 @@ import Text
         var bytes: [UInt8] = []
         bytes.append(base64: source.span)
         #expect(String(decoding: bytes, as: UTF8.self) == Data(source).base64EncodedString())
+        #expect([UInt8](base64: Data(source).base64EncodedString()) == source)
+    }
+
+    @Test(arguments: ["a", "ab", "abc", "abcde", "a===", "====", "ab=c", "a b=", "ab-_", "abcä"])
+    func `what is not base64 has no bytes`(text: String) {
+        #expect([UInt8](base64: text) == nil)
     }
 }

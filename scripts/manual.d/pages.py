@@ -42,7 +42,10 @@ def insert(lines, marker, inserted):
 
 def main():
     target = pathlib.Path(sys.argv[1])
-    program = json.load(sys.stdin)["command"]
+    said = json.load(sys.stdin)
+    if "error" in said:
+        sys.exit(said["error"])
+    program = said["command"]
     head, body = inifile.middle((ROOT / "conf/holdfast.ini").read_text())
     pages = {
         "holdfast.1": insert(source("holdfast.1"), '.\\" commands', commands.overview(program)),

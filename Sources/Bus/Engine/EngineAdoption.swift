@@ -1,6 +1,7 @@
 package import Channels
 package import Engine
 import System
+import Text
 
 /// How a machine that was a bus by itself brings its history into a site that has none: every cursor of its clients keeps
 /// its meaning, there and on the machines that follow.
@@ -39,7 +40,7 @@ package enum EngineAdoption {
                     + "holdfast engine leave comes first"
             )
         }
-        let machine = before?.machine ?? EngineFiles.randomName()
+        let machine = before?.machine ?? String.randomName()
         try begin(settings, site: site, machine: machine)
         do {
             let history = try history(settings, say: say)

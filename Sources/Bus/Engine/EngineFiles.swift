@@ -76,14 +76,6 @@ package enum EngineFiles {
         try EngineMembership.remove(settings)
     }
 
-    /// 16 random hexadecimal digits.
-    package static func randomName() -> String {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<16).map { _ in
-            String(Int.random(in: 0..<16, using: &generator), radix: 16)
-        }.joined()
-    }
-
     package static func hostName() -> String {
         String(readText("/proc/sys/kernel/hostname").prefix { $0 != "\n" })
     }

@@ -98,7 +98,7 @@ struct MediaType {
         if parts[0] == "multipart" || parts[0] == "message" { return true }
         let subtype = parts[1]
         // application/javascript, text/javascript1.5, text/jscript, text/vbscript, application/x-ecmascript, …
-        return subtype.contains("script") || subtype.contains("html")
+        return subtype.includes("script") || subtype.includes("html")
             || subtype == "xml" || subtype.hasPrefix("xml-") || subtype.hasSuffix("+xml")
             || subtype == "css" || subtype.hasSuffix("+css")
     }

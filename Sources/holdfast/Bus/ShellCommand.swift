@@ -1,6 +1,5 @@
 internal import BusClient
 internal import CLinux
-internal import FoundationEssentials
 internal import Glibc
 internal import System
 
@@ -19,11 +18,11 @@ struct ShellCommand {
     ) throws(SystemError) -> ChildProcess.End {
         let file = try OwnedDescriptor.inMemory("message", input)
         // Our own environment is not changed: another thread may be reading it.
-        let kept = ProcessInfo.processInfo.environment.filter { own in
-            !variables.contains { $0.name == own.key }
+        let kept = EnvironmentVariable.all.filter { own in
+            !variables.contains { own.hasPrefix("\($0.name)=") }
         }
         let environment =
-            kept.map { "\($0.key)=\($0.value)" }
+            kept
             + variables.compactMap { variable in variable.value.map { "\(variable.name)=\($0)" } }
         let child = try ChildProcess(
             "/bin/sh",

@@ -221,7 +221,7 @@ struct CGIBridge {
             unsafe getenv(name).map { unsafe String(cString: $0) } ?? ""
         }
         return variable("REQUEST_METHOD") == "GET"
-            && variable("HTTP_ACCEPT").lowercased().contains("text/event-stream")
+            && variable("HTTP_ACCEPT").lowercased().includes("text/event-stream")
     }
 
     /// Answers 400: the body is not what the request declared.

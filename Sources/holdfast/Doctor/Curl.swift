@@ -1,8 +1,8 @@
 internal import CLinux
 internal import Diagnosis
-internal import FoundationEssentials
 internal import Glibc
 internal import System
+internal import Text
 
 /// A request for curl to make.
 struct WebRequest {
@@ -34,8 +34,14 @@ struct WebRequest {
     }
 
     private static func quoted(_ text: String) -> String {
-        let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        return "\"\(escaped.replacing("\n", with: " ").replacing("\r", with: " "))\""
+        let escaped = text.unicodeScalars.map { letter in
+            switch letter {
+            case "\\", "\"": "\\\(letter)"
+            case "\n", "\r": " "
+            default: "\(letter)"
+            }
+        }
+        return "\"\(escaped.joined())\""
     }
 }
 

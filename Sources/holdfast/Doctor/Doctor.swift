@@ -3,7 +3,6 @@ internal import BusClient
 internal import Channels
 internal import Configuration
 internal import Diagnosis
-internal import FoundationEssentials
 internal import Glibc
 internal import Text
 
@@ -70,10 +69,10 @@ struct Doctor: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard let parts = URLComponents(string: url), parts.host?.isEmpty == false,
-            ["http", "https"].contains(parts.scheme?.lowercased())
-        else { throw ValidationError("The URL must begin with http:// or https:// and a host.") }
-        guard parts.query == nil, parts.fragment == nil else {
+        guard Site.isURL(url) else {
+            throw ValidationError("The URL must begin with http:// or https:// and a host.")
+        }
+        guard !url.contains(where: { "?#".contains($0) }) else {
             throw ValidationError(
                 "The URL must have no '?' and no '#': it is where Holdfast is mounted."
             )
@@ -101,7 +100,7 @@ struct Doctor: ParsableCommand {
             StandardError.write("holdfast: \(error)")
             throw ExitCode(EX_UNAVAILABLE)
         }
-        if json { StandardOutput.writeLine(try document(findings)) }
+        if json { StandardOutput.writeLine(document(findings)) }
         if findings.exitCode != 0 { throw ExitCode(findings.exitCode) }
     }
 
@@ -186,26 +185,30 @@ struct Doctor: ParsableCommand {
 
     // MARK: Output
 
-    private func document(_ findings: [Finding]) throws -> [UInt8] {
-        struct Document: Encodable {
-            struct Part: Encodable { var subject, verdict, sentence: String, advice: [String] }
-            var url: String
-            var findings: [Part]
-        }
-        let document = Document(
-            url: url,
-            findings: findings.map {
-                .init(
-                    subject: $0.subject.rawValue,
-                    verdict: $0.verdict.rawValue,
-                    sentence: $0.sentence,
-                    advice: $0.advice
-                )
+    private func document(_ findings: [Finding]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.openObject()
+        bytes.append(member: "url", text: url)
+        bytes.append(member: "findings")
+        bytes.openArray()
+        for finding in findings {
+            bytes.beginElement()
+            bytes.openObject()
+            bytes.append(member: "subject", text: finding.subject.rawValue)
+            bytes.append(member: "verdict", text: finding.verdict.rawValue)
+            bytes.append(member: "sentence", text: finding.sentence)
+            bytes.append(member: "advice")
+            bytes.openArray()
+            for line in finding.advice {
+                bytes.beginElement()
+                bytes.append(jsonString: line)
             }
-        )
-        let encoder = FoundationEssentials.JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-        return Array(try encoder.encode(document))
+            bytes.closeArray()
+            bytes.closeObject()
+        }
+        bytes.closeArray()
+        bytes.closeObject()
+        return bytes
     }
 }
 

@@ -25,7 +25,7 @@ extension Examination {
         }
         let mark = Array("\"holdfast doctor\"".utf8)
         let arrived = CurlTransfer.follow([transfer], until: site.deadline) {
-            transfer.hasEnded && transfer.answer.body.contains(mark)
+            transfer.hasEnded && transfer.answer.body.includes(mark)
         }
         if arrived { return .arrived }
         // It may have been compressed against the request, or be another answer.
@@ -90,7 +90,7 @@ extension Examination {
             try responder.publish(mark, to: channel)
             let committed = MonotonicClock.milliseconds()
             let hasCome = CurlTransfer.follow([stream], until: site.deadline) {
-                stream.answer.body.contains(Array(mark.utf8))
+                stream.answer.body.includes(Array(mark.utf8))
             }
             guard hasCome else { break }
             delays.append(Int(MonotonicClock.milliseconds() - committed))

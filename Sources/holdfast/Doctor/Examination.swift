@@ -1,7 +1,9 @@
+internal import Bus
 internal import Configuration
 internal import Diagnosis
-internal import FoundationEssentials
+internal import Glibc
 internal import System
+internal import Text
 
 /// The examination of a site, in this order; each subject has its own file or a function below.
 struct Examination {
@@ -157,7 +159,7 @@ struct Examination {
             guard let answer = try site.answer(target, headers: headers, credentials: false),
                 let head = answer.head
             else { return nil }
-            let isOurs = answer.body.contains(Array(sign.utf8))
+            let isOurs = answer.body.includes(Array(sign.utf8))
             return head.status == 200 && isOurs ? .open : .status(head.status)
         }
         /// - Parameter sign: a text that the answer contains if Holdfast gives it.
@@ -181,12 +183,13 @@ struct Examination {
     private func room() throws -> RoomObservation? {
         let places = [servers.server, servers.proxy].compactMap(\.self)
         guard places.contains(.nginx), responder.isLocal,
-            let wanted = try responder.figures()?.heldLimit,
-            let configuration = try? String(contentsOfFile: Self.nginxFile, encoding: .utf8)
+            let wanted = try responder.figures()?.heldLimit
         else { return nil }
+        let configuration = readText(Self.nginxFile)
+        guard !configuration.isEmpty else { return nil }
         return RoomObservation(
             configuration: configuration,
-            processors: ProcessInfo.processInfo.activeProcessorCount,
+            processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
             wanted: wanted
         )
     }

@@ -11,6 +11,18 @@ struct Site {
     /// Set if the usual version is not understood.
     var version: WebRequest.Version?
 
+    /// Whether the text is a URL of a web server, with a host. What the rest means is for curl.
+    static func isURL(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+        guard parts.count > 2, ["http:", "https:"].contains(parts[0].lowercased()),
+            parts[1].isEmpty
+        else { return false }
+        // RFC 3986 §3.2: a user may stand before the host, and a port behind it.
+        let authority = parts[2].prefix { !"?#".contains($0) }
+        let host = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
+        return !host.isEmpty && !host.hasPrefix(":") && !host.contains(where: \.isWhitespace)
+    }
+
     var isSecure: Bool { base.lowercased().hasPrefix("https:") }
 
     /// The path from the host up to the last `/` of the base.

@@ -2,7 +2,6 @@ internal import BusClient
 internal import Channels
 internal import Configuration
 internal import Diagnosis
-internal import FoundationEssentials
 internal import Text
 
 /// The channel used for the examination.
@@ -61,7 +60,7 @@ struct TestChannel {
                 "others may use the channel \(name); open one of doctor's own: [allow doctor-examines] read = everyone."
             return
         }
-        let text = "holdfast doctor \(UUID().uuidString)"
+        let text = "holdfast doctor \(String.randomName())"
         do {
             try responder.publish(text, to: name)
         } catch let error as BusClientError {
@@ -71,7 +70,7 @@ struct TestChannel {
         let target = "\(name)?since=last:1"
         let answer = try site.answer(target, headers: ["Accept-Encoding: identity"])
         let hasCome =
-            answer.map { String(decoding: $0.body, as: UTF8.self).contains(text) } ?? false
+            answer.map { String(decoding: $0.body, as: UTF8.self).includes(text) } ?? false
         guard hasCome else {
             responder.delete(name)
             try responder.askPages(of: site)

@@ -1,12 +1,12 @@
 internal import Diagnosis
-internal import FoundationEssentials
+internal import Text
 
 /// A stream that is ended explicitly: Holdfast is told that its subscriber leaves, because a server on the way may hide
 /// the departure and no message ends a stream.
 final class TestStream {
     let transfer: CurlTransfer
     private let site: Site
-    private let subscriber = UUID().uuidString
+    private let subscriber = String.randomName() + String.randomName()
     private var hasLeft = false
 
     /// - Parameter query: asks for a stream where no header field does.

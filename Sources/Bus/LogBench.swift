@@ -48,7 +48,7 @@ package enum LogBench {
         case .appended(_, .committed(let ids)): .success(ids.count)
         case .appended(_, let outcome): .failure(.problem("an append ended as \(outcome)"))
         case .unavailable(let sentence): .failure(.problem(sentence))
-        case .resumed, .committed, .history, .message, .channels, .engine, .notice: nil
+        case .resumed, .committed, .history, .message, .channels, .engine, .machines, .notice: nil
         }
     }
 

@@ -256,6 +256,7 @@ final class OpenLog {
                 "this machine is no part of a site; holdfast engine join makes it one"
             )
         }
+        link.introduce(EngineMembership.id(of: identity.machine), shared)
         if let place = try table.place() {
             guard place.site == identity.site else {
                 throw LogError.problem(

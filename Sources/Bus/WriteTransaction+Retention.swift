@@ -129,6 +129,12 @@ extension WriteTransaction {
         for message in found {
             if let name = try remove(message) { through[name] = message.offset }
         }
+        // Who is present is told by messages as old as that.
+        if let table = database.engine,
+            let newest = through.filter({ $0.key.isOwn }).values.max(), try newest > table.lack()
+        {
+            try table.noteLack(through: newest)
+        }
         for (name, offset) in through {
             guard var row = touched[name] else { continue }
             raise(&row, through: offset)

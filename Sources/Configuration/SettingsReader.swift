@@ -40,8 +40,6 @@ struct SettingsReader {
     private(set) var keysRead: [String: KeysRead] = [:]
     /// The sections with channel patterns so far.
     private var patternsRead: [(section: String, pattern: ChannelPattern, line: Int)] = []
-    /// Of the section [engine].
-    private var engineLine: Int?
     /// The line of each endpoint's header, by path.
     private(set) var endpointLines: [(path: String, line: Int)] = []
     /// The keys that were read in each section of `settings.keys`.
@@ -90,13 +88,6 @@ struct SettingsReader {
         for relation in SettingsRelation.all { check(relation) }
         checkEndpoints()
         checkKeys()
-        if let engineLine, !settings.presence.isEmpty {
-            report(
-                engineLine,
-                "[engine] and [presence] exclude each other so far: who is present is known on each machine by itself;"
-                    + " remove one of them"
-            )
-        }
     }
 
     // MARK: Sections
@@ -131,7 +122,6 @@ struct SettingsReader {
             )
         }
         settings.bus.engine = engine
-        engineLine = section.line
     }
 
     private mutating func readRetain(_ section: IniFile.Section) {

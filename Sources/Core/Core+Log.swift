@@ -34,6 +34,7 @@ extension Core {
         case .unavailable:
             if tail != nil { isLogInTrouble = true }
         case .engine(let problem): isEngineInTrouble = problem != nil
+        case .machines(let site): presence.know(site, now: now)
         case .notice: break
         }
     }

@@ -114,7 +114,7 @@ extension Core {
         frontEnds.settings = settings.hold
         names.isTracing = settings.log.level == .debug
         let renewsPresence = changed.contains { $0.hasPrefix("[presence") }
-        presence.reload(settings, renews: renewsPresence)
+        presence.reload(settings, renews: renewsPresence, now: now)
         if changed.contains(where: { $0.hasPrefix("[allow") || $0.hasPrefix("[key") }) {
             judgeReaders { before.isOpenToEveryone($0) }
         }

@@ -49,6 +49,8 @@ struct PresenceService {
 
     private var presence: Presence
     private var settings: Settings
+    /// Which machines share the log; nil: none but this one, as far as this process knows.
+    private var site: SiteMachines?
     /// Counts the times presence began anew: the log's answers to events of an earlier round are ignored.
     private(set) var round = 0
     private var inquiry = Inquiry.none
@@ -65,11 +67,18 @@ struct PresenceService {
     /// The ini file was read again.
     ///
     /// - Parameter renews: it says something else about presence, which begins anew.
-    mutating func reload(_ settings: Settings, renews: Bool) {
+    mutating func reload(_ settings: Settings, renews: Bool, now: Int64) {
         self.settings = settings
         guard renews else { return }
         presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
+        if let site { presence.know(site, now: now) }
         round += 1
+    }
+
+    /// Which machines share the log.
+    mutating func know(_ site: SiteMachines, now: Int64) {
+        self.site = site
+        presence.know(site, now: now)
     }
 
     var isLoaded: Bool { presence.isLoaded }
@@ -219,12 +228,14 @@ struct PresenceService {
             guard let member = message.topic.flatMap({ Member(topic: $0) }) else { continue }
             let channel = message.channel.subject
             guard let limits = settings.presence(on: channel) else { continue }
+            let told = site.map { _ in PresenceEvent.told(by: message) }
             presence.told(
                 member,
                 on: channel,
                 isJoin: message.type == "join",
+                at: told?.machines ?? [],
                 id: message.id,
-                timeMilliseconds: message.timeMilliseconds,
+                timeMilliseconds: told?.sinceMilliseconds ?? message.timeMilliseconds,
                 limits,
                 now: now
             )

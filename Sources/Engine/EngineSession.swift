@@ -64,6 +64,19 @@ package struct EngineHead: Equatable, Sendable {
     package var hasOutbox: Bool
 }
 
+/// What the engine knows of a machine.
+package struct EngineRoll: Equatable, Sendable {
+    package var machine: String
+    /// When it was here last; compared with what was told before, and with no clock.
+    package var seen: Int64
+    /// Up to this offset its log may lack what others have.
+    package var lacking: Int64
+
+    package init(machine: String, seen: Int64, lacking: Int64) {
+        (self.machine, self.seen, self.lacking) = (machine, seen, lacking)
+    }
+}
+
 /// A connection to the engine, for one thread at a time; made anew after an error that closes it.
 package final class EngineSession {
     private let connection: PostgresConnection
@@ -282,6 +295,28 @@ package final class EngineSession {
             [.text(site), .text(machine), .integer(applied)],
             deadline
         )
+    }
+
+    /// Notes up to which offset this machine's log may lack what others have, and returns what is known of all machines.
+    package func callRoll(lacking: Int64, deadline: Int64) throws(EngineError) -> [EngineRoll] {
+        let rows = try call(
+            "roll($1, $2, $3)",
+            [.text(site), .text(machine), .integer(lacking)],
+            deadline
+        )
+        return try Self.read { () throws(PostgresError) in
+            var roll: [EngineRoll] = []
+            for row in 0..<rows.count {
+                roll.append(
+                    EngineRoll(
+                        machine: try rows.text(row, 0),
+                        seen: try rows.integer(row, 1),
+                        lacking: try rows.integer(row, 2)
+                    )
+                )
+            }
+            return roll
+        }
     }
 
     // MARK: Notifications

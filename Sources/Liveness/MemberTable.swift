@@ -26,6 +26,8 @@ struct MemberTable: Sendable {
     private var unreported = WaitingLine<MemberKey>()
     /// Whether there are other processes, to which the leases of this one are announced.
     private(set) var tellsOthers = false
+    /// Nil: this machine has the log for itself.
+    private(set) var site: SiteMachines?
     /// More members than this that have left are not remembered.
     private let mostAbsent: Int
 
@@ -99,6 +101,13 @@ struct MemberTable: Sendable {
         }
     }
 
+    /// Sets which machines share the log, after which any member may have to be examined.
+    mutating func know(_ site: SiteMachines, now: Int64) {
+        guard site != self.site else { return }
+        self.site = site
+        for key in sortedKeys { change(key, 0, now) { _ in } }
+    }
+
     // MARK: Entries
 
     /// Whether the member counts as present, or may.
@@ -134,10 +143,11 @@ struct MemberTable: Sendable {
             counted += counts ? 1 : -1
             places[key.channel]?.counted += counts ? 1 : -1
         }
-        if entry.isJoinDue(now) == nil { unreported.remove(key) }
+        if entry.change(now, site) == nil { unreported.remove(key) }
         let look = entry.nextLook(
             isUnreported: unreported.contains(key),
             isTold: tellsOthers,
+            site,
             now: now
         )
         if look < entry.checkAt {

@@ -245,22 +245,32 @@ package struct Presence: Sendable {
         }
     }
 
+    // MARK: Other machines
+
+    /// Sets which machines share the log. Until then this one has it for itself.
+    package mutating func know(_ site: SiteMachines, now: Int64) { table.know(site, now: now) }
+
     // MARK: Events from the log
 
     /// Forgets all events, because the log was replaced, or this process has just started.
     package mutating func forgetEvents(now: Int64) {
         isLoaded = false
         for key in table.sortedKeys {
-            table.change(key, 0, now) { ($0.event, $0.isPresent) = (nil, false) }
+            table.change(key, 0, now) { ($0.event, $0.isPresent, $0.machines) = (nil, false, []) }
         }
     }
 
     /// Records a join or leave that was committed or found in the history; an event older than the known one changes
     /// nothing.
+    ///
+    /// - Parameters:
+    ///   - machines: those that have the member, where several share the log.
+    ///   - timeMilliseconds: when the member joined.
     package mutating func told(
         _ member: Member,
         on channel: ChannelName,
         isJoin: Bool,
+        at machines: [MachineID] = [],
         id: Cursor,
         timeMilliseconds: Int64,
         _ limits: PresenceLimits?,
@@ -270,15 +280,19 @@ package struct Presence: Sendable {
         if let event = table[key]?.event, event.epoch == id.epoch, event.offset >= id.offset {
             return
         }
+        let own = table.site?.own
+        let announcing = table.tellsOthers ? Self.tellMilliseconds : 0
         table.change(key, 0, now) { entry in
-            (entry.event, entry.isPresent) = (id, isJoin)
+            // Where the event before said that this machine has it, too, it was announced since, if it still has.
+            let isKnown = own.map { entry.isPresent && entry.machines.contains($0) } ?? false
+            (entry.event, entry.isPresent, entry.machines) = (id, isJoin, machines)
             entry.timeMilliseconds = timeMilliseconds
             entry.askedUntil = .min
             entry.touched = now
             // A process with a lease will announce it soon; if none does, the member left unnoticed.
             if isJoin, !entry.isHere(now) {
-                entry.patientUntil =
-                    now + (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
+                let usual = (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
+                entry.patientUntil = now + (isKnown ? announcing : usual)
             }
         }
         table.setInLog(true, channel)
@@ -289,11 +303,14 @@ package struct Presence: Sendable {
     /// - Parameter hasNoPlace: whether the log has no room for another channel, and would have none for others either.
     package mutating func refused(_ event: PresenceEvent, hasNoPlace: Bool, now: Int64) {
         rate.giveBack()
+        let key = MemberKey(channel: event.channel, member: event.member)
+        if let entry = table[key], entry.toldThrough > .start {
+            table.change(key, 0, now) { $0.toldThrough = .start }
+        }
         guard hasNoPlace else { return }
         let until = now + Self.noRoomMilliseconds
         noRoomUntil = until
         table.setInLog(false, event.channel)
-        let key = MemberKey(channel: event.channel, member: event.member)
         guard table[key] != nil else { return }
         table.change(key, 0, now) { $0.askedUntil = until }
     }
@@ -337,7 +354,9 @@ package struct Presence: Sendable {
         guard isLoaded else { return due }
         for _ in 0..<Self.turn {
             guard let key = table.takeDue(now: now), let entry = table[key] else { break }
-            if entry.isJoinDue(now) != nil, entry.askedUntil <= now { table.appendUnreported(key) }
+            if entry.change(now, table.site) != nil, entry.askedUntil <= now {
+                table.appendUnreported(key)
+            }
             table.tidy(key, now)
             let isTelling = table.tellsOthers && entry.tellAt <= now && entry.isLeased(now)
             table.change(key, 0, now) { entry in
@@ -361,7 +380,7 @@ package struct Presence: Sendable {
         var events: [PresenceEvent] = []
         for _ in 0..<Self.turn {
             guard let key = table.firstUnreported else { break }
-            guard let entry = table[key], let isJoin = entry.isJoinDue(now) else {
+            guard let entry = table[key], let change = entry.change(now, table.site) else {
                 table.removeUnreported(key)
                 continue
             }
@@ -369,17 +388,13 @@ package struct Presence: Sendable {
             guard !hasPlace || rate.take(nowMilliseconds: now) else { break }
             table.removeUnreported(key)
             let askedUntil = hasPlace ? now + Self.askMilliseconds : noRoomUntil
-            table.change(key, 0, now) { $0.askedUntil = askedUntil }
+            let lacking = table.site?.lacking ?? .start
+            table.change(key, 0, now) { entry in
+                entry.askedUntil = askedUntil
+                if hasPlace { entry.toldThrough = lacking }
+            }
             guard hasPlace else { continue }
-            events.append(
-                PresenceEvent(
-                    key.channel,
-                    key.member,
-                    isJoin: isJoin,
-                    after: entry.event,
-                    now: now
-                )
-            )
+            events.append(PresenceEvent(change, of: key, after: entry, now: now))
         }
         return events
     }

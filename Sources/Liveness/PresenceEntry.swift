@@ -34,7 +34,13 @@ struct PresenceEntry: Sendable {
     var isPresent = false
     var patientUntil: Int64 = .min
     var event: Cursor?
+    /// When it joined.
     var timeMilliseconds: Int64 = 0
+    /// Where several machines share the log: those that have the member, as the event says. The first one tells when it
+    /// has it no longer.
+    var machines: [MachineID] = []
+    /// For which lack of a machine's log the event was told again, or needs not be: once for each, whatever comes of it.
+    var toldThrough = Offset.start
     /// An event was given to the log, which is asked again after this time.
     var askedUntil: Int64 = .min
     /// When the lease is announced to the other processes again.
@@ -54,11 +60,37 @@ struct PresenceEntry: Sendable {
 
     func counts(_ now: Int64) -> Bool { isPresent || isHere(now) }
 
-    /// The event that the log lacks: a join (true), a leave (false) or none. A process reports its own members, and
-    /// the leave of those for whom no process has a lease.
-    func isJoinDue(_ now: Int64) -> Bool? {
-        if isLeased(now) { return isPresent ? nil : true }
-        return isPresent && !isHere(now) ? false : nil
+    /// The event that the log lacks, if any. A process reports its own members, and the leave of those for whom no process
+    /// has a lease.
+    func change(_ now: Int64, _ site: SiteMachines?) -> PresenceChange? {
+        if let site { return change(now, site) }
+        if isLeased(now) { return isPresent ? nil : .join([]) }
+        return isPresent && !isHere(now) ? .leave : nil
+    }
+
+    /// The same where several machines share the log: each judges its own members.
+    ///
+    /// A machine adds itself to those that have the member when it has, too. The first of them takes itself off the list
+    /// when it has the member no longer, the others do not: so a client that moves to and fro costs few events, and
+    /// whoever becomes the first one judges in its turn. One that the engine has lost is taken off by others.
+    private func change(_ now: Int64, _ site: SiteMachines) -> PresenceChange? {
+        if isLeased(now) {
+            if !isPresent { return .join([site.own]) }
+            if !machines.contains(site.own) {
+                return .join(machines.filter { !site.hasLost($0) } + [site.own])
+            }
+        } else if isPresent, !isHere(now) {
+            let others = machines.drop { $0 == site.own || site.hasLost($0) }
+            if others.isEmpty { return .leave }
+            if others.first != machines.first {
+                return .join(others.filter { $0 != site.own && !site.hasLost($0) })
+            }
+        }
+        // Some machine's log lacks the event: the first one tells it again, or whoever knows it, if that one does not.
+        guard isPresent, let event, event.offset <= site.lacking, toldThrough != site.lacking,
+            let first = machines.first, first == site.own || !site.has(event.offset, at: first)
+        else { return nil }
+        return .join(machines)
     }
 
     var leaseCount: Int { leases.count + heard.count }
@@ -68,9 +100,9 @@ struct PresenceEntry: Sendable {
     /// - Parameters:
     ///   - isUnreported: whether its event waits to be reported already.
     ///   - isTold: whether its leases are announced to other processes.
-    func nextLook(isUnreported: Bool, isTold: Bool, now: Int64) -> Int64 {
+    func nextLook(isUnreported: Bool, isTold: Bool, _ site: SiteMachines?, now: Int64) -> Int64 {
         var at = Int64.max
-        if !isUnreported, isJoinDue(now) != nil { at = max(now, askedUntil) }
+        if !isUnreported, change(now, site) != nil { at = max(now, askedUntil) }
         for end in [graceEnd, heardEnd, patientUntil] where end > now { at = min(at, end) }
         if isTold, isLeased(now) { at = min(at, max(now, tellAt)) }
         if !counts(now) { at = min(at, max(now, touched + Self.forgetMilliseconds)) }
@@ -80,4 +112,11 @@ struct PresenceEntry: Sendable {
     /// How long a member that left is remembered, so that an older announcement of another process does not make it
     /// join again.
     static let forgetMilliseconds: Int64 = 60_000
+}
+
+/// What is to become of a member in the log.
+enum PresenceChange: Equatable {
+    /// It is present, on these machines where several share the log.
+    case join([MachineID])
+    case leave
 }

@@ -5,15 +5,23 @@ package struct PresenceEvent: Equatable, Sendable {
     package let channel: ChannelName
     package let member: Member
     package let isJoin: Bool
+    /// Where several machines share the log: those that have the member now; and for one that had joined before, when, in
+    /// milliseconds since 1970.
+    package let machines: [MachineID]
+    package let sinceMilliseconds: Int64?
     /// Every process that notices the same change gives it the same key, so that the log takes it once: the key names
-    /// the member's previous event, or else the time, to ten seconds.
+    /// the member's previous event, or else the time, to ten seconds. Of different events after the same one the log
+    /// takes the first, too, so that each is told by who knows the one before.
     package let key: String
 
-    init(_ channel: ChannelName, _ member: Member, isJoin: Bool, after event: Cursor?, now: Int64) {
-        self.channel = channel
-        self.member = member
-        self.isJoin = isJoin
-        let before = event.map { "\($0)" } ?? "none, \(now / 10_000)"
-        key = "\(isJoin ? "join" : "leave") after \(before): \(member.topic)"
+    init(_ change: PresenceChange, of key: MemberKey, after entry: PresenceEntry, now: Int64) {
+        (channel, member) = (key.channel, key.member)
+        switch change {
+        case .join(let machines): (isJoin, self.machines) = (true, machines)
+        case .leave: (isJoin, machines) = (false, [])
+        }
+        sinceMilliseconds = isJoin && entry.isPresent ? entry.timeMilliseconds : nil
+        let before = entry.event.map { "\($0)" } ?? "none, \(now / 10_000)"
+        self.key = "\(entry.isPresent ? "leave" : "join") after \(before): \(member.topic)"
     }
 }

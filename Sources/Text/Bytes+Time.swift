@@ -30,3 +30,34 @@ extension [UInt8] {
         append(UInt8(ascii: "Z"))
     }
 }
+
+extension Int64 {
+    /// Milliseconds since 1970 of a time as `append(timeMilliseconds:)` writes it; nil for any other text.
+    package init?(timeText text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 24 else { return nil }
+        var numbers: [Int64] = []
+        for (start, length) in [(0, 4), (5, 2), (8, 2), (11, 2), (14, 2), (17, 2), (20, 3)] {
+            var number: Int64 = 0
+            for byte in bytes[start..<start + length] {
+                guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+                number = number * 10 + Int64(byte - UInt8(ascii: "0"))
+            }
+            numbers.append(number)
+        }
+        let (month, day) = (numbers[1], numbers[2])
+        guard (1...12).contains(month), (1...31).contains(day) else { return nil }
+        // The other way round, by H. Hinnant's days_from_civil.
+        let year = numbers[0] - (month <= 2 ? 1 : 0)
+        let era = (year >= 0 ? year : year - 399) / 400
+        let yearOfEra = year - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        let days = era * 146_097 + dayOfEra - 719_468
+        let seconds = ((days * 24 + numbers[3]) * 60 + numbers[4]) * 60 + numbers[5]
+        self = seconds * 1000 + numbers[6]
+        var written: [UInt8] = []
+        written.append(timeMilliseconds: self)
+        guard written == bytes else { return nil }
+    }
+}

@@ -59,6 +59,7 @@ final class LogProbe: Sendable {
         var notices: [String] = []
         /// What was told of the engine.
         var engine: [String?] = []
+        var machines: SiteMachines?
         var unavailable: [String] = []
         var problems: [String] = []
         var ticket: UInt64 = 0
@@ -153,6 +154,7 @@ final class LogProbe: Sendable {
             case .channels(let ticket, let result): told.channels[ticket] = result
             case .unavailable(let sentence): told.unavailable.append(sentence)
             case .engine(let problem): told.engine.append(problem)
+            case .machines(let machines): told.machines = machines
             case .notice(let sentence, _): told.notices.append(sentence)
             }
         }

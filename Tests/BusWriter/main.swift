@@ -74,6 +74,6 @@ for await event in events.stream {
         exit(1)
     case .unavailable(let sentence): say("unavailable \(sentence)")
     case .notice(let sentence, _): say("notice \(sentence)")
-    case .resumed, .committed, .history, .message, .channels, .engine: break
+    case .resumed, .committed, .history, .message, .channels, .engine, .machines: break
     }
 }

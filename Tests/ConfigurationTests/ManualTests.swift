@@ -146,14 +146,7 @@ struct ManualTests {
         let text = lines.map { line in
             line.hasPrefix("#") && !line.hasPrefix("# ") ? line.dropFirst() : line
         }.joined(separator: "\n")
-        // They exclude each other.
-        #expect(problems(text).count == 1)
-        var isPresence = false
-        let possible = text.split(separator: "\n").filter { line in
-            if line.hasPrefix("[") { isPresence = line.hasPrefix("[presence") }
-            return !isPresence
-        }
-        let read = try settings(possible.joined(separator: "\n"))
+        let read = try settings(text)
         #expect(read.fastcgi == FastCGISettings() && read.limits == LimitSettings())
         #expect(read.endpoints.dropFirst() == (try settings(conf("chat.ini"))).endpoints[...])
     }

@@ -194,6 +194,23 @@ import Testing
         #expect(try site.server.sql("SELECT applied FROM holdfast.machines") == "\(third.seq)")
     }
 
+    @Test func `the roll tells when each machine was here, and up to where its log lacks messages`()
+        throws
+    {
+        let site = try Site()
+        try Site.join(site.server, "two")
+        let (one, two) = (try site.session(), try site.session("two"))
+        _ = try one.callRoll(lacking: 7, deadline: soon)
+        let before = try two.callRoll(lacking: 0, deadline: soon)
+        #expect(before.map(\.machine) == ["one", "two"] && before.map(\.lacking) == [7, 0])
+        // Who only looks has not been here in this sense; who tends its log has.
+        #expect(try two.callRoll(lacking: 0, deadline: soon) == before)
+        try one.tend(applied: 0, deadline: soon)
+        let after = try two.callRoll(lacking: 3, deadline: soon)
+        #expect(after[0].seen > before[0].seen && after[1].seen == before[1].seen)
+        #expect(after.map(\.lacking) == [7, 3])
+    }
+
     @Test func `LISTEN tells of appends and of what SQL published`() throws {
         let site = try Site()
         let (one, other) = (try site.session(), try site.session())

@@ -109,7 +109,7 @@ extension World {
             process.readsUnderWay -= 1
             process.lookAheads.remove(ticket)
             process.quietSince = now
-        case .opened, .resumed, .committed, .unavailable, .engine, .notice: break
+        case .opened, .resumed, .committed, .unavailable, .engine, .machines, .notice: break
         }
         note("process \(process.index) hears: \(describe(event))")
         if case .opened(let state) = event { noteStanding(process, state.epochs.current) }
@@ -150,6 +150,7 @@ extension World {
         case .channels(let ticket, _): "channels \(ticket)"
         case .unavailable: "unavailable"
         case .engine: "engine"
+        case .machines: "machines"
         case .notice: "notice"
         }
     }

@@ -29,4 +29,21 @@ import Text
     func `what is not base64 has no bytes`(text: String) {
         #expect([UInt8](base64: text) == nil)
     }
+
+    @Test(arguments: [
+        0, 951_782_399_999, 951_868_799_001, -1, 4_107_542_400_000, 1_796_000_000_123,
+    ])
+    func `a time that was written is read again`(milliseconds: Int64) {
+        var text: [UInt8] = []
+        text.append(timeMilliseconds: milliseconds)
+        #expect(Int64(timeText: String(decoding: text, as: UTF8.self)) == milliseconds)
+    }
+
+    @Test(arguments: [
+        "", "2026-01-31T12:00:00Z", "2026-02-30T12:00:00.000Z", "2026-13-01T12:00:00.000Z",
+        "2026-01-31 12:00:00.000Z", "2026-01-31T12:60:00.000Z", "20260-1-31T12:00:00.000Z",
+    ])
+    func `what is no such time is not read`(text: String) {
+        #expect(Int64(timeText: text) == nil)
+    }
 }

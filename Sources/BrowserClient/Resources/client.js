@@ -548,7 +548,7 @@ const presence = (channel, handler, options) => {
 
 	const message = ({ type, data, time }) => {
 		members = members.filter((one) => one.name + one.verified !== data.name + data.verified);
-		if (type === "join") members.push({ ...data, since: time });
+		if (type === "join") members.push({ since: time, ...data });
 		call(handler, members, { type, ...data });
 	};
 

@@ -51,7 +51,7 @@ package enum EngineFiles {
             guard try EngineTable.isUsed(in: database) else { return }
             try database.execute(
                 """
-                DROP TABLE engine; DROP TABLE IF EXISTS engine_positions;
+                DROP TABLE engine; DROP TABLE IF EXISTS engine_lack; DROP TABLE IF EXISTS engine_positions;
                 UPDATE state SET epoch = epoch + 1;
                 INSERT INTO epochs (number, name, start) SELECT epoch, '\(randomName())', head + 1 FROM state;
                 """

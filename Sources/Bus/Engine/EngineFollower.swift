@@ -12,6 +12,7 @@ final class EngineFollower {
     private static let lookMilliseconds: Int64 = 1000
     private static let tendMilliseconds: Int64 = 5000
     private static let upkeepMilliseconds: Int64 = 200
+    private static let rollMilliseconds: Int64 = 5000
     /// Messages that SQL published and one group takes.
     private static let outboxPortion = 256
 
@@ -22,6 +23,8 @@ final class EngineFollower {
     private var preferredHost = 0
     private var tendAt: Int64 = 0
     private var upkeepAt: Int64 = 0
+    private var rollAt: Int64 = 0
+    private var roll = RollCall()
     /// What was noted in the engine last.
     private var tended: Int64 = -1
 
@@ -71,11 +74,14 @@ final class EngineFollower {
 
     /// Until the connection breaks or the process stops.
     private func follow(_ session: EngineSession) throws(EngineError) {
+        // What was not seen meanwhile proves nothing.
+        (roll, rollAt) = (RollCall(), 0)
         while !isStopping {
             guard let position = link.position else {
                 try begin(session)
                 continue
             }
+            try callRoll(session)
             do throws(EngineError) {
                 let groups = try session.read(
                     after: position,
@@ -111,7 +117,7 @@ final class EngineFollower {
                 .error
             )
             try restart(session)
-        case .positions, .failed:
+        case .positions, .lack, .failed:
             _ = link.note(
                 "the log of this machine does not take what other machines publish",
                 of: .following,
@@ -152,6 +158,25 @@ final class EngineFollower {
             deadline: now + Self.lookMilliseconds,
             wakesOn: bell?.descriptor ?? -1
         )
+    }
+
+    /// Tells this process which machines are there, and the others what this machine's log may lack.
+    private func callRoll(_ session: EngineSession) throws(EngineError) {
+        let now = MonotonicClock.milliseconds()
+        guard now >= rollAt, let identity = link.identity else { return }
+        rollAt = now + Self.rollMilliseconds
+        guard case .lack(let lacking) = work(.lack) else { return }
+        let entries = try session.callRoll(lacking: lacking.value, deadline: deadline)
+        let own = EngineMembership.id(of: identity.machine)
+        var seen: [MachineID: Int64] = [:]
+        var lacks: [MachineID: Offset] = [:]
+        for entry in entries {
+            let machine = EngineMembership.id(of: entry.machine)
+            (seen[machine], lacks[machine]) = (entry.seen, Offset(entry.lacking))
+        }
+        var present: [MachineID: Offset] = [:]
+        for machine in roll.present(seen, own: own) { present[machine] = lacks[machine] ?? .start }
+        link.tell(of: SiteMachines(own: own, present: present), shared)
     }
 
     // MARK: Beginnings
@@ -204,7 +229,7 @@ final class EngineFollower {
         case .isAt: break
         case .contradiction: try restart(session)
         // Nothing is dropped for a disk that is full, or since this process ends.
-        case .positions, .failed: pause(1000)
+        case .positions, .lack, .failed: pause(1000)
         }
     }
 

@@ -40,6 +40,7 @@ final class EngineLink: Sendable {
         var position: EnginePosition?
         var anchor: EngineAnchor?
         var problems: [EngineProblem.Part: String] = [:]
+        var machines: SiteMachines?
     }
 
     let settings: EngineSettings
@@ -94,6 +95,27 @@ final class EngineLink: Sendable {
             hostMilliseconds: Int64(settings.connectSeconds) * 1000,
             deadline: deadline
         )
+    }
+
+    // MARK: Machines
+
+    /// Says who this machine is, once.
+    func introduce(_ own: MachineID, _ shared: LogShared) {
+        let machines = state.withLock { state -> SiteMachines? in
+            guard state.machines == nil else { return nil }
+            state.machines = SiteMachines(own: own)
+            return state.machines
+        }
+        if let machines { shared.deliver(.machines(machines)) }
+    }
+
+    /// Tells of the site's machines, if that is new.
+    func tell(of machines: SiteMachines, _ shared: LogShared) {
+        let isNew = state.withLock { state in
+            defer { state.machines = machines }
+            return state.machines != machines
+        }
+        if isNew { shared.deliver(.machines(machines)) }
     }
 
     // MARK: Problems

@@ -1,6 +1,7 @@
 package import Channels
 import Glibc
 import System
+import Text
 
 /// What makes this machine part of a site: the file `engine` in the bus directory, which outlives the log's own file.
 package struct EngineMembership: Equatable, Sendable {
@@ -18,6 +19,11 @@ package struct EngineMembership: Equatable, Sendable {
     }
 
     package static func path(_ settings: BusSettings) -> String { settings.directory + "/engine" }
+
+    /// How a machine is called where there are many of it. What `join` made is a number.
+    static func id(of machine: String) -> MachineID {
+        MachineID(machine) ?? MachineID(FNV1a.mixed(machine))
+    }
 
     /// Nil if the machine is no part of a site.
     package static func read(_ settings: BusSettings) -> EngineMembership? {

@@ -3,7 +3,8 @@ import Engine
 
 /// How far the local log has the site's: tables of log.sqlite that exist on machines with an engine only.
 ///
-/// `engine` holds the site and the newest entry that was applied; `engine_positions` what it was after each of the newest
+/// `engine` holds the site and the newest entry that was applied; `engine_lack` up to where messages may be missing that
+/// other machines have, other than by what a channel retains; `engine_positions` what it was after each of the newest
 /// transactions, so that a machine that knows more than the engine finds how far both agree.
 struct EngineTable {
     /// As many of the engine's entries as positions are remembered for.
@@ -18,6 +19,8 @@ struct EngineTable {
     private let headAt: PreparedStatement
     private let epochNamed: PreparedStatement
     private let findEnd: PreparedStatement
+    private let findLack: PreparedStatement
+    private let setLack: PreparedStatement
 
     let quietestChannels: PreparedStatement
     let deleteAllMessages: PreparedStatement
@@ -35,6 +38,9 @@ struct EngineTable {
             CREATE TABLE IF NOT EXISTS engine (
                 id INTEGER PRIMARY KEY CHECK (id = 1),
                 site TEXT NOT NULL, seq INTEGER NOT NULL, chain BLOB NOT NULL
+            );
+            CREATE TABLE IF NOT EXISTS engine_lack (
+                id INTEGER PRIMARY KEY CHECK (id = 1), through INTEGER NOT NULL
             );
             CREATE TABLE IF NOT EXISTS engine_positions (
                 seq INTEGER PRIMARY KEY, head INTEGER NOT NULL, chain BLOB NOT NULL
@@ -55,6 +61,8 @@ struct EngineTable {
         findEnd = try statement(
             "SELECT head, (SELECT name FROM epochs ORDER BY number DESC LIMIT 1) FROM state WHERE id = 1"
         )
+        findLack = try statement("SELECT through FROM engine_lack WHERE id = 1")
+        setLack = try statement("INSERT OR REPLACE INTO engine_lack VALUES (1, ?)")
         quietestChannels = try statement(
             """
             SELECT id, max(last_offset, trimmed_through), count FROM channels
@@ -140,6 +148,18 @@ struct EngineTable {
     func forget(above seq: Int64) throws(LogError) {
         try forgetAbove.bind(seq)
         try forgetAbove.run()
+    }
+
+    /// Up to which offset messages may be missing here that other machines have.
+    func lack() throws(LogError) -> Int64 {
+        try findLack.bind()
+        defer { findLack.finish() }
+        return try findLack.step() ? findLack.integer(0) : 0
+    }
+
+    func noteLack(through offset: Int64) throws(LogError) {
+        try setLack.bind(offset)
+        try setLack.run()
     }
 
     func knows(_ epoch: Epoch) throws(LogError) -> Bool {

@@ -13,6 +13,8 @@ enum EngineWork: Sendable {
     case rewind(Int64)
     /// Which positions are remembered, and where the log ends.
     case list
+    /// Up to where it may lack what other machines have.
+    case lack
 
     /// How much room it takes in the log, about.
     var bytes: Int {
@@ -32,6 +34,7 @@ enum EngineResult: Sendable {
     case isAt(EnginePosition)
     /// Newest first; the log ends at this offset, in this epoch.
     case positions([EnginePosition], head: Int64, epoch: Epoch)
+    case lack(Offset)
     /// The entries do not continue the log's offsets, or the log does not remember the entry to go back to.
     case contradiction
     /// The log cannot be used, or has no room.

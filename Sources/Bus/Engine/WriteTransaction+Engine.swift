@@ -106,6 +106,7 @@ extension WriteTransaction {
         for epoch in anchor.epochs { try adopt(epoch, table) }
         try table.forget(above: -1)
         try table.move(to: anchor.position, of: site, head: anchor.head)
+        try table.noteLack(through: anchor.head)
     }
 
     /// Whether so many channels are in hand that a group which follows gets a transaction of its own: what is in hand can't
@@ -141,6 +142,7 @@ extension WriteTransaction {
             state.messages = table.countMessages.integer(0)
         }
         table.countMessages.finish()
+        try table.noteLack(through: head)
         state.head = head
         state.forgottenThrough = min(state.forgottenThrough, head)
     }

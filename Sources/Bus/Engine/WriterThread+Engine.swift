@@ -23,6 +23,10 @@ extension WriterThread {
             else { return .failed }
             return .positions(positions, head: end.head, epoch: end.epoch)
         }
+        if case .lack = work {
+            guard let through = try? open?.database.engine?.lack() else { return .failed }
+            return .lack(Offset(through))
+        }
         let patience = MonotonicClock.milliseconds() + 2000
         var (rounds, reopenings) = (0, 0)
         while true {

@@ -14,7 +14,7 @@ extension WriterTurn {
             throw LogError.problem("the log is no part of a site")
         }
         switch work {
-        case .list, .begin: break
+        case .list, .lack, .begin: break
         case .restart(let anchor):
             try transaction.restart(at: anchor, of: site, table)
             try tellAnew(transaction.state, time)

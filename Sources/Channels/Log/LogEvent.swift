@@ -22,6 +22,8 @@ package enum LogEvent: Sendable {
     /// With an engine: why nothing can be published, or what other machines publish does not arrive; nil: all is well
     /// again. What is here can be read in any case.
     case engine(problem: String?)
+    /// With an engine: who shares it. Told before the log is, and whenever this process learns more.
+    case machines(SiteMachines)
     /// A line for the operator's log.
     case notice(String, NoticeLevel)
 }

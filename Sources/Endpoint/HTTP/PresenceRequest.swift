@@ -35,33 +35,9 @@ package struct PresenceRequest: Sendable {
     package func unavailable() -> Answer { shape.answer(.unavailable) }
 }
 
-extension PresenceEvent {
-    /// How long a leave is kept for subscribers that were away; the last join of a present member is kept as long as it
-    /// is present.
-    private static let leaveSeconds = 600
-
-    /// The message that reports the event.
-    package var draft: Draft? {
-        guard let channel = channel.presence else { return nil }
-        var body: [UInt8] = []
-        body.openObject()
-        body.append(membersOf: member)
-        body.closeObject()
-        return Draft(
-            channel: channel,
-            kind: .json,
-            contentType: "application/json",
-            body: body,
-            type: isJoin ? "join" : "leave",
-            timeToLiveSeconds: isJoin ? nil : Self.leaveSeconds,
-            topic: member.topic
-        )
-    }
-}
-
 extension [UInt8] {
     /// `"name":…,"verified":…`
-    fileprivate mutating func append(membersOf member: Member) {
+    mutating func append(membersOf member: Member) {
         append(member: "name", text: member.name)
         append(member: "verified", member.isVerified)
     }

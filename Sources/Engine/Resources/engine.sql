@@ -147,6 +147,8 @@ CREATE TABLE machines (
     -- When it was last here, and what it had applied then.
     seen timestamptz NOT NULL DEFAULT now(),
     applied bigint NOT NULL DEFAULT 0,
+    -- Up to this offset its log may lack what others have.
+    lacks bigint NOT NULL DEFAULT 0,
     -- How long it wants groups to be kept.
     keep_milliseconds bigint NOT NULL DEFAULT 3600000,
     keep_bytes bigint NOT NULL DEFAULT 4294967296
@@ -612,6 +614,23 @@ BEGIN
 END
 $$;
 
+-- Notes up to where a machine's log may lack what others have, and tells that of all machines, and when each was here
+-- last, which is to be compared with what was told before, and with no clock.
+CREATE FUNCTION roll(asked_site text, machine text, lacking bigint)
+RETURNS TABLE (id text, seen bigint, lacks bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM check_site(asked_site);
+    -- Who only reads need not wait for a standby.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE machines m SET lacks = lacking WHERE m.id = machine AND m.lacks <> lacking;
+    RETURN QUERY
+        SELECT m.id, floor(extract(epoch FROM m.seen) * 1000000)::bigint, m.lacks FROM machines m ORDER BY m.id;
+END
+$$;
+
 -- Which site this is, for who does not know yet.
 CREATE FUNCTION identify(OUT id text, OUT name text, OUT format int)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
@@ -815,7 +834,7 @@ AS $$ SELECT put(channel, 2, body, content_type, type, ttl, topic, key, session_
 
 REVOKE ALL ON ALL TABLES IN SCHEMA @SCHEMA@ FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA @SCHEMA@ FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION hello, append, read, look, anchor, common, fork, tend, backlog, members, identify, enlist, dismiss TO @ROLE@_machine;
+GRANT EXECUTE ON FUNCTION hello, append, read, look, anchor, common, fork, tend, backlog, roll, members, identify, enlist, dismiss TO @ROLE@_machine;
 GRANT EXECUTE ON FUNCTION adopt TO @ROLE@_machine;
 GRANT EXECUTE ON FUNCTION
     publish(text, text, text, text, int, text, text), publish(text, jsonb, text, int, text, text), publish_bytes

@@ -1,0 +1,381 @@
+import Channels
+import Liveness
+import Testing
+
+/// Machines that share the log: each judges its own members, and the log takes one event after each.
+@Suite struct SiteTests {
+    private let chat = try! ChannelName("chat")
+    private let ada = Member(name: "Ada", isVerified: false)
+
+    /// The machines of a site with a process each, and the log that they share.
+    private final class Site {
+        let chat = try! ChannelName("chat")
+        let limits: PresenceLimits = {
+            var limits = PresenceLimits()
+            limits.graceMilliseconds = 10_000
+            limits.members = 20_000
+            return limits
+        }()
+        var machines: [Presence]
+        var known: [SiteMachines]
+        /// Those that the engine reaches.
+        var isConnected: [Bool]
+        private(set) var log: [(event: PresenceEvent, id: Cursor)] = []
+        private var keys: Set<String> = []
+        /// What each machine has been told of the log.
+        private var told: [Int]
+        private(set) var now: Int64 = 0
+        private(set) var calls = 0
+
+        init(_ count: Int) {
+            machines = (0..<count).map { _ in Presence() }
+            known = (0..<count).map { SiteMachines(own: MachineID(UInt64($0))) }
+            isConnected = Array(repeating: true, count: count)
+            told = Array(repeating: 0, count: count)
+            for at in machines.indices {
+                machines[at].know(known[at], now: 0)
+                machines[at].loaded()
+            }
+            hear(of: Array(0..<count))
+        }
+
+        /// All that are connected know that these are there, and up to where the log of one lacks messages.
+        func hear(of present: [Int], lacking: (machine: Int, through: Int64)? = nil) {
+            var lacks: [MachineID: Offset] = [:]
+            for machine in present {
+                let isLacking = lacking?.machine == machine
+                lacks[MachineID(UInt64(machine))] = Offset(isLacking ? lacking?.through ?? 0 : 0)
+            }
+            for at in machines.indices where isConnected[at] {
+                known[at] = SiteMachines(own: known[at].own, present: lacks)
+                machines[at].know(known[at], now: now)
+            }
+        }
+
+        func come(_ member: Member, at machine: Int, subscriber: UInt64 = 1) {
+            _ = machines[machine].attends(
+                member,
+                on: chat,
+                subscriber: subscriber,
+                limits,
+                now: now
+            )
+        }
+
+        func end(_ member: Member, at machine: Int, subscriber: UInt64 = 1) {
+            machines[machine].released(
+                member,
+                on: chat,
+                subscriber: subscriber,
+                limits,
+                now: now
+            )
+        }
+
+        /// Lets time pass, and nobody act.
+        func wait(_ milliseconds: Int64) { now += milliseconds }
+
+        /// Lets time pass, and the machines tell what is due, all before any of them hears of it.
+        func pass(_ milliseconds: Int64) {
+            let end = now + milliseconds
+            while now <= end {
+                var events: [PresenceEvent] = []
+                for at in machines.indices where isConnected[at] {
+                    events += machines[at].due(now: now).events
+                }
+                for event in events {
+                    calls += 1
+                    if keys.insert(event.key).inserted {
+                        log.append(
+                            (
+                                event,
+                                Cursor(epoch: Epoch("e")!, offset: Offset(Int64(log.count) + 1))
+                            )
+                        )
+                    }
+                }
+                tell()
+                if events.isEmpty { now += 100 }
+            }
+            now = end
+        }
+
+        private func tell() {
+            for at in machines.indices where isConnected[at] {
+                for (event, id) in log[told[at]...] { tell(event, id, to: at) }
+                told[at] = log.count
+            }
+        }
+
+        private func tell(_ event: PresenceEvent, _ id: Cursor, to machine: Int) {
+            machines[machine].told(
+                event.member,
+                on: event.channel,
+                isJoin: event.isJoin,
+                at: event.machines,
+                id: id,
+                timeMilliseconds: event.sinceMilliseconds ?? now,
+                limits,
+                now: now
+            )
+        }
+
+        /// The process of a machine begins anew, with what the log has after an offset.
+        func restart(_ machine: Int, from offset: Int = 0) {
+            machines[machine] = Presence()
+            machines[machine].know(known[machine], now: now)
+            var newest: [Member: (event: PresenceEvent, id: Cursor)] = [:]
+            for entry in log[offset...] { newest[entry.event.member] = entry }
+            for (event, id) in newest.values { tell(event, id, to: machine) }
+            told[machine] = log.count
+            machines[machine].loaded()
+        }
+
+        func names(_ machine: Int) -> [String] {
+            machines[machine].members(of: chat).map(\.member.name)
+        }
+
+        /// As in `join 0 1` and `leave`.
+        var events: [String] {
+            log.map { entry in
+                let machines = entry.event.machines.map { " \($0)" }.joined()
+                return (entry.event.isJoin ? "join" : "leave") + machines
+            }
+        }
+    }
+
+    @Test func `who comes to one machine is listed on all, by one message`() {
+        let site = Site(3)
+        site.come(ada, at: 0)
+        site.pass(60_000)
+        #expect(site.events == ["join 0"])
+        for machine in 0..<3 { #expect(site.names(machine) == ["Ada"]) }
+        site.end(ada, at: 0)
+        site.pass(9000)
+        #expect(site.events == ["join 0"])
+        site.pass(2000)
+        #expect(site.events == ["join 0", "leave"])
+        for machine in 0..<3 { #expect(site.names(machine) == []) }
+    }
+
+    @Test func `three thousand that come to three machines are three thousand messages`() {
+        let site = Site(3)
+        for crowd in 0..<3 {
+            for number in 0..<1000 {
+                let member = Member(name: "\(crowd) \(number)", isVerified: false)
+                site.come(member, at: number % 3)
+            }
+            site.pass(1000)
+        }
+        #expect(site.calls == 3000 && site.log.count == 3000)
+        site.pass(60_000)
+        #expect(site.calls == 3000)
+        for machine in 0..<3 { #expect(site.names(machine).count == 3000) }
+    }
+
+    @Test func `one that is on two machines leaves when it has left both`() {
+        let site = Site(2)
+        site.come(ada, at: 0)
+        site.pass(1000)
+        site.come(ada, at: 1)
+        site.pass(1000)
+        #expect(site.events == ["join 0", "join 0 1"])
+        site.end(ada, at: 0)
+        site.pass(60_000)
+        #expect(site.events == ["join 0", "join 0 1", "join 1"])
+        site.end(ada, at: 1)
+        site.pass(10_500)
+        #expect(site.events.last == "leave" && site.log.count == 4)
+        #expect(site.names(0) == [] && site.names(1) == [])
+    }
+
+    @Test func `one that moved to and fro leaves without delay, whichever machine had it last`() {
+        for last in 0..<2 {
+            let site = Site(2)
+            for turn in 0..<9 + last {
+                site.come(ada, at: turn % 2)
+                site.pass(8000)
+                site.end(ada, at: turn % 2)
+            }
+            // Nobody has taken it for gone.
+            #expect(site.events == ["join 0", "join 0 1"])
+            #expect(site.names(0) == ["Ada"])
+            site.pass(10_500)
+            #expect(site.events.count { $0 == "leave" } == 1, "\(site.events)")
+            #expect(site.names(0) == [] && site.names(1) == [])
+        }
+    }
+
+    @Test func `who comes to another machine at the moment of leaving one is told of once`() {
+        let site = Site(2)
+        site.come(ada, at: 0)
+        site.pass(1000)
+        site.end(ada, at: 0)
+        site.pass(9999)
+        site.come(ada, at: 1)
+        site.wait(1)
+        site.pass(1000)
+        // Either is right; neither leaves her out.
+        #expect(site.names(0) == ["Ada"] && site.names(1) == ["Ada"])
+        #expect(site.events.count { $0 == "leave" } <= 1)
+        site.pass(60_000)
+        #expect(site.names(0) == ["Ada"])
+    }
+
+    @Test func `who comes to two machines at once is listed by both, and leaves once`() {
+        let site = Site(2)
+        for machine in 0..<2 { site.come(ada, at: machine) }
+        site.pass(30_000)
+        for machine in 0..<2 { site.end(ada, at: machine) }
+        site.pass(11_000)
+        #expect(site.events.filter { $0 == "leave" }.count == 1)
+        #expect(site.names(0) == [] && site.names(1) == [])
+    }
+
+    @Test func `members of a machine that is lost leave once, and join again when it is back`() {
+        let site = Site(3)
+        site.come(ada, at: 0)
+        site.pass(40_000)
+        site.isConnected[0] = false
+        site.pass(60_000)
+        #expect(site.events == ["join 0"])
+        site.hear(of: [1, 2])
+        site.pass(60_000)
+        #expect(site.events == ["join 0", "leave"])
+        #expect(site.names(1) == [])
+        // It had her all the time.
+        site.isConnected[0] = true
+        site.hear(of: [0, 1, 2])
+        site.pass(60_000)
+        #expect(site.events == ["join 0", "leave", "join 0"])
+        #expect(site.names(2) == ["Ada"])
+    }
+
+    @Test func `one that is also elsewhere stays when a machine is lost`() {
+        let site = Site(3)
+        site.come(ada, at: 0)
+        site.pass(100)
+        site.come(ada, at: 1)
+        site.pass(40_000)
+        site.isConnected[0] = false
+        site.hear(of: [1, 2])
+        site.pass(60_000)
+        #expect(!site.events.contains("leave"))
+        #expect(site.names(2) == ["Ada"])
+        site.end(ada, at: 1)
+        site.pass(11_000)
+        #expect(site.events.last == "leave" && site.names(2) == [])
+    }
+
+    @Test func `a machine that is not known yet is waited for`() {
+        let site = Site(3)
+        site.hear(of: [0, 1])
+        site.come(ada, at: 2)
+        site.pass(10_000)
+        #expect(site.events == ["join 2"])
+        site.hear(of: [0, 1, 2])
+        site.pass(60_000)
+        #expect(site.events == ["join 2"])
+    }
+
+    @Test func `a process that does not follow the engine judges no other machine`() {
+        let site = Site(2)
+        site.machines[1].know(SiteMachines(own: MachineID(1)), now: 0)
+        site.come(ada, at: 0)
+        site.pass(100)
+        site.isConnected[0] = false
+        site.pass(600_000)
+        #expect(site.events == ["join 0"])
+    }
+
+    @Test func `a machine whose log began anew is told again of all, once, with when they came`() {
+        let site = Site(3)
+        let bob = Member(name: "Bob", isVerified: true)
+        site.come(ada, at: 0)
+        site.pass(10_000)
+        site.come(bob, at: 1)
+        site.pass(50_000)
+        site.restart(2, from: 2)
+        #expect(site.names(2) == [])
+        site.hear(of: [0, 1, 2], lacking: (2, through: 2))
+        site.pass(1000)
+        #expect(site.names(2) == ["Ada", "Bob"])
+        #expect(site.log.count == 4)
+        // An engine that has lost its newest part may have given the same numbers again.
+        site.hear(of: [0, 1, 2], lacking: (2, through: 4))
+        site.pass(60_000)
+        #expect(site.log.count == 6)
+        site.pass(600_000)
+        #expect(site.log.count == 6 && site.calls == 6)
+        let since = site.machines[2].members(of: chat).map(\.sinceMilliseconds)
+        #expect(since == site.machines[0].members(of: chat).map(\.sinceMilliseconds))
+        #expect(since[0] < 10_000)
+    }
+
+    @Test func `a machine whose log began anew without its own members is told of these, too`() {
+        let site = Site(3)
+        site.come(ada, at: 0)
+        site.pass(10_000)
+        // She has gone meanwhile.
+        site.restart(0, from: 1)
+        site.hear(of: [0, 1, 2], lacking: (0, through: 1))
+        site.pass(1000)
+        #expect(site.events == ["join 0", "join 0"])
+        site.pass(30_000)
+        #expect(site.events == ["join 0", "join 0", "leave"])
+        for machine in 0..<3 { #expect(site.names(machine) == []) }
+    }
+
+    @Test func `what no log has any more is told again by who still knows it`() {
+        let site = Site(2)
+        site.come(ada, at: 0)
+        site.pass(40_000)
+        for machine in 0..<2 { site.hear(of: [0, 1], lacking: (machine, through: 1)) }
+        site.pass(1000)
+        #expect(site.events == ["join 0", "join 0"])
+    }
+
+    @Test func `what a full log refused is told again later`() {
+        let site = Site(2)
+        site.come(ada, at: 0)
+        site.pass(1000)
+        site.hear(of: [0, 1], lacking: (1, through: 1))
+        let first = site.machines[0].due(now: site.now).events
+        #expect(first.map(\.machines) == [[MachineID(0)]])
+        for event in first { site.machines[0].refused(event, hasNoPlace: false, now: site.now) }
+        site.pass(4000)
+        #expect(site.log.count == 1)
+        site.pass(2000)
+        #expect(site.log.count == 2)
+    }
+
+    @Test func `a machine that was started again judges its own after a while`() {
+        let site = Site(2)
+        site.come(ada, at: 0)
+        site.pass(60_000)
+        site.restart(0)
+        #expect(site.names(0) == ["Ada"])
+        site.pass(20_000)
+        #expect(site.events == ["join 0"])
+        site.pass(10_000)
+        #expect(site.events == ["join 0", "leave"])
+        #expect(site.names(1) == [])
+    }
+
+    @Test func `members of a log from before, without machines, leave when nobody has them`() {
+        let site = Site(1)
+        site.machines[0].told(
+            ada,
+            on: chat,
+            isJoin: true,
+            id: Cursor(epoch: Epoch("d")!, offset: Offset(9)),
+            timeMilliseconds: 0,
+            site.limits,
+            now: 0
+        )
+        site.pass(20_000)
+        #expect(site.names(0) == ["Ada"])
+        site.pass(10_000)
+        #expect(site.names(0) == [])
+    }
+}

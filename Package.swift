@@ -194,8 +194,8 @@ let package = Package(
         .testTarget(
             name: "BusTests",
             dependencies: [
-                "Bus", "BusWriter", "Channels", "Engine", "Harness", "SeededRandom", "CLinux",
-                "CSQLite",
+                "Bus", "BusWriter", "Channels", "Engine", "Harness", "SeededRandom", "System",
+                "CLinux", "CSQLite",
             ],
             swiftSettings: common
         ),

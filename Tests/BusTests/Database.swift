@@ -1,4 +1,6 @@
 import Channels
+import Engine
+import Glibc
 
 @testable import Bus
 
@@ -64,4 +66,17 @@ private func opened(_ directory: String, _ access: Database.Access = .readWrite)
 
 func integer(_ sql: String, _ directory: String) throws -> Int64? {
     try opened(directory, .readOnly).fetchInteger(sql)
+}
+
+/// Where the log is in its site's, and what it remembers of the way there, newest first; empty: it is of no site.
+func enginePositions(_ directory: String) throws -> [EnginePosition] {
+    guard access(directory + "/log.sqlite", F_OK) == 0 else { return [] }
+    let database = try opened(directory, .readOnly)
+    guard try EngineTable.isUsed(in: database) else { return [] }
+    return try EngineTable(database).positions()
+}
+
+/// Number and chain of hashes of the newest entry of its site's log that is here.
+func enginePlace(_ directory: String) throws -> String? {
+    try opened(directory, .readOnly).fetchText("SELECT seq || ' ' || lower(hex(chain)) FROM engine")
 }

@@ -236,6 +236,28 @@ final class LogProbe: Sendable {
         looksAhead: Bool = false,
         location: SourceLocation = #_sourceLocation
     ) -> HistoryPage {
+        let result = reading(
+            channels,
+            start,
+            limit: limit,
+            bytes: bytes,
+            looksAhead: looksAhead,
+            location: location
+        )
+        if case .success(let page)? = result { return page }
+        Issue.record("history failed", sourceLocation: location)
+        return HistoryPage(messages: [], scanned: .start, more: false, gap: nil, newest: .start)
+    }
+
+    /// Nil: no answer came.
+    func reading(
+        _ channels: [String],
+        _ start: HistoryStart,
+        limit: Int = 1000,
+        bytes: Int = 1 << 20,
+        looksAhead: Bool = false,
+        location: SourceLocation = #_sourceLocation
+    ) -> Result<HistoryPage, ReadFailure>? {
         let ticket = newTicket()
         log.read(
             .history(
@@ -250,10 +272,7 @@ final class LogProbe: Sendable {
             )
         )
         wait("history \(ticket)", location: location) { $0.histories[ticket] != nil }
-        let result = told.withLock { $0.histories[ticket] }
-        if case .success(let reading) = result { return reading }
-        Issue.record("history failed", sourceLocation: location)
-        return HistoryPage(messages: [], scanned: .start, more: false, gap: nil, newest: .start)
+        return told.withLock { $0.histories[ticket] }
     }
 
     func channels(

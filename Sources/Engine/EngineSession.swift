@@ -51,6 +51,8 @@ package struct EngineReceipt: Equatable, Sendable {
     package var firsts: [Int64]
     /// The name of the epoch in which it was appended.
     package var epoch: String
+    /// When it was appended, in milliseconds since 1970.
+    package var at: Int64
 }
 
 /// The end of the engine's log.
@@ -164,7 +166,8 @@ package final class EngineSession {
                 base: try rows.integer(0, 1),
                 count: try rows.integer(0, 2),
                 firsts: try rows.integers(0, 6).map { $0 ?? 0 },
-                epoch: try rows.text(0, 4)
+                epoch: try rows.text(0, 4),
+                at: try rows.integer(0, 3)
             )
         }
     }
@@ -270,20 +273,20 @@ package final class EngineSession {
         case after(Int64)
         /// Something that was appended in the epoch of this name.
         case inEpoch(String)
-        case unknown
     }
 
     /// Says that something was lost; an epoch begins, once for each loss as far as it is known which one that is.
-    package func fork(_ loss: Loss, deadline: Int64) throws(EngineError) {
+    ///
+    /// - Parameter newest: when the newest of it was appended, in milliseconds since 1970, by the engine; `.max`: unknown.
+    package func fork(_ loss: Loss, newest: Int64, deadline: Int64) throws(EngineError) {
         let (common, seen): (Int64, String) =
             switch loss {
             case .after(let seq): (seq, "")
             case .inEpoch(let name): (.max, name)
-            case .unknown: (.max, "")
             }
         _ = try call(
-            "fork($1, $2, $3)",
-            [.text(site), .integer(common), .text(seen)],
+            "fork($1, $2, $3, $4)",
+            [.text(site), .integer(common), .text(seen), .integer(newest)],
             deadline
         )
     }

@@ -74,7 +74,8 @@ import Testing
         let session = try site.session()
         let start = try session.anchor(deadline: soon).position
         let kept = try append(session, "kept").position
-        let lost = try append(session, "lost").position
+        let receipt = try append(session, "lost")
+        let (lost, at) = (receipt.position, receipt.at)
         try site.server.sql("DELETE FROM holdfast.log WHERE seq = \(lost.seq)")
         #expect(throws: EngineError.forked) { try session.read(after: lost, deadline: soon) }
         #expect(throws: EngineError.forked) {
@@ -92,10 +93,10 @@ import Testing
         let common = try session.common([start, kept, lost], deadline: soon)
         #expect(common == kept.seq)
         let before = try session.look(deadline: soon).epoch
-        try session.fork(.after(kept.seq), deadline: soon)
+        try session.fork(.after(kept.seq), newest: at, deadline: soon)
         // Each who has seen what is lost says so.
-        try session.fork(.after(kept.seq), deadline: soon)
-        try session.fork(.inEpoch(before), deadline: soon)
+        try session.fork(.after(kept.seq), newest: at, deadline: soon)
+        try session.fork(.inEpoch(before), newest: at, deadline: soon)
         let groups = try session.read(after: kept, deadline: soon)
         #expect(groups.count == 2)
         guard case .epoch(let epoch)? = groups.last?.content else {
@@ -105,14 +106,14 @@ import Testing
         #expect(epoch.start == 3)
         #expect(epoch.told == 3)
         #expect(try session.anchor(deadline: soon).epochs.count == 1)
-        // A later loss without a common point is another one.
-        try session.fork(.unknown, deadline: soon)
+        // What was appended after that, as by a former primary that went on, is another loss.
+        try session.fork(.after(kept.seq), newest: at + 3_600_000, deadline: soon)
         #expect(try session.read(after: kept, deadline: soon).count == 3)
         // So is one of something that was appended behind it, also in an epoch that is lost itself.
         let now = try session.look(deadline: soon).epoch
-        try session.fork(.inEpoch(now), deadline: soon)
+        try session.fork(.inEpoch(now), newest: at, deadline: soon)
         #expect(try session.read(after: kept, deadline: soon).count == 4)
-        try session.fork(.inEpoch("lost"), deadline: soon)
+        try session.fork(.inEpoch("lost"), newest: at, deadline: soon)
         #expect(try session.read(after: kept, deadline: soon).count == 5)
     }
 

@@ -27,6 +27,8 @@ final class EngineFollower {
     private var roll = RollCall()
     /// What was noted in the engine last.
     private var tended: Int64 = -1
+    /// Where the log stood when its loss was told of last.
+    private var told: EnginePosition?
 
     init(_ shared: LogShared, _ link: EngineLink, bell: Mailbox<Bool>?) {
         (self.shared, self.link, self.bell) = (shared, link, bell)
@@ -47,8 +49,7 @@ final class EngineFollower {
                 preferredHost = session.host
                 try session.listen(deadline: deadline)
                 // Another process may have applied what this one does not know of.
-                if case .positions(let positions, _, _) = work(.list), let newest = positions.first
-                {
+                if case .positions(let positions, _) = work(.list), let newest = positions.first {
                     link.position = newest
                 }
                 try follow(session)
@@ -89,6 +90,7 @@ final class EngineFollower {
                     groups: 256,
                     deadline: deadline
                 )
+                told = nil
                 if !groups.isEmpty { try apply(groups, after: position, session) }
                 // By time, too: where all publish all the time, no read finds nothing.
                 let now = MonotonicClock.milliseconds()
@@ -195,11 +197,10 @@ final class EngineFollower {
 
     /// What follows is no longer kept. Whether what is here is a part of what was before is known by the epochs alone.
     private func startOver(_ session: EngineSession) throws(EngineError) {
-        guard case .positions(_, let head, let epoch) = work(.list) else { return pause(1000) }
+        guard case .positions(_, let end) = work(.list) else { return pause(1000) }
         let anchor = try session.anchor(deadline: deadline)
-        if anchor.contradicts(epoch, head: head) {
-            try session.fork(.inEpoch(epoch.name), deadline: deadline)
-            sayLoss()
+        if anchor.contradicts(end.epoch, head: end.head) {
+            try tell(.inEpoch(end.epoch.name), end, session)
         }
         shared.say(
             "this machine was away for longer than the engine keeps groups: its log begins anew, and "
@@ -209,7 +210,16 @@ final class EngineFollower {
         try restart(session)
     }
 
-    private func sayLoss() {
+    /// Lets all be told of what is gone; once, although what follows may have to be tried again.
+    private func tell(
+        _ loss: EngineSession.Loss,
+        _ end: EngineEnd,
+        _ session: EngineSession
+    ) throws(EngineError) {
+        // Nothing was here that could be lost.
+        guard end.head > 0, link.position != told else { return }
+        try session.fork(loss, newest: end.newest ?? .max, deadline: deadline)
+        told = link.position
         shared.say(
             "the engine has lost messages that this machine has, as by a failover or a restore: they are removed here, "
                 + "and subscribers are told of the gap",
@@ -219,11 +229,10 @@ final class EngineFollower {
 
     /// The engine lacks what is here: goes back to what both have, and lets all be told.
     private func resolve(_ session: EngineSession) throws(EngineError) {
-        guard case .positions(let positions, _, _) = work(.list) else { return pause(1000) }
+        guard case .positions(let positions, let end) = work(.list) else { return pause(1000) }
         let common = try session.common(positions, deadline: deadline)
-        // Without a common point, whatever the engine has been told of before is no part of this loss.
-        try session.fork(common.map { .after($0) } ?? .unknown, deadline: deadline)
-        sayLoss()
+        let loss = common.map { EngineSession.Loss.after($0) } ?? .inEpoch(end.epoch.name)
+        try tell(loss, end, session)
         guard let common else { return try restart(session) }
         switch work(.rewind(common)) {
         case .isAt: break

@@ -25,6 +25,7 @@ final class EnginePublisher {
     /// The newest entry that the engine told this process of, and the epoch in which that was.
     private var known = EnginePosition.none
     private var knownEpoch = ""
+    private var knownAt: Int64 = 0
     private var preferredHost = 0
     private var nextConnection: Int64 = 0
     private var nextLook: Int64 = 0
@@ -154,13 +155,13 @@ final class EnginePublisher {
                     parts: group.parts,
                     deadline: end
                 )
-                (known, knownEpoch) = (receipt.position, receipt.epoch)
+                (known, knownEpoch, knownAt) = (receipt.position, receipt.epoch, receipt.at)
                 return settle(group, receipt, until: end + 100)
             } catch .forked where !saidFork {
                 // What was acknowledged here is gone. All who would have got it are told, before anything follows it.
                 saidFork = true
                 do throws(EngineError) {
-                    try session.fork(.inEpoch(knownEpoch), deadline: end)
+                    try session.fork(.inEpoch(knownEpoch), newest: knownAt, deadline: end)
                     // Not before: until then only this process may know of the loss.
                     known = .none
                 } catch {

@@ -59,7 +59,11 @@ struct EngineTable {
         headAt = try statement("SELECT head, chain FROM engine_positions WHERE seq = ?")
         epochNamed = try statement("SELECT 1 FROM epochs WHERE name = ?")
         findEnd = try statement(
-            "SELECT head, (SELECT name FROM epochs ORDER BY number DESC LIMIT 1) FROM state WHERE id = 1"
+            """
+            SELECT head, (SELECT name FROM epochs ORDER BY number DESC LIMIT 1),
+                (SELECT time FROM messages ORDER BY offset DESC LIMIT 1)
+            FROM state WHERE id = 1
+            """
         )
         findLack = try statement("SELECT through FROM engine_lack WHERE id = 1")
         setLack = try statement("INSERT OR REPLACE INTO engine_lack VALUES (1, ?)")
@@ -129,12 +133,16 @@ struct EngineTable {
         return positions
     }
 
-    /// The log's newest offset, and the epoch in which it is; nil in a log without epochs.
-    func end() throws(LogError) -> (head: Int64, epoch: Epoch)? {
+    /// Nil in a log without epochs.
+    func end() throws(LogError) -> EngineEnd? {
         try findEnd.bind()
         defer { findEnd.finish() }
         guard try findEnd.step(), let epoch = Epoch(findEnd.text(1)) else { return nil }
-        return (findEnd.integer(0), epoch)
+        return EngineEnd(
+            head: findEnd.integer(0),
+            epoch: epoch,
+            newest: findEnd.optionalInteger(2)
+        )
     }
 
     /// The log's newest offset at a remembered position, and that position.

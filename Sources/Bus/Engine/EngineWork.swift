@@ -32,11 +32,19 @@ enum EngineWork: Sendable {
 enum EngineResult: Sendable {
     /// The log is at this position now; as the work asked, or elsewhere.
     case isAt(EnginePosition)
-    /// Newest first; the log ends at this offset, in this epoch.
-    case positions([EnginePosition], head: Int64, epoch: Epoch)
+    /// Newest first, and where the log ends.
+    case positions([EnginePosition], EngineEnd)
     case lack(Offset)
     /// The entries do not continue the log's offsets, or the log does not remember the entry to go back to.
     case contradiction
     /// The log cannot be used, or has no room.
     case failed
+}
+
+/// Where a log of a site ends.
+struct EngineEnd: Sendable {
+    var head: Int64
+    var epoch: Epoch
+    /// When its newest message was appended, in milliseconds since 1970; nil if it has none.
+    var newest: Int64?
 }

@@ -21,7 +21,7 @@ extension WriterThread {
             guard let table = open?.database.engine, let positions = try? table.positions(),
                 let end = try? table.end()
             else { return .failed }
-            return .positions(positions, head: end.head, epoch: end.epoch)
+            return .positions(positions, end)
         }
         if case .lack = work {
             guard let through = try? open?.database.engine?.lack() else { return .failed }

@@ -241,7 +241,7 @@ let package = Package(
         .testTarget(
             name: "ResponderTests",
             dependencies: [
-                "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "FastCGICodec",
+                "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "FastCGICodec",
                 "Harness", "Liveness", "Reactor", "Responder", log,
             ],
             swiftSettings: common

@@ -138,6 +138,9 @@ package final class Log: Sendable {
 
     package var statistics: LogStatistics { shared.statistics }
 
+    /// Nil where this machine is a bus by itself.
+    package var engineFigures: EngineFigures? { shared.link?.figures }
+
     /// Now on the retention clock, which `Message.expiresMilliseconds` goes by. Any thread.
     package func retentionMilliseconds() -> Int64 { shared.time().retention }
 }

@@ -211,6 +211,7 @@ package enum SettingsTable {
         SettingsKey("keep", \.keepSeconds, .duration(600...(30 * 86_400)), .restart),
         SettingsKey("keep_bytes", \.keepBytes, .size((64 << 20)...(1 << 40)), .restart),
         SettingsKey("connect_timeout", \.connectSeconds, .duration(1...60), .restart),
+        SettingsKey("max_lag", \.maxLagSeconds, .duration(1...86_400), .restart),
     ]
 
     /// `[retain PATTERN]`.

@@ -33,7 +33,7 @@ extension Core {
             readEnded(Ticket(number))
         case .unavailable:
             if tail != nil { isLogInTrouble = true }
-        case .engine(let problem): isEngineInTrouble = problem != nil
+        case .engine(let trouble): engineTrouble = trouble
         case .machines(let site): presence.know(site, now: now)
         case .notice: break
         }
@@ -50,8 +50,24 @@ extension Core {
     /// The log is open and takes publications.
     package var isLogAvailable: Bool { tail != nil && !isLogInTrouble }
 
-    /// The log is available, and the process does not stop.
-    package var isReady: Bool { isLogAvailable && !isStopping }
+    /// What `-/ready` says.
+    package var isReady: Bool { whyNotReady == nil }
+
+    /// Why clients had better be sent elsewhere, as a sentence for everyone; nil: the process is ready.
+    package var whyNotReady: String? {
+        if isStopping { return "the service is stopping" }
+        guard isLogAvailable else { return "the log is not available at the moment" }
+        // Whoever balances over machines sends clients to one where it works. The log of events says why.
+        return switch engineTrouble {
+        case nil: nil
+        case .publishing: "other machines are out of reach, and nothing can be published"
+        case .following: "what other machines publish does not arrive"
+        case .lagging:
+            "this machine lags: for more than \(settings.bus.engine?.maxLagSeconds ?? 0) seconds it has "
+                + "lacked what other machines publish"
+        case .catchingUp: "this machine was away, and catches up with the others"
+        }
+    }
 
     // MARK: Answers
 

@@ -306,12 +306,7 @@ extension Core {
     private static var text: StaticString { "text/plain; charset=utf-8" }
 
     private func readiness(_ shape: Shape) -> Answer {
-        if isStopping { return shape.notReady("the service is stopping") }
-        guard isReady else { return shape.notReady("the log is not available at the moment") }
-        // Whoever balances over machines sends clients to one where it works. The log of events says why.
-        if isEngineInTrouble {
-            return shape.notReady("other machines are out of reach, and nothing can be published")
-        }
+        if let whyNotReady { return shape.notReady(whyNotReady) }
         return shape.plain(Self.text, "ready\n")
     }
 }

@@ -48,8 +48,8 @@ package struct Core: ~Copyable {
     var tail: Tail?
     /// The log has said that it can't be used.
     var isLogInTrouble = false
-    /// Publications do not get to other machines, or theirs do not arrive.
-    var isEngineInTrouble = false
+    /// Publications do not get to other machines, or theirs do not arrive in time.
+    var engineTrouble: EngineTrouble?
     /// What is being told of a batch.
     var delivery: Delivery?
 

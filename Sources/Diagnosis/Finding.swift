@@ -1,6 +1,7 @@
 /// The subjects that `holdfast doctor` examines.
 package enum Subject: String, CaseIterable, Sendable {
     case service
+    case machines
     case servers
     case versions = "HTTP versions"
     case operators = "operator pages"

@@ -13,6 +13,8 @@ package struct ServiceObservation: Sendable {
     package enum Author: Equatable, Sendable {
         /// Holdfast, with the code if the answer is a problem.
         case holdfast(code: String?)
+        /// Holdfast, which is not ready, and says why.
+        case notReady(why: String)
         /// Holdfast, which took the path for a channel.
         case channel
         /// The web server itself: the shipped configurations let it answer while Holdfast is away.
@@ -48,11 +50,13 @@ package struct ServiceObservation: Sendable {
     /// Decides by a problem's `code`; an answer with a cursor is a channel's.
     package static func author(
         isReady: Bool,
+        whyNotReady: String? = nil,
         type: String?,
         code: String?,
         hasCursor: Bool = false
     ) -> Author {
         if isReady { return .holdfast(code: nil) }
+        if let whyNotReady { return .notReady(why: whyNotReady) }
         if hasCursor { return .channel }
         guard type == "application/problem+json", let code, code != "away" else { return .other }
         return .holdfast(code: code)
@@ -84,6 +88,11 @@ package struct ServiceObservation: Sendable {
                 "Holdfast gets the request, but takes \(path)-/ready for a channel (\(status)): the URL goes too deep, or "
                     + "Holdfast is mounted elsewhere.\(base)",
                 ["examine the URL that ends with \(responder?.base ?? "base of holdfast.ini")"]
+            )
+        case (.notReady(let why), _):
+            return problem(
+                "Holdfast is not ready: \(why).",
+                ["journalctl -u holdfast   (its log says more)"]
             )
         case (.holdfast, _):
             return problem(

@@ -22,6 +22,25 @@ package struct EngineMachine: Sendable {
     /// The newest entry that it had when it was seen last.
     package var applied: Int64
     package var seenMillisecondsAgo: Int64
+
+    /// A machine that works is heard of every five seconds.
+    package static let awayMilliseconds: Int64 = 60_000
+
+    /// From what `members` in engine.sql returns.
+    static func all(_ rows: PostgresRows) throws(PostgresError) -> [EngineMachine] {
+        var machines: [EngineMachine] = []
+        for row in 0..<rows.count {
+            machines.append(
+                EngineMachine(
+                    id: try rows.text(row, 0),
+                    name: try rows.text(row, 1),
+                    applied: try rows.integer(row, 2),
+                    seenMillisecondsAgo: try rows.integer(row, 3)
+                )
+            )
+        }
+        return machines
+    }
 }
 
 /// What `holdfast engine` does in a database, with the rights of who runs it.
@@ -72,17 +91,6 @@ package enum EngineAdministration {
         let head = try ask("look($1)", [.text(id)])
         let members = try ask("members($1)", [.text(id)])
         let backlog = try ask("backlog($1)", [.text(id)])
-        var machines: [EngineMachine] = []
-        for row in 0..<members.count {
-            machines.append(
-                EngineMachine(
-                    id: try members.text(row, 0),
-                    name: try members.text(row, 1),
-                    applied: try members.integer(row, 2),
-                    seenMillisecondsAgo: try members.integer(row, 3)
-                )
-            )
-        }
         return EngineSiteStatus(
             site: id,
             name: try site.text(0, 1),
@@ -95,7 +103,7 @@ package enum EngineAdministration {
                 hasOutbox: try head.integer(0, 5) != 0
             ),
             backlog: (try backlog.integer(0, 0), try backlog.integer(0, 1)),
-            machines: machines
+            machines: try EngineMachine.all(members)
         )
     }
 

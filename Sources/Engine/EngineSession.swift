@@ -85,6 +85,8 @@ package final class EngineSession {
     private let schema: String
     private let site: String
     private let machine: String
+    /// What operators call the site.
+    package private(set) var siteName = ""
 
     package var isOpen: Bool { connection.isOpen }
     package var host: Int { connection.host }
@@ -130,6 +132,7 @@ package final class EngineSession {
         )
         let format = try Self.read { () throws(PostgresError) in try rows.integer(0, 0) }
         guard format == EngineSchema.format else { throw .format(format) }
+        siteName = try Self.read { () throws(PostgresError) in try rows.text(0, 1) }
     }
 
     private static let lockMilliseconds = 1500
@@ -230,6 +233,12 @@ package final class EngineSession {
                 hasOutbox: try rows.integer(0, 5) != 0
             )
         }
+    }
+
+    /// The machines of the site, by name.
+    package func members(deadline: Int64) throws(EngineError) -> [EngineMachine] {
+        let rows = try call("members($1)", [.text(site)], deadline)
+        return try Self.read { () throws(PostgresError) in try EngineMachine.all(rows) }
     }
 
     package func anchor(deadline: Int64) throws(EngineError) -> EngineAnchor {
@@ -360,7 +369,8 @@ package final class EngineSession {
                 deadline: deadline,
                 silence: silence
             )
-            guard rows.count > 0 || function.hasPrefix("read") else { throw .malformed }
+            let mayBeEmpty = function.hasPrefix("read") || function.hasPrefix("members")
+            guard rows.count > 0 || mayBeEmpty else { throw .malformed }
             return rows
         } catch {
             throw EngineError(error, schema: schema)

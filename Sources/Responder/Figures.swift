@@ -10,6 +10,8 @@ struct Readings {
     var gauges = Gauges()
     var shell = ShellCounters()
     var log = LogStatistics()
+    /// Nil where this machine is a bus by itself.
+    var engine: EngineFigures?
     var tokens = TokenMemory.Counters()
     var links = LinkTally.Counters()
     var linesLost = 0
@@ -135,7 +137,9 @@ struct Figure: Sendable {
 
 extension Figure {
     /// All figures, in a fixed order. A process sends their values alone.
-    static let all: [Figure] = now + requests + services + log + other + histogram + process
+    static let all: [Figure] =
+        now + requests + services + log + engine + other + histogram
+        + process
 
     /// A hash of the names, so that figures of another release are not mistaken.
     static let fingerprint: Int64 = {

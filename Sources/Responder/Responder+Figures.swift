@@ -20,6 +20,7 @@ extension Responder {
         readings.shell.pipeRefusals = pipes.refusals
         readings.shell.passedOver = siblings.passedOver
         readings.log = log.statistics
+        readings.engine = log.engineFigures
         readings.tokens = decoder.tokens.memory.counters
         readings.links = core.links
         readings.gauges.rememberedTokens = decoder.tokens.memory.count
@@ -67,6 +68,8 @@ extension Responder {
         var parts = ["holding \(core.heldCount) requests"]
         if !telemetry.logTrouble.isEmpty {
             parts.append("the log cannot be used: \(telemetry.logTrouble)")
+        } else if !isStopping, let why = core.whyNotReady {
+            parts.append(why)
         }
         if telemetry.keepsOldSettings {
             parts.append("the ini file has problems, so the old settings stay")
@@ -94,7 +97,7 @@ extension Responder {
         } else {
             bytes.append(nullMember: "epoch")
         }
-        overview.appendMembers(to: &bytes)
+        overview.appendMembers(to: &bytes, engine: log.engineFigures, now: now)
         appendLimits(to: &bytes)
         appendFrontEnds(to: &bytes)
         overview.snapshots.map(\.history).appendHistory(to: &bytes, now: now)
@@ -110,6 +113,9 @@ extension Responder {
         bytes.append(member: "bus_clients", connections.bounds.bus)
         bytes.append(member: "channels", settings.limits.channels)
         bytes.append(member: "log_bytes", Int(settings.bus.maxBytes))
+        if let engine = settings.bus.engine {
+            bytes.append(member: "lag_seconds", engine.maxLagSeconds)
+        }
         bytes.closeObject()
     }
 

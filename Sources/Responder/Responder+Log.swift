@@ -47,6 +47,7 @@ extension Responder {
         } else {
             core.log(event, toldAt: nanoseconds, at: clock.moment)
             drain()
+            if case .engine = event { supervision.says(statusLine, now: now) }
         }
     }
 

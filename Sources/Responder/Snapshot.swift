@@ -1,3 +1,4 @@
+internal import Bus
 internal import Endpoint
 internal import Text
 
@@ -71,15 +72,21 @@ struct Overview {
     /// Processes that did not answer, or count other things.
     let missing: Int
 
-    /// Nil where a process does not know its own.
-    private func total(_ index: Int) -> Int64? {
+    /// Nil where no process knows it, or a sum is asked for and one does not.
+    func total(_ index: Int) -> Int64? {
         let values = snapshots.map { $0.values[index] }
-        guard values.allSatisfy({ $0 >= 0 }) else { return nil }
+        let known = values.filter { $0 >= 0 }
+        guard !known.isEmpty else { return nil }
         return switch Figure.all[index].sum {
-        case .added: values.reduce(0) { $0.adding($1) }
-        case .largest: values.max() ?? 0
-        case .smallest: values.min() ?? 0
+        case .added: known.count < values.count ? nil : known.reduce(0) { $0.adding($1) }
+        case .largest: known.max()
+        case .smallest: known.min()
         }
+    }
+
+    /// The same for a figure by the name of its sample.
+    func total(ofSample name: String) -> Int64? {
+        Figure.all.firstIndex { $0.sample == name }.flatMap(total)
     }
 
     /// All figures as text of this format. The two differ in how they name a counter's family, in the unit and in the end.
@@ -116,10 +123,20 @@ struct Overview {
         return text
     }
 
-    /// Appends members of a JSON object: the figures that have a path, then the processes.
-    func appendMembers(to bytes: inout [UInt8]) {
-        Figure.append(Figure.all.indices, to: &bytes) { index, bytes in
-            bytes.append(decimal: Int(total(index) ?? 0))
+    /// Appends members of a JSON object: the figures that have a path and are known, then the processes.
+    func appendMembers(to bytes: inout [UInt8], engine: EngineFigures? = nil, now: Int64 = 0) {
+        let values = Figure.all.indices.map { total($0) }
+        let known = Figure.all.indices.filter { values[$0] != nil }
+        Figure.append(known, to: &bytes) { index, bytes in
+            bytes.append(decimal: Int(values[index] ?? 0))
+        } closing: { group, bytes in
+            guard group == "engine", let engine else { return }
+            EngineReport(
+                figures: engine,
+                canPublish: total(ofSample: "holdfast_engine_publishing") == 1,
+                canFollow: total(ofSample: "holdfast_engine_following").map { $0 == 1 },
+                now: now
+            ).appendMembers(to: &bytes)
         }
         let held = Figure.all.firstIndex { $0.path == "held" }
         bytes.append(member: "processes")
@@ -145,10 +162,12 @@ extension Figure {
     /// - Parameters:
     ///   - indices: in `all`.
     ///   - appendValue: appends the value of the figure with this index.
+    ///   - closing: appends further members to the group of this name.
     static func append(
         _ indices: some Sequence<Int>,
         to bytes: inout [UInt8],
-        appendValue: (Int, inout [UInt8]) -> Void
+        appendValue: (Int, inout [UInt8]) -> Void,
+        closing: (String, inout [UInt8]) -> Void = { _, _ in }
     ) {
         let figures = indices.compactMap { index in
             all[index].path.map {
@@ -171,6 +190,7 @@ extension Figure {
                 bytes.append(memberNamed: member.names[1])
                 appendValue(member.index, &bytes)
             }
+            closing(name, &bytes)
             bytes.closeObject()
         }
     }

@@ -243,19 +243,18 @@ struct EngineCommand: ParsableCommand {
             )
         }
         for machine in status.machines {
-            let behind = max(0, status.head.seq - machine.applied)
+            let name = SiteText.machine(machine.name, machine.id, isOwn: machine.id == own)
+            let behind = Int(max(0, status.head.seq - machine.applied))
             lines.append(
-                "machine   \(machine.name) (\(machine.id))\(machine.id == own ? ", this one" : ""): "
-                    + "seen \(ago(machine.seenMillisecondsAgo)), "
-                    + (behind == 0 ? "has all" : "\(behind) groups behind then")
+                "machine   \(name): seen \(ago(machine.seenMillisecondsAgo)), "
+                    + SiteText.standing(behind: behind)
             )
         }
         return lines.map { $0 + "\n" }.joined()
     }
 
     private static func ago(_ milliseconds: Int64) -> String {
-        milliseconds < 120_000
-            ? "\(milliseconds / 1000) s ago" : "\(milliseconds / 60_000) min ago"
+        SiteText.seen(secondsAgo: Int(milliseconds / 1000))
     }
 }
 

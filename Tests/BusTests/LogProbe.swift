@@ -58,7 +58,7 @@ final class LogProbe: Sendable {
         var channels: [UInt64: Result<ChannelListing, ReadFailure>] = [:]
         var notices: [String] = []
         /// What was told of the engine.
-        var engine: [String?] = []
+        var engine: [EngineTrouble?] = []
         var machines: SiteMachines?
         var unavailable: [String] = []
         var problems: [String] = []
@@ -153,7 +153,7 @@ final class LogProbe: Sendable {
             case .message(let ticket, let result): told.messages[ticket] = result
             case .channels(let ticket, let result): told.channels[ticket] = result
             case .unavailable(let sentence): told.unavailable.append(sentence)
-            case .engine(let problem): told.engine.append(problem)
+            case .engine(let trouble): told.engine.append(trouble)
             case .machines(let machines): told.machines = machines
             case .notice(let sentence, _): told.notices.append(sentence)
             }

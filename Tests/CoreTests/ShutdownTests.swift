@@ -37,6 +37,28 @@ import Testing
         #expect(world.take(connection).first?.text.contains("stopping") == true)
     }
 
+    @Test func `a machine of a site that had better get no clients is not ready, and says why`() {
+        let world = World()
+        let connection = world.connect()
+        func answer(_ trouble: EngineTrouble?) -> (status: Int?, text: String) {
+            world.tell(.engine(trouble))
+            world.get("/push/-/ready", on: connection)
+            let answer = world.take(connection).first
+            return (answer?.status, answer?.text ?? "")
+        }
+        for (trouble, reason) in [
+            (EngineTrouble.publishing, "nothing can be published"),
+            (.following, "does not arrive"), (.lagging, "this machine lags"),
+            (.catchingUp, "catches up"),
+        ] {
+            let (status, text) = answer(trouble)
+            #expect(status == 503 && text.contains("not ready: ") && text.contains(reason))
+            #expect(!world.isReady)
+        }
+        #expect(answer(nil).status == 200)
+        #expect(world.isReady)
+    }
+
     @Test func `a kept connection is done only when none are kept any more`() {
         let world = World()
         let connection = world.connect()

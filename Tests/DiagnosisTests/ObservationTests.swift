@@ -320,6 +320,72 @@ import Testing
         #expect(seen.finding(behind: ServerChain(.unknown)).verdict == verdict)
     }
 
+    @Test func `a Holdfast that is not ready says why`() {
+        let author = Service.author(isReady: false, whyNotReady: "it lags", type: nil, code: nil)
+        let finding = ServiceObservation(status: 503, author: author)
+            .finding(behind: ServerChain(.nginx))
+        #expect(finding.verdict == .problem)
+        #expect(finding.sentence == "Holdfast is not ready: it lags.")
+    }
+
+    // MARK: Several machines
+
+    private func machines(
+        lag: Int?,
+        groups: Int? = 0,
+        publishes: Bool = true,
+        follows: Bool? = true,
+        count: Int = 3,
+        away: Int = 0
+    ) -> Finding {
+        MachinesObservation(
+            head: 123,
+            lagGroups: groups,
+            lagMilliseconds: lag,
+            limitSeconds: 10,
+            canPublish: publishes,
+            canFollow: follows,
+            machines: count,
+            away: away
+        ).finding
+    }
+
+    @Test func `a machine that has all says so, and how many there are`() {
+        #expect(machines(lag: 0).verdict == .ok)
+        #expect(
+            machines(lag: 0).sentence
+                == "This machine has all that the engine has (group 123); the site has 3 machines."
+        )
+        #expect(machines(lag: 0, count: 1).sentence.hasSuffix("the site has no other machine."))
+        let away = machines(lag: 0, away: 1)
+        #expect(away.verdict == .note && away.sentence.contains("1 of them has not been seen"))
+    }
+
+    @Test func `the lag is told in a sentence, and is a problem beyond max_lag`() {
+        let small = machines(lag: 2400, groups: 3)
+        #expect(small.verdict == .note)
+        #expect(
+            small.sentence
+                == "This machine is 3 groups behind the engine (group 123), and has not been level for 2 s; "
+                + "the site has 3 machines."
+        )
+        let large = machines(lag: 95_000, groups: 312)
+        #expect(large.verdict == .problem && large.sentence.contains("312 groups behind"))
+        #expect(large.sentence.contains("for 95 s") && !large.advice.isEmpty)
+        let stuck = machines(lag: 95_000, groups: nil, follows: nil)
+        #expect(stuck.verdict == .problem && stuck.sentence.contains("behind the engine"))
+    }
+
+    @Test func `a machine that is cut off is a problem at once`() {
+        let cutOff = machines(lag: 4000, publishes: false, follows: false)
+        #expect(cutOff.verdict == .problem && cutOff.sentence.contains("Nothing can be published"))
+        #expect(cutOff.sentence.contains("level 4 s ago"))
+        let deaf = machines(lag: 0, follows: false)
+        #expect(deaf.verdict == .problem && deaf.sentence.contains("does not arrive"))
+    }
+
+    // MARK: Mounts
+
     @Test func `another mount is not a service that is not ready`() {
         let seen = ServiceObservation(
             status: 404,

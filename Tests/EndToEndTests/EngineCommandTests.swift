@@ -4,9 +4,7 @@ import Testing
 
 /// A bus of several machines: a directory and processes each, and one PostgreSQL.
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct EngineCommandTests {
-    private static func section(_ options: String) -> String {
-        HoldfastServer.open + "[engine]\npostgresql = \(options)\nconnect_timeout = 5s\n"
-    }
+    private static func section(_ options: String) -> String { SiteMachines.section(options) }
 
     private func holdfast(_ machine: HoldfastServer, _ arguments: String...) throws -> (
         exit: ChildProcess.Exit, output: String, error: String
@@ -19,17 +17,8 @@ import Testing
         return (run.exit, String(decoding: run.output, as: UTF8.self), run.error)
     }
 
-    /// Makes the schema by the first machine, and all of them parts of the site.
     private func machines(_ count: Int, _ options: String) throws -> [HoldfastServer] {
-        let machines = try (0..<count).map { _ in try HoldfastServer(Self.section(options)) }
-        let made = try holdfast(machines[0], "engine", "init", "--run", "--name", "the site")
-        #expect(made.exit == .exited(0), "\(made.error)")
-        for (number, machine) in machines.enumerated() {
-            let joined = try holdfast(machine, "engine", "join", "--name", "machine-\(number)")
-            #expect(joined.exit == .exited(0), "\(joined.error)")
-            #expect(joined.output.contains("the site"))
-        }
-        return machines
+        try SiteMachines.joined(count, options)
     }
 
     private func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {

@@ -4,10 +4,19 @@ import Testing
 /// What monitoring reads: the figures, and the dashboard and rules in conf/grafana/ that stand on them.
 @Suite(.enabled(if: Tool.usable(.python), "python3 is not installed"))
 struct FiguresTests {
-    @Test func `Prometheus' parsers read both formats, and each name in conf/grafana exists`()
-        throws
-    {
-        try HoldfastServer.with { server in
+    @Test(.enabled(if: PostgreSQL.isUsable, "PostgreSQL is not installed"))
+    func `Prometheus' parsers read both formats, and each name in conf/grafana exists`() throws {
+        // With an engine, for that has figures of its own.
+        let directory = try TestDirectory()
+        let engine = try PostgreSQL(directory: directory, settings: ["fsync=off"])
+        let server = try SiteMachines.joined(1, engine.options)[0]
+        try server.start()
+        do {
+            try waitUntil("all figures are known") {
+                let metrics = try server.metrics()
+                return metrics["holdfast_engine_applied"] >= 0
+                    && metrics["holdfast_engine_machines"] == 1
+            }
             func figures(_ accept: String) throws -> HTTPAnswer {
                 try server.exchange(
                     FastCGIRequest(
@@ -42,6 +51,7 @@ struct FiguresTests {
                 "\(String(decoding: result.output, as: UTF8.self))\(result.error)"
             )
         }
+        try server.finish()
     }
 
     @Test func `the log is JSON or logfmt where the ini file says so, until a reload`() throws {

@@ -1,3 +1,4 @@
+import Bus
 import Core
 import Endpoint
 import Harness
@@ -115,6 +116,70 @@ import Testing
         let unknown = snapshot({ $0.process.openDescriptors = -1 }, pid: 2)
         #expect(overview([known]).text(.prometheus).contains("\nprocess_open_fds 5\n"))
         #expect(!overview([known, unknown]).text(.prometheus).contains("process_open_fds"))
+    }
+
+    @Test func `without an engine nothing is said of one`() {
+        let alone = overview([snapshot { _ in }])
+        #expect(!alone.text(.prometheus).contains("holdfast_engine"))
+        #expect(!alone.text(.openMetrics).contains("holdfast_engine"))
+        #expect(!members(alone).contains("engine"))
+    }
+
+    private var engine: EngineFigures {
+        var figures = EngineFigures()
+        (figures.head, figures.epoch, figures.lagMilliseconds) = (12, "k7f2", 1500)
+        (figures.canPublish, figures.siteName, figures.machine) = (true, "the \"site\"", "two")
+        figures.machines = ["one", "two"].map {
+            EngineFigures.Machine(id: $0, name: "host-\($0)", applied: 10, seenAt: 7000)
+        }
+        figures.machinesAway = 1
+        return figures
+    }
+
+    @Test func `of several processes, the one that applies says how far the machine is`() throws {
+        let other = snapshot { $0.engine = engine }
+        let applying = snapshot(
+            {
+                var figures = engine
+                (figures.head, figures.applied, figures.canFollow) = (11, 9, true)
+                (figures.lagMilliseconds, figures.counters.groups) = (2500, 3)
+                $0.engine = figures
+            },
+            pid: 2
+        )
+        let both = overview([other, applying])
+        let text = both.text(.prometheus)
+        for line in [
+            "holdfast_engine_head 12", "holdfast_engine_applied 9", "holdfast_engine_lag_groups 2",
+            "holdfast_engine_lag_seconds 2.5", "holdfast_engine_publishing 1",
+            "holdfast_engine_following 1", "holdfast_engine_machines 2",
+            "holdfast_engine_machines_away 1", "holdfast_engine_groups_total 3",
+            "holdfast_engine_failures_total{outcome=\"unknown\"} 0",
+        ] { #expect(text.contains("\n\(line)\n"), "\(line)") }
+        #expect(both.text(.openMetrics).contains("# UNIT holdfast_engine_lag_seconds seconds\n"))
+        // Machines may be many, and their names are for operators.
+        #expect(!text.contains("host-") && !text.contains("two"))
+        var bytes: [UInt8] = []
+        both.appendMembers(to: &bytes, engine: engine, now: 10_000)
+        let json = try JSON(Array("{".utf8) + bytes + Array("}".utf8))["engine"]
+        #expect(json["lag_milliseconds"] == 2500 && json["lag_groups"] == 2)
+        #expect(json["publishing"] == true && json["following"] == true)
+        #expect(json["epoch"] == "k7f2" && json["site"] == "the \"site\"")
+        #expect(json["machine"] == "two" && json["groups"] == 3)
+        #expect(
+            json["machines"][1]
+                == [
+                    "id": "two", "name": "host-two", "seen_seconds_ago": 3, "applied": 10,
+                    "lag_groups": 2,
+                ]
+        )
+        // Nobody applies, or the one that does has not answered.
+        let alone = overview([other])
+        #expect(!alone.text(.prometheus).contains("holdfast_engine_applied "))
+        bytes = []
+        alone.appendMembers(to: &bytes, engine: engine, now: 10_000)
+        let rest = try JSON(Array("{".utf8) + bytes + Array("}".utf8))["engine"]
+        #expect(rest["following"] == .null && rest["applied"] == .null && rest["head"] == 12)
     }
 
     @Test func `a count beyond all numbers that another process says does not end this one`() {

@@ -266,6 +266,53 @@ const showIdentity = ({ tokens, links, refused_credentials: refused }) => {
   setText("refusals", codes.length ? `Refused for: ${codes.map(([code, count]) => `${words(code)} ${number(count)}`).join(", ")}.` : "None was refused.");
 };
 
+const counted = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;
+
+/** How this machine stands in a site of several; nothing where it is a bus by itself. */
+const showSite = ({ engine, limits = {} }) => {
+  $("site").hidden = !engine;
+  if (!engine) return;
+  const { head, lag_groups: groups, lag_milliseconds: lag, publishing, following, machine, machines, epoch, site } = engine;
+  const behind = lag >= 1000;
+  const parts = [
+    lag === undefined
+      ? "The engine has not been asked yet."
+      : !publishing
+        ? `This machine was level with the others ${duration(lag / 1000)} ago.`
+        : behind
+          ? `This machine is behind the others, for ${duration(lag / 1000)}${groups ? `: it lacks ${counted(groups, "group")}` : ""}.`
+          : "This machine has all that the others have.",
+  ];
+  if (!publishing) parts.push("Nothing can be published.");
+  if (following === false) parts.push("What other machines publish does not arrive.");
+  $("site-state").dataset.is = !publishing || following === false || lag > 1000 * (limits.lag_seconds ?? 10) ? "wrong" : "right";
+  setText("site-state", parts.join(" "));
+  fill(
+    "machines",
+    machines.map((one) => [
+      one.name + (one.id === machine ? " (this one)" : ""),
+      one.lag_groups ? `${counted(one.lag_groups, "group")} behind` : "has all",
+      one.seen_seconds_ago < 2 ? "now" : `${duration(one.seen_seconds_ago)} ago`,
+    ]),
+    "The engine has not been asked yet.",
+  );
+  const wrong = [
+    [engine.refused, "publication refused", "publications refused"],
+    [engine.unknown, "publication with an unknown outcome", "publications with an unknown outcome"],
+    [engine.repeats, "group sent again after a lost answer", "groups sent again after a lost answer"],
+    [engine.reconnections, "connection lost and made again", "connections lost and made again"],
+    [engine.epochs, "failover or other new epoch", "failovers or other new epochs"],
+    [engine.losses, "loss told to subscribers", "losses told to subscribers"],
+    [engine.restarts, "time its log began anew", "times its log began anew"],
+  ].filter(([count]) => count > 0);
+  const counts = [
+    head === undefined ? "" : `Site “${site}”, group ${number(head)}, epoch ${epoch}.`,
+    `Since the start this machine has appended ${counted(engine.groups, "group")} and applied ${counted(engine.applied_messages, "message")}`,
+    wrong.length ? `and met: ${wrong.map((one) => counted(...one)).join(", ")}.` : "and nothing was refused, sent again or lost.",
+  ];
+  setText("site-counts", counts.join(" "));
+};
+
 const showTables = ({ status, channels }) => {
   fill(
     "fronts",
@@ -374,6 +421,7 @@ watch(
     sample(status);
     showCharts((last = status));
     showBounds(status, kept);
+    showSite(status);
     showIdentity(status);
     showTables(figures);
   },

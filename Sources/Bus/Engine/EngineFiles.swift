@@ -2,6 +2,7 @@ package import Channels
 import Engine
 import Glibc
 import System
+import Text
 
 /// What `holdfast engine` does with a machine's own log.
 package enum EngineFiles {
@@ -53,7 +54,7 @@ package enum EngineFiles {
                 """
                 DROP TABLE engine; DROP TABLE IF EXISTS engine_lack; DROP TABLE IF EXISTS engine_positions;
                 UPDATE state SET epoch = epoch + 1;
-                INSERT INTO epochs (number, name, start) SELECT epoch, '\(randomName())', head + 1 FROM state;
+                INSERT INTO epochs (number, name, start) SELECT epoch, '\(String.randomName())', head + 1 FROM state;
                 """
             )
             try LogSchema.mark(ofSite: false, database)

@@ -29,6 +29,7 @@ final class EngineFollower {
     private var tended: Int64 = -1
     /// Where the log stood when its loss was told of last.
     private var told: EnginePosition?
+    private var wasConnected = false
 
     init(_ shared: LogShared, _ link: EngineLink, bell: Mailbox<Bool>?) {
         (self.shared, self.link, self.bell) = (shared, link, bell)
@@ -39,6 +40,7 @@ final class EngineFollower {
     private var deadline: Int64 { MonotonicClock.milliseconds() + Self.answerMilliseconds }
 
     func run() {
+        link.beginsFollowing()
         while !isStopping {
             do throws(EngineError) {
                 let session = try link.connect(
@@ -47,6 +49,8 @@ final class EngineFollower {
                     deadline: deadline
                 )
                 preferredHost = session.host
+                if wasConnected { link.count { $0.reconnections += 1 } }
+                wasConnected = true
                 try session.listen(deadline: deadline)
                 // Another process may have applied what this one does not know of.
                 if case .positions(let positions, _) = work(.list), let newest = positions.first {
@@ -91,6 +95,7 @@ final class EngineFollower {
                     deadline: deadline
                 )
                 told = nil
+                link.read(groups)
                 if !groups.isEmpty { try apply(groups, after: position, session) }
                 // By time, too: where all publish all the time, no read finds nothing.
                 let now = MonotonicClock.milliseconds()
@@ -112,7 +117,7 @@ final class EngineFollower {
         _ session: EngineSession
     ) throws(EngineError) {
         switch work(.apply(groups, after: position)) {
-        case .isAt: break
+        case .isAt(let reached): link.applied(groups, through: reached)
         case .contradiction:
             shared.say(
                 "the log's offsets are not those of the engine: it begins anew where the engine's groups begin",
@@ -187,6 +192,7 @@ final class EngineFollower {
     private func restart(_ session: EngineSession) throws(EngineError) {
         let anchor = try session.anchor(deadline: deadline)
         guard case .isAt = work(.restart(anchor)) else { return pause(1000) }
+        link.count { $0.restarts += 1 }
     }
 
     /// The log has nothing of the site yet.

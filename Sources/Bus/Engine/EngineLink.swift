@@ -35,12 +35,16 @@ final class EngineLink: Sendable {
         }
     }
 
-    private struct State: Sendable {
+    fileprivate struct State: Sendable {
         var waiters: [Waiter] = []
         var position: EnginePosition?
         var anchor: EngineAnchor?
-        var problems: [EngineProblem.Part: String] = [:]
         var machines: SiteMachines?
+        /// With what is wrong, in words.
+        var troubles: [EngineTrouble: String] = [:]
+        var level = EngineLevel()
+        var figures = EngineFigures()
+        var isFollower = false
     }
 
     let settings: EngineSettings
@@ -87,7 +91,7 @@ final class EngineLink: Sendable {
         deadline: Int64
     ) throws(EngineError) -> EngineSession {
         guard let identity else { throw .noMember }
-        return try EngineSession(
+        let session = try EngineSession(
             settings.postgresql,
             identity,
             preferredHost: preferredHost,
@@ -95,6 +99,11 @@ final class EngineLink: Sendable {
             hostMilliseconds: Int64(settings.connectSeconds) * 1000,
             deadline: deadline
         )
+        state.withLock { state in
+            state.figures.siteName = session.siteName
+            state.figures.machine = identity.machine
+        }
+        return session
     }
 
     // MARK: Machines
@@ -118,21 +127,15 @@ final class EngineLink: Sendable {
         if isNew { shared.deliver(.machines(machines)) }
     }
 
-    // MARK: Problems
+    // MARK: Troubles
 
-    /// Notes what keeps a part from working, or that nothing does, and tells the process; whether that is new.
-    func note(_ problem: String?, of part: EngineProblem.Part, _ shared: LogShared) -> Bool {
-        let (isNew, first) = state.withLock { state -> (Bool, String?) in
-            guard state.problems[part] != problem else { return (false, nil) }
-            state.problems[part] = problem
-            return (true, state.problems[.publishing] ?? state.problems[.following])
-        }
-        if isNew { shared.deliver(.engine(problem: first)) }
-        return isNew
+    /// Notes what is wrong, or that it is no longer, and tells the process; whether that is new.
+    func note(_ problem: String?, of trouble: EngineTrouble, _ shared: LogShared) -> Bool {
+        state.withLock { $0.note(problem, of: trouble, shared) }
     }
 
     /// Whether the engine was out of reach when it was asked last.
-    var cannotPublish: Bool { state.withLock { $0.problems[.publishing] != nil } }
+    var cannotPublish: Bool { state.withLock { $0.troubles[.publishing] != nil } }
 
     // MARK: Those that wait
 
@@ -144,16 +147,17 @@ final class EngineLink: Sendable {
 
     /// The log was told further, or under other epochs. Any thread, not while the position is locked.
     func headRose(_ shared: LogShared) {
-        guard state.withLock({ !$0.waiters.isEmpty }) else { return }
+        guard state.withLock({ !$0.waiters.isEmpty || $0.level.isAwaiting }) else { return }
         let position = shared.position
         guard let opened = position.opened else { return }
+        func knows(_ epoch: Epoch) -> Bool {
+            opened.epochs.stretches.contains { $0.epoch == epoch }
+        }
         let ready = take { waiter in
-            waiter.through <= position.head
-                && waiter.epoch.map { epoch in
-                    opened.epochs.stretches.contains { $0.epoch == epoch }
-                } ?? true
+            waiter.through <= position.head && waiter.epoch.map(knows) ?? true
         }
         for waiter in ready { answer(waiter, opened.epochs, shared) }
+        noteLag(shared) { $0.told(head: position.head, knows: knows) }
     }
 
     /// Answers those whose time is over: what was committed is committed; a question stays open.
@@ -208,6 +212,128 @@ final class EngineLink: Sendable {
     }
 }
 
-enum EngineProblem {
-    enum Part: Hashable { case publishing, following }
+// MARK: - How far this machine is
+
+extension EngineLink {
+    /// What an operator sees. Any thread; it waits for nobody.
+    var figures: EngineFigures {
+        state.withLock { state in
+            var figures = state.figures
+            figures.lagMilliseconds = state.level.lag(now: MonotonicClock.milliseconds())
+            figures.canPublish = figures.head != nil && state.troubles[.publishing] == nil
+            if state.isFollower {
+                figures.applied = state.position?.seq
+                figures.canFollow = state.troubles[.following] == nil
+            }
+            return figures
+        }
+    }
+
+    func count(_ change: (inout EngineFigures.Counters) -> Void) {
+        state.withLock { change(&$0.figures.counters) }
+    }
+
+    /// This process applies what the engine commits, from now on.
+    func beginsFollowing() { state.withLock { $0.isFollower = true } }
+
+    /// The engine has said how far it is.
+    ///
+    /// - Parameter askedAt: monotonic milliseconds.
+    func looked(_ head: EngineHead, askedAt: Int64, _ shared: LogShared) {
+        state.withLock { state in
+            (state.figures.head, state.figures.epoch) = (head.seq, head.epoch)
+            state.level.looked(offset: head.offset, epoch: Epoch(head.epoch), askedAt: askedAt)
+        }
+        headRose(shared)
+    }
+
+    /// The engine has not answered.
+    func missed() {
+        state.withLock { $0.level.missed(at: MonotonicClock.milliseconds()) }
+    }
+
+    /// The engine has this entry.
+    func saw(_ seq: Int64) {
+        state.withLock { $0.figures.head = max($0.figures.head ?? 0, seq) }
+    }
+
+    func saw(_ machines: [EngineMachine]) {
+        let now = MonotonicClock.milliseconds()
+        let seen = machines.map {
+            EngineFigures.Machine(
+                id: $0.id,
+                name: $0.name,
+                applied: $0.applied,
+                seenAt: now - $0.seenMillisecondsAgo
+            )
+        }
+        let away = machines.filter { $0.seenMillisecondsAgo > EngineMachine.awayMilliseconds }.count
+        state.withLock { ($0.figures.machines, $0.figures.machinesAway) = (seen, away) }
+    }
+
+    /// The process that applies has read these entries, or that there are none.
+    func read(_ groups: [EngineGroup]) {
+        let oldest = groups.first.map { MonotonicClock.milliseconds() - $0.ageMilliseconds }
+        state.withLock { state in
+            state.level.missing(since: oldest)
+            if let last = groups.last {
+                state.figures.head = max(state.figures.head ?? 0, last.position.seq)
+            }
+        }
+    }
+
+    /// The log of this machine is at this position now, having taken some of these entries.
+    func applied(_ groups: [EngineGroup], through position: EnginePosition) {
+        count { counters in
+            for group in groups where group.position.seq <= position.seq {
+                counters.messagesApplied += group.count
+                guard case .epoch(let epoch) = group.content else { continue }
+                counters.epochs += 1
+                if let told = epoch.told, told >= epoch.start { counters.losses += 1 }
+            }
+        }
+    }
+
+    /// Notes whether this machine lags, after a change; any thread, not while the position is locked.
+    func noteLag(_ shared: LogShared, after change: (inout EngineLevel) -> Void = { _ in }) {
+        // Before that, the process is not ready for another reason.
+        let isOpen = shared.position.opened != nil
+        let now = MonotonicClock.milliseconds()
+        let limit = Int64(settings.maxLagSeconds) * 1000
+        let sentence = "this machine has been behind the others for more than max_lag"
+        state.withLock { state in
+            change(&state.level)
+            guard isOpen else { return }
+            let isCatchingUp = state.level.isCatchingUp
+            let isLagging = state.level.lagBehindKnown(now: now) > limit
+            _ = state.note(
+                isCatchingUp ? "this machine catches up with the others" : nil,
+                of: .catchingUp,
+                shared
+            )
+            guard state.note(isLagging ? sentence : nil, of: .lagging, shared) else { return }
+            if isLagging {
+                shared.say(
+                    "\(sentence) (\(settings.maxLagSeconds) s), so it is not ready",
+                    .warning
+                )
+            } else {
+                shared.say("this machine is level with the others again", .notice)
+            }
+        }
+    }
+}
+
+extension EngineLink.State {
+    /// The process is told within the lock, so that what several threads note is told in order.
+    fileprivate mutating func note(
+        _ problem: String?,
+        of trouble: EngineTrouble,
+        _ shared: LogShared
+    ) -> Bool {
+        guard troubles[trouble] != problem else { return false }
+        troubles[trouble] = problem
+        shared.deliver(.engine(EngineTrouble.allCases.first { troubles[$0] != nil }))
+        return true
+    }
 }

@@ -15,6 +15,7 @@ final class EnginePublisher {
     /// A cursor from another machine waits so long for this one to be as far.
     private static let catchUpMilliseconds: Int64 = 5000
     private static let lookMilliseconds: Int64 = 2000
+    private static let membersMilliseconds: Int64 = 5000
 
     private let shared: LogShared
     private let link: EngineLink
@@ -29,6 +30,8 @@ final class EnginePublisher {
     private var preferredHost = 0
     private var nextConnection: Int64 = 0
     private var nextLook: Int64 = 0
+    private var nextMembers: Int64 = 0
+    private var wasConnected = false
     /// Since when there has been no connection.
     private var lostAt: Int64?
 
@@ -37,8 +40,8 @@ final class EnginePublisher {
     }
 
     func run() {
-        // At once, so that the first publisher does not wait for it.
-        _ = connected(until: MonotonicClock.milliseconds())
+        // At once, so that the first publisher does not wait for it, and it is known whether this machine is behind.
+        look()
         while true {
             for command in link.box.take(waitingMilliseconds: pause) {
                 switch command {
@@ -57,21 +60,30 @@ final class EnginePublisher {
                 return
             }
             look()
+            link.noteLag(shared)
         }
     }
 
-    /// Looks from time to time whether the engine is there, so that readiness is known without publications.
+    /// Looks from time to time whether the engine is there and how far it is, so that readiness is known without
+    /// publications.
     private func look() {
+        let isNew = session?.isOpen != true
+        guard let session = connected(until: MonotonicClock.milliseconds()) else {
+            return link.missed()
+        }
         let now = MonotonicClock.milliseconds()
-        guard let session, session.isOpen else { return _ = connected(until: now) }
-        guard now >= nextLook else { return }
+        guard isNew || now >= nextLook else { return }
         nextLook = now + Self.lookMilliseconds
         do throws(EngineError) {
-            _ = try session.look(deadline: now + Self.patienceMilliseconds)
+            let deadline = now + Self.patienceMilliseconds
+            link.looked(try session.look(deadline: deadline), askedAt: now, shared)
+            guard isNew || now >= nextMembers else { return }
+            nextMembers = now + Self.membersMilliseconds
+            link.saw(try session.members(deadline: deadline))
         } catch {
             self.session = nil
             lostAt = lostAt ?? now
-            _ = connected(until: now)
+            if connected(until: now) == nil { link.missed() }
         }
     }
 
@@ -116,6 +128,8 @@ final class EnginePublisher {
             do throws(EngineError) {
                 let made = try link.connect(preferredHost: preferredHost, deadline: now + 1500)
                 (session, preferredHost, lostAt) = (made, made.host, nil)
+                if wasConnected { link.count { $0.reconnections += 1 } }
+                wasConnected = true
                 if link.note(nil, of: .publishing, shared) {
                     shared.say("the engine is there again: publishing goes on", .notice)
                 }
@@ -146,8 +160,13 @@ final class EnginePublisher {
         let gid = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
         let end = MonotonicClock.milliseconds() + Self.patienceMilliseconds
         var saidFork = false
+        // An attempt was made whose outcome is not known.
+        var mayBeThere = false
         while true {
-            guard let session = connected(until: end) else { return fail(group, .unavailable) }
+            guard let session = connected(until: end) else {
+                return fail(group, .unavailable, mayBeThere)
+            }
+            if mayBeThere { link.count { $0.repeats += 1 } }
             do throws(EngineError) {
                 let receipt = try session.append(
                     gid: gid,
@@ -156,6 +175,8 @@ final class EnginePublisher {
                     deadline: end
                 )
                 (known, knownEpoch, knownAt) = (receipt.position, receipt.epoch, receipt.at)
+                link.saw(receipt.position.seq)
+                link.count { $0.groups += 1 }
                 return settle(group, receipt, until: end + 100)
             } catch .forked where !saidFork {
                 // What was acknowledged here is gone. All who would have got it are told, before anything follows it.
@@ -165,23 +186,24 @@ final class EnginePublisher {
                     // Not before: until then only this process may know of the loss.
                     known = .none
                 } catch {
-                    return fail(group, .unavailable)
+                    return fail(group, .unavailable, mayBeThere)
                 }
             } catch  where error.isAmbiguous {
+                mayBeThere = true
                 self.session = nil
                 lostAt = lostAt ?? MonotonicClock.milliseconds()
                 guard MonotonicClock.milliseconds() + 50 < end else {
                     say(error)
-                    return fail(group, .unavailable)
+                    return fail(group, .unavailable, mayBeThere)
                 }
             } catch {
                 if !session.isOpen { self.session = nil }
                 say(error)
                 if case .postgres(.server(let state, _)) = error, state == "53100" {
-                    return fail(group, .full)
+                    return fail(group, .full, mayBeThere)
                 }
                 if case .postgres = error {} else { self.session = nil }
-                return fail(group, .unavailable)
+                return fail(group, .unavailable, mayBeThere)
             }
         }
     }
@@ -220,7 +242,14 @@ final class EnginePublisher {
         }
     }
 
-    private func fail(_ group: EngineAppends, _ outcome: AppendOutcome) {
+    private func fail(_ group: EngineAppends, _ outcome: AppendOutcome, _ mayBeThere: Bool) {
+        link.count { counters in
+            if mayBeThere {
+                counters.unknown += group.all.count
+            } else {
+                counters.refused += group.all.count
+            }
+        }
         for append in group.all { shared.deliver(.appended(ticket: append.ticket, outcome)) }
     }
 

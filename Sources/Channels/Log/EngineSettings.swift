@@ -9,6 +9,8 @@ package struct EngineSettings: Equatable, Sendable {
     package var keepBytes = 4 << 30
     /// How long one host may take to accept a connection.
     package var connectSeconds = 1
+    /// For how long this machine may lack what others have published and still be ready.
+    package var maxLagSeconds = 10
 
     package init(postgresql: String) { self.postgresql = postgresql }
 }

@@ -19,9 +19,8 @@ package enum LogEvent: Sendable {
     case channels(ticket: UInt64, Result<ChannelListing, ReadFailure>)
     /// The log cannot be used at present, with a sentence for the operator; retried about every second.
     case unavailable(String)
-    /// With an engine: why nothing can be published, or what other machines publish does not arrive; nil: all is well
-    /// again. What is here can be read in any case.
-    case engine(problem: String?)
+    /// With an engine: the gravest trouble now, or nil: all is well again. What is here can be read in any case.
+    case engine(EngineTrouble?)
     /// With an engine: who shares it. Told before the log is, and whenever this process learns more.
     case machines(SiteMachines)
     /// A line for the operator's log.

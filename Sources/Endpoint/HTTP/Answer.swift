@@ -142,7 +142,7 @@ package struct Shape: Hashable, Sendable {
     package func notReady(_ why: String) -> Answer {
         plain(
             "text/plain; charset=utf-8",
-            why + "\n",
+            "not ready: \(why)\n",
             status: .unavailable,
             retryAfterSeconds: 2
         )

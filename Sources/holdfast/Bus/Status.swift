@@ -14,6 +14,8 @@ struct Status {
     let bounds: [(name: String, count: Int)]
     private let lines: [(String, String)]
     private let processes: [JSONValue]
+    /// Nil where this machine is a bus by itself.
+    let site: SiteStatus?
 
     init(_ answer: BusAnswer) {
         func number(_ name: String, in group: String? = nil) -> Int {
@@ -28,6 +30,7 @@ struct Status {
         (connections, clients) = (number("connections"), number("bus_clients"))
         (endings, bounds) = (counts("ended"), counts("bounds_reached"))
         processes = answer["processes"]?.elements ?? []
+        site = answer["engine"].map(SiteStatus.init)
         let missing = number("processes_missing")
         func list(_ counts: [(name: String, count: Int)]) -> String {
             counts.isEmpty ? "-" : counts.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
@@ -66,6 +69,7 @@ struct Status {
                     ("links", "\(links[0]) verified, \(links[1]) refused"),
                     ("refused for", list(counts("refused_credentials"))),
                 ])
+            + (site?.lines ?? [])
     }
 
     /// Whether this status counts the same processes as an earlier one, all of them running since then.
@@ -100,6 +104,7 @@ struct Status {
         }
         if processes.isEmpty { return facts }
         return facts + [""] + Table.lines(["PROCESS", "HELD", "UP", "STATE"], rows)
+            + (site.map { [""] + $0.table } ?? [])
     }
 
     static func duration(_ seconds: Int) -> String {

@@ -99,6 +99,7 @@ private struct Rates {
         var line =
             "held \(status.held)  published \(text(messages))/s  delivered \(text(deliveries))/s"
         line += "  requests \(text(requests))/s"
+        if let lag = status.site?.lagMilliseconds { line += "  lag \(text(Double(lag) / 1000)) s" }
         for ending in endings { line += "  \(ending.name) \(text(ending.rate))/s" }
         return line
     }

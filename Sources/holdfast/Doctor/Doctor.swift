@@ -123,7 +123,11 @@ struct Doctor: ParsableCommand {
         let connector = connector(settings)
         let service = service(transfer.answer, site, settings, connector)
         guard service.isReady else {
-            return report(service.finding(behind: ServerChain(head, nil)))
+            report(service.finding(behind: ServerChain(head, nil)))
+            // A site's machine that is not ready may lag, which its status tells in figures.
+            let responder = try ResponderClient(connector, site)
+            if let machines = try responder.figures()?.machines { report(machines.finding) }
+            return
         }
         var examination = try Examination(
             site: site,
@@ -143,12 +147,14 @@ struct Doctor: ParsableCommand {
         _ connector: BusConnector?
     ) -> ServiceObservation {
         let problem = JSONValue(answer.body)
+        let text = String(decoding: answer.body, as: UTF8.self)
         let isThere = connector.map { (try? BusSession($0).ask("ping")) != nil } ?? false
         return ServiceObservation(
             status: answer.head?.status ?? 0,
             location: answer.head?["location"],
             author: ServiceObservation.author(
-                isReady: answer.body.starts(with: "ready\n".utf8),
+                isReady: text.hasPrefix("ready\n"),
+                whyNotReady: Self.reason(text),
                 type: answer.head?["content-type"],
                 code: problem?["code"]?.string,
                 hasCursor: problem?["cursor"]?.string != nil
@@ -160,6 +166,13 @@ struct Doctor: ParsableCommand {
                     base: settings?.fastcgi.base
                 ) : nil
         )
+    }
+
+    /// What follows "not ready: ".
+    private static func reason(_ text: String) -> String? {
+        let sign = "not ready: "
+        guard text.hasPrefix(sign) else { return nil }
+        return String(text.dropFirst(sign.count).prefix { !$0.isNewline })
     }
 
     private func ready(_ site: Site) throws -> CurlTransfer {

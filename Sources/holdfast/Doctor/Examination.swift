@@ -53,6 +53,7 @@ struct Examination {
         var samples: [CompressionObservation.Sample] = []
         if let channel { samples = try sampleEncodings(channel) }
         report(service.finding(behind: servers))
+        if let machines = try responder.figures()?.machines { report(machines.finding) }
         let versions = try versions()
         report(versions.finding(behind: servers))
         if servers.proxy != nil {

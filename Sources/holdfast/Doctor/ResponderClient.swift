@@ -12,6 +12,8 @@ final class ResponderClient {
         var frontEnds: [ServerChain.FrontEndReport]
         /// How many requests a process can hold.
         var heldLimit: Int?
+        /// Nil where this machine is a bus by itself.
+        var machines: MachinesObservation?
 
         init?(_ status: JSONValue) {
             guard let held = status["held"]?.integer else { return nil }
@@ -19,6 +21,18 @@ final class ResponderClient {
             endings = (status["ended"]?.members ?? [])
                 .reduce(into: [:]) { $0[$1.name] = $1.value.integer }
             heldLimit = status["limits"]?["held"]?.integer
+            machines = status["engine"].map { engine in
+                MachinesObservation(
+                    head: engine["head"]?.integer,
+                    lagGroups: engine["lag_groups"]?.integer,
+                    lagMilliseconds: engine["lag_milliseconds"]?.integer,
+                    limitSeconds: status["limits"]?["lag_seconds"]?.integer,
+                    canPublish: engine["publishing"]?.boolean ?? false,
+                    canFollow: engine["following"]?.boolean,
+                    machines: engine["machines"]?.elements?.count ?? 0,
+                    away: engine["machines_away"]?.integer ?? 0
+                )
+            }
             frontEnds = (status["front_ends"]?.elements ?? []).map { one in
                 ServerChain.FrontEndReport(
                     software: one["server"]?.string ?? "",

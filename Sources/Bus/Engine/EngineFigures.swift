@@ -1,0 +1,67 @@
+/// How a machine stands in its site, as one of its processes knows it.
+package struct EngineFigures: Equatable, Sendable {
+    /// A machine of the site, as the engine knew it at the last look.
+    package struct Machine: Equatable, Sendable {
+        package var id: String
+        package var name: String
+        /// The newest entry that it had when it was seen last.
+        package var applied: Int64
+        /// Monotonic milliseconds.
+        package var seenAt: Int64
+
+        package init(id: String, name: String, applied: Int64, seenAt: Int64) {
+            (self.id, self.name, self.applied, self.seenAt) = (id, name, applied, seenAt)
+        }
+    }
+
+    /// Counts since the start of the process.
+    package struct Counters: Equatable, Sendable {
+        /// Groups that this process has appended.
+        package var groups = 0
+        /// Attempts to append a group once more, after an answer that was lost.
+        package var repeats = 0
+        /// Publications that were not appended.
+        package var refused = 0
+        /// Publications that may have been appended.
+        package var unknown = 0
+        /// Connections that were made after one was lost.
+        package var reconnections = 0
+        /// Messages of all machines that this process has applied.
+        package var messagesApplied = 0
+        /// Epochs that this process has applied, and those of them that told of a loss.
+        package var epochs = 0
+        package var losses = 0
+        /// How often the machine's log began anew, since what followed was no longer kept.
+        package var restarts = 0
+
+        package init() {}
+    }
+
+    package var counters = Counters()
+    /// The newest entry of the engine's log; nil before the engine was asked.
+    package var head: Int64?
+    /// The engine's epoch.
+    package var epoch: String?
+    /// The newest entry that this machine has; nil in a process that does not apply.
+    package var applied: Int64?
+    /// For how long this machine may lack something that the engine has; nil before the engine was asked.
+    package var lagMilliseconds: Int64?
+    package var canPublish = false
+    /// Nil in a process that does not apply.
+    package var canFollow: Bool?
+    package var siteName: String?
+    /// The id of this machine.
+    package var machine: String?
+    /// All of them, by name.
+    package var machines: [Machine] = []
+    /// How many of them the engine had not heard of for a minute.
+    package var machinesAway = 0
+
+    package init() {}
+
+    /// Entries that this machine lacks; nil in a process that does not apply.
+    package var lagGroups: Int64? {
+        guard let head, let applied else { return nil }
+        return max(0, head - applied)
+    }
+}

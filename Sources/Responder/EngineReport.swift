@@ -1,0 +1,49 @@
+internal import Bus
+internal import Text
+
+/// What the status says of a site of several machines, besides figures: to operators, and to nobody else.
+struct EngineReport {
+    /// As the process that was asked knows the site.
+    let figures: EngineFigures
+    let canPublish: Bool
+    /// Nil where no process applies, or the one that does has not answered.
+    let canFollow: Bool?
+    /// Monotonic milliseconds.
+    let now: Int64
+
+    /// Appends the members of an object.
+    func appendMembers(to bytes: inout [UInt8]) {
+        bytes.append(member: "publishing", canPublish)
+        if let canFollow {
+            bytes.append(member: "following", canFollow)
+        } else {
+            bytes.append(nullMember: "following")
+        }
+        func append(_ name: StaticString, _ text: String?) {
+            if let text {
+                bytes.append(member: name, text: text)
+            } else {
+                bytes.append(nullMember: name)
+            }
+        }
+        append("epoch", figures.epoch)
+        append("site", figures.siteName)
+        append("machine", figures.machine)
+        bytes.append(member: "machines")
+        bytes.openArray()
+        for machine in figures.machines {
+            bytes.beginElement()
+            bytes.openObject()
+            bytes.append(member: "id", text: machine.id)
+            bytes.append(member: "name", text: machine.name)
+            bytes.append(member: "seen_seconds_ago", Int(max(0, now - machine.seenAt) / 1000))
+            bytes.append(member: "applied", Int(machine.applied))
+            bytes.append(
+                member: "lag_groups",
+                Int(max(0, (figures.head ?? 0) - machine.applied))
+            )
+            bytes.closeObject()
+        }
+        bytes.closeArray()
+    }
+}

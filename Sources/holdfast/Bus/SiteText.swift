@@ -1,0 +1,92 @@
+internal import Text
+
+/// What commands say of a site of several machines, all in the same words.
+enum SiteText {
+    /// How far a machine was when it was seen last.
+    static func standing(behind groups: Int) -> String {
+        groups == 0 ? "has all" : "\(groups) groups behind then"
+    }
+
+    static func seen(secondsAgo seconds: Int) -> String {
+        seconds < 120 ? "\(seconds) s ago" : "\(seconds / 60) min ago"
+    }
+
+    /// Names are any text that an operator gave; a terminal obeys control characters.
+    static func machine(_ name: String, _ id: String, isOwn: Bool) -> String {
+        let shown = String(
+            name.unicodeScalars.map {
+                $0.properties.generalCategory == .control ? "?" : Character($0)
+            }
+        )
+        return "\(shown) (\(id))" + (isOwn ? ", this one" : "")
+    }
+}
+
+/// The part of the status that is about a site of several machines.
+struct SiteStatus {
+    let lagMilliseconds: Int?
+    let lines: [(String, String)]
+    private let machines: [[String]]
+
+    /// - Parameter engine: the member `engine` of the status.
+    init(_ engine: JSONValue) {
+        func number(_ name: String) -> Int { engine[name]?.integer ?? 0 }
+        lagMilliseconds = engine["lag_milliseconds"]?.integer
+        let own = engine["machine"]?.string
+        let all = engine["machines"]?.elements ?? []
+        machines = all.map { machine in
+            let id = machine["id"]?.string ?? "?"
+            return [
+                SiteText.machine(machine["name"]?.string ?? "?", id, isOwn: id == own),
+                SiteText.seen(secondsAgo: machine["seen_seconds_ago"]?.integer ?? 0),
+                SiteText.standing(behind: machine["lag_groups"]?.integer ?? 0),
+            ]
+        }
+        let away = number("machines_away")
+        lines = [
+            (
+                "site",
+                "\(engine["site"]?.string ?? "?"), \(all.count) machines"
+                    + (away > 0 ? " (\(away) not seen for a minute)" : "")
+                    + ", epoch \(engine["epoch"]?.string ?? "?")"
+            ),
+            ("engine", Self.standing(engine)),
+            (
+                "appended",
+                "\(number("groups")) groups, \(number("repeats")) repeated after a lost answer; "
+                    + "\(number("refused")) publications refused, \(number("unknown")) perhaps appended"
+            ),
+            (
+                "applied",
+                "\(number("applied_messages")) messages, \(number("epochs")) epochs, "
+                    + "\(number("losses")) of them for a loss"
+            ),
+            (
+                "reconnected",
+                "\(number("reconnections")) times; the log began anew \(number("restarts")) times"
+            ),
+        ]
+    }
+
+    private static func standing(_ engine: JSONValue) -> String {
+        var parts: [String] = []
+        if let head = engine["head"]?.integer { parts.append("group \(head)") }
+        let seconds = (engine["lag_milliseconds"]?.integer ?? 0) / 1000
+        let behind = engine["lag_groups"]?.integer
+        switch (behind, engine["lag_milliseconds"]?.integer) {
+        case (_, nil): parts.append("not asked yet")
+        case (0?, 0?), (nil, 0?): parts.append("this machine has all")
+        case (let groups?, _) where groups > 0:
+            parts.append("this machine is \(groups) groups behind, for \(seconds) s")
+        default: parts.append("this machine has not been level for \(seconds) s")
+        }
+        if engine["publishing"]?.boolean == false { parts.append("nothing can be published") }
+        if engine["following"]?.boolean == false {
+            parts.append("what other machines publish does not arrive")
+        }
+        return parts.joined(separator: "; ")
+    }
+
+    /// A table of the machines.
+    var table: [String] { Table.lines(["MACHINE", "SEEN", "STATE"], machines) }
+}

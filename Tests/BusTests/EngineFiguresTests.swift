@@ -1,0 +1,206 @@
+import Bus
+import Channels
+import Harness
+import Testing
+
+/// What a machine of a site knows of itself and of the others.
+@Suite(.serialized, .enabled(if: PostgreSQL.isUsable)) struct EngineFiguresTests {
+    private func figures(_ probe: LogProbe) throws -> EngineFigures {
+        try #require(probe.log.engineFigures)
+    }
+
+    /// Waits until a process knows it; returns what it knows then.
+    @discardableResult
+    private func eventuallyKnown(
+        _ what: String,
+        by probe: LogProbe,
+        _ holds: (EngineFigures) throws -> Bool
+    ) throws -> EngineFigures {
+        var known = try figures(probe)
+        try eventually(what) {
+            known = try figures(probe)
+            return try holds(known)
+        }
+        return known
+    }
+
+    /// A machine that has had the message "1", and whose processes do not apply while the lock is held.
+    private func stuckMachine(_ site: EngineSite, _ other: LogProbe, maxLagSeconds: Int) throws -> (
+        settings: BusSettings, lock: HeldLock
+    ) {
+        var settings = try site.machine("stuck")
+        settings.engine?.maxLagSeconds = maxLagSeconds
+        other.publish(draft("a", "1"))
+        let probe = site.start(settings)
+        probe.wait(for: "1")
+        probe.stop()
+        return (settings, try HeldLock(settings.directory + "/apply"))
+    }
+
+    @Test func `a bus by itself has none`() {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory))
+        #expect(probe.log.engineFigures == nil)
+        probe.stop()
+    }
+
+    @Test func `who applies knows the engine's head, its own, and the machines`() throws {
+        let site = try EngineSite()
+        let (one, two) = (site.start(try site.machine("1")), site.start(try site.machine("2")))
+        one.publish(draft("a", "1"))
+        one.publish(draft("a", "2"), draft("a", "3"))
+        two.wait(for: "3")
+        let head = try site.head
+        let known = try eventuallyKnown("it is level, and knows both", by: two) {
+            $0.applied == head && $0.head == head && $0.machines.count == 2
+                && $0.lagMilliseconds == 0
+        }
+        #expect(known.canPublish && known.canFollow == true && known.lagGroups == 0)
+        #expect(known.machine == "2" && known.siteName == "site")
+        #expect(known.machines.map(\.id) == ["1", "2"] && known.machinesAway == 0)
+        #expect(known.counters.groups == 0 && known.counters.messagesApplied == 3)
+        // More where a slow machine made the publisher repeat one.
+        #expect(try figures(one).counters.groups >= 2)
+        #expect(known.epoch == two.now.epochs?.current.description)
+        one.stop()
+        two.stop()
+    }
+
+    @Test func `a machine is not ready while it lags, and is again when it is level`() throws {
+        let site = try EngineSite()
+        let other = site.start(try site.machine("other"))
+        let (settings, lock) = try stuckMachine(site, other, maxLagSeconds: 1)
+        // Its own processes publish, and nobody applies.
+        let probe = site.start(settings)
+        try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
+        other.publish(draft("a", "2"))
+        probe.wait("it lags") { $0.engine.last == .lagging }
+        let behind = try eventuallyKnown("the head is known", by: probe) {
+            try $0.head == site.head
+        }
+        #expect(behind.lagMilliseconds.map { $0 > 1000 } == true)
+        #expect(behind.canPublish && behind.canFollow == nil && behind.applied == nil)
+        probe.wait("it is said") {
+            $0.notices.contains { $0.contains("more than max_lag (1 s)") }
+        }
+        lock.release()
+        probe.wait(for: "2")
+        probe.wait("it is level again") { $0.engine.last == .some(nil) }
+        probe.wait("that is said, too") {
+            $0.notices.contains { $0.contains("level with the others again") }
+        }
+        let after = try eventuallyKnown("it applies", by: probe) { $0.canFollow == true }
+        #expect(after.lagGroups == 0)
+        probe.stop()
+        other.stop()
+    }
+
+    @Test func `a machine that was away lags after its start, whatever the bound`() throws {
+        let site = try EngineSite()
+        let other = site.start(try site.machine("other"))
+        let (settings, lock) = try stuckMachine(site, other, maxLagSeconds: 3600)
+        other.publish(draft("a", "2"))
+        let probe = site.start(settings)
+        probe.wait("it catches up") { $0.engine.last == .catchingUp }
+        lock.release()
+        probe.wait(for: "2")
+        probe.wait("it is level") { $0.engine.last == .some(nil) }
+        probe.stop()
+        other.stop()
+    }
+
+    @Test func `within the bound a machine that is behind stays ready`() throws {
+        let site = try EngineSite()
+        let other = site.start(try site.machine("other"))
+        let (settings, lock) = try stuckMachine(site, other, maxLagSeconds: 3600)
+        let probe = site.start(settings)
+        try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
+        other.publish(draft("a", "2"))
+        try eventuallyKnown("it is behind", by: probe) { ($0.lagMilliseconds ?? 0) > 0 }
+        let troubles = probe.now.engine
+        #expect(!troubles.contains(.lagging) && !troubles.contains(.catchingUp))
+        lock.release()
+        try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
+        probe.stop()
+        other.stop()
+    }
+
+    @Test func `lost answers, unknown outcomes and refusals are counted apart`() throws {
+        let site = try EngineSite()
+        let one = site.start(try site.machine("1"))
+        one.publish(draft("a", "before"))
+        try site.server.withholdCommits()
+        try eventually("an outcome is unknown") {
+            #expect(one.append(draft("a", "unknown")) == .unavailable)
+            return try figures(one).counters.unknown > 0
+        }
+        // Until an attempt is cut off in time for another one.
+        let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%append%'"
+        try eventually("a group is repeated") {
+            let ticket = one.send([draft("a", "repeated")])
+            try eventually("it is given up") {
+                try site.server.sql("SELECT count(pg_terminate_backend(pid)) \(waiting)")
+                return one.now.outcomes[ticket] != nil
+            }
+            return try figures(one).counters.repeats > 0
+        }
+        try site.server.releaseCommits()
+        one.publish(draft("a", "after"))
+        #expect(try figures(one).counters.reconnections > 0)
+        site.server.stop()
+        try eventually("a publication is refused") {
+            _ = one.append(draft("a", "refused"))
+            return try figures(one).counters.refused > 0
+        }
+        #expect(try !figures(one).canPublish)
+        try eventuallyKnown("it is not level", by: one) { ($0.lagMilliseconds ?? 0) > 0 }
+        try site.server.start()
+        try eventuallyKnown("it is back", by: one) { $0.canPublish && $0.lagMilliseconds == 0 }
+        one.publish(draft("a", "again"))
+        one.stop()
+    }
+
+    @Test func `epochs, losses and logs that began anew are counted by who applies`() throws {
+        let site = try EngineSite()
+        let (one, two) = (site.start(try site.machine("1")), site.start(try site.machine("2")))
+        one.publish(draft("a", "kept"))
+        two.wait(for: "kept")
+        try site.server.sql("UPDATE holdfast.head SET system = 'another'")
+        let third = site.start(try site.machine("3"))
+        third.publish(draft("a", "later"))
+        try eventuallyKnown("an epoch without a loss", by: two) { $0.counters.epochs == 1 }
+        #expect(try figures(two).counters.losses == 0)
+        let seq = try site.head
+        one.publish(draft("a", "lost"))
+        two.wait(for: "lost")
+        try site.lose(after: seq)
+        two.publish(draft("a", "next"))
+        for probe in [one, two] {
+            try eventuallyKnown("a loss", by: probe) { $0.counters.losses == 1 }
+            try eventuallyKnown("it is level", by: probe) {
+                try $0.applied == site.head && $0.lagMilliseconds == 0
+            }
+        }
+        let gone = site.start(try site.machine("4"))
+        gone.wait(for: "next")
+        gone.stop()
+        one.publish(draft("a", "5"))
+        let kept = try site.head
+        one.publish(draft("a", "6"))
+        try site.server.sql("DELETE FROM holdfast.log WHERE seq < \(kept)")
+        let back = site.start(try site.machine("4"))
+        back.wait(for: "6")
+        try eventuallyKnown("its log began anew", by: back) { $0.counters.restarts == 1 }
+        for probe in [one, two, third, back] { probe.stop() }
+    }
+
+    @Test func `a machine that is not heard of is away`() throws {
+        let site = try EngineSite()
+        _ = try site.machine("gone")
+        try site.server.sql("UPDATE holdfast.machines SET seen = now() - interval '2 minutes'")
+        let one = site.start(try site.machine("1"))
+        let known = try eventuallyKnown("both are known", by: one) { $0.machines.count == 2 }
+        #expect(known.machinesAway == 1)
+        one.stop()
+    }
+}

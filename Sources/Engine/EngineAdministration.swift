@@ -124,6 +124,24 @@ package enum EngineAdministration {
         }
     }
 
+    /// Begins an epoch that tells all readers of a gap, whatever they know.
+    package static func beginEpoch(
+        _ options: String,
+        schema: String,
+        hostMilliseconds: Int64 = 5000
+    ) throws(EngineError) -> String {
+        try connected(options, schema, hostMilliseconds) { connection throws(PostgresError) in
+            let deadline = MonotonicClock.milliseconds() + hostMilliseconds * 2
+            let site = try status(on: connection, schema: schema, deadline: deadline).site
+            _ = try connection.run(
+                "SELECT \(schema).fork($1, $2, $3, $4)",
+                [.text(site), .integer(.max), .text(""), .integer(.max)],
+                deadline: deadline
+            )
+            return try status(on: connection, schema: schema, deadline: deadline).head.epoch
+        }
+    }
+
     /// Makes a machine a member; returns the site's id.
     package static func join(
         _ options: String,

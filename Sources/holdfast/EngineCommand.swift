@@ -16,7 +16,7 @@ struct EngineCommand: ParsableCommand {
             The section [engine] of the ini file says which PostgreSQL that is. Once for a site: init. Once on each machine, \
             before its first start: join.
             """,
-        subcommands: [Initialize.self, Join.self, Members.self, Leave.self]
+        subcommands: [Initialize.self, Join.self, Members.self, NewEpoch.self, Leave.self]
     )
 
     /// `holdfast engine init`
@@ -170,6 +170,33 @@ struct EngineCommand: ParsableCommand {
                 )
                 let own = EngineMembership.read(bus)
                 StandardOutput.write(EngineCommand.text(status, own: own?.machine))
+            } catch {
+                throw refusal("\(error)")
+            }
+        }
+    }
+
+    /// `holdfast engine new-epoch`
+    struct NewEpoch: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "new-epoch",
+            abstract: "Begins a new epoch, so that every subscriber is told of a gap once.",
+            discussion: """
+                For PostgreSQL and all machines together restored from a backup: nothing that is left knows of what was lost. \
+                Where a machine has more than PostgreSQL, that is found out by itself.
+                """
+        )
+
+        @OptionGroup var file: EngineFile
+
+        func run() throws {
+            let engine = try file.settings().1
+            do throws(EngineError) {
+                let name = try EngineAdministration.beginEpoch(
+                    engine.postgresql,
+                    schema: engine.schema
+                )
+                StandardOutput.writeLine("the site is in epoch \(name) now")
             } catch {
                 throw refusal("\(error)")
             }

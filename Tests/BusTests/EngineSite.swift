@@ -85,7 +85,9 @@ extension LogProbe {
         location: SourceLocation = #_sourceLocation
     ) -> AppendOutcome {
         let own = IdempotencyKey(publisher: "test", key: UUID().uuidString)
-        for _ in 0..<60 {
+        for attempt in 0..<600 {
+            // Where the engine is away it is told so at once.
+            if attempt > 0 { poll(nil, 0, 100) }
             let ticket = send(drafts, dropping: dropping, key: key ?? own)
             switch outcome(of: ticket, location: location) {
             case .unavailable: continue

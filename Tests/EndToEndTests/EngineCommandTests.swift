@@ -310,6 +310,39 @@ import Testing
         try machine.finish()
     }
 
+    @Test func `a publication that may have been committed was said not to be written`() throws {
+        let directory = try TestDirectory()
+        let server = try PostgreSQL(directory: directory)
+        let machine = try machines(1, server.options)[0]
+        machine.expectsErrors = true
+        try run([machine]) {
+            try publish(machine, "before")
+            try server.withholdCommits()
+            let answer = try machine.post("/push/news", "in doubt")
+            #expect(answer.status == 503)
+            #expect(try answer.json["code"].string == "outcome_unknown", "\(answer.text)")
+            try server.releaseCommits()
+            try waitUntil("it is there") {
+                try texts(machine.get("/push/news?since=first")).contains("in doubt")
+            }
+        }
+    }
+
+    @Test func `an epoch may be asked for after all was restored`() throws {
+        let directory = try TestDirectory()
+        let server = try PostgreSQL(directory: directory)
+        let machine = try machines(1, server.options)[0]
+        try run([machine]) {
+            let id = try publish(machine, "before")
+            let begun = try holdfast(machine, "engine", "new-epoch")
+            #expect(begun.exit == .exited(0), "\(begun.error)")
+            try waitUntil("it is told") {
+                let next = try machine.get("/push/news?since=\(id)")
+                return try next.json["gap"]["reason"].string == "restarted"
+            }
+        }
+    }
+
     @Test func `check says what is wrong with the engine`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory, settings: ["fsync=off"])

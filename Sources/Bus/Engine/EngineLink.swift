@@ -22,6 +22,8 @@ final class EngineLink: Sendable {
             /// `epoch` is the one in which the engine committed it.
             case appended(ticket: UInt64, isRepeated: Bool, first: Int64, count: Int, epoch: Epoch)
             case read(ReadRequest)
+            /// Whether it was committed is not known, which is said by whoever waits for it: not before that has given up.
+            case unknown(ticket: UInt64)
         }
 
         var through: Int64
@@ -191,6 +193,7 @@ final class EngineLink: Sendable {
         isLate: Bool = false
     ) {
         switch waiter.answer {
+        case .unknown(let ticket): shared.deliver(.appended(ticket: ticket, .unavailable))
         case .read(let request):
             if isLate {
                 shared.deliver(request.failed)

@@ -16,6 +16,8 @@ final class EnginePublisher {
     private static let catchUpMilliseconds: Int64 = 5000
     private static let lookMilliseconds: Int64 = 2000
     private static let membersMilliseconds: Int64 = 5000
+    /// Longer than any publisher is waited for.
+    private static let doubtMilliseconds: Int64 = 3000
 
     private let shared: LogShared
     private let link: EngineLink
@@ -250,7 +252,21 @@ final class EnginePublisher {
                 counters.refused += group.all.count
             }
         }
-        for append in group.all { shared.deliver(.appended(ticket: append.ticket, outcome)) }
+        let now = MonotonicClock.milliseconds()
+        for append in group.all {
+            guard mayBeThere else {
+                shared.deliver(.appended(ticket: append.ticket, outcome))
+                continue
+            }
+            link.wait(
+                EngineLink.Waiter(
+                    through: .max,
+                    deadline: now + Self.doubtMilliseconds,
+                    answer: .unknown(ticket: append.ticket)
+                ),
+                shared
+            )
+        }
     }
 
     // MARK: Questions

@@ -121,6 +121,8 @@ import Testing
         #expect(one.read(["a"], .first).messages.map(\.text) == ["before"])
         one.wait("the loss is said") { $0.notices.contains { $0.contains("told 503") } }
         try site.server.start()
+        // Who has been refused for longer than two seconds is refused at once until there is a connection.
+        try eventually("the engine is there") { one.log.engineFigures?.canPublish == true }
         one.publish(draft("a", "after"))
         one.wait("the return is said") { $0.notices.contains { $0.contains("again") } }
         #expect(one.read(["a"], .first).messages.last?.text == "after")

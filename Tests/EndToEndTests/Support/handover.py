@@ -120,9 +120,10 @@ def give(everything):
     if action == "terminate":
         peer = struct.unpack("iii", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         stop(peer)
-        os.kill(peer, signal.SIGTERM)
     channel.send(b"y")
     if action == "terminate":
+        # After the word, or the newer process gives up before its turn, as it may.
+        os.kill(peer, signal.SIGTERM)
         os.kill(peer, signal.SIGCONT)
     step("yours", channel)
     receive(channel, "m")

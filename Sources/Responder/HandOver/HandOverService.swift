@@ -149,9 +149,10 @@ final class HandOverService {
         say(message, until: now + Self.openingMilliseconds)
     }
 
-    func say(_ message: HandOverMessage, until deadline: Int64) {
+    @discardableResult
+    func say(_ message: HandOverMessage, until deadline: Int64) -> MessageChannel.Sent {
         self.deadline = deadline
-        _ = channel?.send(message.bytes)
+        return channel?.send(message.bytes) ?? .gone
     }
 
     /// The next message; nil if there is none.

@@ -152,7 +152,10 @@ extension Responder {
     func keep(_ why: String) {
         guard succession.service.isTalking else { return }
         let process = succession.service.channel?.process ?? 0
-        succession.service.say(.keeps(why), until: .max)
+        // One that does not read, and has some of the connections, must not act on them when this one ends one day.
+        if succession.service.say(.keeps(why), until: .max) == .full {
+            succession.service.channel?.kill()
+        }
         succession.service.hangUp()
         logger.error(
             "process \(process) has not taken over, and this one goes on with everything: \(why)"

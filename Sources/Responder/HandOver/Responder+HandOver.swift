@@ -15,8 +15,11 @@ internal import Text
 /// this process goes on as if nothing had happened.
 extension Responder {
     static let settlingMilliseconds: Int64 = 3000
-    /// The newer process must take what it is sent, and be ready, within this time: nobody is served meanwhile.
-    static let answerMilliseconds: Int64 = 2000
+    /// The newer process must take what it is sent, and be ready, within this time: nobody is served meanwhile. A busy machine
+    /// takes 40 µs for each connection, and more time is not of use to one that hangs.
+    private var answerMilliseconds: Int64 {
+        2000 + Int64(connections.webCount + connections.busCount) / 20
+    }
     /// And have said that everything is its own within this time after it was told so.
     static let mineMilliseconds: Int64 = 5000
 
@@ -193,7 +196,7 @@ extension Responder {
         let begin = MonotonicClock.milliseconds()
         closeMarked()
         guard core.isSettled else { return }
-        let end = begin + Self.answerMilliseconds
+        let end = begin + answerMilliseconds
         do throws(HandOverFailure) {
             try send(on: channel, until: end)
             try hear(.ready, on: channel, until: end)

@@ -51,8 +51,8 @@ package final class TakeOver {
     private var connections:
         [(descriptor: Int32, shell: HandedShellConnection, core: HandedConnection)] = []
 
-    /// Longer than a process takes to make a door anew that was taken away.
-    private static let doorMilliseconds: Int64 = 4000
+    /// Longer than a busy process takes to make a door anew that was taken away.
+    private static let doorMilliseconds: Int64 = 6000
     private static let greetingMilliseconds: Int64 = 10_000
     private static let receivingMilliseconds: Int64 = 15_000
     /// How long the end of a process may follow that of its connection.

@@ -165,7 +165,7 @@ import Testing
         let (one, two) = (site.start(try site.machine("1")), site.start(try site.machine("2")))
         one.publish(draft("a", "kept"))
         two.wait(for: "kept")
-        try site.server.sql("UPDATE holdfast.head SET system = 'another'")
+        try site.server.sql("UPDATE holdfast.epochs SET system = 'another'")
         let third = site.start(try site.machine("3"))
         third.publish(draft("a", "later"))
         try eventuallyKnown("an epoch without a loss", by: two) { $0.counters.epochs == 1 }

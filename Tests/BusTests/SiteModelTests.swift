@@ -12,7 +12,7 @@ import Testing
 
     @Test(arguments: number("HOLDFAST_SITE_SEED").map { [$0] } ?? [1, 2])
     func `whatever happens, all machines have what the model says`(seed: UInt64) throws {
-        let rounds = Int(Self.number("HOLDFAST_SITE_ROUNDS") ?? 150)
+        let rounds = Int(Self.number("HOLDFAST_SITE_ROUNDS") ?? 60)
         try SiteRun(seed: seed).run(rounds: rounds)
     }
 }

@@ -22,33 +22,46 @@ extension [UInt8] {
 extension [UInt8] {
     /// The bytes of a text in base64 (RFC 4648 §4) with padding; nil if it is none.
     package init?(base64 text: String) {
-        self = []
         let digits = Array(text.utf8)
         guard digits.count.isMultiple(of: 4) else { return nil }
         let padding = digits.suffix(2).count { $0 == UInt8(ascii: "=") }
-        reserveCapacity(digits.count / 4 * 3)
-        var group: UInt32 = 0
-        for (place, digit) in digits.dropLast(padding).enumerated() {
-            guard let value = Self.value(ofBase64: digit) else { return nil }
-            group = group << 6 | value
-            if place % 4 == 3 {
-                append(contentsOf: [16, 8, 0].map { UInt8(truncatingIfNeeded: group >> $0) })
-            }
-        }
-        // One or two bytes are left, and bits that stand for nothing.
-        if padding == 1 {
-            append(contentsOf: [10, 2].map { UInt8(truncatingIfNeeded: group >> $0) })
-        }
-        if padding == 2 { append(UInt8(truncatingIfNeeded: group >> 4)) }
+        let last = (UInt8(ascii: "+"), UInt8(ascii: "/"))
+        guard let decoded = Self.ofBase64(digits.dropLast(padding), last: last) else { return nil }
+        self = decoded.bytes
     }
 
-    private static func value(ofBase64 digit: UInt8) -> UInt32? {
+    /// The bytes of digits in base64 without padding, and the bits of the last digit that stand for nothing. Nil for
+    /// another character, and for a number of digits that no bytes have.
+    ///
+    /// - Parameter last: the digits for 62 and 63: `+` and `/` (RFC 4648 §4), or `-` and `_` (§5).
+    package static func ofBase64(
+        _ digits: ArraySlice<UInt8>,
+        last: (UInt8, UInt8)
+    ) -> (bytes: [UInt8], rest: UInt32)? {
+        guard digits.count % 4 != 1 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(digits.count * 3 / 4)
+        var (bits, count): (UInt32, UInt32) = (0, 0)
+        for digit in digits {
+            guard let value = value(ofBase64: digit, last: last) else { return nil }
+            bits = bits << 6 | value
+            count += 6
+            if count >= 8 {
+                count -= 8
+                bytes.append(UInt8(truncatingIfNeeded: bits >> count))
+                bits &= 1 << count - 1
+            }
+        }
+        return (bytes, bits)
+    }
+
+    private static func value(ofBase64 digit: UInt8, last: (UInt8, UInt8)) -> UInt32? {
         switch digit {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(digit - UInt8(ascii: "A"))
         case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(digit - UInt8(ascii: "a")) + 26
         case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(digit - UInt8(ascii: "0")) + 52
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
+        case last.0: 62
+        case last.1: 63
         default: nil
         }
     }

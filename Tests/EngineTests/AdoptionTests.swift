@@ -33,11 +33,6 @@ import Testing
         return sentence
     }
 
-    private func append(_ session: EngineSession, _ body: String) throws -> EngineReceipt {
-        let parts = [try part([text("a", body)])]
-        return try session.append(gid: gid(), known: .none, parts: parts, deadline: soon)
-    }
-
     @Test func `the site goes on where the machine's log ends, and others begin there`() throws {
         let site = try Site()
         // What SQL has published comes behind the history, and a failover before it does not matter.

@@ -194,15 +194,7 @@ import Testing
             "SELECT holdfast.publish('a', repeat('x', 600000), content_type => 'text/plain') FROM generate_series(1, 3)"
         )
         let session = try site.session()
-        func take() throws -> Int {
-            try session.append(
-                gid: gid(),
-                known: .none,
-                parts: [],
-                fromOutbox: 100,
-                deadline: soon
-            ).firsts.count
-        }
+        func take() throws -> Int { try takeOutbox(session, most: 100) }
         #expect(try take() == 2)
         #expect(try session.look(deadline: soon).offset == 2)
         #expect(try take() == 1)

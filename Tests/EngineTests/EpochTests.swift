@@ -4,15 +4,6 @@ import Harness
 import Testing
 
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct EngineEpochTests {
-    private func append(_ session: EngineSession, _ body: String) throws -> EngineReceipt {
-        try session.append(
-            gid: gid(),
-            known: .none,
-            parts: [try part([text("a", body)])],
-            deadline: soon
-        )
-    }
-
     @Test func `a promoted standby begins an epoch that lost nothing`() throws {
         let directory = try TestDirectory()
         let primary = try PostgreSQL(

@@ -5,15 +5,6 @@ import Testing
 
 /// What the engine keeps, for how long, and what that costs.
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct KeepTests {
-    private func append(_ session: EngineSession, _ body: String) throws -> EngineReceipt {
-        try session.append(
-            gid: gid(),
-            known: .none,
-            parts: [try part([text("a", body)])],
-            deadline: soon
-        )
-    }
-
     @Test func `a group that the path does not carry in time could never be read`() throws {
         let site = try Site()
         let session = try site.session()
@@ -100,15 +91,7 @@ import Testing
     {
         let site = try Site()
         let session = try site.session()
-        func take() throws -> Int {
-            try session.append(
-                gid: gid(),
-                known: .none,
-                parts: [],
-                fromOutbox: 2000,
-                deadline: soon
-            ).firsts.count
-        }
+        func take() throws -> Int { try takeOutbox(session, most: 2000) }
         func publishMany() throws {
             try site.server.sql(
                 "SELECT holdfast.publish('a', '1') FROM generate_series(1, 6000)"

@@ -63,6 +63,18 @@ func text(_ channel: String, _ body: String) throws -> Draft {
     )
 }
 
+/// A text in the channel `a`, by a caller that knows nothing of the log.
+func append(_ session: EngineSession, _ body: String) throws -> EngineReceipt {
+    let parts = [try part([text("a", body)])]
+    return try session.append(gid: gid(), known: .none, parts: parts, deadline: soon)
+}
+
+/// How many messages that SQL published the log has taken.
+func takeOutbox(_ session: EngineSession, most: Int) throws -> Int {
+    try session.append(gid: gid(), known: .none, parts: [], fromOutbox: most, deadline: soon)
+        .firsts.count
+}
+
 extension EngineGroup {
     var messages: [String] {
         guard case .records(let records) = content else { return [] }

@@ -152,9 +152,7 @@ final class EngineLink: Sendable {
         guard state.withLock({ !$0.waiters.isEmpty || $0.level.isAwaiting }) else { return }
         let position = shared.position
         guard let opened = position.opened else { return }
-        func knows(_ epoch: Epoch) -> Bool {
-            opened.epochs.stretches.contains { $0.epoch == epoch }
-        }
+        let knows = opened.epochs.knows
         let ready = take { waiter in
             waiter.through <= position.head && waiter.epoch.map(knows) ?? true
         }

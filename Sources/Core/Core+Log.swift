@@ -47,6 +47,11 @@ extension Core {
         }
     }
 
+    /// What is told of a cursor behind the log's end, which has looked whether it is further. The log of a site may have
+    /// lost it: at a failover a machine goes back before it knows the epoch that tells of the loss, and what only a
+    /// machine has seen that is away is lost before anyone can tell.
+    var unissued: GapReason { settings.bus.engine == nil ? .future : .restarted }
+
     /// The log is open and takes publications.
     package var isLogAvailable: Bool { tail != nil && !isLogInTrouble }
 

@@ -37,7 +37,14 @@ extension Core {
         case .history(let start): ask(poll, requester, start, .reading(gap: nil))
         case .cursor(let cursor):
             guard let epochs = tail?.epochs else { return }
-            switch CursorStart(cursor, in: epochs, head: head, isFinal: isFinal) {
+            let start = CursorStart(
+                cursor,
+                in: epochs,
+                head: head,
+                isFinal: isFinal,
+                unissued: unissued
+            )
+            switch start {
             case .after(let offset, let gap):
                 answerOrHold(poll, requester, after: offset, gap: gap)
             case .lookAhead: ask(poll, requester, .newest, .lookAhead)

@@ -49,7 +49,7 @@ extension Core {
             return
         }
         let retention = moment.retentionMilliseconds
-        switch tail.map({ replay.next(in: $0, retention: retention) }) {
+        switch tail.map({ replay.next(in: $0, retention: retention, unissued: unissued) }) {
         case nil: return
         case .goLive(let cursor):
             greet(replay, at: cursor)

@@ -7,12 +7,20 @@ enum CursorStart: Equatable {
     /// This process may be behind the log, which is asked before the cursor is called unknown.
     case lookAhead
 
-    /// - Parameter isFinal: the log was asked whether it knows more than this process, or that does not matter: the verdict
-    ///   stands.
-    init(_ cursor: Cursor, in epochs: EpochHistory, head: Offset, isFinal: Bool) {
+    /// - Parameters:
+    ///   - isFinal: the log was asked whether it knows more than this process, or that does not matter: the verdict
+    ///     stands.
+    ///   - unissued: what is told of a cursor behind the log's end.
+    init(
+        _ cursor: Cursor,
+        in epochs: EpochHistory,
+        head: Offset,
+        isFinal: Bool,
+        unissued: GapReason = .future
+    ) {
         switch epochs.verdict(on: cursor, head: head) {
         case .valid(let offset): self = .after(offset, gap: nil)
-        case .future where isFinal: self = .after(head, gap: .future)
+        case .future where isFinal: self = .after(head, gap: unissued)
         // Epochs that are not known here yet come after those that are: of a known one, the verdict stands.
         case .restarted(let resume) where isFinal || epochs.knows(cursor.epoch):
             self = .after(resume, gap: .restarted)

@@ -94,8 +94,10 @@ final class Replay {
         case send(HistoryPage)
     }
 
-    /// - Parameter retention: now on the clock of `Message.expiresMilliseconds`.
-    func next(in tail: borrowing Tail, retention: Int64) -> Step {
+    /// - Parameters:
+    ///   - retention: now on the clock of `Message.expiresMilliseconds`.
+    ///   - unissued: see `CursorStart`.
+    func next(in tail: borrowing Tail, retention: Int64, unissued: GapReason) -> Step {
         if case .start(let start) = position {
             switch start {
             case .now: return .goLive(at: Cursor(epoch: tail.epochs.current, offset: tail.head))
@@ -113,7 +115,7 @@ final class Replay {
             }
         }
         guard case .cursor(let cursor) = position else { preconditionFailure("it has begun") }
-        let offset = place(of: cursor, in: tail.epochs, head: tail.head)
+        let offset = place(of: cursor, in: tail.epochs, head: tail.head, unissued: unissued)
         let page = tail.read(
             stream.channels,
             after: offset,
@@ -143,14 +145,20 @@ final class Replay {
     ///
     /// While a gap is owed, its client stands before that gap still: in a log that is replaced once more, that place is
     /// judged anew, and nothing may be missing there.
-    func place(of cursor: Cursor, in epochs: EpochHistory, head: Offset) -> Offset {
+    func place(
+        of cursor: Cursor,
+        in epochs: EpochHistory,
+        head: Offset,
+        unissued: GapReason = .future
+    ) -> Offset {
         let stands = cursor.epoch == epochs.current ? cursor : beforeGap ?? cursor
         guard
             case .after(let offset, let gap) = CursorStart(
                 stands,
                 in: epochs,
                 head: head,
-                isFinal: true
+                isFinal: true,
+                unissued: unissued
             )
         else { preconditionFailure("the verdict stands") }
         if let gap {

@@ -378,6 +378,12 @@ final class World {
         head = Offset(0)
     }
 
+    /// What came after this was lost, and no epoch tells of that yet.
+    func goBack(to newHead: Int64) {
+        head = Offset(newHead)
+        tell(.opened(state(floor: newHead)))
+    }
+
     /// More came than memory keeps.
     func fallBehind(to newHead: Int64) {
         head = Offset(newHead)
@@ -419,6 +425,17 @@ final class World {
         tell(
             .committed(
                 CommittedBatch(previous: previous, head: head, messages: made, trims: trims)
+            )
+        )
+    }
+
+    /// One message, behind the log's end.
+    func commit(_ message: Message) {
+        let previous = head
+        head = message.offset
+        tell(
+            .committed(
+                CommittedBatch(previous: previous, head: head, messages: [message], trims: [])
             )
         )
     }

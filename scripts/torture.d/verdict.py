@@ -159,15 +159,14 @@ class Verdict:
                 faults.append(f"got a cursor of epoch {run.epoch}, which is none of the site's")
                 continue
             bound = self.epochs.bound(run.epoch)
-            # What was lost may be called unknown by a machine that has gone back, and knows no newer epoch yet.
-            if run.gap not in (None, "trimmed", "restarted") and (run.gap != "future" or not self.has_lost):
+            if run.gap not in (None, "trimmed", "restarted"):
                 faults.append(f"was told of a gap of the kind {run.gap}")
             if run.gap == "trimmed" and run.start < end:
                 faults.append(f"was sent back by a gap, from {end} to {run.start}")
             if before is not None and run.gap is None and self.epochs.lie_between(before, run.epoch):
                 faults.append(f"went from {before} to {run.epoch}, between which something was lost, and was not told")
             before = run.epoch
-            if is_owed and run.gap not in ("restarted", "future") and run.end < bound:
+            if is_owed and run.gap != "restarted" and run.end < bound:
                 faults.append(f"goes on at {run.epoch}-{run.start:x} after what was lost, and was not told")
             is_owed = run.end >= bound
             end = run.end

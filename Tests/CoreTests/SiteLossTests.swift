@@ -1,0 +1,56 @@
+import Channels
+import Configuration
+import Testing
+
+@testable import Core
+
+/// A machine of a site whose engine has lost something goes back before it knows the epoch that tells of it.
+@Suite struct SiteLossTests {
+    private func world() -> World {
+        let world = World { $0.bus.engine = EngineSettings(postgresql: "") }
+        for text in ["one", "two", "three"] { world.commit(("news", text)) }
+        return world
+    }
+
+    @Test func `a cursor that was lost while the log was asked is told so, not called unknown`() {
+        let world = world()
+        let (poll, stream) = (world.connect(), world.connect())
+        world.get("/push/news?since=k7f2-5&wait=25", on: poll)
+        world.get("/push/news?since=k7f2-5&stream=ndjson", on: stream)
+        #expect(world.reads.count == 2)
+        world.goBack(to: 1)
+        for _ in 0..<2 { world.answerHistory([], scanned: 1) }
+        world.turn()
+        let answer = world.texts(poll).joined()
+        #expect(answer.contains(#""gap":{"reason":"restarted","resumed":"k7f2-1"}"#), "\(answer)")
+        let lines = world.texts(stream).joined()
+        #expect(lines.contains(#""reason":"restarted""#), "\(lines)")
+    }
+
+    @Test func `a stream that had read what was lost is told so, not that its cursor is unknown`() {
+        let world = World { $0.bus.engine = EngineSettings(postgresql: "") }
+        let body = String(repeating: "x", count: 60_000)
+        world.commit((0..<4).map { _ in ("news", body) })
+        let stream = world.connect()
+        world.get("/push/news?since=k7f2-0&stream=ndjson", on: stream)
+        #expect(world.texts(stream).joined().contains(#""id":"k7f2-1""#))
+        // The rest waits until the peer has taken this.
+        world.unsent(stream, 40_000)
+        world.goBack(to: 0)
+        world.unsent(stream, 0)
+        for _ in 0..<3 { world.turn() }
+        world.commit(("news", "other"))
+        let lines = world.texts(stream).joined()
+        #expect(lines.contains(#""reason":"restarted""#), "\(lines)")
+        #expect(lines.contains("other"), "\(lines)")
+    }
+
+    @Test func `a machine by itself has issued all that it knows, and calls the rest unknown`() {
+        let world = World()
+        let poll = world.connect()
+        world.get("/push/news?since=k7f2-5&wait=25", on: poll)
+        world.answerHistory([], scanned: 0)
+        let answer = world.texts(poll).joined()
+        #expect(answer.contains(#""reason":"future""#), "\(answer)")
+    }
+}

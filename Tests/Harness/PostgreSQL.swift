@@ -193,8 +193,13 @@ package final class PostgreSQL {
         return other
     }
 
+    /// Returns when it takes writes. Waits from outside: the snapshot of a statement that waits may be in the way of what
+    /// is still to be replayed.
     package func promote() throws {
-        try sql("SELECT pg_promote()")
+        try sql("SELECT pg_promote(false)")
+        try waitUntil("PostgreSQL \(name) is promoted") {
+            try sql("SELECT pg_is_in_recovery()") == "f"
+        }
     }
 
     /// Lets a standby follow another server from now on.

@@ -251,27 +251,36 @@ final class OpenLog {
         _ shared: LogShared
     ) throws(LogError) {
         guard let link = shared.link else { return }
-        guard let identity = link.identity else {
+        let membership = EngineMembership.read(shared.settings)
+        if let obstacle = EngineMembership.obstacle(membership) {
+            throw LogError.problem(obstacle)
+        }
+        guard let membership else { return }
+        link.introduce(EngineMembership.id(of: membership.machine), shared)
+        let place = try table.place()
+        if let place, place.site != membership.site {
             throw LogError.problem(
-                "this machine is no part of a site; holdfast engine join makes it one"
+                "log.sqlite is of site \(place.site), and this machine of \(membership.site); "
+                    + "move log.sqlite away, or run holdfast engine join"
             )
         }
-        link.introduce(EngineMembership.id(of: identity.machine), shared)
-        if let place = try table.place() {
-            guard place.site == identity.site else {
-                throw LogError.problem(
-                    "log.sqlite is of site \(place.site), and this machine of \(identity.site); "
-                        + "move log.sqlite away, or run holdfast engine join"
-                )
-            }
-            link.position = place.position
+        if let position = place?.position {
+            link.position = position
             return
+        }
+        // As where Holdfast ran without [engine] meanwhile, or an older copy was put back: nobody said that it may go.
+        let messages = transaction.state.messages
+        guard place != nil || messages == 0 else {
+            throw LogError.problem(
+                "log.sqlite has \(messages) messages that are not those of the site: move it away, "
+                    + "or holdfast engine join --discard drops them, or holdfast engine leave keeps them"
+            )
         }
         guard let anchor = link.anchor else {
             link.position = nil
             throw LogError.engineAwaited
         }
-        try transaction.restart(at: anchor, of: identity.site, table)
+        try transaction.restart(at: anchor, of: membership.site, table)
         (link.anchor, link.position) = (nil, anchor.position)
     }
 

@@ -9,10 +9,12 @@ package struct EngineSiteStatus: Sendable {
     /// About how many messages SQL published that no machine has taken yet, and how long the oldest has waited.
     package var backlog: (messages: Int64, milliseconds: Int64)
     package var machines: [EngineMachine]
+    /// Where the history ends that it adopted; 0: it has adopted none, or that is no longer known here.
+    var adopted: Int64
 
-    /// Whether it would adopt that of this machine (`engine.sql`).
+    /// Whether it would adopt that of this machine (`engine.sql`): nothing was published, and no other machine is there.
     package func hasNoHistory(butFor machine: String) -> Bool {
-        min(head.offset, head.seq) == 0 && machines.allSatisfy { $0.id == machine }
+        head.offset == adopted && machines.allSatisfy { $0.id == machine }
     }
 }
 
@@ -91,6 +93,7 @@ package enum EngineAdministration {
         let head = try ask("look($1)", [.text(id)])
         let members = try ask("members($1)", [.text(id)])
         let backlog = try ask("backlog($1)", [.text(id)])
+        let anchor = try ask("anchor($1)", [.text(id)])
         return EngineSiteStatus(
             site: id,
             name: try site.text(0, 1),
@@ -103,7 +106,8 @@ package enum EngineAdministration {
                 hasOutbox: try head.integer(0, 5) != 0
             ),
             backlog: (try backlog.integer(0, 0), try backlog.integer(0, 1)),
-            machines: try EngineMachine.all(members)
+            machines: try EngineMachine.all(members),
+            adopted: try anchor.integer(0, 0) == 0 ? anchor.integer(0, 2) : 0
         )
     }
 
@@ -132,13 +136,16 @@ package enum EngineAdministration {
     ) throws(EngineError) -> String {
         try connected(options, schema, hostMilliseconds) { connection throws(PostgresError) in
             let deadline = MonotonicClock.milliseconds() + hostMilliseconds * 2
-            let site = try status(on: connection, schema: schema, deadline: deadline).site
+            func ask(_ sql: String, _ values: [PostgresValue]) throws(PostgresError) -> String {
+                try connection.run(sql, values, deadline: deadline).text(0, 0)
+            }
+            let site = try ask("SELECT id FROM \(schema).identify()", [])
             _ = try connection.run(
                 "SELECT \(schema).fork($1, $2, $3, $4)",
                 [.text(site), .integer(.max), .text(""), .integer(.max)],
                 deadline: deadline
             )
-            return try status(on: connection, schema: schema, deadline: deadline).head.epoch
+            return try ask("SELECT epoch FROM \(schema).look($1)", [.text(site)])
         }
     }
 

@@ -9,6 +9,8 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
     case otherSite(String)
     /// This machine is no member of the site (any more).
     case noMember
+    /// This machine is no part of a site, or a command was interrupted that was to change that.
+    case notJoined(String)
     /// The site has a history, or another machine has joined it.
     case adoptsNothing(String)
     /// The schema is of another release.
@@ -40,7 +42,8 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
         case .postgres(let error): "\(error)"
         case .forked: "the engine has lost groups that this machine has"
         case .away: "the engine no longer keeps the groups after those that this machine has"
-        case .otherSite(let sentence), .adoptsNothing(let sentence): sentence
+        case .otherSite(let sentence), .adoptsNothing(let sentence), .notJoined(let sentence):
+            sentence
         case .noMember:
             "this machine is not a member of the site; holdfast engine join makes it one"
         case .format(let format):

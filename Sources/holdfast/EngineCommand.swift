@@ -107,7 +107,7 @@ struct EngineCommand: ParsableCommand {
                     ?? EngineFiles.hostName()
                 let isOther = local.map { $0.site != members.site } ?? false
                 // What was interrupted goes on.
-                let isAdopting = known.map { $0.isAdopting && $0.site == members.site } ?? false
+                let isAdopting = known?.state == .adopting && known?.site == members.site
                 if adopt && (isOther || local == nil) || isAdopting && isOther && !discard {
                     try EngineAdoption.run(
                         bus,
@@ -119,24 +119,28 @@ struct EngineCommand: ParsableCommand {
                     StandardOutput.writeLine("the history of this machine is that of the site now")
                 } else {
                     if isOther, !discard, let local, local.messages > 0 {
+                        let isPart = known?.state == .member || known?.state == .leaving
+                        let remedy =
+                            if isPart, local.site == nil {
+                                "holdfast engine leave keeps them, in a bus by itself"
+                            } else if local.site == nil, members.hasNoHistory(butFor: machine) {
+                                "--adopt makes them the history of the site, which has no other"
+                            } else {
+                                "move it away"
+                            }
                         throw refusal(
                             "the log in \(bus.directory) has \(local.messages) messages "
                                 + (local.site.map { "of site \($0)" } ?? "of its own")
-                                + ", which are not those of the site; "
-                                + (local.site == nil && members.hasNoHistory(butFor: machine)
-                                    ? "--adopt makes them the history of the site, which has none"
-                                    : "move it away")
-                                + ", or --discard drops them"
+                                + ", which are not those of the site; \(remedy), or --discard drops them"
                         )
                     }
-                    if isOther { try EngineFiles.detach(bus) }
-                    let site = try EngineAdministration.join(
-                        engine.postgresql,
-                        schema: engine.schema,
+                    try EngineFiles.join(
+                        bus,
+                        engine,
+                        site: members.site,
                         machine: machine,
                         machineName: machineName
                     )
-                    try EngineMembership(site: site, machine: machine).write(bus)
                 }
                 let status = try EngineAdministration.status(
                     engine.postgresql,
@@ -146,6 +150,11 @@ struct EngineCommand: ParsableCommand {
                 StandardOutput.write(EngineCommand.text(status, own: own?.machine))
             } catch let error as ExitCode {
                 throw error
+            } catch EngineError.adoptsNothing(let sentence) {
+                throw refusal(
+                    "\(sentence); join --discard drops what this machine has, and without [engine] it goes on as a bus "
+                        + "by itself, after holdfast engine leave if the join had begun"
+                )
             } catch {
                 throw refusal("\(error)")
             }
@@ -209,7 +218,8 @@ struct EngineCommand: ParsableCommand {
             abstract: "Makes this machine a bus by itself again, or removes one that is gone.",
             discussion: """
                 Stop Holdfast on this machine first, and remove [engine] from the ini file afterwards. Its log keeps its \
-                messages, and goes on under an epoch of its own, so that every subscriber is told of a gap once.
+                messages, and goes on under an epoch of its own, so that every subscriber is told of a gap once. Where it was \
+                interrupted, run it again.
                 """
         )
 
@@ -221,29 +231,43 @@ struct EngineCommand: ParsableCommand {
         func run() throws {
             let (bus, engine) = try file.settings()
             do {
-                guard let own = EngineMembership.read(bus) else {
-                    throw refusal("this machine is no part of a site")
-                }
-                if machine == nil || machine == own.machine { try EngineFiles.requireStopped(bus) }
-                func dismiss(_ machine: String) throws(EngineError) -> Bool {
+                let own = EngineMembership.read(bus)
+                func dismiss(_ machine: String, of site: String) throws(EngineError) -> Bool {
                     try EngineAdministration.leave(
                         engine.postgresql,
                         schema: engine.schema,
-                        site: own.site,
+                        site: site,
                         machine: machine
                     )
                 }
-                if let machine, machine != own.machine {
-                    guard try dismiss(machine) else {
+                if let machine, machine != own?.machine {
+                    // Also by a machine that is no part of it (any more), as where its own attempt to join was given up.
+                    let site =
+                        try own?.site
+                        ?? EngineAdministration.status(
+                            engine.postgresql,
+                            schema: engine.schema
+                        ).site
+                    guard try dismiss(machine, of: site) else {
                         throw refusal("the site has no machine \(machine)")
                     }
                     return StandardOutput.writeLine("\(machine) is no part of the site any more")
                 }
-                do throws(EngineError) {
-                    _ = try dismiss(own.machine)
-                } catch {
-                    // It may be gone for good.
-                    StandardError.write("holdfast: the site still lists this machine: \(error)")
+                try EngineFiles.requireStopped(bus)
+                // A log of a site may have come here without the file, as a copy.
+                guard try own != nil || EngineFiles.place(bus)?.site != nil else {
+                    throw refusal("this machine is no part of a site")
+                }
+                try EngineFiles.beginLeaving(bus)
+                if let own {
+                    do throws(EngineError) {
+                        _ = try dismiss(own.machine, of: own.site)
+                    } catch {
+                        // It may be gone for good.
+                        StandardError.write(
+                            "holdfast: the site still lists this machine (\(own.machine)): \(error)"
+                        )
+                    }
                 }
                 try EngineFiles.leave(bus)
                 StandardOutput.writeLine(

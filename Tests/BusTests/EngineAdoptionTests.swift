@@ -89,10 +89,14 @@ import Testing
             let site = try EngineSite()
             let (settings, ids) = try machine(site)
             let id = try site.id
-            let history = try EngineAdoption.history(settings, say: { Issue.record("\($0)") })
+            let history = try EngineAdoption.begin(
+                settings,
+                site: id,
+                machine: "machine",
+                say: { Issue.record("\($0)") }
+            )
             #expect(history.head == 4)
             #expect(history.epochs.count == 2)
-            try EngineAdoption.begin(settings, site: id, machine: "machine")
             var position: EnginePosition?
             if steps > 1 {
                 position = try EngineAdministration.adopt(
@@ -199,8 +203,12 @@ import Testing
         let site = try EngineSite()
         let (settings, ids) = try machine(site)
         let id = try site.id
-        let history = try EngineAdoption.history(settings, say: { Issue.record("\($0)") })
-        try EngineAdoption.begin(settings, site: id, machine: "machine")
+        let history = try EngineAdoption.begin(
+            settings,
+            site: id,
+            machine: "machine",
+            say: { Issue.record("\($0)") }
+        )
         _ = try EngineAdministration.adopt(
             site.server.options,
             schema: "holdfast",

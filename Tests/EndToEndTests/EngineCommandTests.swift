@@ -22,29 +22,15 @@ import Testing
     }
 
     private func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {
-        do {
-            for machine in machines { try machine.start() }
-            try body()
-            for machine in machines { try machine.finish() }
-        } catch {
-            let logs = machines.map { "\($0.log.suffix(3000))" }.joined(separator: "\n--\n")
-            throw HarnessError("\(error)\nlogs:\n\(logs)")
-        }
+        try SiteMachines.run(machines, body)
     }
 
-    /// Publishes once, as a publisher does that is told to repeat with its key; returns the id.
     @discardableResult
     private func publish(_ machine: HoldfastServer, _ text: String) throws -> String {
-        try waitFor("\(text) is published") {
-            let fields = ["Idempotency-Key": text.replacing(" ", with: "-")]
-            let answer = try machine.post("/push/news", text, fields: fields)
-            return answer.status / 100 == 2 ? try answer.json["id"].string : nil
-        }
+        try SiteMachines.publish(machine, text)
     }
 
-    private func texts(_ answer: HTTPAnswer) throws -> [String] {
-        try answer.json["messages"].array.compactMap { $0["data"].string }
-    }
+    private func texts(_ answer: HTTPAnswer) throws -> [String] { try SiteMachines.texts(answer) }
 
     @Test func `what one machine publishes, waiting clients of the other get`() throws {
         let directory = try TestDirectory()
@@ -161,153 +147,6 @@ import Testing
                 #expect(distinct == (1...10).map(String.init))
             }
         }
-    }
-
-    @Test func `a log of its own is not given up unasked, and a machine may leave`() throws {
-        let directory = try TestDirectory()
-        let server = try PostgreSQL(directory: directory)
-        let machine = try HoldfastServer()
-        try machine.start()
-        try publish(machine, "own")
-        #expect(try machine.stop() == .exited(0))
-        try machine.writeSettings(Self.section(server.options))
-        let early = try holdfast(machine, "engine", "join")
-        #expect(early.exit == .exited(1))
-        #expect(early.error.contains("no bus in schema holdfast"), "\(early.error)")
-        #expect(try holdfast(machine, "check").error.contains("no bus in schema holdfast"))
-        let printed = try holdfast(machine, "engine", "init")
-        #expect(printed.output.contains("CREATE SCHEMA IF NOT EXISTS holdfast"))
-        #expect(try holdfast(machine, "engine", "init", "--run").exit == .exited(0))
-        #expect(try holdfast(machine, "engine", "init", "--run").exit == .exited(1))
-        let refused = try holdfast(machine, "engine", "join")
-        #expect(refused.exit == .exited(1))
-        #expect(refused.error.contains("has 1 messages of its own"), "\(refused.error)")
-        let joined = try holdfast(machine, "engine", "join", "--discard")
-        #expect(joined.exit == .exited(0), "\(joined.error)")
-        try machine.start()
-        try publish(machine, "shared")
-        #expect(try texts(machine.get("/push/news?since=first")) == ["shared"])
-        let running = try holdfast(machine, "engine", "leave")
-        #expect(running.error.contains("stop all of its processes"), "\(running.error)")
-        #expect(try machine.stop() == .exited(0))
-        let left = try holdfast(machine, "engine", "leave")
-        #expect(left.exit == .exited(0), "\(left.error)")
-        #expect(try server.sql("SELECT count(*) FROM holdfast.machines") == "0")
-        try machine.writeSettings(HoldfastServer.open)
-        try machine.start()
-        #expect(try texts(machine.get("/push/news?since=first")) == ["shared"])
-        try publish(machine, "own again")
-        try machine.finish()
-        #expect(try server.sql("SELECT last_offset FROM holdfast.head") == "1")
-    }
-
-    /// A machine that was a bus by itself, and stopped; the ids of its messages m1 to m3.
-    private func formerly(alone options: String) throws -> (HoldfastServer, [String]) {
-        let machine = try HoldfastServer()
-        try machine.start()
-        let ids = try (1...3).map { try publish(machine, "m\($0)") }
-        #expect(try machine.stop() == .exited(0))
-        try machine.writeSettings(Self.section(options))
-        return (machine, ids)
-    }
-
-    @Test func `the first machine brings its history, and its clients notice nothing`() throws {
-        let directory = try TestDirectory()
-        let server = try PostgreSQL(directory: directory)
-        let (first, ids) = try formerly(alone: server.options)
-        #expect(try holdfast(first, "engine", "init", "--run").exit == .exited(0))
-        let asked = try holdfast(first, "engine", "join")
-        #expect(asked.exit == .exited(1))
-        #expect(asked.error.contains("--adopt makes them the history"), "\(asked.error)")
-        #expect(asked.error.contains("--discard drops them"), "\(asked.error)")
-        #expect(try holdfast(first, "engine", "join", "--adopt", "--discard").exit != .exited(0))
-        let joined = try holdfast(first, "engine", "join", "--adopt", "--name", "one")
-        #expect(joined.exit == .exited(0), "\(joined.error)")
-        #expect(joined.output.contains("the history of this machine is that of the site now"))
-        #expect(joined.output.contains("offset 3"), "\(joined.output)")
-        // Once more changes nothing.
-        let again = try holdfast(first, "engine", "join", "--adopt")
-        #expect(again.exit == .exited(0), "\(again.error)")
-        #expect(again.output.contains("machine   one ("), "\(again.output)")
-
-        let (second, _) = try formerly(alone: server.options)
-        let refused = try holdfast(second, "engine", "join")
-        #expect(!refused.error.contains("--adopt"), "\(refused.error)")
-        #expect(refused.error.contains("--discard drops them"), "\(refused.error)")
-        let late = try holdfast(second, "engine", "join", "--adopt")
-        #expect(late.exit == .exited(1))
-        #expect(late.error.contains("machine one is part of the site already"), "\(late.error)")
-        let discarded = try holdfast(second, "engine", "join", "--discard", "--name", "two")
-        #expect(discarded.exit == .exited(0), "\(discarded.error)")
-
-        try run([first, second]) {
-            let rest = try first.get("/push/news?since=\(ids[0])")
-            #expect(try texts(rest) == ["m2", "m3"])
-            #expect(try rest.json["gap"] == .null)
-            let held = try second.hold("/push/news?since=\(ids[2])&wait=25")
-            try second.waitForHeld(1)
-            try publish(first, "m4")
-            let answer = try held.answer()
-            #expect(try texts(answer) == ["m4"])
-            #expect(try answer.json["gap"] == .null)
-            // What the second one never had is told to who asks there.
-            let older = try second.get("/push/news?since=\(ids[0])")
-            #expect(try texts(older) == ["m4"])
-            #expect(try older.json["gap"]["reason"] == "trimmed")
-        }
-    }
-
-    @Test func `killed while the site adopts its history, a machine joins by another attempt`()
-        throws
-    {
-        let directory = try TestDirectory()
-        let server = try PostgreSQL(directory: directory)
-        let (machine, ids) = try formerly(alone: server.options)
-        #expect(try holdfast(machine, "engine", "init", "--run").exit == .exited(0))
-        try server.withholdCommits()
-        let attempt = try ChildProcess(
-            try Place.holdfast,
-            ["engine", "join", "--adopt", "--config", machine.iniFile],
-            name: "attempt",
-            directory: directory
-        )
-        let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%adopt%'"
-        // It gives up by itself in five seconds, which leaves the same.
-        try waitUntil("PostgreSQL commits") {
-            try server.sql("SELECT count(*) > 0 \(waiting)") == "t" || !attempt.running
-        }
-        attempt.signal(SIGKILL)
-        try attempt.wait()
-        try server.releaseCommits()
-        let joined = try holdfast(machine, "engine", "join")
-        #expect(joined.exit == .exited(0), "\(joined.error)")
-        #expect(joined.output.contains("the history of this machine is that of the site now"))
-        try machine.start()
-        let rest = try machine.get("/push/news?since=\(ids[0])")
-        #expect(try texts(rest) == ["m2", "m3"])
-        #expect(try rest.json["gap"] == .null)
-        try publish(machine, "m4")
-        let next = try machine.get("/push/news?since=\(ids[2])&wait=25")
-        #expect(try texts(next) == ["m4"])
-        #expect(try next.json["gap"] == .null)
-        try machine.finish()
-    }
-
-    @Test func `a machine may leave a site whose engine is gone`() throws {
-        let directory = try TestDirectory()
-        let server = try PostgreSQL(directory: directory)
-        let machine = try machines(1, server.options)[0]
-        try machine.start()
-        try publish(machine, "kept")
-        #expect(try machine.stop() == .exited(0))
-        server.stop()
-        let left = try holdfast(machine, "engine", "leave")
-        #expect(left.exit == .exited(0), "\(left.error)")
-        #expect(left.error.contains("still lists this machine"), "\(left.error)")
-        try machine.writeSettings(HoldfastServer.open)
-        try machine.start()
-        #expect(try texts(machine.get("/push/news?since=first")) == ["kept"])
-        try machine.finish()
     }
 
     @Test func `a publication that may have been committed was said not to be written`() throws {

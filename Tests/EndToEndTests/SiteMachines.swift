@@ -21,4 +21,30 @@ enum SiteMachines {
         }
         return machines
     }
+
+    /// Starts them, and stops them afterwards.
+    static func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {
+        do {
+            for machine in machines { try machine.start() }
+            try body()
+            for machine in machines { try machine.finish() }
+        } catch {
+            let logs = machines.map { "\($0.log.suffix(3000))" }.joined(separator: "\n--\n")
+            throw HarnessError("\(error)\nlogs:\n\(logs)")
+        }
+    }
+
+    /// Publishes once, as a publisher does that is told to repeat with its key; returns the id.
+    @discardableResult
+    static func publish(_ machine: HoldfastServer, _ text: String) throws -> String {
+        try waitFor("\(text) is published") {
+            let fields = ["Idempotency-Key": text.replacing(" ", with: "-")]
+            let answer = try machine.post("/push/news", text, fields: fields)
+            return answer.status / 100 == 2 ? try answer.json["id"].string : nil
+        }
+    }
+
+    static func texts(_ answer: HTTPAnswer) throws -> [String] {
+        try answer.json["messages"].array.compactMap { $0["data"].string }
+    }
 }

@@ -8,7 +8,9 @@ import Text
 ///
 /// It may be killed between any two of these steps, and is then repeated as a whole, or, after the third, ended by a join:
 /// 1. The file `engine` says that the site is about to adopt the history, under this machine's id. From now on no process
-///    serves the log with `[engine]`: as a member without a place in the site's log, it would drop all that is in it.
+///    serves the log with `[engine]`. Then the log is opened as a machine by itself opens it, which begins an epoch where
+///    something may be missing at its end; when all of it is on the disk, the file says where it ends. A repetition goes
+///    on with the same history, also after a loss of power: meanwhile other machines may have begun with it.
 /// 2. The site has the history; it gives the same place for the same history again.
 /// 3. The log has its place in the site's.
 /// 4. The file `engine` says that the machine is a member.
@@ -34,16 +36,15 @@ package enum EngineAdoption {
                 "the log in \(settings.directory) is of site \(other), and goes on nowhere else"
             )
         }
-        if let before, before.site == site, !before.isAdopting {
+        if let before, before.site == site, [.member, .leaving].contains(before.state) {
             throw LogError.problem(
                 "this machine is part of the site already, without the log in \(settings.directory); "
                     + "holdfast engine leave comes first"
             )
         }
         let machine = before?.machine ?? String.randomName()
-        try begin(settings, site: site, machine: machine)
         do {
-            let history = try history(settings, say: say)
+            let history = try begin(settings, site: site, machine: machine, say: say)
             let position = try EngineAdministration.adopt(
                 engine.postgresql,
                 schema: engine.schema,
@@ -55,25 +56,36 @@ package enum EngineAdoption {
             try attach(settings, history, at: position, of: site)
         } catch let error as EngineError where !error.isAmbiguous {
             // Refused: the machine is what it was.
-            if let before {
-                try before.write(settings)
-            } else {
-                try EngineMembership.remove(settings)
-            }
+            try EngineMembership.restore(before, settings)
             throw error
         }
         try EngineMembership(site: site, machine: machine).write(settings)
     }
 
-    /// The first step.
-    package static func begin(_ settings: BusSettings, site: String, machine: String)
-        throws(LogError)
-    {
-        try EngineMembership(site: site, machine: machine, isAdopting: true).write(settings)
+    /// The first step: what the site is to adopt.
+    package static func begin(
+        _ settings: BusSettings,
+        site: String,
+        machine: String,
+        say: @escaping @Sendable (String) -> Void
+    ) throws(LogError) -> EngineHistory {
+        var membership = EngineMembership(site: site, machine: machine, state: .adopting)
+        if let before = EngineMembership.read(settings), before.state == .adopting,
+            before.site == site, let end = before.history
+        {
+            let database = try Database(path: settings.directory + "/log.sqlite", .readOnly)
+            database.waitForLocks(milliseconds: 5000)
+            let history = try history(in: LogQueries(database))
+            if history.end == end { return history }
+        }
+        try membership.write(settings)
+        let history = try history(settings, say: say)
+        membership.history = history.end
+        try membership.write(settings)
+        return history
     }
 
-    /// What the site is to adopt: the log is opened as a machine by itself opens it, which begins an epoch where something
-    /// may be missing at its end.
+    /// What is in a log that is opened as a machine by itself opens it; all of it is on the disk.
     package static func history(
         _ settings: BusSettings,
         say: @escaping @Sendable (String) -> Void
@@ -84,7 +96,14 @@ package enum EngineAdoption {
             for case .notice(let sentence, _) in events { say(sentence) }
         }
         let database = try OpenLog.open(shared, suspect: false).database
-        return try database.read { () throws(LogError) in try history(in: database.queries) }
+        let history = try database.read { () throws(LogError) in
+            try Self.history(in: database.queries)
+        }
+        // With it the newest commits are on the disk, whatever [bus] durability says.
+        guard try database.checkpoint(.truncate).isComplete else {
+            throw LogError.problem("another program reads the log in \(settings.directory)")
+        }
+        return history
     }
 
     private static func history(in queries: LogQueries) throws(LogError) -> EngineHistory {
@@ -123,5 +142,12 @@ package enum EngineAdoption {
             try LogSchema.mark(ofSite: true, database)
         }
         _ = try database.checkpoint(.truncate)
+    }
+}
+
+extension EngineHistory {
+    /// Where it ends: no other history has this end, since the names of epochs are random.
+    fileprivate var end: Cursor? {
+        epochs.last.map { Cursor(epoch: $0.epoch, offset: Offset(head)) }
     }
 }

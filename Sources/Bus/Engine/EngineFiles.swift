@@ -37,18 +37,58 @@ package enum EngineFiles {
         }
     }
 
+    /// Makes this machine a member of the site, as which its log goes on where it has a place there, and begins anew
+    /// otherwise. Killed between any two of these steps, it is repeated; no process serves the log meanwhile, unless the
+    /// machine was a member before:
+    /// 1. The file `engine` says that the machine is about to join, under this id.
+    /// 2. The site lists it.
+    /// 3. What the log has is given up, if it is not of the site.
+    /// 4. The file `engine` says that the machine is a member.
+    package static func join(
+        _ settings: BusSettings,
+        _ engine: EngineSettings,
+        site: String,
+        machine: String,
+        machineName: String
+    ) throws {
+        let before = EngineMembership.read(settings)
+        let member = EngineMembership(site: site, machine: machine)
+        if before != member {
+            try EngineMembership(site: site, machine: machine, state: .joining).write(settings)
+        }
+        do throws(EngineError) {
+            let joined = try EngineAdministration.join(
+                engine.postgresql,
+                schema: engine.schema,
+                machine: machine,
+                machineName: machineName
+            )
+            guard joined == site else {
+                throw .otherSite("the schema \(engine.schema) holds another site by now; try again")
+            }
+        } catch {
+            if !error.isAmbiguous { try EngineMembership.restore(before, settings) }
+            throw error
+        }
+        if let local = try place(settings), local.site != site {
+            try giveUp(settings, for: site)
+        }
+        if before != member { try member.write(settings) }
+    }
+
+    /// What the log has is to be dropped when it is known where it begins as that of a member.
+    package static func giveUp(_ settings: BusSettings, for site: String) throws(LogError) {
+        try change(settings) { database throws(LogError) in
+            // Its tables may be missing.
+            try EngineTable(database).giveUp(for: site)
+            try LogSchema.mark(ofSite: true, database)
+        }
+    }
+
     /// The log is of no site any more: it is a bus by itself, or begins anew as part of another site. It has an epoch of its
     /// own from the same moment on, since what follows is not what the site has at these offsets.
     package static func detach(_ settings: BusSettings) throws(LogError) {
-        let path = settings.directory + "/log.sqlite"
-        guard unsafe access(path, F_OK) == 0 else { return }
-        let directory = try BusDirectory(settings: settings)
-        try directory.enter()
-        defer { directory.leave() }
-        let database = try Database(path: path, .readWrite)
-        database.waitForLocks(milliseconds: 5000)
-        try database.leaveWriteAheadLogOnClosing()
-        try database.inTransaction { () throws(LogError) in
+        try change(settings) { database throws(LogError) in
             guard try EngineTable.isUsed(in: database) else { return }
             try database.execute(
                 """
@@ -61,15 +101,40 @@ package enum EngineFiles {
         }
     }
 
+    /// Changes the log's file, if it is there, in one transaction, which is on the disk afterwards whatever [bus]
+    /// durability says.
+    private static func change(
+        _ settings: BusSettings,
+        _ body: (Database) throws(LogError) -> Void
+    ) throws(LogError) {
+        let path = settings.directory + "/log.sqlite"
+        guard unsafe access(path, F_OK) == 0 else { return }
+        let directory = try BusDirectory(settings: settings)
+        try directory.enter()
+        defer { directory.leave() }
+        let database = try Database(path: path, .readWrite)
+        database.waitForLocks(milliseconds: 5000)
+        try database.leaveWriteAheadLogOnClosing()
+        try database.execute("PRAGMA synchronous = FULL")
+        try database.inTransaction { () throws(LogError) in try body(database) }
+    }
+
+    /// The first step of leaving. Killed before the last one, it is repeated, and no process serves the log meanwhile as
+    /// that of a member: without a place in the site's log it would begin anew.
+    package static func beginLeaving(_ settings: BusSettings) throws(LogError) {
+        guard var membership = EngineMembership.read(settings) else { return }
+        membership.state = .leaving
+        try membership.write(settings)
+    }
+
     /// The machine is a bus by itself, under an epoch of its own: what follows is not what the site has.
     package static func leave(_ settings: BusSettings) throws(LogError) {
-        // Nothing of the site has reached a log whose history the site was about to adopt.
-        let site = try place(settings)?.site
-        let isUntouched = site == nil && EngineMembership.read(settings)?.isAdopting == true
+        // A log that has no place in the site's has had nothing of it, or has its epoch from before.
+        let isPart = try place(settings)?.site != nil
         try detach(settings)
-        var alone = settings
-        alone.engine = nil
-        if !isUntouched, unsafe access(settings.directory + "/log.sqlite", F_OK) == 0 {
+        if isPart {
+            var alone = settings
+            alone.engine = nil
             // The one from before is the log's, and this one also that of the file `wake`.
             _ = try LogFiles.beginEpoch(alone)
         }

@@ -75,7 +75,7 @@ final class EngineLink: Sendable {
 
     /// Nil: this machine is no part of a site.
     var identity: EngineIdentity? {
-        guard let membership = EngineMembership.read(bus), !membership.isAdopting else {
+        guard let membership = EngineMembership.read(bus), membership.state == .member else {
             return nil
         }
         return EngineIdentity(
@@ -92,7 +92,9 @@ final class EngineLink: Sendable {
         readsLong: Bool = false,
         deadline: Int64
     ) throws(EngineError) -> EngineSession {
-        guard let identity else { throw .noMember }
+        guard let identity else {
+            throw EngineMembership.obstacle(.read(bus)).map { .notJoined($0) } ?? .noMember
+        }
         let session = try EngineSession(
             settings.postgresql,
             identity,

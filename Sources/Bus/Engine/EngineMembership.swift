@@ -5,17 +5,34 @@ import Text
 
 /// What makes this machine part of a site: the file `engine` in the bus directory, which outlives the log's own file.
 package struct EngineMembership: Equatable, Sendable {
+    /// What the machine is, or which command is about to change that: it may have been killed between any two steps, and
+    /// no process serves the log with `[engine]` before it has come to its end.
+    package enum State: String, Sendable {
+        case member
+        case joining
+        /// The site is about to adopt the history of this machine.
+        case adopting
+        case leaving
+    }
+
     /// The site's id.
     package var site: String
     /// This machine's random id.
     package var machine: String
-    /// The site is about to adopt the history of this machine, which is no part of it before that is done.
-    package var isAdopting: Bool
+    package var state: State
+    /// Where the history ends that the site was asked to adopt.
+    package var history: Cursor?
 
-    package init(site: String, machine: String, isAdopting: Bool = false) {
+    package init(
+        site: String,
+        machine: String,
+        state: State = .member,
+        history: Cursor? = nil
+    ) {
         self.site = site
         self.machine = machine
-        self.isAdopting = isAdopting
+        self.state = state
+        self.history = history
     }
 
     package static func path(_ settings: BusSettings) -> String { settings.directory + "/engine" }
@@ -37,8 +54,22 @@ package struct EngineMembership: Equatable, Sendable {
         return EngineMembership(
             site: String(site),
             machine: String(machine),
-            isAdopting: values["state"] == "adopting"
+            // A state of another release is that of no member.
+            state: values["state"].map { State(rawValue: String($0)) ?? .joining } ?? .member,
+            history: values["history"].flatMap { Cursor($0) }
         )
+    }
+
+    /// Why no process may serve the log as that of a member, and what to do; nil: it is one.
+    package static func obstacle(_ membership: EngineMembership?) -> String? {
+        switch membership?.state {
+        case .member: nil
+        case nil: "this machine is no part of a site; holdfast engine join makes it one"
+        case .joining, .adopting:
+            "this machine is no part of a site yet: holdfast engine join was interrupted; run it again"
+        case .leaving:
+            "this machine is no part of a site any more: holdfast engine leave was interrupted; run it again"
+        }
     }
 
     /// Writes it in place of the one before, whole or not at all.
@@ -50,12 +81,18 @@ package struct EngineMembership: Equatable, Sendable {
         let file = unsafe open(draft, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { throw BusDirectory.problem("open", draft) }
         defer { close(file) }
-        let text =
-            "site=\(site)\nmachine=\(machine)\n" + (isAdopting ? "state=adopting\n" : "")
+        var text = "site=\(site)\nmachine=\(machine)\n"
+        if state != .member { text += "state=\(state.rawValue)\n" }
+        if let history { text += "history=\(history)\n" }
         guard SystemCalls.writeAll(file, text.utf8),
             fsync(file) == 0, unsafe rename(draft, path) == 0
         else { throw BusDirectory.problem("write", path) }
         directory.sync()
+    }
+
+    /// Puts back what was there before a command that was refused.
+    static func restore(_ before: EngineMembership?, _ settings: BusSettings) throws(LogError) {
+        if let before { try before.write(settings) } else { try remove(settings) }
     }
 
     package static func remove(_ settings: BusSettings) throws(LogError) {

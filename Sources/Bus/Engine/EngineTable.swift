@@ -103,12 +103,22 @@ struct EngineTable {
         return try database.fetchInteger("SELECT count(*) FROM engine") == 1
     }
 
-    /// Nil in a log that is no part of a site yet.
-    func place() throws(LogError) -> (site: String, position: EnginePosition)? {
+    /// Nil in a log that is no part of a site yet. Without a position whatever the log has is given up: it begins where
+    /// the engine's groups begin.
+    func place() throws(LogError) -> (site: String, position: EnginePosition?)? {
         try find.bind()
         defer { find.finish() }
         guard try find.step() else { return nil }
-        return (find.text(0), EnginePosition(seq: find.integer(1), chain: find.blob(2)))
+        let (site, seq) = (find.text(0), find.integer(1))
+        return (site, seq < 0 ? nil : EnginePosition(seq: seq, chain: find.blob(2)))
+    }
+
+    /// The log is of this site, and has no place in its log.
+    func giveUp(for site: String) throws(LogError) {
+        try set.bind(site, -1, [])
+        try set.run()
+        try forget(above: -1)
+        try noteLack(through: 0)
     }
 
     /// - Parameter head: the log's newest offset there.

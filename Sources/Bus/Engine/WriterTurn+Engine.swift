@@ -10,9 +10,12 @@ extension WriterTurn {
         _ opened: LogShared.Opened,
         _ time: LogTime
     ) throws(LogError) {
-        guard let table = open.database.engine, let (site, position) = try table.place() else {
+        guard let table = open.database.engine, let place = try table.place(),
+            let position = place.position
+        else {
             throw LogError.problem("the log is no part of a site")
         }
+        let site = place.site
         switch work {
         case .list, .lack, .begin: break
         case .restart(let anchor):
@@ -20,15 +23,15 @@ extension WriterTurn {
             try tellAnew(transaction.state, time)
             result = .isAt(anchor.position)
         case .rewind(let seq):
-            guard let (head, place) = try table.head(at: seq) else {
+            guard let (head, common) = try table.head(at: seq) else {
                 result = .contradiction
                 return
             }
             try transaction.rewind(to: head, table)
             try table.forget(above: seq)
-            try table.move(to: place, of: site, head: head)
+            try table.move(to: common, of: site, head: head)
             try tellAnew(transaction.state, time)
-            result = .isAt(place)
+            result = .isAt(common)
         case .apply(let groups, let after):
             guard position == after else {
                 // Another process has applied meanwhile.

@@ -1,5 +1,6 @@
 import Bus
 import Channels
+import Foundation
 import Harness
 import Testing
 
@@ -101,7 +102,8 @@ import Testing
         let (settings, lock) = try stuckMachine(site, other, maxLagSeconds: 3600)
         other.publish(draft("a", "2"))
         let probe = site.start(settings)
-        probe.wait("it catches up") { $0.engine.last == .catchingUp }
+        try eventuallyKnown("it is behind", by: probe) { $0.lagMilliseconds != nil }
+        #expect(probe.now.engine.last == .catchingUp)
         lock.release()
         probe.wait(for: "2")
         probe.wait("it is level") { $0.engine.last == .some(nil) }
@@ -117,8 +119,7 @@ import Testing
         try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
         other.publish(draft("a", "2"))
         try eventuallyKnown("it is behind", by: probe) { ($0.lagMilliseconds ?? 0) > 0 }
-        let troubles = probe.now.engine
-        #expect(!troubles.contains(.lagging) && !troubles.contains(.catchingUp))
+        #expect(probe.now.engine.last == .some(nil))
         lock.release()
         try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
         probe.stop()
@@ -157,6 +158,93 @@ import Testing
         try site.server.start()
         try eventuallyKnown("it is back", by: one) { $0.canPublish && $0.lagMilliseconds == 0 }
         one.publish(draft("a", "again"))
+        one.stop()
+    }
+
+    @Test func `a process is not ready before the engine has answered it`() throws {
+        let site = try EngineSite()
+        let settings = try site.machine("1")
+        let before = site.start(settings)
+        before.publish(draft("a", "1"))
+        before.wait("it is ready") { $0.engine.last == .some(nil) }
+        before.stop()
+        // Where a server listens, and answers nobody.
+        var silent = settings
+        let place = try site.directory.makeDirectory("silent", mode: 0o755)
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        defer { close(listener) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) {
+            $0.copyBytes(from: "\(place)/.s.PGSQL.5432".utf8)
+        }
+        let isListening = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+                    && listen(listener, 16) == 0
+            }
+        }
+        #expect(isListening)
+        silent.engine?.postgresql = "host=\(place) dbname=postgres user=postgres"
+        let probe = site.start(silent)
+        // From the moment at which its log can be read.
+        #expect((probe.now.engine.last ?? nil) != nil)
+        #expect(try !figures(probe).canPublish && figures(probe).canFollow != true)
+        probe.stop()
+    }
+
+    @Test func `a machine where an append failed is ready again, although nobody publishes`() throws
+    {
+        let site = try EngineSite()
+        let one = site.start(try site.machine("1"))
+        one.publish(draft("a", "before"))
+        // A statement that an administrator runs, say; all that only read go on.
+        let (user, table) = ("application_name = 'administrator'", "holdfast.site")
+        let lock = try ChildProcess(
+            "\(PostgreSQL.programs)/psql",
+            [
+                "-X", "-q", "-d",
+                "host=\(site.server.path) user=postgres dbname=postgres application_name=administrator",
+                "-c", "BEGIN; LOCK TABLE \(table) IN EXCLUSIVE MODE; SELECT pg_sleep(3600)",
+            ],
+            name: "administrator",
+            directory: site.directory
+        )
+        try eventually("it is locked") {
+            try site.server.sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE \(user) AND wait_event = 'PgSleep'"
+            ) == "1"
+        }
+        #expect(one.append(draft("a", "refused")) == .unavailable)
+        one.wait("it is not ready") { $0.engine.last == .publishing }
+        try site.server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \(user)"
+        )
+        try lock.wait()
+        one.wait("it is ready") { $0.engine.last == .some(nil) }
+        one.publish(draft("a", "after"))
+        one.stop()
+    }
+
+    @Test func `a connection alone does not say that publishing works`() throws {
+        let site = try EngineSite()
+        let one = site.start(try site.machine("1"))
+        one.publish(draft("a", "before"))
+        try site.server.withholdCommits()
+        try eventually("an outcome is unknown") {
+            #expect(one.append(draft("a", "unknown")) == .unavailable)
+            return try figures(one).counters.unknown > 0
+        }
+        one.wait("it is not ready") { $0.engine.last == .publishing }
+        let told = one.now.engine.count
+        let reconnections = try figures(one).counters.reconnections
+        try eventuallyKnown("it has connected again", by: one) {
+            $0.counters.reconnections > reconnections
+        }
+        let asked = try figures(one).lagMilliseconds
+        #expect(asked != nil && one.now.engine.count == told)
+        try site.server.releaseCommits()
+        one.wait("it is ready") { $0.engine.last == .some(nil) }
         one.stop()
     }
 

@@ -16,9 +16,12 @@ import Testing
     }
 
     @Test func `nothing is known before the engine was asked`() {
-        let level = EngineLevel()
+        var level = EngineLevel()
         #expect(level.lag(now: 5000) == nil)
-        #expect(!level.isCatchingUp && !level.isAwaiting)
+        // Nobody is to take it for level.
+        #expect(level.isCatchingUp && !level.isAwaiting)
+        level.missed(at: 6000)
+        #expect(level.isCatchingUp)
     }
 
     @Test func `a machine that has all is level, however long ago that was seen`() {

@@ -31,8 +31,8 @@ struct EngineLevel: Sendable {
     /// Whether news of the log may change something.
     var isAwaiting: Bool { !awaited.isEmpty }
 
-    /// The process has not yet had what the engine had when it was asked first.
-    var isCatchingUp: Bool { !wasLevel && !awaited.isEmpty }
+    /// The process has not yet had what the engine had when it was asked first, or the engine has never answered.
+    var isCatchingUp: Bool { !wasLevel && (!awaited.isEmpty || answeredAt == nil) }
 
     /// For how long this machine may lack something; 0 while it is level, nil before the engine was asked.
     func lag(now: Int64) -> Int64? {

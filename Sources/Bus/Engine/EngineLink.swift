@@ -112,11 +112,12 @@ final class EngineLink: Sendable {
 
     // MARK: Machines
 
-    /// Says who this machine is, once.
+    /// Says who this machine is, once; and that it may lack something, before the log is told.
     func introduce(_ own: MachineID, _ shared: LogShared) {
         let machines = state.withLock { state -> SiteMachines? in
             guard state.machines == nil else { return nil }
             state.machines = SiteMachines(own: own)
+            state.noteCatchingUp(shared)
             return state.machines
         }
         if let machines { shared.deliver(.machines(machines)) }
@@ -226,7 +227,7 @@ extension EngineLink {
             figures.canPublish = figures.head != nil && state.troubles[.publishing] == nil
             if state.isFollower {
                 figures.applied = state.position?.seq
-                figures.canFollow = state.troubles[.following] == nil
+                figures.canFollow = figures.head != nil && state.troubles[.following] == nil
             }
             return figures
         }
@@ -307,13 +308,8 @@ extension EngineLink {
         state.withLock { state in
             change(&state.level)
             guard isOpen else { return }
-            let isCatchingUp = state.level.isCatchingUp
             let isLagging = state.level.lagBehindKnown(now: now) > limit
-            _ = state.note(
-                isCatchingUp ? "this machine catches up with the others" : nil,
-                of: .catchingUp,
-                shared
-            )
+            state.noteCatchingUp(shared)
             guard state.note(isLagging ? sentence : nil, of: .lagging, shared) else { return }
             if isLagging {
                 shared.say(
@@ -328,6 +324,11 @@ extension EngineLink {
 }
 
 extension EngineLink.State {
+    fileprivate mutating func noteCatchingUp(_ shared: LogShared) {
+        let sentence = "this machine catches up with the others"
+        _ = note(level.isCatchingUp ? sentence : nil, of: .catchingUp, shared)
+    }
+
     /// The process is told within the lock, so that what several threads note is told in order.
     fileprivate mutating func note(
         _ problem: String?,

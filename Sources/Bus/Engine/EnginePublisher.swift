@@ -16,6 +16,10 @@ final class EnginePublisher {
     private static let catchUpMilliseconds: Int64 = 5000
     private static let lookMilliseconds: Int64 = 2000
     private static let membersMilliseconds: Int64 = 5000
+    /// Publishers and questions wait meanwhile.
+    private static let probeMilliseconds: Int64 = 1000
+    private static let firstProbePause: Int64 = 2000
+    private static let longestProbePause: Int64 = 60_000
     /// Longer than any publisher is waited for.
     private static let doubtMilliseconds: Int64 = 3000
 
@@ -34,6 +38,11 @@ final class EnginePublisher {
     private var nextLook: Int64 = 0
     private var nextMembers: Int64 = 0
     private var wasConnected = false
+    /// An append has failed since the last that was done: that there is a connection does not say that publishing works.
+    private var isDoubtful = false
+    private var nextProbe: Int64 = 0
+    /// Longer each time when publishing fails again although an append of nothing was done, as on a full disk.
+    private var probePause = firstProbePause
     /// Since when there has been no connection.
     private var lostAt: Int64?
 
@@ -79,14 +88,57 @@ final class EnginePublisher {
         do throws(EngineError) {
             let deadline = now + Self.patienceMilliseconds
             link.looked(try session.look(deadline: deadline), askedAt: now, shared)
-            guard isNew || now >= nextMembers else { return }
-            nextMembers = now + Self.membersMilliseconds
-            link.saw(try session.members(deadline: deadline))
+            if isNew || now >= nextMembers {
+                nextMembers = now + Self.membersMilliseconds
+                link.saw(try session.members(deadline: deadline))
+            }
         } catch {
             self.session = nil
             lostAt = lostAt ?? now
             if connected(until: now) == nil { link.missed() }
         }
+        if isDoubtful { probe() }
+    }
+
+    // MARK: Whether publishing works
+
+    /// An append has failed.
+    private func doubt(_ error: EngineError) {
+        say(error)
+        guard !isDoubtful else { return }
+        isDoubtful = true
+        nextProbe = MonotonicClock.milliseconds() + probePause
+        probePause = min(2 * probePause, Self.longestProbePause)
+    }
+
+    /// Appends nothing, which takes the lock and waits for a standby as every append does: a machine that is not ready gets
+    /// no publisher by whom it would find out that it could be.
+    private func probe() {
+        let now = MonotonicClock.milliseconds()
+        guard now >= nextProbe, let session, session.isOpen else { return }
+        do throws(EngineError) {
+            _ = try session.append(
+                gid: Self.newID(),
+                known: .none,
+                parts: [],
+                deadline: now + Self.probeMilliseconds
+            )
+            worksAgain()
+        } catch {
+            if error.isAmbiguous { self.session = nil }
+        }
+    }
+
+    private func worksAgain() {
+        isDoubtful = false
+        if link.note(nil, of: .publishing, shared) {
+            shared.say("the engine takes publications again", .notice)
+        }
+    }
+
+    private static func newID() -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 
     private var pause: Int64 {
@@ -132,7 +184,7 @@ final class EnginePublisher {
                 (session, preferredHost, lostAt) = (made, made.host, nil)
                 if wasConnected { link.count { $0.reconnections += 1 } }
                 wasConnected = true
-                if link.note(nil, of: .publishing, shared) {
+                if !isDoubtful, link.note(nil, of: .publishing, shared) {
                     shared.say("the engine is there again: publishing goes on", .notice)
                 }
                 return made
@@ -158,8 +210,7 @@ final class EnginePublisher {
     // MARK: Publications
 
     private func append(_ group: EngineAppends) {
-        var generator = SystemRandomNumberGenerator()
-        let gid = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let gid = Self.newID()
         let end = MonotonicClock.milliseconds() + Self.patienceMilliseconds
         var saidFork = false
         // An attempt was made whose outcome is not known.
@@ -195,12 +246,12 @@ final class EnginePublisher {
                 self.session = nil
                 lostAt = lostAt ?? MonotonicClock.milliseconds()
                 guard MonotonicClock.milliseconds() + 50 < end else {
-                    say(error)
+                    doubt(error)
                     return fail(group, .unavailable, mayBeThere)
                 }
             } catch {
                 if !session.isOpen { self.session = nil }
-                say(error)
+                doubt(error)
                 if case .postgres(.server(let state, _)) = error, state == "53100" {
                     return fail(group, .full, mayBeThere)
                 }
@@ -216,9 +267,8 @@ final class EnginePublisher {
         _ receipt: EngineReceipt,
         until deadline: Int64
     ) {
-        if link.note(nil, of: .publishing, shared) {
-            shared.say("the engine takes publications again", .notice)
-        }
+        probePause = Self.firstProbePause
+        worksAgain()
         let epoch = Epoch(receipt.epoch) ?? .ofNoLog
         for (append, committed) in group.outcomes(receipt) {
             guard let committed else {

@@ -33,7 +33,9 @@ extension Core {
             readEnded(Ticket(number))
         case .unavailable:
             if tail != nil { isLogInTrouble = true }
-        case .engine(let trouble): engineTrouble = trouble
+        case .engine(let trouble):
+            engineTrouble = trouble
+            presence.isBehind = trouble != nil
         case .machines(let site): presence.know(site, now: now)
         case .notice: break
         }

@@ -54,6 +54,10 @@ struct PresenceService {
     /// Counts the times presence began anew: the log's answers to events of an earlier round are ignored.
     private(set) var round = 0
     private var inquiry = Inquiry.none
+    /// Whether the log lacks what other machines have: nothing is told until it has that.
+    var isBehind = false {
+        didSet { presence.isBehind = isBehind }
+    }
     /// Monotonic milliseconds when what the log knows is read again, after a failure.
     private(set) var readsAt: Int64 = .max
     /// Monotonic milliseconds of the last look at what is due.
@@ -71,6 +75,7 @@ struct PresenceService {
         self.settings = settings
         guard renews else { return }
         presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
+        presence.isBehind = isBehind
         if let site { presence.know(site, now: now) }
         round += 1
     }

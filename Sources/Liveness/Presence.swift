@@ -21,6 +21,9 @@ package struct Presence: Sendable {
     private var noRoomUntil: Int64 = .min
     /// Whether the events already in the log are known; nothing is reported before.
     package private(set) var isLoaded = false
+    /// Whether the log lacks what other machines have. Nothing is reported meanwhile, since who is judged by old events may
+    /// have left, or come elsewhere; leases are announced as ever.
+    package var isBehind = false
 
     /// How often processes announce their leases to each other.
     package static let tellMilliseconds: Int64 = 8000
@@ -256,7 +259,11 @@ package struct Presence: Sendable {
     package mutating func forgetEvents(now: Int64) {
         isLoaded = false
         for key in table.sortedKeys {
-            table.change(key, 0, now) { ($0.event, $0.isPresent, $0.machines) = (nil, false, []) }
+            table.change(key, 0, now) { entry in
+                (entry.event, entry.isPresent, entry.machines) = (nil, false, [])
+                // What was told again may be gone, too.
+                entry.toldThrough = .start
+            }
         }
     }
 
@@ -277,22 +284,26 @@ package struct Presence: Sendable {
         now: Int64
     ) {
         let key = MemberKey(channel: channel, member: member)
-        if let event = table[key]?.event, event.epoch == id.epoch, event.offset >= id.offset {
-            return
-        }
-        let own = table.site?.own
+        // Whatever their epochs are: all that is told from one `forgetEvents` to the next is of one log.
+        if let event = table[key]?.event, event.offset >= id.offset { return }
+        let site = table.site
+        let own = site?.own
         let announcing = table.tellsOthers ? Self.tellMilliseconds : 0
         table.change(key, 0, now) { entry in
             // Where the event before said that this machine has it, too, it was announced since, if it still has.
             let isKnown = own.map { entry.isPresent && entry.machines.contains($0) } ?? false
+            // A machine that has just come is heard of in the log before it is in the engine's list.
+            let isNews = machines.contains {
+                !entry.machines.contains($0) && site?.hasLost($0) == true
+            }
             (entry.event, entry.isPresent, entry.machines) = (id, isJoin, machines)
             entry.timeMilliseconds = timeMilliseconds
             entry.askedUntil = .min
             entry.touched = now
             // A process with a lease will announce it soon; if none does, the member left unnoticed.
-            if isJoin, !entry.isHere(now) {
+            if isJoin, isNews || !entry.isHere(now) {
                 let usual = (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
-                entry.patientUntil = now + (isKnown ? announcing : usual)
+                entry.patientUntil = now + (isKnown && !isNews ? announcing : usual)
             }
         }
         table.setInLog(true, channel)
@@ -345,7 +356,8 @@ package struct Presence: Sendable {
     /// When something is due next; `.max` if nothing becomes due by itself.
     package var nextLook: Int64 {
         guard isLoaded else { return .max }
-        return min(table.nextLook, table.hasUnreported ? rate.nextMilliseconds : .max)
+        let isReporting = table.hasUnreported && !isBehind
+        return min(table.nextLook, isReporting ? rate.nextMilliseconds : .max)
     }
 
     /// Examines the members for which something is due.
@@ -371,7 +383,7 @@ package struct Presence: Sendable {
             }
             table.forgetIfAbsent(key, now)
         }
-        due.events = takeEvents(now)
+        if !isBehind { due.events = takeEvents(now) }
         return due
     }
 

@@ -49,6 +49,17 @@ import Testing
         #expect(world.appends.count == 1)
     }
 
+    @Test func `a machine that lacks what others have tells of nobody until it has that`() {
+        let world = world()
+        world.tell(.engine(.catchingUp))
+        world.get(poll, on: world.connect())
+        world.pass(1000)
+        #expect(world.appends.isEmpty && world.memberCount == 1)
+        world.tell(.engine(nil))
+        world.pass(100)
+        #expect(world.appends.map(\.drafts.first?.type) == ["join"])
+    }
+
     @Test func `whoever is held joins, and leaves when the grace period is over`() {
         let world = world()
         let connection = world.connect()

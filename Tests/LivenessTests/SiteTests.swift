@@ -120,14 +120,22 @@ import Testing
             )
         }
 
-        /// The process of a machine begins anew, with what the log has after an offset.
-        func restart(_ machine: Int, from offset: Int = 0) {
+        /// The process of a machine begins anew, with what the log has after an offset, or had when the machine was away.
+        func restart(_ machine: Int, from offset: Int = 0, through end: Int? = nil) {
             machines[machine] = Presence()
             machines[machine].know(known[machine], now: now)
+            let end = end ?? log.count
             var newest: [Member: (event: PresenceEvent, id: Cursor)] = [:]
-            for entry in log[offset...] { newest[entry.event.member] = entry }
+            for entry in log[offset..<end] { newest[entry.event.member] = entry }
             for (event, id) in newest.values { tell(event, id, to: machine) }
-            told[machine] = log.count
+            told[machine] = end
+            machines[machine].loaded()
+        }
+
+        /// The process of a machine reads the log anew, as under a new epoch.
+        func readAgain(_ machine: Int) {
+            machines[machine].forgetEvents(now: now)
+            for (event, id) in log { tell(event, id, to: machine) }
             machines[machine].loaded()
         }
 
@@ -362,13 +370,88 @@ import Testing
         #expect(site.names(1) == [])
     }
 
+    @Test func `what was told again is told once more where that was lost`() {
+        let site = Site(2)
+        site.come(ada, at: 0)
+        site.pass(40_000)
+        site.hear(of: [0, 1], lacking: (1, through: 1))
+        // A failover loses it before any machine has it.
+        #expect(site.machines[0].due(now: site.now).events.map(\.machines) == [[MachineID(0)]])
+        site.readAgain(0)
+        site.pass(6000)
+        #expect(site.events == ["join 0", "join 0"])
+    }
+
+    @Test func `who comes to a machine that the others have not heard of yet does not leave`() {
+        let site = Site(3)
+        site.hear(of: [0, 1])
+        site.come(ada, at: 0)
+        site.pass(60_000)
+        // She comes to the new machine as well, and leaves the first.
+        site.end(ada, at: 0)
+        site.pass(9900)
+        site.come(ada, at: 2)
+        site.pass(4000)
+        site.hear(of: [0, 1, 2])
+        site.pass(60_000)
+        #expect(!site.events.contains("leave"), "\(site.events)")
+        for machine in 0..<3 { #expect(site.names(machine) == ["Ada"]) }
+    }
+
+    @Test func `a machine that is behind judges nobody by what it has`() {
+        let site = Site(3)
+        site.come(ada, at: 1)
+        site.pass(40_000)
+        // It was away, and she has left; the third machine's log has begun anew meanwhile.
+        site.isConnected[1] = false
+        site.hear(of: [0, 2])
+        site.pass(60_000)
+        #expect(site.events == ["join 1", "leave"])
+        site.restart(1, from: 0, through: 1)
+        site.machines[1].isBehind = true
+        site.isConnected[1] = true
+        site.hear(of: [0, 1, 2], lacking: (2, through: 1))
+        #expect(site.machines[1].due(now: site.now).events.isEmpty)
+        // What waits until then does not keep it awake.
+        #expect(site.machines[1].nextLook > site.now)
+        site.pass(1000)
+        #expect(site.names(1) == [])
+        site.machines[1].isBehind = false
+        let bob = Member(name: "Bob", isVerified: true)
+        site.come(bob, at: 1)
+        site.pass(1000)
+        #expect(site.events == ["join 1", "leave", "join 1"])
+    }
+
+    @Test func `an event that is read late changes nothing, whatever its epoch`() {
+        let site = Site(1)
+        func tell(_ epoch: String, _ offset: Int64, isJoin: Bool) {
+            site.machines[0].told(
+                ada,
+                on: chat,
+                isJoin: isJoin,
+                at: [MachineID(1)],
+                id: Cursor(epoch: Epoch(epoch)!, offset: Offset(offset)),
+                timeMilliseconds: 0,
+                site.limits,
+                now: 0
+            )
+        }
+        // It is committed while the history before it is on its way.
+        tell("e", 100, isJoin: false)
+        tell("d", 50, isJoin: true)
+        #expect(site.names(0) == [])
+        tell("e", 101, isJoin: true)
+        #expect(site.names(0) == ["Ada"])
+    }
+
     @Test func `members of a log from before, without machines, leave when nobody has them`() {
         let site = Site(1)
         site.machines[0].told(
             ada,
             on: chat,
             isJoin: true,
-            id: Cursor(epoch: Epoch("d")!, offset: Offset(9)),
+            id: Cursor(epoch: Epoch("d")!, offset: .start),
             timeMilliseconds: 0,
             site.limits,
             now: 0

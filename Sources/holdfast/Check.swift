@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Bus
 internal import Channels
 internal import Configuration
 internal import Engine
@@ -45,7 +46,11 @@ struct Check: ParsableCommand {
         if let engine = settings.bus.engine, !elsewhere {
             let found = EngineAdministration.findings(engine.postgresql, schema: engine.schema)
             for finding in found { StandardError.write("\(config): [engine] \(finding)") }
-            if found.contains(where: \.isProblem) { throw ExitCode(1) }
+            // Before it joins, there is nothing to say of that.
+            let membership = EngineMembership.read(settings.bus)
+            let obstacle = membership.flatMap { EngineMembership.obstacle($0) }
+            if let obstacle { StandardError.write("\(config): [engine] \(obstacle)") }
+            if obstacle != nil || found.contains(where: \.isProblem) { throw ExitCode(1) }
         }
         StandardOutput.write(self.print ? settings.render() : "\(config): no problems\n")
     }

@@ -119,6 +119,33 @@ import Testing
         behind.stop()
     }
 
+    @Test func `a time to live goes on in the engine, for a machine that gets the message late`()
+        throws
+    {
+        let site = try EngineSite()
+        let one = site.start(try site.machine("1"))
+        one.publish(draft("a", "mortal", ttl: 1000), draft("a", "immortal"))
+        // 500 seconds later, by the engine's clock.
+        try site.server.sql(
+            """
+            CREATE OR REPLACE FUNCTION holdfast.clock() RETURNS bigint LANGUAGE sql VOLATILE SET search_path = pg_catalog
+            AS 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + 500000'
+            """
+        )
+        let clock = GivenClock()
+        let late = LogProbe(try site.machine("2"), clocks: clock.clocks(), start: false)
+        late.log.start()
+        late.wait(for: "immortal")
+        func texts() -> [String] { late.read(["a"], .first).messages.map(\.text) }
+        #expect(texts() == ["mortal", "immortal"])
+        clock.advance(seconds: 300)
+        #expect(texts() == ["mortal", "immortal"])
+        clock.advance(seconds: 300)
+        #expect(texts() == ["immortal"])
+        one.stop()
+        late.stop()
+    }
+
     @Test func `a phantom commit is delivered early, and told of when it is lost`() throws {
         let site = try EngineSite()
         let (one, two) = (site.start(try site.machine("1")), site.start(try site.machine("2")))

@@ -83,11 +83,17 @@ void cpq_note(PGconn *connection, cpq_notes *notes) {
     functions.set_notice_receiver(connection, note, notes);
 }
 
-int cpq_take_notification(PGconn *connection) {
-    void *notification = functions.notifies(connection);
-    if (!notification) return 0;
-    functions.free_memory(notification);
-    return 1;
+/// libpq's PGnotify.
+struct notification {
+    char *channel;
+    int process;
+    char *payload;
+};
+
+void *cpq_take_notification(PGconn *connection, const char **payload) {
+    struct notification *notification = functions.notifies(connection);
+    if (notification) *payload = notification->payload;
+    return notification;
 }
 
 /// libpq's PQconninfoOption.

@@ -1,5 +1,6 @@
 internal import CCrypto
 package import Channels
+internal import Text
 
 /// A place in the engine's log: the number of a group and the chain of hashes up to it. Two machines that have the same
 /// have the same history.
@@ -71,7 +72,7 @@ package struct EngineAnchor: Equatable, Sendable {
 }
 
 /// A row of the engine's log, whose chain is still to be checked.
-struct EngineRow {
+struct EngineRow: Equatable, Sendable {
     var seq: Int64
     var kind: Int32
     var base: Int64
@@ -82,8 +83,14 @@ struct EngineRow {
     var chain: [UInt8]
     var body: [UInt8]
 
+    /// Whether it is the entry behind this one.
+    func follows(_ before: EnginePosition) -> Bool {
+        seq == before.seq + 1 && count >= 0 && base > 0
+            && chain == expectedChain(after: before.chain)
+    }
+
     /// What `chain` must be behind an entry with this chain (`sealed` in engine.sql).
-    func expectedChain(after before: [UInt8]) -> [UInt8] {
+    private func expectedChain(after before: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(100 + body.count)
         bytes += before
@@ -123,6 +130,22 @@ struct EngineRow {
             let epoch = Epoch(String(decoding: body.dropFirst(8), as: UTF8.self))
         else { return .unknown }
         return .epoch(EngineEpoch(epoch: epoch, start: base, told: told < 0 ? nil : told))
+    }
+}
+
+extension EngineRow {
+    /// From a hint's text (`hint` in engine.sql); nil if it is none.
+    init?(hint text: String) {
+        guard let bytes = [UInt8](base64: text) else { return nil }
+        var reader = BinaryReader(bytes[...])
+        guard let seq = reader.number(Int64.self), let kind = reader.number(Int32.self),
+            let base = reader.number(Int64.self), let count = reader.number(Int32.self),
+            let at = reader.number(Int64.self), let epoch = reader.number(Int32.self),
+            let gid = reader.take(16), let chain = reader.take(32)
+        else { return nil }
+        (self.seq, self.kind, self.base, self.count) = (seq, kind, base, count)
+        (self.at, self.epoch, self.gid, self.chain) = (at, epoch, Array(gid), Array(chain))
+        body = Array(reader.rest)
     }
 }
 

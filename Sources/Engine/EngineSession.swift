@@ -87,6 +87,10 @@ package final class EngineSession {
     private let machine: String
     /// What operators call the site.
     package private(set) var siteName = ""
+    /// By which hints come.
+    private var channel = ""
+    /// What the engine's clock showed when this machine's showed that.
+    private var clock: (engine: Int64, own: Int64)?
 
     package var isOpen: Bool { connection.isOpen }
     package var host: Int { connection.host }
@@ -111,9 +115,12 @@ package final class EngineSession {
             )
             // Others hold the log's lock for as long as a commit takes; who waits for longer gives up, which the server
             // answers itself. It does not end a commit that waits for a standby.
+            // A plan is made once for each statement, since to make one takes longer than what it does; and goes by
+            // an index, however small the tables are just then.
             try connection.runScript(
                 """
                 SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+                SET plan_cache_mode = force_generic_plan; SET random_page_cost = 0.1;
                 SET statement_timeout = \(readsLong ? Self.readMilliseconds : Self.lockMilliseconds);
                 SET lock_timeout = \(Self.lockMilliseconds)
                 """,
@@ -132,9 +139,15 @@ package final class EngineSession {
         )
         let format = try Self.read { () throws(PostgresError) in try rows.integer(0, 0) }
         guard format == EngineSchema.format else { throw .format(format) }
-        siteName = try Self.read { () throws(PostgresError) in try rows.text(0, 1) }
+        (siteName, channel) = try Self.read { () throws(PostgresError) in
+            let channel = try rows.text(0, 2)
+            guard EngineSchema.isName(channel) else { throw .malformed }
+            return (try rows.text(0, 1), channel)
+        }
     }
 
+    /// What the log counts for an entry beside its body.
+    private static let rowBytes: Int64 = 256
     private static let lockMilliseconds = 1500
     private static let readMilliseconds = 600_000
     /// So long a slow path may bring nothing of an answer that has begun.
@@ -175,8 +188,16 @@ package final class EngineSession {
         }
     }
 
-    /// The entries after a position, oldest first and checked against it; at most about so many bytes, at least one entry
-    /// if there is any.
+    /// Entries that follow a position, oldest first.
+    package struct Portion: Equatable, Sendable {
+        package var groups: [EngineGroup]
+        /// The log had no more then: whatever comes later is hinted at. False where that is not sure.
+        package var isAll = true
+
+        package init(_ groups: [EngineGroup] = []) { self.groups = groups }
+    }
+
+    /// The entries after a position, checked against it; at most about so many bytes, at least one entry if there is any.
     ///
     /// - Parameter deadline: for the beginning of the answer; the rest may take as long as some of it comes.
     package func read(
@@ -184,7 +205,7 @@ package final class EngineSession {
         bytes: Int64 = 4 << 20,
         groups: Int32 = 1024,
         deadline: Int64
-    ) throws(EngineError) -> [EngineGroup] {
+    ) throws(EngineError) -> Portion {
         let rows = try call(
             "read($1, $2, $3, $4, $5)",
             [
@@ -194,9 +215,10 @@ package final class EngineSession {
             deadline,
             silence: Self.silenceMilliseconds
         )
-        var result: [EngineGroup] = []
-        result.reserveCapacity(rows.count)
+        var result = Portion()
+        result.groups.reserveCapacity(rows.count)
         var before = known
+        var length: Int64 = 0
         for at in 0..<rows.count {
             let (row, now) = try Self.read { () throws(PostgresError) in
                 (
@@ -213,19 +235,22 @@ package final class EngineSession {
                     ), try rows.integer(at, 9)
                 )
             }
-            guard row.seq == before.seq + 1, row.count >= 0, row.base > 0,
-                row.chain == row.expectedChain(after: before.chain)
-            else { throw .brokenChain(row.seq) }
-            result.append(row.group(now: now))
+            guard row.follows(before) else { throw .brokenChain(row.seq) }
+            result.groups.append(row.group(now: now))
+            clock = (now, MonotonicClock.milliseconds())
+            length += Self.rowBytes + Int64(row.body.count)
             before = EnginePosition(seq: row.seq, chain: row.chain)
         }
+        result.isAll = rows.count < Int(groups) && length + Self.rowBytes < bytes
         return result
     }
 
     package func look(deadline: Int64) throws(EngineError) -> EngineHead {
         let rows = try call("look($1, $2)", [.text(site), .text(machine)], deadline)
+        let own = MonotonicClock.milliseconds()
         return try Self.read { () throws(PostgresError) in
-            EngineHead(
+            clock = (try rows.integer(0, 3), own)
+            return EngineHead(
                 seq: try rows.integer(0, 0),
                 offset: try rows.integer(0, 1),
                 epoch: try rows.text(0, 4),
@@ -336,22 +361,67 @@ package final class EngineSession {
     /// From now on a notification tells that there may be something new; hints only.
     package func listen(deadline: Int64) throws(EngineError) {
         do throws(PostgresError) {
-            try connection.runScript("LISTEN \(schema)", deadline: deadline)
+            try connection.runScript("LISTEN \(channel)", deadline: deadline)
         } catch {
             throw EngineError(error, schema: schema)
         }
     }
 
-    /// See `PostgresConnection`.
-    package func waitForNotification(
+    /// What notifications have told.
+    package struct Hint: Equatable, Sendable {
+        /// What follows the position. All of it, unless there may be more.
+        package var groups: [EngineGroup] = []
+        package var mayHaveMore = true
+        /// SQL published something that is not in the log yet.
+        package var hasOutbox = false
+
+        package init() {}
+    }
+
+    /// Waits for a hint until the deadline; see `PostgresConnection`. Without one, there may be anything.
+    ///
+    /// Small entries come with their hints, so that they need not be read.
+    package func waitForHint(
+        after position: EnginePosition,
         deadline: Int64,
         wakesOn other: Int32 = -1
-    ) throws(EngineError) -> Bool {
+    ) throws(EngineError) -> Hint {
         do throws(PostgresError) {
-            return try connection.waitForNotification(deadline: deadline, wakesOn: other)
+            return hint(
+                try connection.waitForNotification(deadline: deadline, wakesOn: other),
+                after: position
+            )
         } catch {
             throw EngineError(error, schema: schema)
         }
+    }
+
+    private func hint(_ payloads: [String], after position: EnginePosition) -> Hint {
+        var hint = Hint()
+        hint.mayHaveMore = payloads.isEmpty
+        var before = position
+        for payload in payloads {
+            if payload == "outbox" {
+                hint.hasOutbox = true
+                continue
+            }
+            guard let clock, let row = EngineRow(hint: payload) else {
+                hint.mayHaveMore = true
+                continue
+            }
+            // It was read already; or another one was, in its place.
+            if row.seq < before.seq || (row.seq, row.chain) == (before.seq, before.chain) {
+                continue
+            }
+            guard !hint.mayHaveMore, row.follows(before) else {
+                hint.mayHaveMore = true
+                continue
+            }
+            let now = clock.engine + MonotonicClock.milliseconds() - clock.own
+            hint.groups.append(row.group(now: now))
+            before = EnginePosition(seq: row.seq, chain: row.chain)
+        }
+        return hint
     }
 
     // MARK: Calls

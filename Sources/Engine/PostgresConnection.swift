@@ -186,29 +186,38 @@ internal import System
         }
     }
 
-    /// Waits for a notification; whether there was one before the deadline.
+    /// Waits for a notification, and takes all that have come: their payloads, oldest first. None if the deadline passes.
     ///
     /// - Parameter wakesOn: a further descriptor that ends the waiting when it can be read; -1: none.
     package func waitForNotification(deadline: Int64, wakesOn other: Int32 = -1)
         throws(PostgresError)
-        -> Bool
+        -> [String]
     {
         while true {
-            var found = false
-            while unsafe cpq_take_notification(handle) == 1 { found = true }
-            if found { return true }
+            let found = takeNotifications()
+            if !found.isEmpty { return found }
             guard isOpen else { throw .connection("the connection is closed") }
             let left = deadline - MonotonicClock.milliseconds()
-            if left <= 0 { return false }
+            if left <= 0 { return [] }
             var places = [
                 pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: other, events: Int16(POLLIN), revents: 0),
             ]
             let count = unsafe poll(&places, 2, Int32(clamping: left))
             if count <= 0 { continue }
-            if places[1].revents != 0 { return false }
+            if places[1].revents != 0 { return [] }
             guard unsafe functions.pointee.consume(handle) == 1 else { throw lost() }
         }
+    }
+
+    private func takeNotifications() -> [String] {
+        var payloads: [String] = []
+        var payload: UnsafePointer<CChar>?
+        while let taken = unsafe cpq_take_notification(handle, &payload) {
+            if let payload = unsafe payload { unsafe payloads.append(String(cString: payload)) }
+            unsafe functions.pointee.free_memory(taken)
+        }
+        return payloads
     }
 
     // MARK: The exchange

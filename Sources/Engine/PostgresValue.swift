@@ -86,6 +86,9 @@ struct BinaryReader {
         return bytes[at..<at + size].reduce(0) { $0 << 8 | Number(truncatingIfNeeded: $1) }
     }
 
+    /// What has not been taken.
+    var rest: ArraySlice<UInt8> { bytes[at...] }
+
     mutating func take(_ count: Int) -> ArraySlice<UInt8>? {
         guard count >= 0, bytes.endIndex - at >= count else { return nil }
         defer { at += count }

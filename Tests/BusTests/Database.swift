@@ -18,6 +18,13 @@ func execute(_ sql: String, _ directory: String) throws {
     try opened(directory).execute(sql)
 }
 
+/// Keeps everybody from writing to the log, as another program may; ends with what is returned.
+func lockForWriting(_ directory: String) throws -> () throws -> Void {
+    let database = try opened(directory)
+    try database.execute("BEGIN IMMEDIATE")
+    return { try database.execute("COMMIT") }
+}
+
 func rowCount(_ table: String, _ directory: String) throws -> Int {
     try opened(directory, .readOnly).fetchInteger("SELECT count(*) FROM \(table)").map { Int($0) }
         ?? -1

@@ -144,6 +144,30 @@ import Testing
         two.stop()
     }
 
+    @Test func `a log that takes nothing was said to take it again, each second`() throws {
+        let site = try EngineSite()
+        let settings = try site.machine("2")
+        let (one, two) = (site.start(try site.machine("1")), site.start(settings))
+        one.publish(draft("a", "1"))
+        two.wait(for: "1")
+        let unlock = try lockForWriting(settings.directory)
+        one.publish(draft("a", "2"))
+        two.wait("it is noticed") { _ in two.log.engineFigures?.canFollow == false }
+        // Long enough for another attempt to begin.
+        for _ in 0..<20 {
+            poll(nil, 0, 100)
+            #expect(two.log.engineFigures?.canFollow == false)
+        }
+        try unlock()
+        two.wait(for: "2")
+        two.wait("it is said") { $0.notices.contains { $0.contains("arrives again") } }
+        let notices = two.now.notices
+        #expect(notices.count { $0.contains("arrives again") } == 1)
+        #expect(notices.count { $0.contains("does not take what other machines") } == 1)
+        one.stop()
+        two.stop()
+    }
+
     @Test func `a cursor was refused where the server had closed the connection`() throws {
         let site = try EngineSite()
         let one = site.start(try site.machine("1"))

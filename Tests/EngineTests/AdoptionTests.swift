@@ -37,7 +37,7 @@ import Testing
         let site = try Site()
         // What SQL has published comes behind the history, and a failover before it does not matter.
         try site.server.sql("SELECT holdfast.publish('a', '\"from SQL\"')")
-        try site.server.sql("SELECT holdfast.begin_epoch(holdfast.lock_head(), false)")
+        try site.server.sql("SELECT holdfast.begin_epoch(holdfast.lock_head('\(site.id)'), false)")
         let position = try adopt(site, "one", history)
         #expect(position.seq == 0)
         let session = try site.session()
@@ -57,7 +57,7 @@ import Testing
         )
         #expect(receipt.base == 42)
         #expect(receipt.epoch == head.epoch)
-        let groups = try session.read(after: position, deadline: soon)
+        let groups = try session.read(after: position, deadline: soon).groups
         guard case .epoch(let epoch)? = groups.first?.content else {
             Issue.record("no epoch: \(groups)")
             return
@@ -115,7 +115,7 @@ import Testing
         _ = try append(try site.session(), "1")
         #expect(refusal(site, "one", history).contains("something was published"))
         #expect(try site.session().anchor(deadline: soon) == anchor)
-        #expect(try site.session().read(after: anchor.position, deadline: soon).count == 1)
+        #expect(try site.session().read(after: anchor.position, deadline: soon).groups.count == 1)
     }
 
     @Test func `only machines have the right`() throws {

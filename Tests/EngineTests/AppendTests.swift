@@ -26,12 +26,12 @@ import Testing
             #expect(receipt.firsts == [receipt.base + 1])
             known = receipt.position
         }
-        let groups = try session.read(after: start.position, deadline: soon)
+        let groups = try session.read(after: start.position, deadline: soon).groups
         #expect(groups.map(\.messages) == (1...3).map { ["drop c", "\($0)", "\($0)!"] })
         #expect(groups.last?.position == known)
         #expect(groups.map(\.base) == [1, 4, 7])
-        #expect(try session.read(after: known, deadline: soon).isEmpty)
-        let few = try session.read(after: start.position, bytes: 1, deadline: soon)
+        #expect(try session.read(after: known, deadline: soon).groups.isEmpty)
+        let few = try session.read(after: start.position, bytes: 1, deadline: soon).groups
         #expect(few.count == 1)
         let head = try session.look(deadline: soon)
         #expect(head.seq == known.seq)
@@ -50,7 +50,7 @@ import Testing
         let again = try other.append(gid: id, known: .none, parts: parts, deadline: soon)
         #expect(first == again)
         let start = try one.anchor(deadline: soon).position
-        #expect(try one.read(after: start, deadline: soon).count == 2)
+        #expect(try one.read(after: start, deadline: soon).groups.count == 2)
     }
 
     @Test func `a backend ended at the commit leaves exactly one group`() throws {
@@ -153,7 +153,7 @@ import Testing
         #expect(receipt.firsts == [1, 2, 3, 4, -2])
         #expect(try !session.look(deadline: soon).hasOutbox)
         let start = try session.anchor(deadline: soon).position
-        let groups = try session.read(after: start, deadline: soon)
+        let groups = try session.read(after: start, deadline: soon).groups
         guard case .records(let records)? = groups.first?.content else {
             Issue.record("no records")
             return

@@ -46,7 +46,7 @@ import Testing
         try successor.promote()
         let after = try connect()
         #expect(after.host == (newer == "t" ? 1 : 2))
-        let groups = try after.read(after: receipt.position, deadline: soon)
+        let groups = try after.read(after: receipt.position, deadline: soon).groups
         guard case .epoch(let epoch)? = groups.first?.content else {
             Issue.record("no epoch: \(groups)")
             return
@@ -57,7 +57,7 @@ import Testing
         #expect(try append(after, "2").base == 2)
         // Once for each failover.
         _ = try connect()
-        #expect(try after.read(after: receipt.position, deadline: soon).count == 2)
+        #expect(try after.read(after: receipt.position, deadline: soon).groups.count == 2)
     }
 
     @Test func `a machine that knows more than the engine is told, and one epoch begins`() throws {
@@ -88,7 +88,7 @@ import Testing
         // Each who has seen what is lost says so.
         try session.fork(.after(kept.seq), newest: at, deadline: soon)
         try session.fork(.inEpoch(before), newest: at, deadline: soon)
-        let groups = try session.read(after: kept, deadline: soon)
+        let groups = try session.read(after: kept, deadline: soon).groups
         #expect(groups.count == 2)
         guard case .epoch(let epoch)? = groups.last?.content else {
             Issue.record("no epoch: \(groups)")
@@ -99,13 +99,13 @@ import Testing
         #expect(try session.anchor(deadline: soon).epochs.count == 1)
         // What was appended after that, as by a former primary that went on, is another loss.
         try session.fork(.after(kept.seq), newest: at + 3_600_000, deadline: soon)
-        #expect(try session.read(after: kept, deadline: soon).count == 3)
+        #expect(try session.read(after: kept, deadline: soon).groups.count == 3)
         // So is one of something that was appended behind it, also in an epoch that is lost itself.
         let now = try session.look(deadline: soon).epoch
         try session.fork(.inEpoch(now), newest: at, deadline: soon)
-        #expect(try session.read(after: kept, deadline: soon).count == 4)
+        #expect(try session.read(after: kept, deadline: soon).groups.count == 4)
         try session.fork(.inEpoch("lost"), newest: at, deadline: soon)
-        #expect(try session.read(after: kept, deadline: soon).count == 5)
+        #expect(try session.read(after: kept, deadline: soon).groups.count == 5)
     }
 
     @Test func `a server that changed under a session went on in the old epoch`() throws {
@@ -180,7 +180,8 @@ import Testing
         let anchor = try session.anchor(deadline: soon)
         #expect(anchor.position == second.position)
         #expect(anchor.head == 2)
-        #expect(try session.read(after: anchor.position, deadline: soon).map(\.messages) == [["3"]])
+        let rest = try session.read(after: anchor.position, deadline: soon).groups
+        #expect(rest.map(\.messages) == [["3"]])
         #expect(throws: EngineError.away) { try session.read(after: first, deadline: soon) }
         #expect(try site.server.sql("SELECT count(*) FROM holdfast.keys") == "0")
         #expect(try site.server.sql("SELECT applied FROM holdfast.machines") == "\(third.seq)")
@@ -201,17 +202,6 @@ import Testing
         let after = try two.callRoll(lacking: 3, deadline: soon)
         #expect(after[0].seen > before[0].seen && after[1].seen == before[1].seen)
         #expect(after.map(\.lacking) == [7, 3])
-    }
-
-    @Test func `LISTEN tells of appends and of what SQL published`() throws {
-        let site = try Site()
-        let (one, other) = (try site.session(), try site.session())
-        try one.listen(deadline: soon)
-        #expect(try !one.waitForNotification(deadline: 0))
-        _ = try append(other, "1")
-        #expect(try one.waitForNotification(deadline: soon))
-        try site.server.sql("SELECT holdfast.publish('a', '1')")
-        #expect(try one.waitForNotification(deadline: soon))
     }
 
     @Test func `an engine that does not answer costs the deadline, and closes the connection`()

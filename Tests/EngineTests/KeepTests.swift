@@ -1,4 +1,5 @@
 import Engine
+import Glibc
 import Harness
 import System
 import Testing
@@ -28,9 +29,38 @@ import Testing
                 deadline: soon
             )
             let deadline = MonotonicClock.milliseconds() + 3000
-            read = (try? slow.read(after: start, deadline: deadline)) ?? []
+            read = (try? slow.read(after: start, deadline: deadline).groups) ?? []
         }
         #expect(read.map(\.messages) == [[body]])
+    }
+
+    @Test func `a plan from when the log was small read all of the log for each append`() throws {
+        let site = try Site()
+        for number in 1...5 { _ = try append(try site.session(), "\(number)") }
+        try site.server.sql("VACUUM ANALYZE holdfast.log")
+        func count(_ column: String) throws -> Int {
+            let table = "'holdfast.log'::regclass"
+            let sql = "SELECT \(column) FROM pg_stat_user_tables WHERE relid = \(table)"
+            return try #require(Int(try site.server.sql(sql)))
+        }
+        let before = (scans: try count("seq_scan"), finds: try count("idx_scan"))
+        do {
+            let session = try site.session()
+            var known = EnginePosition.none
+            for _ in 1...10 {
+                known = try session.append(
+                    gid: gid(),
+                    known: known,
+                    parts: [try part([text("a", "x")])],
+                    deadline: soon
+                ).position
+                #expect(try session.read(after: known, deadline: soon).groups.isEmpty)
+            }
+        }
+        // Counted once the session has ended.
+        for _ in 0..<300 where try count("idx_scan") < before.finds + 40 { poll(nil, 0, 100) }
+        #expect(try count("idx_scan") >= before.finds + 40)
+        #expect(try count("seq_scan") == before.scans)
     }
 
     @Test func `no more is kept than a number of bytes, but for what is young`() throws {
@@ -53,7 +83,7 @@ import Testing
         // Each takes some 1310 bytes: four that follow are enough, and the one before them is the place to begin.
         #expect(anchor.position.seq == 17)
         #expect(anchor.head == 17)
-        #expect(try session.read(after: anchor.position, deadline: soon).count == 4)
+        #expect(try session.read(after: anchor.position, deadline: soon).groups.count == 4)
         #expect(throws: EngineError.away) { try session.read(after: first, deadline: soon) }
         #expect(try site.server.sql("SELECT count(*) FROM holdfast.log") == "5")
     }

@@ -5,13 +5,12 @@ import System
 
 /// The thread that applies for its machine what the engine commits, in the process that has the lock `apply`.
 ///
-/// It follows by number: a notification is a hint only, and each second it looks. What the writer can't take is tried
+/// It follows by number: a notification is a hint only, and each second it looks at everything. What the writer can't take is tried
 /// again; the engine's groups are kept meanwhile.
 final class EngineFollower {
     private static let answerMilliseconds: Int64 = 2000
     private static let lookMilliseconds: Int64 = 1000
     private static let tendMilliseconds: Int64 = 5000
-    private static let upkeepMilliseconds: Int64 = 200
     private static let rollMilliseconds: Int64 = 5000
     /// Messages that SQL published and one group takes.
     private static let outboxPortion = 256
@@ -22,7 +21,7 @@ final class EngineFollower {
     private let bell: Mailbox<Bool>?
     private var preferredHost = 0
     private var tendAt: Int64 = 0
-    private var upkeepAt: Int64 = 0
+    private var lookAt: Int64 = 0
     private var rollAt: Int64 = 0
     private var roll = RollCall()
     /// What was noted in the engine last.
@@ -81,28 +80,55 @@ final class EngineFollower {
     private func follow(_ session: EngineSession) throws(EngineError) {
         // What was not seen meanwhile proves nothing.
         (roll, rollAt) = (RollCall(), 0)
+        // SQL may have published something before there was anybody to be told.
+        var hasOutbox = true
+        // All that there is behind a position, as it came with a hint.
+        var hinted: (groups: [EngineGroup], after: EnginePosition)?
         while !isStopping {
             guard let position = link.position else {
                 try begin(session)
                 continue
             }
+            let known = hinted
+            hinted = nil
             try callRoll(session)
             do throws(EngineError) {
-                let groups = try session.read(
-                    after: position,
-                    bytes: 1 << 20,
-                    groups: 256,
-                    deadline: deadline
-                )
+                if hasOutbox { hasOutbox = try takeOutbox(session, position) }
+                let portion =
+                    if let known, known.after == position {
+                        EngineSession.Portion(known.groups)
+                    } else {
+                        try session.read(
+                            after: position,
+                            bytes: 1 << 20,
+                            groups: 256,
+                            deadline: deadline
+                        )
+                    }
                 told = nil
-                link.read(groups)
-                if !groups.isEmpty { try apply(groups, after: position, session) }
-                // By time, too: where all publish all the time, no read finds nothing.
-                let now = MonotonicClock.milliseconds()
-                if groups.isEmpty || now >= upkeepAt {
-                    upkeepAt = now + Self.upkeepMilliseconds
-                    try keepUp(session, link.position ?? position, mayWait: groups.isEmpty)
+                link.read(portion.groups)
+                guard try apply(portion.groups, after: position, session) else {
+                    // It is here all the same.
+                    if try tend(session, position) { hasOutbox = true }
+                    continue
                 }
+                if link.note(nil, of: .following, shared) {
+                    shared.say("what other machines publish arrives again", .notice)
+                }
+                guard let reached = link.position else { continue }
+                if try tend(session, reached) { hasOutbox = true }
+                // Not where another process has gone on from elsewhere.
+                let isLevel =
+                    portion.isAll && reached == portion.groups.last?.position ?? position
+                if isLevel { link.read([]) }
+                let pause = isLevel && !hasOutbox ? Self.lookMilliseconds : 0
+                let hint = try session.waitForHint(
+                    after: reached,
+                    deadline: MonotonicClock.milliseconds() + pause,
+                    wakesOn: bell?.descriptor ?? -1
+                )
+                if hint.hasOutbox { hasOutbox = true }
+                if isLevel, !hint.mayHaveMore { hinted = (hint.groups, reached) }
             } catch .away {
                 try startOver(session)
             } catch .forked {
@@ -111,11 +137,13 @@ final class EngineFollower {
         }
     }
 
+    /// Whether the log has taken what it was given, or something else.
     private func apply(
         _ groups: [EngineGroup],
         after position: EnginePosition,
         _ session: EngineSession
-    ) throws(EngineError) {
+    ) throws(EngineError) -> Bool {
+        guard !groups.isEmpty else { return true }
         switch work(.apply(groups, after: position)) {
         case .isAt(let reached): link.applied(groups, through: reached)
         case .contradiction:
@@ -125,46 +153,46 @@ final class EngineFollower {
             )
             try restart(session)
         case .positions, .lack, .failed:
-            _ = link.note(
-                "the log of this machine does not take what other machines publish",
-                of: .following,
-                shared
-            )
+            let problem = "the log of this machine does not take what other machines publish"
+            if link.note(problem, of: .following, shared) {
+                shared.say("\(problem); it is tried again each second", .error)
+            }
             pause(1000)
+            return false
         }
+        return true
     }
 
-    /// Takes along what SQL published, and notes how far this machine is. Waits where there is nothing to do.
-    private func keepUp(
+    /// Takes along what SQL published; whether there was something, so that there may be more.
+    private func takeOutbox(
         _ session: EngineSession,
-        _ position: EnginePosition,
-        mayWait: Bool
-    ) throws(EngineError) {
-        let head = try session.look(deadline: deadline)
-        if link.note(nil, of: .following, shared) {
-            shared.say("the engine is there again: what other machines publish arrives", .notice)
-        }
-        if head.hasOutbox {
-            let gid = (0..<16).map { _ in UInt8.random(in: 0...255) }
-            _ = try session.append(
-                gid: gid,
-                known: position,
-                parts: [],
-                fromOutbox: Self.outboxPortion,
-                deadline: deadline
-            )
-        }
+        _ position: EnginePosition
+    ) throws(EngineError) -> Bool {
+        guard try session.look(deadline: deadline).hasOutbox else { return false }
+        let gid = (0..<16).map { _ in UInt8.random(in: 0...255) }
+        _ = try session.append(
+            gid: gid,
+            known: position,
+            parts: [],
+            fromOutbox: Self.outboxPortion,
+            deadline: deadline
+        )
+        return true
+    }
+
+    /// Notes from time to time how far this machine is; whether it is time to look at everything.
+    private func tend(
+        _ session: EngineSession,
+        _ position: EnginePosition
+    ) throws(EngineError) -> Bool {
         let now = MonotonicClock.milliseconds()
-        if now >= tendAt || (position.seq != tended && now >= tendAt - Self.tendMilliseconds + 1000)
-        {
+        guard now >= lookAt else { return false }
+        lookAt = now + Self.lookMilliseconds
+        if position.seq != tended || now >= tendAt {
             (tendAt, tended) = (now + Self.tendMilliseconds, position.seq)
             try session.tend(applied: position.seq, deadline: deadline)
         }
-        guard mayWait, !head.hasOutbox, head.seq <= position.seq else { return }
-        _ = try session.waitForNotification(
-            deadline: now + Self.lookMilliseconds,
-            wakesOn: bell?.descriptor ?? -1
-        )
+        return true
     }
 
     /// Tells this process which machines are there, and the others what this machine's log may lack.

@@ -70,8 +70,8 @@ typedef struct {
 /// Counts warnings, and keeps all notices from standard error.
 void cpq_note(PGconn *connection, cpq_notes *notes);
 
-/// Whether there was a notification; forgets it.
-int cpq_take_notification(PGconn *connection);
+/// Takes the oldest notification; NULL if there is none. To be given to `free_memory`, its payload with it.
+void *cpq_take_notification(PGconn *connection, const char **payload);
 
 /// The values of a connection string's options: calls back with each keyword that has one. NULL, or why the text can't be
 /// read, to be given to `free_memory`.

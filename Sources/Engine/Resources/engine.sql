@@ -60,6 +60,9 @@ CREATE TABLE site (
     id text NOT NULL,
     name text NOT NULL,
     format int NOT NULL,
+    -- Hints go by this channel. Any role may listen to it, and say something there, that knows its name: only machines do,
+    -- since hints bring small entries with them.
+    channel text NOT NULL,
     made timestamptz NOT NULL DEFAULT now()
 );
 
@@ -82,7 +85,7 @@ CREATE TABLE log (
     chain bytea NOT NULL,
     body bytea NOT NULL,
     firsts bigint[] NOT NULL,
-    -- About how many bytes all entries took up to here.
+    -- About how many bytes all entries took up to here: 256 for each, and the bodies of messages.
     total bigint NOT NULL
 );
 -- Messages are small, or compressed by whom they belong to.
@@ -106,7 +109,7 @@ CREATE TABLE epochs (
 
 -- The end of the log, and the server that its epoch is of.
 CREATE VIEW head AS
-    SELECT l.seq, l.base + l.count - 1 AS last_offset, l.chain, l.epoch, l.at, e.timeline, e.system, l.total
+    SELECT l.seq, l.base + l.count - 1 AS last_offset, l.chain, l.epoch, l.at, e.timeline, e.system, l.total, e.name
     FROM (SELECT * FROM log ORDER BY seq DESC LIMIT 1) l JOIN epochs e ON e.number = l.epoch;
 
 -- Requests of the last five minutes. Scope and digest are hashes.
@@ -159,27 +162,29 @@ CREATE TABLE machines (
     keep_bytes bigint NOT NULL DEFAULT 4294967296
 );
 
+-- These five have no settings of their own, so that PostgreSQL puts them in place of their calls: a call would parse and
+-- plan each of them anew in each transaction. Who calls them has set the search path.
 CREATE FUNCTION clock() RETURNS bigint
-LANGUAGE sql VOLATILE SET search_path = pg_catalog
+LANGUAGE sql VOLATILE
 AS $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
 
 -- Not from pg_control_checkpoint(), which still says the former one for a while after a promotion.
 CREATE FUNCTION timeline() RETURNS bigint
-LANGUAGE sql VOLATILE SET search_path = pg_catalog
+LANGUAGE sql VOLATILE
 AS $$ SELECT ('x' || lpad(substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::bigint $$;
 
 CREATE FUNCTION system() RETURNS text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog
+LANGUAGE sql VOLATILE
 AS $$ SELECT system_identifier::text FROM pg_control_system() $$;
 
 CREATE FUNCTION random_name() RETURNS text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog
+LANGUAGE sql VOLATILE
 AS $$ SELECT substr(translate(gen_random_uuid()::text, '-', ''), 1, 8) $$;
 
 CREATE FUNCTION sealed(
     before bytea, kind int, gid bytea, seq bigint, base bigint, count int, at bigint, epoch int, body bytea
 ) RETURNS bytea
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
+LANGUAGE sql IMMUTABLE
 AS $$
     SELECT sha256(
         before || int4send(kind) || gid || int8send(seq) || int8send(base) || int4send(count) || int8send(at)
@@ -222,11 +227,31 @@ BEGIN
 END
 $$;
 
--- Takes the lock under which the log is written, until the end of the transaction.
-CREATE FUNCTION lock_head() RETURNS head
+-- Tells all machines that there is something: without a word an entry of the log, or with the entry itself if it is small.
+-- Called where the search path is set.
+--
+-- PostgreSQL keeps what a listener has not taken, up to an end at which nothing with a hint could be committed any more.
+-- Where one of them does not go on, hints get smaller, and then there are none: each machine looks by itself, too.
+CREATE FUNCTION hint(what text, entry bytea) RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    used double precision := pg_notification_queue_usage();
+BEGIN
+    IF used >= 0.5 THEN RETURN; END IF;
+    IF octet_length(entry) <= 1500 AND used < 0.01 THEN
+        what := translate(encode(entry, 'base64'), E'\n', '');
+    END IF;
+    PERFORM pg_notify((SELECT s.channel FROM site s), what);
+END
+$$;
+
+-- Takes the lock under which the log of this site is written, until the end of the transaction.
+CREATE FUNCTION lock_head(asked text) RETURNS head
 LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
 DECLARE
+    own text;
     newest head;
 BEGIN
     -- With an older snapshot than the lock, the caller would not see what the one before it appended.
@@ -238,9 +263,10 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
     -- Writes to the log of the server, so that the commit waits for a standby although nothing else may be changed.
-    PERFORM FROM site FOR UPDATE;
+    SELECT id INTO own FROM site FOR UPDATE;
     SELECT * INTO newest FROM head;
-    IF NOT FOUND THEN
+    IF own IS DISTINCT FROM asked THEN PERFORM check_site(asked); END IF;
+    IF newest.seq IS NULL THEN
         RAISE EXCEPTION 'the schema @SCHEMA@ was emptied' USING ERRCODE = 'HF003';
     END IF;
     RETURN newest;
@@ -266,9 +292,10 @@ BEGIN
     h.timeline := timeline();
     h.system := system();
     h.total := h.total + 256;
+    h.name := name;
     INSERT INTO epochs VALUES (h.epoch, name, h.last_offset + 1, told, h.seq, h.timeline, h.system, h.at);
     INSERT INTO log VALUES (h.seq, 1, h.last_offset + 1, 0, gid, h.epoch, h.at, h.chain, body, '{}', h.total);
-    PERFORM pg_notify('@SCHEMA@', '');
+    PERFORM hint('', NULL);
     RETURN h;
 END
 $$;
@@ -276,7 +303,7 @@ $$;
 -- What a machine calls for each connection. Begins an epoch after a failover: a cursor of the one before stays valid
 -- below its start, so this costs nobody anything unless something was lost.
 CREATE FUNCTION hello(
-    asked_site text, machine text, keep bigint, size bigint, OUT format int, OUT name text
+    asked_site text, machine text, keep bigint, size bigint, OUT format int, OUT name text, OUT channel text
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -295,12 +322,12 @@ BEGIN
     END IF;
     SELECT * INTO h FROM head;
     IF h.timeline IS DISTINCT FROM timeline() OR h.system IS DISTINCT FROM system() THEN
-        h := lock_head();
+        h := lock_head(asked_site);
         IF h.timeline IS DISTINCT FROM timeline() OR h.system IS DISTINCT FROM system() THEN
             PERFORM begin_epoch(h, false);
         END IF;
     END IF;
-    SELECT s.format, s.name INTO format, name FROM site s;
+    SELECT s.format, s.name, s.channel INTO format, name, channel FROM site s;
 END
 $$;
 
@@ -336,17 +363,22 @@ DECLARE
     results bigint[] := '{}';
     place bigint;
     keyed bigint;
+    repeated bigint;
+    own_chain bytea;
 BEGIN
-    PERFORM check_site(asked_site);
-    h := lock_head();
-    SELECT l.* INTO row FROM log l WHERE l.gid = asked_gid;
-    IF FOUND THEN
+    h := lock_head(asked_site);
+    SELECT (SELECT l.seq FROM log l WHERE l.gid = asked_gid), (SELECT l.chain FROM log l WHERE l.seq = known)
+        INTO repeated, own_chain;
+    IF repeated IS NOT NULL THEN
+        SELECT l.* INTO row FROM log l WHERE l.seq = repeated;
         seq := row.seq; base := row.base; count := row.count; at := row.at; chain := row.chain;
         firsts := row.firsts;
         SELECT e.name INTO epoch FROM epochs e WHERE e.number = row.epoch;
         RETURN;
     END IF;
-    IF known > 0 THEN PERFORM check_position(known, known_chain); END IF;
+    IF known > 0 AND own_chain IS DISTINCT FROM known_chain THEN
+        PERFORM check_position(known, known_chain);
+    END IF;
     -- Behind a proxy the server may be another one than at hello.
     IF h.timeline IS DISTINCT FROM timeline() THEN h := begin_epoch(h, false); END IF;
     h.at := greatest(h.at, clock());
@@ -399,7 +431,7 @@ BEGIN
     base := h.last_offset + 1;
     count := total;
     at := h.at;
-    SELECT e.name INTO epoch FROM epochs e WHERE e.number = h.epoch;
+    epoch := h.name;
     firsts := results;
     IF total > 0 THEN
         h.seq := h.seq + 1;
@@ -407,7 +439,10 @@ BEGIN
         INSERT INTO log VALUES (
             h.seq, 0, base, total, asked_gid, h.epoch, h.at, h.chain, body, results, h.total + 256 + octet_length(body)
         );
-        PERFORM pg_notify('@SCHEMA@', '');
+        PERFORM hint(
+            '', int8send(h.seq) || int4send(0) || int8send(base) || int4send(total) || int8send(h.at)
+            || int4send(h.epoch) || asked_gid || h.chain || body
+        );
     END IF;
     seq := h.seq;
     chain := h.chain;
@@ -422,16 +457,23 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    own record;
 BEGIN
-    PERFORM check_site(asked_site);
-    IF NOT check_position(known, known_chain) THEN
-        RAISE EXCEPTION 'the groups after % are no longer kept', known USING ERRCODE = 'HF002';
+    -- All is well, nearly always, which one look shows.
+    SELECT s.id, l.chain, l.total INTO own FROM site s LEFT JOIN log l ON l.seq = known;
+    IF own.id IS DISTINCT FROM asked_site OR own.chain IS DISTINCT FROM known_chain THEN
+        PERFORM check_site(asked_site);
+        IF NOT check_position(known, known_chain) THEN
+            RAISE EXCEPTION 'the groups after % are no longer kept', known USING ERRCODE = 'HF002';
+        END IF;
     END IF;
     RETURN QUERY
-        SELECT f.seq, f.kind, f.base, f.count, f.gid, f.epoch, f.at, f.chain, f.body, clock() FROM (
-            SELECT l.*, sum(octet_length(l.body)) OVER (ORDER BY l.seq) - octet_length(l.body) AS before
-            FROM (SELECT * FROM log l WHERE l.seq > known ORDER BY l.seq LIMIT most_groups) l
-        ) f WHERE f.before < most_bytes ORDER BY f.seq;
+        SELECT l.seq, l.kind, l.base, l.count, l.gid, l.epoch, l.at, l.chain, l.body, clock() FROM log l
+        WHERE l.seq > known AND l.seq <= known + most_groups
+            -- total counts the entry itself, too.
+            AND (l.seq = known + 1 OR l.total - octet_length(l.body) - own.total < most_bytes)
+        ORDER BY l.seq;
 END
 $$;
 
@@ -498,8 +540,7 @@ AS $$
 DECLARE
     h head;
 BEGIN
-    PERFORM check_site(asked_site);
-    h := lock_head();
+    h := lock_head(asked_site);
     IF NOT EXISTS (
         SELECT FROM epochs e
         WHERE e.told >= e.start AND e.at >= newest
@@ -689,7 +730,7 @@ BEGIN
     PERFORM check_site(asked_site);
     -- A machine that joins meanwhile waits, and then begins with the history; before the other lock, as in hello.
     LOCK TABLE machines IN SHARE ROW EXCLUSIVE MODE;
-    h := lock_head();
+    h := lock_head(asked_site);
     SELECT l.chain INTO first FROM log l WHERE l.seq = 0;
     IF newest = (SELECT k.adopted FROM kept k) AND EXISTS (SELECT FROM machines m WHERE m.id = machine) AND (
         SELECT array_agg(e.name ORDER BY e.number) = names AND array_agg(e.start ORDER BY e.number) = starts
@@ -801,7 +842,7 @@ BEGIN
     PERFORM pg_current_xact_id();
     INSERT INTO outbox (body, scope, digest, at)
         VALUES (record, scope, CASE WHEN scope IS NOT NULL THEN sha256(record) END, clock());
-    PERFORM pg_notify('@SCHEMA@', '');
+    PERFORM hint('outbox', NULL);
 END
 $$;
 
@@ -858,7 +899,10 @@ GRANT EXECUTE ON FUNCTION
     TO @ROLE@_publisher;
 
 SET LOCAL standard_conforming_strings = on;
-INSERT INTO site (id, name, format) VALUES (translate(gen_random_uuid()::text, '-', ''), '@NAME@', 1);
+INSERT INTO site (id, name, format, channel) VALUES (
+    translate(gen_random_uuid()::text, '-', ''), '@NAME@', 1,
+    'holdfast_' || translate(gen_random_uuid()::text, '-', '')
+);
 
 DO $do$
 DECLARE

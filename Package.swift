@@ -49,6 +49,8 @@ let package = Package(
 
         // Mapped files that others may shorten.
         .target(name: "CGuard"),
+        // The frames of a commit in one write to SQLite's write-ahead log.
+        .target(name: "CFrames", linkerSettings: [.linkedLibrary("sqlite3")]),
         // PostgreSQL's client library, loaded when it is asked for.
         .target(name: "CPQ", linkerSettings: [.linkedLibrary("dl")]),
         // What happens before `main`: arguments and signals.
@@ -86,7 +88,8 @@ let package = Package(
         .target(
             name: "Bus",
             dependencies: [
-                "Channels", "Engine", "System", "Text", "CGuard", "CLinux", "CSQLite", deque,
+                "Channels", "Engine", "System", "Text", "CFrames", "CGuard", "CLinux", "CSQLite",
+                deque,
             ],
             swiftSettings: settings
         ),

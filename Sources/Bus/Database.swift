@@ -1,3 +1,4 @@
+import CFrames
 import CSQLite
 import Glibc
 import System
@@ -15,16 +16,23 @@ import System
     /// Where SQLite's commit hook notes the size of the write-ahead log, on the connection's thread.
     private let walFrames: UnsafeMutablePointer<Int32>
 
-    init(path: String, _ access: Access) throws(LogError) {
+    /// - Parameter gathersFrames: `commit` writes all frames of a commit at once.
+    init(path: String, _ access: Access, gathersFrames: Bool = false) throws(LogError) {
         let mode =
             switch access {
             case .readOnly: SQLITE_OPEN_READONLY
             case .readWrite: SQLITE_OPEN_READWRITE
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             }
+        let gathering = unsafe cframes_vfs()
         var opened: OpaquePointer?
         errno = 0
-        let code = unsafe sqlite3_open_v2(path, &opened, mode | SQLITE_OPEN_NOMUTEX, nil)
+        let code = unsafe sqlite3_open_v2(
+            path,
+            &opened,
+            mode | SQLITE_OPEN_NOMUTEX,
+            gathersFrames ? gathering : nil
+        )
         guard let connection = unsafe opened, code == SQLITE_OK else {
             // A connection must be closed even if it could not be opened.
             defer { unsafe sqlite3_close(opened) }
@@ -89,6 +97,20 @@ import System
             if isInsideTransaction { try? execute("ROLLBACK") }
             throw error
         }
+    }
+
+    /// Runs a prepared COMMIT.
+    func commit(_ statement: PreparedStatement) throws(LogError) {
+        let gathering = unsafe cframes_begin(connection)
+        do throws(LogError) {
+            try statement.run()
+        } catch {
+            _ = unsafe cframes_end(gathering, 0)
+            throw error
+        }
+        errno = 0
+        let code = unsafe cframes_end(gathering, 1)
+        if code != SQLITE_OK { throw failure(code) }
     }
 
     /// SQLite ends some transactions by itself, as on a full disk.

@@ -18,7 +18,11 @@ final class LogConnection {
 
     init(path: String, settings: BusSettings, readOnly: Bool) throws(LogError) {
         maximumPages = max(64, settings.maxBytes / Self.pageBytes)
-        database = try Database(path: path, readOnly ? .readOnly : .readWrite)
+        database = try Database(
+            path: path,
+            readOnly ? .readOnly : .readWrite,
+            gathersFrames: !readOnly
+        )
         database.waitForLocks(milliseconds: Self.patienceMilliseconds)
         try database.leaveWriteAheadLogOnClosing()
         try database.execute(

@@ -85,7 +85,7 @@ final class WriterDatabase {
                 var transaction = WriteTransaction(self, state, time)
                 let result = try body(&transaction)
                 try transaction.writeBack()
-                try statements.commit.run()
+                try database.commit(statements.commit)
                 state = transaction.state
                 remember(transaction.touched)
                 knownVersion = database.version

@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# Sourced by scripts/bench: the figures in which few percent count, of all programs in turns.
+# shellcheck disable=SC2034,SC2154  # the variables that the files share are set in one and read in another
+
+declare -A running_as # NAME.KEY: the servers that run at the same time, of which one is asked at a time
+
+# start_for_turns NAME PROGRAM: a responder and nginx in front of it; PROGRAM is empty for the floor.
+start_for_turns() {
+    if [[ -n $2 ]]; then holdfast=$2 start_app holdfast; else start_app floor; fi
+    start_nginx_before kept
+    running_as[$1.app]=$app running_as[$1.socket]=$socket running_as[$1.nginx]=$nginx running_as[$1.port]=$port
+}
+
+# turn NAME NUMBER: prints lines of scene, name and µs.
+turn() {
+    local app=${running_as[$1.app]} nginx=${running_as[$1.nginx]} mode
+    local direct=(--fcgi "${running_as[$1.socket]}" --keep --group "app=$app")
+    local behind=(--http "${running_as[$1.port]}" --group "app=$app" --group "nginx=$nginx")
+    measure "$1.direct-$2" rate "${direct[@]}" --seconds "$seconds"
+    measure "$1.nginx-$2" rate "${behind[@]}" --seconds "$seconds"
+    measure "$1.direct-$2" hold "${direct[@]}" --count 2000 --grow-from 500 --rounds 5
+    measure "$1.direct-$2" repoll "${direct[@]}" "${repoll[@]}"
+    measure "$1.nginx-$2" repoll "${behind[@]}" "${repoll[@]}"
+    print_turn "$1" 'an immediate answer: responder, direct' direct-"$2".rate.cpu_us_app
+    print_turn "$1" 'an immediate answer: responder, nginx' nginx-"$2".rate.cpu_us_app
+    print_turn "$1" 'a delivery to a held poll: responder, direct' direct-"$2".hold.cpu_us_app
+    print_turn "$1" 'a delivery with the next poll: responder, direct' direct-"$2".repoll.cpu_us_app
+    print_turn "$1" 'a delivery with the next poll: responder, nginx' nginx-"$2".repoll.cpu_us_app
+    print_turn "$1" 'a delivery with the next poll: whole chain' nginx-"$2".repoll.cpu_us_{app,nginx}
+    print_turn "$1" 'messages an answer, direct' direct-"$2".repoll.messages
+    print_turn "$1" 'messages an answer, nginx' nginx-"$2".repoll.messages
+}
+
+# print_turn NAME SCENE KEY…: the sum of the keys.
+print_turn() {
+    local key sum=0
+    for key in "${@:3}"; do
+        if [[ $key == *.messages ]]; then
+            key=$1.${key%.messages}
+            sum=$(awk -v a="${result[$key.received]:-0}" -v b="${result[$key.answers]:-0}" 'BEGIN { print b ? a / b : 0 }')
+        else
+            [[ -n ${result[$1.$key]:-} ]] || return 0
+            sum=$(awk -v a="$sum" -v b="${result[$1.$key]}" 'BEGIN { print a + b }')
+        fi
+    done
+    printf '%s\t%s\t%s\n' "$2" "$1" "$sum"
+}
+
+# measure_turns TURNS: the floor, this build, and --against if given. Each turn begins with another of them.
+measure_turns() {
+    local names=(floor holdfast) number place name
+    start_for_turns floor ''
+    start_for_turns holdfast "$holdfast"
+    if [[ -n $against ]]; then
+        names+=(against)
+        start_for_turns against "$against"
+    fi
+    for ((number = 1; number <= $1; number++)); do
+        progress "turn $number of $1"
+        for ((place = 0; place < ${#names[@]}; place++)); do
+            name=${names[(number + place) % ${#names[@]}]}
+            turn "$name" "$number" >>"$directory/turns"
+        done
+    done
+    stop_all
+    /usr/bin/python3 "$HOLDFAST_ROOT/scripts/bench.d/turns.py" <"$directory/turns"
+}

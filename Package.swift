@@ -80,11 +80,11 @@ let package = Package(
         .target(
             name: "FastCGICodec",
             dependencies: ["CLibFCGI", "CLinux", "FastCGI", "System"],
-            swiftSettings: settings
+            swiftSettings: loop
         ),
         // System calls as values and errors, descriptors, sockets, accounts, threads, children, clocks, mailboxes.
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: settings),
-        .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: settings),
+        .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: loop),
         .target(
             name: "Bus",
             dependencies: [

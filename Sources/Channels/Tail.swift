@@ -110,11 +110,16 @@ package struct Tail {
                 )
             }
             newest = max(newest, channel.trimmedThrough, channel.messages.last?.offset ?? newest)
-            let first = channel.messages.firstIndex(after: offset)
-            let alive = channel.messages[first...].lazy.filter { message in
-                message.expiresMilliseconds.map { $0 > now } ?? true
+            // Nothing new, as a rule.
+            guard let last = channel.messages.last, last.offset > offset else { continue }
+            var left = messageLimit + 1
+            for index in channel.messages.firstIndex(after: offset)..<channel.messages.count {
+                let message = channel.messages[index]
+                if let expiry = message.expiresMilliseconds, expiry <= now { continue }
+                found.append(message)
+                left -= 1
+                if left == 0 { break }
             }
-            found.append(contentsOf: alive.prefix(messageLimit + 1))
         }
         if names.count > 1 { found.sort { $0.offset < $1.offset } }
         let taken = found.prefixWithin(messages: messageLimit, bytes: byteLimit)

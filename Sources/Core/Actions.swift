@@ -144,10 +144,13 @@ package struct Actions: ~Copyable {
 
     /// Empties it. Keeps its capacity unless that is unusually large.
     package mutating func removeAll() {
-        let keeps = entries.count <= 4096
-        entries.removeAll(keepingCapacity: keeps)
-        payloads.removeAll(keepingCapacity: keeps)
-        errands.removeAll(keepingCapacity: keeps)
+        if entries.count > 4096 {
+            (entries, payloads, errands) = ([], [], [])
+        } else {
+            entries.empty()
+            payloads.empty()
+            errands.empty()
+        }
         byteCount = 0
     }
 
@@ -169,5 +172,12 @@ package struct Actions: ~Copyable {
         byteCount += header.count + (other == nil ? body.count : 0)
         payloads.append(Payload(form, header: header, body: body, bodyIndex: other ?? index))
         return index
+    }
+}
+
+extension ContiguousArray {
+    /// As `removeAll(keepingCapacity: true)`, which costs more than the few elements that there are as a rule.
+    fileprivate mutating func empty() {
+        while !isEmpty { removeLast() }
     }
 }

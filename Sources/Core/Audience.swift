@@ -11,10 +11,11 @@ struct Audience<Interest: Hashable> {
     private struct Entry {
         var interest: Interest
         var channels: [ChannelName]
-        var holders: Int
     }
 
     private var entries: [Entry?] = []
+    /// How many hold each of them; apart, since most requests change nothing else.
+    private var holderCounts: ContiguousArray<Int> = []
     private var free: [ID] = []
     private var ids: [Interest: ID] = [:]
     private var byChannel: [ChannelName: Set<ID>] = [:]
@@ -33,17 +34,19 @@ struct Audience<Interest: Hashable> {
     /// Adds one holder of the interest. `channels` must be distinct, and the same for equal interests.
     mutating func join(_ interest: Interest, channels: [ChannelName]) -> ID {
         if let id = ids[interest] {
-            entries[Int(id)]?.holders += 1
+            holderCounts[Int(id)] += 1
             return id
         }
-        let entry = Entry(interest: interest, channels: channels, holders: 1)
+        let entry = Entry(interest: interest, channels: channels)
         let id: ID
         if let place = free.popLast() {
             id = place
             entries[Int(id)] = entry
+            holderCounts[Int(id)] = 1
         } else {
             id = ID(entries.count)
             entries.append(entry)
+            holderCounts.append(1)
         }
         ids[interest] = id
         for channel in channels { byChannel[channel, default: []].insert(id) }
@@ -62,13 +65,9 @@ struct Audience<Interest: Hashable> {
 
     /// Removes one holder; the last one removes the interest.
     mutating func leave(_ id: ID) {
-        guard let holders = entries[Int(id)]?.holders else {
-            preconditionFailure("no request holds this interest")
-        }
-        guard holders == 1, let entry = entries[Int(id)] else {
-            entries[Int(id)]?.holders -= 1
-            return
-        }
+        holderCounts[Int(id)] -= 1
+        precondition(holderCounts[Int(id)] >= 0, "no request holds this interest")
+        guard holderCounts[Int(id)] == 0, let entry = entries[Int(id)] else { return }
         entries[Int(id)] = nil
         free.append(id)
         ids[entry.interest] = nil
@@ -80,7 +79,7 @@ struct Audience<Interest: Hashable> {
 
     /// The number of holders of interests that name this channel.
     func holders(of channel: ChannelName) -> Int {
-        (byChannel[channel] ?? []).reduce(0) { $0 + (entries[Int($1)]?.holders ?? 0) }
+        (byChannel[channel] ?? []).reduce(0) { $0 + holderCounts[Int($1)] }
     }
 
     /// The interests that name this channel.

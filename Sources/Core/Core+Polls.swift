@@ -81,7 +81,15 @@ extension Core {
     private mutating func answer(_ poll: Poll, _ requester: Requester, _ page: HistoryPage) {
         guard let epoch = tail?.epochs.current else { return }
         let fitting = poll.subscription.fitting(page, bytes: settings.limits.answerBytes)
-        answer(poll.answer(fitting, epoch: epoch), to: requester.address)
+        guard let content = poll.content(of: fitting) else {
+            return answer(poll.answer(fitting, epoch: epoch), to: requester.address)
+        }
+        let known = recentBodies.body(of: content, in: epoch)
+        let made = poll.answer(fitting, epoch: epoch, body: known)
+        if known == nil, made.status == 200 {
+            recentBodies.keep(made.body, of: content, in: epoch)
+        }
+        answer(made, to: requester.address)
     }
 
     /// Answers with what the channels have after `offset`; holds if that is nothing, and waiting was asked for.

@@ -52,6 +52,8 @@ package struct Core: ~Copyable {
     var engineTrouble: EngineTrouble?
     /// What is being told of a batch.
     var delivery: Delivery?
+    /// Of answers at once.
+    var recentBodies = RecentBodies()
 
     /// When the event that is being acted on happened.
     var moment: Moment

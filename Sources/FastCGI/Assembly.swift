@@ -109,7 +109,7 @@ struct Assembly {
 
     private mutating func appendHeader(type: UInt8) {
         lastHeader = records.count
-        records += RecordHeader(type: type, id: id.value, contentLength: 0).bytes
+        RecordHeader(type: type, id: id.value, contentLength: 0).append(to: &records)
     }
 
     private mutating func append(_ bytes: UnsafeRawBufferPointer, type: UInt8) {

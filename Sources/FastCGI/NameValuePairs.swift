@@ -94,26 +94,55 @@ struct PairCheck {
     mutating func take(_ bytes: UnsafeRawBufferPointer) {
         var at = 0
         while at < bytes.count {
+            if place == .nameLength, lengthBytes == 0 {
+                at = unsafe takeShortPairs(bytes, from: at)
+                guard at < bytes.count else { return }
+            }
             switch place {
             case .nameLength, .valueLength:
                 unsafe takeLength(bytes[at])
                 at += 1
             case .name:
                 let count = min(nameLeft, bytes.count - at)
-                let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[at..<at + count])
-                if unsafe piece.holds(0) || piece.holds(UInt8(ascii: "=")) { isReadable = false }
+                if unsafe bytes.hold(0, from: at, count)
+                    || bytes.hold(UInt8(ascii: "="), from: at, count)
+                {
+                    isReadable = false
+                }
                 at += count
                 nameLeft -= count
                 if nameLeft == 0 { place = valueLeft > 0 ? .value : .nameLength }
             case .value:
                 let count = min(valueLeft, bytes.count - at)
-                let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[at..<at + count])
-                if unsafe piece.holds(0) { isReadable = false }
+                if unsafe bytes.hold(0, from: at, count) { isReadable = false }
                 at += count
                 valueLeft -= count
                 if valueLeft == 0 { place = .nameLength }
             }
         }
+    }
+
+    /// Takes the pairs that are complete here and have lengths of one byte, as nearly all have.
+    ///
+    /// - Returns: where the first other pair begins.
+    private mutating func takeShortPairs(
+        _ bytes: UnsafeRawBufferPointer,
+        from start: Int
+    ) -> Int {
+        var at = start
+        while bytes.count &- at >= 2 {
+            let name = unsafe Int(bytes[at])
+            let value = unsafe Int(bytes[at &+ 1])
+            let begin = at &+ 2
+            guard name | value < 0x80, name &+ value <= bytes.count &- begin else { break }
+            if unsafe bytes.hold(0, from: begin, name &+ value)
+                || bytes.hold(UInt8(ascii: "="), from: begin, name)
+            {
+                isReadable = false
+            }
+            at = begin &+ name &+ value
+        }
+        return at
     }
 
     private mutating func takeLength(_ byte: UInt8) {
@@ -140,21 +169,35 @@ struct PairCheck {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Whether the byte occurs. Eight bytes are looked at together: a byte of `word` is zero where it does, and
-    /// subtracting one from each byte sets the top bit of a zero.
-    fileprivate func holds(_ byte: UInt8) -> Bool {
+    /// Whether the byte occurs among so many. Eight bytes are looked at together: a byte of `word` is zero where it does,
+    /// and subtracting one from each byte sets the top bit of a zero.
+    ///
+    /// The range must be inside the buffer.
+    fileprivate func hold(_ byte: UInt8, from start: Int, _ count: Int) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let pattern = ones &* UInt64(byte)
-        var at = 0
-        while at &+ 8 <= count {
-            let word = unsafe loadUnaligned(fromByteOffset: at, as: UInt64.self) ^ pattern
-            if (word &- ones) & ~word & ones << 7 != 0 { return true }
+        func hasZero(_ word: UInt64) -> Bool { (word &- ones) & ~word & ones << 7 != 0 }
+        let end = start &+ count
+        var at = start
+        while at &+ 8 <= end {
+            if hasZero(unsafe loadUnaligned(fromByteOffset: at, as: UInt64.self) ^ pattern) {
+                return true
+            }
             at &+= 8
         }
-        while at < count {
-            if unsafe self[at] == byte { return true }
-            at &+= 1
+        guard at < end else { return false }
+        guard end >= 8 else {
+            while at < end {
+                if unsafe self[at] == byte { return true }
+                at &+= 1
+            }
+            return false
         }
-        return false
+        // The eight bytes that end here, of which the first ones do not count: in memory order they are the lowest.
+        let others = UInt64(1) << UInt64(8 &* (8 &- (end &- at))) &- 1
+        let last = unsafe UInt64(
+            littleEndian: loadUnaligned(fromByteOffset: end &- 8, as: UInt64.self)
+        )
+        return hasZero(last ^ pattern | others)
     }
 }

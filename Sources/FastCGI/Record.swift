@@ -69,11 +69,16 @@ package struct RecordHeader: Equatable, Sendable {
     }
 
     package var bytes: [UInt8] {
-        [
-            version, type, UInt8(id >> 8), UInt8(truncatingIfNeeded: id),
-            UInt8(contentLength >> 8), UInt8(truncatingIfNeeded: contentLength),
-            UInt8(paddingLength), 0,
-        ]
+        var bytes: [UInt8] = []
+        append(to: &bytes)
+        return bytes
+    }
+
+    func append(to bytes: inout [UInt8]) {
+        let word =
+            UInt64(version) << 56 | UInt64(type) << 48 | UInt64(id) << 32
+            | UInt64(UInt16(contentLength)) << 16 | UInt64(UInt8(paddingLength)) << 8
+        unsafe withUnsafeBytes(of: word.bigEndian) { unsafe bytes.append(contentsOf: $0) }
     }
 
     /// Header, content and padding.
@@ -137,9 +142,9 @@ package enum Record {
             contentLength: count,
             paddingLength: padding
         )
-        bytes.append(contentsOf: header.bytes)
+        header.append(to: &bytes)
         bytes.append(contentsOf: content)
-        bytes.append(contentsOf: repeatElement(0, count: padding))
+        for _ in 0..<padding { bytes.append(0) }
     }
 
     /// As many records as the bytes need, each with at most `pieceLength` bytes; none for no bytes.

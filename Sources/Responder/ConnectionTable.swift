@@ -147,10 +147,13 @@ internal import System
     }
 
     private func interest(_ id: ConnectionID) -> Interest {
-        let base: Interest = [.read, .peerClosed, .edge]
-        let isSending = connections[Int(id.index)].flags.contains(.sending)
-        return isSending ? base.union(.write) : base
+        connections[Int(id.index)].flags.contains(.sending)
+            ? Self.readingAndSending : Self.reading
     }
+
+    /// Made once: sets of options are put together by generic code of the library.
+    private static let reading: Interest = [.read, .peerClosed, .edge]
+    private static let readingAndSending: Interest = reading.union(.write)
 
     // MARK: Reading
 

@@ -14,6 +14,8 @@ struct PayloadEncoder {
     /// By the payload's index; nil: not encoded yet.
     private var encoded: ContiguousArray<Encoded?> = []
     private var bodies: ContiguousArray<EncodedAnswer?> = []
+    /// The payloads of this drain; what lies behind is empty.
+    private var count = 0
 
     /// Copying this many bytes is cheaper than a further system call for each request.
     private static let joinedBytes = 16_384
@@ -28,11 +30,19 @@ struct PayloadEncoder {
 
     /// Discards the payloads of the last drain.
     mutating func begin(count: Int) {
-        let keeps = encoded.capacity <= 4096
-        encoded.removeAll(keepingCapacity: keeps)
-        bodies.removeAll(keepingCapacity: keeps)
-        encoded.append(contentsOf: repeatElement(nil, count: count))
-        bodies.append(contentsOf: repeatElement(nil, count: count))
+        if encoded.count > 4096 {
+            (encoded, bodies) = ([], [])
+        } else {
+            for index in 0..<self.count {
+                encoded[index] = nil
+                bodies[index] = nil
+            }
+        }
+        self.count = count
+        while encoded.count < count {
+            encoded.append(nil)
+            bodies.append(nil)
+        }
     }
 
     mutating func records(of payload: Payload, at index: Int) -> Encoded {

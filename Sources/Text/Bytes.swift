@@ -13,17 +13,32 @@ extension [UInt8] {
     }
 
     package mutating func append(decimal value: Int) {
-        if (0..<10).contains(value) { return append(UInt8(ascii: "0") + UInt8(value)) }
-        append(text: String(value))
+        if value < 0 { append(UInt8(ascii: "-")) }
+        var rest = value.magnitude
+        // The digits from the last one on, four bits each, which are enough for 16 of them.
+        guard rest < 10_000_000_000_000_000 else { return append(text: String(rest)) }
+        var digits: UInt64 = 0
+        var count = 0
+        repeat {
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            digits = digits << 4 | UInt64(digit)
+            rest = quotient
+            count += 1
+        } while rest > 0
+        for _ in 0..<count {
+            append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digits & 15))
+            digits >>= 4
+        }
     }
 
     /// Exactly `digits` decimal digits, with zeros in front.
     package mutating func append(_ value: Int, digits: Int) {
-        var divisor = 1
-        for _ in 1..<digits { divisor *= 10 }
-        while divisor > 0 {
-            append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-            divisor /= 10
+        let start = count
+        for _ in 0..<digits { append(UInt8(ascii: "0")) }
+        var rest = value
+        for at in stride(from: count - 1, through: start, by: -1) {
+            self[at] += UInt8(rest % 10)
+            rest /= 10
         }
     }
 

@@ -49,6 +49,33 @@ import Testing
         #expect(world.counters.holds == 0)
     }
 
+    @Test func `answers at once from one position have the same body, until more came`() throws {
+        let world = World()
+        world.commit(("news", "one"), ("news", "two"), ("news", "three"))
+        func body(_ query: String) throws -> Substring {
+            let connection = world.connect()
+            world.get("/push/news?\(query)", on: connection)
+            let text = try #require(world.texts(connection).first)
+            return text[try #require(text.firstRange(of: "\r\n\r\n")).upperBound...]
+        }
+        let first = try body("since=k7f2-1")
+        #expect(first.contains("two") && first.contains("three") && !first.contains("one"))
+        #expect(try body("wait=20&since=k7f2-1&colour=red") == first)
+        #expect(try body("since=k7f2-0") != first)
+        #expect(try body("since=k7f2-1&limit=1").contains("three") == false)
+        #expect(try body("since=k7f2-1") == first)
+        let head = world.connect()
+        world.request("HEAD", "/push/news?since=k7f2-1", on: head)
+        #expect(world.texts(head).first?.hasSuffix("\r\n\r\n") == true)
+        #expect(try body("since=k7f2-1") == first)
+        world.commit(("news", "four"))
+        #expect(try body("since=k7f2-1").contains("four"))
+        world.replaceLog()
+        world.commit(("news", "uno"), ("news", "due"), ("news", "tre"))
+        let other = try body("since=zz99-1")
+        #expect(other.contains("due") && other.contains("tre") && !other.contains("three"))
+    }
+
     @Test func `what is below memory is read from the log`() {
         let world = World()
         world.fallBehind(to: 10)

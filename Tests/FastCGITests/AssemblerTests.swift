@@ -30,6 +30,41 @@ import Testing
         #expect(starts == [0, recorded.bytes.count])
     }
 
+    @Test func `a forbidden byte in a variable is seen wherever it stands`() {
+        var wrong: [String] = []
+        for (nameLength, valueLength) in (0..<20).flatMap({ name in
+            [0, 1, 2, 7, 8, 9, 16, 17, 130].map { (name, $0) }
+        }) {
+            for place in -1..<nameLength + valueLength {
+                for byte in [0, UInt8(ascii: "=")] {
+                    var bytes: [UInt8] = []
+                    let text = [UInt8](repeating: 0x41, count: nameLength + valueLength)
+                    NameValuePairs.append([0x42, 0x43], [0x3D], to: &bytes)
+                    NameValuePairs.append(
+                        Array(text[..<nameLength]),
+                        Array(text[nameLength...]),
+                        to: &bytes
+                    )
+                    if place >= 0 { bytes[bytes.count - text.count + place] = byte }
+                    let isReadable = place < 0 || byte != 0 && place >= nameLength
+                    for step in [1, 5, bytes.count] {
+                        var check = PairCheck()
+                        bytes.withUnsafeBytes { bytes in
+                            for start in stride(from: 0, to: bytes.count, by: step) {
+                                let end = min(start + step, bytes.count)
+                                check.take(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+                            }
+                        }
+                        if check.isReadable != isReadable || !check.isWhole {
+                            wrong.append("\(nameLength) \(valueLength) \(place) \(byte) \(step)")
+                        }
+                    }
+                }
+            }
+        }
+        #expect(wrong == [])
+    }
+
     @Test func `pipelined requests come out one after the other`() {
         let three = RecordedRequest.all.prefix(3)
         #expect(eventsHoweverCut(three.flatMap(\.bytes)) == three.map(\.seen))

@@ -16,6 +16,16 @@ import Text
         #expect(String(decoding: bytes, as: UTF8.self) == text)
     }
 
+    @Test(arguments: [
+        0, 9, 10, 99, 100, 1_234_567, -1, -10, 9_999_999_999_999_999, 10_000_000_000_000_000,
+        -9_999_999_999_999_999, .max, .min,
+    ])
+    func `whole numbers are written in decimal`(value: Int) {
+        var bytes: [UInt8] = []
+        bytes.append(decimal: value)
+        #expect(String(decoding: bytes, as: UTF8.self) == String(value))
+    }
+
     @Test(arguments: 0..<10)
     func `bytes are written as base64 is defined`(count: Int) {
         let source = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 83 &+ 200) }

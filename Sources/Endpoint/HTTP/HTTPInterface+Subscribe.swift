@@ -14,7 +14,7 @@ extension HTTPInterface {
         _ random: UInt32
     ) throws(Problem) -> Intent {
         let fixed = endpoint?.settings
-        if let wish = try StreamWish(query, fixed?.format == .bare ? nil : request.accept) {
+        if let wish = try StreamWish(query.stream, fixed?.format == .bare ? nil : request.accept) {
             guard fixed?.cursor != .cookie else {
                 throw Problem(
                     .notAcceptable,

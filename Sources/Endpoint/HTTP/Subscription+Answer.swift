@@ -346,8 +346,19 @@ extension Poll {
         )
     }
 
+    /// The content of the answer at once, as far as its body is worth remembering for others; nil where it is not, or has
+    /// none.
+    package func content(of page: HistoryPage) -> Subscription.Content? {
+        guard page.messages.count > 1, !isRevalidating, subscription.form == .json,
+            !subscription.shape.headOnly, subscription.owedGap == nil
+        else { return nil }
+        return subscription.content(of: page)
+    }
+
     /// The complete answer to a request that is not held.
-    package func answer(_ page: HistoryPage, epoch: Epoch) -> Answer {
+    ///
+    /// - Parameter body: the body of an answer with equal `content`.
+    package func answer(_ page: HistoryPage, epoch: Epoch, body: [UInt8]? = nil) -> Answer {
         subscription.complete(
             page,
             epoch: epoch,
@@ -357,7 +368,8 @@ extension Poll {
                     mayBeStored: start != .history(.newest)
                 ) : nil,
             hasWaited: waitMilliseconds > 0,
-            cacheSeconds: cacheSeconds
+            cacheSeconds: cacheSeconds,
+            body: body
         )
     }
 }

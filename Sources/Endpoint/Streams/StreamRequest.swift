@@ -46,8 +46,10 @@ enum StreamWish: Sendable {
     case events, ndjson
 
     /// Nil if it asks for an answer that ends.
-    init?(_ query: Query, _ accept: String?) throws(Problem) {
-        switch query.stream {
+    ///
+    /// - Parameter stream: the parameter.
+    init?(_ stream: String?, _ accept: String?) throws(Problem) {
+        switch stream {
         case "sse", "events": self = .events
         case "ndjson": self = .ndjson
         case nil:

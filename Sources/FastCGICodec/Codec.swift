@@ -48,8 +48,12 @@ package struct CodecError: Error, CustomStringConvertible {
         }
     }
 
+    /// The newest one of them, which is found without a hash: one that is asked for again comes again at once, as a rule.
+    private var newest: (document: Document, encoded: EncodedAnswer)?
+
     private static let recentLimit = 64
     private static let recentBytes = 2048
+    private static let newestBytes = 65_536
 
     package init() throws(CodecError) {
         if let failure = Codec.libraryFailure { throw failure }
@@ -69,11 +73,14 @@ package struct CodecError: Error, CustomStringConvertible {
     /// Lends the request's variables and body, as libfcgi read them, for the duration of the call.
     ///
     /// Nil if libfcgi refuses; `refusals` counts it.
+    ///
+    /// - Parameter isWanted: whether a variable of this name is of use; others may be left out.
     package func decode<T>(
         _ framed: FramedRequest,
+        wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true },
         _ body: (borrowing DecodedRequest) -> T
     ) -> T? {
-        unsafe accept(framed.records) {
+        unsafe accept(framed.records, isWanted) {
             body(unsafe DecodedRequest(request: request, bodyBytes: framed.bodyBytes))
         }
     }
@@ -88,11 +95,18 @@ package struct CodecError: Error, CustomStringConvertible {
         isPart: Bool,
         _ encode: ([UInt8]) -> EncodedAnswer
     ) -> EncodedAnswer {
-        guard bytes.count <= Codec.recentBytes else { return encode(bytes) }
+        guard bytes.count <= Codec.newestBytes else { return encode(bytes) }
+        if let newest, newest.document.isPart == isPart, newest.document.bytes.holdsSame(as: bytes)
+        {
+            return newest.encoded
+        }
         let key = Document(bytes: bytes, isPart: isPart)
-        if let known = recent[key] { return known }
+        let isSmall = bytes.count <= Codec.recentBytes
+        let known = isSmall ? recent[key] : nil
+        let encoded = known ?? encode(bytes)
+        newest = (key, encoded)
+        guard isSmall, known == nil else { return encoded }
         if recent.count >= Codec.recentLimit { recent.removeAll(keepingCapacity: true) }
-        let encoded = encode(bytes)
         recent[key] = encoded
         return encoded
     }
@@ -124,10 +138,14 @@ package struct CodecError: Error, CustomStringConvertible {
     // MARK: libfcgi
 
     /// Feeds records to libfcgi and runs `body` while it has the request open.
-    private func accept<T>(_ records: UnsafeRawBufferPointer, _ body: () -> T) -> T? {
+    private func accept<T>(
+        _ records: UnsafeRawBufferPointer,
+        _ isWanted: (UnsafeRawBufferPointer) -> Bool,
+        _ body: () -> T
+    ) -> T? {
         if input == nil { input = try? CodecInput() }
         defer { input?.remove(byteCount: records.count) }
-        guard let file = unsafe input?.put(records) else {
+        guard let file = unsafe input?.put(records, wanting: isWanted) else {
             refusals += 1
             return nil
         }
@@ -198,6 +216,21 @@ package struct CodecError: Error, CustomStringConvertible {
         signal(SIGUSR1, SIG_DFL)
         return nil
     }()
+}
+
+extension [UInt8] {
+    /// As `==`, which compares byte by byte.
+    fileprivate func holdsSame(as other: [UInt8]) -> Bool {
+        guard count == other.count else { return false }
+        return unsafe withUnsafeBytes { mine in
+            unsafe other.withUnsafeBytes { theirs in
+                guard let mine = mine.baseAddress, let theirs = theirs.baseAddress else {
+                    return true
+                }
+                return unsafe memcmp(mine, theirs, other.count) == 0
+            }
+        }
+    }
 }
 
 /// A request as libfcgi read it, lent for the duration of a callback.

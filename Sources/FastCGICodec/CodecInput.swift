@@ -1,4 +1,5 @@
 internal import CLinux
+internal import FastCGI
 internal import Glibc
 
 /// The file from which libfcgi reads: always one request, at the file's end.
@@ -10,13 +11,19 @@ internal import Glibc
 /// ```
 /// libfcgi reads pieces of a fixed size, and so takes a short request with one read, which ends with the file: what an
 /// earlier request left lies in front of the position and is never read. The bytes are copied through the mapping,
-/// so that a request costs `lseek` and `read`. Only the codec has the file, its pages are allocated when it is made, and
+/// so that a request costs `lseek` and `read`. Variables that nobody wants are left out on the way: each costs libfcgi as
+/// much as one that is used, and most header fields of a browser are such. Only the codec has the file, its pages are allocated when it is made, and
 /// it never becomes shorter than the window: no access to the mapping can fail.
 ///
 /// Reactor thread only.
 @safe final class CodecInput {
     private var file: Int32
     private let window: UnsafeMutableRawBufferPointer
+    /// A request without some of its variables.
+    private let draft = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: windowBytes,
+        alignment: 16
+    )
 
     static let windowBytes = 32_768
 
@@ -26,19 +33,89 @@ internal import Glibc
     }
 
     deinit {
+        unsafe draft.deallocate()
         _ = unsafe munmap(window.baseAddress, window.count)
         if file >= 0 { close(file) }
     }
 
     /// Puts a request at the end of the file, and the file's position at the request. `remove` follows.
     ///
+    /// - Parameter isWanted: whether a variable of this name is of use; others are left out where that is easy.
     /// - Returns: the file; nil if there is no memory for the request.
-    func put(_ records: UnsafeRawBufferPointer) -> Int32? {
-        let start = Self.windowBytes - records.count
-        guard start >= 0 else { return unsafe putLong(records) }
+    func put(
+        _ records: UnsafeRawBufferPointer,
+        wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true }
+    ) -> Int32? {
+        guard records.count <= Self.windowBytes else { return unsafe putLong(records) }
+        let wanted = unsafe draft(records, isWanted) ?? records
+        let start = Self.windowBytes - wanted.count
         unsafe UnsafeMutableRawBufferPointer(rebasing: window[start...])
-            .copyMemory(from: records)
+            .copyMemory(from: wanted)
         return lseek(file, start, SEEK_SET) == start ? file : nil
+    }
+
+    /// The request without the variables that are not wanted; nil where all are, or where they are in several records.
+    /// ```
+    ///   0               16      24              …
+    ///   [BEGIN_REQUEST ][PARAMS: pairs, padding][PARAMS, empty] …
+    /// ```
+    private func draft(
+        _ records: UnsafeRawBufferPointer,
+        _ isWanted: (UnsafeRawBufferPointer) -> Bool
+    ) -> UnsafeRawBufferPointer? {
+        let header = 2 * RecordHeader.byteCount
+        let start = header + RecordHeader.byteCount
+        guard records.count >= start + RecordHeader.byteCount else { return nil }
+        let params = unsafe RecordHeader(records, at: header)
+        let rest = header + params.recordLength
+        guard params.type == Record.params, params.contentLength > 0,
+            rest + RecordHeader.byteCount <= records.count
+        else {
+            return nil
+        }
+        let next = unsafe RecordHeader(records, at: rest)
+        guard next.type == Record.params, next.contentLength == 0 else { return nil }
+
+        // In as few pieces as there are gaps.
+        var (length, copied) = (0, 0)
+        func copy(through end: Int) {
+            unsafe UnsafeMutableRawBufferPointer(rebasing: draft[length...])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: records[copied..<end]))
+            length += end - copied
+        }
+        let end = start + params.contentLength
+        let pairs = unsafe UnsafeRawBufferPointer(rebasing: records[start..<end])
+        var pair = start
+        let areWhole = unsafe NameValuePairs.forEach(in: pairs) { name, value in
+            let next = unsafe start + Self.end(of: value, in: pairs)
+            if unsafe !isWanted(name) {
+                copy(through: pair)
+                copied = next
+            }
+            pair = next
+        }
+        guard areWhole, copied > 0 else { return nil }
+        copy(through: end)
+        let count = length - start
+        // An empty record would be the end of the variables.
+        guard count > 0 else { return nil }
+        unsafe draft[header + 4] = UInt8(count >> 8)
+        unsafe draft[header + 5] = UInt8(truncatingIfNeeded: count)
+        // No padding.
+        unsafe draft[header + 6] = 0
+        copied = rest
+        copy(through: records.count)
+        return unsafe UnsafeRawBufferPointer(rebasing: draft[..<length])
+    }
+
+    private static func end(
+        of part: UnsafeRawBufferPointer,
+        in whole: UnsafeRawBufferPointer
+    ) -> Int {
+        guard let start = whole.baseAddress,
+            let part = unsafe part.baseAddress.map({ unsafe $0 + part.count })
+        else { return 0 }
+        return unsafe part - start
     }
 
     private func putLong(_ records: UnsafeRawBufferPointer) -> Int32? {

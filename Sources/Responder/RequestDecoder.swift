@@ -25,7 +25,7 @@ struct RequestDecoder {
         into request: inout CGIRequest,
         now: Int64
     ) -> Bool {
-        let decoded = codec.decode(framed) { decoded in
+        let decoded = unsafe codec.decode(framed, wanting: CGIRequest.takes) { decoded in
             unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
             request.body = decoded.readBody()
             return true

@@ -21,19 +21,28 @@ import Testing
         }
     }
 
-    static func decode(_ bytes: [UInt8], by codec: Codec) -> [Decoded?] {
+    static func decode(
+        _ bytes: [UInt8],
+        by codec: Codec,
+        wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true }
+    ) -> [Decoded?] {
         var all: [Decoded?] = []
         bytes.withUnsafeBytes { bytes in
             var assembler = RequestAssembler(limits: FramingLimits())
             assembler.receive(bytes) { event in
-                if case .request(let request) = event { all.append(decode(request, by: codec)) }
+                guard case .request(let request) = event else { return }
+                all.append(decode(request, by: codec, wanting: isWanted))
             }
         }
         return all
     }
 
-    static func decode(_ request: FramedRequest, by codec: Codec) -> Decoded? {
-        codec.decode(request) { lent in
+    static func decode(
+        _ request: FramedRequest,
+        by codec: Codec,
+        wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true }
+    ) -> Decoded? {
+        codec.decode(request, wanting: isWanted) { lent in
             var decoded = Decoded()
             lent.forEachVariable { name, value in
                 decoded.names.append(Array(name))
@@ -68,6 +77,52 @@ import Testing
                 let expected = try Decoded(pairs: recorded.pairs, body: recorded.body)
                 #expect(CodecTests.decode(recorded.bytes, by: codec) == [expected])
             }
+        }
+    }
+
+    @Test(arguments: RecordedRequest.all)
+    func `variables that nobody wants are left out, and nothing else`(
+        recorded: RecordedRequest
+    ) throws {
+        let codec = try Codec()
+        let all = try Decoded(pairs: recorded.pairs, body: recorded.body)
+        // Where they are in several records, all come.
+        let isPlain = RecordHeader(recorded.bytes[16...]).contentLength == recorded.pairs.count
+        for remainder in 0..<3 {
+            // By their lengths: in front, in the middle, at the end, and several in a row.
+            func isWanted(_ length: Int) -> Bool { length % 3 != remainder }
+            func stays(_ name: [UInt8]) -> Bool { !isPlain || isWanted(name.count) }
+            var expected = all
+            expected.names = all.names.filter(stays)
+            expected.values = zip(all.names, all.values).filter { stays($0.0) }.map(\.1)
+            let decoded = CodecTests.decode(recorded.bytes, by: codec) { isWanted($0.count) }
+            let isRight = decoded == [expected]
+            #expect(isRight, "\(remainder)")
+        }
+        // Where none is wanted, all may come.
+        let none = CodecTests.decode(recorded.bytes, by: codec) { _ in false }
+        #expect(none.count == 1 && none.first??.body == recorded.body)
+        #expect(CodecTests.decode(recorded.bytes, by: codec) == [all])
+        #expect(codec.refusals == 0)
+    }
+
+    @Test func `long variables are left out, and long ones stay`() throws {
+        let codec = try Codec()
+        let long = [UInt8](repeating: 0x78, count: 300)
+        for (wanted, other) in [("A", "LONG"), ("LONG", "A")] {
+            let bytes = Record.request(
+                id: .first,
+                variables: [
+                    (name: [UInt8](other.utf8), value: long),
+                    (name: [UInt8](wanted.utf8), value: long + [1]),
+                    (name: [UInt8](other.utf8), value: []),
+                ],
+                body: long
+            )
+            let decoded = CodecTests.decode(bytes, by: codec) { $0.count == wanted.utf8.count }
+            #expect(decoded.first??.names == [[UInt8](wanted.utf8)])
+            #expect(decoded.first??.values == [long + [1]])
+            #expect(decoded.first??.body == long)
         }
     }
 

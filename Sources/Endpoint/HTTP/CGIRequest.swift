@@ -126,137 +126,64 @@ package struct CGIRequest: Sendable {
 
     package init() {}
 
+    /// Whether a variable of this name is one of those that are used.
+    package static func takes(_ name: UnsafeRawBufferPointer) -> Bool {
+        unsafe CGIVariable(name) != nil
+    }
+
     /// Adds one variable. What is not UTF-8 is repaired, and recorded where that matters.
     package mutating func set(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
-        switch name.count {
-        case 5:
-            if unsafe name.spells("HTTPS") { unsafe https = Self.text(value) }
-        case 8:
-            if unsafe name.spells("HTTP_TTL") {
-                unsafe Self.add(value, to: &timeToLive)
-            } else if unsafe name.spells("HTTP_VIA") {
-                unsafe namesProxy = namesProxy || !value.isEmpty
-            }
-        case 9:
-            if unsafe name.spells("HTTP_HOST") {
-                unsafe Self.add(value, to: &host)
-            } else if unsafe name.spells("PATH_INFO") {
-                unsafe pathInfo = targetText(value)
-            } else if unsafe name.spells("UNIQUE_ID"), !hasOwnName {
-                unsafe self.name = RequestName(value)
-            }
-        case 10:
-            if unsafe name.spells("HTTP_TOPIC") { unsafe Self.add(value, to: &topic) }
-        case 11: unsafe setElevenBytes(name, value)
-        case 12:
-            if unsafe name.spells("CONTENT_TYPE") {
-                unsafe contentType = Self.text(value)
-            } else if unsafe name.spells("QUERY_STRING") {
-                unsafe queryString = targetText(value) ?? ""
-            }
-        case 13:
-            if unsafe name.spells("HOLDFAST_BASE") {
-                unsafe base = Self.text(value)
-            } else if unsafe name.spells("HOLDFAST_READ") {
-                unsafe read = Self.text(value)
-            } else if unsafe name.spells("HOLDFAST_USER") {
-                unsafe user = text(value, or: .user)
-            }
-        case 14:
-            if unsafe name.spells("REQUEST_METHOD") {
-                unsafe method = Self.text(value)
-            } else if unsafe name.spells("REQUEST_SCHEME") {
-                unsafe scheme = Self.text(value)
-            } else if unsafe name.spells("CONTENT_LENGTH") {
-                unsafe contentLength = Self.text(value)
-            } else if unsafe name.spells("HOLDFAST_WRITE") {
-                unsafe write = Self.text(value)
-            } else if unsafe name.spells("HOLDFAST_PROBE") {
-                unsafe probe = Self.text(value)
-            } else if unsafe name.spells("HTTP_FORWARDED") {
-                unsafe namesProxy = namesProxy || !value.isEmpty
-            }
-        case 15:
-            if unsafe name.spells("SERVER_SOFTWARE") { unsafe serverSoftware = Self.text(value) }
-        default: unsafe setLongName(name, value)
-        }
-    }
-
-    private mutating func setElevenBytes(
-        _ name: UnsafeRawBufferPointer,
-        _ value: UnsafeRawBufferPointer
-    ) {
-        if unsafe name.spells("REQUEST_URI") {
-            unsafe requestURI = targetText(value)
-        } else if unsafe name.spells("HTTP_ACCEPT") {
-            unsafe Self.add(value, to: &accept)
-        } else if unsafe name.spells("SCRIPT_NAME") {
-            unsafe scriptName = targetText(value)
-        } else if unsafe name.spells("HTTP_ORIGIN") {
-            unsafe Self.add(value, to: &origin)
-        } else if unsafe name.spells("HTTP_COOKIE") {
-            unsafe Self.add(value, to: &cookie, separator: "; ")
-        } else if unsafe name.spells("HTTP_PREFER") {
-            unsafe Self.add(value, to: &prefer)
-        } else if unsafe name.spells("REMOTE_USER") {
-            unsafe remoteUser = text(value, or: .remoteUser)
-        } else if unsafe name.spells("REMOTE_ADDR") {
-            unsafe remoteAddress = Self.text(value)
-        }
-    }
-
-    private mutating func setLongName(
-        _ name: UnsafeRawBufferPointer,
-        _ value: UnsafeRawBufferPointer
-    ) {
-        switch name.count {
-        case 17:
-            if unsafe name.spells("HOLDFAST_OPERATOR") {
-                unsafe `operator` = Self.text(value)
-            } else if unsafe name.spells("HTTP_CONTENT_TYPE") {
-                unsafe hasOwnContentType = hasOwnContentType || !value.isEmpty
-            }
-        case 18:
-            if unsafe name.spells("HTTP_IF_NONE_MATCH") {
-                unsafe Self.add(value, to: &ifNoneMatch)
-            } else if unsafe name.spells("HTTP_AUTHORIZATION") {
-                unsafe Self.add(value, to: &authorization)
-            } else if unsafe name.spells("HOLDFAST_PUBLISHER") {
-                unsafe publisher = text(value, or: .publisher)
-            } else if unsafe name.spells("HTTP_HOLDFAST_TYPE") {
-                _ = unsafe text(value, or: .type)
-                unsafe Self.add(value, to: &holdfastType)
-            } else if unsafe name.spells("HTTP_LAST_EVENT_ID") {
-                unsafe Self.add(value, to: &lastEventID)
-            }
-        case 19:
-            if unsafe name.spells("HTTP_SEC_FETCH_SITE") {
-                unsafe Self.add(value, to: &secFetchSite)
-            } else if unsafe name.spells("HOLDFAST_REQUEST_ID") && !value.isEmpty {
-                hasOwnName = true
-                unsafe self.name = RequestName(value)
-            }
-        case 20:
-            if unsafe name.spells("HTTP_IDEMPOTENCY_KEY") {
-                unsafe Self.add(value, to: &idempotencyKey)
-            } else if unsafe name.spells("HTTP_ACCEPT_ENCODING") {
-                unsafe Self.add(value, to: &acceptEncoding)
-            } else if unsafe name.spells("HTTP_X_FORWARDED_FOR") {
-                unsafe Self.add(value, to: &forwardedFor)
-            }
-        case 21:
-            if unsafe name.spells("HTTP_CONTENT_ENCODING") {
-                unsafe Self.add(value, to: &contentEncoding)
-            }
-        case 22:
-            if unsafe name.spells("HOLDFAST_EARLY_HEADERS") {
-                unsafe earlyHeaders = Self.text(value)
-            }
-        case 34:
-            if unsafe name.spells("HTTP_ACCESS_CONTROL_REQUEST_METHOD") {
-                unsafe Self.add(value, to: &accessControlRequestMethod)
-            }
-        default: break
+        guard let variable = unsafe CGIVariable(name) else { return }
+        switch variable {
+        case .https: unsafe https = Self.text(value)
+        case .timeToLive: unsafe Self.add(value, to: &timeToLive)
+        case .via, .forwarded: namesProxy = unsafe namesProxy || !value.isEmpty
+        case .host: unsafe Self.add(value, to: &host)
+        case .pathInfo: unsafe pathInfo = targetText(value)
+        case .uniqueID:
+            guard !hasOwnName else { return }
+            unsafe self.name = RequestName(value)
+        case .topic: unsafe Self.add(value, to: &topic)
+        case .requestURI: unsafe requestURI = targetText(value)
+        case .accept: unsafe Self.add(value, to: &accept)
+        case .scriptName: unsafe scriptName = targetText(value)
+        case .origin: unsafe Self.add(value, to: &origin)
+        case .cookie: unsafe Self.add(value, to: &cookie, separator: "; ")
+        case .prefer: unsafe Self.add(value, to: &prefer)
+        case .remoteUser: unsafe remoteUser = text(value, or: .remoteUser)
+        case .remoteAddress: unsafe remoteAddress = Self.text(value)
+        case .contentType: unsafe contentType = Self.text(value)
+        case .queryString: unsafe queryString = targetText(value) ?? ""
+        case .base: unsafe base = Self.text(value)
+        case .read: unsafe read = Self.text(value)
+        case .user: unsafe user = text(value, or: .user)
+        case .method: unsafe method = Self.text(value)
+        case .scheme: unsafe scheme = Self.text(value)
+        case .contentLength: unsafe contentLength = Self.text(value)
+        case .write: unsafe write = Self.text(value)
+        case .probe: unsafe probe = Self.text(value)
+        case .serverSoftware: unsafe serverSoftware = Self.text(value)
+        case .operator: unsafe `operator` = Self.text(value)
+        case .ownContentType: hasOwnContentType = unsafe hasOwnContentType || !value.isEmpty
+        case .ifNoneMatch: unsafe Self.add(value, to: &ifNoneMatch)
+        case .authorization: unsafe Self.add(value, to: &authorization)
+        case .publisher: unsafe publisher = text(value, or: .publisher)
+        case .holdfastType:
+            _ = unsafe text(value, or: .type)
+            unsafe Self.add(value, to: &holdfastType)
+        case .lastEventID: unsafe Self.add(value, to: &lastEventID)
+        case .secFetchSite: unsafe Self.add(value, to: &secFetchSite)
+        case .requestID:
+            guard unsafe !value.isEmpty else { return }
+            hasOwnName = true
+            unsafe self.name = RequestName(value)
+        case .idempotencyKey: unsafe Self.add(value, to: &idempotencyKey)
+        case .acceptEncoding: unsafe Self.add(value, to: &acceptEncoding)
+        case .forwardedFor: unsafe Self.add(value, to: &forwardedFor)
+        case .contentEncoding: unsafe Self.add(value, to: &contentEncoding)
+        case .earlyHeaders: unsafe earlyHeaders = Self.text(value)
+        case .accessControlRequestMethod:
+            unsafe Self.add(value, to: &accessControlRequestMethod)
         }
     }
 
@@ -287,13 +214,5 @@ package struct CGIRequest: Sendable {
         }
         malformed.insert(.target)
         return nil
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    /// Whether these are the bytes of `text`, which has as many.
-    fileprivate func spells(_ text: StaticString) -> Bool {
-        for at in 0..<count where unsafe self[at] != text.utf8Start[at] { return false }
-        return true
     }
 }

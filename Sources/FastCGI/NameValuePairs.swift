@@ -57,7 +57,11 @@ package enum NameValuePairs {
         return whole ? pairs : nil
     }
 
-    private static func length(in bytes: UnsafeRawBufferPointer, at offset: inout Int) -> Int? {
+    /// The length that begins at `offset`, which moves behind it; nil if the bytes end before that.
+    package static func length(
+        in bytes: UnsafeRawBufferPointer,
+        at offset: inout Int
+    ) -> Int? {
         guard offset < bytes.count else { return nil }
         let first = unsafe bytes[offset]
         guard first >= 0x80 else {

@@ -76,46 +76,41 @@ internal import Glibc
         let next = unsafe RecordHeader(records, at: rest)
         guard next.type == Record.params, next.contentLength == 0 else { return nil }
 
-        // In as few pieces as there are gaps.
-        var (length, copied) = (0, 0)
-        func copy(through end: Int) {
-            unsafe UnsafeMutableRawBufferPointer(rebasing: draft[length...])
-                .copyMemory(from: UnsafeRawBufferPointer(rebasing: records[copied..<end]))
-            length += end - copied
-        }
         let end = start + params.contentLength
-        let pairs = unsafe UnsafeRawBufferPointer(rebasing: records[start..<end])
-        var pair = start
-        let areWhole = unsafe NameValuePairs.forEach(in: pairs) { name, value in
-            let next = unsafe start + Self.end(of: value, in: pairs)
-            if unsafe !isWanted(name) {
-                copy(through: pair)
+        // In as few pieces as there are gaps.
+        var (length, copied, pair) = (0, 0, start)
+        while pair < end {
+            var at = pair
+            guard let name = unsafe NameValuePairs.length(in: records, at: &at),
+                let value = unsafe NameValuePairs.length(in: records, at: &at),
+                name + value <= end - at
+            else { return nil }
+            let next = at + name + value
+            if unsafe !isWanted(UnsafeRawBufferPointer(rebasing: records[at..<at + name])) {
+                unsafe copy(records[copied..<pair], to: length)
+                length += pair - copied
                 copied = next
             }
             pair = next
         }
-        guard areWhole, copied > 0 else { return nil }
-        copy(through: end)
-        let count = length - start
+        guard copied > 0 else { return nil }
+        unsafe copy(records[copied..<end], to: length)
+        length += end - copied
         // An empty record would be the end of the variables.
-        guard count > 0 else { return nil }
-        unsafe draft[header + 4] = UInt8(count >> 8)
-        unsafe draft[header + 5] = UInt8(truncatingIfNeeded: count)
+        guard length > start else { return nil }
+        unsafe draft[header + 4] = UInt8((length - start) >> 8)
+        unsafe draft[header + 5] = UInt8(truncatingIfNeeded: length - start)
         // No padding.
         unsafe draft[header + 6] = 0
-        copied = rest
-        copy(through: records.count)
-        return unsafe UnsafeRawBufferPointer(rebasing: draft[..<length])
+        unsafe copy(records[rest...], to: length)
+        return unsafe UnsafeRawBufferPointer(
+            rebasing: draft[..<(length + records.count - rest)]
+        )
     }
 
-    private static func end(
-        of part: UnsafeRawBufferPointer,
-        in whole: UnsafeRawBufferPointer
-    ) -> Int {
-        guard let start = whole.baseAddress,
-            let part = unsafe part.baseAddress.map({ unsafe $0 + part.count })
-        else { return 0 }
-        return unsafe part - start
+    private func copy(_ piece: Slice<UnsafeRawBufferPointer>, to place: Int) {
+        unsafe UnsafeMutableRawBufferPointer(rebasing: draft[place...])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece))
     }
 
     private func putLong(_ records: UnsafeRawBufferPointer) -> Int32? {

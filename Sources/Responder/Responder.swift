@@ -179,6 +179,8 @@ package import System
     private func turn() throws {
         let count = try sources.epoll.wait(milliseconds: timeout)
         clock.begin(log)
+        // What was committed comes first: otherwise polls of this turn had to wait for the news of it.
+        if sources.mailbox.isWaiting { try receiveAll() }
         for index in 0..<count { try dispatch(sources.epoll.event(index)) }
         readMore()
         core.turn(at: clock.moment)
@@ -206,8 +208,7 @@ package import System
             return ready(id, readiness)
         }
         switch readiness.descriptor {
-        case sources.mailbox.descriptor:
-            for event in sources.mailbox.takeAll(resets: false) { try receive(event) }
+        case sources.mailbox.descriptor: try receiveAll()
         case entrance.descriptor where entrance.isAccepting: acceptWebServers()
         case tenure.descriptor: acceptBusClients()
         case siblings.descriptor: hearSiblings()
@@ -218,6 +219,10 @@ package import System
         case sources.signals.number: while let signal = sources.signals.next() { handle(signal) }
         default: _ = pipes.isReady(readiness.descriptor, now: now)
         }
+    }
+
+    private func receiveAll() throws {
+        for event in sources.mailbox.takeAll(resets: false) { try receive(event) }
     }
 
     /// Milliseconds until something is due that no event reports.

@@ -70,6 +70,10 @@ package final class Mailbox<Element: Sendable>: Sendable {
         }
     }
 
+    /// Whether something was posted that is not taken yet; for the reader, without the lock.
+    @inlinable
+    package var isWaiting: Bool { posted.load(ordering: .acquiring) }
+
     /// Everything posted so far, in order, for a reader that watches the descriptor. The descriptor is reset first: an
     /// element posted in between wakes the reader again.
     ///

@@ -34,8 +34,8 @@ package final class PostgreSQL {
         try start()
     }
 
-    /// A cluster that is never started, of which each test has a copy: making one takes as long as ten copies. All have
-    /// the same system identifier.
+    /// A cluster that never serves, of which each test has a copy: making one takes as long as ten copies. All have the
+    /// same system identifier.
     private static let template: Result<String, any Error> = Result { try makeTemplate() }
 
     private static func makeTemplate() throws -> String {
@@ -49,12 +49,35 @@ package final class PostgreSQL {
                 "--no-instructions",
             ]
         )
+        try cluster.shrink()
         let access = "local all all trust\nlocal replication all trust\n"
         try write(access, over: "\(cluster.path)/data/pg_hba.conf")
         // Until the tests end.
         _ = Unmanaged.passRetained(directory)
         atexit { PostgreSQL.removeTemplate() }
         return cluster.path
+    }
+
+    /// Takes out what no test needs, so that a copy is 8 MB in 370 files instead of 28 in 970: the databases that others
+    /// are made from, and segments of the log for later.
+    private func shrink() throws {
+        let commands = try directory.write(
+            """
+            UPDATE pg_database SET datistemplate = false
+            DROP DATABASE template0
+            DROP DATABASE template1
+
+            """,
+            to: "shrink.sql"
+        )
+        let server = "\(Self.programs)/postgres --single -F -c exit_on_error=on"
+        let (program, arguments) = Self.asItsUser(
+            "/bin/sh",
+            ["-c", "exec \(server) -D '\(path)/data' postgres <'\(commands)'"]
+        )
+        let outcome = try ChildProcess.run(program, arguments, directory: directory)
+        guard outcome.exit == .exited(0) else { throw HarnessError(outcome.error) }
+        try run("pg_resetwal", ["\(path)/data"])
     }
 
     private static func removeTemplate() {

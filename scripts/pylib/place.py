@@ -1,8 +1,10 @@
 """A temporary directory for the processes that a script starts, and those processes."""
 import asyncio
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +33,16 @@ def is_root():
 def has_web_group():
     """Whether web servers run as www-data, so that Holdfast's socket can belong to that group."""
     return is_root() and any(user.pw_name == "www-data" for user in pwd.getpwall())
+
+
+def send(number, process):
+    """Sends a signal to a process of asyncio, unless it has ended.
+
+    Its own send_signal() looks first whether it has, and takes its status then: asyncio waits in vain, and says 255.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 class Place:
@@ -77,11 +89,11 @@ class Place:
     async def end(self, process):
         """Sends SIGTERM, and SIGKILL if that does not help; returns the exit status."""
         if process.returncode is None:
-            process.terminate()
+            send(signal.SIGTERM, process)
             try:
                 await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
             except asyncio.TimeoutError:
-                process.kill()
+                send(signal.SIGKILL, process)
                 await process.wait()
         return process.returncode
 

@@ -3,7 +3,7 @@ import asyncio
 import os
 import signal
 
-from place import Failed, free_ports, has_web_group, until
+from place import Failed, free_ports, has_web_group, send, until
 
 
 class Machine:
@@ -49,7 +49,7 @@ class Machine:
 
     async def kill_responder(self, index):
         if not self.has_handed_over(index):
-            self.responders[index].send_signal(signal.SIGKILL)
+            send(signal.SIGKILL, self.responders[index])
             await self.responders[index].wait()
 
     def has_handed_over(self, index):
@@ -75,9 +75,8 @@ class Machine:
         if victim is not None:
             # Reading the ini file and opening the log take most of this, the hand-over itself some milliseconds.
             await asyncio.sleep(chance.random() ** 2 * 0.25)
-            if victim.returncode is None:
-                victim.send_signal(signal.SIGKILL)
-                await victim.wait()
+            send(signal.SIGKILL, victim)
+            await victim.wait()
         try:
             if victim is None:
                 # It may be refused: while it is busy, say.

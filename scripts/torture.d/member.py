@@ -8,7 +8,7 @@ import signal
 import sys
 
 from machine import Machine
-from place import Failed, until
+from place import Failed, send, until
 from verdict import position
 
 # While servers are killed and copied on a busy machine, much waits.
@@ -57,7 +57,7 @@ class Member(Machine):
         try:
             output, error = await asyncio.wait_for(process.communicate(), LONG_SECONDS)
         except asyncio.TimeoutError:
-            process.kill()
+            send(signal.SIGKILL, process)
             raise Failed(f"holdfast {' '.join(words)} does not end") from None
         if process.returncode != 0:
             raise Failed(f"holdfast {' '.join(words)} says {error.decode().strip()}")

@@ -6,7 +6,7 @@ import pwd
 import signal
 
 import psycopg
-from place import Failed, is_root, until
+from place import Failed, is_root, send, until
 
 PROGRAMS = "/usr/lib/postgresql/15/bin"
 # On a busy machine a recovery takes its time.
@@ -91,10 +91,10 @@ class Server:
         """All of its processes at once, as when the machine loses power."""
         pid = self.process.pid
         # So that it starts no other meanwhile.
-        self.process.send_signal(signal.SIGSTOP)
+        send(signal.SIGSTOP, self.process)
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
             children = [int(word) for word in file.read().split()]
-        self.process.send_signal(signal.SIGKILL)
+        send(signal.SIGKILL, self.process)
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
@@ -109,7 +109,7 @@ class Server:
     async def stop(self):
         """In order, but without waiting for clients."""
         if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(signal.SIGINT)
+            send(signal.SIGINT, self.process)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.process.wait(), 20)
 

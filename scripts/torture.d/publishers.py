@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 
 import psycopg
-from place import Failed
+from place import Failed, send
 
 # What a publisher is told where it should repeat the request.
 NOT_NOW = (b"HTTP/1.1 502", b"HTTP/1.1 503", b"HTTP/1.1 504")
@@ -196,7 +197,7 @@ class ByCommandLine(Publisher):
 
     def leave(self):
         if self.process is not None and self.process.returncode is None:
-            self.process.kill()
+            send(signal.SIGKILL, self.process)
 
 
 class ByPipe(Publisher):

@@ -20,7 +20,7 @@ package struct Tail {
     /// The messages and the trim mark of one channel above the floor.
     private struct ChannelTail {
         /// Ascending; a subsequence of `recent` without trimmed and replaced messages.
-        private(set) var messages: [Message] = []
+        private(set) var messages: Deque<Message> = []
         /// The offset of each topic's message among these, so that it need not be searched.
         private var topics: [ExactText: Offset] = [:]
         var trimmedThrough = Offset.start
@@ -218,17 +218,19 @@ package struct Tail {
     }
 }
 
-extension [Message] {
+extension RandomAccessCollection<Message> where Index == Int {
     /// The index of the first message after the offset; `self` is ascending.
     package func firstIndex(after offset: Offset) -> Int {
-        var (low, high) = (0, count)
+        var (low, high) = (startIndex, endIndex)
         while low < high {
             let middle = (low + high) / 2
             if self[middle].offset > offset { high = middle } else { low = middle + 1 }
         }
         return low
     }
+}
 
+extension [Message] {
     /// The number of messages from the front that fit into one answer; at least one if there is one.
     package func prefixWithin(messages: Int, bytes: Int) -> Int {
         var total = 0

@@ -200,7 +200,10 @@ import Testing
     func `a stream whose client does not read ends with its cursor, and keeps nobody else waiting`()
         throws
     {
-        let settings = HoldfastServer.open + "[limits]\nunsent_bytes = 256k\nanswer_bytes = 64k\n"
+        // The slow one reads only when all is published, which takes a busy machine a while.
+        let settings =
+            HoldfastServer.open
+            + "[limits]\nunsent_bytes = 256k\nanswer_bytes = 64k\nunsent_timeout = 10m\n"
         try HoldfastServer.with(settings) { server in
             let slow = try server.peer(receiveBuffer: 4096)
             try slow.send(

@@ -87,8 +87,6 @@ package final class EngineSession {
     private let machine: String
     /// What operators call the site.
     package private(set) var siteName = ""
-    /// By which hints come.
-    private var channel = ""
     /// What the engine's clock showed when this machine's showed that.
     private var clock: (engine: Int64, own: Int64)?
 
@@ -139,11 +137,7 @@ package final class EngineSession {
         )
         let format = try Self.read { () throws(PostgresError) in try rows.integer(0, 0) }
         guard format == EngineSchema.format else { throw .format(format) }
-        (siteName, channel) = try Self.read { () throws(PostgresError) in
-            let channel = try rows.text(0, 2)
-            guard EngineSchema.isName(channel) else { throw .malformed }
-            return (try rows.text(0, 1), channel)
-        }
+        siteName = try Self.read { () throws(PostgresError) in try rows.text(0, 1) }
     }
 
     /// What the log counts for an entry beside its body.
@@ -360,12 +354,14 @@ package final class EngineSession {
 
     /// From now on a notification tells that there may be something new; hints only.
     package func listen(deadline: Int64) throws(EngineError) {
-        do throws(PostgresError) {
-            try connection.runScript("LISTEN \(channel)", deadline: deadline)
-        } catch {
-            throw EngineError(error, schema: schema)
-        }
+        _ = try call("listen($1, $2)", [.text(site), .text(machine)], deadline)
     }
+
+    /// Forgets the hints that have come, since all that they tell is read next, but for what SQL published: whether there
+    /// is something of that.
+    package func skipHints() -> Bool { connection.takeNotifications().contains(Self.outbox) }
+
+    private static let outbox = "outbox"
 
     /// What notifications have told.
     package struct Hint: Equatable, Sendable {
@@ -401,7 +397,7 @@ package final class EngineSession {
         hint.mayHaveMore = payloads.isEmpty
         var before = position
         for payload in payloads {
-            if payload == "outbox" {
+            if payload == Self.outbox {
                 hint.hasOutbox = true
                 continue
             }

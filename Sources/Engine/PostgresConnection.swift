@@ -210,7 +210,8 @@ internal import System
         }
     }
 
-    private func takeNotifications() -> [String] {
+    /// The payloads of all that have come with answers; libpq keeps them until they are taken.
+    func takeNotifications() -> [String] {
         var payloads: [String] = []
         var payload: UnsafePointer<CChar>?
         while let taken = unsafe cpq_take_notification(handle, &payload) {

@@ -106,8 +106,10 @@ struct EngineCommand: ParsableCommand {
                     name ?? members.machines.first { $0.id == machine }?.name
                     ?? EngineFiles.hostName()
                 let isOther = local.map { $0.site != members.site } ?? false
-                // What was interrupted goes on.
-                let isAdopting = known?.state == .adopting && known?.site == members.site
+                // What was interrupted goes on, unless there is nothing any more to go on with.
+                let isAdopting =
+                    known?.state == .adopting && known?.site == members.site
+                    && (local?.head ?? 0) > 0
                 if adopt && (isOther || local == nil) || isAdopting && isOther && !discard {
                     try EngineAdoption.run(
                         bus,

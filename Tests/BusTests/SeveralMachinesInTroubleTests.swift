@@ -144,6 +144,23 @@ import Testing
         two.stop()
     }
 
+    @Test func `what SQL published and nobody can append kept a machine from catching up`() throws {
+        let site = try EngineSite()
+        let settings = try site.machine("2")
+        let (one, two) = (site.start(try site.machine("1")), site.start(settings))
+        two.stop()
+        one.publish(draft("a", "there"))
+        one.stop()
+        try site.server.withholdCommits()
+        let publish = "SELECT holdfast.publish('a', '1')"
+        try site.server.sql("SET synchronous_commit = off; \(publish)")
+        let again = site.start(settings)
+        again.wait(for: "there")
+        try site.server.releaseCommits()
+        again.wait(for: "1")
+        again.stop()
+    }
+
     @Test func `a log that takes nothing was said to take it again, each second`() throws {
         let site = try EngineSite()
         let settings = try site.machine("2")

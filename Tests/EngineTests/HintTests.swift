@@ -88,6 +88,17 @@ import Testing
         }
     }
 
+    @Test func `hints before a read are forgotten, but for what SQL published`() throws {
+        let all = try Listening()
+        _ = try append(all.publisher, "1")
+        #expect(try all.listener.look(deadline: soon).seq == 1)
+        #expect(!all.listener.skipHints())
+        #expect(try all.hint(after: all.start, deadline: 0) == EngineSession.Hint())
+        try all.site.server.sql("SELECT holdfast.publish('a', '1')")
+        #expect(try all.listener.look(deadline: soon).hasOutbox)
+        #expect(all.listener.skipHints())
+    }
+
     @Test func `a hint tells what SQL published apart`() throws {
         let all = try Listening()
         try all.site.server.sql("SELECT holdfast.publish('a', '1')")
@@ -105,14 +116,17 @@ import Testing
                 try site.server.sql("SET ROLE \(role); SELECT channel FROM holdfast.site")
             }
         }
-        #expect(throws: (any Error).self) {
-            try site.server.sql(
-                """
-                SET ROLE holdfast_publisher;
-                SELECT holdfast.hello((SELECT '\(site.id)'), 'one', 600000, 0)
-                """
-            )
+        for function in ["hello('\(site.id)', 'one', 600000, 0)", "listen('\(site.id)', 'one')"] {
+            #expect(throws: (any Error).self) {
+                try site.server.sql("SET ROLE holdfast_publisher; SELECT holdfast.\(function)")
+            }
         }
+        let listener = try site.session()
+        try listener.listen(deadline: soon)
+        let name = "'%\(channel.dropLast())%'"
+        let shown = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE \(name)"
+        // The one that asks.
+        #expect(try site.server.sql(shown) == "1")
     }
 
     @Test func `a listener that took nothing could have kept all from publishing`() throws {

@@ -5,8 +5,8 @@ import System
 
 /// The thread that applies for its machine what the engine commits, in the process that has the lock `apply`.
 ///
-/// It follows by number: a notification is a hint only, and each second it looks at everything. What the writer can't take is tried
-/// again; the engine's groups are kept meanwhile.
+/// It follows by number: a notification is a hint only, and each second it looks at everything. What the writer can't
+/// take is tried again; the engine's groups are kept meanwhile.
 final class EngineFollower {
     private static let answerMilliseconds: Int64 = 2000
     private static let lookMilliseconds: Int64 = 1000
@@ -85,15 +85,15 @@ final class EngineFollower {
         // All that there is behind a position, as it came with a hint.
         var hinted: (groups: [EngineGroup], after: EnginePosition)?
         while !isStopping {
+            let known = hinted
+            hinted = nil
+            if known == nil, session.skipHints() { hasOutbox = true }
             guard let position = link.position else {
                 try begin(session)
                 continue
             }
-            let known = hinted
-            hinted = nil
             try callRoll(session)
             do throws(EngineError) {
-                if hasOutbox { hasOutbox = try takeOutbox(session, position) }
                 let portion =
                     if let known, known.after == position {
                         EngineSession.Portion(known.groups)
@@ -109,14 +109,17 @@ final class EngineFollower {
                 link.read(portion.groups)
                 guard try apply(portion.groups, after: position, session) else {
                     // It is here all the same.
-                    if try tend(session, position) { hasOutbox = true }
+                    _ = try tend(session, position)
                     continue
                 }
                 if link.note(nil, of: .following, shared) {
                     shared.say("what other machines publish arrives again", .notice)
                 }
                 guard let reached = link.position else { continue }
-                if try tend(session, reached) { hasOutbox = true }
+                // Once a second everything is looked at, whatever hints say.
+                let isTime = try tend(session, reached)
+                // Only now: while nothing can be appended, what is there arrives.
+                if isTime || hasOutbox { hasOutbox = try takeOutbox(session, reached) }
                 // Not where another process has gone on from elsewhere.
                 let isLevel =
                     portion.isAll && reached == portion.groups.last?.position ?? position
@@ -128,7 +131,7 @@ final class EngineFollower {
                     wakesOn: bell?.descriptor ?? -1
                 )
                 if hint.hasOutbox { hasOutbox = true }
-                if isLevel, !hint.mayHaveMore { hinted = (hint.groups, reached) }
+                if isLevel, !isTime, !hint.mayHaveMore { hinted = (hint.groups, reached) }
             } catch .away {
                 try startOver(session)
             } catch .forked {
@@ -180,7 +183,7 @@ final class EngineFollower {
         return true
     }
 
-    /// Notes from time to time how far this machine is; whether it is time to look at everything.
+    /// Notes from time to time how far this machine is; whether it was time for that, and so to look at everything.
     private func tend(
         _ session: EngineSession,
         _ position: EnginePosition

@@ -60,8 +60,8 @@ CREATE TABLE site (
     id text NOT NULL,
     name text NOT NULL,
     format int NOT NULL,
-    -- Hints go by this channel. Any role may listen to it, and say something there, that knows its name: only machines do,
-    -- since hints bring small entries with them.
+    -- Hints go by this channel, and bring small entries with them. Any role may listen to it, and say something there, that
+    -- knows its name: so that is random, and no statement names it, which monitoring would show.
     channel text NOT NULL,
     made timestamptz NOT NULL DEFAULT now()
 );
@@ -238,7 +238,8 @@ AS $$
 DECLARE
     used double precision := pg_notification_queue_usage();
 BEGIN
-    IF used >= 0.5 THEN RETURN; END IF;
+    -- At the half PostgreSQL begins to warn.
+    IF used >= 0.4 THEN RETURN; END IF;
     IF octet_length(entry) <= 1500 AND used < 0.01 THEN
         what := translate(encode(entry, 'base64'), E'\n', '');
     END IF;
@@ -303,7 +304,7 @@ $$;
 -- What a machine calls for each connection. Begins an epoch after a failover: a cursor of the one before stays valid
 -- below its start, so this costs nobody anything unless something was lost.
 CREATE FUNCTION hello(
-    asked_site text, machine text, keep bigint, size bigint, OUT format int, OUT name text, OUT channel text
+    asked_site text, machine text, keep bigint, size bigint, OUT format int, OUT name text
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -327,7 +328,20 @@ BEGIN
             PERFORM begin_epoch(h, false);
         END IF;
     END IF;
-    SELECT s.format, s.name, s.channel INTO format, name, channel FROM site s;
+    SELECT s.format, s.name INTO format, name FROM site s;
+END
+$$;
+
+-- From now on hints come to the connection of a machine.
+CREATE FUNCTION listen(asked_site text, machine text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM check_site(asked_site);
+    IF NOT EXISTS (SELECT FROM machines m WHERE m.id = machine) THEN
+        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
+    END IF;
+    EXECUTE format('LISTEN %I', (SELECT s.channel FROM site s));
 END
 $$;
 
@@ -892,7 +906,7 @@ AS $$ SELECT put(channel, 2, body, content_type, type, ttl, topic, key, session_
 
 REVOKE ALL ON ALL TABLES IN SCHEMA @SCHEMA@ FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA @SCHEMA@ FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION hello, append, read, look, anchor, common, fork, tend, backlog, roll, members, identify, enlist, dismiss TO @ROLE@_machine;
+GRANT EXECUTE ON FUNCTION hello, listen, append, read, look, anchor, common, fork, tend, backlog, roll, members, identify, enlist, dismiss TO @ROLE@_machine;
 GRANT EXECUTE ON FUNCTION adopt TO @ROLE@_machine;
 GRANT EXECUTE ON FUNCTION
     publish(text, text, text, text, int, text, text), publish(text, jsonb, text, int, text, text), publish_bytes

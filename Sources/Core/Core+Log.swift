@@ -67,10 +67,10 @@ extension Core {
         // Whoever balances over machines sends clients to one where it works. The log of events says why.
         return switch engineTrouble {
         case nil: nil
-        case .publishing: "other machines are out of reach, and nothing can be published"
+        case .publishing: "nothing can be published: PostgreSQL is out of reach, or takes nothing"
         case .following: "what other machines publish does not arrive"
         case .lagging:
-            "this machine lags: for more than \(settings.bus.engine?.maxLagSeconds ?? 0) seconds it has "
+            "this machine lags: for more than \(settings.bus.engine?.maxLagSeconds ?? 0) s it has "
                 + "lacked what other machines publish"
         case .catchingUp: "this machine was away, and catches up with the others"
         }

@@ -38,8 +38,8 @@ package struct MachinesObservation: Equatable, Sendable {
         let seconds = (lagMilliseconds ?? 0) / 1000
         guard canPublish else {
             return problem(
-                "Nothing can be published on this machine, since it does not reach the engine; it was level "
-                    + "\(seconds) s ago. Subscribers get what is here.",
+                "Nothing can be published on this machine: PostgreSQL is out of reach, or takes nothing; it was "
+                    + "level \(seconds) s ago. Subscribers get what is here.",
                 ["holdfast check", "journalctl -u holdfast   (it says why)"]
             )
         }
@@ -63,7 +63,8 @@ package struct MachinesObservation: Equatable, Sendable {
             )
         }
         let behind =
-            lagGroups.map { "\($0) groups behind the engine\(group)" } ?? "behind the engine"
+            lagGroups.map { "\($0) \($0 == 1 ? "group" : "groups") behind the engine\(group)" }
+            ?? "behind the engine"
         let sentence = "This machine is \(behind), and has not been level for \(seconds) s"
         guard let limitSeconds, seconds > limitSeconds || lagMilliseconds == nil else {
             return Finding(.machines, .note, "\(sentence); \(others).")

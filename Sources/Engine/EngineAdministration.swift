@@ -23,6 +23,8 @@ package struct EngineMachine: Sendable {
     package var name: String
     /// The newest entry that it had when it was seen last.
     package var applied: Int64
+    /// How many entries it lacked then.
+    package var behind: Int64
     package var seenMillisecondsAgo: Int64
 
     /// A machine that works is heard of every five seconds.
@@ -37,7 +39,8 @@ package struct EngineMachine: Sendable {
                     id: try rows.text(row, 0),
                     name: try rows.text(row, 1),
                     applied: try rows.integer(row, 2),
-                    seenMillisecondsAgo: try rows.integer(row, 3)
+                    behind: try rows.integer(row, 3),
+                    seenMillisecondsAgo: try rows.integer(row, 4)
                 )
             )
         }

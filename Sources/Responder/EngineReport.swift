@@ -8,6 +8,9 @@ struct EngineReport {
     let canPublish: Bool
     /// Nil where no process applies, or the one that does has not answered.
     let canFollow: Bool?
+    /// The newest entry that this machine has, and how many it lacks; nil where no process knows.
+    let applied: Int64?
+    let lagGroups: Int64?
     /// Monotonic milliseconds.
     let now: Int64
 
@@ -37,11 +40,14 @@ struct EngineReport {
             bytes.append(member: "id", text: machine.id)
             bytes.append(member: "name", text: machine.name)
             bytes.append(member: "seen_seconds_ago", Int(max(0, now - machine.seenAt) / 1000))
-            bytes.append(member: "applied", Int(machine.applied))
+            // Of itself this machine knows more than the engine knew when it was seen.
+            let isOwn = machine.id == figures.machine
             bytes.append(
-                member: "lag_groups",
-                Int(max(0, (figures.head ?? 0) - machine.applied))
+                member: "applied",
+                Int(isOwn ? applied ?? machine.applied : machine.applied)
             )
+            let behind = isOwn ? lagGroups ?? machine.behind : machine.behind
+            bytes.append(member: "lag_groups", Int(behind))
             bytes.closeObject()
         }
         bytes.closeArray()

@@ -56,7 +56,7 @@ extension Figure {
         ) { $0.reconnections },
         engineCounter(
             "applied_messages",
-            "Messages of all machines that this machine has applied.",
+            "Messages of all machines, and drops of channels, that this machine has applied.",
             "applied_messages"
         ) { $0.messagesApplied },
         engineCounter("epochs", "Epochs of the site that this machine has applied.", "epochs") {

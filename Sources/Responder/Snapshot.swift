@@ -126,7 +126,12 @@ struct Overview {
     /// Appends members of a JSON object: the figures that have a path and are known, then the processes.
     func appendMembers(to bytes: inout [UInt8], engine: EngineFigures? = nil, now: Int64 = 0) {
         let values = Figure.all.indices.map { total($0) }
-        let known = Figure.all.indices.filter { values[$0] != nil }
+        let shown = snapshots.dropFirst(isService ? 0 : 1)
+        // What a command's own process knows of the engine is nothing that happens.
+        let known = Figure.all.indices.filter {
+            values[$0] != nil
+                && !(shown.isEmpty && Figure.all[$0].path?.hasPrefix("engine.") == true)
+        }
         Figure.append(known, to: &bytes) { index, bytes in
             bytes.append(decimal: Int(values[index] ?? 0))
         } closing: { group, bytes in
@@ -135,13 +140,15 @@ struct Overview {
                 figures: engine,
                 canPublish: total(ofSample: "holdfast_engine_publishing") == 1,
                 canFollow: total(ofSample: "holdfast_engine_following").map { $0 == 1 },
+                applied: total(ofSample: "holdfast_engine_applied"),
+                lagGroups: total(ofSample: "holdfast_engine_lag_groups"),
                 now: now
             ).appendMembers(to: &bytes)
         }
         let held = Figure.all.firstIndex { $0.path == "held" }
         bytes.append(member: "processes")
         bytes.openArray()
-        for snapshot in snapshots.dropFirst(isService ? 0 : 1) {
+        for snapshot in shown {
             bytes.beginElement()
             bytes.openObject()
             bytes.append(member: "pid", Int(snapshot.pid))

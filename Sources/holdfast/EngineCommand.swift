@@ -131,7 +131,7 @@ struct EngineCommand: ParsableCommand {
                                 "move it away"
                             }
                         throw refusal(
-                            "the log in \(bus.directory) has \(local.messages) messages "
+                            "the log in \(bus.directory) has \(SiteText.counted(Int(local.messages), "message")) "
                                 + (local.site.map { "of site \($0)" } ?? "of its own")
                                 + ", which are not those of the site; \(remedy), or --discard drops them"
                         )
@@ -291,16 +291,16 @@ struct EngineCommand: ParsableCommand {
         ]
         if status.backlog.messages > 0 {
             lines.append(
-                "outbox    about \(status.backlog.messages) messages of SQL that no machine has taken, "
-                    + "the oldest of \(ago(status.backlog.milliseconds))"
+                "outbox    about \(SiteText.counted(Int(status.backlog.messages), "message")) of SQL that no machine "
+                    + "has taken, the oldest of \(ago(status.backlog.milliseconds))"
             )
         }
         for machine in status.machines {
             let name = SiteText.machine(machine.name, machine.id, isOwn: machine.id == own)
-            let behind = Int(max(0, status.head.seq - machine.applied))
+            let seconds = Int(machine.seenMillisecondsAgo / 1000)
             lines.append(
                 "machine   \(name): seen \(ago(machine.seenMillisecondsAgo)), "
-                    + SiteText.standing(behind: behind)
+                    + SiteText.standing(behind: Int(machine.behind), secondsAgo: seconds)
             )
         }
         return lines.map { $0 + "\n" }.joined()

@@ -282,6 +282,31 @@ import Testing
         for probe in [one, two, third, back] { probe.stop() }
     }
 
+    @Test func `who begins to apply does not say how far it was before others did`() throws {
+        let site = try EngineSite()
+        let other = site.start(try site.machine("other"))
+        let settings = try site.machine("1")
+        let first = site.start(settings)
+        other.publish(draft("a", "1"))
+        first.wait(for: "1")
+        let next = site.start(settings)
+        next.wait(for: "1")
+        other.publish(draft("a", "2"))
+        next.wait(for: "2")
+        let head = try site.head
+        try eventuallyKnown("the head is known", by: next) { $0.head == head }
+        site.server.stop()
+        first.stop()
+        // It has not been able to ask.
+        let begins = try eventuallyKnown("it applies", by: next) { $0.canFollow != nil }
+        #expect(begins.applied == nil && begins.lagGroups == nil)
+        try site.server.start()
+        let known = try eventuallyKnown("it knows how far it is", by: next) { $0.applied != nil }
+        #expect(known.applied == head)
+        next.stop()
+        other.stop()
+    }
+
     @Test func `a machine that is not heard of is away`() throws {
         let site = try EngineSite()
         _ = try site.machine("gone")

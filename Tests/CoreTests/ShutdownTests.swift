@@ -47,7 +47,7 @@ import Testing
             return (answer?.status, answer?.text ?? "")
         }
         for (trouble, reason) in [
-            (EngineTrouble.publishing, "nothing can be published"),
+            (EngineTrouble.publishing, "PostgreSQL is out of reach, or takes nothing"),
             (.following, "does not arrive"), (.lagging, "this machine lags"),
             (.catchingUp, "catches up"),
         ] {

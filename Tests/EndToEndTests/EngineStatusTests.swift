@@ -135,7 +135,9 @@ import Testing
                 return answer.status == 503 ? answer : nil
             }
             #expect(
-                answer.text.contains("not ready: this machine lags: for more than 1 seconds"),
+                answer.text.contains(
+                    "not ready: this machine lags: for more than 1 s it has lacked"
+                ),
                 "\(answer.text)"
             )
             let behind = try engine("its head is known", of: stuck) {

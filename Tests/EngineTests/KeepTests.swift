@@ -63,6 +63,30 @@ import Testing
         #expect(try count("seq_scan") == before.scans)
     }
 
+    @Test func `how far behind a machine was is noted when it is seen, and stays so`() throws {
+        let site = try Site()
+        let one = try site.session()
+        func behind(_ machine: String) throws -> Int64? {
+            try one.members(deadline: soon).first { $0.id == machine }?.behind
+        }
+        let first = try append(one, "first").position.seq
+        #expect(try behind("one") == 0)
+        try Site.join(site.server, "two")
+        #expect(try behind("two") == first)
+        let two = try site.session("two")
+        try two.tend(applied: first, deadline: soon)
+        _ = try append(one, "second")
+        _ = try append(one, "third")
+        #expect(try behind("two") == 0)
+        try one.tend(applied: first + 1, deadline: soon)
+        #expect(try behind("one") == 1)
+        // It is seen again, before it has applied anything.
+        _ = try site.session("two")
+        #expect(try behind("two") == 2)
+        try Site.join(site.server, "one")
+        #expect(try behind("one") == 1)
+    }
+
     @Test func `no more is kept than a number of bytes, but for what is young`() throws {
         let site = try Site()
         let session = try site.session()

@@ -130,7 +130,7 @@ import Testing
         (figures.head, figures.epoch, figures.lagMilliseconds) = (12, "k7f2", 1500)
         (figures.canPublish, figures.siteName, figures.machine) = (true, "the \"site\"", "two")
         figures.machines = ["one", "two"].map {
-            EngineFigures.Machine(id: $0, name: "host-\($0)", applied: 10, seenAt: 7000)
+            EngineFigures.Machine(id: $0, name: "host-\($0)", applied: 10, behind: 5, seenAt: 7000)
         }
         figures.machinesAway = 1
         return figures
@@ -166,13 +166,16 @@ import Testing
         #expect(json["publishing"] == true && json["following"] == true)
         #expect(json["epoch"] == "k7f2" && json["site"] == "the \"site\"")
         #expect(json["machine"] == "two" && json["groups"] == 3)
-        #expect(
-            json["machines"][1]
-                == [
-                    "id": "two", "name": "host-two", "seen_seconds_ago": 3, "applied": 10,
-                    "lag_groups": 2,
-                ]
-        )
+        // The other one as it was then, which lacks nothing of what came since; this one as it is.
+        for (at, id, applied, behind) in [(0, "one", 10, 5), (1, "two", 9, 2)] {
+            #expect(
+                json["machines"][at]
+                    == [
+                        "id": .string(id), "name": .string("host-\(id)"), "seen_seconds_ago": 3,
+                        "applied": .number(Double(applied)), "lag_groups": .number(Double(behind)),
+                    ]
+            )
+        }
         // Nobody applies, or the one that does has not answered.
         let alone = overview([other])
         #expect(!alone.text(.prometheus).contains("holdfast_engine_applied "))
@@ -180,6 +183,20 @@ import Testing
         alone.appendMembers(to: &bytes, engine: engine, now: 10_000)
         let rest = try JSON(Array("{".utf8) + bytes + Array("}".utf8))["engine"]
         #expect(rest["following"] == .null && rest["applied"] == .null && rest["head"] == 12)
+        #expect(rest["machines"][1]["applied"] == 10 && rest["machines"][1]["lag_groups"] == 5)
+    }
+
+    @Test func `a command where no process runs says nothing of the engine`() throws {
+        let own = snapshot { $0.engine = engine }
+        func report(_ snapshots: [Snapshot]) throws -> JSON {
+            var bytes: [UInt8] = Array("{".utf8)
+            Overview(isService: false, snapshots: snapshots, missing: 0)
+                .appendMembers(to: &bytes, engine: engine, now: 10_000)
+            return try JSON(bytes + Array("}".utf8))
+        }
+        let alone = try report([own])
+        #expect(alone["engine"] == .null && alone["processes"] == [])
+        #expect(try report([own, own])["engine"]["head"] == 12)
     }
 
     @Test func `a count beyond all numbers that another process says does not end this one`() {

@@ -268,6 +268,10 @@ const showIdentity = ({ tokens, links, refused_credentials: refused }) => {
 
 const counted = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;
 
+/** How far a machine is, or was when it was seen last. */
+const standing = ({ lag_groups: groups, seen_seconds_ago: seconds }, isNow) =>
+  groups ? `${counted(groups, "group")} behind${isNow ? "" : " then"}` : seconds > 60 && !isNow ? "had all then" : "has all";
+
 /** How this machine stands in a site of several; nothing where it is a bus by itself. */
 const showSite = ({ engine, limits = {} }) => {
   $("site").hidden = !engine;
@@ -291,7 +295,7 @@ const showSite = ({ engine, limits = {} }) => {
     "machines",
     machines.map((one) => [
       one.name + (one.id === machine ? " (this one)" : ""),
-      one.lag_groups ? `${counted(one.lag_groups, "group")} behind` : "has all",
+      standing(one, one.id === machine && groups !== undefined),
       one.seen_seconds_ago < 2 ? "now" : `${duration(one.seen_seconds_ago)} ago`,
     ]),
     "The engine has not been asked yet.",

@@ -6,11 +6,14 @@ package struct EngineFigures: Equatable, Sendable {
         package var name: String
         /// The newest entry that it had when it was seen last.
         package var applied: Int64
+        /// How many entries it lacked then.
+        package var behind: Int64
         /// Monotonic milliseconds.
         package var seenAt: Int64
 
-        package init(id: String, name: String, applied: Int64, seenAt: Int64) {
-            (self.id, self.name, self.applied, self.seenAt) = (id, name, applied, seenAt)
+        package init(id: String, name: String, applied: Int64, behind: Int64, seenAt: Int64) {
+            (self.id, self.name, self.seenAt) = (id, name, seenAt)
+            (self.applied, self.behind) = (applied, behind)
         }
     }
 
@@ -42,7 +45,7 @@ package struct EngineFigures: Equatable, Sendable {
     package var head: Int64?
     /// The engine's epoch.
     package var epoch: String?
-    /// The newest entry that this machine has; nil in a process that does not apply.
+    /// The newest entry that this machine has; nil in a process that does not apply, or does not know yet.
     package var applied: Int64?
     /// For how long this machine may lack something that the engine has; nil before the engine was asked.
     package var lagMilliseconds: Int64?
@@ -59,7 +62,7 @@ package struct EngineFigures: Equatable, Sendable {
 
     package init() {}
 
-    /// Entries that this machine lacks; nil in a process that does not apply.
+    /// Entries that this machine lacks; nil where `applied` is.
     package var lagGroups: Int64? {
         guard let head, let applied else { return nil }
         return max(0, head - applied)

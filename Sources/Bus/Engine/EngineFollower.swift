@@ -55,6 +55,7 @@ final class EngineFollower {
                 if case .positions(let positions, _) = work(.list), let newest = positions.first {
                     link.position = newest
                 }
+                link.foundPlace()
                 try follow(session)
             } catch {
                 if !isStopping, link.note("\(error)", of: .following, shared) {

@@ -47,6 +47,8 @@ final class EngineLink: Sendable {
         var level = EngineLevel()
         var figures = EngineFigures()
         var isFollower = false
+        /// Whether it has asked where the log is, since another process may have applied more than this one knows of.
+        var knowsPlace = false
     }
 
     let settings: EngineSettings
@@ -226,7 +228,7 @@ extension EngineLink {
             figures.lagMilliseconds = state.level.lag(now: MonotonicClock.milliseconds())
             figures.canPublish = figures.head != nil && state.troubles[.publishing] == nil
             if state.isFollower {
-                figures.applied = state.position?.seq
+                figures.applied = state.knowsPlace ? state.position?.seq : nil
                 figures.canFollow = figures.head != nil && state.troubles[.following] == nil
             }
             return figures
@@ -239,6 +241,9 @@ extension EngineLink {
 
     /// This process applies what the engine commits, from now on.
     func beginsFollowing() { state.withLock { $0.isFollower = true } }
+
+    /// This process knows where the log is that it applies to.
+    func foundPlace() { state.withLock { $0.knowsPlace = true } }
 
     /// The engine has said how far it is.
     ///
@@ -268,6 +273,7 @@ extension EngineLink {
                 id: $0.id,
                 name: $0.name,
                 applied: $0.applied,
+                behind: $0.behind,
                 seenAt: now - $0.seenMillisecondsAgo
             )
         }

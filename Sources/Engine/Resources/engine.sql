@@ -152,9 +152,10 @@ CREATE TABLE machines (
     id text PRIMARY KEY,
     name text NOT NULL,
     joined timestamptz NOT NULL DEFAULT now(),
-    -- When it was last here, and what it had applied then.
+    -- When it was last here, what it had applied then, and how many entries it lacked.
     seen timestamptz NOT NULL DEFAULT now(),
     applied bigint NOT NULL DEFAULT 0,
+    behind bigint NOT NULL DEFAULT 0,
     -- Up to this offset its log may lack what others have.
     lacks bigint NOT NULL DEFAULT 0,
     -- How long it wants groups to be kept.
@@ -315,8 +316,8 @@ BEGIN
     -- Who only reads need not wait for a standby; an epoch does, by lock_head.
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE machines m
-        SET seen = clock_timestamp(), keep_milliseconds = greatest(keep, 600000),
-            keep_bytes = greatest(size, 67108864)
+        SET seen = clock_timestamp(), behind = greatest(0, (SELECT max(l.seq) FROM log l) - m.applied),
+            keep_milliseconds = greatest(keep, 600000), keep_bytes = greatest(size, 67108864)
         WHERE m.id = machine;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
@@ -590,7 +591,9 @@ BEGIN
     END IF;
     -- Who only reads need not wait for a standby.
     PERFORM set_config('synchronous_commit', 'off', true);
-    UPDATE machines SET seen = clock_timestamp(), applied = reached WHERE id = machine;
+    UPDATE machines SET seen = clock_timestamp(), applied = reached,
+        behind = greatest(0, (SELECT max(l.seq) FROM log l) - reached)
+        WHERE id = machine;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
     END IF;
@@ -667,15 +670,16 @@ BEGIN
 END
 $$;
 
--- The machines of the site. seen is how many milliseconds ago each was here, applied what it had then.
+-- The machines of the site. seen is how many milliseconds ago each was here, applied what it had then, and behind how
+-- many entries it lacked then.
 CREATE FUNCTION members(asked_site text)
-RETURNS TABLE (id text, name text, applied bigint, seen bigint)
+RETURNS TABLE (id text, name text, applied bigint, behind bigint, seen bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM check_site(asked_site);
     RETURN QUERY
-        SELECT m.id, m.name, m.applied, (extract(epoch FROM clock_timestamp() - m.seen) * 1000)::bigint
+        SELECT m.id, m.name, m.applied, m.behind, (extract(epoch FROM clock_timestamp() - m.seen) * 1000)::bigint
         FROM machines m ORDER BY m.name, m.id;
 END
 $$;
@@ -717,8 +721,9 @@ DECLARE
 BEGIN
     SELECT id INTO own FROM site;
     PERFORM check_site(own);
-    INSERT INTO machines (id, name) VALUES (machine, machine_name)
-        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen = clock_timestamp();
+    INSERT INTO machines (id, name, behind) VALUES (machine, machine_name, (SELECT max(l.seq) FROM log l))
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen = clock_timestamp(),
+            behind = greatest(0, excluded.behind - machines.applied);
     RETURN own;
 END
 $$;
@@ -770,7 +775,7 @@ BEGIN
         RAISE EXCEPTION 'this is not the history of a log' USING ERRCODE = 'HF006';
     END IF;
     INSERT INTO machines (id, name) VALUES (machine, machine_name)
-        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen = clock_timestamp(), applied = 0;
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen = clock_timestamp(), applied = 0, behind = 0;
     DELETE FROM log;
     DELETE FROM epochs;
     INSERT INTO epochs (number, name, start, told, seq, timeline, system, at)

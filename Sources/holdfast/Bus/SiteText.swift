@@ -2,9 +2,16 @@ internal import Text
 
 /// What commands say of a site of several machines, all in the same words.
 enum SiteText {
-    /// How far a machine was when it was seen last.
-    static func standing(behind groups: Int) -> String {
-        groups == 0 ? "has all" : "\(groups) groups behind then"
+    /// How far a machine is, or was when it was seen last.
+    ///
+    /// - Parameter seconds: how long ago that was; nil: it is known now.
+    static func standing(behind groups: Int, secondsAgo seconds: Int?) -> String {
+        if groups == 0 { return (seconds ?? 0) > 60 ? "had all then" : "has all" }
+        return "\(counted(groups, "group")) behind" + (seconds == nil ? "" : " then")
+    }
+
+    static func counted(_ count: Int, _ word: String) -> String {
+        "\(count) \(word)" + (count == 1 ? "" : "s")
     }
 
     static func seen(secondsAgo seconds: Int) -> String {
@@ -31,39 +38,47 @@ struct SiteStatus {
     /// - Parameter engine: the member `engine` of the status.
     init(_ engine: JSONValue) {
         func number(_ name: String) -> Int { engine[name]?.integer ?? 0 }
+        func counted(_ name: String, _ word: String) -> String {
+            SiteText.counted(number(name), word)
+        }
         lagMilliseconds = engine["lag_milliseconds"]?.integer
         let own = engine["machine"]?.string
         let all = engine["machines"]?.elements ?? []
         machines = all.map { machine in
             let id = machine["id"]?.string ?? "?"
+            let seconds = machine["seen_seconds_ago"]?.integer ?? 0
+            let isNow = id == own && engine["lag_groups"]?.integer != nil
             return [
                 SiteText.machine(machine["name"]?.string ?? "?", id, isOwn: id == own),
-                SiteText.seen(secondsAgo: machine["seen_seconds_ago"]?.integer ?? 0),
-                SiteText.standing(behind: machine["lag_groups"]?.integer ?? 0),
+                SiteText.seen(secondsAgo: seconds),
+                SiteText.standing(
+                    behind: machine["lag_groups"]?.integer ?? 0,
+                    secondsAgo: isNow ? nil : seconds
+                ),
             ]
         }
         let away = number("machines_away")
         lines = [
             (
                 "site",
-                "\(engine["site"]?.string ?? "?"), \(all.count) machines"
+                "\(engine["site"]?.string ?? "?"), \(SiteText.counted(all.count, "machine"))"
                     + (away > 0 ? " (\(away) not seen for a minute)" : "")
                     + ", epoch \(engine["epoch"]?.string ?? "?")"
             ),
             ("engine", Self.standing(engine)),
             (
                 "appended",
-                "\(number("groups")) groups, \(number("repeats")) repeated after a lost answer; "
-                    + "\(number("refused")) publications refused, \(number("unknown")) perhaps appended"
+                "\(counted("groups", "group")), \(number("repeats")) repeated after a lost answer; "
+                    + "\(counted("refused", "publication")) refused, \(number("unknown")) perhaps appended"
             ),
             (
                 "applied",
-                "\(number("applied_messages")) messages, \(number("epochs")) epochs, "
+                "\(counted("applied_messages", "message")), \(counted("epochs", "epoch")), "
                     + "\(number("losses")) of them for a loss"
             ),
             (
                 "reconnected",
-                "\(number("reconnections")) times; the log began anew \(number("restarts")) times"
+                "\(counted("reconnections", "time")); the log began anew \(counted("restarts", "time"))"
             ),
         ]
     }
@@ -77,7 +92,9 @@ struct SiteStatus {
         case (_, nil): parts.append("not asked yet")
         case (0?, 0?), (nil, 0?): parts.append("this machine has all")
         case (let groups?, _) where groups > 0:
-            parts.append("this machine is \(groups) groups behind, for \(seconds) s")
+            parts.append(
+                "this machine is \(SiteText.counted(groups, "group")) behind, for \(seconds) s"
+            )
         default: parts.append("this machine has not been level for \(seconds) s")
         }
         if engine["publishing"]?.boolean == false { parts.append("nothing can be published") }

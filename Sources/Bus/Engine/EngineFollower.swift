@@ -157,6 +157,8 @@ final class EngineFollower {
             )
             try restart(session)
         case .positions, .lack, .failed:
+            // The writer is not waited for then.
+            if isStopping { return false }
             let problem = "the log of this machine does not take what other machines publish"
             if link.note(problem, of: .following, shared) {
                 shared.say("\(problem); it is tried again each second", .error)

@@ -24,6 +24,7 @@ import System
             case .readWrite: SQLITE_OPEN_READWRITE
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             }
+        // Also where it is not used, since it configures SQLite, which must come first.
         let gathering = unsafe cframes_vfs()
         var opened: OpaquePointer?
         errno = 0

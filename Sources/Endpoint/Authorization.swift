@@ -21,20 +21,20 @@ extension AllowRule {
 extension [AllowRule] {
     /// The first rule that matches and covers the action; it decides.
     func deciding(_ action: ChannelAction, _ channel: ChannelName) -> AllowRule? {
+        place(deciding: action, channel).map { self[$0] }
+    }
+
+    /// Where that is. No rule is copied to find it, because every request asks.
+    private func place(deciding action: ChannelAction, _ channel: ChannelName) -> Int? {
         let channel = channel.subject
-        return first { $0.who(may: action) != nil && $0.pattern.matches(channel) }
+        return indices.first {
+            self[$0].who(may: action) != nil && self[$0].pattern.matches(channel)
+        }
     }
 
     /// Who may do it; nobody if no rule covers it.
     func who(may action: ChannelAction, _ channel: ChannelName) -> AllowRule.Who {
-        // As `deciding`, but no rule is copied, because every request asks.
-        let channel = channel.subject
-        for at in indices {
-            if let who = self[at].who(may: action), self[at].pattern.matches(channel) {
-                return who
-            }
-        }
-        return .nobody
+        place(deciding: action, channel).flatMap { self[$0].who(may: action) } ?? .nobody
     }
 
     /// Why a channel is closed, as a clause for the client.

@@ -72,7 +72,7 @@ package struct EngineAnchor: Equatable, Sendable {
 }
 
 /// A row of the engine's log, whose chain is still to be checked.
-struct EngineRow: Equatable, Sendable {
+struct EngineRow {
     var seq: Int64
     var kind: Int32
     var base: Int64

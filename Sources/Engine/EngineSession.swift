@@ -69,10 +69,13 @@ package final class EngineSession {
     /// So long a slow path may bring nothing of an answer that has begun.
     private static let silenceMilliseconds: Int64 = 5000
 
+    /// 16 random bytes.
+    package static func newGroupID() -> [UInt8] { (0..<16).map { _ in .random(in: 0...255) } }
+
     /// Appends a group; after an ambiguous failure the same `gid` again, on another session, gives the first outcome.
     ///
     /// - Parameters:
-    ///   - gid: 16 random bytes.
+    ///   - gid: see `newGroupID`.
     ///   - known: the newest entry that the caller knows of.
     ///   - fromOutbox: how many messages that SQL published are taken along.
     package func append(

@@ -11,9 +11,11 @@ internal import Glibc
 /// ```
 /// libfcgi reads pieces of a fixed size, and so takes a short request with one read, which ends with the file: what an
 /// earlier request left lies in front of the position and is never read. The bytes are copied through the mapping,
-/// so that a request costs `lseek` and `read`. Variables that nobody wants are left out on the way: each costs libfcgi as
-/// much as one that is used, and most header fields of a browser are such. Only the codec has the file, its pages are allocated when it is made, and
+/// so that a request costs `lseek` and `read`. Only the codec has the file, its pages are allocated when it is made, and
 /// it never becomes shorter than the window: no access to the mapping can fail.
+///
+/// Variables that nobody wants are left out on the way: each costs libfcgi as much as one that is used, and most header
+/// fields of a browser are such.
 ///
 /// Reactor thread only.
 @safe final class CodecInput {

@@ -38,6 +38,18 @@ import Testing
         return (settings, try HeldLock(settings.directory + "/apply"))
     }
 
+    /// A machine that was not told what became of what it published, in a site whose commits are withheld.
+    private func inDoubt(_ site: EngineSite) throws -> LogProbe {
+        let one = site.start(try site.machine("1"))
+        one.publish(draft("a", "before"))
+        try site.server.withholdCommits()
+        try eventually("an outcome is unknown") {
+            #expect(one.append(draft("a", "unknown")) == .unavailable)
+            return try figures(one).counters.unknown > 0
+        }
+        return one
+    }
+
     @Test func `a bus by itself has none`() {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
@@ -128,13 +140,7 @@ import Testing
 
     @Test func `lost answers, unknown outcomes and refusals are counted apart`() throws {
         let site = try EngineSite()
-        let one = site.start(try site.machine("1"))
-        one.publish(draft("a", "before"))
-        try site.server.withholdCommits()
-        try eventually("an outcome is unknown") {
-            #expect(one.append(draft("a", "unknown")) == .unavailable)
-            return try figures(one).counters.unknown > 0
-        }
+        let one = try inDoubt(site)
         // Until an attempt is cut off in time for another one.
         let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%append%'"
         try eventually("a group is repeated") {
@@ -228,13 +234,7 @@ import Testing
 
     @Test func `a connection alone does not say that publishing works`() throws {
         let site = try EngineSite()
-        let one = site.start(try site.machine("1"))
-        one.publish(draft("a", "before"))
-        try site.server.withholdCommits()
-        try eventually("an outcome is unknown") {
-            #expect(one.append(draft("a", "unknown")) == .unavailable)
-            return try figures(one).counters.unknown > 0
-        }
+        let one = try inDoubt(site)
         one.wait("it is not ready") { $0.engine.last == .publishing }
         let told = one.now.engine.count
         let reconnections = try figures(one).counters.reconnections

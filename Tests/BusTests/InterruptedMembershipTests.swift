@@ -222,20 +222,7 @@ import Testing
         for steps in 2...3 {
             let site = try EngineSite()
             let (settings, id) = try formerlyAlone(site)
-            let history = try EngineAdoption.begin(
-                settings,
-                site: try site.id,
-                machine: "m",
-                say: { Issue.record("\($0)") }
-            )
-            let position = try EngineAdministration.adopt(
-                site.server.options,
-                schema: "holdfast",
-                site: try site.id,
-                machine: "m",
-                machineName: "name",
-                history: history
-            )
+            let (history, position) = try beginAdopting(site, settings)
             if steps > 2 {
                 try EngineAdoption.attach(settings, history, at: position, of: try site.id)
             }
@@ -265,20 +252,7 @@ import Testing
     {
         let site = try EngineSite()
         let (settings, _) = try formerlyAlone(site)
-        let history = try EngineAdoption.begin(
-            settings,
-            site: try site.id,
-            machine: "m",
-            say: { Issue.record("\($0)") }
-        )
-        _ = try EngineAdministration.adopt(
-            site.server.options,
-            schema: "holdfast",
-            site: try site.id,
-            machine: "m",
-            machineName: "name",
-            history: history
-        )
+        _ = try beginAdopting(site, settings)
         let own = expectAlone(settings, has: ["own"])
         own.append(draft("a", "more"))
         own.stop()
@@ -288,6 +262,27 @@ import Testing
         try expectRefused(settings, because: "join was interrupted")
         expectAlone(settings, has: ["own", "more"]).stop()
         two.stop()
+    }
+
+    /// The first two steps, as machine `m`.
+    private func beginAdopting(_ site: EngineSite, _ settings: BusSettings) throws -> (
+        EngineHistory, EnginePosition
+    ) {
+        let history = try EngineAdoption.begin(
+            settings,
+            site: try site.id,
+            machine: "m",
+            say: { Issue.record("\($0)") }
+        )
+        let position = try EngineAdministration.adopt(
+            site.server.options,
+            schema: "holdfast",
+            site: try site.id,
+            machine: "m",
+            machineName: "name",
+            history: history
+        )
+        return (history, position)
     }
 
     private func adopt(_ site: EngineSite, _ settings: BusSettings) throws {

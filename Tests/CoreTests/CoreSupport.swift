@@ -513,3 +513,20 @@ final class World {
         )
     }
 }
+
+extension World {
+    /// One whose channel `room` tells who is present, and which has read that nobody is.
+    static func withPresence() -> World {
+        let world = World(isOpen: false) {
+            $0.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]
+        }
+        world.open()
+        world.tell(
+            .channels(
+                ticket: world.takeReads()[0].ticket,
+                .success(ChannelListing(entries: [], next: nil))
+            )
+        )
+        return world
+    }
+}

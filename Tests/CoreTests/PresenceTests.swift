@@ -6,20 +6,6 @@ import Testing
 @testable import Core
 
 @Suite struct PresenceTests {
-    private func world() -> World {
-        let world = World(isOpen: false) {
-            $0.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]
-        }
-        world.open()
-        world.tell(
-            .channels(
-                ticket: world.takeReads()[0].ticket,
-                .success(ChannelListing(entries: [], next: nil))
-            )
-        )
-        return world
-    }
-
     private let poll = "/push/room?wait=25&since=now&name=Ada&subscriber=0123456789abcdef"
 
     @Test func `what the log knows is read before anything is told`() {
@@ -50,7 +36,7 @@ import Testing
     }
 
     @Test func `a machine that lacks what others have tells of nobody until it has that`() {
-        let world = world()
+        let world = World.withPresence()
         world.tell(.engine(.catchingUp))
         world.get(poll, on: world.connect())
         world.pass(1000)
@@ -61,7 +47,7 @@ import Testing
     }
 
     @Test func `whoever is held joins, and leaves when the grace period is over`() {
-        let world = world()
+        let world = World.withPresence()
         let connection = world.connect()
         world.get(poll, on: connection)
         world.pass(100)
@@ -96,7 +82,7 @@ import Testing
     }
 
     @Test func `the other processes are told where there are any`() {
-        let world = world()
+        let world = World.withPresence()
         world.get(poll, on: world.connect())
         #expect(world.members.isEmpty)
         world.core.siblings(arePresent: true, at: world.moment)
@@ -117,7 +103,7 @@ import Testing
     }
 
     @Test func `a log without a place for it is complained of`() {
-        let world = world()
+        let world = World.withPresence()
         world.get(poll, on: world.connect())
         world.pass(100)
         world.answerAppend(.noMoreChannels)
@@ -125,7 +111,7 @@ import Testing
     }
 
     @Test func `presence that begins anew counts those who are held, and no older answers`() {
-        let world = world()
+        let world = World.withPresence()
         world.get(poll, on: world.connect())
         world.pass(100)
         var settings = settingsOfTests

@@ -11,16 +11,7 @@ import Testing
     private let other = MachineID(0xb)
 
     private func world() -> World {
-        let world = World(isOpen: false) {
-            $0.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]
-        }
-        world.open()
-        world.tell(
-            .channels(
-                ticket: world.takeReads()[0].ticket,
-                .success(ChannelListing(entries: [], next: nil))
-            )
-        )
+        let world = World.withPresence()
         world.tell(.machines(SiteMachines(own: own, present: [own: .start, other: .start])))
         return world
     }

@@ -3,9 +3,7 @@ import Harness
 import Testing
 
 /// A bus of several machines: a directory and processes each, and one PostgreSQL.
-@Suite(.enabled(if: PostgreSQL.isUsable)) struct EngineCommandTests {
-    private static func section(_ options: String) -> String { SiteMachines.section(options) }
-
+@Suite(.enabled(if: PostgreSQL.isUsable)) struct EngineCommandTests: SiteMachines {
     private func holdfast(_ machine: HoldfastServer, _ arguments: String...) throws -> (
         exit: ChildProcess.Exit, output: String, error: String
     ) {
@@ -17,25 +15,10 @@ import Testing
         return (run.exit, String(decoding: run.output, as: UTF8.self), run.error)
     }
 
-    private func machines(_ count: Int, _ options: String) throws -> [HoldfastServer] {
-        try SiteMachines.joined(count, options)
-    }
-
-    private func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {
-        try SiteMachines.run(machines, body)
-    }
-
-    @discardableResult
-    private func publish(_ machine: HoldfastServer, _ text: String) throws -> String {
-        try SiteMachines.publish(machine, text)
-    }
-
-    private func texts(_ answer: HTTPAnswer) throws -> [String] { try SiteMachines.texts(answer) }
-
     @Test func `what one machine publishes, waiting clients of the other get`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory)
-        let machines = try machines(2, server.options)
+        let machines = try joined(2, server.options)
         try run(machines) {
             let held = try machines[1].hold("/push/news?wait=25")
             try machines[1].waitForHeld(1)
@@ -75,7 +58,7 @@ import Testing
     @Test func `without the engine subscribers are served, and publishers told to repeat`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory)
-        let machines = try machines(2, server.options)
+        let machines = try joined(2, server.options)
         for machine in machines { machine.expectsErrors = true }
         try run(machines) {
             let cursor = try publish(machines[0], "before")
@@ -116,7 +99,7 @@ import Testing
         )
         let standbys = [try primary.standby("s"), try primary.standby("t")]
         let paths = ([primary] + standbys).map(\.path).joined(separator: ",")
-        let machines = try machines(2, "host=\(paths) dbname=postgres user=postgres")
+        let machines = try joined(2, "host=\(paths) dbname=postgres user=postgres")
         for machine in machines { machine.expectsErrors = true }
         try run(machines) {
             var cursor = try publish(machines[0], "0")
@@ -152,7 +135,7 @@ import Testing
     @Test func `a publication that may have been committed was said not to be written`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory)
-        let machine = try machines(1, server.options)[0]
+        let machine = try joined(1, server.options)[0]
         machine.expectsErrors = true
         try run([machine]) {
             try publish(machine, "before")
@@ -170,7 +153,7 @@ import Testing
     @Test func `an epoch may be asked for after all was restored`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory)
-        let machine = try machines(1, server.options)[0]
+        let machine = try joined(1, server.options)[0]
         try run([machine]) {
             let id = try publish(machine, "before")
             let begun = try holdfast(machine, "engine", "new-epoch")
@@ -185,7 +168,7 @@ import Testing
     @Test func `check says what is wrong with the engine`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory, settings: ["fsync=off"])
-        let machine = try machines(1, server.options)[0]
+        let machine = try joined(1, server.options)[0]
         let unsafe = try holdfast(machine, "check")
         #expect(unsafe.exit == .exited(1))
         #expect(unsafe.error.contains("fsync = off"), "\(unsafe.error)")

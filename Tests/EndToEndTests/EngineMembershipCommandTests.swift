@@ -3,24 +3,7 @@ import Harness
 import Testing
 
 /// Machines that become part of a site, and that are none any more.
-@Suite(.enabled(if: PostgreSQL.isUsable)) struct EngineMembershipCommandTests {
-    private static func section(_ options: String) -> String { SiteMachines.section(options) }
-
-    private func machines(_ count: Int, _ options: String) throws -> [HoldfastServer] {
-        try SiteMachines.joined(count, options)
-    }
-
-    private func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {
-        try SiteMachines.run(machines, body)
-    }
-
-    @discardableResult
-    private func publish(_ machine: HoldfastServer, _ text: String) throws -> String {
-        try SiteMachines.publish(machine, text)
-    }
-
-    private func texts(_ answer: HTTPAnswer) throws -> [String] { try SiteMachines.texts(answer) }
-
+@Suite(.enabled(if: PostgreSQL.isUsable)) struct EngineMembershipCommandTests: SiteMachines {
     /// A machine that was a bus by itself, and stopped; the ids of its messages m1 to m3.
     private func formerly(alone options: String) throws -> (HoldfastServer, [String]) {
         let machine = try HoldfastServer()
@@ -29,6 +12,31 @@ import Testing
         #expect(try machine.stop() == .exited(0))
         try machine.writeSettings(Self.section(options))
         return (machine, ids)
+    }
+
+    /// A join that is killed while PostgreSQL has not committed what this function does.
+    private func killed(
+        _ machine: HoldfastServer,
+        joining option: String,
+        in function: String,
+        of server: PostgreSQL
+    ) throws {
+        try server.withholdCommits()
+        let attempt = try ChildProcess(
+            try Place.holdfast,
+            ["engine", "join", option, "--config", machine.iniFile],
+            name: "attempt",
+            directory: machine.directory
+        )
+        let waiting = "wait_event = 'SyncRep' AND query LIKE '%\(function)%'"
+        // It gives up by itself in five seconds, which leaves the same.
+        try waitUntil("PostgreSQL commits") {
+            try server.sql("SELECT count(*) > 0 FROM pg_stat_activity WHERE \(waiting)") == "t"
+                || !attempt.running
+        }
+        attempt.signal(SIGKILL)
+        try attempt.wait()
+        try server.releaseCommits()
     }
 
     @Test func `a log of its own is not given up unasked, and a machine may leave`() throws {
@@ -123,21 +131,7 @@ import Testing
         let server = try PostgreSQL(directory: directory)
         let (machine, ids) = try formerly(alone: server.options)
         #expect(try machine.command("engine", "init", "--run").exit == .exited(0))
-        try server.withholdCommits()
-        let attempt = try ChildProcess(
-            try Place.holdfast,
-            ["engine", "join", "--adopt", "--config", machine.iniFile],
-            name: "attempt",
-            directory: directory
-        )
-        let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%adopt%'"
-        // It gives up by itself in five seconds, which leaves the same.
-        try waitUntil("PostgreSQL commits") {
-            try server.sql("SELECT count(*) > 0 \(waiting)") == "t" || !attempt.running
-        }
-        attempt.signal(SIGKILL)
-        try attempt.wait()
-        try server.releaseCommits()
+        try killed(machine, joining: "--adopt", in: "adopt", of: server)
         let joined = try machine.command("engine", "join")
         #expect(joined.exit == .exited(0), "\(joined.error)")
         #expect(joined.output.contains("the history of this machine is that of the site now"))
@@ -159,20 +153,7 @@ import Testing
         let server = try PostgreSQL(directory: directory)
         let (machine, _) = try formerly(alone: server.options)
         #expect(try machine.command("engine", "init", "--run").exit == .exited(0))
-        try server.withholdCommits()
-        let attempt = try ChildProcess(
-            try Place.holdfast,
-            ["engine", "join", "--discard", "--config", machine.iniFile],
-            name: "attempt",
-            directory: directory
-        )
-        let waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%enlist%'"
-        try waitUntil("PostgreSQL commits") {
-            try server.sql("SELECT count(*) > 0 \(waiting)") == "t" || !attempt.running
-        }
-        attempt.signal(SIGKILL)
-        try attempt.wait()
-        try server.releaseCommits()
+        try killed(machine, joining: "--discard", in: "enlist", of: server)
         try waitUntil("it is listed") {
             try server.sql("SELECT count(*) FROM holdfast.machines") == "1"
         }
@@ -225,7 +206,7 @@ import Testing
     @Test func `a machine may leave a site whose engine is gone`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory)
-        let machine = try machines(1, server.options)[0]
+        let machine = try joined(1, server.options)[0]
         try machine.start()
         try publish(machine, "kept")
         #expect(try machine.stop() == .exited(0))

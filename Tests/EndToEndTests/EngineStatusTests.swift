@@ -2,26 +2,7 @@ import Harness
 import Testing
 
 /// What operators see of a site of several machines, and load balancers of one that lags.
-@Suite(.serialized, .enabled(if: PostgreSQL.isUsable)) struct EngineStatusTests {
-    private func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {
-        do {
-            for machine in machines where machine.process == nil { try machine.start() }
-            try body()
-            for machine in machines { try machine.finish() }
-        } catch {
-            let logs = machines.map { "\($0.log.suffix(3000))" }.joined(separator: "\n--\n")
-            throw HarnessError("\(error)\nlogs:\n\(logs)")
-        }
-    }
-
-    /// Publishes once, as a publisher does that is told to repeat with its key.
-    private func publish(_ machine: HoldfastServer, _ text: String) throws {
-        try waitUntil("\(text) is published") {
-            try machine.post("/push/news", text, fields: ["Idempotency-Key": text]).status / 100
-                == 2
-        }
-    }
-
+@Suite(.serialized, .enabled(if: PostgreSQL.isUsable)) struct EngineStatusTests: SiteMachines {
     /// The status's member `engine`, when it is known.
     private func engine(
         _ what: String,
@@ -41,14 +22,14 @@ import Testing
     ) throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory, settings: ["fsync=off"])
-        let machines = try SiteMachines.joined(2, server.options)
+        let machines = try joined(2, server.options)
         try run(machines) {
             try publish(machines[0], "before")
             try waitUntil("it is there") { try machines[1].texts("news") == ["before"] }
             #expect(try machines[1].stop() == .exited(0))
             let lock = try HeldLock(machines[1].directory.file("bus/apply"))
             try machines[1].writeSettings(
-                SiteMachines.section(server.options, engine: "max_lag = \(maxLag)")
+                Self.section(server.options, engine: "max_lag = \(maxLag)")
             )
             try machines[1].start()
             try body(machines[0], machines[1], lock)
@@ -58,7 +39,7 @@ import Testing
     @Test func `operators see head, lag and machines in status, metrics and commands`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory, settings: ["fsync=off"])
-        let machines = try SiteMachines.joined(2, server.options)
+        let machines = try joined(2, server.options)
         try run(machines) {
             try publish(machines[0], "hello")
             let head = try #require(Int(server.sql("SELECT seq FROM holdfast.head")))

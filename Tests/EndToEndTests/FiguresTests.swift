@@ -3,13 +3,13 @@ import Testing
 
 /// What monitoring reads: the figures, and the dashboard and rules in conf/grafana/ that stand on them.
 @Suite(.enabled(if: Tool.usable(.python), "python3 is not installed"))
-struct FiguresTests {
+struct FiguresTests: SiteMachines {
     @Test(.enabled(if: PostgreSQL.isUsable, "PostgreSQL is not installed"))
     func `Prometheus' parsers read both formats, and each name in conf/grafana exists`() throws {
         // With an engine, for that has figures of its own.
         let directory = try TestDirectory()
         let engine = try PostgreSQL(directory: directory, settings: ["fsync=off"])
-        let server = try SiteMachines.joined(1, engine.options)[0]
+        let server = try joined(1, engine.options)[0]
         try server.start()
         do {
             try waitUntil("all figures are known") {

@@ -1,8 +1,10 @@
 import Harness
 import Testing
 
-/// Machines of one site: a directory and processes each.
-enum SiteMachines {
+/// A suite of tests with machines of one site: a directory and processes each.
+protocol SiteMachines {}
+
+extension SiteMachines {
     /// - Parameter engine: further lines of [engine].
     static func section(_ options: String, engine: String...) -> String {
         HoldfastServer.open + "[engine]\npostgresql = \(options)\nconnect_timeout = 5s\n"
@@ -10,8 +12,8 @@ enum SiteMachines {
     }
 
     /// Makes the schema by the first machine, and all of them parts of the site.
-    static func joined(_ count: Int, _ options: String) throws -> [HoldfastServer] {
-        let machines = try (0..<count).map { _ in try HoldfastServer(section(options)) }
+    func joined(_ count: Int, _ options: String) throws -> [HoldfastServer] {
+        let machines = try (0..<count).map { _ in try HoldfastServer(Self.section(options)) }
         let made = try machines[0].command("engine", "init", "--run", "--name", "the site")
         #expect(made.exit == .exited(0), "\(made.error)")
         for (number, machine) in machines.enumerated() {
@@ -22,10 +24,10 @@ enum SiteMachines {
         return machines
     }
 
-    /// Starts them, and stops them afterwards.
-    static func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {
+    /// Starts those that do not run, and stops all afterwards.
+    func run(_ machines: [HoldfastServer], _ body: () throws -> Void) throws {
         do {
-            for machine in machines { try machine.start() }
+            for machine in machines where machine.process == nil { try machine.start() }
             try body()
             for machine in machines { try machine.finish() }
         } catch {
@@ -36,7 +38,7 @@ enum SiteMachines {
 
     /// Publishes once, as a publisher does that is told to repeat with its key; returns the id.
     @discardableResult
-    static func publish(_ machine: HoldfastServer, _ text: String) throws -> String {
+    func publish(_ machine: HoldfastServer, _ text: String) throws -> String {
         try waitFor("\(text) is published") {
             let fields = ["Idempotency-Key": text.replacing(" ", with: "-")]
             let answer = try machine.post("/push/news", text, fields: fields)
@@ -44,7 +46,7 @@ enum SiteMachines {
         }
     }
 
-    static func texts(_ answer: HTTPAnswer) throws -> [String] {
+    func texts(_ answer: HTTPAnswer) throws -> [String] {
         try answer.json["messages"].array.compactMap { $0["data"].string }
     }
 }

@@ -196,7 +196,7 @@ class ByCommandLine(Publisher):
             yield
 
     def leave(self):
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None:
             send(signal.SIGKILL, self.process)
 
 

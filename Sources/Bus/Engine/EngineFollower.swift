@@ -175,9 +175,8 @@ final class EngineFollower {
         _ position: EnginePosition
     ) throws(EngineError) -> Bool {
         guard try session.look(deadline: deadline).hasOutbox else { return false }
-        let gid = (0..<16).map { _ in UInt8.random(in: 0...255) }
         _ = try session.append(
-            gid: gid,
+            gid: EngineSession.newGroupID(),
             known: position,
             parts: [],
             fromOutbox: Self.outboxPortion,

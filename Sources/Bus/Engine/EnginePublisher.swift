@@ -118,7 +118,7 @@ final class EnginePublisher {
         guard now >= nextProbe, let session, session.isOpen else { return }
         do throws(EngineError) {
             _ = try session.append(
-                gid: Self.newID(),
+                gid: EngineSession.newGroupID(),
                 known: .none,
                 parts: [],
                 deadline: now + Self.probeMilliseconds
@@ -134,11 +134,6 @@ final class EnginePublisher {
         if link.note(nil, of: .publishing, shared) {
             shared.say("the engine takes publications again", .notice)
         }
-    }
-
-    private static func newID() -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 
     private var pause: Int64 {
@@ -210,7 +205,7 @@ final class EnginePublisher {
     // MARK: Publications
 
     private func append(_ group: EngineAppends) {
-        let gid = Self.newID()
+        let gid = EngineSession.newGroupID()
         let end = MonotonicClock.milliseconds() + Self.patienceMilliseconds
         var saidFork = false
         // An attempt was made whose outcome is not known.

@@ -209,6 +209,16 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION check_member(machine text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM machines m WHERE m.id = machine) THEN
+        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
+    END IF;
+END
+$$;
+
 -- The least number in the log.
 CREATE FUNCTION first_kept() RETURNS bigint
 LANGUAGE sql STABLE SET search_path = @SCHEMA@, pg_catalog, pg_temp
@@ -228,8 +238,8 @@ BEGIN
 END
 $$;
 
--- Tells all machines that there is something: without a word an entry of the log, or with the entry itself if it is small.
--- Called where the search path is set.
+-- Tells all machines that there is something: without a word an entry of the log, or with the entry itself, if it is
+-- given. Called where the search path is set.
 --
 -- PostgreSQL keeps what a listener has not taken, up to an end at which nothing with a hint could be committed any more.
 -- Where one of them does not go on, hints get smaller, and then there are none: each machine looks by itself, too.
@@ -241,7 +251,7 @@ DECLARE
 BEGIN
     -- At the half PostgreSQL begins to warn.
     IF used >= 0.4 THEN RETURN; END IF;
-    IF octet_length(entry) <= 1500 AND used < 0.01 THEN
+    IF entry IS NOT NULL AND used < 0.01 THEN
         what := translate(encode(entry, 'base64'), E'\n', '');
     END IF;
     PERFORM pg_notify((SELECT s.channel FROM site s), what);
@@ -319,9 +329,7 @@ BEGIN
         SET seen = clock_timestamp(), behind = greatest(0, (SELECT max(l.seq) FROM log l) - m.applied),
             keep_milliseconds = greatest(keep, 600000), keep_bytes = greatest(size, 67108864)
         WHERE m.id = machine;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
-    END IF;
+    IF NOT FOUND THEN PERFORM check_member(machine); END IF;
     SELECT * INTO h FROM head;
     IF h.timeline IS DISTINCT FROM timeline() OR h.system IS DISTINCT FROM system() THEN
         h := lock_head(asked_site);
@@ -339,9 +347,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalo
 AS $$
 BEGIN
     PERFORM check_site(asked_site);
-    IF NOT EXISTS (SELECT FROM machines m WHERE m.id = machine) THEN
-        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
-    END IF;
+    PERFORM check_member(machine);
     EXECUTE format('LISTEN %I', (SELECT s.channel FROM site s));
 END
 $$;
@@ -454,10 +460,11 @@ BEGIN
         INSERT INTO log VALUES (
             h.seq, 0, base, total, asked_gid, h.epoch, h.at, h.chain, body, results, h.total + 256 + octet_length(body)
         );
-        PERFORM hint(
-            '', int8send(h.seq) || int4send(0) || int8send(base) || int4send(total) || int8send(h.at)
+        -- A small entry only: it goes through a queue, and what is large would be copied for nothing.
+        PERFORM hint('', CASE WHEN octet_length(body) <= 1416 THEN
+            int8send(h.seq) || int4send(0) || int8send(base) || int4send(total) || int8send(h.at)
             || int4send(h.epoch) || asked_gid || h.chain || body
-        );
+        END);
     END IF;
     seq := h.seq;
     chain := h.chain;
@@ -502,11 +509,8 @@ AS $$
 BEGIN
     PERFORM check_site(asked_site);
     -- Who was dismissed is told so on a connection from before, too.
-    IF machine IS NOT NULL AND NOT EXISTS (SELECT FROM machines m WHERE m.id = machine) THEN
-        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
-    END IF;
-    SELECT h.seq, h.last_offset, h.at, clock(), e.name INTO seq, last_offset, at, now, epoch
-        FROM head h JOIN epochs e ON e.number = h.epoch;
+    IF machine IS NOT NULL THEN PERFORM check_member(machine); END IF;
+    SELECT h.seq, h.last_offset, h.at, clock(), h.name INTO seq, last_offset, at, now, epoch FROM head h;
     has_outbox :=
         (SELECT o.id FROM outbox o WHERE o.id >= (SELECT k.outbox FROM kept k) ORDER BY o.id LIMIT 1) IS NOT NULL;
 END
@@ -594,9 +598,7 @@ BEGIN
     UPDATE machines SET seen = clock_timestamp(), applied = reached,
         behind = greatest(0, (SELECT max(l.seq) FROM log l) - reached)
         WHERE id = machine;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'machine % is not a member of this site', machine USING ERRCODE = 'HF004';
-    END IF;
+    IF NOT FOUND THEN PERFORM check_member(machine); END IF;
     IF NOT pg_try_advisory_xact_lock(hashtextextended('@SCHEMA@', 0)) THEN RETURN; END IF;
     SELECT greatest(600000, max(keep_milliseconds)), max(keep_bytes) INTO keep, size
         FROM machines WHERE seen > now() - interval '1 day';

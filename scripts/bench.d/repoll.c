@@ -140,6 +140,7 @@ int run_repoll(void) {
     for (uint32_t i = 0; i < options.count; i++) received += run.subscribers[i].receipts.received;
     printf("subscribers=%u\npublishers=%u\npublished=%llu\npublished_per_second=%.0f\n", options.count,
            options.publishers, (unsigned long long)published, (double)published / seconds);
+    printf("messages_an_answer=%.2f\n", run.answers > 0 ? (double)received / (double)run.answers : 0);
     printf("expected=%llu\nreceived=%llu\nanswers=%llu\ngaps=%llu\norders=%u\nerrors=%llu\n",
            (unsigned long long)run.tally.acknowledged * options.count, (unsigned long long)received,
            (unsigned long long)run.answers, (unsigned long long)run.gaps, count_orders(),

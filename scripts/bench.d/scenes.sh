@@ -47,6 +47,7 @@ measure_direct() {
     measure "$1.direct-kept+single" publish "${way[@]}" --keep --connections 1 --seconds "$seconds"
     measure "$1.direct-kept+grouped" publish "${way[@]}" --keep --connections 64 --seconds "$seconds"
     measure "$1.direct-kept" repoll "${way[@]}" --keep "${repoll[@]}"
+    measure "$1.direct-kept+released" repoll "${way[@]}" --keep "${released[@]}"
     stop_all
 }
 
@@ -62,6 +63,7 @@ measure_behind_nginx() {
         measure "$scene+grouped" publish "${way[@]}" --connections 64 --seconds "$seconds"
         measure "$scene" repoll "${way[@]}" "${repoll[@]}"
         measure "$scene+slow" repoll "${way[@]}" "${repoll_slowly[@]}"
+        measure "$scene+released" repoll "${way[@]}" "${released[@]}"
     fi
     stop_all
 }
@@ -240,6 +242,7 @@ measure_nchan() {
                 ;;
             repoll)
                 measure nchan.nginx-kept+slow repoll "${way[@]}" "${repoll_slowly[@]}"
+                measure nchan.nginx-kept+released repoll "${way[@]}" "${released[@]}"
                 # This is more than it can deliver here, so it takes longer.
                 [[ $quick == yes ]] || measure nchan.nginx-kept repoll "${way[@]}" "${repoll[@]}"
                 ;;

@@ -65,6 +65,18 @@ repoll_rows() {
     row 'whole chain CPU µs a delivery' "$2.cpu_us_app+$2.cpu_us_nginx"
 }
 
+released_rows() {
+    heading "${released[1]} re-polling subscribers, each message releases all"
+    row 'messages an answer, behind nginx' nginx-kept.released.messages_an_answer 1
+    row 'responder CPU µs a delivery with the next poll, direct' direct-kept.released.cpu_us_app
+    row 'responder CPU µs a delivery with the next poll, behind nginx' nginx-kept.released.cpu_us_app
+    row 'nginx CPU µs a delivery with the next poll' nginx-kept.released.cpu_us_nginx
+    row 'whole chain CPU µs a delivery with the next poll' nginx-kept.released.cpu_us_app+nginx-kept.released.cpu_us_nginx 'as floor'
+    row 'lost, duplicated, misordered, damaged, gaps, refused, errors' \
+        "$(sum_of nginx-kept.released lost duplicated misordered damaged gaps refused errors)" 0
+    row 'the same, direct' "$(sum_of direct-kept.released lost duplicated misordered damaged gaps refused errors)" 0
+}
+
 # The faults that a measurement of streams must not show.
 stream_faults=(lost duplicated misordered damaged gaps ended refused)
 
@@ -188,6 +200,8 @@ print_table() {
     repoll_rows '200 re-polling subscribers, 1,000 messages/s, nginx' nginx-kept.repoll
     repoll_rows '200 re-polling subscribers, 100 messages/s, nginx' nginx-kept.slow
 
+    released_rows
+
     stream_rows
 
     heading 'From publish to delivery, ms (idle machine)'
@@ -204,7 +218,7 @@ print_table() {
     local name key
     for name in "${names[@]}"; do
         for key in "${!result[@]}"; do
-            [[ $key == *.@(repoll|slow|streams|flow).* || $key != "$name".* ]] && continue
+            [[ $key == *.@(repoll|slow|released|streams|flow).* || $key != "$name".* ]] && continue
             case ${key##*.} in
                 missing | lost | duplicated | misordered | damaged | wrong | early | refused | errors | gaps | failed | \
                     broken | leftover | stderr_records)

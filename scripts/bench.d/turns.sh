@@ -13,35 +13,35 @@ start_for_turns() {
 
 # turn NAME NUMBER: prints lines of scene, name and µs.
 turn() {
-    local app=${running_as[$1.app]} nginx=${running_as[$1.nginx]} mode
+    local app=${running_as[$1.app]} nginx=${running_as[$1.nginx]} scene way
     local direct=(--fcgi "${running_as[$1.socket]}" --keep --group "app=$app")
     local behind=(--http "${running_as[$1.port]}" --group "app=$app" --group "nginx=$nginx")
     measure "$1.direct-$2" rate "${direct[@]}" --seconds "$seconds"
     measure "$1.nginx-$2" rate "${behind[@]}" --seconds "$seconds"
     measure "$1.direct-$2" hold "${direct[@]}" --count 2000 --grow-from 500 --rounds 5
+    measure "$1.direct-$2+released" repoll "${direct[@]}" "${released[@]}"
+    measure "$1.nginx-$2+released" repoll "${behind[@]}" "${released[@]}"
     measure "$1.direct-$2" repoll "${direct[@]}" "${repoll[@]}"
     measure "$1.nginx-$2" repoll "${behind[@]}" "${repoll[@]}"
     print_turn "$1" 'an immediate answer: responder, direct' direct-"$2".rate.cpu_us_app
     print_turn "$1" 'an immediate answer: responder, nginx' nginx-"$2".rate.cpu_us_app
     print_turn "$1" 'a delivery to a held poll: responder, direct' direct-"$2".hold.cpu_us_app
-    print_turn "$1" 'a delivery with the next poll: responder, direct' direct-"$2".repoll.cpu_us_app
-    print_turn "$1" 'a delivery with the next poll: responder, nginx' nginx-"$2".repoll.cpu_us_app
-    print_turn "$1" 'a delivery with the next poll: whole chain' nginx-"$2".repoll.cpu_us_{app,nginx}
-    print_turn "$1" 'messages an answer, direct' direct-"$2".repoll.messages
-    print_turn "$1" 'messages an answer, nginx' nginx-"$2".repoll.messages
+    for scene in released repoll; do
+        for way in direct nginx; do
+            print_turn "$1" "$scene: responder, $way" "$way-$2.$scene.cpu_us_app"
+            print_turn "$1" "$scene: messages an answer, $way" "$way-$2.$scene.messages_an_answer"
+        done
+        print_turn "$1" "$scene: nginx" nginx-"$2.$scene".cpu_us_nginx
+        print_turn "$1" "$scene: whole chain" nginx-"$2.$scene".cpu_us_{app,nginx}
+    done
 }
 
 # print_turn NAME SCENE KEY…: the sum of the keys.
 print_turn() {
     local key sum=0
     for key in "${@:3}"; do
-        if [[ $key == *.messages ]]; then
-            key=$1.${key%.messages}
-            sum=$(awk -v a="${result[$key.received]:-0}" -v b="${result[$key.answers]:-0}" 'BEGIN { print b ? a / b : 0 }')
-        else
-            [[ -n ${result[$1.$key]:-} ]] || return 0
-            sum=$(awk -v a="$sum" -v b="${result[$1.$key]}" 'BEGIN { print a + b }')
-        fi
+        [[ -n ${result[$1.$key]:-} ]] || return 0
+        sum=$(awk -v a="$sum" -v b="${result[$1.$key]}" 'BEGIN { print a + b }')
     done
     printf '%s\t%s\t%s\n' "$2" "$1" "$sum"
 }

@@ -56,6 +56,10 @@ struct Call {
     var isHeld = false
     /// The same in nanoseconds, where nothing kept it waiting.
     var cameAt: Int64?
+    /// The same where the log was asked, too; nil where it had to queue.
+    var askedAt: Int64?
+    /// Monotonic milliseconds until which another of its id waited before it: it was not judged earlier.
+    var blockedUntil: Int64 = .min
     /// Before which it does not end by its deadline.
     var earliestEnd: Int64 = .min
     /// Monotonic milliseconds of the last bytes.

@@ -29,6 +29,7 @@ extension World {
             calls[number].bye = "refused"
             return nil
         }
+        checkRight(number)
         return Array(received[end...])
     }
 

@@ -71,12 +71,16 @@ extension World {
             return []
         }
         let saysNothingCame = call.isClassic && response.field("Holdfast-Cursor") != nil
+        let isNothingNew = saysNothingCame && response.status == 503
+        processes[call.process].account.answers[isNothingNew ? 0 : min(5, response.status / 100)] +=
+            1
         if response.status == 401 {
             if let ends = call.rightEndsAt, ends > now {
                 fail("call \(number) is told that its token is over, which it is not", call: number)
             }
             return .expired
         }
+        if response.status == 200 { checkRight(number) }
         if response.status == 503, call.kind != .other, !saysNothingCame {
             return judgeRefusal(number, response)
         }
@@ -238,7 +242,7 @@ extension World {
         calls[number].session = session
         calls[number].cursor = cursor
         if !messages.isEmpty { calls[number].gaveMessages = true }
-        // Who was told that his message is committed, by whatever process, finds it at this one too.
+        // A publisher that was told of its commit, by whatever process, finds the message at this one, too.
         let call = calls[number]
         guard call.wait == 0, !more, let arrived = call.arrived, arrived.epoch == cursor.epoch,
             cursor.offset < arrived.offset

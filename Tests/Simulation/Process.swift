@@ -54,6 +54,8 @@ struct Wire {
     /// What is expected of the commands, in their order.
     var expected: [Expected] = []
     var subscription: Int?
+    /// Its subscription has said its last word.
+    var isOver = false
 
     struct Chunk {
         let call: Int
@@ -111,6 +113,21 @@ final class SimulatedProcess {
     /// Counted by the wires that the shell has to look at after a drain.
     var touched: [Int] = []
     var given = 0
+    /// The core was told of other processes.
+    var hasSiblings = false
+    /// What it has told them of subscribers, ever.
+    var wordsTold = 0
+    /// Of the event that is being looked at.
+    var account = Account()
+
+    /// What a core has done in one event, to be compared with what it counts.
+    struct Account {
+        var sends = 0
+        /// As `Errand.delivered` says.
+        var deliveries = 0
+        /// Answers by the class of their status, as `CoreCounters.answers`.
+        var answers = [UInt64](repeating: 0, count: 6)
+    }
 
     enum Word {
         case word(SubscriberWord)
@@ -173,6 +190,7 @@ final class SimulatedProcess {
         lookAheads = []
         turn = nil
         turnsAtOnce = 0
+        hasSiblings = false
     }
 
     func connect(_ kind: Wire.Kind) -> Int {

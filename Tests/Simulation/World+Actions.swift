@@ -80,6 +80,7 @@ extension World {
         case .tell(let word):
             digest.add("tell")
             digest.add(Int(bitPattern: UInt(word.subscriber)))
+            process.wordsTold += 1
             for other in processes where other !== process && other.isAlive {
                 other.words.append(.word(word))
             }
@@ -110,6 +111,10 @@ extension World {
         case .delivered(let count, _):
             digest.add("delivered")
             digest.add(count)
+            process.account.deliveries += count
+            if process.account.deliveries > process.account.sends {
+                fail("\(count) deliveries are counted, and fewer were sent")
+            }
         case .notice(_, let text): digest.add(text.utf8)
         case .complaint(_, let text): digest.add(text.utf8)
         case .publisherWaits: digest.add("publisher waits")
@@ -158,7 +163,9 @@ extension World {
         digest.add(Int(send.id.value))
         digest.add(payload.header)
         digest.add(body)
+        process.account.sends += 1
         guard let place = process.place(of: send.connection) else { return }
+        checkUnread(header: payload.header, body: body, send.flags, process.wires[place])
         switch process.wires[place].kind {
         case .bus(let client):
             guard payload.form == .plain else { return fail("records go to a bus client") }
@@ -191,6 +198,7 @@ extension World {
                 call: number
             )
             if ends != send.flags.contains(.last) { fail("the last bytes are not called so") }
+            checkPiece(number, send.flags, process.wires[place])
             let endings = hear(number, header: payload.header, body: body, ends: ends)
             let size = payload.header.count + body.count + (ends ? 32 : 16)
             let cursor = calls[number].cursor
@@ -225,6 +233,12 @@ extension World {
         if !wire.unsent.isEmpty, !send.flags.contains(.unbounded),
             wire.unsentBytes + chunk.bytes > limit
         {
+            // The core knew, and has a last word for it.
+            if chunk.call >= 0, calls[chunk.call].isStream, !chunk.ends,
+                wire.unsentBytes == wire.unsentTold
+            {
+                fail("call \(chunk.call) is cut off without a last word", call: chunk.call)
+            }
             process.wires[place].loss = .slow
             process.touched.append(place)
             return

@@ -63,8 +63,22 @@ extension World {
             case 13:
                 text += "status\n"
                 expect(.simple("status"))
+            // More than the answers of which may be left unread: the rest waits until it reads again.
+            case 14 where chance.happens(50) && process.settings.limits.unsentBytes > 65_536:
+                process.wires[place].reads = false
+                process.wires[place].room = 0
+                for _ in 0..<200 {
+                    text += "help\n"
+                    expect(.simple("help"))
+                }
             default:
-                guard process.wires[place].subscription == nil else { continue }
+                if let number = process.wires[place].subscription {
+                    // One at a time.
+                    guard calls[number].isGreeted else { continue }
+                    text += "subscribe \(log.names[0].text)\n"
+                    expect(.simple("error"))
+                    continue
+                }
                 text += subscribe(client, place, process)
             }
         }
@@ -155,6 +169,7 @@ extension World {
             if let bye = calls[number].bye {
                 end(number, Endings(bye: bye))
                 process.wires[place].subscription = nil
+                process.wires[place].isOver = true
             }
             return
         }
@@ -206,6 +221,7 @@ extension World {
             }
             end(number, Endings(bye: calls[number].bye ?? ""))
             process.wires[place].subscription = nil
+            process.wires[place].isOver = true
         default: fail("a subscription is answered \(kind)", call: number)
         }
     }

@@ -5,10 +5,14 @@ import Core
 /// What the core had counted before an event.
 struct Counts {
     let holds: UInt64
+    let deliveries: UInt64
+    let answers: [UInt64]
     private(set) var endings: [UInt64] = []
 
     init(_ counters: CoreCounters) {
         holds = counters.holds
+        deliveries = counters.deliveries
+        answers = counters.answers
         for ending in Ending.allCases { endings.append(counters[ending]) }
     }
 }
@@ -39,6 +43,7 @@ extension World {
             }
         }
         checkEach(process, cause, before, after)
+        checkAccount(process, before, after)
         let held = ended.count { calls[$0.call].isHeld }
         let possible = ended.count { calls[$0.call].mayBeHeld }
         if counted < held {

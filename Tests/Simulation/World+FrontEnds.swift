@@ -212,7 +212,7 @@ extension World {
             )
         }
         let (holds, waits) = (process.core.counters.holds, process.core.waitingCount)
-        let asked = process.readsAsked
+        let (asked, told) = (process.readsAsked, process.wordsTold)
         newcomer = (number, waits)
         note(
             "call \(number) (\(call.kind)) of client \(call.client) is given to process \(process.index), connection \(place), id \(call.id): \(call.variables.first { $0.name == "REQUEST_URI" }?.value ?? "")",
@@ -247,9 +247,11 @@ extension World {
                 calls[number].isHeld = true
                 calls[number].cameAt = cameAt
                 tally.held += 1
+                checkTold(number, process, since: told)
             }
             let isQueued =
                 process.core.counters.holds == holds && process.core.waitingCount == waits
+            if !isQueued { calls[number].askedAt = cameAt }
             if isQueued {
                 // It begins when its turn has come.
                 calls[number].arrived = nil

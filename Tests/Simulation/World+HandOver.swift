@@ -53,6 +53,7 @@ extension World {
         process.end.open(log)
         while violation == nil, process.end.waitingEvents > 0 { hearLog(process) }
         if plan.processCount > 1 {
+            process.hasSiblings = true
             tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
         }
         guard violation == nil else { return }

@@ -250,7 +250,7 @@ extension World {
                 silently: { [self] in
                     for (number, _) in ended {
                         let call = calls[number]
-                        if call.subscriber == nil || (call.cameAt ?? .min) >= word.time {
+                        if call.subscriber == nil || (call.askedAt ?? .min) >= word.time {
                             fail("call \(number) ends by a word that is not about it", call: number)
                         }
                     }

@@ -42,6 +42,7 @@ extension World {
         case 14:
             guard let process, isRunning(process) else { return }
             let arePresent = chance.happens(700)
+            process.hasSiblings = arePresent
             tell(process, .other) { core, moment in
                 core.siblings(arePresent: arePresent, at: moment)
             }
@@ -106,6 +107,7 @@ extension World {
     /// A process has begun.
     func begin(_ process: SimulatedProcess) {
         guard plan.processCount > 1 else { return }
+        process.hasSiblings = true
         tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
         // Time may pass in the step that has replaced it; its turn must not stand still meanwhile.
         turn(process)
@@ -147,8 +149,12 @@ extension World {
         tell(process, .reload) { core, moment in core.reload(new, numbers: [:], at: moment) }
         guard violation == nil, isClosed else { return }
         for wire in process.wires where wire.isOpen {
-            for number in wire.calls where calls[number].state == .given && calls[number].isHeld {
-                guard calls[number].session?.channels.contains(Plan.closableChannel) == true else {
+            for number in wire.calls where calls[number].state == .given {
+                let isServed =
+                    calls[number].isHeld || calls[number].kind == .poll && calls[number].hasAsked
+                guard isServed,
+                    calls[number].session?.channels.contains(Plan.closableChannel) == true
+                else {
                     continue
                 }
                 // The owner of the socket may read everything.
@@ -165,6 +171,9 @@ extension World {
         tell(process, .giveWay) { core, moment in connection = core.giveWay(at: moment) }
         guard violation == nil else { return }
         if connection == nil, held > 0 { fail("nobody gives way of \(held)") }
+        if let connection, case .kept = process.core.standing(of: connection) {
+            fail("connection \(connection.index) has given way, and is kept")
+        }
         if let connection, let place = process.place(of: connection) {
             process.wires[place].isToBeSettled = true
             process.touched.append(place)

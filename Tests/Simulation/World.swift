@@ -143,6 +143,7 @@ final class World {
         note("process \(process.index): \(cause.name) at \(moment.milliseconds)", call: call)
         let before = Counts(process.core.counters)
         ended.removeAll(keepingCapacity: true)
+        process.account = .init()
         for number in ending { end(number, cause.endings) }
         body(&process.core, moment)
         drain(process)
@@ -165,6 +166,10 @@ final class World {
         let process = processes[calls[number].process]
         let place = calls[number].wire
         process.wires[place].calls.removeAll { $0 == number }
+        for other in process.wires[place].calls
+        where calls[other].id == calls[number].id && calls[other].order > calls[number].order {
+            calls[other].blockedUntil = process.turn ?? now
+        }
         note("call \(number) has ended", call: number)
     }
 
@@ -173,7 +178,7 @@ final class World {
     /// The core has given the connection up.
     func dropped(_ place: Int, _ process: SimulatedProcess) {
         let wire = process.wires[place]
-        // Whoever asks the log for somebody who has gone lets go of the connection.
+        // A core that finds a peer gone while the log is asked for it drops the connection.
         if !wire.isRude, case .web = wire.kind, wire.loss == nil, wire.peerClosed == .no {
             fail("process \(process.index) drops a connection that did nothing wrong")
         }
@@ -249,6 +254,7 @@ final class World {
             }
         }
         if case .done = standing { return lose(place, .closed, process) }
+        if wire.isOver { fail("connection \(place) is kept after its last word") }
         if case .web = wire.kind, wire.isForOne, wire.requests > 0 {
             fail("connection \(place) is kept against its front end's will")
         }

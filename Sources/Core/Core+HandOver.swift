@@ -230,8 +230,15 @@ extension Core {
         switch epochs.verdict(on: before, head: head) {
         case .valid(let offset):
             guard let missed = tail?.missed(after: offset) else {
-                // More came than memory keeps: polls ask again, and streams read the log.
-                releaseAll(nothingNew(newest: before.offset), .released)
+                // More came than memory keeps: polls ask again from where they stood, and streams read the log.
+                let page = HistoryPage(
+                    messages: [],
+                    scanned: offset,
+                    more: false,
+                    gap: nil,
+                    newest: offset
+                )
+                releaseAll(page, .released)
                 return replayAll(from: before)
             }
             deliver(missed, toldAt: moment.nanoseconds)

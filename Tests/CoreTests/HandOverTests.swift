@@ -137,6 +137,17 @@ import Text
         #expect(new.texts(stream).joined().contains("ten"))
     }
 
+    @Test func `lets polls ask again, from their place, for what memory does not keep`() throws {
+        let old = World()
+        let poll = old.connect()
+        old.commit(("news", "one"))
+        old.get("/push/news?since=k7f2-1&wait=60", on: poll)
+        #expect(old.pause())
+        let new = try old.handOver([poll], missed: [old.message("news", "nine", at: 9)], floor: 5)
+        let answer = new.texts(poll).joined()
+        #expect(answer.contains("\"cursor\":\"k7f2-1\",\"messages\":[]"))
+    }
+
     @Test func `says a gap where the log is another one`() throws {
         let old = World()
         let (poll, stream) = (old.connect(), old.connect())

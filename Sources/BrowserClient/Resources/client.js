@@ -1,6 +1,5 @@
-// Holdfast's client. Types: holdfast.d.ts. How it works: conf/doc/developing.md.
-
-const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30, QUIET = 300; // seconds
+// See holdfast.d.ts and developing.md.
+const HELLO = 3, BEAT = 15, SLACK = 20, LONGEST = 30, QUIET = 300; // s
 const MORE = 0, BACK = 1, OVER = 2;
 const page = globalThis.document;
 const links = new Map();
@@ -146,7 +145,7 @@ const connect = (key, options) => {
 	const tab = random(), readers = new Set(), wants = new Map();
 	let share = options.share !== false && page && navigator.locks;
 	let subscriber = random();
-	let bus, queued, release, term; // term: set while this tab leads
+	let bus, queued, release, term;
 	const { sleep, wake } = sleeper();
 	let abort, again, channels, cursor, refusals = 0, retry = 0, beat = BEAT;
 	let silence, timer, closed = true;
@@ -218,7 +217,6 @@ const connect = (key, options) => {
 	const joined = () => [...readers].filter((reader) => reader.joined);
 	const union = () => listed([...joined(), ...wants.values()].flatMap((one) => one.channels));
 
-	// no timer: in a hidden tab it takes up to a minute
 	const changed = () => {
 		wake(MORE);
 		if (union().some((one) => !channels?.includes(one))) restart();
@@ -348,7 +346,6 @@ const connect = (key, options) => {
 		}, (milliseconds) => (retry = milliseconds / 1000));
 		for (const body = response.body.getReader(), text = new TextDecoder(); ; ) {
 			const { done, value } = await body.read();
-			// web servers say only "retry", while Holdfast is away
 			if (done) throw lost(quick && !retry && 406);
 			last = now();
 			const to = parse(text.decode(value, { stream: true })) || cursor;

@@ -65,7 +65,7 @@ package final class Log: Sendable {
         _ body: @escaping @Sendable () -> Void
     ) -> WorkerThread {
         guard let thread = WorkerThread(name: name, body) else {
-            preconditionFailure("the log needs its threads, and the system gives none")
+            preconditionFailure("the system starts no threads for the log")
         }
         return thread
     }

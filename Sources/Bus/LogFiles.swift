@@ -92,8 +92,8 @@ package enum LogFiles {
         return nil
     }
 
-    /// What somebody else, root in a trial say, has left in a log's directory so that whom the directory belongs to can't
-    /// use it: a sentence on the first such file. Nil where nothing like that is to be seen.
+    /// A sentence on the first file in a log's directory that the directory's owner cannot use, such as one that root
+    /// left there in a trial; nil if there is none.
     package static func leftover(_ directory: String) -> String? {
         var whole = stat()
         guard unsafe stat(directory, &whole) == 0, whole.st_uid != 0 else { return nil }

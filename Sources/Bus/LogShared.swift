@@ -78,8 +78,8 @@ final class LogShared: Sendable {
     private let retentionRules: Mutex<RetentionRules>
     private let clock = Mutex<RetentionClock?>(nil)
     private let positionNow = Mutex(Position())
-    /// `position.opened?.page`, apart from it: events are delivered while the position is locked, and who is told of one
-    /// asks for this.
+    /// `position.opened?.page`, apart from it: events are delivered while the position is locked, and their
+    /// receivers ask for this.
     private let pageNow = Mutex<WakePage?>(nil)
     private let counters = Mutex(LogStatistics())
 
@@ -137,7 +137,7 @@ final class LogShared: Sendable {
                 wasOpened: true,
                 opened: opened
             )
-            // First: whoever is told that the log is open must not find the head of the one before.
+            // First: a receiver of `.opened` must not find the head of the log before.
             pageNow.withLock { $0 = opened.page }
             deliver(.opened(state))
             return before
@@ -206,8 +206,8 @@ final class LogShared: Sendable {
         readerBell.ring()
     }
 
-    /// Tells what the writer found and did, up to this head and this trim stamp. Only the writer replaces the log, and
-    /// from `beginWriting` to `endWriting` nobody else tells of its content: what is told stays in order without a lock.
+    /// Reports what the writer found and did, up to this head and this trim stamp. Only the writer replaces the log, and
+    /// only it reports the log's content between `beginWriting` and `endWriting`: events stay in order without a lock.
     func tell(_ events: [LogEvent], head: Int64, stamp: Int64) {
         if !events.isEmpty { deliverEvents(events) }
         positionNow.withLock { position in

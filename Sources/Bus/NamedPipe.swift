@@ -56,7 +56,7 @@ import System
         unsafe buffer = .allocate(byteCount: Int(size), alignment: 16)
     }
 
-    /// Whoever owns a pipe may let others in, who take lines away and publish what they like.
+    /// The owner of a pipe may admit other users, who could take lines away and publish what they like.
     private static func refuseOthers(_ info: stat, _ path: String) throws(ServingProblem) {
         guard info.st_mode & S_IFMT == S_IFIFO else {
             throw ServingProblem(
@@ -71,8 +71,7 @@ import System
         }
     }
 
-    /// Gives a pipe of our own the mode and the group that the ini file says, whoever made it; one of root's must let in
-    /// nobody else.
+    /// Gives a pipe of our own the mode and the group that the ini file says; one of root's must admit no further users.
     private static func adopt(
         _ opened: Int32,
         _ info: stat,

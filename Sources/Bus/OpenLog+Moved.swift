@@ -10,7 +10,7 @@ extension OpenLog {
     /// Copies what only the write-ahead log holds into log.sqlite when the paths no longer lead to the open files: a
     /// write-ahead log without a name is never opened again. Under the gate.
     ///
-    /// Returns false where readers kept it from being complete, and another attempt is worth while.
+    /// Returns false if readers kept it from completing, so that another attempt may succeed.
     func saveWriteAheadLog() throws(LogError) -> Bool {
         let found = directory.files
         guard found.log == files.log else {

@@ -140,7 +140,7 @@ final class OpenLog {
         _ given: String? = nil
     ) throws(LogError) -> OpenLog {
         guard let identity = FileIdentity(path: directory.logPath) else {
-            throw LogError.problem("log.sqlite was taken away while it was being opened")
+            throw LogError.problem("log.sqlite was removed while it was being opened")
         }
         shared.resumeClock(database.state.moment, boot: database.state.boot)
         let synced = shared.settings.durability == .power
@@ -268,7 +268,8 @@ final class OpenLog {
             link.position = position
             return
         }
-        // As where Holdfast ran without [engine] meanwhile, or an older copy was put back: nobody said that it may go.
+        // Holdfast may have run without [engine] meanwhile, or an older copy was put back: the operator has not given up
+        // these messages.
         let messages = transaction.state.messages
         guard place != nil || messages == 0 else {
             throw LogError.problem(
@@ -301,7 +302,7 @@ final class OpenLog {
         }
         // An inode may be reused, but then the copy is behind, or of another log, whose epochs are unknown here.
         if !witness.names(identity, boot: boot) {
-            return "the file log.sqlite is another than before"
+            return "log.sqlite is not the file that was there before"
         }
         if state.head < witness.head {
             return "the log ends at \(state.head), but \(witness.head) was committed before"

@@ -6,8 +6,8 @@ import System
 
 /// The right to serve what only one process of a bus can serve: its socket and its pipes.
 ///
-/// It is a flock on the file `serve` in the bus directory. Each process has a thread that waits for it in the kernel, so
-/// that when the one that has it dies, however it dies, another one has it at once. It is given back by closing.
+/// It is a flock on the file `serve` in the bus directory. Each process has a thread that waits for it in the kernel:
+/// however the process that holds it ends, another one has it at once. Closing the file releases it.
 package final class ServingLock: Sendable {
     private let path: String
     private let descriptor = Mutex<Int32>(-1)
@@ -71,7 +71,7 @@ package final class ServingLock: Sendable {
         set {
             descriptor.withLock { descriptor in
                 guard descriptor >= 0 else { return }
-                // Shortened last: killed in between, it says more than is true, not less.
+                // Shortened last: if the process is killed in between, the note says too much, not too little.
                 _ = unsafe pwrite(descriptor, newValue, newValue.utf8.count, 0)
                 _ = ftruncate(descriptor, newValue.utf8.count)
             }

@@ -5,14 +5,14 @@ package import System
 /// The other processes of the bus: each has a datagram socket in the directory `processes` of the bus directory, named
 /// by its process number and chance.
 ///
-/// What goes this way may be lost without harm: questions that nobody answers are answered without them. It is heard of
-/// root and of our own user alone, whoever may write to the directory: with a word on a subscriber others could end its
-/// requests. For one thread.
+/// Messages may be lost without harm: a question is answered without the processes that do not reply. Only those of root
+/// and of our own user count, whoever may write to the directory: a message about a subscriber ends its requests. For
+/// one thread.
 package final class Siblings {
     private let socket: OwnedDescriptor
     private let directory: OwnedDescriptor
     private let name: String
-    /// Who was there when the directory was last looked at, and who was heard of since.
+    /// The processes that were there when the directory was last read, and those that have sent something since.
     package private(set) var known: Set<String> = []
     /// The largest datagram that is taken.
     package static let datagramBytes = 65_536

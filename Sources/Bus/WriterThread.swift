@@ -315,8 +315,8 @@ final class WriterThread {
         // Holdfast's processes hold the lock only inside the gate, where this process is now.
         guard begins(.busy) else { return }
         shared.say(
-            "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which nobody but Holdfast "
-                + "may do; nothing can be published until it ends that",
+            "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which only Holdfast may "
+                + "do; nothing can be published until it stops",
             .warning
         )
     }

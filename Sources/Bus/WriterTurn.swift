@@ -2,7 +2,7 @@ import CLinux
 import Channels
 import System
 
-/// One turn of the writer: a transaction, and what the process is told of it afterwards.
+/// One turn of the writer: a transaction, and the events that the process gets of it afterwards.
 struct WriterTurn {
     /// A portion of channels that one turn of chores visits.
     private static let channelPortion: Int64 = 64

@@ -147,7 +147,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 }
 
 static void make(void) {
-    // Without statistics, which nobody asks for, memory is taken without a lock.
+    // Without statistics, which are not used, memory is allocated without a lock.
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     below = sqlite3_vfs_find(NULL);
     if (below == NULL) return;

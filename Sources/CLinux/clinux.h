@@ -190,7 +190,7 @@ static inline int clinux_futex_wake_bits(uint32_t *word, uint32_t bits) {
 }
 
 /// Adds 1 to a word of a mapped file, in the kernel: if the file has been shortened meanwhile, that is EFAULT, where an
-/// access of our own would be a SIGBUS. The call must also wake somebody: it wakes the waiters of `other`, a word of
+/// access of our own would be a SIGBUS. The call must also wake waiters of some word: it wakes those of `other`, a word of
 /// the same file that nothing waits for. 0 or more, or -1 with errno.
 static inline int clinux_futex_add(uint32_t *word, uint32_t *other) {
     return (int)syscall(SYS_futex, other, FUTEX_WAKE_OP, 1, 0, word, FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0));

@@ -8,7 +8,7 @@ package struct Machine: Sendable {
     package let directory: @Sendable (String) -> Directory
     /// A sentence about an entry of a log's directory that the directory's owner cannot use, or nil.
     package let leftover: @Sendable (String) -> String?
-    /// A sentence about a key's file that whom a log's directory belongs to cannot read, or nil.
+    /// A sentence about a key's file that the owner of a log's directory cannot read, or nil.
     package let unreadable: @Sendable (_ file: String, _ directory: String) -> String?
 
     /// What is found at the path of a directory.

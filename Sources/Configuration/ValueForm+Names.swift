@@ -57,7 +57,7 @@ extension ValueForm where Value == String {
             }
             guard !text.split(separator: " ").contains(where: { $0.hasPrefix("password=") }) else {
                 throw ValueError(
-                    "has a password, which belongs into the file ~/.pgpass of the service's user"
+                    "has a password, which belongs in the file ~/.pgpass of the service's user"
                 )
             }
             return text

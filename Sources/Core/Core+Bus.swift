@@ -11,7 +11,7 @@ package enum CommandEnd: Sendable {
     case crowded
 }
 
-/// The clients of the bus socket: from the bytes of their commands to the lines they are answered.
+/// The clients of the bus socket: from the bytes of their commands to the lines of their answers.
 extension Core {
     /// Whether the client may be read from. If not, `.read` follows.
     package mutating func mayRead(_ connection: ConnectionID) -> Bool {
@@ -46,7 +46,7 @@ extension Core {
         obey(connection)
     }
 
-    /// Says the last word to a client whose command is not complete, and keeps nothing of it.
+    /// Answers a command that is not complete with the last line of its connection, and discards it.
     package mutating func endCommand(
         of connection: ConnectionID,
         _ reason: CommandEnd,
@@ -92,7 +92,7 @@ extension Core {
                 continue
             }
             peer.hasUnlooked = false
-            // Nothing complete is left; what had begun will not come to its end any more.
+            // Nothing complete is left, and the rest of what has begun will not come.
             if peer.hasEnded, let rest = peer.reader.end() {
                 act(on: rest, peer, connection)
             }
@@ -123,8 +123,8 @@ extension Core {
         _ connection: ConnectionID
     ) {
         let request = busInterface.request(piece, from: peer.identity)
-        // What is not in the order of commands, or may be long, is not begun before it can go out; what the client may do
-        // is judged anew then.
+        // A command whose answer is outside the order of commands, or may be long, waits until that can go out; the
+        // client's rights are judged anew then.
         if peer.outstanding > 0, request.waitsForAnswers {
             peer.deferred = piece
             return
@@ -210,14 +210,13 @@ extension Core {
         send(peer.fill(place, line), to: connection, .last)
     }
 
-    /// The answer to a command that waited. What the peer sent behind it may go on, but not in the midst of what the log
-    /// tells.
+    /// The answer to a command that waited. What the peer sent behind it may go on, but not within the event of the log.
     mutating func replyLater(_ connection: ConnectionID, _ place: Int, _ line: [UInt8]) {
         reply(connection, place, line)
         goOnLater(connection)
     }
 
-    /// The subscription of a client says its first word.
+    /// The `hello` of a client's subscription has gone out.
     mutating func greeted(_ connection: ConnectionID) {
         guard let peer = peers[connection], peer.isGreeting else { return }
         peer.isGreeting = false

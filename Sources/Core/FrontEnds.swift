@@ -151,7 +151,8 @@ struct FrontEnds {
         guard isSafe != wereSafe else { return }
         let why =
             isSafe
-            ? "who leaves one is found" : "heartbeats have not found anybody there who has left one"
+            ? "departures are revealed"
+            : "heartbeats have not revealed a departed client there"
         let most = streamSeconds(place, life: settings.streamSeconds)
         actions.append(
             .notice(.notice, "streams of \(name(place)) live \(most) s at most: \(why)")

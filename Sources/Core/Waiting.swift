@@ -79,7 +79,7 @@ struct Waiting {
         /// Of a request.
         fileprivate(set) var tag: RequestTag?
 
-        /// Somebody on a connection waits for the log.
+        /// A client on a connection waits for the log.
         fileprivate var waitsForLog: Bool {
             if case .survey = work { false } else { recipient.connection != nil }
         }
@@ -129,7 +129,7 @@ struct Waiting {
         repeating: [],
         count: Patience.allCases.count
     )
-    /// Those for whom somebody on a connection waits for the log.
+    /// Those for which a client on a connection waits for the log.
     private(set) var count = 0
 
     /// Polls that wait until the core knows of something committed before they came, with its offset.

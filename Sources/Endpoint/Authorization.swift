@@ -178,7 +178,7 @@ extension HTTPInterface {
         basis.hasGrant ? min(seconds, settings.hold.grantedSeconds) : seconds
     }
 
-    /// Refuses whoever may not read the channels.
+    /// Refuses a request that may not read the channels.
     func readers(
         of channels: [ChannelName],
         _ shown: Shown,

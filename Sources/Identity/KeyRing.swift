@@ -2,8 +2,8 @@ internal import Channels
 
 /// The keys of the ini file, ready for use, and their verdict on tokens and links. Pure: the time is passed in.
 ///
-/// Of a token that nobody here has signed nothing is read but its header: size, form and header come first, then the
-/// signature, and only then what the token says.
+/// Of a token without a valid signature only the header is read: size, form and header come first, then the signature,
+/// and only then the claims.
 package struct KeyRing: Sendable {
     fileprivate struct Key: Sendable {
         let name: String
@@ -184,7 +184,7 @@ extension KeyRing.Key {
 }
 
 extension Claims {
-    /// RFC 7519 §4.1.3: whoever is not among those that a token names refuses it.
+    /// RFC 7519 §4.1.3: a recipient that the token's `aud` does not name refuses it.
     fileprivate func isMeant(for own: String?) -> Bool {
         guard let own else { return audience == nil }
         return audience?.contains { $0.utf8.elementsEqual(own.utf8) } ?? false

@@ -1,7 +1,7 @@
 package import Channels
 internal import Text
 
-/// A link that opens its channels until it expires, signed by whoever knows the key.
+/// A link that opens its channels until it expires, signed by a program that knows the key.
 ///
 ///     …/push/?channel=user/42&expires=1767225600&signature=HEX
 ///

@@ -6,7 +6,7 @@ package struct Visa: Equatable, Sendable {
     /// The key under which it was signed; another one after any change of the key.
     package let key: KeyFingerprint
     package let keyName: String
-    /// The name of whoever shows it.
+    /// The name of the user that shows it.
     package let name: String?
     package let read: [ChannelPattern]
     package let publish: [ChannelPattern]

@@ -150,7 +150,7 @@ extension Figure {
 
     private static let now: [Figure] = [
         gauge("held_requests", "Requests held now.", "held") { $0.gauges.held },
-        gauge("interests", "Distinct things held requests wait for.", "interests") {
+        gauge("interests", "Distinct requests among those that are held.", "interests") {
             $0.gauges.interests
         },
         gauge("pending_requests", "Requests that wait for the log.", "pending") {
@@ -230,7 +230,7 @@ extension Figure {
             },
             counter(
                 "passed_over",
-                "Messages between processes that were of somebody else, or malformed.",
+                "Messages between processes from another user, or malformed.",
                 "passed_over"
             ) { $0.shell.passedOver },
         ]
@@ -297,7 +297,7 @@ extension Figure {
         counter("log_full", "Commits that met a full disk or log.", "log.full") {
             $0.log.diskFull
         },
-        counter("history_reads", "Polls that the disk answered.", nil) { $0.log.historyReads },
+        counter("history_reads", "Polls answered from the disk.", nil) { $0.log.historyReads },
     ]
 
     private static let other: [Figure] = [
@@ -319,7 +319,7 @@ extension Figure {
         process("open_fds", .gauge, "Open descriptors; absent where the kernel does not count.") {
             $0.openDescriptors
         },
-        process("max_fds", .gauge, "The most descriptors there may be.") { $0.descriptorLimit },
+        process("max_fds", .gauge, "Limit of open descriptors.") { $0.descriptorLimit },
         process(
             "start_time_seconds",
             .gauge,

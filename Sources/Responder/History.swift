@@ -111,7 +111,7 @@ extension [[History.Slot]] {
             }
         }
         guard let first = sums.keys.min(), let end = newest.max() else { return }
-        // Who has not ended the newest slot yet would look like a dip in it.
+        // A process that has not ended the newest slot yet would look like a dip in it.
         let last = Swift.max(newest.min() ?? end, end - 1)
         bytes.append(member: "history")
         bytes.openObject()

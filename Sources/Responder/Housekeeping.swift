@@ -1,4 +1,4 @@
-/// When the loop looks after what no event tells of, and memory that became free.
+/// When the loop looks for what no event reports, and gives memory back.
 struct Housekeeping {
     /// Monotonic milliseconds of the next look at peers that stopped in the middle.
     private(set) var dueAt: Int64 = 0
@@ -6,7 +6,7 @@ struct Housekeeping {
 
     private static let periodMilliseconds: Int64 = 250
 
-    /// Whether it is time for a look, which counts as taken then.
+    /// Whether it is time for a look; if so, the look counts as taken.
     mutating func isDue(now: Int64) -> Bool {
         guard now >= dueAt else { return false }
         dueAt = now + Self.periodMilliseconds

@@ -67,7 +67,7 @@ struct Journal {
         closings.add(count)
         guard closings.isDue(now: now) else { return }
         logger.warning(
-            "closed connections whose peers do not read: all unsent bytes together came to unsent_bytes_total of [limits]",
+            "closed connections whose peers do not read: all unsent bytes together reached unsent_bytes_total of [limits]",
             metadata: ["closed": "\(closings.taken)", "unsent_bytes_total": "\(limit)"]
         )
     }

@@ -51,7 +51,7 @@ extension Listener {
         return (value, [descriptor] + (lock.map { [$0] } ?? []))
     }
 
-    /// Another process made the socket, perhaps by another ini file: lets those connect there who may by this one.
+    /// Another process made the socket, perhaps by another ini file: applies the mode and group of this one.
     func agree(with settings: FastCGISettings) throws(ListenerError) {
         try agree { UnixPlace($0, settings) }
     }

@@ -38,7 +38,7 @@ package enum ListenerError: StartError, CustomStringConvertible {
         case .cannotListen(let name, EACCES, let key) where !name.hasPrefix("/"):
             "cannot listen on \(name): ports below 1024 are for root alone; name a higher one (see \(key))"
         case .cannotListen(let name, EADDRINUSE, let key):
-            "cannot listen on \(name): somebody listens there already; is another holdfast running? "
+            "cannot listen on \(name): the address is in use; is another holdfast running? "
                 + "(see \(key))"
         case .cannotListen(let name, EACCES, let key):
             "cannot listen on \(name): permission denied; the directory must be writable for "

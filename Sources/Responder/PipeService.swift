@@ -52,7 +52,7 @@ final class PipeService {
             pipes[place].begin(note: note, now: now)
             if pipes[place].isSkipping {
                 logger.warning(
-                    "\(pipes[place].settings.path): the rest of a line that is too long is passed over"
+                    "\(pipes[place].settings.path): the rest of a line that is too long is skipped"
                 )
             }
             watch(place)
@@ -229,7 +229,7 @@ final class PipeService {
             )
         } else {
             logger.warning(
-                "the beginning of a line in a pipe is lost: its end had not come when the pipe was let go of",
+                "the beginning of a line in a pipe is lost: the rest had not arrived when the pipe was closed",
                 metadata: metadata
             )
         }

@@ -65,7 +65,7 @@ extension Responder {
             case .message(let message, let sender): hear(message, from: sender)
             case .passedOver(let why):
                 let sentence =
-                    "a message to this process from another one is passed over: \(why)"
+                    "a message from another process is ignored: \(why)"
                 journal.complain(.passedOver, sentence, now: now)
             }
         }

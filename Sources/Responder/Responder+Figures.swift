@@ -153,7 +153,7 @@ extension Responder {
                 member: "streams",
                 word: entry.streamsAreSafe
                     ? "live as holdfast.ini says"
-                    : "live shorter: heartbeats have not found anybody there who has left one"
+                    : "live shorter: heartbeats have not revealed a departed client there"
             )
             bytes.closeObject()
         }

@@ -66,7 +66,7 @@ extension Responder {
                         }
                     if numbers[principal] == nil {
                         logger.warning(
-                            "[allow \(rule.pattern)] names \(principal), who is not on this machine"
+                            "[allow \(rule.pattern)] names \(principal), which this machine does not have"
                         )
                     }
                 }

@@ -50,7 +50,7 @@ final class SiblingService {
             socket = made
             askAt = now
         } catch {
-            logger.warning("the other processes of the bus are not seen: \(error)")
+            logger.warning("cannot reach the other processes of the bus: \(error)")
         }
     }
 
@@ -120,7 +120,7 @@ final class SiblingService {
         case .foreign(let user):
             passedOver += 1
             return .passedOver(
-                "it is of user \(user), and neither of root nor of holdfast's own user"
+                "its sender runs as user \(user), neither root nor holdfast's own user"
             )
         case .malformed: return malformed()
         }
@@ -128,7 +128,7 @@ final class SiblingService {
 
     private func malformed() -> Received {
         passedOver += 1
-        return .passedOver("it is none of this release's")
+        return .passedOver("this release does not know its form")
     }
 
     // MARK: Sending

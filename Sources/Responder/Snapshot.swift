@@ -109,7 +109,7 @@ struct Overview {
                 figure.divisor == 1 ? "\(value)" : "\(Double(value) / Double(figure.divisor))"
             text += "\(figure.sample) \(shown)\n"
         }
-        open("holdfast_processes", "gauge", "Processes of the bus that these figures are of.")
+        open("holdfast_processes", "gauge", "Processes of the bus that these figures cover.")
         text += "holdfast_processes \(snapshots.count)\n"
         open("holdfast_processes_missing", "gauge", "Processes that did not answer.")
         text += "holdfast_processes_missing \(missing)\n"

@@ -2,7 +2,7 @@ package import Bus
 
 /// Why a responder could not be made.
 package protocol StartError: Error {
-    /// Another attempt fails, too, until somebody has changed something.
+    /// Another attempt fails, too, until something is changed.
     var needsSomebody: Bool { get }
 }
 

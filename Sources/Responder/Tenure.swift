@@ -136,7 +136,7 @@ final class Tenure {
         guard let path = settings.socket else { return false }
         if let listener {
             if listener.isInPlace { return false }
-            logger.warning("somebody took \(path) away; making it again")
+            logger.warning("\(path) was removed; making it again")
             closeSocket()
         }
         do {

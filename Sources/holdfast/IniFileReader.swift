@@ -24,7 +24,7 @@ enum IniFileReader {
         return unsafe access(olderPlace, F_OK) == 0 ? olderPlace : place
     }()
 
-    /// What whoever edits the ini file must know: there is another one, which is not used.
+    /// A warning for the editor of the ini file: there is another one, which is not used.
     ///
     /// - Parameter path: that is used.
     static func warning(for path: String) -> String? {

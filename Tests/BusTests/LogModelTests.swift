@@ -138,7 +138,7 @@ import Testing
         }
         #expect(gaps > 0)
         for probe in probes {
-            // Who waits gets everything, from the opening on, in order and once.
+            // A subscriber that waits gets everything from the opening on, in order and once.
             let live = probe.now.live.map(\.offset.value)
             if probe.now.missed.isEmpty, !all.contains(where: \.isDrop), let first = live.first {
                 #expect(live == Array(first...first + Int64(live.count) - 1))

@@ -14,7 +14,7 @@ import Testing
         #expect(probe.read(["a"], .after(Offset(6))).gap == .trimmed)
         #expect(probe.read(["a"], .after(Offset(7))).gap == nil)
         #expect(probe.now.trims["a"] == Offset(7))
-        // Who waits gets all of them: retention is about reading again.
+        // Waiting subscribers get all of them: retention is about reading again.
         #expect(probe.now.live.count == 12)
         #expect(probe.now.missed == [])
         probe.stop()

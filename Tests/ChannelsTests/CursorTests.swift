@@ -96,7 +96,7 @@ import Testing
             Cursor(epoch: $0, offset: Offset(Int64($1)))
         }
         #expect(cursors.map { history.verdict(on: $0, head: Offset(30)) } == verdicts)
-        // Who was told has a cursor of the newest epoch, wherever in the log it stands.
+        // A subscriber that was told has a cursor of the newest epoch, wherever in the log it stands.
         for offset in [0, 5, 15, 30] {
             let told = Cursor(epoch: c, offset: Offset(Int64(offset)))
             #expect(history.verdict(on: told, head: Offset(30)) == .valid(told.offset))

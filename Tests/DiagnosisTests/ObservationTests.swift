@@ -96,7 +96,7 @@ import Testing
     }
 
     @Test(arguments: [
-        // Who came meanwhile makes up for nobody who left.
+        // A client that came meanwhile does not make up for one that left.
         (2, ["closed": 5], Verdict.unknown), (-3, ["closed": 9, "released": 4], .unknown),
         (0, [:], .problem), (2, ["closed": 2], .problem),
         // A message lets go of those whose departure did not show.

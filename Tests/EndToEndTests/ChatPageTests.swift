@@ -105,7 +105,7 @@ struct ChatPageTests {
             #expect(try !isShown("send", page) && !isShown("message", page))
             #expect(try page.evaluate("document.getElementById('send').disabled") == true)
             for word in ["HOLDFAST_", "[allow", ".ini"] { #expect(try !page.text.contains(word)) }
-            // Nor is jargon what they see who may not read; the operator finds the reason.
+            // Nor do visitors that may not read see jargon; the operator finds the reason.
             let other = try browser.open("\(url)?channel=closed")
             try other.waitForText("This channel is not open to you")
             for word in ["HOLDFAST_", "[allow", ".ini"] { #expect(try !other.text.contains(word)) }

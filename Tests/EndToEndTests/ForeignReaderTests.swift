@@ -105,7 +105,7 @@ struct ForeignReaderTests {
             #expect(server.log.contains("nothing can be published: log.sqlite-wal"))
             let size = Files.bytes(server.directory.file("bus/log.sqlite-wal")).count
             #expect(size < 20 << 20)
-            // Who reads goes on.
+            // Subscribers go on.
             #expect(try server.get("/push/news?since=last:1").json["messages"].array.count == 1)
             try stranger.end()
             try waitUntil("publishing works again") {

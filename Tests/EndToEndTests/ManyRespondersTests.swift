@@ -160,7 +160,7 @@ import Testing
             }
             let status = try ask("status", group[0]) { $0["held"] == 3 }
             #expect(status["processes"].array.map { $0["held"] } == [1, 1, 1])
-            // And all who wait for a channel.
+            // And all requests that wait for a channel.
             try group[2].publish("other", "x")
             let listed = try ask("channels", group[1]) { $0["channels"].array.count == 1 }
             #expect(listed["channels"][0]["held"] == 0)

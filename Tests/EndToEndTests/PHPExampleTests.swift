@@ -19,7 +19,7 @@ struct PHPExampleTests {
         _ body: (HoldfastServer, _ site: String, _ port: UInt16) throws -> Void
     ) throws {
         let isRoot = Place.isRoot && Place.hasWebGroup
-        // The file is one to add to another: what is of [bus] goes there. Who is not root is Holdfast's own user.
+        // The file is one to add to another: what is of [bus] goes there. A test that does not run as root is Holdfast's own user.
         let keys = try TestDirectory()
         let secret = try keys.write("0123456789abcdef0123456789abcdef\n", to: "php.secret")
         chmod(secret, 0o640)

@@ -130,7 +130,7 @@ struct RecipeTests {
                         return client
                     }
                     try holdfast.waitForHeld(1)
-                    // One who leaves does not take the others' answer away, even if it was the first.
+                    // A client that leaves does not take the others' answer away, even if it was the first.
                     clients[0].socket.close()
                     try holdfast.publish("public/a", text)
                     let answers = try clients.dropFirst().map { try $0.answer() }

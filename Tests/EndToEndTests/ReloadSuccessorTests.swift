@@ -113,7 +113,7 @@ import Testing
     func `one that does not understand the format waits until the old one has ended`() throws {
         try with(fastcgi: ["stop_timeout = 4s"]) { service in
             let server = service.server
-            // Somebody who does not read keeps the old one for as long as it waits.
+            // A peer that does not read keeps the old process for as long as it waits.
             for _ in 0..<10 { try server.publish("news", String(repeating: "x", count: 60_000)) }
             let slow = try server.peer(receiveBuffer: 4096)
             try slow.send(FastCGIRequest("GET", "/push/news?since=first&limit=10"))

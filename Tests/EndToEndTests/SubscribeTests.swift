@@ -95,7 +95,7 @@ import Testing
             let kept = try data(answer)
             #expect(kept == (1...10).suffix(kept.count).map { "\($0)" })
             #expect(kept.count >= 3)
-            // Who waits is told at once, for the gap is news.
+            // A waiting subscriber is told at once, because the gap is new to it.
             #expect(try server.get("/push/news?wait=25&since=\(cursor)").json["gap"] != .null)
 
             let failed = try server.get("/push/news?on_gap=fail&since=\(cursor)")

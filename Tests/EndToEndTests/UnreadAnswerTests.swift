@@ -90,7 +90,7 @@ import Testing
             let closed = try server.metrics().bound("unsent_bytes_total")
             #expect(closed >= 9)
             #expect(server.log.contains("unsent_bytes_total"))
-            // Who had less waiting is served all the same, and so are the last of the others.
+            // Peers with less unread output are served all the same, and so are the last of the others.
             #expect(try modest.answer().json["messages"].array.count == 1)
             let served = greedy.filter { peer in
                 do { return try peer.answer().status == 200 } catch { return false }

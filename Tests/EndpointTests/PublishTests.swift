@@ -325,7 +325,7 @@ import Testing
                 get.put(parameter, name)
                 #expect(http.refusal(post) == "invalid_user")
                 #expect(http.refusal(get) == "invalid_user")
-                // Who is believed nothing needs no good name.
+                // The name of a user that is not believed need not be valid.
                 #expect(
                     (HTTPInterface.open().publication(post) != nil) == (parameter == "REMOTE_USER")
                 )

@@ -1,4 +1,4 @@
-// PostgreSQL's client library, loaded when it is asked for: who has no engine needs no libpq.
+// PostgreSQL's client library, loaded on demand: libpq is not needed without [engine].
 //
 // Declared here, as far as Holdfast calls it, and not included from libpq-fe.h, so that it is not needed to build either.
 // The functions and numbers are those of libpq.so.5, whose interface has been the same since PostgreSQL 8.0.

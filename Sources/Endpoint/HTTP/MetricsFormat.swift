@@ -5,7 +5,7 @@ package enum MetricsFormat: Sendable {
     /// OpenMetrics, version 1.0.0.
     case openMetrics
 
-    /// OpenMetrics for whoever asks for it and does not prefer plain text.
+    /// OpenMetrics for clients that ask for it and do not prefer plain text.
     init(_ accept: String?) {
         self = asksForOpenMetrics(accept) ? .openMetrics : .prometheus
     }

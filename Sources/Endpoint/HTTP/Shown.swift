@@ -24,9 +24,9 @@ struct Shown {
         self.refusal = refusal
     }
 
-    /// The name of whoever shows it.
+    /// The name of the user that shows it.
     ///
-    /// - Parameter toOthers: a page of another origin asks, who may not act in the name of a visitor.
+    /// - Parameter toOthers: a page of another origin asks, which may not act in the name of a visitor.
     func named(toOthers: Bool) throws(Problem) -> String? {
         guard let name = visa?.name, !(toOthers && isAmbient) else { return nil }
         guard name.utf8.count <= Member.nameByteLimit, name.isShownName else {

@@ -36,9 +36,9 @@ package enum TokenVerdict: Equatable, Sendable {
 }
 
 extension Refusal {
-    /// Whether it stands whatever else lets the request in. A page that sends a token whose time is over is to get a new
-    /// one, not to go on as nobody, or as whom a cookie names; any other may be meant for the web server, or for whoever
-    /// had this key before.
+    /// Whether it stands whatever else lets the request in. A page that sends an expired token must get a new one,
+    /// not go on anonymously or as the user that a cookie names; any other token may be meant for the web server, or for
+    /// an earlier owner of this key.
     func isFinal(_ source: TokenSource) -> Bool {
         source == .sent && (self == .expired || self == .notYetValid)
     }

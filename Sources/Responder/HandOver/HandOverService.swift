@@ -79,7 +79,7 @@ final class HandOverService {
         }
     }
 
-    /// Makes the door again if somebody has taken it away, or if it could not be made; looks every two seconds.
+    /// Makes the door again if it was removed or could not be made; looks every two seconds.
     func lookAfter(_ settings: BusSettings, listen: String?, now: Int64) {
         guard isOpen, now >= looksAt else { return }
         looksAt = now + 2000
@@ -94,12 +94,12 @@ final class HandOverService {
 
     /// The processes that have connected. One of another user is sent away, and so is a second one.
     ///
-    /// - Parameter refusal: why nobody can take over now; nil if somebody can.
+    /// - Parameter refusal: why no process can take over now; nil if one can.
     func welcomeAll(user: UInt32, now: Int64, refusal: (MessageChannel) -> String?) {
         while let door, let newcomer = door.accept() {
             guard newcomer.user == user else {
                 logger.warning(
-                    "a process of user \(newcomer.user) asked to take over, which only one of this process's own user may"
+                    "a process of user \(newcomer.user) asked to take over; only a process of this one's user may"
                 )
                 _ = newcomer.send(
                     HandOverMessage.refused("only a process of the same user may take over").bytes
@@ -211,7 +211,7 @@ final class HandOverService {
     /// Monotonic milliseconds of the next look.
     func alarm(now: Int64) -> Int64 { min(deadline, child == nil || isTalking ? .max : now + 100) }
 
-    /// The process stops: nobody can take over any more.
+    /// The process stops: no process can take over any more.
     func close() {
         if let door {
             epoll.remove(door.descriptor)
@@ -235,7 +235,7 @@ enum HandOverEnd: Error {
     var sentence: String {
         switch self {
         case .left: "it has ended"
-        case .notUnderstood: "it says something that this release does not understand"
+        case .notUnderstood: "it sent something that this release does not understand"
         }
     }
 }

@@ -45,8 +45,8 @@ extension Responder {
             // The manager would not follow: to it, the service would have ended.
             if supervision.isWatched, !isOfSameGroup(newcomer.process) {
                 return
-                    "this process belongs to a service manager, which would take the service for ended: let that one do it "
-                    + "(systemctl reload)"
+                    "this process belongs to a service manager, to which the service would seem to have ended: ask the "
+                    + "manager instead (systemctl reload)"
             }
             return nil
         }
@@ -120,7 +120,7 @@ extension Responder {
                 keep("requests wait for the log, which does not answer")
             }
         } else if now >= succession.service.deadline {
-            keep("it has not said anything for too long")
+            keep("it has been silent for too long")
         }
         guard !succession.service.isTalking else { return }
         succession.service.reap()
@@ -316,7 +316,7 @@ extension Responder {
     ) throws(HandOverFailure) {
         switch channel.send(message.bytes, descriptors: descriptors, until: end) {
         case .sent: break
-        case .full: throw HandOverFailure(sentence: "it has not taken what it was sent in time")
+        case .full: throw HandOverFailure(sentence: "it has not read in time what it was sent")
         case .gone: throw HandOverFailure(sentence: HandOverEnd.left.sentence)
         }
     }

@@ -86,7 +86,7 @@ package final class TakeOver {
 
     /// The process that listens where the ini file says; nil if there is none.
     ///
-    /// - Parameter passed: the sockets of this process's own: somebody listens there in any case.
+    /// - Parameter passed: the sockets that this process was passed, which are listened on in any case.
     /// - Throws: if there may be one, and it cannot be asked.
     package static func ofRunning(
         _ settings: Settings,
@@ -227,7 +227,7 @@ package final class TakeOver {
         if let leftAt {
             if channel.hasEnded() { return state == .apart || common == nil ? .startAlone : .act }
             if state != .apart, now >= leftAt + Self.endingMilliseconds {
-                return .giveUp("the running process does not talk any more, and goes on")
+                return .giveUp("the running process has stopped talking, and goes on")
             }
         }
         return now >= deadline ? .giveUp("the running process does not answer") : .wait
@@ -346,7 +346,7 @@ package struct TakeOverError: Error, CustomStringConvertible {
 }
 
 extension FastCGISettings.Listen {
-    /// Whether somebody listens there.
+    /// Whether some process listens there.
     fileprivate var isTaken: Bool {
         let made: Int32? =
             switch self {

@@ -9,7 +9,7 @@ internal import System
 struct ShellCommand {
     let text: String
 
-    /// Runs it to its end. Its input is a file in memory, so a command that does not read it blocks nobody.
+    /// Runs it to its end. Its input is a file in memory, so a command that does not read it blocks nothing.
     ///
     /// - Parameter variables: set in its environment, or unset if nil, in addition to our own.
     func run(

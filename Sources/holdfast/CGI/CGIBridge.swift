@@ -29,7 +29,7 @@ struct CGIBridge {
         guard let connection = connect(settings.fastcgi.listen) else {
             refuse(
                 "No holdfast is running; start it with 'systemctl start holdfast', or 'holdfast serve'.",
-                "nobody listens on \(settings.fastcgi.listen)"
+                "no process listens on \(settings.fastcgi.listen)"
             )
             return EX_UNAVAILABLE
         }

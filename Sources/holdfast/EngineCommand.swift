@@ -120,6 +120,14 @@ struct EngineCommand: ParsableCommand {
                     )
                     StandardOutput.writeLine("the history of this machine is that of the site now")
                 } else {
+                    if adopt, let local, local.messages > 0, try EngineFiles.hasGivenUp(bus) {
+                        throw refusal(
+                            "join --discard has given up what the log in \(bus.directory) has "
+                                + "(\(SiteText.counted(Int(local.messages), "message"))), and the next start drops it; "
+                                + "holdfast engine leave keeps it, and join --adopt after that makes it the history of "
+                                + "the site, if that has no other"
+                        )
+                    }
                     if isOther, !discard, let local, local.messages > 0 {
                         let isPart = known?.state == .member || known?.state == .leaving
                         let remedy =
@@ -143,6 +151,11 @@ struct EngineCommand: ParsableCommand {
                         machine: machine,
                         machineName: machineName
                     )
+                    if adopt, known?.state != .adopting {
+                        StandardOutput.writeLine(
+                            "the log of this machine is the site's already: there is nothing to adopt"
+                        )
+                    }
                 }
                 let status = try EngineAdministration.status(
                     engine.postgresql,

@@ -124,6 +124,39 @@ import Testing
         }
     }
 
+    @Test func `what a machine had given up was not adopted, and nobody was told`() throws {
+        let directory = try TestDirectory()
+        let server = try PostgreSQL(directory: directory)
+        let (machine, _) = try formerly(alone: server.options)
+        #expect(try machine.command("engine", "init", "--run").exit == .exited(0))
+        #expect(try machine.command("engine", "join", "--discard").exit == .exited(0))
+        let refused = try machine.command("engine", "join", "--adopt")
+        #expect(refused.exit == .exited(1), "\(refused.output)")
+        #expect(refused.error.contains("join --discard has given up"), "\(refused.error)")
+        // What it is told to do.
+        #expect(refused.error.contains("holdfast engine leave"), "\(refused.error)")
+        #expect(try machine.command("engine", "leave").exit == .exited(0))
+        let adopted = try machine.command("engine", "join", "--adopt")
+        #expect(adopted.exit == .exited(0), "\(adopted.error)")
+        try machine.start()
+        #expect(try texts(machine.get("/push/news?since=first")) == ["m1", "m2", "m3"])
+        try machine.finish()
+    }
+
+    @Test func `a member that was to adopt was told nothing of it`() throws {
+        let directory = try TestDirectory()
+        let server = try PostgreSQL(directory: directory)
+        let (machine, _) = try formerly(alone: server.options)
+        #expect(try machine.command("engine", "init", "--run").exit == .exited(0))
+        #expect(try machine.command("engine", "join", "--discard").exit == .exited(0))
+        try machine.start()
+        try publish(machine, "shared")
+        #expect(try machine.stop() == .exited(0))
+        let again = try machine.command("engine", "join", "--adopt")
+        #expect(again.exit == .exited(0), "\(again.error)")
+        #expect(again.output.contains("nothing to adopt"), "\(again.output)")
+    }
+
     @Test func `killed while the site adopts its history, a machine joins by another attempt`()
         throws
     {

@@ -20,6 +20,16 @@ package enum EngineFiles {
         return (try database.fetchText("SELECT site FROM engine WHERE id = 1"), head, messages)
     }
 
+    /// Whether what the log has is to be dropped at the next start, as after `join --discard`.
+    package static func hasGivenUp(_ settings: BusSettings) throws(LogError) -> Bool {
+        let path = settings.directory + "/log.sqlite"
+        guard unsafe access(path, F_OK) == 0 else { return false }
+        let database = try Database(path: path, .readOnly)
+        database.waitForLocks(milliseconds: 5000)
+        guard try EngineTable.isUsed(in: database) else { return false }
+        return try database.fetchInteger("SELECT seq FROM engine WHERE id = 1") ?? 0 < 0
+    }
+
     /// No process of this machine may apply while it joins or leaves.
     package static func requireStopped(_ settings: BusSettings) throws(LogError) {
         for name in ["serve", "apply"] {

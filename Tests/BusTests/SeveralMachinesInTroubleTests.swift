@@ -169,11 +169,20 @@ import Testing
         two.wait(for: "1")
         let unlock = try lockForWriting(settings.directory)
         one.publish(draft("a", "2"))
+        one.stop()
         two.wait("it is noticed") { _ in two.log.engineFigures?.canFollow == false }
-        // Long enough for another attempt to begin.
-        for _ in 0..<20 {
-            poll(nil, 0, 100)
+        // Each attempt begins with reading what it is to apply: the third is behind the end of the second.
+        var attempts: Set<String> = []
+        try eventually("two more attempts were made") {
             #expect(two.log.engineFigures?.canFollow == false)
+            let began = try site.server.sql(
+                """
+                SELECT query_start FROM pg_stat_activity
+                WHERE query LIKE '%.read(%' AND pid <> pg_backend_pid()
+                """
+            )
+            if !began.isEmpty { attempts.insert(began) }
+            return attempts.count >= 3
         }
         try unlock()
         two.wait(for: "2")
@@ -181,7 +190,6 @@ import Testing
         let notices = two.now.notices
         #expect(notices.count { $0.contains("arrives again") } == 1)
         #expect(notices.count { $0.contains("does not take what other machines") } == 1)
-        one.stop()
         two.stop()
     }
 

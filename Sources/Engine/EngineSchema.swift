@@ -5,6 +5,9 @@ package enum EngineSchema {
     /// What `site.format` says of a schema that this release works with.
     package static let format: Int64 = 1
 
+    /// What the log counts for an entry beside its body.
+    static let entryBytes: Int64 = 256
+
     /// Whether it can stand in SQL without quotes, as the name of a schema and as the beginning of those of roles.
     package static func isName(_ text: String) -> Bool {
         let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
@@ -25,6 +28,7 @@ package enum EngineSchema {
         return String(decoding: PackageResources.engine_sql, as: UTF8.self)
             .replacing(part: "@SCHEMA@", with: schema)
             .replacing(part: "@ROLE@", with: schema)
+            .replacing(part: "@ENTRY@", with: "\(entryBytes)")
             .replacing(part: "@NAME@", with: name.replacing(part: "'", with: "''"))
     }
 }

@@ -62,8 +62,6 @@ package final class EngineSession {
         siteName = try Self.read { () throws(PostgresError) in try rows.text(0, 1) }
     }
 
-    /// What the log counts for an entry beside its body.
-    private static let rowBytes: Int64 = 256
     private static let lockMilliseconds = 1500
     private static let readMilliseconds = 600_000
     /// So long a slow path may bring nothing of an answer that has begun.
@@ -157,10 +155,10 @@ package final class EngineSession {
             guard row.follows(before) else { throw .brokenChain(row.seq) }
             result.groups.append(row.group(now: now))
             clock = (now, MonotonicClock.milliseconds())
-            length += Self.rowBytes + Int64(row.body.count)
+            length += EngineSchema.entryBytes + Int64(row.body.count)
             before = EnginePosition(seq: row.seq, chain: row.chain)
         }
-        result.isAll = rows.count < Int(groups) && length + Self.rowBytes < bytes
+        result.isAll = rows.count < Int(groups) && length + EngineSchema.entryBytes < bytes
         return result
     }
 

@@ -419,7 +419,7 @@ watch(
     showState("live");
     const kept = channels.channels.reduce((sum, one) => sum + one.bytes, 0);
     setText("about", `Version ${status.version}, ${status.processes.length === 1 ? "one process" : `${status.processes.length} processes`}`);
-    setText("held-of", `on ${number(status.connections)} connections`);
+    setText("held-of", `on ${number(status.connections)} ${status.connections === 1 ? "connection" : "connections"}`);
     setText("kept", short(status.log.kept));
     setText("kept-of", `messages, ${size(kept)}`);
     sample(status);

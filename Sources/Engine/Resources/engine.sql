@@ -85,7 +85,7 @@ CREATE TABLE log (
     chain bytea NOT NULL,
     body bytea NOT NULL,
     firsts bigint[] NOT NULL,
-    -- About how many bytes all entries took up to here: 256 for each, and the bodies of messages.
+    -- About how many bytes all entries took up to here: @ENTRY@ for each, and the bodies of messages.
     total bigint NOT NULL
 );
 -- Messages are small, or compressed by whom they belong to.
@@ -303,7 +303,7 @@ BEGIN
     h.chain := sealed(h.chain, 1, gid, h.seq, h.last_offset + 1, 0, h.at, h.epoch, body);
     h.timeline := timeline();
     h.system := system();
-    h.total := h.total + 256;
+    h.total := h.total + @ENTRY@;
     h.name := name;
     INSERT INTO epochs VALUES (h.epoch, name, h.last_offset + 1, told, h.seq, h.timeline, h.system, h.at);
     INSERT INTO log VALUES (h.seq, 1, h.last_offset + 1, 0, gid, h.epoch, h.at, h.chain, body, '{}', h.total);
@@ -458,7 +458,7 @@ BEGIN
         h.seq := h.seq + 1;
         h.chain := sealed(h.chain, 0, asked_gid, h.seq, base, total, h.at, h.epoch, body);
         INSERT INTO log VALUES (
-            h.seq, 0, base, total, asked_gid, h.epoch, h.at, h.chain, body, results, h.total + 256 + octet_length(body)
+            h.seq, 0, base, total, asked_gid, h.epoch, h.at, h.chain, body, results, h.total + @ENTRY@ + octet_length(body)
         );
         -- A small entry only: it goes through a queue, and what is large would be copied for nothing.
         PERFORM hint('', CASE WHEN octet_length(body) <= 1416 THEN
@@ -619,12 +619,9 @@ BEGIN
             high := middle - 1;
         END IF;
     END LOOP;
-    DELETE FROM log WHERE seq IN (
-        SELECT f.seq FROM (
-            SELECT w.seq, sum(octet_length(w.body)) OVER (ORDER BY w.seq) - octet_length(w.body) AS preceding
-            FROM (SELECT * FROM log WHERE seq >= k.seq AND seq < low ORDER BY seq LIMIT 2000) w
-        ) f WHERE f.preceding < 16777216
-    );
+    -- About 16 megabytes, but at least one.
+    DELETE FROM log l WHERE l.seq >= k.seq AND l.seq < least(low, k.seq + 2000)
+        AND l.total < 16777216 + (SELECT o.total FROM log o WHERE o.seq = k.seq);
     k.seq := (SELECT min(seq) FROM log WHERE seq >= k.seq);
     -- Keys that an append has in hand are left to the next time: each would wait for the other.
     DELETE FROM keys WHERE scope IN (

@@ -232,6 +232,26 @@ import Testing
         one.stop()
     }
 
+    @Test func `a machine said it was ready where nothing could be committed, as nobody published`()
+        throws
+    {
+        let site = try EngineSite()
+        let settings = try site.machine("1")
+        let one = site.start(settings)
+        one.wait("it is ready") { $0.engine.last == .some(nil) }
+        // All that only read go on, and whatever need not wait for a standby.
+        try site.server.withholdCommits()
+        one.wait("it is not ready") { $0.engine.last == .publishing }
+        let next = site.start(settings)
+        next.wait("it is not ready") { $0.engine.last == .publishing }
+        #expect(!next.now.engine.contains(nil))
+        try site.server.releaseCommits()
+        for probe in [one, next] { probe.wait("it is ready") { $0.engine.last == .some(nil) } }
+        #expect(one.now.notices.count { $0.contains("takes publications again") } == 1)
+        one.stop()
+        next.stop()
+    }
+
     @Test func `a connection alone does not say that publishing works`() throws {
         let site = try EngineSite()
         let one = try inDoubt(site)

@@ -19,7 +19,7 @@ final class EngineFollower {
     private let link: EngineLink
     /// Ends the waiting for a notification.
     private let bell: Mailbox<Bool>?
-    private var preferredHost = 0
+    private var attachment = EngineLink.Attachment()
     private var tendAt: Int64 = 0
     private var lookAt: Int64 = 0
     private var rollAt: Int64 = 0
@@ -28,7 +28,6 @@ final class EngineFollower {
     private var tended: Int64 = -1
     /// Where the log stood when its loss was told of last.
     private var told: EnginePosition?
-    private var wasConnected = false
 
     init(_ shared: LogShared, _ link: EngineLink, bell: Mailbox<Bool>?) {
         (self.shared, self.link, self.bell) = (shared, link, bell)
@@ -43,13 +42,10 @@ final class EngineFollower {
         while !isStopping {
             do throws(EngineError) {
                 let session = try link.connect(
-                    preferredHost: preferredHost,
+                    &attachment,
                     readsLong: true,
                     deadline: deadline
                 )
-                preferredHost = session.host
-                if wasConnected { link.count { $0.reconnections += 1 } }
-                wasConnected = true
                 try session.listen(deadline: deadline)
                 // Another process may have applied what this one does not know of.
                 if case .positions(let positions, _) = work(.list), let newest = positions.first {

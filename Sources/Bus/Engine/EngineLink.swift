@@ -51,6 +51,13 @@ final class EngineLink: Sendable {
         var knowsPlace = false
     }
 
+    /// What one thread remembers of its connections.
+    struct Attachment {
+        /// Where the last one was made.
+        var host = 0
+        var wasConnected = false
+    }
+
     let settings: EngineSettings
     let bus: BusSettings
     /// For the publisher's thread.
@@ -89,8 +96,9 @@ final class EngineLink: Sendable {
         )
     }
 
+    /// A connection to the host of the one before, if that takes it.
     func connect(
-        preferredHost: Int,
+        _ attachment: inout Attachment,
         readsLong: Bool = false,
         deadline: Int64
     ) throws(EngineError) -> EngineSession {
@@ -100,7 +108,7 @@ final class EngineLink: Sendable {
         let session = try EngineSession(
             settings.postgresql,
             identity,
-            preferredHost: preferredHost,
+            preferredHost: attachment.host,
             readsLong: readsLong,
             hostMilliseconds: Int64(settings.connectSeconds) * 1000,
             deadline: deadline
@@ -108,7 +116,9 @@ final class EngineLink: Sendable {
         state.withLock { state in
             state.figures.siteName = session.siteName
             state.figures.machine = identity.machine
+            if attachment.wasConnected { state.figures.counters.reconnections += 1 }
         }
+        attachment = Attachment(host: session.host, wasConnected: true)
         return session
     }
 

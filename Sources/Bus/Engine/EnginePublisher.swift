@@ -18,6 +18,8 @@ final class EnginePublisher {
     private static let membersMilliseconds: Int64 = 5000
     /// Publishers and questions wait meanwhile.
     private static let probeMilliseconds: Int64 = 1000
+    /// After so long without a publication it is tried whether one would be taken.
+    private static let quietMilliseconds: Int64 = 10_000
     private static let firstProbePause: Int64 = 2000
     private static let longestProbePause: Int64 = 60_000
     /// Longer than any publisher is waited for.
@@ -33,13 +35,13 @@ final class EnginePublisher {
     private var known = EnginePosition.none
     private var knownEpoch = ""
     private var knownAt: Int64 = 0
-    private var preferredHost = 0
+    private var attachment = EngineLink.Attachment()
     private var nextConnection: Int64 = 0
     private var nextLook: Int64 = 0
     private var nextMembers: Int64 = 0
-    private var wasConnected = false
     /// An append has failed since the last that was done: that there is a connection does not say that publishing works.
     private var isDoubtful = false
+    /// At once after the start.
     private var nextProbe: Int64 = 0
     /// Longer each time when publishing fails again although an append of nothing was done, as on a full disk.
     private var probePause = firstProbePause
@@ -79,6 +81,9 @@ final class EnginePublisher {
     /// publications.
     private func look() {
         let isNew = session?.isOpen != true
+        guard connected(until: MonotonicClock.milliseconds()) != nil else { return link.missed() }
+        // Before this machine is said to be level, and so ready.
+        if !isDoubtful { probe() }
         guard let session = connected(until: MonotonicClock.milliseconds()) else {
             return link.missed()
         }
@@ -111,8 +116,11 @@ final class EnginePublisher {
         probePause = min(2 * probePause, Self.longestProbePause)
     }
 
-    /// Appends nothing, which takes the lock and waits for a standby as every append does: a machine that is not ready gets
-    /// no publisher by whom it would find out that it could be.
+    /// Appends nothing, which takes the lock and waits for a standby as every append does, if it is time for that.
+    ///
+    /// Where nobody publishes, nothing else shows that publishing does not work, as while a standby is away: all that is
+    /// read, and what a machine notes of itself, waits for none. And a machine that is not ready gets no publisher by whom
+    /// it would find out that it could be.
     private func probe() {
         let now = MonotonicClock.milliseconds()
         guard now >= nextProbe, let session, session.isOpen else { return }
@@ -121,16 +129,22 @@ final class EnginePublisher {
                 gid: EngineSession.newGroupID(),
                 known: .none,
                 parts: [],
-                deadline: now + Self.probeMilliseconds
+                // A publisher is told that it failed after so long.
+                deadline: now + (isDoubtful ? Self.probeMilliseconds : Self.patienceMilliseconds)
             )
-            worksAgain()
+            works()
         } catch {
-            if error.isAmbiguous { self.session = nil }
+            if error.isAmbiguous || !session.isOpen { self.session = nil }
+            guard !isDoubtful else { return }
+            say(error)
+            isDoubtful = true
+            nextProbe = MonotonicClock.milliseconds() + Self.firstProbePause
         }
     }
 
-    private func worksAgain() {
+    private func works() {
         isDoubtful = false
+        nextProbe = MonotonicClock.milliseconds() + Self.quietMilliseconds
         if link.note(nil, of: .publishing, shared) {
             shared.say("the engine takes publications again", .notice)
         }
@@ -175,10 +189,8 @@ final class EnginePublisher {
             guard isRecent || now >= nextConnection else { return nil }
             nextConnection = now + 1000
             do throws(EngineError) {
-                let made = try link.connect(preferredHost: preferredHost, deadline: now + 1500)
-                (session, preferredHost, lostAt) = (made, made.host, nil)
-                if wasConnected { link.count { $0.reconnections += 1 } }
-                wasConnected = true
+                let made = try link.connect(&attachment, deadline: now + 1500)
+                (session, lostAt) = (made, nil)
                 if !isDoubtful, link.note(nil, of: .publishing, shared) {
                     shared.say("the engine is there again: publishing goes on", .notice)
                 }
@@ -263,7 +275,7 @@ final class EnginePublisher {
         until deadline: Int64
     ) {
         probePause = Self.firstProbePause
-        worksAgain()
+        works()
         let epoch = Epoch(receipt.epoch) ?? .ofNoLog
         for (append, committed) in group.outcomes(receipt) {
             guard let committed else {

@@ -51,6 +51,8 @@ let package = Package(
         .target(name: "CGuard"),
         // The frames of a commit in one write to SQLite's write-ahead log.
         .target(name: "CFrames", linkerSettings: [.linkedLibrary("sqlite3")]),
+        // The files in BrowserClient/Resources and Engine/Resources.
+        .target(name: "CEmbedded"),
         // PostgreSQL's client library, loaded when it is asked for.
         .target(name: "CPQ", linkerSettings: [.linkedLibrary("dl")]),
         // What happens before `main`: arguments and signals.
@@ -96,8 +98,8 @@ let package = Package(
         // The log of a site of several machines, in PostgreSQL.
         .target(
             name: "Engine",
-            dependencies: ["CCrypto", "Channels", "CPQ", "System", "Text"],
-            resources: [.embedInCode("Resources")],
+            dependencies: ["CCrypto", "CEmbedded", "Channels", "CPQ", "System", "Text"],
+            exclude: ["Resources"],
             swiftSettings: settings
         ),
         // What is decided, without descriptors, system calls and clocks; Responder carries it out.
@@ -111,8 +113,8 @@ let package = Package(
         ),
         .target(
             name: "BrowserClient",
-            dependencies: ["Text", "CZlib"],
-            resources: [.embedInCode("Resources")],
+            dependencies: ["Text", "CEmbedded", "CZlib"],
+            exclude: ["Resources"],
             swiftSettings: cold
         ),
         .target(

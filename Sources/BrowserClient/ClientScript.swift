@@ -19,6 +19,6 @@ enum ClientScript {
     )
 
     private static func enclosed(between head: String, and end: String) -> [UInt8] {
-        Array(head.utf8) + PackageResources.client_js + Array(end.utf8)
+        Array(head.utf8) + Pages.file("client.js") + Array(end.utf8)
     }
 }

@@ -1,3 +1,4 @@
+internal import CEmbedded
 internal import Text
 
 /// The pages inside the binary, so that nothing needs to be installed beside it.
@@ -18,6 +19,13 @@ package enum Pages {
         package let etag: String
     }
 
+    /// A file of the directory Resources.
+    static func file(_ name: String) -> [UInt8] {
+        let file = unsafe cembedded(name)
+        unsafe precondition(file.bytes != nil, "there is no file \(name)")
+        return unsafe [UInt8](UnsafeRawBufferPointer(start: file.bytes, count: file.count))
+    }
+
     /// The page at `-/NAME`, or nil where there is none.
     package static func page(named name: String) -> Page? { pages[name] }
 
@@ -29,10 +37,10 @@ package enum Pages {
     package static let index = (ofBase: "/", ofService: "")
 
     private static let pages: [String: Page] = [
-        index.ofService: Page(PackageResources.index_html, html),
+        index.ofService: Page(file("index.html"), html),
         index.ofBase: Page(
             Array(
-                String(decoding: PackageResources.index_html, as: UTF8.self)
+                String(decoding: file("index.html"), as: UTF8.self)
                     .replacing(part: "<head>", with: "<head>\n<base href=\"-/\">", atMost: 1)
                     .utf8
             ),
@@ -40,22 +48,22 @@ package enum Pages {
         ),
         "holdfast.js": Page(ClientScript.module, script),
         "holdfast.classic.js": Page(ClientScript.classic, script),
-        "holdfast.d.ts": Page(PackageResources.holdfast_d_ts, "text/plain; charset=utf-8"),
-        "chat": Page(PackageResources.chat_html, html),
-        "chat.js": Page(PackageResources.chat_js, script),
-        "here.js": Page(PackageResources.here_js, script),
-        "chat.css": Page(PackageResources.chat_css, style),
+        "holdfast.d.ts": Page(file("holdfast.d.ts"), "text/plain; charset=utf-8"),
+        "chat": Page(file("chat.html"), html),
+        "chat.js": Page(file("chat.js"), script),
+        "here.js": Page(file("here.js"), script),
+        "chat.css": Page(file("chat.css"), style),
         // For requests that accept HTML; otherwise `-/status` is JSON.
-        "status": Page(PackageResources.status_html, html),
-        "status.js": Page(PackageResources.status_js, script),
-        "chart.js": Page(PackageResources.chart_js, script),
-        "status.css": Page(PackageResources.status_css, style),
-        "console": Page(PackageResources.console_html, html),
-        "console.js": Page(PackageResources.console_js, script),
-        "console.css": Page(PackageResources.console_css, style),
-        "page.css": Page(PackageResources.page_css, style),
-        "page.js": Page(PackageResources.page_js, script),
-        "mark.svg": Page(PackageResources.mark_svg, "image/svg+xml"),
+        "status": Page(file("status.html"), html),
+        "status.js": Page(file("status.js"), script),
+        "chart.js": Page(file("chart.js"), script),
+        "status.css": Page(file("status.css"), style),
+        "console": Page(file("console.html"), html),
+        "console.js": Page(file("console.js"), script),
+        "console.css": Page(file("console.css"), style),
+        "page.css": Page(file("page.css"), style),
+        "page.js": Page(file("page.js"), script),
+        "mark.svg": Page(file("mark.svg"), "image/svg+xml"),
     ]
 }
 

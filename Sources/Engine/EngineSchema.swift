@@ -1,3 +1,4 @@
+internal import CEmbedded
 internal import Text
 
 /// The SQL that makes a bus in a database.
@@ -25,7 +26,9 @@ package enum EngineSchema {
     ///   - name: what operators call the site.
     package static func script(schema: String, name: String) -> String {
         precondition(isName(schema), "the name of a schema was checked before")
-        return String(decoding: PackageResources.engine_sql, as: UTF8.self)
+        let file = unsafe cembedded("engine.sql")
+        let bytes = unsafe UnsafeRawBufferPointer(start: file.bytes, count: file.count)
+        return unsafe String(decoding: bytes, as: UTF8.self)
             .replacing(part: "@SCHEMA@", with: schema)
             .replacing(part: "@ROLE@", with: schema)
             .replacing(part: "@ENTRY@", with: "\(entryBytes)")

@@ -247,7 +247,7 @@ let package = Package(
             name: "ResponderTests",
             dependencies: [
                 "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "FastCGICodec",
-                "Harness", "Liveness", "Reactor", "Responder", log,
+                "Harness", "Identity", "Liveness", "Reactor", "Responder", "SeededRandom", log,
             ],
             swiftSettings: common
         ),

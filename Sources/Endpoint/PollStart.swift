@@ -10,6 +10,19 @@ package enum PollStart: Equatable, Sendable {
 }
 
 extension PollStart {
+    /// Nil without `since`.
+    ///
+    /// - Parameter waits: whether the subscriber waits for messages.
+    init?(_ query: Query, waits: Bool) throws(Problem) {
+        if let cursor = query.cursor {
+            self = .cursor(cursor)
+        } else if let since = query.since {
+            self = try PollStart(since: since, waits: waits)
+        } else {
+            return nil
+        }
+    }
+
     /// Parses a subscriber's `since`.
     ///
     /// - Parameter waits: whether the subscriber waits for messages.

@@ -35,6 +35,7 @@ package struct CodecError: Error, CustomStringConvertible {
     /// Nil where libfcgi has failed, until the next answer.
     private var output: CodecOutput?
     private let template: [UInt8]
+    private let sorter = RequestSorter()
     /// Recently written small documents, and parts of documents. Clients that poll an unchanged channel all get the
     /// same document, as all streams get the same heartbeat, and libfcgi takes a system call to write it.
     private var recent: [Document: EncodedAnswer] = [:]
@@ -80,8 +81,31 @@ package struct CodecError: Error, CustomStringConvertible {
         wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true },
         _ body: (borrowing DecodedRequest) -> T
     ) -> T? {
-        unsafe accept(framed.records, isWanted) {
+        let wanted = unsafe sorter.sort(framed.records) { unsafe isWanted($0) ? .common : .unused }
+        return unsafe accept(wanted?.records ?? framed.records) {
             body(unsafe DecodedRequest(request: request, bodyBytes: framed.bodyBytes))
+        }
+    }
+
+    /// Takes a request without a body apart, for those that have variables in common: they need be decoded once.
+    ///
+    /// - Parameter use: how a variable of this name is used; others are left out.
+    /// - Returns: nil for a request with a body, and one of an unusual form; such are to be decoded whole.
+    package func sort(
+        _ framed: FramedRequest,
+        by use: (UnsafeRawBufferPointer) -> VariableUse
+    ) -> SortedRequest? {
+        guard framed.bodyBytes == 0, !framed.bodyDropped else { return nil }
+        return unsafe sorter.sort(framed.records, use)
+    }
+
+    /// The same for the common variables of a request.
+    package func decode<T>(
+        commonOf sorted: SortedRequest,
+        _ body: (borrowing DecodedRequest) -> T
+    ) -> T? {
+        unsafe accept(sorted.records) {
+            body(unsafe DecodedRequest(request: request, bodyBytes: 0))
         }
     }
 
@@ -140,12 +164,11 @@ package struct CodecError: Error, CustomStringConvertible {
     /// Feeds records to libfcgi and runs `body` while it has the request open.
     private func accept<T>(
         _ records: UnsafeRawBufferPointer,
-        _ isWanted: (UnsafeRawBufferPointer) -> Bool,
         _ body: () -> T
     ) -> T? {
         if input == nil { input = try? CodecInput() }
         defer { input?.remove(byteCount: records.count) }
-        guard let file = unsafe input?.put(records, wanting: isWanted) else {
+        guard let file = unsafe input?.put(records) else {
             refusals += 1
             return nil
         }

@@ -14,18 +14,10 @@ internal import Glibc
 /// so that a request costs `lseek` and `read`. Only the codec has the file, its pages are allocated when it is made, and
 /// it never becomes shorter than the window: no access to the mapping can fail.
 ///
-/// Variables that nobody wants are left out on the way: each costs libfcgi as much as one that is used, and most header
-/// fields of a browser are such.
-///
 /// Reactor thread only.
 @safe final class CodecInput {
     private var file: Int32
     private let window: UnsafeMutableRawBufferPointer
-    /// A request without some of its variables.
-    private let draft = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: windowBytes,
-        alignment: 16
-    )
 
     static let windowBytes = 32_768
 
@@ -35,84 +27,19 @@ internal import Glibc
     }
 
     deinit {
-        unsafe draft.deallocate()
         _ = unsafe munmap(window.baseAddress, window.count)
         if file >= 0 { close(file) }
     }
 
     /// Puts a request at the end of the file, and the file's position at the request. `remove` follows.
     ///
-    /// - Parameter isWanted: whether a variable of this name is of use; others are left out where that is easy.
     /// - Returns: the file; nil if there is no memory for the request.
-    func put(
-        _ records: UnsafeRawBufferPointer,
-        wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true }
-    ) -> Int32? {
+    func put(_ records: UnsafeRawBufferPointer) -> Int32? {
         guard records.count <= Self.windowBytes else { return unsafe putLong(records) }
-        let wanted = unsafe draft(records, isWanted) ?? records
-        let start = Self.windowBytes - wanted.count
+        let start = Self.windowBytes - records.count
         unsafe UnsafeMutableRawBufferPointer(rebasing: window[start...])
-            .copyMemory(from: wanted)
+            .copyMemory(from: records)
         return lseek(file, start, SEEK_SET) == start ? file : nil
-    }
-
-    /// The request without the variables that are not wanted; nil where all are, or where they are in several records.
-    /// ```
-    ///   0               16      24              …
-    ///   [BEGIN_REQUEST ][PARAMS: pairs, padding][PARAMS, empty] …
-    /// ```
-    private func draft(
-        _ records: UnsafeRawBufferPointer,
-        _ isWanted: (UnsafeRawBufferPointer) -> Bool
-    ) -> UnsafeRawBufferPointer? {
-        let header = 2 * RecordHeader.byteCount
-        let start = header + RecordHeader.byteCount
-        guard records.count >= start + RecordHeader.byteCount else { return nil }
-        let params = unsafe RecordHeader(records, at: header)
-        let rest = header + params.recordLength
-        guard params.type == Record.params, params.contentLength > 0,
-            rest + RecordHeader.byteCount <= records.count
-        else {
-            return nil
-        }
-        let next = unsafe RecordHeader(records, at: rest)
-        guard next.type == Record.params, next.contentLength == 0 else { return nil }
-
-        let end = start + params.contentLength
-        // In as few pieces as there are gaps.
-        var (length, copied, pair) = (0, 0, start)
-        while pair < end {
-            var at = pair
-            guard let name = unsafe NameValuePairs.length(in: records, at: &at),
-                let value = unsafe NameValuePairs.length(in: records, at: &at),
-                name + value <= end - at
-            else { return nil }
-            let next = at + name + value
-            if unsafe !isWanted(UnsafeRawBufferPointer(rebasing: records[at..<at + name])) {
-                unsafe copy(records[copied..<pair], to: length)
-                length += pair - copied
-                copied = next
-            }
-            pair = next
-        }
-        guard copied > 0 else { return nil }
-        unsafe copy(records[copied..<end], to: length)
-        length += end - copied
-        // An empty record would be the end of the variables.
-        guard length > start else { return nil }
-        unsafe draft[header + 4] = UInt8((length - start) >> 8)
-        unsafe draft[header + 5] = UInt8(truncatingIfNeeded: length - start)
-        // No padding.
-        unsafe draft[header + 6] = 0
-        unsafe copy(records[rest...], to: length)
-        return unsafe UnsafeRawBufferPointer(
-            rebasing: draft[..<(length + records.count - rest)]
-        )
-    }
-
-    private func copy(_ piece: Slice<UnsafeRawBufferPointer>, to place: Int) {
-        unsafe UnsafeMutableRawBufferPointer(rebasing: draft[place...])
-            .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece))
     }
 
     private func putLong(_ records: UnsafeRawBufferPointer) -> Int32? {

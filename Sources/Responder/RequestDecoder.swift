@@ -7,6 +7,7 @@ internal import System
 /// Requests as the core takes them: from libfcgi's variables, with the verdict on their tokens. Reactor thread only.
 struct RequestDecoder {
     private let codec: Codec
+    let memory = RequestMemory()
     private(set) var tokens: TokenCheck
 
     init(_ codec: Codec, _ settings: Settings) {
@@ -19,22 +20,64 @@ struct RequestDecoder {
     /// What libfcgi did not take or write.
     var refusals: Int { codec.refusals }
 
+    /// Lends a complete request for the duration of the call.
+    ///
     /// - Returns: false where libfcgi refuses.
     mutating func decode(
         _ framed: FramedRequest,
-        into request: inout CGIRequest,
-        now: Int64
+        now: Int64,
+        _ body: (borrowing CGIRequest) -> Void
     ) -> Bool {
-        let decoded = unsafe codec.decode(framed, wanting: CGIRequest.takes) { decoded in
-            unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
-            request.body = decoded.readBody()
+        guard let sorted = unsafe codec.sort(framed, by: Self.use),
+            unsafe sorted.common.count <= RequestMemory.byteLimit
+        else {
+            var request = CGIRequest()
+            guard decode(framed, now: now, into: &request) else { return false }
+            body(request)
             return true
         }
+        let codec = codec
+        let lent: Void? = unsafe memory.lend(sorted.common) { request in
+            codec.decode(commonOf: sorted) { decoded in
+                unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
+            } != nil
+        } _: { request in
+            unsafe sorted.forEachParticular { unsafe request.set($0, $1) }
+            judge(&request, now: now)
+            body(request)
+        }
+        return lent != nil
+    }
+
+    /// The same for one that is not kept in the memory, such as one whose body has not come.
+    mutating func decode(
+        _ framed: FramedRequest,
+        now: Int64,
+        into request: inout CGIRequest
+    ) -> Bool {
+        let decoded: Void? = unsafe codec.decode(framed, wanting: CGIRequest.takes) { decoded in
+            unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
+            request.body = decoded.readBody()
+        }
         guard decoded != nil else { return false }
+        request.bodyDropped = framed.bodyDropped
+        judge(&request, now: now)
+        return true
+    }
+
+    /// The time, and the verdict on its tokens.
+    private mutating func judge(_ request: inout CGIRequest, now: Int64) {
         // Always, since a reload may bring keys before the request's turn comes.
         let wall = SystemClock.wallMilliseconds()
         request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
         tokens.judge(&request)
-        return true
+    }
+
+    private static func use(of name: UnsafeRawBufferPointer) -> VariableUse {
+        switch unsafe CGIRequest.use(of: name) {
+        case .unused: .unused
+        case .common: .common
+        case .particular: .particular
+        }
     }
 }

@@ -76,17 +76,17 @@ extension Responder {
         switch event {
         case .request(let framed):
             connections.used(id)
-            var request = CGIRequest()
-            guard decode(framed, id, into: &request) else { return }
-            request.bodyDropped = framed.bodyDropped
             let size = unsafe framed.records.count
-            core.request(
-                request,
-                from: address(framed.id, id, framed.keepConnection),
-                size: size,
-                mayWait: connections.unfinishedBytes + size <= settings.limits.unfinishedBytes,
-                at: moment
-            )
+            let isDecoded = decoder.decode(framed, now: now) { request in
+                core.request(
+                    request,
+                    from: address(framed.id, id, framed.keepConnection),
+                    size: size,
+                    mayWait: connections.unfinishedBytes + size <= settings.limits.unfinishedBytes,
+                    at: moment
+                )
+            }
+            guard isDecoded else { return refused(id) }
             // Short requests may have long answers, and many of them arrive in one piece.
             let isFull = core.isFull
             if isFull { drain(settles: false) }
@@ -117,7 +117,10 @@ extension Responder {
     private func judge(_ head: FramedRequest, _ id: ConnectionID) -> BodyVerdict {
         guard core.mayJudge(head.id, on: id) else { return .keep }
         var request = CGIRequest()
-        guard decode(head, id, into: &request) else { return .answered }
+        guard decoder.decode(head, now: now, into: &request) else {
+            refused(id)
+            return .answered
+        }
         request.awaitsBody = true
         let address = address(head.id, id, head.keepConnection)
         switch core.judge(request, from: address, at: moment) {
@@ -137,18 +140,12 @@ extension Responder {
         RequestAddress(connection: id, id: request, keepConnection: keepConnection)
     }
 
-    /// - Returns: false where libfcgi refuses, and the connection had to be given up.
-    private func decode(
-        _ framed: FramedRequest,
-        _ id: ConnectionID,
-        into request: inout CGIRequest
-    ) -> Bool {
-        if decoder.decode(framed, into: &request, now: now) { return true }
+    /// libfcgi refuses a request.
+    private func refused(_ id: ConnectionID) {
         let sentence = "connection closed: libfcgi refused a request"
         journal.complain(.refusedRequest, sentence, now: now)
         drain()
         lose(id, .closed)
-        return false
     }
 
     private func peerEnded(_ id: ConnectionID) {

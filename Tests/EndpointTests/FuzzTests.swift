@@ -60,6 +60,31 @@ import Testing
         return request
     }
 
+    @Test(arguments: 0..<2 as Range<UInt64>)
+    func `what is read of a request beforehand changes nothing that it asks for`(seed: UInt64) {
+        var generator = SplitMix64(seed: seed)
+        let http = HTTPInterface.open {
+            $0.endpoints = [FixedEndpoint(path: "/sub", action: .subscribe)]
+        }
+        func asked(_ request: CGIRequest) -> String {
+            var text = ""
+            dump(http.intent(of: request, random: 0), to: &text)
+            return text
+        }
+        for number in 0..<200 {
+            var plain = request(&generator)
+            var request = plain
+            request.parseFields()
+            let isSame = asked(request) == asked(plain)
+            #expect(isSame, "request \(number)")
+            // It does not count any more once another variable comes.
+            request.put("REQUEST_URI", Array("/push/other?since=first".utf8))
+            plain.put("REQUEST_URI", Array("/push/other?since=first".utf8))
+            let isChanged = asked(request) == asked(plain)
+            #expect(isChanged, "request \(number), changed")
+        }
+    }
+
     private func answers(_ intent: Intent, _ generator: inout SplitMix64) -> [Answer] {
         let bytes = message(
             5,

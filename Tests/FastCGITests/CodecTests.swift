@@ -106,6 +106,54 @@ import Testing
         #expect(codec.refusals == 0)
     }
 
+    @Test(arguments: RecordedRequest.all)
+    func `a request is taken apart by the names of its variables`(recorded: RecordedRequest) throws
+    {
+        let codec = try Codec()
+        let all = try Decoded(pairs: recorded.pairs, body: recorded.body)
+        let isSimple =
+            RecordHeader(recorded.bytes[16...]).contentLength == recorded.pairs.count
+            && recorded.body.isEmpty
+        recorded.bytes.withUnsafeBytes { bytes in
+            var assembler = RequestAssembler(limits: FramingLimits())
+            assembler.receive(bytes) { event in
+                guard case .request(let request) = event else { return }
+                let uses: [VariableUse] = [.common, .unused, .particular]
+                let sorted = codec.sort(request) { uses[$0.count % 3] }
+                #expect((sorted != nil) == isSimple)
+                guard let sorted else { return }
+                func expected(_ remainder: Int) -> Decoded {
+                    var expected = Decoded()
+                    for (name, value) in zip(all.names, all.values)
+                    where name.count % 3 == remainder {
+                        expected.names.append(name)
+                        expected.values.append(value)
+                    }
+                    return expected
+                }
+                var particulars = Decoded()
+                sorted.forEachParticular { name, value in
+                    particulars.names.append(Array(name))
+                    particulars.values.append(Array(value))
+                }
+                #expect(particulars == expected(2))
+                let common = codec.decode(commonOf: sorted) { lent in
+                    var decoded = Decoded()
+                    lent.forEachVariable { name, value in
+                        decoded.names.append(Array(name))
+                        decoded.values.append(Array(value))
+                    }
+                    decoded.body = lent.readBody()
+                    return decoded
+                }
+                #expect(common == expected(0))
+                let pairs = NameValuePairs.decode(Array(sorted.common))
+                #expect(pairs?.map(\.name) == expected(0).names)
+            }
+        }
+        #expect(codec.refusals == 0)
+    }
+
     @Test func `long variables are left out, and long ones stay`() throws {
         let codec = try Codec()
         let long = [UInt8](repeating: 0x78, count: 300)

@@ -9,6 +9,9 @@ internal import Text
 /// Some servers pass a variable for each line of a repeated field. The lines form one list (RFC 9110 §5.3), and those
 /// of a cookie one cookie (RFC 6265 §5.4); if the field cannot be a list, the result is refused like any malformed
 /// value. Of other variables the last one counts.
+///
+/// What one client alone says stands apart, in `particulars`: thousands of requests may have the other variables in
+/// common, and are then read into the same value, one after the other.
 package struct CGIRequest: Sendable {
     package private(set) var method: String?
     package private(set) var requestURI: String?
@@ -30,18 +33,12 @@ package struct CGIRequest: Sendable {
     package private(set) var https: String?
     package private(set) var scheme: String?
     package private(set) var secFetchSite: String?
-    package private(set) var cookie: String?
-    package private(set) var authorization: String?
     package private(set) var timeToLive: String?
     package private(set) var topic: String?
     package private(set) var idempotencyKey: String?
     package private(set) var holdfastType: String?
     package private(set) var accessControlRequestMethod: String?
     package private(set) var serverSoftware: String?
-    package private(set) var remoteUser: String?
-    /// `HOLDFAST_REQUEST_ID`, or else `UNIQUE_ID`, which Apache's mod_unique_id sets.
-    package private(set) var name: RequestName?
-    private var hasOwnName = false
     /// `HOLDFAST_BASE`
     package private(set) var base: String?
     /// `HOLDFAST_READ`, patterns separated by blanks or commas.
@@ -50,21 +47,16 @@ package struct CGIRequest: Sendable {
     package private(set) var write: String?
     /// `HOLDFAST_OPERATOR`
     package private(set) var `operator`: String?
-    /// `HOLDFAST_USER`
-    package private(set) var user: String?
-    /// `HOLDFAST_PUBLISHER`
-    package private(set) var publisher: String?
     /// `HOLDFAST_EARLY_HEADERS`
     package private(set) var earlyHeaders: String?
     /// `HOLDFAST_PROBE`
     package private(set) var probe: String?
-    package private(set) var remoteAddress: String?
-    /// Whether there is a `Via` or `Forwarded`, which no server adds by itself.
-    private var namesProxy = false
-    private var forwardedFor: String?
-    /// The values that are not UTF-8 where a repair would confuse two different values, or invent one that was never
-    /// sent.
-    private(set) var malformed: Malformed = []
+
+    /// What two requests with the same other variables need not have in common.
+    private var particulars = Particulars()
+    /// What the other variables say, if it has been read.
+    private(set) var fields: ParsedFields?
+    private var commonFlaws: Malformed = []
 
     struct Malformed: OptionSet {
         let rawValue: UInt8
@@ -75,16 +67,9 @@ package struct CGIRequest: Sendable {
         static let type = Malformed(rawValue: 16)
     }
 
-    /// What `TokenCheck` has found of the token with which it comes.
-    package var token = TokenVerdict.none
-    /// When it came.
-    package var clock = Clock()
-
-    package var body: [UInt8] = []
-    /// The body exceeded the framing's limit and was dropped.
-    package var bodyDropped = false
-    /// The variables have arrived and the body has not: a request that depends on it is `Intent.awaitBody`.
-    package var awaitsBody = false
+    /// The values that are not UTF-8 where a repair would confuse two different values, or invent one that was never
+    /// sent.
+    var malformed: Malformed { commonFlaws.union(particulars.malformed) }
 
     /// Whether fewer bytes arrived than CONTENT_LENGTH says: the upload was cut off on its way. If it is not a number,
     /// such as the -1 that some servers pass for a chunked body, the end of STDIN decides.
@@ -100,17 +85,11 @@ package struct CGIRequest: Sendable {
         return nil
     }
 
-    /// Whether a proxy passed the request to the web server, judged by the fields that indicate it.
-    ///
-    /// Caddy itself always adds the address of its client, so only another address, or several, reveal a proxy (one
-    /// that Caddy does not trust is revealed only by `Via`, because Caddy drops the rest). HAProxy adds it if
-    /// configured to, and then cannot be told from a proxy; probing until it has shown departures costs little.
-    package var isForwarded: Bool {
-        guard !namesProxy, isByCaddy, let forwardedFor, let remoteAddress else {
-            return namesProxy || forwardedFor != nil
-        }
-        // The zone of a link-local address is left out, as Caddy does there.
-        return forwardedFor != remoteAddress.prefix { $0 != "%" }
+    var acceptance: Acceptance { fields?.acceptance ?? Acceptance(accept) }
+
+    /// The `wait` of `Prefer`, in seconds.
+    var preferredWait: Int? {
+        if let fields { fields.preferredWait } else { Endpoint.preferredWait(prefer) }
     }
 
     /// The path for the log: without the query, and bounded.
@@ -126,37 +105,59 @@ package struct CGIRequest: Sendable {
 
     package init() {}
 
+    /// How a variable is used.
+    package enum Use {
+        case unused
+        /// Requests may have it in common.
+        case common
+        /// It is about one client, or one request.
+        case particular
+    }
+
     /// Whether a variable of this name is one of those that are used.
     package static func takes(_ name: UnsafeRawBufferPointer) -> Bool {
         unsafe CGIVariable(name) != nil
     }
 
+    /// How the variable of this name is used.
+    package static func use(of name: UnsafeRawBufferPointer) -> Use {
+        guard let variable = unsafe CGIVariable(name) else { return .unused }
+        return variable.isParticular ? .particular : .common
+    }
+
+    /// The next request has the same common variables: forgets everything else, and what it had in common with no
+    /// other, such as its body, comes anew.
+    package mutating func forgetParticulars() { particulars = Particulars() }
+
+    /// All common variables are there: what they say is read once, for all requests that have them in common.
+    package mutating func parseFields() {
+        if fields == nil { fields = ParsedFields(self) }
+    }
+
     /// Adds one variable. What is not UTF-8 is repaired, and recorded where that matters.
     package mutating func set(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         guard let variable = unsafe CGIVariable(name) else { return }
+        if variable.isParticular { return unsafe particulars.set(variable, value) }
+        fields = nil
+        unsafe set(variable, value)
+    }
+
+    private mutating func set(_ variable: CGIVariable, _ value: UnsafeRawBufferPointer) {
         switch variable {
         case .https: unsafe https = Self.text(value)
         case .timeToLive: unsafe Self.add(value, to: &timeToLive)
-        case .via, .forwarded: namesProxy = unsafe namesProxy || !value.isEmpty
         case .host: unsafe Self.add(value, to: &host)
         case .pathInfo: unsafe pathInfo = targetText(value)
-        case .uniqueID:
-            guard !hasOwnName else { return }
-            unsafe self.name = RequestName(value)
         case .topic: unsafe Self.add(value, to: &topic)
         case .requestURI: unsafe requestURI = targetText(value)
         case .accept: unsafe Self.add(value, to: &accept)
         case .scriptName: unsafe scriptName = targetText(value)
         case .origin: unsafe Self.add(value, to: &origin)
-        case .cookie: unsafe Self.add(value, to: &cookie, separator: "; ")
         case .prefer: unsafe Self.add(value, to: &prefer)
-        case .remoteUser: unsafe remoteUser = text(value, or: .remoteUser)
-        case .remoteAddress: unsafe remoteAddress = Self.text(value)
         case .contentType: unsafe contentType = Self.text(value)
         case .queryString: unsafe queryString = targetText(value) ?? ""
         case .base: unsafe base = Self.text(value)
         case .read: unsafe read = Self.text(value)
-        case .user: unsafe user = text(value, or: .user)
         case .method: unsafe method = Self.text(value)
         case .scheme: unsafe scheme = Self.text(value)
         case .contentLength: unsafe contentLength = Self.text(value)
@@ -166,33 +167,29 @@ package struct CGIRequest: Sendable {
         case .operator: unsafe `operator` = Self.text(value)
         case .ownContentType: hasOwnContentType = unsafe hasOwnContentType || !value.isEmpty
         case .ifNoneMatch: unsafe Self.add(value, to: &ifNoneMatch)
-        case .authorization: unsafe Self.add(value, to: &authorization)
-        case .publisher: unsafe publisher = text(value, or: .publisher)
         case .holdfastType:
-            _ = unsafe text(value, or: .type)
+            if unsafe String(utf8: value) == nil { commonFlaws.insert(.type) }
             unsafe Self.add(value, to: &holdfastType)
         case .lastEventID: unsafe Self.add(value, to: &lastEventID)
         case .secFetchSite: unsafe Self.add(value, to: &secFetchSite)
-        case .requestID:
-            guard unsafe !value.isEmpty else { return }
-            hasOwnName = true
-            unsafe self.name = RequestName(value)
         case .idempotencyKey: unsafe Self.add(value, to: &idempotencyKey)
         case .acceptEncoding: unsafe Self.add(value, to: &acceptEncoding)
-        case .forwardedFor: unsafe Self.add(value, to: &forwardedFor)
         case .contentEncoding: unsafe Self.add(value, to: &contentEncoding)
         case .earlyHeaders: unsafe earlyHeaders = Self.text(value)
         case .accessControlRequestMethod:
             unsafe Self.add(value, to: &accessControlRequestMethod)
+        case .via, .forwarded, .forwardedFor, .uniqueID, .requestID, .remoteAddress, .remoteUser,
+            .user, .publisher, .cookie, .authorization:
+            preconditionFailure("a particular")
         }
     }
 
-    private static func text(_ value: UnsafeRawBufferPointer) -> String? {
+    static func text(_ value: UnsafeRawBufferPointer) -> String? {
         unsafe value.isEmpty ? nil : String(decoding: value, as: UTF8.self)
     }
 
     /// Adds a line of a header field.
-    private static func add(
+    static func add(
         _ value: UnsafeRawBufferPointer,
         to field: inout String?,
         separator: String = ", "
@@ -203,16 +200,58 @@ package struct CGIRequest: Sendable {
         field?.append(line)
     }
 
-    private mutating func text(_ value: UnsafeRawBufferPointer, or flaw: Malformed) -> String? {
-        if unsafe String(utf8: value) == nil { malformed.insert(flaw) }
-        return unsafe Self.text(value)
-    }
-
     private mutating func targetText(_ value: UnsafeRawBufferPointer) -> String? {
         if let text = unsafe String(utf8: value) {
             return text.isEmpty ? nil : text
         }
-        malformed.insert(.target)
+        commonFlaws.insert(.target)
         return nil
+    }
+}
+
+// MARK: Particulars
+
+extension CGIRequest {
+    package var cookie: String? { particulars.cookie }
+    package var authorization: String? { particulars.authorization }
+    package var remoteUser: String? { particulars.remoteUser }
+    /// `HOLDFAST_USER`
+    package var user: String? { particulars.user }
+    /// `HOLDFAST_PUBLISHER`
+    package var publisher: String? { particulars.publisher }
+    package var remoteAddress: String? { particulars.remoteAddress }
+    /// `HOLDFAST_REQUEST_ID`, or else `UNIQUE_ID`, which Apache's mod_unique_id sets.
+    package var name: RequestName? { particulars.name }
+
+    /// Whether a proxy passed the request to the web server, judged by the fields that indicate it.
+    package var isForwarded: Bool { particulars.isForwarded(byCaddy: isByCaddy) }
+
+    /// What `TokenCheck` has found of the token with which it comes.
+    package var token: TokenVerdict {
+        get { particulars.token }
+        set { particulars.token = newValue }
+    }
+
+    /// When it came.
+    package var clock: Clock {
+        get { particulars.clock }
+        set { particulars.clock = newValue }
+    }
+
+    package var body: [UInt8] {
+        get { particulars.body }
+        set { particulars.body = newValue }
+    }
+
+    /// The body exceeded the framing's limit and was dropped.
+    package var bodyDropped: Bool {
+        get { particulars.bodyDropped }
+        set { particulars.bodyDropped = newValue }
+    }
+
+    /// The variables have arrived and the body has not: a request that depends on it is `Intent.awaitBody`.
+    package var awaitsBody: Bool {
+        get { particulars.awaitsBody }
+        set { particulars.awaitsBody = newValue }
     }
 }

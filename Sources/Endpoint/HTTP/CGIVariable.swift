@@ -9,6 +9,17 @@ enum CGIVariable {
     case secFetchSite, requestID, idempotencyKey, acceptEncoding, forwardedFor
     case contentEncoding, earlyHeaders, accessControlRequestMethod
 
+    /// Whether it is about one client, or one request: two requests that have the other variables in common may well
+    /// differ in it.
+    var isParticular: Bool {
+        switch self {
+        case .remoteAddress, .forwardedFor, .via, .forwarded, .cookie, .authorization, .user,
+            .remoteUser, .publisher, .requestID, .uniqueID:
+            true
+        default: false
+        }
+    }
+
     /// Nil for a variable that means nothing here.
     init?(_ name: UnsafeRawBufferPointer) {
         let variable: CGIVariable? =

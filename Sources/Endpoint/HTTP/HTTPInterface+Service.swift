@@ -23,7 +23,7 @@ extension HTTPInterface {
         case "" where asksForPage(request.accept):
             intent = .page(PageRequest(name: name, request, shape))
         case "status":
-            if let wish = try StreamWish(query.stream, request.accept) {
+            if let wish = try StreamWish(query.stream, request.acceptance) {
                 intent = .statusStream(try statusStream(wish, request, shape))
             } else {
                 intent = .status(shape)

@@ -14,7 +14,10 @@ extension HTTPInterface {
         _ random: UInt32
     ) throws(Problem) -> Intent {
         let fixed = endpoint?.settings
-        if let wish = try StreamWish(query.stream, fixed?.format == .bare ? nil : request.accept) {
+        if let wish = try StreamWish(
+            query.stream,
+            fixed?.format == .bare ? .json : request.acceptance
+        ) {
             guard fixed?.cursor != .cookie else {
                 throw Problem(
                     .notAcceptable,
@@ -29,7 +32,7 @@ extension HTTPInterface {
         let onGap = try Self.onGap(query.onGap)
         let shown = try shown(by: request, query, channels)
         var origin = try origin(query, channels, request, showing: shown)
-        let wait = try waitSeconds(query.wait, request.prefer, fixed)
+        let wait = try waitSeconds(query.wait, request.preferredWait, fixed)
         let start = try start(query, endpoint, request, waits: wait.seconds > 0)
         let basis = try readers(of: channels, shown, request)
         origin.right = basis.right(at: request.clock)
@@ -177,7 +180,7 @@ extension HTTPInterface {
     /// The parameter, or else the preference, or else the endpoint's own wait; never above what the ini file allows.
     private func waitSeconds(
         _ parameter: String?,
-        _ prefer: String?,
+        _ preferred: Int?,
         _ fixed: FixedEndpoint?
     ) throws(Problem) -> (seconds: Int, isPreference: Bool) {
         let most = max(settings.hold.maxWaitSeconds, fixed?.waitSeconds ?? 0)
@@ -190,7 +193,7 @@ extension HTTPInterface {
             }
             return (min(seconds, most), false)
         }
-        if let seconds = preferredWait(prefer) { return (min(seconds, most), true) }
+        if let seconds = preferred { return (min(seconds, most), true) }
         return (fixed?.waitSeconds ?? 0, false)
     }
 
@@ -210,7 +213,7 @@ extension HTTPInterface {
         _ request: borrowing CGIRequest,
         waits: Bool
     ) throws(Problem) -> PollStart {
-        if let since = query.since { return try PollStart(since: since, waits: waits) }
+        if let start = try PollStart(query, waits: waits) { return start }
         guard let endpoint, endpoint.settings.cursor == .cookie else {
             return waits ? .now : .history(.newest)
         }

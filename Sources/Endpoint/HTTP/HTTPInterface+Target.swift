@@ -4,17 +4,19 @@ internal import Text
 extension HTTPInterface {
     /// The decoded path: that of REQUEST_URI, or else of SCRIPT_NAME and PATH_INFO, which are already decoded.
     static func path(of request: borrowing CGIRequest) throws(Problem) -> [UInt8] {
-        if request.malformed.contains(.target) { throw .malformedPath }
-        let path: [UInt8]?
-        if let uri = request.requestURI {
-            let source = uri.utf8Span.span
-            path = URLDecoding.path(source, pathRange(source))
-        } else {
-            let text = (request.scriptName ?? "") + (request.pathInfo ?? "")
-            path = URLDecoding.path(text.utf8Span.span, 0..<text.utf8.count, escapes: false)
-        }
+        let path = if let fields = request.fields { fields.path } else { takenPath(of: request) }
         guard let path else { throw .malformedPath }
         return path
+    }
+
+    static func takenPath(of request: borrowing CGIRequest) -> [UInt8]? {
+        if request.malformed.contains(.target) { return nil }
+        if let uri = request.requestURI {
+            let source = uri.utf8Span.span
+            return URLDecoding.path(source, pathRange(source))
+        }
+        let text = (request.scriptName ?? "") + (request.pathInfo ?? "")
+        return URLDecoding.path(text.utf8Span.span, 0..<text.utf8.count, escapes: false)
     }
 
     /// The range of the path: without query and fragment, and for an absolute URI, as sent to proxies, without scheme
@@ -35,12 +37,12 @@ extension HTTPInterface {
 
     /// The query; QUERY_STRING takes precedence if the server passes it.
     static func query(of request: borrowing CGIRequest) throws(Problem) -> Query {
-        let query = takenQuery(of: request)
+        let query = request.fields?.query ?? takenQuery(of: request)
         if query.isMalformed { throw .malformedPath }
         return query
     }
 
-    private static func takenQuery(of request: borrowing CGIRequest) -> Query {
+    static func takenQuery(of request: borrowing CGIRequest) -> Query {
         if let query = request.queryString { return Query(query.utf8Span.span) }
         guard let uri = request.requestURI else { return Query() }
         let source = uri.utf8Span.span

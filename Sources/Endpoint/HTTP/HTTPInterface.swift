@@ -176,15 +176,11 @@ package final class HTTPInterface: Sendable {
     ) throws(Problem) -> Intent {
         switch request.method ?? "GET" {
         case "GET", "HEAD":
-            let query = try Self.query(of: request)
-            return try subscribe(
-                names(list, query.channels),
-                query,
-                nil,
-                request,
-                shape,
-                random
-            )
+            // A query is large: the one that has been read is lent, not copied.
+            if let fields = request.fields {
+                return try read(list, fields.query, request, shape, random)
+            }
+            return try read(list, Self.query(of: request), request, shape, random)
         case "POST":
             let query = try Self.query(of: request)
             if let operation = query.operation {
@@ -205,6 +201,17 @@ package final class HTTPInterface: Sendable {
     }
 
     private static let channelMethods: StaticString = "GET, HEAD, QUERY, POST, DELETE, OPTIONS"
+
+    private func read(
+        _ list: ArraySlice<UInt8>,
+        _ query: Query,
+        _ request: borrowing CGIRequest,
+        _ shape: Shape,
+        _ random: UInt32
+    ) throws(Problem) -> Intent {
+        if query.isMalformed { throw .malformedPath }
+        return try subscribe(names(list, query.channels), query, nil, request, shape, random)
+    }
 
     /// `QUERY` (RFC 10008), and `POST …?op=read` for clients and servers that do not know it: a poll with its parameters in
     /// the body, for lists of channels too long for a URL. It changes nothing, so a page of another origin may send it

@@ -12,7 +12,8 @@ enum Acceptance {
     /// for example, gets JSON although it asks for HTML.
     init(_ accept: String?) {
         self = .json
-        guard let accept else { return }
+        // Most pages send this.
+        guard let accept, accept != "*/*" else { return }
         // The most specific of these counts.
         var (json, application, anything): (Int?, Int?, Int?)
         var stream: (type: String, weight: Int)?

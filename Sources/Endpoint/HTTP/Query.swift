@@ -1,3 +1,4 @@
+internal import Channels
 internal import Text
 
 /// The query parameters that Holdfast knows; others are ignored. Of a repeated parameter the last counts, except that
@@ -5,6 +6,8 @@ internal import Text
 struct Query {
     var channels: [String] = []
     var since: String?
+    /// The cursor that `since` is; nil if it is none.
+    private(set) var cursor: Cursor?
     /// `Last-Event-ID`, as sent by replacements for EventSource that cannot set header fields.
     var lastEventID: String?
     var wait: String?
@@ -61,6 +64,7 @@ struct Query {
         case .channel: channels.append(text(source, value) ?? "")
         case .since:
             since = text(source, value)
+            cursor = since.flatMap { Cursor($0) }
             isLinked = false
         case .lastEventID:
             // A stream's client cannot repair it: a malformed value becomes a position of no log instead of an error.

@@ -48,12 +48,12 @@ enum StreamWish: Sendable {
     /// Nil if it asks for an answer that ends.
     ///
     /// - Parameter stream: the parameter.
-    init?(_ stream: String?, _ accept: String?) throws(Problem) {
+    init?(_ stream: String?, _ acceptance: Acceptance) throws(Problem) {
         switch stream {
         case "sse", "events": self = .events
         case "ndjson": self = .ndjson
         case nil:
-            guard case .streamOnly(let type) = Acceptance(accept) else { return nil }
+            guard case .streamOnly(let type) = acceptance else { return nil }
             self = type == MediaType.lines ? .ndjson : .events
         default:
             throw .badRequest(
@@ -110,8 +110,8 @@ extension HTTPInterface {
             // A browser cannot repair it, and would give up for good on an error: what is not a cursor counts as a
             // cursor of another log, which is reported as a gap.
             start = .cursor(Cursor(last) ?? .ofNoLog)
-        } else if let since = query.since {
-            start = try PollStart(since: since, waits: true)
+        } else {
+            start = try PollStart(query, waits: true) ?? .now
         }
         let basis = try readers(of: channels, shown, request)
         origin.right = basis.right(at: request.clock)

@@ -1,0 +1,105 @@
+internal import Endpoint
+internal import Glibc
+
+/// Requests as they were decoded, for those that come after them with the same variables: when a message is delivered,
+/// thousands of clients ask for the next one, and their requests differ in little but an address.
+///
+/// Each is kept with its common variables as they were sent, and is found by comparing them to the byte. It is kept
+/// without particulars: `lend` forgets those of one request before the next one comes.
+///
+/// Reactor thread only.
+@safe final class RequestMemory {
+    struct Entry {
+        fileprivate(set) var request = CGIRequest()
+        /// The length of its common variables; 0 where nothing is kept.
+        fileprivate(set) var bytes = 0
+        /// Whether it was found again since it was last passed over.
+        fileprivate var isOfUse = false
+    }
+
+    private(set) var entries: [Entry] = []
+    /// The common variables of entry n, name-value pairs, from n times `byteLimit` on.
+    private let kept = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: entryLimit * byteLimit,
+        alignment: 16
+    )
+    /// The one that was found or made last.
+    private var newest = 0
+    /// The one that is replaced next, unless it is of use.
+    private var hand = 0
+
+    /// As many lists of channels are asked for at a time, or so. What is seldom asked for pays for the search.
+    static let entryLimit = 8
+    /// Of the common variables of one.
+    static let byteLimit = 4096
+
+    deinit { unsafe kept.deallocate() }
+
+    /// Lends the request with these common variables, without particulars.
+    ///
+    /// - Parameters:
+    ///   - common: name-value pairs, at least one, and at most `byteLimit` bytes.
+    ///   - make: sets the common variables of a new request; false if that fails.
+    /// - Returns: nil if `make` fails.
+    func lend<T>(
+        _ common: UnsafeRawBufferPointer,
+        make: (inout CGIRequest) -> Bool,
+        _ body: (inout CGIRequest) -> T
+    ) -> T? {
+        guard let place = unsafe find(common) ?? keep(common, make) else { return nil }
+        newest = place
+        defer { entries[place].request.forgetParticulars() }
+        return body(&entries[place].request)
+    }
+
+    private func find(_ common: UnsafeRawBufferPointer) -> Int? {
+        if newest < entries.count, unsafe isAt(newest, common) { return found(newest) }
+        for place in entries.indices where unsafe isAt(place, common) { return found(place) }
+        return nil
+    }
+
+    private func isAt(_ place: Int, _ common: UnsafeRawBufferPointer) -> Bool {
+        guard entries[place].bytes == common.count, let bytes = common.baseAddress,
+            let kept = unsafe kept.baseAddress
+        else { return false }
+        return unsafe memcmp(kept + place * Self.byteLimit, bytes, common.count) == 0
+    }
+
+    /// What its fields say is read now, when others have turned out to come with the same.
+    private func found(_ place: Int) -> Int {
+        if !entries[place].isOfUse {
+            entries[place].isOfUse = true
+            entries[place].request.parseFields()
+        }
+        return place
+    }
+
+    private func keep(
+        _ common: UnsafeRawBufferPointer,
+        _ make: (inout CGIRequest) -> Bool
+    ) -> Int? {
+        let place = room()
+        entries[place].request = CGIRequest()
+        entries[place].bytes = 0
+        guard make(&entries[place].request) else { return nil }
+        entries[place].bytes = common.count
+        unsafe UnsafeMutableRawBufferPointer(rebasing: kept[(place * Self.byteLimit)...])
+            .copyMemory(from: common)
+        return place
+    }
+
+    /// The place of a new one: of the oldest that was not found again. One that many ask for thus outlasts many for each
+    /// of which one client asks.
+    private func room() -> Int {
+        guard entries.count == Self.entryLimit else {
+            entries.append(Entry())
+            return entries.count - 1
+        }
+        while entries[hand].isOfUse {
+            entries[hand].isOfUse = false
+            hand = (hand + 1) % Self.entryLimit
+        }
+        defer { hand = (hand + 1) % Self.entryLimit }
+        return hand
+    }
+}

@@ -1,0 +1,219 @@
+import Configuration
+import Endpoint
+import FastCGI
+import FastCGICodec
+import Identity
+import SeededRandom
+import Testing
+
+@testable import Responder
+
+@Suite struct `Requests that have variables in common` {
+    private typealias Variables = [(name: String, value: [UInt8])]
+
+    /// Few enough that many requests have those in common that are no client's own.
+    private static let common: [(name: String, values: [String])] = [
+        ("REQUEST_METHOD", ["GET"]), ("REQUEST_URI", ["/push/a?since=k7f2-a&wait=5", "/push/b"]),
+        ("QUERY_STRING", ["", "channel=a"]), ("HTTP_ACCEPT", ["*/*", "text/event-stream"]),
+        ("HTTP_PREFER", ["wait=3"]), ("SERVER_SOFTWARE", ["nginx", "Caddy/2"]),
+        ("CONTENT_TYPE", [""]), ("HTTP_HOLDFAST_TYPE", ["x"]), ("HTTP_USER_AGENT", ["one", "two"]),
+    ]
+    private static let particular: [(name: String, values: [String])] = [
+        ("REMOTE_ADDR", ["10.0.0.1", "fe80::1%eth0", ""]), ("HTTP_X_FORWARDED_FOR", ["10.0.0.1"]),
+        ("HTTP_VIA", ["1.1 x", ""]), ("HTTP_FORWARDED", ["for=10.0.0.1"]),
+        ("HTTP_COOKIE", ["token=secret", "a=b"]),
+        ("HTTP_AUTHORIZATION", ["Bearer secret", "Basic"]),
+        ("HOLDFAST_USER", ["alice"]), ("REMOTE_USER", ["bob"]), ("HOLDFAST_PUBLISHER", ["carol"]),
+        ("HOLDFAST_REQUEST_ID", ["one", "no name", ""]), ("UNIQUE_ID", ["two"]),
+    ]
+
+    private func settings(key: String? = "web") -> Settings {
+        var settings = Settings()
+        if let key {
+            var one = KeySettings(name: key)
+            one.material = Array("0123456789abcdef0123456789abcdef".utf8)
+            one.cookie = "token"
+            settings.keys = [one]
+        }
+        return settings
+    }
+
+    private func variables(_ generator: inout SplitMix64) -> Variables {
+        var all: Variables = []
+        for (name, values) in Self.common {
+            let value =
+                Bool.random(using: &generator)
+                ? values[0] : values.randomElement(using: &generator)!
+            all.append((name, Array(value.utf8)))
+        }
+        for (name, values) in Self.particular
+        where Int.random(in: 0..<4, using: &generator) == 0 {
+            all.append((name, Array(values.randomElement(using: &generator)!.utf8)))
+        }
+        switch Int.random(in: 0..<8, using: &generator) {
+        // A line more of a field, or a variable that is set twice.
+        case 0: all.append(all.randomElement(using: &generator)!)
+        // What is not UTF-8.
+        case 1: all[Int.random(in: 0..<all.count, using: &generator)].value.append(0xFF)
+        case 2: all.shuffle(using: &generator)
+        case 3: all.remove(at: Int.random(in: 0..<all.count, using: &generator))
+        default: break
+        }
+        return all
+    }
+
+    private func records(_ variables: Variables, body: [UInt8] = []) -> [UInt8] {
+        Record.request(
+            id: .first,
+            variables: variables.map { (name: Array($0.name.utf8), value: $0.value) },
+            body: body
+        )
+    }
+
+    private func framed(_ bytes: [UInt8], _ use: (FramedRequest) -> Void) {
+        bytes.withUnsafeBytes { bytes in
+            var assembler = RequestAssembler(limits: FramingLimits())
+            assembler.receive(bytes) { event in
+                if case .request(let request) = event { use(request) }
+            }
+        }
+    }
+
+    /// All that a request holds, but for the time.
+    private func contents(_ request: borrowing CGIRequest) -> String {
+        var (request, text) = (copy request, "")
+        request.clock = Clock()
+        request.parseFields()
+        dump(request, to: &text)
+        return text
+    }
+
+    private func lent(_ bytes: [UInt8], by decoder: inout RequestDecoder) -> [String] {
+        var all: [String] = []
+        framed(bytes) { request in
+            let isDecoded = decoder.decode(request, now: 1) { all.append(contents($0)) }
+            #expect(isDecoded)
+        }
+        return all
+    }
+
+    private func whole(_ bytes: [UInt8], by decoder: inout RequestDecoder) -> [String] {
+        var all: [String] = []
+        framed(bytes) { framed in
+            var request = CGIRequest()
+            #expect(decoder.decode(framed, now: 1, into: &request))
+            all.append(contents(request))
+        }
+        return all
+    }
+
+    @Test(arguments: 0..<4 as Range<UInt64>)
+    func `are what libfcgi makes of each whole request, whatever came before`(seed: UInt64) throws {
+        var generator = SplitMix64(seed: seed)
+        var decoder = RequestDecoder(try Codec(), settings())
+        for number in 0..<200 {
+            let body: [UInt8] = number % 16 == 0 ? [1, 2, 3] : []
+            let bytes = records(variables(&generator), body: body)
+            let isSame = lent(bytes, by: &decoder) == whole(bytes, by: &decoder)
+            #expect(isSame, "request \(number)")
+        }
+        #expect(decoder.memory.entries.count == RequestMemory.entryLimit)
+    }
+
+    @Test func `keep nothing of one client for the next one`() throws {
+        var decoder = RequestDecoder(try Codec(), settings())
+        let common: Variables = [("REQUEST_URI", Array("/push/a".utf8))]
+        let plain = lent(records(common), by: &decoder)
+        for (name, values) in Self.particular {
+            let bytes = records(common + [(name, Array(values[0].utf8))])
+            let isSame = lent(bytes, by: &decoder) == plain
+            #expect(!isSame, "\(name)")
+            let isClean = lent(records(common), by: &decoder) == plain
+            #expect(isClean, "\(name)")
+            let (kept, isKeptClean) = (
+                decoder.memory.entries.count,
+                decoder.memory.entries.map { contents($0.request) } == plain
+            )
+            #expect(kept == 1 && isKeptClean, "\(name)")
+        }
+    }
+
+    @Test func `are judged by the keys of their time`() throws {
+        var decoder = RequestDecoder(try Codec(), settings(key: nil))
+        let bytes = records([
+            ("REQUEST_URI", Array("/push/a".utf8)),
+            ("HTTP_AUTHORIZATION", Array("Bearer x".utf8)),
+        ])
+        func verdict() -> TokenVerdict? {
+            var verdict: TokenVerdict?
+            framed(bytes) { framed in
+                _ = decoder.decode(framed, now: 1) { verdict = $0.token }
+            }
+            return verdict
+        }
+        #expect(verdict() == TokenVerdict.none)
+        decoder.reload(settings())
+        guard case .bad? = verdict() else {
+            Issue.record("not judged")
+            return
+        }
+        decoder.reload(settings(key: nil))
+        #expect(verdict() == TokenVerdict.none)
+    }
+
+    @Test func `are not kept if they are long, or have a body`() throws {
+        var decoder = RequestDecoder(try Codec(), settings())
+        let long = [UInt8](repeating: 0x78, count: RequestMemory.byteLimit)
+        for bytes in [
+            records([("REQUEST_URI", long)]), records([("REQUEST_URI", [1])], body: [1]),
+            // None is of use.
+            records([("X", [1])]), records([("REMOTE_ADDR", [1])]),
+        ] {
+            #expect(lent(bytes, by: &decoder) == whole(bytes, by: &decoder))
+        }
+        #expect(decoder.memory.entries.isEmpty)
+    }
+}
+
+@Suite struct `The memory of requests` {
+    private let memory = RequestMemory()
+
+    /// - Returns: whether the request had to be made.
+    private func asksToMake(_ common: [UInt8]) -> Bool {
+        var isMade = false
+        common.withUnsafeBytes { bytes in
+            _ = memory.lend(bytes) { _ in
+                isMade = true
+                return true
+            } _: { _ in
+            }
+        }
+        return isMade
+    }
+
+    @Test func `a request is found again by the same bytes, and by no others`() {
+        #expect(asksToMake([1, 2, 3]) && !asksToMake([1, 2, 3]))
+        #expect(asksToMake([1, 2, 4]) && asksToMake([1, 2]) && asksToMake([1, 2, 3, 4]))
+        #expect(!asksToMake([1, 2, 3]) && !asksToMake([1, 2]))
+    }
+
+    @Test func `it keeps so many, and those longest that are asked for again`() {
+        #expect(asksToMake([0]) && !asksToMake([0]))
+        for number in 1...100 as ClosedRange<UInt8> {
+            #expect(asksToMake([number]))
+            #expect(memory.entries.count <= RequestMemory.entryLimit)
+            if number % 5 == 0 { #expect(!asksToMake([0])) }
+        }
+        // Nobody asks for it any more.
+        for number in 101...120 as ClosedRange<UInt8> { #expect(asksToMake([number])) }
+        #expect(asksToMake([0]))
+    }
+
+    @Test func `one that could not be made is not kept`() {
+        ([7] as [UInt8]).withUnsafeBytes { bytes in
+            #expect(memory.lend(bytes, make: { _ in false }, { _ in 1 }) == nil)
+        }
+        #expect(memory.entries.allSatisfy { $0.bytes == 0 })
+        #expect(asksToMake([7]))
+    }
+}

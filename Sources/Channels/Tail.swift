@@ -16,6 +16,8 @@ package struct Tail {
     /// All messages of this range in commit order.
     private var recent: Deque<Message> = []
     private var channels: [ChannelName: ChannelTail] = [:]
+    /// The highest of the channels' trim marks that there have been.
+    private var highestMark = Offset.start
 
     /// The messages and the trim mark of one channel above the floor.
     private struct ChannelTail {
@@ -81,6 +83,11 @@ package struct Tail {
         for trim in trims { apply(trim) }
         evict()
         return CommittedBatch(previous: known, head: head, messages: messages, trims: trims)
+    }
+
+    /// Whether no channel has anything after `offset`, neither messages nor a trim mark.
+    package func hasNothing(after offset: Offset) -> Bool {
+        offset == head && highestMark <= offset
     }
 
     /// What these channels have after `offset`, or nil if that is below the floor.
@@ -176,6 +183,7 @@ package struct Tail {
     }
 
     private mutating func apply(_ trim: TrimMark) {
+        highestMark = max(highestMark, trim.through)
         channels[trim.channel, default: ChannelTail()].trimmedThrough = trim.through
         channels[trim.channel]?.trimReason = trim.reason
         let kept = channels[trim.channel]?.messages.firstIndex(after: trim.through) ?? 0

@@ -29,6 +29,10 @@ package struct Send: Sendable, BitwiseCopyable {
     package let id: RequestID
     package let flags: Flags
 
+    // Evaluated here: outside this module, sets of options go through generic code of the library.
+    package var isLast: Bool { flags.contains(.last) }
+    package var isBounded: Bool { !flags.contains(.unbounded) }
+
     package struct Flags: OptionSet, Sendable, BitwiseCopyable {
         package let rawValue: UInt8
 

@@ -8,9 +8,14 @@ struct Audience<Interest: Hashable> {
     /// A place in the table; valid from `join` until the matching `leave`.
     typealias ID = Int32
 
-    private struct Entry {
-        var interest: Interest
-        var channels: [ChannelName]
+    /// A class, so that an interest can be compared without a copy.
+    private final class Entry {
+        let interest: Interest
+        let channels: [ChannelName]
+
+        init(_ interest: Interest, channels: [ChannelName]) {
+            (self.interest, self.channels) = (interest, channels)
+        }
     }
 
     private var entries: [Entry?] = []
@@ -19,6 +24,8 @@ struct Audience<Interest: Hashable> {
     private var free: [ID] = []
     private var ids: [Interest: ID] = [:]
     private var byChannel: [ChannelName: Set<ID>] = [:]
+    /// That of the last request: those that a message has released come again together.
+    private var latest: ID = -1
 
     init() {}
 
@@ -33,11 +40,16 @@ struct Audience<Interest: Hashable> {
 
     /// Adds one holder of the interest. `channels` must be distinct, and the same for equal interests.
     mutating func join(_ interest: Interest, channels: [ChannelName]) -> ID {
+        if latest >= 0, let entry = entries[Int(latest)], entry.interest == interest {
+            holderCounts[Int(latest)] += 1
+            return latest
+        }
         if let id = ids[interest] {
             holderCounts[Int(id)] += 1
+            latest = id
             return id
         }
-        let entry = Entry(interest: interest, channels: channels)
+        let entry = Entry(interest, channels: channels)
         let id: ID
         if let place = free.popLast() {
             id = place
@@ -49,6 +61,7 @@ struct Audience<Interest: Hashable> {
             holderCounts.append(1)
         }
         ids[interest] = id
+        latest = id
         for channel in channels { byChannel[channel, default: []].insert(id) }
         return id
     }

@@ -13,7 +13,7 @@ extension Core {
     ///   - isFinal: the log was asked whether it knows more than this process, so that its verdict on the
     ///     cursor stands.
     mutating func serve(
-        _ poll: Poll,
+        _ poll: borrowing Poll,
         _ requester: Requester,
         arrival: Offset? = nil,
         isFinal: Bool = false
@@ -53,7 +53,7 @@ extension Core {
     }
 
     /// Answers a poll for which nothing was read.
-    mutating func turnAway(_ poll: Poll, _ requester: Requester, _ reason: Poll.Refusal) {
+    mutating func turnAway(_ poll: borrowing Poll, _ requester: Requester, _ reason: Poll.Refusal) {
         let refusal = poll.turnedAway(
             reason,
             at: position,
@@ -62,7 +62,7 @@ extension Core {
         answer(refusal, to: requester.address)
     }
 
-    private mutating func turnAwayForBound(_ poll: Poll, _ requester: Requester) {
+    private mutating func turnAwayForBound(_ poll: borrowing Poll, _ requester: Requester) {
         counters[.heldRequests] += 1
         turnAway(poll, requester, .busy)
     }
@@ -78,7 +78,11 @@ extension Core {
         )
     }
 
-    private mutating func answer(_ poll: Poll, _ requester: Requester, _ page: HistoryPage) {
+    private mutating func answer(
+        _ poll: borrowing Poll,
+        _ requester: Requester,
+        _ page: HistoryPage
+    ) {
         guard let epoch = tail?.epochs.current else { return }
         let fitting = poll.subscription.fitting(page, bytes: settings.limits.answerBytes)
         guard let content = poll.content(of: fitting) else {
@@ -94,11 +98,15 @@ extension Core {
 
     /// Answers with what the channels have after `offset`; holds if that is nothing, and waiting was asked for.
     private mutating func answerOrHold(
-        _ poll: Poll,
+        _ poll: borrowing Poll,
         _ requester: Requester,
         after offset: Offset,
         gap: GapReason?
     ) {
+        // As a rule: it comes with the cursor that it has just been given.
+        if tail?.hasNothing(after: offset) == true, poll.mayWait(despite: gap), !isStopping {
+            return hold(poll, requester, owing: gap)
+        }
         let page = tail?.read(
             poll.subscription.channels,
             after: offset,
@@ -111,7 +119,7 @@ extension Core {
         }
         let gap = gap ?? page.gap
         if page.messages.isEmpty, poll.mayWait(despite: gap), !isStopping {
-            hold(gap.map(poll.owing) ?? poll, requester)
+            hold(poll, requester, owing: gap)
         } else {
             answer(poll, requester, page.with(gap: gap))
         }
@@ -120,7 +128,7 @@ extension Core {
     // MARK: Asking the log
 
     private mutating func ask(
-        _ poll: Poll,
+        _ poll: borrowing Poll,
         _ requester: Requester,
         _ start: HistoryStart,
         _ question: Question
@@ -142,7 +150,7 @@ extension Core {
 
     /// Nil, and the poll is turned away, if too much waits already.
     private mutating func wait(
-        _ poll: Poll,
+        _ poll: borrowing Poll,
         _ requester: Requester,
         _ question: Question
     ) -> Ticket? {
@@ -150,14 +158,14 @@ extension Core {
             turnAwayForBound(poll, requester)
             return nil
         }
-        let work = Work.poll(poll, requester, question, epoch)
+        let work = Work.poll(copy poll, requester, question, epoch)
         return wait(work, for: .request(requester.address), .reading)
     }
 
     /// The log has answered.
     mutating func read(
         _ outcome: Result<HistoryPage, ReadFailure>,
-        for poll: Poll,
+        for poll: borrowing Poll,
         _ requester: Requester,
         _ question: Question,
         _ epoch: Epoch
@@ -183,7 +191,12 @@ extension Core {
 
     // MARK: Holding
 
-    private mutating func hold(_ poll: Poll, _ requester: Requester) {
+    /// - Parameter gap: to be told when the hold ends.
+    private mutating func hold(
+        _ poll: borrowing Poll,
+        _ requester: Requester,
+        owing gap: GapReason?
+    ) {
         let address = requester.address
         guard connections.isOpen(address.connection) else { return }
         // The peer went while the log was asked; no event will tell of that again.
@@ -197,14 +210,19 @@ extension Core {
         guard !isOvertaken(requester) else {
             // The cursor moves on, so that a gap which was to be told with the first message is told now.
             let nothing = nothingNew(newest: tail?.head ?? .start)
-            return answer(poll, requester, nothing.with(gap: poll.subscription.owedGap))
+            return answer(poll, requester, nothing.with(gap: gap ?? poll.subscription.owedGap))
         }
         makeRoom(for: poll.origin)
         guard holds.count + replays.count < heldLimit else {
             return turnAwayForBound(poll, requester)
         }
         let place = frontEnds.place(of: poll.origin, &actions)
-        let (kind, subscription) = beginHold(poll, address, place)
+        var subscription = poll.subscription
+        if let gap { subscription = subscription.owing(gap) }
+        if subscription.channels.count > 1 {
+            subscription = subscription.sharing(holds.shared(subscription.channels))
+        }
+        let kind = beginHold(&subscription, poll.origin.wish, address, place)
         let wait = HoldBudget.waitMilliseconds(
             asked: poll.waitMilliseconds,
             // This one, too.
@@ -216,7 +234,7 @@ extension Core {
                 address: address,
                 kind: kind,
                 frontEnd: place,
-                interest: .answer(subscription),
+                interest: .answer(consume subscription),
                 origin: poll.origin,
                 deadline: min(now + Int64(wait), poll.origin.right?.endsAt ?? .max),
                 probe: kind == .probedPoll ? now + frontEnds.firstProbeMilliseconds(place) : nil
@@ -225,24 +243,20 @@ extension Core {
         counters.holds += 1
     }
 
-    /// Sends what a hold begins with, if anything.
+    /// Sends what a hold begins with, if anything, which its subscription then knows.
     private mutating func beginHold(
-        _ poll: Poll,
+        _ subscription: inout Subscription,
+        _ wish: ProbePolicy.Wish,
         _ address: RequestAddress,
         _ place: ProbePolicy.Place
-    ) -> (HeldTable.Kind, Subscription) {
-        var subscription = poll.subscription
-        if subscription.channels.count > 1 {
-            subscription = subscription.sharing(holds.shared(subscription.channels))
-        }
-        let opening = frontEnds.opening(place, poll.origin.wish)
-        guard opening != .silent, let early = subscription.startingEarly() else {
-            return (.poll, subscription)
-        }
+    ) -> HeldTable.Kind {
+        let opening = frontEnds.opening(place, wish)
+        guard opening != .silent, let early = subscription.startingEarly() else { return .poll }
+        subscription = early
         let isProbed = opening == .probed
         let bytes = early.earlyHeaders + (isProbed ? frontEnds.blanks : [])
         send(part: actions.add(.part, body: bytes), to: address)
-        return (isProbed ? .probedPoll : .begunPoll, early)
+        return isProbed ? .probedPoll : .begunPoll
     }
 
     /// Whether a newer request has come on its connection, behind which nothing may wait.
@@ -254,15 +268,18 @@ extension Core {
     }
 
     /// The one door into the tables of held requests.
-    mutating func insert(_ hold: Holds.Hold) {
+    mutating func insert(_ hold: borrowing Holds.Hold) {
         let slot = holds.insert(
             hold,
             boundsAddresses: settings.limits.heldPerAddress != nil,
             newest: &connections[hold.address.connection].newestHold
         )
-        guard let origin = hold.origin else { return }
-        trace { $0.held(hold.address) }
-        attend(slot, origin, hold.interest.channels)
+        guard hold.origin != nil else { return }
+        let address = hold.address
+        trace { $0.held(address) }
+        if hold.origin?.member != nil, let origin = hold.origin {
+            attend(slot, origin, hold.interest.channels)
+        }
     }
 
     /// The one door out: takes a held request out of all tables and counts how it ended. What it is told is the caller's.

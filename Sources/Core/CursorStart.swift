@@ -16,11 +16,11 @@ enum CursorStart: Equatable {
         in epochs: EpochHistory,
         head: Offset,
         isFinal: Bool,
-        unissued: GapReason = .future
+        unissued: @autoclosure () -> GapReason = .future
     ) {
         switch epochs.verdict(on: cursor, head: head) {
         case .valid(let offset): self = .after(offset, gap: nil)
-        case .future where isFinal: self = .after(head, gap: unissued)
+        case .future where isFinal: self = .after(head, gap: unissued())
         // Epochs that are not known here yet come after those that are: of a known one, the verdict stands.
         case .restarted(let resume) where isFinal || epochs.knows(cursor.epoch):
             self = .after(resume, gap: .restarted)

@@ -58,7 +58,11 @@ struct Holds {
     // MARK: The doors
 
     /// - Parameter newest: the newest hold of its connection, which it becomes.
-    mutating func insert(_ hold: Hold, boundsAddresses: Bool, newest: inout Slot) -> Slot {
+    mutating func insert(
+        _ hold: borrowing Hold,
+        boundsAddresses: Bool,
+        newest: inout Slot
+    ) -> Slot {
         let interest = audience.join(hold.interest, channels: hold.interest.channels)
         let slot = table.insert(
             Held(

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Name-value pairs (FastCGI 1.0 §3.4): two lengths, then the name, then the value.
 ///
 /// A length below 128 is one byte; any length may be four, big-endian, with the top bit set.
@@ -96,10 +98,11 @@ struct PairCheck {
     var isWhole: Bool { place == .nameLength && lengthBytes == 0 }
 
     mutating func take(_ bytes: UnsafeRawBufferPointer) {
+        var seen = (nul: NextByte(0), equals: NextByte(UInt8(ascii: "=")))
         var at = 0
         while at < bytes.count {
             if place == .nameLength, lengthBytes == 0 {
-                at = unsafe takeShortPairs(bytes, from: at)
+                at = unsafe takeShortPairs(bytes, from: at, &seen)
                 guard at < bytes.count else { return }
             }
             switch place {
@@ -107,20 +110,18 @@ struct PairCheck {
                 unsafe takeLength(bytes[at])
                 at += 1
             case .name:
-                let count = min(nameLeft, bytes.count - at)
-                if unsafe bytes.hold(0, from: at, count)
-                    || bytes.hold(UInt8(ascii: "="), from: at, count)
-                {
+                let end = at + min(nameLeft, bytes.count - at)
+                if unsafe seen.nul.isIn(bytes, at, end) || seen.equals.isIn(bytes, at, end) {
                     isReadable = false
                 }
-                at += count
-                nameLeft -= count
+                nameLeft -= end - at
+                at = end
                 if nameLeft == 0 { place = valueLeft > 0 ? .value : .nameLength }
             case .value:
-                let count = min(valueLeft, bytes.count - at)
-                if unsafe bytes.hold(0, from: at, count) { isReadable = false }
-                at += count
-                valueLeft -= count
+                let end = at + min(valueLeft, bytes.count - at)
+                if unsafe seen.nul.isIn(bytes, at, end) { isReadable = false }
+                valueLeft -= end - at
+                at = end
                 if valueLeft == 0 { place = .nameLength }
             }
         }
@@ -131,7 +132,8 @@ struct PairCheck {
     /// - Returns: where the first other pair begins.
     private mutating func takeShortPairs(
         _ bytes: UnsafeRawBufferPointer,
-        from start: Int
+        from start: Int,
+        _ seen: inout (nul: NextByte, equals: NextByte)
     ) -> Int {
         var at = start
         while bytes.count &- at >= 2 {
@@ -139,12 +141,12 @@ struct PairCheck {
             let value = unsafe Int(bytes[at &+ 1])
             let begin = at &+ 2
             guard name | value < 0x80, name &+ value <= bytes.count &- begin else { break }
-            if unsafe bytes.hold(0, from: begin, name &+ value)
-                || bytes.hold(UInt8(ascii: "="), from: begin, name)
+            at = begin &+ name &+ value
+            if unsafe seen.nul.isIn(bytes, begin, at)
+                || seen.equals.isIn(bytes, begin, begin &+ name)
             {
                 isReadable = false
             }
-            at = begin &+ name &+ value
         }
         return at
     }
@@ -172,36 +174,25 @@ struct PairCheck {
     }
 }
 
-extension UnsafeRawBufferPointer {
-    /// Whether the byte occurs among so many. Eight bytes are looked at together: a byte of `word` is zero where it does,
-    /// and subtracting one from each byte sets the top bit of a zero.
-    ///
-    /// The range must be inside the buffer.
-    fileprivate func hold(_ byte: UInt8, from start: Int, _ count: Int) -> Bool {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let pattern = ones &* UInt64(byte)
-        func hasZero(_ word: UInt64) -> Bool { (word &- ones) & ~word & ones << 7 != 0 }
-        let end = start &+ count
-        var at = start
-        while at &+ 8 <= end {
-            if hasZero(unsafe loadUnaligned(fromByteOffset: at, as: UInt64.self) ^ pattern) {
-                return true
-            }
-            at &+= 8
-        }
-        guard at < end else { return false }
-        guard end >= 8 else {
-            while at < end {
-                if unsafe self[at] == byte { return true }
-                at &+= 1
-            }
-            return false
-        }
-        // The eight bytes that end here, of which the first ones do not count: in memory order they are the lowest.
-        let others = UInt64(1) << UInt64(8 &* (8 &- (end &- at))) &- 1
-        let last = unsafe UInt64(
-            littleEndian: loadUnaligned(fromByteOffset: end &- 8, as: UInt64.self)
-        )
-        return hasZero(last ^ pattern | others)
+/// Whether a byte occurs in ranges of a buffer that come one after the other. Where it occurs next is remembered, so that
+/// all of them together cost one pass.
+private struct NextByte {
+    private let byte: UInt8
+    private var next = -1
+
+    init(_ byte: UInt8) { self.byte = byte }
+
+    /// Both places are inside the buffer or its end; `start` never goes back.
+    mutating func isIn(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Bool {
+        if next < start { next = unsafe place(in: bytes, from: start) }
+        return next < end
+    }
+
+    /// The buffer's end if it does not occur any more.
+    private func place(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        guard start < bytes.count, let base = bytes.baseAddress,
+            let found = unsafe memchr(base + start, Int32(byte), bytes.count - start)
+        else { return bytes.count }
+        return unsafe UnsafeRawPointer(found) - base
     }
 }

@@ -12,7 +12,8 @@
 /// may alternate, and management records (id 0) may stand anywhere between them. Records of ids that are not open are
 /// ignored (FastCGI 1.0 §3.3): they may belong to a request that was refused or ended early.
 ///
-/// Pure: no descriptor, no clock. Its owner may drop it while `isIdle`, and make a new one later.
+/// Pure: no descriptor, no clock. While it `isIdle`, its owner may drop it and make a new one later, or `restart` it for
+/// another connection.
 package struct RequestAssembler {
     let limits: FramingLimits
     var assemblies: [Assembly] = []
@@ -57,6 +58,15 @@ package struct RequestAssembler {
     /// Whether nothing partial is stored, so that a new assembler would do as well.
     package var isIdle: Bool {
         assemblies.isEmpty && isBetweenRecords && !isBroken
+    }
+
+    /// Begins with the first byte of a connection, as a new one does, if it `isIdle`.
+    ///
+    /// - Returns: whether it is.
+    package mutating func restart() -> Bool {
+        guard isIdle else { return false }
+        (position, lastFinished) = (0, nil)
+        return true
     }
 
     /// The position at which the oldest unfinished request or record begins; nil while idle. An owner that sees the

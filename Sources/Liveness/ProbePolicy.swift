@@ -135,6 +135,8 @@ package struct ProbePolicy: Sendable {
     /// The first entry stands for all front ends that do not fit.
     package private(set) var entries: [Entry] = []
     private var places: [FrontEnd: Place] = [:]
+    /// That of the last request, which most requests share; 0: none.
+    private var latest: Place = 0
     private static let limit = 16
     /// After this many streams in a row without a departure found, heartbeats have to prove themselves again.
     private static let mostOutlived = 16
@@ -148,13 +150,15 @@ package struct ProbePolicy: Sendable {
         of frontEnd: FrontEnd,
         _ wish: Wish = Wish()
     ) -> (place: Place, isNew: Bool) {
-        let known = places[frontEnd]
+        let isLatest = latest > 0 && entries[Int(latest)].frontEnd == frontEnd
+        let known = isLatest ? latest : places[frontEnd]
         let isNew = known == nil && entries.count < Self.limit
         let place = known ?? (isNew ? Place(entries.count) : 0)
         if isNew {
             entries.append(Entry(frontEnd))
             places[frontEnd] = place
         }
+        latest = place
         entries[Int(place)].wish = wish
         entries[Int(place)].holds += 1
         return (place, isNew)

@@ -41,7 +41,9 @@ internal import System
     private let epoll: Epoll
     let bounds: Bounds
     /// The limits of requests that begin from now on.
-    var limits: FramingLimits
+    var limits: FramingLimits { didSet { assembler = RequestAssembler(limits: limits) } }
+    /// Of all connections on which nothing is unfinished: their input is complete requests, as a rule.
+    private var assembler: RequestAssembler
     /// By descriptor.
     private var connections: ContiguousArray<Connection> = []
     private var marked: [Int32] = []
@@ -70,6 +72,7 @@ internal import System
 
     init(_ limits: FramingLimits, _ bounds: Bounds, epoll: Epoll) {
         self.limits = limits
+        assembler = RequestAssembler(limits: limits)
         self.bounds = bounds
         self.epoll = epoll
         connections.reserveCapacity(min(bounds.web, Core.firstRoom))
@@ -195,13 +198,36 @@ internal import System
         judge: (FramedRequest) -> BodyVerdict,
         each: (FramingEvent) -> Void
     ) {
-        var assembler =
-            unfinished.takeAssembler(id.index) ?? RequestAssembler(limits: limits)
+        if var begun = unfinished.takeAssembler(id.index) {
+            unsafe receive(bytes, id, by: &begun, judge, each)
+            return keep(begun, id, now: now)
+        }
+        unsafe receive(bytes, id, by: &assembler, judge, each)
+        if assembler.restart() {
+            unfinished.keepNothing(id.index)
+        } else {
+            let begun = assembler
+            assembler = RequestAssembler(limits: limits)
+            keep(begun, id, now: now)
+        }
+    }
+
+    private func receive(
+        _ bytes: UnsafeRawBufferPointer,
+        _ id: ConnectionID,
+        by assembler: inout RequestAssembler,
+        _ judge: (FramedRequest) -> BodyVerdict,
+        _ each: (FramingEvent) -> Void
+    ) {
         unsafe assembler.receive(
             bytes,
             judge: { isOpen(id) ? judge($0) : .answered },
             each: { if isOpen(id) { each($0) } }
         )
+    }
+
+    /// The assembler has received what there was.
+    private func keep(_ assembler: consuming RequestAssembler, _ id: ConnectionID, now: Int64) {
         guard isOpen(id) else { return }
         let place = Int(id.index)
         if assembler.isPassingOver {

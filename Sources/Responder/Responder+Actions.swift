@@ -67,14 +67,14 @@ extension Responder {
     private func deliver(_ send: Send, _ records: PayloadEncoder.Encoded) {
         let id = send.connection
         guard connections.isOpen(id) else { return }
-        let limit = send.flags.contains(.unbounded) ? nil : settings.limits.unsentBytes
+        let limit = send.isBounded ? settings.limits.unsentBytes : nil
         let isAlone = records.rest != nil && output.isEmpty(id.index)
         transmit(records.first.bytes(for: send.id), to: id, limit: limit)
         if let rest = records.rest {
             // It follows its header.
             transmit(rest.bytes(for: send.id), to: id, limit: isAlone ? nil : limit)
         }
-        if send.flags.contains(.last) { outbox.settling.append(id) }
+        if send.isLast { outbox.settling.append(id) }
     }
 
     /// Sends bytes to a peer, queues them within the bound, or gives the connection up.

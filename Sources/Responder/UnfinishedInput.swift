@@ -51,10 +51,16 @@ struct UnfinishedInput {
             entry.begins(at: place, now: now)
             entry.assembler = assembler
             count(entry)
-        } else if let entry = entry(index) {
-            entry.beginsAt = nil
-            count(entry)
+        } else {
+            keepNothing(index)
         }
+    }
+
+    /// Notes that there is no part of a request.
+    mutating func keepNothing(_ index: Int32) {
+        guard let entry = entry(index) else { return }
+        entry.beginsAt = nil
+        count(entry)
     }
 
     /// Records what the core keeps.

@@ -65,6 +65,24 @@ func mark(_ channel: String, _ through: Int64, _ reason: GapReason = .trimmed) -
         )
     }
 
+    @Test func `nothing comes after the head, unless a trim mark does`() {
+        var tail = tail(head: 4, floor: 1, [message(2, "a"), message(4, "b")])
+        #expect(tail.hasNothing(after: Offset(4)))
+        #expect(!tail.hasNothing(after: Offset(3)) && !tail.hasNothing(after: Offset(5)))
+        for (through, hasNothing) in [(4, true), (5, false)] as [(Int64, Bool)] {
+            tail.receive(
+                CommittedBatch(
+                    previous: Offset(4),
+                    head: Offset(4),
+                    messages: [],
+                    trims: [mark("c", through)]
+                )
+            )
+            #expect(tail.hasNothing(after: Offset(4)) == hasNothing)
+            #expect((read(tail, ["c"], after: 4)?.gap == nil) == hasNothing)
+        }
+    }
+
     @Test func `a poll gets its channels' messages in the order of the log`() throws {
         let tail = tail(
             head: 4,

@@ -47,6 +47,21 @@ import Testing
         #expect(audience.shares(of: batch([message(1, "chat")])).isEmpty)
     }
 
+    @Test func `a place that is used again does not stand for the interest that had it`() {
+        var audience = Audience<String>()
+        let first = audience.join("a", channels: names("a"))
+        audience.leave(first)
+        let second = audience.join("b", channels: names("b"))
+        #expect(second == first)
+        let third = audience.join("a", channels: names("a"))
+        #expect(third != second && audience.count == 2)
+        #expect(audience.join("b", channels: names("b")) == second)
+        audience.leave(third)
+        #expect(audience.join("a", channels: names("a")) == third)
+        #expect(audience[third] == "a" && audience[second] == "b")
+        #expect(audience.holders(of: channel("b")) == 2)
+    }
+
     @Test func `a list of channels was stored once for each wording of it`() {
         var audience = Audience<String>()
         let kept = names("a", "b", "c")

@@ -237,6 +237,15 @@ import Testing
         let late = policy.place(of: FrontEnd(software: "late", isForwarded: false))
         #expect(late == (0, false))
     }
+
+    @Test func `a front end that comes again is counted where it stands, whoever came between`() {
+        var policy = ProbePolicy()
+        for software in ["a", "a", "b", "a", "", "", "b"] {
+            _ = policy.place(of: FrontEnd(software: software, isForwarded: false))
+        }
+        // One without a name is not one of those for whom there is no place.
+        #expect(policy.entries.map(\.holds) == [0, 3, 2, 2])
+    }
 }
 
 @Suite struct `The budget of holds` {

@@ -91,6 +91,32 @@ import Testing
         table.closeMarked()
     }
 
+    @Test func `what one connection has sent means nothing for another`() throws {
+        let (first, one) = try connect()
+        let (second, two) = try connect()
+        let bytes = request(3)
+        first.write(Array(bytes[..<20]))
+        #expect(frame(one) == [])
+        second.write(request(1))
+        #expect(frame(two) == ["request 1"])
+        first.write(Array(bytes[20...]))
+        #expect(frame(one) == ["request 3"])
+        // Behind the end of a request with this id, this record would be a violation.
+        first.write([1, 5, 0, 1, 0, 1, 0, 0, 65])
+        #expect(frame(one) == [])
+        second.write(Array("GET / HTTP/1.1".utf8))
+        var isHTTP = false
+        let (_, http) = table.receive(two)
+        table.frame(two, http, now: 0, judge: { _ in .keep }) { event in
+            if case .violation(let violation) = event { isHTTP = violation.isHTTP }
+        }
+        #expect(isHTTP)
+        first.write(request(4))
+        #expect(frame(one) == ["request 4"])
+        for id in [one, two] { table.mark(id, nil) }
+        table.closeMarked()
+    }
+
     @Test func `nothing is framed behind what has ended the connection`() throws {
         let (pair, id) = try connect()
         pair.write(request(1) + request(2))

@@ -13,6 +13,15 @@ import Testing
 
         init() {}
 
+        init(_ lent: borrowing DecodedRequest) {
+            var (names, values) = ([[UInt8]](), [[UInt8]]())
+            lent.forEachVariable { name, value in
+                names.append(Array(name))
+                values.append(Array(value))
+            }
+            (self.names, self.values, body) = (names, values, lent.readBody())
+        }
+
         init(pairs: [UInt8], body: [UInt8]) throws {
             let decoded = try #require(NameValuePairs.decode(pairs))
             names = decoded.map(\.name)
@@ -42,15 +51,7 @@ import Testing
         by codec: Codec,
         wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true }
     ) -> Decoded? {
-        codec.decode(request, wanting: isWanted) { lent in
-            var decoded = Decoded()
-            lent.forEachVariable { name, value in
-                decoded.names.append(Array(name))
-                decoded.values.append(Array(value))
-            }
-            decoded.body = lent.readBody()
-            return decoded
-        }
+        codec.decode(request, wanting: isWanted) { Decoded($0) }
     }
 
     @Test(arguments: RecordedRequest.all)
@@ -137,15 +138,7 @@ import Testing
                     particulars.values.append(Array(value))
                 }
                 #expect(particulars == expected(2))
-                let common = codec.decode(commonOf: sorted) { lent in
-                    var decoded = Decoded()
-                    lent.forEachVariable { name, value in
-                        decoded.names.append(Array(name))
-                        decoded.values.append(Array(value))
-                    }
-                    decoded.body = lent.readBody()
-                    return decoded
-                }
+                let common = codec.decode(commonOf: sorted) { Decoded($0) }
                 #expect(common == expected(0))
                 let pairs = NameValuePairs.decode(Array(sorted.common))
                 #expect(pairs?.map(\.name) == expected(0).names)

@@ -231,14 +231,7 @@ extension Core {
         case .valid(let offset):
             guard let missed = tail?.missed(after: offset) else {
                 // More came than memory keeps: polls ask again from where they stood, and streams read the log.
-                let page = HistoryPage(
-                    messages: [],
-                    scanned: offset,
-                    more: false,
-                    gap: nil,
-                    newest: offset
-                )
-                releaseAll(page, .released)
+                releaseAll(.standing(at: offset), .released)
                 return replayAll(from: before)
             }
             deliver(missed, toldAt: moment.nanoseconds)

@@ -145,8 +145,7 @@ extension Core {
         let verdict = before.map { epochs.verdict(on: $0, head: after.head) }
         if let before, case .valid(let offset) = verdict, offset < after.floor {
             // More came than memory keeps: polls ask again, and the log itself answers; streams read it.
-            let page = nothingNew(newest: before.offset)
-            releaseAll(page, .released)
+            releaseAll(.standing(at: before.offset), .released)
         }
         tail = after
         switch (before, verdict) {
@@ -196,13 +195,13 @@ extension Core {
     mutating func startOver(from position: Cursor, resume: Offset) {
         guard let epoch = tail?.epochs.current else { return }
         replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))
-        let page = HistoryPage(
-            messages: [],
-            scanned: resume,
-            more: false,
-            gap: .restarted,
-            newest: resume
-        )
-        releaseAll(page, .gap)
+        releaseAll(.standing(at: resume, gap: .restarted), .gap)
+    }
+}
+
+extension HistoryPage {
+    /// Holds that stand at this offset are to ask again from there.
+    static func standing(at offset: Offset, gap: GapReason? = nil) -> HistoryPage {
+        HistoryPage(messages: [], scanned: offset, more: false, gap: gap, newest: offset)
     }
 }

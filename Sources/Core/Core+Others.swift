@@ -108,13 +108,11 @@ extension Core {
         enter(moment)
         let changed = Settings.reloadDifferences(from: self.settings, to: settings).applied
         let before = interface
-        self.settings = settings
-        interface = HTTPInterface(settings: settings, links: before.links)
-        busInterface = BusInterface(settings: settings, numbers: numbers)
+        rules = Rules(settings, numbers: numbers, links: before.links)
         frontEnds.settings = settings.hold
         names.isTracing = settings.log.level == .debug
         let renewsPresence = changed.contains { $0.hasPrefix("[presence") }
-        presence.reload(settings, renews: renewsPresence, now: now)
+        presence.reload(rules, renews: renewsPresence, now: now)
         if changed.contains(where: { $0.hasPrefix("[allow") || $0.hasPrefix("[key") }) {
             judgeReaders { before.isOpenToEveryone($0) }
         }

@@ -14,7 +14,7 @@ internal import Endpoint
 /// after its events, `turn`; the next one is due at `nextAlarm`.
 ///
 /// What is asked for each request is `mutating` although it changes nothing: a value of this size that is only borrowed is
-/// copied, all 3 kB of it, to be passed.
+/// copied as a whole to be passed.
 ///
 /// Each part owns its state; this type is the wiring. Nothing that it asks for is answered within a call, and sends can't
 /// fail within one, so that whatever it goes through stays as it is meanwhile.
@@ -22,9 +22,7 @@ package struct Core: ~Copyable {
     /// What was counted so far.
     package internal(set) var counters = CoreCounters()
 
-    var settings: Settings
-    var interface: HTTPInterface
-    var busInterface: BusInterface
+    var rules: Rules
     let connectionLimit: Int
     let isForOneClient: Bool
     let hasLeft: (ConnectionID, Departure) -> Bool
@@ -88,9 +86,7 @@ package struct Core: ~Copyable {
         now: Int64,
         hasLeft: @escaping (ConnectionID, Departure) -> Bool
     ) {
-        self.settings = settings
-        interface = HTTPInterface(settings: settings)
-        busInterface = BusInterface(settings: settings, numbers: numbers)
+        rules = Rules(settings, numbers: numbers)
         self.connectionLimit = connectionLimit
         self.isForOneClient = isForOneClient
         self.hasLeft = hasLeft
@@ -98,7 +94,7 @@ package struct Core: ~Copyable {
         connections = Connections(room: room)
         holds = Holds(now: now, room: room)
         frontEnds = FrontEnds(settings: settings.hold)
-        presence = PresenceService(settings: settings)
+        presence = PresenceService(rules)
         names = RequestNames(
             // Says nothing of the seed.
             process: UInt32(truncatingIfNeeded: (seed &* 0x9E37_79B9_7F4A_7C15) >> 32),
@@ -117,6 +113,10 @@ package struct Core: ~Copyable {
     package static let firstRoom = 65_536
 
     var now: Int64 { moment.milliseconds }
+
+    var settings: Settings { rules.settings }
+    var interface: HTTPInterface { rules.interface }
+    var busInterface: BusInterface { rules.busInterface }
 
     /// An event begins.
     mutating func enter(_ moment: Moment) {

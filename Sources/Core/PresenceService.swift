@@ -48,7 +48,7 @@ struct PresenceService {
     }
 
     private var presence: Presence
-    private var settings: Settings
+    private var rules: Rules
     /// Which machines share the log; nil: none but this one, as far as this process knows.
     private var site: SiteMachines?
     /// Counts the times presence began anew: the log's answers to events of an earlier round are ignored.
@@ -63,18 +63,18 @@ struct PresenceService {
     /// Monotonic milliseconds of the last look at what is due.
     private var lookedAt: Int64 = .min / 2
 
-    init(settings: Settings) {
-        self.settings = settings
-        presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
+    init(_ rules: Rules) {
+        self.rules = rules
+        presence = Presence(PresenceBounds(logBytes: rules.settings.bus.maxBytes))
     }
 
     /// The ini file was read again.
     ///
     /// - Parameter renews: it says something else about presence, which begins anew.
-    mutating func reload(_ settings: Settings, renews: Bool, now: Int64) {
-        self.settings = settings
+    mutating func reload(_ rules: Rules, renews: Bool, now: Int64) {
+        self.rules = rules
         guard renews else { return }
-        presence = Presence(PresenceBounds(logBytes: settings.bus.maxBytes))
+        presence = Presence(PresenceBounds(logBytes: rules.settings.bus.maxBytes))
         presence.isBehind = isBehind
         if let site { presence.know(site, now: now) }
         round += 1
@@ -100,7 +100,7 @@ struct PresenceService {
     mutating func asked(_ origin: RequestOrigin, _ channels: [ChannelName], now: Int64) {
         guard let member = origin.member else { return }
         for channel in channels {
-            guard let limits = settings.presence(on: channel) else { continue }
+            guard let limits = rules.settings.presence(on: channel) else { continue }
             presence.asked(
                 member,
                 on: channel,
@@ -118,7 +118,7 @@ struct PresenceService {
         guard let member = origin.member else { return nil }
         var arrival = Arrival()
         for channel in channels {
-            guard let limits = settings.presence(on: channel) else { continue }
+            guard let limits = rules.settings.presence(on: channel) else { continue }
             let attendance = presence.attends(
                 member,
                 on: channel,
@@ -142,7 +142,7 @@ struct PresenceService {
     /// What another process hands over of those who are present without a held request.
     mutating func resume(_ graces: [Presence.Grace], now: Int64) {
         for grace in graces {
-            guard let limits = settings.presence(on: grace.channel) else { continue }
+            guard let limits = rules.settings.presence(on: grace.channel) else { continue }
             presence.resume(grace, limits, now: now)
         }
     }
@@ -161,7 +161,7 @@ struct PresenceService {
                 member,
                 on: channel,
                 subscriber: subscriber,
-                settings.presence(on: channel),
+                rules.settings.presence(on: channel),
                 now: now
             )
         }
@@ -193,7 +193,7 @@ struct PresenceService {
             drafts: [draft],
             idempotency: IdempotencyKey(publisher: "presence", key: event.key)
         )
-        append.takesLastPlaces = settings.namesPresence(on: event.channel)
+        append.takesLastPlaces = rules.settings.namesPresence(on: event.channel)
         return append
     }
 
@@ -219,7 +219,7 @@ struct PresenceService {
 
     mutating func heard(_ members: [PresentMember], now: Int64) {
         for (channel, member, subscriber) in members {
-            guard let limits = settings.presence(on: channel) else { continue }
+            guard let limits = rules.settings.presence(on: channel) else { continue }
             presence.heard(member, on: channel, subscriber: subscriber, limits, now: now)
         }
     }
@@ -228,11 +228,11 @@ struct PresenceService {
 
     /// Takes in joins and leaves from committed messages.
     mutating func told(_ messages: [Message], now: Int64) {
-        guard !settings.presence.isEmpty else { return }
+        guard !rules.settings.presence.isEmpty else { return }
         for message in messages where message.channel.isOwn {
             guard let member = message.topic.flatMap({ Member(topic: $0) }) else { continue }
             let channel = message.channel.subject
-            guard let limits = settings.presence(on: channel) else { continue }
+            guard let limits = rules.settings.presence(on: channel) else { continue }
             let told = site.map { _ in PresenceEvent.told(by: message) }
             presence.told(
                 member,
@@ -252,7 +252,7 @@ struct PresenceService {
     mutating func load(now: Int64) -> Reading? {
         readsAt = .max
         if inquiry != .none { inquiry = .outdated }
-        guard !settings.presence.isEmpty else { return nil }
+        guard !rules.settings.presence.isEmpty else { return nil }
         presence.forgetEvents(now: now)
         guard inquiry == .none else { return nil }
         // The greatest name that is no own channel's: those come behind it.

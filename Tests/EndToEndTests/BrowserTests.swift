@@ -129,9 +129,9 @@ struct BrowserTests {
     /// It asks again from its success handler, and after an error a second later.
     @Test func `a page from before Holdfast stopped for good at the first empty answer`() throws {
         try HoldfastServer.withChat(edits: [("wait = 55s", "wait = 1s")]) { holdfast, ports in
-            let pages = "\(Place.root)/Tests/EndToEndTests/Support"
-            let edits = [("root \(Place.root)/conf/classic;", "root \(pages);")]
-            try WebServer.with(.nginx, before: holdfast, ports: ports, edits: edits) { web throws in
+            let options = ["--pages", "\(Place.root)/Tests/EndToEndTests/Support"]
+            try WebServer.with(.nginx, before: holdfast, ports: ports, options: options) {
+                web throws in
                 web.expectsFailures = true
                 let page = try Browser(directory: holdfast.directory)
                     .open("http://127.0.0.1:\(web.port)/oldchat.html")

@@ -10,14 +10,13 @@ struct ClientScriptTests {
     /// A page of this origin without a script of its own, on which the tests run theirs, and without a policy.
     static let bare = "/bare"
     /// Where it comes from; and what Chromium looks for beside it.
-    static let bareEdit = (
-        "index index.html;",
+    static let bareOptions = [
+        "--server",
         """
-        index index.html;
         location = \(bare) { default_type text/html; return 200 "<!doctype html><title>bare</title>"; }
         location = /favicon.ico { return 204; }
-        """
-    )
+        """,
+    ]
 
     private func with(
         _ settings: String = HoldfastServer.open,
@@ -30,7 +29,8 @@ struct ClientScriptTests {
                 .nginx,
                 before: holdfast,
                 keepConnections: keepConnections,
-                edits: [Self.bareEdit] + edits
+                options: Self.bareOptions,
+                edits: edits
             ) { web throws in
                 try body(Browser(directory: holdfast.directory), web, holdfast)
             }
@@ -184,7 +184,7 @@ struct ClientScriptTests {
                 .nginx,
                 before: holdfast,
                 ports: ports,
-                edits: [Self.bareEdit]
+                options: Self.bareOptions
             ) { web throws in
                 let browser = try Browser(directory: holdfast.directory)
                 let page = try browser.open(url(web))

@@ -176,17 +176,13 @@ struct DoctorTests {
     }
 
     @Test func `without the bus it asks the operator's page, with the credentials given`() throws {
-        let operators = (
-            "fastcgi_param REQUEST_METHOD $request_method;",
-            """
-            fastcgi_param REQUEST_METHOD $request_method;
-            fastcgi_param HOLDFAST_OPERATOR $operator if_not_empty;
-            """
-        )
+        let options = [
+            "--parameters", "fastcgi_param HOLDFAST_OPERATOR $operator if_not_empty;",
+        ]
         let map = (
             "http {", "http {\nmap $http_authorization $operator { default \"\"; \"let me\" 1; }"
         )
-        try Front.nginx.with(Self.quick, edits: [operators, map]) { web, holdfast in
+        try Front.nginx.with(Self.quick, options: options, edits: [map]) { web, holdfast in
             let known = try examine(
                 holdfast,
                 port: web.port,
@@ -299,18 +295,17 @@ struct DoctorTests {
     @Test func `nginx that opens the operator's pages to all, or to clients that claim to be one`()
         throws
     {
-        func edits(_ value: String) -> [(String, String)] {
-            let param = "fastcgi_param REQUEST_METHOD $request_method;"
-            return [(param, "\(param)\nfastcgi_param HOLDFAST_OPERATOR \(value) if_not_empty;")]
+        func options(_ value: String) -> [String] {
+            ["--parameters", "fastcgi_param HOLDFAST_OPERATOR \(value) if_not_empty;"]
         }
         try HoldfastServer.with(Self.quick) { holdfast in
-            try WebServer.with(.nginx, before: holdfast, edits: edits("1")) { web in
+            try WebServer.with(.nginx, before: holdfast, options: options("1")) { web in
                 let outcome = try examine(holdfast, port: web.port)
                 #expect(outcome.verdicts("operator pages") == ["problem"])
                 #expect(outcome.advice("operator pages").contains("HOLDFAST_OPERATOR"))
             }
             for source in ["$arg_HOLDFAST_OPERATOR", "$http_holdfast_operator"] {
-                try WebServer.with(.nginx, before: holdfast, edits: edits(source)) { web in
+                try WebServer.with(.nginx, before: holdfast, options: options(source)) { web in
                     let outcome = try examine(holdfast, port: web.port)
                     #expect(outcome.verdicts("operator pages") == ["ok"])
                     #expect(outcome.verdicts("parameters") == ["problem"])
@@ -327,11 +322,10 @@ struct DoctorTests {
             read = key:web
 
             """
-        let param = "fastcgi_param REQUEST_METHOD $request_method;"
-        let edits = [
-            (param, "\(param)\nfastcgi_param HOLDFAST_READ $http_holdfast_read if_not_empty;")
+        let options = [
+            "--parameters", "fastcgi_param HOLDFAST_READ $http_holdfast_read if_not_empty;",
         ]
-        try Front.nginx.with(settings, edits: edits) { web, holdfast in
+        try Front.nginx.with(settings, options: options) { web, holdfast in
             let outcome = try examine(holdfast, port: web.port)
             #expect(outcome.verdicts("parameters") == ["problem"])
             let said = outcome.findings("delivery").first?["sentence"].string ?? ""
@@ -405,9 +399,8 @@ struct DoctorTests {
     }
 
     @Test func `a lost Accept is diagnosed`() throws {
-        let param = "fastcgi_param REQUEST_METHOD $request_method;"
-        let edits = [(param, "\(param)\nfastcgi_param HTTP_ACCEPT */*;\n")]
-        try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
+        let options = ["--parameters", "fastcgi_param HTTP_ACCEPT */*;"]
+        try Front.nginx.with(Self.quick, options: options) { web, holdfast in
             let outcome = try examine(holdfast, port: web.port)
             #expect(outcome.problems.map { $0.prefix(7) } == ["streams"], "\(outcome.problems)")
             #expect(outcome.advice("streams").contains("?stream=sse"))
@@ -435,10 +428,8 @@ struct DoctorTests {
     // MARK: Nobody there
 
     @Test func `a wrong mount is diagnosed`() throws {
-        let edits = [
-            ("location /push/ {", "location /live/ { fastcgi_pass holdfast; }\nlocation /push/ {")
-        ]
-        try Front.nginx.with(Self.quick, edits: edits) { web, holdfast in
+        let options = ["--server", "location /live/ { fastcgi_pass holdfast; }"]
+        try Front.nginx.with(Self.quick, options: options) { web, holdfast in
             let run = try run(holdfast, "http://127.0.0.1:\(web.port)/live/")
             #expect(run.exit == .exited(1))
             let output = String(decoding: run.output, as: UTF8.self)

@@ -189,9 +189,8 @@ import Testing
     @Test(.enabled(if: Tool.usable(.chromium, .nginx), "chromium or nginx is not installed"))
     func `the status page shows the machines`() throws {
         try withStuckMachine(maxLag: "1s") { other, stuck, lock in
-            let software = "fastcgi_param SERVER_SOFTWARE nginx;"
-            let edits = [(software, "\(software) fastcgi_param HOLDFAST_OPERATOR 1;")]
-            try WebServer.with(.nginx, before: stuck, edits: edits) { web throws in
+            let options = ["--parameters", "fastcgi_param HOLDFAST_OPERATOR 1;"]
+            try WebServer.with(.nginx, before: stuck, options: options) { web throws in
                 let browser = try Browser(directory: stuck.directory)
                 let page = try browser.open("http://127.0.0.1:\(web.port)/push/-/status")
                 try page.waitForText("This machine has all that the others have.")

@@ -161,7 +161,7 @@ struct EventSourceTests {
     {
         let settings = HoldfastServer.open + "stream_life = 2s\n"
         try HoldfastServer.with(settings) { holdfast in
-            try WebServer.with(.nginx, before: holdfast, edits: [ClientScriptTests.bareEdit]) {
+            try WebServer.with(.nginx, before: holdfast, options: ClientScriptTests.bareOptions) {
                 web in
                 let texts = Self.texts()
                 let half = texts.count / 2

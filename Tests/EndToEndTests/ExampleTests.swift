@@ -16,10 +16,10 @@ struct ExampleTests {
         _ body: (Browser, WebServer, HoldfastServer, _ site: String) throws -> Void
     ) throws {
         // The pages stand where the classic ones do otherwise.
-        let edits = [("\(Place.root)/conf/classic", "\(Place.root)/conf/examples")]
+        let options = ["--pages", "\(Place.root)/conf/examples"]
         try HoldfastServer.with { holdfast in
             _ = try holdfast.busClient()
-            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+            try WebServer.with(.nginx, before: holdfast, options: options) { web throws in
                 let browser = try Browser(directory: holdfast.directory)
                 try body(browser, web, holdfast, "http://127.0.0.1:\(web.port)/")
             }

@@ -34,6 +34,7 @@ enum Front: CaseIterable, CustomTestStringConvertible {
     /// Holdfast with this before it.
     func with<Result>(
         _ settings: String = HoldfastServer.open,
+        options: [String] = [],
         edits: [(String, String)] = [],
         _ body: (WebServer, HoldfastServer) throws -> Result
     ) throws -> Result {
@@ -42,6 +43,7 @@ enum Front: CaseIterable, CustomTestStringConvertible {
                 kind,
                 before: holdfast,
                 keepConnections: self != .nginxUnkept,
+                options: options,
                 edits: edits
             ) { try body($0, holdfast) }
         }

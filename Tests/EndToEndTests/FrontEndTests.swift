@@ -365,13 +365,12 @@ struct FrontEndTests {
         _ settings: String = HoldfastServer.open,
         _ body: (WebServer, HoldfastServer) throws -> Void
     ) throws {
-        let inner = "\(Place.root)/conf/routing-layer/inner.conf"
-        let place = "root \(Place.root)/conf/classic;"
+        let lines = "include \(Place.root)/conf/routing-layer/inner.conf;"
         try HoldfastServer.with(settings) { holdfast in
             try WebServer.with(
                 .nginx,
                 before: holdfast,
-                edits: [(place, "\(place)\n        include \(inner);")]
+                options: ["--server", lines]
             ) { web in
                 try WebServer.with(kind, before: web) { try body($0, holdfast) }
             }

@@ -41,22 +41,16 @@ struct IdentityTests {
     )
     func `root with any password was shown as root, verified`(kind: WebServer.Kind) throws {
         // As Debian's fastcgi_params has it; HAProxy passes it by itself.
-        let edits =
-            kind == .nginx
-            ? [
-                (
-                    "fastcgi_param SERVER_SOFTWARE nginx;",
-                    "fastcgi_param SERVER_SOFTWARE nginx; fastcgi_param REMOTE_USER $remote_user;"
-                )
-            ] : []
+        let options =
+            kind == .nginx ? ["--parameters", "fastcgi_param REMOTE_USER $remote_user;"] : []
         try HoldfastServer.with(Self.settings) { server throws in
-            try WebServer.with(kind, before: server, edits: edits) { web throws in
+            try WebServer.with(kind, before: server, options: options) { web throws in
                 #expect(try present(web, claim, server) == [])
             }
         }
         try HoldfastServer.with(Self.settings, fastcgi: ["remote_user = believed"]) {
             server throws in
-            try WebServer.with(kind, before: server, edits: edits) { web throws in
+            try WebServer.with(kind, before: server, options: options) { web throws in
                 // What the manual warns of.
                 #expect(try present(web, claim, server) == ["root true"])
             }
@@ -68,13 +62,12 @@ struct IdentityTests {
         try HoldfastServer.with(closed) { server throws in
             let port = try Ports.free()
             try server.directory.write("admin:{PLAIN}secret\n", to: "passwords")
-            let edits = [
-                ("/etc/nginx/holdfast.htpasswd", server.directory.file("passwords")),
-                ("0.0.0.0:8443", "127.0.0.1:\(port)"),
-            ]
-            let recipe = Files.text("\(Place.root)/conf/recipes/nginx-basic.conf")
-            try WebServer.with(.nginx, before: server, edits: edits, addition: recipe) {
-                web throws in
+            let recipe = try Recipe.text(
+                "nginx-basic",
+                ["--port", "\(port)", "--passwords", server.directory.file("passwords")],
+                before: server
+            )
+            try WebServer.with(.nginx, before: server, addition: recipe) { web throws in
                 web.expectsFailures = true
                 let admin = ["Authorization": "Basic YWRtaW46c2VjcmV0"]
                 let client = try HTTPClient(port: port)
@@ -112,10 +105,12 @@ struct IdentityTests {
             try HoldfastServer.with(Self.settings, fastcgi: lines) { server throws in
                 let hash = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
                 let file = try server.directory.write("admin:\(hash)\n", to: "passwords")
-                let edits = [("/etc/lighttpd/holdfast.htpasswd", file)]
-                let recipe = Files.text("\(Place.root)/conf/recipes/lighttpd-basic.conf")
-                try WebServer.with(.lighttpd, before: server, edits: edits, addition: recipe) {
-                    web throws in
+                let recipe = try Recipe.text(
+                    "lighttpd-basic",
+                    ["--passwords", file],
+                    before: server
+                )
+                try WebServer.with(.lighttpd, before: server, addition: recipe) { web throws in
                     web.expectsFailures = true
                     let admin = ["Authorization": "Basic YWRtaW46c2VjcmV0"]
                     #expect(try present(web, admin, base: "/admins", server) == shown)

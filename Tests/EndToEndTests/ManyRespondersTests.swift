@@ -59,13 +59,9 @@ import Testing
             "bin-path" => "\(try Place.holdfast) serve --config \(server.iniFile)",
             "max-procs" => 4,
             """
-        var edits = [(socket, started)]
-        if Place.isRoot {
-            edits += [
-                ("server.username = \"www-data\"", ""), ("server.groupname = \"www-data\"", ""),
-            ]
-        }
-        try WebServer.with(.lighttpd, before: server, edits: edits) { web throws in
+        let edits = [(socket, started)]
+        try WebServer.with(.lighttpd, before: server, options: ["--own-user"], edits: edits) {
+            web throws in
             try waitUntil("it is ready") { try web.get("/push/-/ready").status == 200 }
             let bus = try waitFor("the bus socket") { try? LineClient(server.busSocket) }
             try waitUntil("all four know each other") {

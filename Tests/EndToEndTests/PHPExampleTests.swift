@@ -13,22 +13,26 @@ import Testing
 struct PHPExampleTests {
     private let files = "\(Place.root)/conf/examples/php"
 
-    /// - Parameter body: gets the site's address.
+    /// - Parameters:
+    ///   - options: further ones of scripts/derive for the web server.
+    ///   - body: gets the site's address.
     private func with(
-        _ parameters: String = "",
+        options: [String] = [],
         _ body: (HoldfastServer, _ site: String, _ port: UInt16) throws -> Void
     ) throws {
         let isRoot = Place.isRoot && Place.hasWebGroup
-        // The file is one to add to another: what is of [bus] goes there. A test that does not run as root is Holdfast's own user.
+        // A test that does not run as root is Holdfast's own user.
         let keys = try TestDirectory()
         let secret = try keys.write("0123456789abcdef0123456789abcdef\n", to: "php.secret")
         chmod(secret, 0o640)
         if isRoot, let group = getgrnam("www-data") {
             chown(secret, uid_t.max, group.pointee.gr_gid)
         }
-        let settings = Files.text("\(files)/holdfast.ini")
-            .replacing("[bus]\nsocket_group = www-data\n", with: "")
-            .replacing("/etc/holdfast/php.secret", with: secret)
+        let settings = try Derived.text(
+            "examples/php/holdfast.ini",
+            ["--secret", secret],
+            in: keys
+        )
         try HoldfastServer.with(settings, bus: isRoot ? ["socket_group = www-data"] : []) {
             holdfast in
             _ = try holdfast.busClient()
@@ -50,15 +54,14 @@ struct PHPExampleTests {
                 to: "fpm.conf"
             )
             let port = try Ports.free()
-            let server = Files.text("\(files)/nginx.conf")
-                .replacing("0.0.0.0:8445", with: "127.0.0.1:\(port)")
-                .replacing("/usr/share/holdfast/examples", with: "\(Place.root)/conf/examples")
-                .replacing("/run/php/php-fpm.sock", with: socket)
-                .replacing("/run/holdfast-bus/bus.sock", with: holdfast.busSocket)
-                .replacing(
-                    "HOLDFAST_SECRET /etc/holdfast/php.secret;",
-                    with: "HOLDFAST_SECRET \(secret); \(parameters)"
-                )
+            let server = try Derived.text(
+                "examples/php/nginx.conf",
+                [
+                    "--directory", directory.path, "--port", "\(port)", "--php", socket,
+                    "--bus-socket", holdfast.busSocket, "--secret", secret,
+                ] + options,
+                in: directory
+            )
             let fpm = try ChildProcess(
                 Tool.phpFPM.path,
                 ["--nodaemonize", "--fpm-config", pool],
@@ -129,7 +132,10 @@ struct PHPExampleTests {
     @Test func `a page with a signed link gets the next one when it expires, and misses nothing`()
         throws
     {
-        try with("fastcgi_param LINK_SECONDS 2;") { holdfast, site, port in
+        try with(options: ["--parameters", "fastcgi_param LINK_SECONDS 2;"]) {
+            holdfast,
+            site,
+            port in
             #expect(
                 try HTTPClient.exchange("GET", "/php/link.php", [:], port: port).status == 401
             )

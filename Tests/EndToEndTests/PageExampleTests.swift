@@ -28,8 +28,8 @@ struct PageExampleTests {
                 """
             try holdfast.directory.write(console + example.text, to: "pages/index.html")
             for channel in ["news", "chat"] { try holdfast.publish(channel, "from before") }
-            let edits = [("\(Place.root)/conf/classic", pages)]
-            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+            let options = ["--pages", pages]
+            try WebServer.with(.nginx, before: holdfast, options: options) { web throws in
                 let browser = try Browser(directory: holdfast.directory)
                 try body(browser.open("http://127.0.0.1:\(web.port)/"), holdfast)
             }

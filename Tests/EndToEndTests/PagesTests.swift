@@ -12,10 +12,9 @@ struct PagesTests {
         _ settings: String = HoldfastServer.open,
         _ body: (Browser, WebServer, HoldfastServer) throws -> Void
     ) throws {
-        let software = "fastcgi_param SERVER_SOFTWARE nginx;"
-        let edits = isOperator ? [(software, "\(software) fastcgi_param HOLDFAST_OPERATOR 1;")] : []
+        let options = isOperator ? ["--parameters", "fastcgi_param HOLDFAST_OPERATOR 1;"] : []
         try HoldfastServer.with(settings) { holdfast in
-            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+            try WebServer.with(.nginx, before: holdfast, options: options) { web throws in
                 try body(Browser(directory: holdfast.directory), web, holdfast)
             }
         }
@@ -83,10 +82,8 @@ struct PagesTests {
             }
             let hash = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
             let passwords = try holdfast.directory.write("admin:\(hash)\n", to: "passwords")
-            lines = lines.replacing("/etc/nginx/holdfast.htpasswd", with: passwords)
-                .replacing("/run/holdfast/holdfast.sock", with: holdfast.address.description)
-            let edits = [("location /push/ {", "\(lines)\nlocation /push/ {")]
-            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+            let options = ["--server", lines, "--passwords", passwords]
+            try WebServer.with(.nginx, before: holdfast, options: options) { web throws in
                 #expect(try web.get("/push/-/status").status == 401)
                 let password = ["Authorization": "Basic YWRtaW46c2VjcmV0"]
                 #expect(try web.get("/push/-/status", password).status == 200)

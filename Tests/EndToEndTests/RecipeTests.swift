@@ -1,6 +1,23 @@
 import Harness
 import Testing
 
+/// Copies of the recipes of conf/recipes.
+enum Recipe {
+    /// - Parameter options: of scripts/derive.
+    static func text(
+        _ name: String,
+        _ options: [String],
+        before holdfast: HoldfastServer
+    ) throws -> String {
+        try Derived.text(
+            "recipes/\(name).conf",
+            ["--directory", holdfast.directory.path, "--socket", holdfast.address.description]
+                + options,
+            in: holdfast.directory
+        )
+    }
+}
+
 /// The recipes of conf/recipes, included where they say.
 @Suite(.enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"))
 struct RecipeTests {
@@ -20,13 +37,12 @@ struct RecipeTests {
     @Test func `basic authentication by nginx`() throws {
         try HoldfastServer.with(closed) { holdfast in
             let port = try Ports.free()
-            let edits = [
-                ("/etc/nginx/holdfast.htpasswd", try passwords(holdfast.directory)),
-                ("0.0.0.0:8443", "127.0.0.1:\(port)"),
-            ]
-            let recipe = Files.text("\(Place.root)/conf/recipes/nginx-basic.conf")
-            try WebServer.with(.nginx, before: holdfast, edits: edits, addition: recipe) {
-                web throws in
+            let recipe = try Recipe.text(
+                "nginx-basic",
+                ["--port", "\(port)", "--passwords", passwords(holdfast.directory)],
+                before: holdfast
+            )
+            try WebServer.with(.nginx, before: holdfast, addition: recipe) { web throws in
                 // Wrong passwords are in its error log.
                 web.expectsFailures = true
                 let status = statuses(port)
@@ -65,16 +81,12 @@ struct RecipeTests {
                 }
 
                 """
-            let edits = [
-                ("0.0.0.0:8444", "127.0.0.1:\(port)"),
-                (
-                    "fastcgi_pass unix:/run/php/php-fpm.sock;",
-                    "proxy_pass http://127.0.0.1:\(program);"
-                ),
-            ]
-            let recipe = Files.text("\(Place.root)/conf/recipes/nginx-auth-request.conf")
-            try WebServer.with(.nginx, before: holdfast, edits: edits, addition: recipe + standIn) {
-                _ throws in
+            let recipe = try Recipe.text(
+                "nginx-auth-request",
+                ["--port", "\(port)", "--program-http", "127.0.0.1:\(program)"],
+                before: holdfast
+            )
+            try WebServer.with(.nginx, before: holdfast, addition: recipe + standIn) { _ throws in
                 let ann = ["Cookie": "login=ann"]
                 let status = statuses(port)
                 #expect(try status("GET", "/push/news/a", [:]) == 401)
@@ -97,13 +109,12 @@ struct RecipeTests {
         let rules = "[allow public/**]\nread = everyone\npublish = everyone\n"
         try HoldfastServer.with(rules) { holdfast in
             let port = try Ports.free()
-            let edits = [
-                ("/var/cache/nginx/holdfast", holdfast.directory.file("temp/answers")),
-                ("0.0.0.0:8446", "127.0.0.1:\(port)"),
-            ]
-            let recipe = Files.text("\(Place.root)/conf/recipes/nginx-collapse.conf")
-            try WebServer.with(.nginx, before: holdfast, edits: edits, addition: recipe) {
-                web throws in
+            let recipe = try Recipe.text(
+                "nginx-collapse",
+                ["--port", "\(port)"],
+                before: holdfast
+            )
+            try WebServer.with(.nginx, before: holdfast, addition: recipe) { web throws in
                 func get(_ target: String) throws -> HTTPAnswer {
                     try HTTPClient.exchange("GET", target, [:], port: port)
                 }
@@ -149,10 +160,12 @@ struct RecipeTests {
 
     @Test func `basic authentication by lighttpd`() throws {
         try HoldfastServer.with(closed) { holdfast in
-            let edits = [("/etc/lighttpd/holdfast.htpasswd", try passwords(holdfast.directory))]
-            let recipe = Files.text("\(Place.root)/conf/recipes/lighttpd-basic.conf")
-            try WebServer.with(.lighttpd, before: holdfast, edits: edits, addition: recipe) {
-                web throws in
+            let recipe = try Recipe.text(
+                "lighttpd-basic",
+                ["--passwords", passwords(holdfast.directory)],
+                before: holdfast
+            )
+            try WebServer.with(.lighttpd, before: holdfast, addition: recipe) { web throws in
                 web.expectsFailures = true
                 #expect(try web.get("/readers/news/a").status == 401)
                 #expect(try web.get("/readers/news/a", user("editor")).status == 200)
@@ -168,10 +181,12 @@ struct RecipeTests {
 
     @Test func `a stream that needs a password was answered 200 without one`() throws {
         try HoldfastServer.with(closed) { holdfast in
-            let edits = [("/etc/lighttpd/holdfast.htpasswd", try passwords(holdfast.directory))]
-            let recipe = Files.text("\(Place.root)/conf/recipes/lighttpd-basic.conf")
-            try WebServer.with(.lighttpd, before: holdfast, edits: edits, addition: recipe) {
-                web throws in
+            let recipe = try Recipe.text(
+                "lighttpd-basic",
+                ["--passwords", passwords(holdfast.directory)],
+                before: holdfast
+            )
+            try WebServer.with(.lighttpd, before: holdfast, addition: recipe) { web throws in
                 web.expectsFailures = true
                 let streams = ["Accept": "text/event-stream"]
                 let known = user("editor").merging(streams) { $1 }
@@ -199,30 +214,19 @@ struct RecipeTests {
         try HoldfastServer.with(closed + "[cors]\norigins = \(origin)\n") { holdfast in
             let file = try passwords(holdfast.directory)
             var (port, program) = try (Ports.free(), Ports.free())
-            let edits: [(String, String)]
-            var standIn = ""
-            switch recipe {
-            case "nginx-basic":
-                edits = [
-                    ("/etc/nginx/holdfast.htpasswd", file),
-                    ("0.0.0.0:8443", "127.0.0.1:\(port)"),
-                ]
-            case "nginx-auth-request":
-                edits = [
-                    ("0.0.0.0:8444", "127.0.0.1:\(port)"),
-                    (
-                        "fastcgi_pass unix:/run/php/php-fpm.sock;",
-                        "proxy_pass http://127.0.0.1:\(program);"
-                    ),
-                ]
-                standIn = "server { listen 127.0.0.1:\(program); location / { return 401; } }\n"
-            default:
-                edits = [("/etc/lighttpd/holdfast.htpasswd", file)]
-            }
             let kind = recipe.hasPrefix("nginx") ? WebServer.Kind.nginx : .lighttpd
-            let text = Files.text("\(Place.root)/conf/recipes/\(recipe).conf")
-            try WebServer.with(kind, before: holdfast, edits: edits, addition: text + standIn) {
-                web throws in
+            let lines = try Recipe.text(
+                recipe,
+                [
+                    "--port", "\(port)", "--passwords", file, "--program-http",
+                    "127.0.0.1:\(program)",
+                ],
+                before: holdfast
+            )
+            let standIn =
+                recipe == "nginx-auth-request"
+                ? "server { listen 127.0.0.1:\(program); location / { return 401; } }\n" : ""
+            try WebServer.with(kind, before: holdfast, addition: lines + standIn) { web throws in
                 web.expectsFailures = true
                 if kind == .lighttpd { port = web.port }
                 let target = kind == .nginx ? "/push/news/a" : "/editors/news/a"

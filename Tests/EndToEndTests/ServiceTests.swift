@@ -175,13 +175,9 @@ import Testing
             "min-procs" => 1, "max-procs" => 1,
             """
         // As the user that runs the tests, which may read the binary and write the log.
-        var edits = [(socket, started)]
-        if Place.isRoot {
-            edits += [
-                ("server.username = \"www-data\"", ""), ("server.groupname = \"www-data\"", ""),
-            ]
-        }
-        try WebServer.with(.lighttpd, before: server, edits: edits) { web throws in
+        let edits = [(socket, started)]
+        try WebServer.with(.lighttpd, before: server, options: ["--own-user"], edits: edits) {
+            web throws in
             try waitUntil("it is ready") { try web.get("/push/-/ready").status == 200 }
             let client = try HTTPClient(port: web.port)
             try client.send("GET", "/push/news?wait=25")

@@ -82,8 +82,9 @@ struct WebServerExampleTests {
                 "admin:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n",
                 to: "passwords"
             )
-            let edits = [("/etc/nginx/holdfast.htpasswd", passwords)]
-            try WebServer.with(.nginx, before: holdfast, edits: edits, text: rest) { web throws in
+            let options = ["--passwords", passwords]
+            try WebServer.with(.nginx, before: holdfast, options: options, text: rest) {
+                web throws in
                 try expectToWork(web, holdfast)
                 // The second takes the first one's place.
                 let clients = try (1...2).map { _ in try HTTPClient(port: web.port) }
@@ -189,18 +190,8 @@ struct WebServerExampleTests {
             )
             // Both ways: what the page warns of, and what it gives instead.
             let rule = "location /push/open/ { return 403; }"
-            let edits = [
-                (
-                    "index index.html;",
-                    "index index.html; \(rule) "
-                        + block.replacing(
-                            "/run/holdfast/holdfast.sock",
-                            with: holdfast.address.description
-                        )
-                ),
-                ("/etc/nginx/holdfast.htpasswd", passwords),
-            ]
-            try WebServer.with(.nginx, before: holdfast, edits: edits) { web throws in
+            let options = ["--server", "\(rule)\n\(block)", "--passwords", passwords]
+            try WebServer.with(.nginx, before: holdfast, options: options) { web throws in
                 web.expectsFailures = true
                 let operation = [("HOLDFAST_WRITE", "**")]
                 let ids = try ["open/a", "private/a"].map {

@@ -1,9 +1,9 @@
 /// Copies of the configurations in conf/, as scripts/derive makes them: what is tested is what is shipped.
-enum Derived {
+package enum Derived {
     /// - Parameters:
     ///   - file: its name in conf/.
     ///   - options: of the script.
-    static func text(
+    package static func text(
         _ file: String,
         _ options: [String],
         in directory: TestDirectory

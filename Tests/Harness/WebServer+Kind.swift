@@ -48,11 +48,6 @@ extension WebServer {
             }
         }
 
-        /// As shipped.
-        var text: String {
-            configuration.map { Files.text("\(Harness.Place.root)/conf/\($0)") } ?? ""
-        }
-
         var isCGI: Bool { Self.cgi.contains(self) }
 
         /// What says in its log that server or responder did something wrong.
@@ -102,7 +97,11 @@ extension WebServer {
 
 extension WebServer.Kind {
     /// A copy of its configuration in conf/, or of this one with the same literals, by scripts/derive.
-    func derived(_ place: WebServer.Place, from text: String?) throws -> String {
+    func derived(
+        _ place: WebServer.Place,
+        from text: String?,
+        _ further: [String]
+    ) throws -> String {
         guard let configuration else { return text ?? "" }
         // So that the server may have as many as the copy says.
         Harness.Place.raiseDescriptorLimit()
@@ -116,7 +115,7 @@ extension WebServer.Kind {
         if place.inner > 0 { options += ["--inner", "\(place.inner)"] }
         if !place.keepsConnections { options.append("--unkept") }
         if let text { options += ["--text", try place.directory.write(text, to: "\(self).text")] }
-        return try Derived.text(configuration, options, in: place.directory)
+        return try Derived.text(configuration, options + further, in: place.directory)
     }
 
     func arguments(_ place: WebServer.Place, configuration: String) -> [String] {

@@ -19,14 +19,16 @@ package final class WebServer {
     /// - Parameters:
     ///   - keepConnections: nginx only; the others never keep one.
     ///   - ports: where something else has to know them before; nil for free ones.
+    ///   - options: further ones of scripts/derive.
     ///   - edits: further replacements in its configuration; each must occur.
-    ///   - addition: what is included at the end, with nginx of its http block.
+    ///   - addition: lines at the end, with nginx of its http block.
     ///   - text: a configuration in the place of the one in conf/, with the same literals.
     package convenience init(
         _ kind: Kind,
         before holdfast: HoldfastServer,
         keepConnections: Bool = true,
         ports: (first: UInt16, second: UInt16)? = nil,
+        options: [String] = [],
         edits: [(String, String)] = [],
         addition: String = "",
         text: String? = nil
@@ -40,14 +42,11 @@ package final class WebServer {
             keepsConnections: kind != .nginx || keepConnections
         )
         if kind.isCGI { try Self.makeCGIProgram(place) }
-        var text = text
+        var options = options
         if !addition.isEmpty {
-            var whole = text ?? kind.text
-            let end = kind == .nginx ? whole.lastIndex(of: "}") : nil
-            whole.insert(contentsOf: addition, at: end ?? whole.endIndex)
-            text = whole
+            options += ["--append", try place.directory.write(addition, to: "\(kind).addition")]
         }
-        try self.init(kind, text, place, edits: edits)
+        try self.init(kind, text, place, options, edits: edits)
     }
 
     /// A routing layer in front of a web server.
@@ -62,10 +61,16 @@ package final class WebServer {
             inner: inner.port,
             ports: (port, port, port)
         )
-        try self.init(kind, nil, place, edits: edits)
+        try self.init(kind, nil, place, [], edits: edits)
     }
 
-    private init(_ kind: Kind, _ text: String?, _ place: Place, edits: [(String, String)]) throws {
+    private init(
+        _ kind: Kind,
+        _ text: String?,
+        _ place: Place,
+        _ options: [String],
+        edits: [(String, String)]
+    ) throws {
         self.kind = kind
         directory = place.directory
         (port, secondPort, http2Port) = place.ports
@@ -73,7 +78,7 @@ package final class WebServer {
         try directory.makeDirectory("log", mode: Harness.Place.isRoot ? 0o777 : 0o755)
         try directory.makeDirectory("temp", mode: Harness.Place.isRoot ? 0o777 : 0o755)
         let copy = try Derived.edit(
-            kind.derived(place, from: text),
+            kind.derived(place, from: text, options),
             edits,
             of: "the configuration of \(kind)"
         )
@@ -99,6 +104,7 @@ package final class WebServer {
         before holdfast: HoldfastServer,
         keepConnections: Bool = true,
         ports: (first: UInt16, second: UInt16)? = nil,
+        options: [String] = [],
         edits: [(String, String)] = [],
         addition: String = "",
         text: String? = nil,
@@ -109,6 +115,7 @@ package final class WebServer {
             before: holdfast,
             keepConnections: keepConnections,
             ports: ports,
+            options: options,
             edits: edits,
             addition: addition,
             text: text

@@ -110,10 +110,8 @@ async def run(place):
     os.chmod(responder.socket, 0o666)
     server = Server(place, "nginx", responder.socket, responder.ini)
     public = free_ports(1)[0]
-    recipe = pathlib.Path(f"{ROOT}/conf/recipes/nginx-collapse.conf").read_text()
-    recipe = recipe.replace("0.0.0.0:8446", f"127.0.0.1:{public}")
-    recipe = recipe.replace("/var/cache/nginx/holdfast", f"{server.directory}/temp/answers")
-    await server.start(addition=recipe)
+    recipe = place.derived("recipes/nginx-collapse.conf", "--directory", server.directory, "--port", public)
+    await server.start("--append", place.write("recipe", recipe))
     scenes = {"/push/": await measure(responder, server, server.port, "/push/")}
     scenes["/public/"] = await measure(responder, server, public, "/public/")
     await server.stop()

@@ -147,13 +147,12 @@ run_nginx() {
 # start_nginx_before kept|off: nginx in front of the responder that runs, with conf/nginx.conf. Beyond what scripts/derive does:
 # enough workers for the descriptors, an even share of the connections for each (reuseport), and no access log.
 start_nginx_before() {
-    local place options=()
+    # The workers must reach the temporary directory, which only its owner may enter.
+    local place options=(--own-user)
     serial=$((serial + 1))
     place=$directory/nginx$serial
     mkdir -p "$place/log" "$place/temp"
     [[ $1 == off ]] && options+=(--unkept)
-    # The workers must reach the temporary directory, which only its owner may enter.
-    ((EUID == 0)) && options+=(--replace 'user www-data;' 'user root;')
     port=$("$directory/load" port)
     "$HOLDFAST_ROOT/scripts/derive" nginx.conf --directory "$place" --socket "$socket" --port "$port" \
         --second "$("$directory/load" port)" --http2 "$("$directory/load" port)" "${options[@]}" \

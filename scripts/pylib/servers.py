@@ -77,22 +77,17 @@ class Server:
         """Whether it keeps connections to Holdfast."""
         return self.kind.is_kept or self.kind.is_routing
 
-    async def start(self, include=None, addition=""):
-        """`include`: a file for nginx's server {}. `addition`: lines at the end of nginx's http {}."""
+    async def start(self, *options):
+        """`options`: further ones of scripts/derive."""
         if self.inner is not None:
-            inner = f"{self.place.root}/conf/routing-layer/inner.conf"
-            await self.inner.start(include=inner if self.helps else None)
+            lines = ["--server", f"include {self.place.root}/conf/routing-layer/inner.conf;"]
+            await self.inner.start(*(lines if self.helps else []))
         if self.kind.is_cgi:
             self.place.make_directory(f"{self.name}/www/cgi-bin")
             shutil.copy(self.place.holdfast, self.cgi_program)
         path = f"{self.directory}/configuration"
         if self.kind.configuration is not None:
-            text = self.place.derived(self.kind.configuration, *self.options())
-            if include is not None:
-                text = text.replace("\n        index ", f"\n        include {include};\n        index ", 1)
-            if addition:
-                end = text.rindex("}")
-                text = text[:end] + addition + text[end:]
+            text = self.place.derived(self.kind.configuration, *self.options(), *options)
             self.place.write(f"{self.name}/configuration", text)
         temp = f"{self.directory}/temp"
         self.process = await self.place.start(

@@ -120,7 +120,7 @@ class Machine:
             text = self.place.derived(
                 "nginx.conf", "--directory", self.directory, "--descriptors", 2048,
                 "--port", self.port, "--second", second, "--http2", third,
-                "--replace", "server unix:/run/holdfast/holdfast.sock;", servers,
+                "--upstream", servers,
             )
             path = self.place.write(f"{self.prefix}nginx.conf", text)
             self.nginx = await self.place.start(

@@ -4,15 +4,16 @@ package import FastCGI
 
 /// What the shell is to do, in this order.
 ///
-/// Small values without references: what they are about stands in the arrays of `Actions` beside them.
+/// Small values without references; the arrays of `Actions` beside them have what they refer to.
 package enum Action: Sendable, BitwiseCopyable {
-    /// Bytes for a peer. Skipped where the connection was lost meanwhile.
+    /// Bytes for a peer. Skipped if the connection was lost meanwhile.
     case send(Send)
-    /// The core has given the connection up: close it without waiting for unsent bytes. The core hears no more of it.
+    /// The core has given the connection up: close it without waiting for unsent bytes. The core gets no more events of
+    /// it.
     case drop(ConnectionID)
     /// The connection may have become idle without a last `send`: ask `standing`.
     case settle(ConnectionID)
-    /// A client of the bus socket may be read from again, after `mayRead` had said no.
+    /// A client of the bus socket may be read from again, after `mayRead` had returned false.
     case read(ConnectionID)
     /// What the process keeps for a connection has changed: ask `kept(of:)`.
     case account(ConnectionID)
@@ -40,7 +41,7 @@ package struct Send: Sendable, BitwiseCopyable {
 
         /// The last bytes of a request: ask `standing` afterwards.
         package static let last = Flags(rawValue: 1)
-        /// The bound on unsent bytes does not apply: they belong to something already accepted, or are a stream's last word.
+        /// The bound on unsent bytes does not apply: they belong to something already accepted, or end a stream.
         package static let unbounded = Flags(rawValue: 2)
     }
 }
@@ -54,12 +55,12 @@ package struct Payload: Sendable {
         case part
         /// END_REQUEST alone. No bytes.
         case end
-        /// Records already, or lines of the bus socket.
+        /// Complete records, or lines of the bus socket.
         case plain
     }
 
     package let form: Form
-    /// Of a CGI response; empty but for an answer that begins.
+    /// Of a CGI response; empty except for an answer that begins.
     package var header: [UInt8] = []
     /// What follows the header.
     package var body: [UInt8] = []
@@ -74,7 +75,7 @@ package struct Payload: Sendable {
     }
 }
 
-/// What is asked of the shell besides sending.
+/// What the shell is to do besides sending.
 package enum Errand: Sendable {
     case read(ReadRequest)
     case append(Append)
@@ -82,22 +83,23 @@ package enum Errand: Sendable {
     case piped(Int, AppendOutcome)
     /// Tell the other processes, at the end of the turn.
     case tell(SubscriberWord)
-    /// Tell the other processes which members are on which channels here.
+    /// Announce to the other processes which members are on which channels here.
     case tellMembers([PresentMember])
     /// A request for one of the program's own pages: answer it with `Core.answer(_:to:)` in the same drain.
     case page(PageRequest, RequestAddress)
     /// Ask all processes; answer with `Core.surveyed`, even if there are no others.
     case survey(Ticket, SurveyQuestion)
-    /// The survey's time is over: answer at once with `Core.surveyed` and what has come.
+    /// The survey has timed out: answer at once with `Core.surveyed` and what has come.
     case endSurvey(Ticket)
-    /// Every second while streams of the figures are open: answer at once with `Core.figures`. False once none is left.
+    /// Every second while streams of the figures are open: answer at once with `Core.figures`. False when none is left.
     case figures(areWatched: Bool)
-    /// The number of holds that the preceding sends give messages, and when the log told of them (monotonic nanoseconds).
+    /// The number of holds to which the preceding sends give messages, and when the log reported them (monotonic
+    /// nanoseconds).
     case delivered(Int, toldAt: Int64)
     case notice(NoticeLevel, String)
-    /// A line of the log at the level debug.
+    /// A line of the process's own log at the level debug.
     case trace(RequestTrace)
-    /// A line that peers can cause as often as they like: write it at most once in a while.
+    /// A line that peers can cause as often as they like: to be written at most once in a while.
     case complaint(Complaint, String)
     /// The log has not answered a publisher in time; at most once in ten seconds.
     case publisherWaits
@@ -107,7 +109,7 @@ package enum Errand: Sendable {
 package enum Complaint: Hashable, Sendable {
     /// A request began with the id of one that was under way.
     case idInUse
-    /// The log remembers no further channel that tells of presence.
+    /// The log has no room for a further channel with members.
     case placelessPresence
     /// A mistake of the web server's, by its kind.
     case mistake(String)
@@ -115,11 +117,11 @@ package enum Complaint: Hashable, Sendable {
     case refusal(String)
 }
 
-/// What is asked of all processes of the bus.
+/// A question for all processes of the bus.
 package enum SurveyQuestion: Sendable {
     /// The figures as text of this format.
     case metrics(MetricsFormat)
-    /// The figures as members of a JSON object; with those of the last minutes where the process keeps them.
+    /// The figures as members of a JSON object; with those of the last minutes if the process keeps them.
     case status(withHistory: Bool)
     /// How many wait for each of the channels from one name to another, in the other processes.
     case holders(from: String, through: String)
@@ -180,7 +182,7 @@ package struct Actions: ~Copyable {
 }
 
 extension ContiguousArray {
-    /// As `removeAll(keepingCapacity: true)`, which costs more than the few elements that there are as a rule.
+    /// As `removeAll(keepingCapacity: true)`, which costs more than the usual few elements do.
     fileprivate mutating func empty() {
         while !isEmpty { removeLast() }
     }

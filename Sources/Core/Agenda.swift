@@ -1,9 +1,11 @@
 internal import DequeModule
 
-/// What goes on in the next turn of the loop, because its share of this one is over or something it waited for has come.
+/// What continues in the next turn of the loop, because its share of this one is used up or what it waited for has
+/// come.
 struct Agenda {
     enum Item {
         /// A bus client's commands that have come, or a web server's requests that queue. Each connection is here once:
+        /// `Connection.Flags.goesOn`.
         /// `Connection.Flags.goesOn`.
         case connection(ConnectionID)
         /// A stream that reads the log.
@@ -17,7 +19,7 @@ struct Agenda {
 
     mutating func append(_ item: Item) { items.append(item) }
 
-    /// It goes on in this turn.
+    /// It continues in this turn.
     mutating func putBack(_ item: Item) { items.prepend(item) }
 
     mutating func next() -> Item? { items.popFirst() }

@@ -1,7 +1,7 @@
-/// Held requests in the order they came, for each owner: an owner that reaches a bound loses its oldest.
+/// Held requests in order of arrival, for each owner: an owner that reaches a bound loses its oldest.
 ///
-/// Owners are what bounds are about: a subscriber, or a client's address. Twelve bytes for each slot of the
-/// held table up to the highest one that is in it.
+/// An owner is what a bound applies to: a subscriber, or a client's address. Twelve bytes for each slot of the held
+/// table up to the highest one in use here.
 struct ArrivalOrder<Owner: Hashable> {
     private struct Place {
         /// Of the owner's line; -1: not in any.
@@ -14,7 +14,7 @@ struct ArrivalOrder<Owner: Hashable> {
         let owner: Owner
         var oldest: HeldTable.Slot = -1
         var newest: HeldTable.Slot = -1
-        /// As wide as a slot: most owners hold one request, and a line is 24 bytes so.
+        /// As wide as a slot: most owners hold one request, and a line is 24 bytes this way.
         var count: Int32 = 0
     }
 
@@ -44,7 +44,7 @@ struct ArrivalOrder<Owner: Hashable> {
         return found
     }
 
-    /// Whose this is, if it is in the order.
+    /// The owner of a slot; nil if it is not in the order.
     func owner(of slot: HeldTable.Slot) -> Owner? {
         guard Int(slot) < places.count, places[Int(slot)].line >= 0 else { return nil }
         return lines[Int(places[Int(slot)].line)]?.owner
@@ -73,7 +73,7 @@ struct ArrivalOrder<Owner: Hashable> {
         return line
     }
 
-    /// Nothing happens if it is in no line.
+    /// Does nothing if the slot is in no line.
     mutating func remove(_ slot: HeldTable.Slot) {
         guard Int(slot) < places.count, places[Int(slot)].line >= 0 else { return }
         let place = places[Int(slot)]
@@ -97,8 +97,8 @@ struct ArrivalOrder<Owner: Hashable> {
     }
 }
 
-/// All held requests in the order they came. Eight bytes for each slot of the held table up to the highest one that is
-/// in it.
+/// All held requests in order of arrival. Eight bytes for each slot of the held table up to the highest one in use
+/// here.
 struct ArrivalLine {
     private struct Place {
         /// -1: none; -2: the slot is not in the line.
@@ -117,7 +117,7 @@ struct ArrivalLine {
 
     var oldest: HeldTable.Slot? { first >= 0 ? first : nil }
 
-    /// Which came how many-th, by slot; -1 where none is.
+    /// The rank of each by arrival, by slot; -1 for an empty slot.
     var ranks: [Int32] {
         var ranks = [Int32](repeating: -1, count: places.count)
         var at = first
@@ -137,7 +137,7 @@ struct ArrivalLine {
         last = slot
     }
 
-    /// Nothing happens if it is not in the line.
+    /// Does nothing if the slot is not in the line.
     mutating func remove(_ slot: HeldTable.Slot) {
         guard Int(slot) < places.count, places[Int(slot)].next != -2 else { return }
         let place = places[Int(slot)]

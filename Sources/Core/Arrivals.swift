@@ -6,7 +6,7 @@ struct Arrivals {
     private(set) var all: ArrivalLine
     private(set) var subscribers = ArrivalOrder<UInt64>()
     private(set) var addresses = ArrivalOrder<UInt64>()
-    /// Monotonic nanoseconds when the requests of subscribers came, by slot.
+    /// Monotonic nanoseconds at which the requests of subscribers came, by slot.
     private var times: ContiguousArray<Int64> = []
 
     /// `room`: as in `HeldTable`.
@@ -31,7 +31,7 @@ struct Arrivals {
         addresses.remove(slot)
     }
 
-    /// What is known of where a held request comes from, but for its front end.
+    /// Where a held request comes from, without its front end.
     func origin(of slot: HeldTable.Slot) -> RequestOrigin {
         var origin = RequestOrigin()
         origin.subscriber = subscribers.owner(of: slot)
@@ -40,6 +40,6 @@ struct Arrivals {
         return origin
     }
 
-    /// When the request of a subscriber came.
+    /// When a subscriber's request came.
     func time(of slot: HeldTable.Slot) -> Int64 { times[Int(slot)] }
 }

@@ -3,25 +3,26 @@ internal import Endpoint
 
 /// A client of the bus socket: its identity, its unread commands, and the answers it is owed.
 ///
-/// Answers go out in the order of the commands, although the log may tell their outcomes in another: each command has a
-/// place in a queue, which is sent as far as it is filled from the front.
+/// Answers go out in the order of the commands, although the log may return their outcomes in another order: each
+/// command has a place in a queue, which is sent as far as it is filled from the front.
 final class BusPeer {
     let identity: LocalPeer
     var reader = BusReader()
     /// Answers from the first that has not gone out on; nil while it is not known.
     private var answers: Deque<[UInt8]?> = []
     private var sent = 0
-    /// Waits until everything before it is answered, because what follows it is not in the order of commands.
+    /// A command that waits until everything before it is answered, because its answer is outside the order of
+    /// commands.
     var deferred: BusReader.Piece?
-    /// Nothing more is read: the next answer is the last.
+    /// Nothing more is read: the next answer is the last one.
     var isEnding = false
-    /// Bytes have come that were not parsed to their end: complete commands may be among them.
+    /// Bytes have come that were not parsed to the end: complete commands may be among them.
     var hasUnlooked = false
     /// Its sending side is closed: no more bytes will come.
     var hasEnded = false
     /// Whether it has, or is about to have, a subscription.
     var isSubscribed = false
-    /// The `hello` of its subscription has not gone out; commands wait for it.
+    /// The `hello` of its subscription has not gone out; commands wait for that.
     var isGreeting = false
     /// It was not read from, although there may be something to read.
     var isPaused = false
@@ -32,7 +33,7 @@ final class BusPeer {
 
     /// Commands that may wait for their outcome at a time; more are not read.
     static let outstandingLimit = 256
-    /// A peer that does not read so much of its answers is not read from either.
+    /// A peer with this many unread bytes of answers is not read from either.
     static let unsentLimit: Int32 = 65_536
 
     var outstanding: Int { answers.count }

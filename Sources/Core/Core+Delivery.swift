@@ -7,7 +7,8 @@ internal import Liveness
 extension Core {
     // MARK: To holders
 
-    /// - Parameter servesAll: afterwards, serve all polls that wait for news, not only those it has caught up with.
+    /// - Parameter servesAll: afterwards, serve all polls that wait for new messages, not only those for which they
+    ///   have come.
     mutating func deliver(_ batch: CommittedBatch, toldAt: Int64, servesAll: Bool = false) {
         delivery = Delivery(
             batch: batch,
@@ -20,7 +21,7 @@ extension Core {
 
     /// Makes one answer for all holds of an interest, and sends it to each of them.
     ///
-    /// - Parameter limit: bytes of payloads after which the rest waits until these are handed over.
+    /// - Parameter limit: bytes of payloads after which the rest waits until these are taken.
     mutating func goOnDelivering(upTo limit: Int) {
         guard var delivery else { return }
         self.delivery = nil
@@ -52,7 +53,7 @@ extension Core {
         if !delivery.isOver { self.delivery = delivery }
     }
 
-    /// Serves the polls that waited for the log's news to come this far: in portions too, since a crowd of them may be
+    /// Serves the polls that waited for the log's events to come this far: in portions, too, since many of them may be
     /// answered from memory.
     mutating func serveCaughtUp(all: Bool) {
         guard let head = tail?.head else { return }
@@ -73,7 +74,7 @@ extension Core {
             guard let entry = waiting[ticket],
                 case .poll(let poll, let requester, .head(let arrival), let epoch) = entry.work
             else { continue }
-            // In another log it is judged anew what there is to wait for; in the same one opened anew, the news follow.
+            // In another log, what to wait for is judged anew; in the same log opened anew, the events follow.
             let isSameLog = epoch == tail?.epochs.current
             if isSameLog, arrival > tail?.head ?? .start {
                 waiting.await(arrival, ticket)
@@ -84,7 +85,7 @@ extension Core {
         delivery.caughtUp = tickets
     }
 
-    /// Answers the polls of one interest with their share of the batch. Returns how many.
+    /// Answers the polls of one interest with their share of the batch; returns how many.
     private mutating func release(
         _ share: Audience<Interest>.Share,
         _ subscription: Subscription,
@@ -107,7 +108,7 @@ extension Core {
         return release(share.id, subscription, page, ending, &encoded)
     }
 
-    /// Answers all polls of one interest. Returns how many.
+    /// Answers all polls of one interest; returns how many.
     @discardableResult
     mutating func release(
         _ interest: Int32,
@@ -148,7 +149,7 @@ extension Core {
         finish(address(of: held), payload)
     }
 
-    /// Answers a held poll with no messages and its cursor; ends a stream with its last word.
+    /// Answers a held poll with no messages and its cursor; ends a stream.
     mutating func answerEmpty(
         _ slot: Holds.Slot,
         _ ending: Ending,
@@ -203,8 +204,8 @@ extension Core {
         }
     }
 
-    /// The right on which a hold rests has ended. A poll whose answer has begun ends without a message; the client's next
-    /// request is told.
+    /// The right on which a hold rests has ended. A poll whose answer has begun ends without a message; the client's
+    /// next request gets the reason.
     private mutating func endRight(_ slot: Holds.Slot, _ answers: inout EmptyAnswers) {
         let interest = holds[slot].interest
         guard case .answer(let subscription) = holds.interest(interest),

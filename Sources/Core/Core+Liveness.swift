@@ -3,8 +3,8 @@ internal import Configuration
 internal import Endpoint
 internal import Liveness
 
-/// The ladder of liveness above the closed connection and the deadline: probes, newer requests of the same subscriber,
-/// leaving, and bounds at which the oldest give way.
+/// The means of liveness beyond closed connections and deadlines: probes, newer requests of the same subscriber,
+/// leaving, and bounds at which the oldest hold ends.
 extension Core {
     // MARK: Probing
 
@@ -19,7 +19,7 @@ extension Core {
                 beat(slot, &pings)
                 continue
             }
-            // While one is unread, another probe tells us nothing.
+            // While one is unread, another probe shows nothing.
             if connections[held.connection].unsent == 0 {
                 let payload = blank ?? actions.add(.part, body: frontEnds.blanks)
                 blank = payload
@@ -63,8 +63,8 @@ extension Core {
 
     // MARK: Superseding and leaving
 
-    /// The time, in monotonic nanoseconds; never the same twice, so that of two requests of a subscriber one came first, also
-    /// where they queued and begin in the same turn.
+    /// The time, in monotonic nanoseconds; never the same twice, so that of two requests of a subscriber one came
+    /// first, even if they queued and begin in the same turn.
     private mutating func timestamp() -> Int64 {
         lastTimestamp = max(moment.nanoseconds, lastTimestamp + 1)
         return lastTimestamp
@@ -92,7 +92,7 @@ extension Core {
         }
     }
 
-    /// Ends a subscriber's requests here that came before a moment (monotonic nanoseconds).
+    /// Ends a subscriber's requests here that came before a time (monotonic nanoseconds).
     mutating func supersede(_ subscriber: UInt64, before time: Int64) {
         for slot in holds.slots(ofSubscriber: subscriber, before: time) { overtake(slot) }
         endWaiting(subscriber, before: time, .superseded)
@@ -122,7 +122,7 @@ extension Core {
         if hasLeft(connections.id(held.connection), .sending) {
             return answerEmpty(slot, departed(slot))
         }
-        // Not long ago: its departure may be on its way.
+        // If it is recent, its departure may be on its way.
         if moment.nanoseconds - holds.arrival(of: slot) >= 1_000_000_000 {
             frontEnds.saw(
                 .overtaken,
@@ -135,14 +135,14 @@ extension Core {
         answerEmpty(slot, .superseded)
     }
 
-    /// `-/leave`, here.
+    /// `-/leave`, received here.
     mutating func leave(_ subscriber: UInt64) {
         let time = timestamp()
         tell(SubscriberWord(kind: .left, time: time, subscriber: subscriber))
         leave(subscriber, at: time)
     }
 
-    /// `-/leave`, here or told by another process.
+    /// `-/leave`, received here or by another process.
     mutating func leave(_ subscriber: UInt64, at time: Int64) {
         for slot in holds.slots(ofSubscriber: subscriber, before: time) {
             let isGone = hasLeft(connections.id(holds[slot].connection), .sending)
@@ -159,7 +159,7 @@ extension Core {
         min(settings.limits.heldRequests, max(1, connectionLimit * 10 / 11))
     }
 
-    /// Sends the oldest away where a bound is reached.
+    /// Ends the oldest holds where a bound is reached.
     ///
     /// - Parameter origin: nil for a client of the bus socket.
     mutating func makeRoom(for origin: RequestOrigin?) {
@@ -193,7 +193,7 @@ extension Core {
         }
     }
 
-    /// - Returns: false if there was nothing to send away.
+    /// - Returns: false if there was no hold to end.
     @discardableResult
     mutating func sendAway(_ slot: Holds.Slot?, or replay: Replay?) -> Bool {
         let retry = HoldBudget.retrySeconds(random: jitter.next())

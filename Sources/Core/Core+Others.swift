@@ -14,7 +14,7 @@ extension Core {
         presence.tellOthers(arePresent, now: now)
     }
 
-    /// One of them says something about a subscriber.
+    /// A message of one of them about a subscriber.
     package mutating func heard(_ word: SubscriberWord, at moment: Moment) {
         enter(moment)
         switch word.kind {
@@ -23,7 +23,7 @@ extension Core {
         }
     }
 
-    /// One of them says which members are on which channels there.
+    /// The members of channels that one of them announces.
     package mutating func heard(_ members: [PresentMember], at moment: Moment) {
         enter(moment)
         presence.heard(members, now: now)
@@ -49,7 +49,7 @@ extension Core {
         self.reply(reply, to: entry.recipient)
     }
 
-    /// Asks for the figures, each second while streams of them are open.
+    /// Asks for the figures every second while streams of them are open.
     mutating func askForFigures() {
         let areWatched = !holds.interests(in: .status).isEmpty
         figuresAt = areWatched ? now + 1000 : .max
@@ -65,23 +65,23 @@ extension Core {
         }
     }
 
-    /// Requests that are held, also streams that still read the log.
+    /// Requests that are held, and streams that still read the log.
     package var heldCount: Int { holds.count + replays.count }
-    /// Distinct things that held requests wait for.
+    /// The distinct interests of held requests.
     package var interestCount: Int { holds.interestCount }
     /// What waits for the log.
     package var waitingCount: Int { waiting.count }
-    /// What became of signed links.
+    /// The outcomes of signed links.
     package var links: LinkTally.Counters { interface.links.now }
     /// Members on all channels.
     package var memberCount: Int { presence.memberCount }
     /// Every channel with holds, and how many.
     package var holders: [(channel: ChannelName, count: Int)] { holds.holders }
-    /// What is known of the front ends.
+    /// What has been learned of the front ends.
     package var policy: ProbePolicy { frontEnds.policy }
-    /// Whether long-polls behind this front end are probed, as its last request said.
+    /// Whether long-polls behind this front end are probed, by the wish of its last request.
     package func isProbed(_ place: ProbePolicy.Place) -> Bool { frontEnds.isProbed(place) }
-    /// Between two probes behind it.
+    /// The time between two probes behind it.
     package func probeMilliseconds(_ place: ProbePolicy.Place) -> Int64 {
         frontEnds.probeMilliseconds(place)
     }
@@ -89,8 +89,8 @@ extension Core {
     package func streamSeconds(_ place: ProbePolicy.Place) -> Int {
         frontEnds.streamSeconds(place, life: settings.hold.streamSeconds)
     }
-    /// Whether all tables are empty, as they are once all peers have left and the log has answered everything. Members and
-    /// front ends are remembered longer.
+    /// Whether all tables are empty, as they are when all peers have left and the log has answered everything. Members
+    /// and front ends are remembered longer.
     package var isEmpty: Bool {
         connections.count == 0 && turns.isEmpty && peers.isEmpty && holds.isEmpty
             && names.isEmpty && replays.isEmpty && agenda.isEmpty && waiting.isEmpty
@@ -99,7 +99,7 @@ extension Core {
 
     // MARK: The operator
 
-    /// The ini file was read again; `settings` as they are in force now.
+    /// The ini file was read again; `settings` are those in force now.
     package mutating func reload(
         _ settings: Settings,
         numbers: [LocalPrincipal: UInt32],
@@ -119,19 +119,20 @@ extension Core {
         if renewsPresence { renewPresence() }
     }
 
-    /// The [allow] or [key] sections have changed: ends holds on channels that are no longer open to everyone, or to the
-    /// key by which the hold was let in, and subscriptions that a client of the bus socket may no longer read.
+    /// The [allow] or [key] sections have changed: ends holds on channels that are no longer open to everyone, or to
+    /// the key that admitted the hold, and subscriptions that a client of the bus socket may no longer read.
     ///
-    /// Where the web server had granted the channel besides, this can't be known here: such a client comes back, and is let
+    /// Whether the web server granted the channel as well is not known here: its client comes back, and is admitted.
+    /// What was granted by the web server alone is bounded by `granted_life`.
     /// in. What was granted alone is bounded by `granted_life`.
     mutating func judgeReaders(_ wasOpen: (ChannelName) -> Bool) {
         let now = interface
         func isClosed(_ channel: ChannelName) -> Bool {
-            // The figures of the service are the operators', whatever the sections say.
+            // The figures of the service are for operators, whatever the sections say.
             channel != .status && wasOpen(channel)
                 && !now.isOpenToEveryone(channel)
         }
-        /// A right is for its own channels: one that was open to everyone besides may not be among them.
+        /// A right is for its own channels: a channel that was also open to everyone may not be among them.
         func isRevoked(_ right: Right?, _ channels: [ChannelName], _ isClosed: Bool) -> Bool {
             isClosed || right.map { !now.upholds($0, on: channels) } == true
         }
@@ -175,13 +176,13 @@ extension Core {
         }
     }
 
-    /// The process stops: all holds are answered, and no request is held or queued from now on.
+    /// The process stops: all holds are answered, and from now on no request is held or queued.
     package mutating func stop(at moment: Moment) {
         enter(moment)
         isStopping = true
         answerAllHolds(.shutdown)
     }
 
-    /// From now on an idle connection is done, even if its web server wants to keep it.
+    /// From now on an idle connection is closed, even if its web server wants to keep it.
     package mutating func keepNoConnections() { keepsConnections = false }
 }

@@ -3,7 +3,7 @@ internal import Configuration
 internal import Endpoint
 internal import Liveness
 
-/// Presence: tells the log and the other processes which members are on a channel by requests that are held here.
+/// Presence: reports to the log and the other processes which members are on a channel by requests that are held here.
 extension Core {
     /// A request is held: its member is present now.
     mutating func attend(_ slot: Holds.Slot, _ origin: RequestOrigin, _ channels: [ChannelName]) {
@@ -36,7 +36,7 @@ extension Core {
         return request.answer(presence.members(of: request.channel), at: position)
     }
 
-    /// Tells what is due.
+    /// Reports what is due.
     mutating func tellOfPresence() {
         let due = presence.due(now: now)
         for (event, draft) in due.appends {
@@ -53,14 +53,14 @@ extension Core {
         actions.append(
             .complaint(
                 .placelessPresence,
-                "who comes and leaves is not told on \(event.channel): the log remembers as many channels with members "
-                    + "as it may, a quarter of channels in [limits]; raise that, or let [presence] name fewer"
+                "joins and leaves are not reported on \(event.channel): the log remembers as many channels with members "
+                    + "as it may, a quarter of channels in [limits]; raise that limit, or let [presence] name fewer"
             )
         )
     }
 
-    /// The [presence] sections have changed: begins anew with the members whose requests are held here, and with what the log
-    /// knows.
+    /// The [presence] sections have changed: begins anew with the members whose requests are held here, and with the
+    /// log's events.
     mutating func renewPresence() {
         for slot in holds.attending {
             attend(slot, holds.origin(of: slot), holds.interest(of: slot).channels)
@@ -76,9 +76,9 @@ extension Core {
         loadPresence()
     }
 
-    // MARK: What the log knows
+    // MARK: The log's events
 
-    /// Reads what the log knows of members. Until that is done no event is told.
+    /// Reads the log's events of members. Until that is done, no event is reported.
     mutating func loadPresence() {
         guard tail != nil else { return }
         ask(presence.load(now: now))
@@ -109,7 +109,7 @@ extension Core {
         _ reading: PresenceService.Reading,
         _ outcome: Result<HistoryPage, ReadFailure>
     ) {
-        // Another log that has taken its place is read from the beginning.
+        // A log that has replaced it is read from the beginning.
         guard presence.answered() else { return loadPresence() }
         guard case .messages(let channels, _, let further, let epoch) = reading,
             tail?.epochs.current == epoch

@@ -2,9 +2,9 @@ internal import Endpoint
 
 /// What the core counts, as plain values.
 package struct CoreCounters: Equatable, Sendable {
-    /// Requests that were taken up.
+    /// Requests that were begun.
     package internal(set) var requests: UInt64 = 0
-    /// Answers by status class, 1xx to 5xx; at 0 those 503s that are the ordinary end of a wait.
+    /// Answers by status class, 1xx to 5xx; at 0 the 503s that are the ordinary end of a wait.
     package internal(set) var answers = [UInt64](repeating: 0, count: 6)
     /// Held requests given messages.
     package internal(set) var deliveries: UInt64 = 0
@@ -50,7 +50,7 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
     case left
     /// A newer request took its place when a bound was reached: answered empty, with `Retry-After`.
     case limit
-    /// Answered with a gap: the channel was emptied, or the log is another.
+    /// Answered with a gap: the channel was emptied, or the log was replaced.
     case gap
     /// SIGTERM: answered empty.
     case shutdown
@@ -58,7 +58,7 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
     case slow
     /// A stream that has lived as long as streams do.
     case lifetime
-    /// The ini file does not let everyone, or the client's key, read there any more: answered empty.
+    /// The ini file no longer lets everyone, or the client's key, read there: answered empty.
     case revoked
     /// The token or link on which it rested has expired: a poll is answered 401.
     case expired
@@ -85,7 +85,7 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
 }
 
 extension Ending {
-    /// How a stream ends that is told this.
+    /// The ending of a stream for this reason.
     init(_ reason: StreamEnd) {
         self =
             switch reason {
@@ -101,7 +101,7 @@ extension Ending {
             }
     }
 
-    /// What a stream is told that ends so.
+    /// The reason that a stream reports for this ending.
     var ofStream: StreamEnd {
         switch self {
         case .superseded, .newerRequest: .superseded
@@ -116,13 +116,13 @@ extension Ending {
     }
 }
 
-/// A bound that was reached, and what was done about it.
+/// A bound that was reached, and the consequence.
 package enum Bound: Int, CaseIterable, Sendable, BitwiseCopyable {
     /// Newcomers had to wait in the backlog.
     case connections
-    /// A kept connection on which nothing went on was closed for a newcomer.
+    /// A kept connection without anything under way was closed for a new one.
     case idleConnections
-    /// The process or the system had no descriptor left, and no connection could be closed: a newcomer was accepted and
+    /// The process or the system had no descriptor left, and no connection could be closed: a new one was accepted and
     /// closed at once.
     case descriptors
     /// The oldest hold was ended for a newer one, or a poll was answered 503.
@@ -131,7 +131,7 @@ package enum Bound: Int, CaseIterable, Sendable, BitwiseCopyable {
     case heldPerAddress
     /// A member was left out: the limit of its channel, or of all members, is reached.
     case members
-    /// A client of the bus socket was turned away.
+    /// A client of the bus socket was refused.
     case busClients
     /// A publisher was answered 503.
     case publishQueue

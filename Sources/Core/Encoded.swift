@@ -10,8 +10,8 @@ struct Encoded {
     var chunks: [StreamSubscription.Content: Int32] = [:]
 }
 
-/// The bodies of the last answers that were given at once: clients that were released together come back together, and
-/// what was published meanwhile is the same for all of them.
+/// The bodies of the latest immediate answers: clients that were released together come back together, and what was
+/// published meanwhile is the same for all of them.
 struct RecentBodies {
     private struct Entry {
         let content: Subscription.Content
@@ -21,7 +21,7 @@ struct RecentBodies {
     private var entries: [Entry] = []
     /// Where the next one goes.
     private var next = 0
-    /// Equal contents are equal bodies in one log only.
+    /// Equal contents have equal bodies only within one log.
     private var epoch: Epoch?
 
     private static let limit = 4
@@ -46,9 +46,9 @@ struct Delivery {
     let batch: CommittedBatch
     let toldAt: Int64
     var shares: ArraySlice<Audience<Interest>.Share>
-    /// Afterwards, serve all polls that wait for news, not only those it has caught up with.
+    /// Afterwards, serve all polls that wait for new messages, not only those for which they have come.
     let servesAll: Bool
-    /// Those polls; nil until the shares are told.
+    /// These polls; nil until the shares are delivered.
     var caughtUp: ArraySlice<Ticket>?
 
     var isOver: Bool { shares.isEmpty && caughtUp?.isEmpty == true }

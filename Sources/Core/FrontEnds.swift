@@ -3,7 +3,7 @@ internal import Configuration
 internal import Endpoint
 internal import Liveness
 
-/// The servers before us: which of them are probed, and how long streams live behind them.
+/// The servers in front of this process: which of them are probed, and how long streams live behind them.
 struct FrontEnds {
     private(set) var policy = ProbePolicy()
     /// As the ini file says.
@@ -15,7 +15,7 @@ struct FrontEnds {
     /// How much earlier than its interval the first probe comes, so that only what follows a probe is taken for its echo.
     static let earlyMilliseconds = echoMilliseconds + 2 * DeadlineWheel.tickMilliseconds
 
-    /// Where a front end stands in the table; says once of each that it is probed.
+    /// The front end's place in the table; reports once for each that it is probed.
     mutating func place(of origin: RequestOrigin, _ actions: inout Actions) -> ProbePolicy.Place {
         let (place, isNew) = policy.place(of: origin.frontEnd, origin.wish)
         if isNew, settings.probe == .auto, policy.entries[Int(place)].isSilent {
@@ -44,7 +44,7 @@ struct FrontEnds {
 
     var blanks: [UInt8] { [UInt8](repeating: UInt8(ascii: " "), count: settings.probeBytes) }
 
-    /// Every so often a live stream says how far it is, so that both sides notice when the other has gone.
+    /// How often a live stream reports its position, so that both sides notice when the other is gone.
     var heartbeatMilliseconds: Int64 { Int64(settings.heartbeatSeconds) * 1000 }
 
     func probeMilliseconds(_ place: ProbePolicy.Place) -> Int64 {
@@ -62,18 +62,18 @@ struct FrontEnds {
         probeMilliseconds(place) - Self.earlyMilliseconds
     }
 
-    /// - Parameter life: what it may live for other reasons.
+    /// - Parameter life: the life for other reasons.
     func streamSeconds(_ place: ProbePolicy.Place, life: Int) -> Int {
         policy.streamSeconds(place, life: life, heartbeat: settings.heartbeatSeconds)
     }
 
     // MARK: What is learned
 
-    /// The peer's end of stream ends a hold: what that says of the front end, and how it is counted.
+    /// The peer's end of stream ends a hold: what that shows of the front end, and how it is counted.
     ///
     /// - Parameters:
     ///   - nextProbe: when its next probe or heartbeat was due; nil without one.
-    ///   - spokenAt: of a stream, when messages last went to it.
+    ///   - spokenAt: for a stream, when messages last went to it.
     mutating func departed(
         _ held: Holds.Held,
         nextProbe: Int64?,
@@ -89,9 +89,9 @@ struct FrontEnds {
         }
         let interval = isStream ? heartbeatMilliseconds : probeMilliseconds(held.frontEnd)
         let since = now - ((nextProbe ?? now + interval) - interval)
-        // A little less than nothing where the wheel has rounded, or much less where a reload has changed the interval.
+        // Slightly below zero if the wheel has rounded, or far below if a reload has changed the interval.
         let isEcho = (-DeadlineWheel.tickMilliseconds...Self.echoMilliseconds).contains(since)
-        // What follows a message may be its echo, or not: nothing is learned from that.
+        // A departure after a message may be a reaction to it, or not: nothing is learned from that.
         if !isStream || now - spokenAt > Self.echoMilliseconds {
             saw(
                 isEcho ? .revealed : .shown,
@@ -119,7 +119,7 @@ struct FrontEnds {
         tellOfStreams(place, wereSafe: wereSafe, &actions)
     }
 
-    /// A stream lived to the end of its time, perhaps without a client.
+    /// A stream reached the end of its life, perhaps without a client.
     mutating func outlived(_ place: ProbePolicy.Place, _ actions: inout Actions) {
         let wereSafe = policy.entries[Int(place)].streamsAreSafe
         policy.outlived(place)

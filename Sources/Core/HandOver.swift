@@ -4,9 +4,9 @@ internal import FastCGI
 internal import Liveness
 package import Text
 
-/// What a core knows besides its connections, for one that takes over from it.
+/// The state of a core apart from its connections, for one that takes over.
 package struct HandedCommon: Packable {
-    /// All held requests have had what came up to here.
+    /// All held requests have got everything up to here.
     package let position: Cursor
     let lastTimestamp: Int64
     let frontEnds: [ProbePolicy.Learned]
@@ -39,7 +39,7 @@ package struct HandedCommon: Packable {
     }
 }
 
-/// A connection with everything that goes on for it: what its held requests wait for, and where its streams stand.
+/// A connection with all that is under way on it: the interests of its held requests, and the positions of its streams.
 package struct HandedConnection {
     struct Hold {
         let id: RequestID
@@ -55,7 +55,7 @@ package struct HandedConnection {
         let origin: RequestOrigin?
         let deadline: Int64?
         let probe: Int64?
-        /// If it is known still.
+        /// If it is still known.
         let name: RequestName?
     }
 
@@ -123,7 +123,7 @@ extension RequestName: Packable {
 }
 
 extension RequestOrigin: Packable {
-    /// Without its front end, which is known by its place.
+    /// Without its front end, which is identified by its place.
     package func pack(into pack: inout Packer) {
         pack.add(subscriber)
         pack.add(address)
@@ -215,7 +215,7 @@ extension HandedConnection.Peer: Packable {
     }
 }
 
-/// What the held requests of some connections wait for: each once.
+/// The interests of the held requests of some connections, each once.
 struct HandedInterests {
     private(set) var all: [Interest] = []
     private var places: [Interest: Int] = [:]

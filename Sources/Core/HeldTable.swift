@@ -3,10 +3,10 @@ internal import Liveness
 
 /// All held requests of the process, in one flat table.
 ///
-/// A held request is what is needed to answer it and no more: 24 bytes here, 12 in the deadline wheel, and an entry
-/// in the connection table. It is found in three ways: by interest (a message came), by connection (the client
-/// went, or the web server aborted), and by deadline (the wheel). It ends exactly once: whoever ends it takes it
-/// out with `remove`, and a slot that is not in the table cannot be taken out again.
+/// A held request is what is needed to answer it and no more: 24 bytes here, 12 in the deadline wheel, and an entry in
+/// the connection table. It is found in three ways: by interest (a message came), by connection (the client left, or
+/// the web server aborted), and by deadline (the wheel). It ends exactly once: `remove` takes it out, and a slot that
+/// is not in the table cannot be taken out again.
 struct HeldTable {
     /// A place in the table; free again after `remove`.
     typealias Slot = Int32
@@ -18,7 +18,7 @@ struct HeldTable {
         case begunPoll
         /// The same, with blanks since then.
         case probedPoll
-        /// Goes on after a message; of a web server.
+        /// Continues after a message; of a web server.
         case stream
         /// The same, of a client of the bus socket.
         case lines
@@ -64,8 +64,8 @@ struct HeldTable {
     private var firstOfInterest: ContiguousArray<Slot> = []
     private(set) var count = 0
 
-    /// - Parameter room: for so many at first. What is not used yet takes no memory, whereas a table that grows leaves
-    ///   behind what it was.
+    /// - Parameter room: for this many at first. Room that is not used yet takes no memory, whereas a table that grows
+    ///   leaves its former memory behind.
     init(room: Int = 0) { slots.reserveCapacity(room) }
 
     subscript(slot: Slot) -> Held { slots[Int(slot)] }

@@ -10,8 +10,8 @@ struct Attendance {
     let subscriber: UInt64?
 }
 
-/// All held requests: one door in, one door out of the tables in which they are found by interest, by connection, by
-/// deadline, by the time of their next probe or heartbeat, and in the order in which they came.
+/// All held requests: one place where a hold enters and one where it leaves the tables in which it is found by
+/// interest, by connection, by deadline, by the time of its next probe or heartbeat, and in order of arrival.
 struct Holds {
     typealias Slot = HeldTable.Slot
     typealias Held = HeldTable.Held
@@ -40,7 +40,7 @@ struct Holds {
     /// Monotonic milliseconds when messages last went to the streams of each interest.
     private var messagesAt: ContiguousArray<Int64> = []
 
-    /// - Parameter room: how many may be held, about.
+    /// - Parameter room: about how many may be held.
     init(now: Int64, room: Int = 0) {
         table = HeldTable(room: room)
         arrivals = Arrivals(room: room)
@@ -55,7 +55,7 @@ struct Holds {
             && attendances.isEmpty && rights.isEmpty && arrivals.isEmpty
     }
 
-    // MARK: The doors
+    // MARK: Entering and leaving
 
     /// - Parameter newest: the newest hold of its connection, which it becomes.
     mutating func insert(
@@ -107,7 +107,7 @@ struct Holds {
 
     mutating func probe(_ slot: Slot, at time: Int64) { probes.add(slot, deadline: time) }
 
-    /// Where it comes from, but for its front end.
+    /// Where it comes from, without its front end.
     func origin(of slot: Slot) -> RequestOrigin {
         var origin = arrivals.origin(of: slot)
         origin.member = attendances[slot]?.member
@@ -115,22 +115,22 @@ struct Holds {
         return origin
     }
 
-    /// By a token or a link; nil where it needs none.
+    /// The token or link that admits it; nil if it needs none.
     func right(of slot: Slot) -> Right? { rights.isEmpty ? nil : rights[slot] }
 
-    /// Monotonic nanoseconds when the request of a subscriber came.
+    /// Monotonic nanoseconds at which a subscriber's request came.
     func arrival(of slot: Slot) -> Int64 { arrivals.time(of: slot) }
 
-    /// By which member it makes present, and where.
+    /// The member that it makes present, and the channels.
     func attendance(of slot: Slot) -> Attendance? { attendances[slot] }
 
     func next(ofConnection slot: Slot) -> Slot? { table.next(ofConnection: slot) }
 
-    // MARK: Found by interest
+    // MARK: By interest
 
     func interest(_ id: Int32) -> Interest { audience[id] }
 
-    /// An equal list of channels that is in memory already, where one is found at once.
+    /// An equal list of channels that is in memory already, if one is found at once.
     func shared(_ channels: [ChannelName]) -> [ChannelName] { audience.shared(channels) }
 
     /// The share of each interest in a batch, in a deterministic order.
@@ -164,7 +164,7 @@ struct Holds {
         messagesAt.indices.contains(Int(interest)) ? messagesAt[Int(interest)] : .min / 2
     }
 
-    // MARK: Found by the clock
+    // MARK: By time
 
     mutating func takeExpired(now: Int64) -> [Slot] { deadlines.expire(now: now) }
 
@@ -177,11 +177,11 @@ struct Holds {
         return min(deadline, probe)
     }
 
-    // MARK: Found by who came first
+    // MARK: By arrival
 
     var oldest: Slot? { arrivals.all.oldest }
 
-    /// Which came how many-th, by slot.
+    /// The rank of each by arrival, by slot.
     var ranks: [Int32] { arrivals.all.ranks }
 
     func count(ofAddress address: UInt64) -> Int { arrivals.addresses.count(of: address) }
@@ -196,7 +196,7 @@ struct Holds {
         arrivals.subscribers.oldest(of: subscriber)
     }
 
-    /// A subscriber's holds that came before a moment, oldest first.
+    /// A subscriber's holds that came before a time, oldest first.
     func slots(ofSubscriber subscriber: UInt64, before time: Int64) -> [Slot] {
         arrivals.subscribers.slots(of: subscriber).filter { arrivals.time(of: $0) < time }
     }

@@ -3,7 +3,7 @@ package import FastCGI
 
 /// The name of a connection, for shell and core: the shell's place for it, and how many connections had that place before.
 ///
-/// A pair is never used again: events about a connection that is gone are ignored.
+/// A pair is never used again: events of a connection that is gone are ignored.
 package struct ConnectionID: Hashable, Sendable, BitwiseCopyable {
     /// Small numbers, since both sides keep tables by it.
     package let index: Int32
@@ -38,7 +38,7 @@ package struct Ticket: Hashable, Sendable, BitwiseCopyable {
     package init(_ number: UInt64) { self.number = number }
 }
 
-/// The time, and where the log stands, when an event happens.
+/// The time, and the log's position, at which an event happens.
 package struct Moment: Sendable, BitwiseCopyable {
     /// Monotonic milliseconds; the same for all events of one turn of the loop.
     package var milliseconds: Int64
@@ -62,7 +62,7 @@ package struct Moment: Sendable, BitwiseCopyable {
     }
 }
 
-/// What a peer may have closed before an event has told of it.
+/// The part of a connection that a peer may have closed before an event reports it.
 package enum Departure: Sendable {
     /// Its sending side, or the whole connection.
     case sending
@@ -72,7 +72,7 @@ package enum Departure: Sendable {
 
 /// Why the shell gives a connection up.
 package enum Loss: Sendable {
-    /// The peer is gone, broke the protocol, or nothing more can be done for it.
+    /// The peer is gone, broke the protocol, or cannot be served any more.
     case closed
     /// The peer does not read.
     case slow
@@ -80,8 +80,8 @@ package enum Loss: Sendable {
     case shutdown
 }
 
-/// Whether a connection is in use, as far as the core knows. Unsent bytes and incomplete requests are known to the shell
-/// alone.
+/// Whether a connection is in use, as far as the core knows. Only the shell knows of unsent bytes and incomplete
+/// requests.
 package enum Standing: Sendable {
     /// A request is held, waits or queues.
     case busy
@@ -91,17 +91,17 @@ package enum Standing: Sendable {
     case done
 }
 
-/// What becomes of a request's body that has not come yet.
+/// What to do with a request's body that has not come yet.
 package enum HeadVerdict: Sendable {
     /// It is collected.
     case keep
     /// It is discarded: the request comes without it.
     case drop
-    /// The request is answered already; what comes of it is passed over.
+    /// The request is answered already; the rest of it is skipped.
     case answered
 }
 
-/// What the process keeps of a peer's input for later.
+/// What the process keeps of a peer's input.
 package struct Kept: Equatable, Sendable {
     /// Complete requests that queue.
     package var queuedBytes = 0

@@ -3,13 +3,13 @@ internal import Configuration
 internal import Endpoint
 internal import Liveness
 
-/// Presence between held requests, the log and the other processes; what it means is in `Liveness.Presence`.
+/// Connects presence with held requests, the log and the other processes; `Liveness.Presence` defines what it means.
 struct PresenceService {
     /// A question about presence to the log.
     enum Reading {
-        /// Which channels tell of presence, from a name on, besides those found so far.
+        /// The channels with events of presence, from a name on, in addition to those found so far.
         case channels([ChannelName], after: ChannelName?)
-        /// What these have told, from a place on; further ones are read after them.
+        /// The events of these channels, from a place on; further channels are read after them.
         case messages([ChannelName], from: HistoryStart, further: [ChannelName], Epoch)
 
         func question(_ ticket: Ticket) -> ReadRequest {
@@ -41,7 +41,7 @@ struct PresenceService {
     /// Channels on which a member is counted by one more request.
     struct Arrival {
         var channels: [ChannelName] = []
-        /// Members that the other processes need to be told of.
+        /// Members that must be announced to the other processes.
         var newMembers: [PresentMember] = []
         /// The number of channels that were full.
         var untold = 0
@@ -49,18 +49,18 @@ struct PresenceService {
 
     private var presence: Presence
     private var rules: Rules
-    /// Which machines share the log; nil: none but this one, as far as this process knows.
+    /// The machines that share the log; nil: only this one, as far as this process knows.
     private var site: SiteMachines?
     /// Counts the times presence began anew: the log's answers to events of an earlier round are ignored.
     private(set) var round = 0
     private var inquiry = Inquiry.none
-    /// Whether the log lacks what other machines have: nothing is told until it has that.
+    /// Whether the log lacks events of other machines; nothing is reported until it has them.
     var isBehind = false {
         didSet { presence.isBehind = isBehind }
     }
-    /// Monotonic milliseconds when what the log knows is read again, after a failure.
+    /// Monotonic milliseconds when the log's events are read again, after a failure.
     private(set) var readsAt: Int64 = .max
-    /// Monotonic milliseconds of the last look at what is due.
+    /// Monotonic milliseconds when due work was last looked for.
     private var lookedAt: Int64 = .min / 2
 
     init(_ rules: Rules) {
@@ -70,7 +70,7 @@ struct PresenceService {
 
     /// The ini file was read again.
     ///
-    /// - Parameter renews: it says something else about presence, which begins anew.
+    /// - Parameter renews: its sections on presence have changed, so that presence begins anew.
     mutating func reload(_ rules: Rules, renews: Bool, now: Int64) {
         self.rules = rules
         guard renews else { return }
@@ -80,7 +80,7 @@ struct PresenceService {
         round += 1
     }
 
-    /// Which machines share the log.
+    /// Sets which machines share the log.
     mutating func know(_ site: SiteMachines, now: Int64) {
         self.site = site
         presence.know(site, now: now)
@@ -96,7 +96,7 @@ struct PresenceService {
 
     // MARK: Requests
 
-    /// A request that would wait has come, but may be answered at once: a member who is present stays so.
+    /// A request that could wait has come, but may be answered at once: a member that is present stays so.
     mutating func asked(_ origin: RequestOrigin, _ channels: [ChannelName], now: Int64) {
         guard let member = origin.member else { return }
         for channel in channels {
@@ -139,7 +139,7 @@ struct PresenceService {
         return arrival
     }
 
-    /// What another process hands over of those who are present without a held request.
+    /// Takes over the members that another process had present without a held request.
     mutating func resume(_ graces: [Presence.Grace], now: Int64) {
         for grace in graces {
             guard let limits = rules.settings.presence(on: grace.channel) else { continue }
@@ -172,9 +172,9 @@ struct PresenceService {
         presence.left(subscriber: subscriber, at: time, now: now)
     }
 
-    // MARK: From time to time
+    // MARK: Due work
 
-    /// When something is due, at most twenty times a second, so that a crowd does not keep the loop awake.
+    /// When something is due, at most twenty times a second, so that many members do not keep the loop busy.
     var nextLook: Int64 {
         let next = presence.nextLook
         return next == .max ? .max : max(next, lookedAt + 50)
@@ -214,7 +214,7 @@ struct PresenceService {
 
     // MARK: The other processes
 
-    /// Members are told to the other processes only if there are any.
+    /// Sets whether there are other processes to which members are announced.
     mutating func tellOthers(_ tells: Bool, now: Int64) { presence.tellOthers(tells, now: now) }
 
     mutating func heard(_ members: [PresentMember], now: Int64) {
@@ -226,7 +226,7 @@ struct PresenceService {
 
     // MARK: The log
 
-    /// Takes in joins and leaves from committed messages.
+    /// Applies the joins and leaves among committed messages.
     mutating func told(_ messages: [Message], now: Int64) {
         guard !rules.settings.presence.isEmpty else { return }
         for message in messages where message.channel.isOwn {
@@ -247,25 +247,25 @@ struct PresenceService {
         }
     }
 
-    /// Begins to read what the log knows of members, now or once an answer has come that will be out of date. Until that
-    /// is done no event is told.
+    /// Begins to read the log's events of members; at once, or after an answer that will be out of date. Until that is
+    /// done, no event is reported.
     mutating func load(now: Int64) -> Reading? {
         readsAt = .max
         if inquiry != .none { inquiry = .outdated }
         guard !rules.settings.presence.isEmpty else { return nil }
         presence.forgetEvents(now: now)
         guard inquiry == .none else { return nil }
-        // The greatest name that is no own channel's: those come behind it.
+        // The greatest possible name of another channel: the channels of presence come after it.
         let last = try? ChannelName("z" + String(repeating: "~", count: ChannelName.byteLimit - 1))
         return .channels([], after: last)
     }
 
-    /// The log is asked.
+    /// The question was put to the log.
     mutating func asked() { inquiry = .underWay }
 
     /// The log has answered.
     ///
-    /// - Returns: false if that is out of date: call `load`.
+    /// - Returns: false if the answer is out of date: call `load`.
     mutating func answered() -> Bool {
         defer { inquiry = .none }
         return inquiry == .underWay
@@ -274,7 +274,7 @@ struct PresenceService {
     /// The log could not answer.
     mutating func loadLater(now: Int64) { readsAt = now + 5000 }
 
-    /// What is to be read next after a list of channels.
+    /// What to read after a list of channels.
     mutating func listed(
         _ listing: ChannelListing,
         besides found: [ChannelName],
@@ -284,7 +284,7 @@ struct PresenceService {
         return listing.next.map { .channels(channels, after: $0) } ?? read(channels, epoch)
     }
 
-    /// What is to be read next after a piece of what these channels have told.
+    /// What to read after a part of the events of these channels.
     mutating func read(
         _ page: HistoryPage,
         of channels: [ChannelName],

@@ -4,7 +4,7 @@ internal import FastCGI
 internal import Liveness
 internal import Text
 
-/// How a stream that reads the log is handed over to another process: it goes on at its place there.
+/// How a stream that reads the log is handed over to another process: it continues there at its position.
 extension Replay {
     struct Handed {
         struct Web {
@@ -15,7 +15,7 @@ extension Replay {
             /// That of the process that hands over.
             let frontEnd: ProbePolicy.Place
             let endsAt: Int64
-            /// If it is known still.
+            /// If it is still known.
             let name: RequestName?
         }
 
@@ -60,7 +60,7 @@ extension Replay {
         )
     }
 
-    /// - Parameter places: those of the front ends here, by their places there.
+    /// - Parameter places: those of the front ends here, by their places in the other process.
     convenience init(
         _ handed: Handed,
         on connection: ConnectionID,

@@ -6,15 +6,15 @@ internal import Liveness
 /// A stream that is not live, or no longer: it reads the log forwards until it reaches the end.
 ///
 /// It reads a bounded piece, sends it, and goes on when the peer has taken it. When a piece ends at the log's head, the
-/// stream joins those who wait for what is committed, in the same step, so that nothing comes between.
+/// stream joins the holds in the same step, so that nothing comes between.
 final class Replay {
     enum Position {
-        /// As the subscriber said it; not looked at yet.
+        /// As the subscriber gave it; not judged yet.
         case start(PollStart)
         case cursor(Cursor)
     }
 
-    /// What streams over HTTP have besides.
+    /// What a stream over HTTP has in addition.
     struct Web {
         let origin: RequestOrigin
         let frontEnd: ProbePolicy.Place
@@ -31,26 +31,26 @@ final class Replay {
 
     let target: Target
     let stream: StreamSubscription
-    /// What goes out before the greeting.
+    /// What is sent before the greeting.
     let head: [UInt8]
     var position: Position
     /// Whether the `hello` went out.
     var isGreeted: Bool
-    /// Where its member is counted by this stream.
+    /// The channels on which this stream makes its member present.
     var attended: [ChannelName] = []
-    /// To be told before the next message.
+    /// To be reported before the next message.
     private(set) var owedGap: GapReason?
-    /// Where it stood before the gap that is owed.
+    /// Its position before the gap that is owed.
     private(set) var beforeGap: Cursor?
     private(set) var told = ToldMarks()
-    /// Which of all it is; given by the table.
+    /// Its rank among all; given by the table.
     var number: UInt64 = 0
-    /// What was asked of the log for it.
+    /// The question to the log under way for it.
     var ticket: Ticket?
     /// Waits for the peer to take what was sent.
     var isWaiting = false
 
-    /// - Parameter head: of a stream that has not been greeted yet; nil for one that goes on.
+    /// - Parameter head: for a stream that has not been greeted yet; nil for one that continues.
     init(
         _ stream: StreamSubscription,
         at position: Position,
@@ -126,13 +126,13 @@ final class Replay {
         return page.map { .send($0) } ?? .ask(.after(offset), .reading(gap: nil))
     }
 
-    /// The log was asked whether it knows more: the verdict on the cursor stands now.
+    /// The log was asked whether it has more: the verdict on the cursor is final now.
     func lookedAhead() {
         if case .start(.cursor(let cursor)) = position { position = .cursor(cursor) }
     }
 
-    /// Where its client goes on if it ends now: as far as it has come, but before a gap that it has not been told of, so
-    /// that it is told then; nil where it has not begun at a cursor.
+    /// Where its client continues if it ends now: at its position, but before a gap that the client has not been told
+    /// of, so that it is told then; nil if the stream has not begun at a cursor.
     var cursor: Cursor? {
         if let beforeGap { return beforeGap }
         return switch position {
@@ -141,9 +141,10 @@ final class Replay {
         }
     }
 
-    /// The offset after which it goes on in the log as it is now. What is missing there is owed to it from now on.
+    /// The offset after which it continues in the log as it is now. A gap for what is missing there is owed to it from
+    /// now on.
     ///
-    /// While a gap is owed, its client stands before that gap still: in a log that is replaced once more, that place is
+    /// While a gap is owed, its client is still before that gap: in a log that is replaced once more, that place is
     /// judged anew, and nothing may be missing there.
     func place(
         of cursor: Cursor,
@@ -160,7 +161,7 @@ final class Replay {
                 isFinal: true,
                 unissued: unissued
             )
-        else { preconditionFailure("the verdict stands") }
+        else { preconditionFailure("the verdict is final") }
         if let gap {
             owe(gap, resumed: Cursor(epoch: epochs.current, offset: offset))
         } else if beforeGap != nil, cursor.epoch != epochs.current {
@@ -169,7 +170,7 @@ final class Replay {
         return offset
     }
 
-    /// It stands in another log than the one that it has read: what it was told of marks there says nothing here, where
+    /// Its position is in another log than the one that it has read: the marks it was told of mean nothing here, where
     /// the same offsets are given out again.
     func owe(_ gap: GapReason, resumed: Cursor) {
         beforeGap = cursor
@@ -183,14 +184,14 @@ final class Replay {
         (self.owedGap, self.beforeGap, self.told) = (owedGap, beforeGap, told)
     }
 
-    /// What to send of a piece that was read, with the gap that is to be told before it.
+    /// What to send of a piece that was read, with the gap that is to be reported before it.
     func piece(of page: HistoryPage) -> HistoryPage {
         let piece = stream.fitting(told.withoutPassed(page), bytes: Self.pieceBytes)
         let untold = told.take(piece)
         return piece.with(gap: owedGap ?? untold)
     }
 
-    /// Everything up to this cursor goes out, and the gap before it.
+    /// Everything up to this cursor is sent, and the gap before it.
     func advanced(to cursor: Cursor) {
         position = .cursor(cursor)
         (owedGap, beforeGap) = (nil, nil)

@@ -1,9 +1,9 @@
 internal import Endpoint
 internal import Liveness
 
-/// Streams that are not live: by connection, and for each owner of a bound in the order they came.
+/// Streams that are not live: by connection, and for each owner of a bound in order of arrival.
 struct ReplayTable {
-    /// In the order they came, so that one is found by its number.
+    /// In order of arrival, so that one is found by its number.
     private struct Line {
         var replays: [Replay] = []
 

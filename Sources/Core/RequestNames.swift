@@ -1,20 +1,20 @@
 package import Endpoint
 internal import FastCGI
 
-/// What a request is called: the name that the web server gave it, or else one made of the process and its number.
+/// The name of a request: the one that the web server gave it, or else one made of the process and a number.
 struct RequestTag {
     let number: UInt64
     let given: RequestName?
 }
 
-/// What became of a request, for the log at the level debug.
+/// An event of a request, for the process's log at the level debug.
 package struct RequestTrace: Sendable {
     package enum Event: Sendable {
         /// Its method and path, without the query, in which tokens may stand.
         case begins(method: String, path: String)
         case held
         case answered(status: Int)
-        /// Without an answer of its own, or after it was held: how.
+        /// How a request ended without an answer of its own, or after it was held.
         case ended(String)
     }
 
@@ -22,7 +22,7 @@ package struct RequestTrace: Sendable {
     package let event: Event
 }
 
-/// The names of requests. What is held has none, so that it costs no memory; but while requests are traced, all that are
+/// The names of requests. A hold keeps none, so that names cost no memory; but while requests are traced, all that are
 /// under way are remembered.
 struct RequestNames {
     private struct Traced {
@@ -30,12 +30,12 @@ struct RequestNames {
         var isHeld = false
     }
 
-    /// Stands for the process.
+    /// Identifies the process.
     private let process: UInt32
-    /// The request that is being acted on, within one event.
+    /// The request that the current event is about.
     private var acting: (address: RequestAddress, tag: RequestTag)?
     private var traced: [RequestAddress: Traced] = [:]
-    /// Whether the log wants to know what becomes of requests.
+    /// Whether requests are traced.
     var isTracing: Bool { didSet { if !isTracing { traced = [:] } } }
 
     init(process: UInt32, isTracing: Bool) {
@@ -47,10 +47,10 @@ struct RequestNames {
     /// Another event begins.
     mutating func forgetActing() { acting = nil }
 
-    /// What follows in this event is about a request.
+    /// The rest of this event is about a request.
     mutating func act(on address: RequestAddress, _ tag: RequestTag) { acting = (address, tag) }
 
-    /// The tag of a request that is being acted on, to be kept while it waits.
+    /// The tag of the current request, to be kept while it waits.
     func tag(of address: RequestAddress) -> RequestTag? {
         acting.flatMap { $0.address == address ? $0.tag : nil }
     }
@@ -103,7 +103,7 @@ struct RequestNames {
 }
 
 extension Core {
-    /// Traces an event of a request, where the log wants it.
+    /// Traces an event of a request if requests are traced.
     mutating func trace(
         _ make: (inout RequestNames) -> RequestTrace?
     ) {
@@ -119,7 +119,7 @@ extension Core {
         if case .request(let address) = replay.recipient { traceEnd(address, ending) }
     }
 
-    /// The connection is given up, and with it what waited on it.
+    /// The connection is given up, with all that waited on it.
     mutating func traceEnd(_ connection: ConnectionID, _ ending: Ending) {
         guard names.isTracing else { return }
         for address in names.addresses(on: connection) { traceEnd(address, ending) }

@@ -1,12 +1,12 @@
 package import Channels
 package import Liveness
 
-/// What a process says of a subscriber, whose requests may be held by others.
+/// A message of a process about a subscriber, whose requests other processes may hold.
 package struct SubscriberWord: Equatable, Sendable, BitwiseCopyable {
     package enum Kind: UInt8, Sendable, BitwiseCopyable {
-        /// It has asked again: what it asked before ends.
+        /// It has sent a new request: its earlier ones end.
         case cameAgain = 0x63
-        /// It said that it leaves.
+        /// It has left.
         case left = 0x6C
     }
 
@@ -22,5 +22,5 @@ package struct SubscriberWord: Equatable, Sendable, BitwiseCopyable {
     }
 }
 
-/// That a member is on a channel by requests of a subscriber (0: of those without an id).
+/// A member that is on a channel by requests of a subscriber (0: subscribers without an id).
 package typealias PresentMember = (channel: ChannelName, member: Member, subscriber: UInt64)

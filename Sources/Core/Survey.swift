@@ -1,7 +1,7 @@
 internal import Channels
 internal import Endpoint
 
-/// A question to all processes of the bus, by its asker.
+/// A question to all processes of the bus, by the kind of its asker.
 enum Survey {
     case metrics(MetricsFormat, Shape)
     case status(Shape)
@@ -55,7 +55,7 @@ extension Survey {
 }
 
 extension Work {
-    /// To a publisher; nil for entries that are no publication with an answer.
+    /// The answer to a publisher; nil for entries that are not a publication with an answer.
     func reply(_ outcome: AppendOutcome) -> Reply? {
         switch self {
         case .publish(let request): .answer(request.answer(outcome))
@@ -66,7 +66,7 @@ extension Work {
         }
     }
 
-    /// To a request for one message.
+    /// The answer to a request for one message.
     func reply(_ outcome: Result<Message?, ReadFailure>) -> Reply? {
         switch (self, outcome) {
         case (.message(let request), .success(let message)): .answer(request.answer(message))
@@ -75,7 +75,8 @@ extension Work {
         }
     }
 
-    /// To a recipient that has waited in vain; nil for polls, streams and surveys, which end in their own ways.
+    /// The answer to a recipient that has waited in vain; nil for polls, streams and surveys, which end in their own
+    /// ways.
     var unavailable: Reply? {
         switch self {
         case .publish(let request): .answer(request.outcomeUnknown())

@@ -2,7 +2,7 @@ internal import DequeModule
 internal import Endpoint
 internal import FastCGI
 
-/// Queues of complete requests that reuse the id of one that waits for the log, or came after such a request.
+/// Queues of complete requests that reuse the id of one that waits for the log, or that came after such a request.
 struct Turns {
     struct Request {
         let request: CGIRequest
@@ -11,9 +11,9 @@ struct Turns {
     }
 
     private var queues: [Int32: Deque<Request>] = [:]
-    /// The connection whose queued requests are being taken up.
+    /// The connection whose queued requests are being begun.
     var takingUp: ConnectionID?
-    /// What was taken up is answered by the shell, after this event: the next one has to wait for that.
+    /// The shell answers what was begun, after this event: the next request has to wait for that.
     var waitsForShell = false
 
     /// Requests that may queue on one connection.

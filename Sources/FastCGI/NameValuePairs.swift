@@ -127,7 +127,7 @@ struct PairCheck {
         }
     }
 
-    /// Takes the pairs that are complete here and have lengths of one byte, as nearly all have.
+    /// Takes the complete pairs whose lengths have one byte, as nearly all have.
     ///
     /// - Returns: where the first other pair begins.
     private mutating func takeShortPairs(
@@ -174,21 +174,21 @@ struct PairCheck {
     }
 }
 
-/// Whether a byte occurs in ranges of a buffer that come one after the other. Where it occurs next is remembered, so that
-/// all of them together cost one pass.
+/// Whether a byte occurs in ranges of a buffer, each after the one before. Its next position is remembered, so that all
+/// ranges together cost one pass.
 private struct NextByte {
     private let byte: UInt8
     private var next = -1
 
     init(_ byte: UInt8) { self.byte = byte }
 
-    /// Both places are inside the buffer or its end; `start` never goes back.
+    /// Both positions are inside the buffer or its end; `start` never decreases.
     mutating func isIn(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Bool {
         if next < start { next = unsafe place(in: bytes, from: start) }
         return next < end
     }
 
-    /// The buffer's end if it does not occur any more.
+    /// The buffer's end if the byte does not occur again.
     private func place(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
         guard start < bytes.count, let base = bytes.baseAddress,
             let found = unsafe memchr(base + start, Int32(byte), bytes.count - start)

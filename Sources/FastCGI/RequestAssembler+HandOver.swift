@@ -1,6 +1,6 @@
 package import Text
 
-// How what has come of requests, and is not complete, is handed over to another process.
+// How the parts of incomplete requests are handed over to another process.
 
 extension RequestAssembler {
     package func pack(into pack: inout Packer) {
@@ -20,7 +20,7 @@ extension RequestAssembler {
         pack.add(record.destination.isIgnored)
     }
 
-    /// - Parameter limits: of this process; they hold for what comes from now on.
+    /// - Parameter limits: of this process; they apply to what comes from now on.
     package init(limits: FramingLimits, from pack: inout Unpacker) throws(UnpackError) {
         self.init(limits: limits)
         position = try pack.value()
@@ -36,7 +36,7 @@ extension RequestAssembler {
         guard try pack.value(Bool.self) else { return }
         let bytes = try pack.content()
         guard bytes.count == RecordHeader.byteCount, begun.isEmpty else {
-            throw UnpackError("a record's header is none")
+            throw UnpackError("a record's header is invalid")
         }
         let header = RecordHeader(bytes)
         let (contentLeft, paddingLeft): (Int, Int) = (try pack.value(), try pack.value())
@@ -47,13 +47,13 @@ extension RequestAssembler {
             do throws(FramingViolation) {
                 found = try destination(of: header)
             } catch {
-                throw UnpackError("a record stands where it must not")
+                throw UnpackError("a record is where it must not be")
             }
         }
         guard (0...header.contentLength).contains(contentLeft),
             (0...header.paddingLength).contains(paddingLeft), contentLeft + paddingLeft > 0,
             gathered.count <= Record.maximumContentLength
-        else { throw UnpackError("a record's length is none") }
+        else { throw UnpackError("a record's length is invalid") }
         record = OpenRecord(
             header: header,
             destination: found,
@@ -95,7 +95,7 @@ extension Assembly: Packable {
             !hasRecords
                 || (0...records.count - RecordHeader.byteCount).contains(lastHeader)
                     && (0...records.count).contains(bodyStart)
-        else { throw UnpackError("the places in a request are wrong") }
+        else { throw UnpackError("the positions in a request are wrong") }
     }
 }
 
@@ -129,7 +129,7 @@ extension PairCheck: Packable {
         valueLeft = try pack.value()
         isReadable = try pack.value()
         guard min(lengthBytes, length, nameLeft, valueLeft) >= 0, lengthBytes < 4 else {
-            throw UnpackError("a length in a pair is none")
+            throw UnpackError("a length in a pair is invalid")
         }
     }
 }

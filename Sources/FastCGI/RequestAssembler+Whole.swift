@@ -1,12 +1,11 @@
 extension RequestAssembler {
     /// The request that begins here, if it is complete, in one piece, valid and within the limits.
     ///
-    /// Nil is not a verdict: `step` then takes the same bytes and decides. The headers are examined first, so that an
+    /// Nil is no verdict: `step` then takes the same bytes and decides. The headers are examined first, so that an
     /// incomplete request is not read twice.
     ///
-    /// Padding where there is nothing to pad, after BEGIN_REQUEST or the end of PARAMS, is legal but sent by no web
-    /// server. Such a request goes through `step`, too, which stores it without padding: the codec is fed the plain
-    /// form only.
+    /// Padding of empty content, after BEGIN_REQUEST or the end of PARAMS, is legal but sent by no web server. Such a
+    /// request goes through `step`, too, which stores it without padding: the codec only gets the plain form.
     func wholeRequest(_ rest: UnsafeRawBufferPointer) -> FramedRequest? {
         guard rest.count >= 4 * RecordHeader.byteCount else { return nil }
         let begin = unsafe RecordHeader(rest, at: 0)

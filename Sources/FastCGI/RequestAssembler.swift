@@ -9,7 +9,7 @@
 ///     open      take                    finish
 /// ```
 /// Order of a request's records: BEGIN_REQUEST, PARAMS …, empty PARAMS, STDIN …, empty STDIN. Records of several ids
-/// may alternate, and management records (id 0) may stand anywhere between them. Records of ids that are not open are
+/// may alternate, and management records (id 0) may be anywhere between them. Records of ids that are not open are
 /// ignored (FastCGI 1.0 §3.3): they may belong to a request that was refused or ended early.
 ///
 /// Pure: no descriptor, no clock. While it `isIdle`, its owner may drop it and make a new one later, or `restart` it for
@@ -60,7 +60,7 @@ package struct RequestAssembler {
         assemblies.isEmpty && isBetweenRecords && !isBroken
     }
 
-    /// Begins with the first byte of a connection, as a new one does, if it `isIdle`.
+    /// Starts with the first byte of a connection, like a new one, if it `isIdle`.
     ///
     /// - Returns: whether it is.
     package mutating func restart() -> Bool {
@@ -196,7 +196,7 @@ package struct RequestAssembler {
 
     // MARK: One record
 
-    /// The destination of a record's content; throws if the record must not stand here.
+    /// The destination of a record's content; throws if the record must not be here.
     func destination(of header: RecordHeader) throws(FramingViolation) -> Destination {
         guard header.version == 1 else { throw violation(.version, Int(header.version)) }
         guard let id = RequestID(header.id) else {
@@ -204,7 +204,7 @@ package struct RequestAssembler {
             return header.type == Record.getValues ? .getValues : .unknownManagement
         }
         var index = assemblies.firstIndex { $0.id == id }
-        // The rest of an answered request may arrive, or instead of it the next request with this id.
+        // The rest of an answered request may arrive, or the next request with this id instead.
         if let found = index, assemblies[found].isAnswered, header.type != Record.stdin,
             header.type != Record.params || assemblies[found].stage == .body
         {

@@ -10,9 +10,9 @@ internal import Glibc
 ///   one that is larger:    [records ……………………│……] the file is as long as it
 /// ```
 /// libfcgi reads pieces of a fixed size, and so takes a short request with one read, which ends with the file: what an
-/// earlier request left lies in front of the position and is never read. The bytes are copied through the mapping,
-/// so that a request costs `lseek` and `read`. Only the codec has the file, its pages are allocated when it is made, and
-/// it never becomes shorter than the window: no access to the mapping can fail.
+/// earlier request left is before the position and is never read. The bytes are copied through the mapping, so that a
+/// request costs `lseek` and `read`. Only the codec has the file, its pages are allocated when it is made, and it never
+/// becomes shorter than the window: no access to the mapping can fail.
 ///
 /// Reactor thread only.
 @safe final class CodecInput {
@@ -49,7 +49,7 @@ internal import Glibc
         return lseek(file, 0, SEEK_SET) == 0 ? file : nil
     }
 
-    /// The request of this size is not needed any more: a long file becomes as short as the window again.
+    /// The request of this size is no longer needed: a long file becomes as short as the window again.
     func remove(byteCount: Int) {
         if byteCount > Self.windowBytes, file >= 0 { ftruncate(file, Self.windowBytes) }
     }

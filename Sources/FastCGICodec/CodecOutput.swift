@@ -2,7 +2,7 @@ internal import CLibFCGI
 internal import CLinux
 internal import Glibc
 
-/// libfcgi as it writes: a request that is open for ever, and the file to which its standard output goes.
+/// The output side of libfcgi: a request that stays open for ever, and the file to which its standard output goes.
 ///
 /// ```
 ///   window, mapped: 0 ……………………………… 65536
@@ -65,7 +65,7 @@ internal import Glibc
     /// - Returns: nil if libfcgi fails, now or earlier.
     func records(of content: [UInt8]) -> [UInt8]? {
         guard !isBroken else { return nil }
-        // Records are at most a header and seven bytes of padding longer, and hold at least 4 kB but for the last.
+        // Records are at most a header and seven bytes of padding longer, and all but the last hold at least 4 kB.
         let room = content.count + (content.count / 4096 + 2) * 16
         if position + room > Self.windowBytes {
             guard lseek(file, 0, SEEK_SET) == 0 else { return fail() }
@@ -93,7 +93,7 @@ internal import Glibc
         }
     }
 
-    /// The records from `position` on that hold so much content.
+    /// The records from `position` on that hold this much content.
     private func taken(_ content: Int) -> [UInt8]? {
         let start = position
         var left = content
@@ -112,7 +112,7 @@ internal import Glibc
         return unsafe [UInt8](UnsafeRawBufferPointer(rebasing: window[start..<end]))
     }
 
-    /// More than the window has room for.
+    /// Content for which the window has no room.
     private func takenLong() -> [UInt8]? {
         let count = Int(lseek(file, 0, SEEK_CUR))
         guard count >= 0 else { return fail() }

@@ -73,7 +73,7 @@ struct Figure: Sendable {
     /// A negative value is not known, and left out.
     let read: @Sendable (Readings) -> Int64
 
-    /// Whether the next process goes on counting where this one has ended: what concerns the process itself begins anew.
+    /// Whether the next process continues this count: figures of the process itself begin anew.
     var isCarried: Bool { kind != .gauge && family.hasPrefix("holdfast_") }
 
     var unit: Unit? { Unit.allCases.first { family.hasSuffix("_\($0)") } }
@@ -165,7 +165,7 @@ extension Figure {
         },
         gauge(
             "unfinished_bytes",
-            "Memory of requests that have not arrived completely.",
+            "Memory of requests that are incomplete.",
             "unfinished_bytes"
         ) { $0.gauges.unfinishedBytes },
         gauge("members", "Members on all channels with presence.", "members", .largest) {

@@ -75,7 +75,7 @@ struct HandedHistory: Packable {
         }
     }
 
-    /// Empty where it is of other figures.
+    /// Empty if it has other figures.
     init(from pack: inout Unpacker) throws(UnpackError) {
         let names: [String] = try pack.value()
         let totals: [Int64] = try pack.value()
@@ -89,7 +89,7 @@ struct HandedHistory: Packable {
         self.init(slots: isSame ? slots : [], totals: isSame ? totals : [])
     }
 
-    /// Of the figures that this release keeps.
+    /// Whether it has the figures that this release keeps.
     var isUsable: Bool { totals.count == History.figures.count }
 }
 
@@ -111,7 +111,7 @@ extension [[History.Slot]] {
             }
         }
         guard let first = sums.keys.min(), let end = newest.max() else { return }
-        // A process that has not ended the newest slot yet would look like a dip in it.
+        // A process that has not ended the newest slot yet would show as a dip in it.
         let last = Swift.max(newest.min() ?? end, end - 1)
         bytes.append(member: "history")
         bytes.openObject()

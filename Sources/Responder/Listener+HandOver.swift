@@ -7,7 +7,7 @@ internal import Text
 
 /// Handing a listening socket over to another process, with the lock beside its path.
 extension Listener {
-    /// Where it listens, and which descriptors go along: the socket, and the lock's if there is one.
+    /// Where it listens, and the descriptors that go with it: the socket, and the lock's if there is one.
     struct Handed: Packable {
         let isPassed: Bool
         let hasLock: Bool
@@ -24,7 +24,7 @@ extension Listener {
         }
     }
 
-    /// A socket of another process, which hands it over.
+    /// A socket that another process hands over.
     convenience init(
         _ handed: Handed,
         socket: consuming OwnedDescriptor,
@@ -51,7 +51,7 @@ extension Listener {
         return (value, [descriptor] + (lock.map { [$0] } ?? []))
     }
 
-    /// Another process made the socket, perhaps by another ini file: applies the mode and group of this one.
+    /// Another process made the socket, perhaps with another ini file: applies the mode and group of this one.
     func agree(with settings: FastCGISettings) throws(ListenerError) {
         try agree { UnixPlace($0, settings) }
     }
@@ -60,7 +60,7 @@ extension Listener {
         try agree { UnixPlace($0, settings) }
     }
 
-    /// A path that is not this socket's any more, and a socket of the service manager, stay as they are.
+    /// A path that is no longer this socket's, and a socket of the service manager, stay as they are.
     private func agree(_ wanted: (String) -> UnixPlace) throws(ListenerError) {
         guard let path = place?.text, isInPlace else { return }
         try wanted(path).admit()

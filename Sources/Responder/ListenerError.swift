@@ -5,7 +5,7 @@ package import System
 package enum ListenerError: StartError, CustomStringConvertible {
     /// `key` is its name in the ini file.
     case cannotListen(String, code: Int32, key: String)
-    /// Another's file is in the place of the first path's; the second path is that of the socket.
+    /// A file of another user is in the place of the first path's; the second path is that of the socket.
     case inTheWay(String, of: String)
     case system(SystemError)
     case sentence(String)
@@ -34,9 +34,9 @@ package enum ListenerError: StartError, CustomStringConvertible {
         case .inTheWay(let file, let path):
             "cannot listen on \(path): \(file) is in the way: it "
                 + (FileOwner.sentence(file) ?? "cannot be reached")
-                + "; if no holdfast of that user runs, as after a trial, remove it"
+                + "; if no holdfast of that user runs, remove it"
         case .cannotListen(let name, EACCES, let key) where !name.hasPrefix("/"):
-            "cannot listen on \(name): ports below 1024 are for root alone; name a higher one (see \(key))"
+            "cannot listen on \(name): only root may use ports below 1024; name a higher one (see \(key))"
         case .cannotListen(let name, EADDRINUSE, let key):
             "cannot listen on \(name): the address is in use; is another holdfast running? "
                 + "(see \(key))"

@@ -1,7 +1,7 @@
 internal import Core
 internal import FastCGICodec
 
-/// What the core wants done, while it is being done.
+/// The core's actions, while they are carried out.
 struct Outbox: ~Copyable {
     var actions = Actions()
     var encoder: PayloadEncoder

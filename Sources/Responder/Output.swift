@@ -39,7 +39,7 @@ internal import System
 
     deinit { unsafe room.deallocate() }
 
-    /// The memory that unsent bytes of all connections take.
+    /// The memory that the unsent bytes of all connections take.
     var bytes: Int { unsent.bytes }
 
     /// The number of unsent bytes.
@@ -116,7 +116,8 @@ internal import System
 
     // MARK: Handing over
 
-    /// What a peer has not taken: pieces, of the first of which so many bytes are sent, and when it last took something.
+    /// What a peer has not taken: pieces, how many bytes of the first are sent already, and when the peer last took
+    /// something.
     struct Handed {
         var pieces: [[UInt8]]
         var sent: Int

@@ -13,7 +13,7 @@ package struct PassedSockets {
 
     private static let firstDescriptor: Int32 = 3
 
-    /// None.
+    /// No sockets.
     package init() {}
 
     /// The sockets that LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES describe. Removes the variables, which do not concern

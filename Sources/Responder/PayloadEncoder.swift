@@ -14,7 +14,7 @@ struct PayloadEncoder {
     /// By the payload's index; nil: not encoded yet.
     private var encoded: ContiguousArray<Encoded?> = []
     private var bodies: ContiguousArray<EncodedAnswer?> = []
-    /// The payloads of this drain; what lies behind is empty.
+    /// The number of payloads in this drain; the elements after them are empty.
     private var count = 0
 
     /// Copying this many bytes is cheaper than a further system call for each request.

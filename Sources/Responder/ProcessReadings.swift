@@ -1,11 +1,11 @@
 internal import System
 
-/// What the system says of this process.
+/// What the system reports of this process.
 struct ProcessReadings {
     var cpuMicroseconds: Int64 = 0
     var residentBytes: Int64 = -1
     var virtualBytes: Int64 = -1
-    /// -1 where the kernel does not count them (before Linux 6.2): counting them here would stop the loop for a while.
+    /// -1 if the kernel does not count them (before Linux 6.2): counting them here would stop the loop for a while.
     var openDescriptors: Int64 = -1
     var descriptorLimit: Int64 = -1
     var startedAtMilliseconds: Int64 = -1

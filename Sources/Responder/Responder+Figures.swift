@@ -11,7 +11,7 @@ internal import Text
 
 /// The figures of the process, and its status.
 extension Responder {
-    /// But for those of the process, which cost a look at its descriptors.
+    /// Without the figures of the process, which would require counting its descriptors.
     private var ownReadings: Readings {
         var readings = Readings()
         readings.core = core.counters
@@ -54,7 +54,7 @@ extension Responder {
         )
     }
 
-    /// Keeps the figures of the last seconds, where those are over.
+    /// Keeps the figures of the slot that has ended, if one has.
     func keepHistory() {
         guard lifetime.isService, now >= telemetry.history.dueAt else { return }
         let readings = ownReadings

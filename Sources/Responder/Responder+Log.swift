@@ -5,7 +5,7 @@ internal import Endpoint
 internal import Glibc
 internal import Logging
 
-/// What other threads say: the log, and the one that waits for the lock of the bus.
+/// Messages of other threads: of the log, and of the one that waits for the lock of the bus.
 extension Responder {
     func receive(_ event: ThreadEvent) throws(LogUnavailable) {
         switch event {
@@ -51,7 +51,7 @@ extension Responder {
         }
     }
 
-    /// The log is open, perhaps in a directory that took the old one's place.
+    /// The log is open, perhaps in a directory that replaced the old one.
     private func logOpened() {
         entrance.logOpened()
         if lifetime.isService { siblings.open(settings.bus, now: now) }
@@ -65,12 +65,12 @@ extension Responder {
 }
 
 extension Responder {
-    /// Nobody else serves, and the log is open, perhaps in another directory.
+    /// No other process serves, and the log is open, perhaps in another directory.
     func beginServing() {
         guard core.position != nil else { return }
         askToServe()
         if lifetime.isService { succession.service.open(settings.bus, listen: offeredAddress) }
-        // A manager does not listen to this process before the older one has said that this is the service now.
+        // A manager does not accept messages of this process before the older one has named it as the service.
         if succession.predecessor == nil { supervision.isServing(statusLine, now: now) }
     }
 }

@@ -29,12 +29,12 @@ private func bigEndian(_ number: UInt64) -> [UInt8] {
     stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
 }
 
-/// What figures are asked for; those that cost more than a look at what the process has counted only on demand.
+/// Which figures are asked for; those that cost more than reading the process's counts only on demand.
 enum FigureWish: UInt8 {
     case counts = 0
-    /// And those of the last minutes: "h".
+    /// Also those of the last minutes: "h".
     case history = 0x68
-    /// And what the system says of the process, which only metrics tell: "p".
+    /// Also what the system reports of the process, which only metrics show: "p".
     case process = 0x70
 
     init(_ question: SurveyQuestion) {

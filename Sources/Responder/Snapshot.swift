@@ -11,7 +11,7 @@ struct Snapshot: Equatable {
     let isServing: Bool
     /// In the order of `Figure.all`.
     let values: [Int64]
-    /// Empty where it was not asked for.
+    /// Empty if it was not asked for.
     let history: [History.Slot]
 
     /// Eight bytes for each number; the first distinguishes releases that count other things.
@@ -63,16 +63,16 @@ struct Snapshot: Equatable {
     }
 }
 
-/// All processes of the bus together.
+/// The reports of all processes of the bus.
 struct Overview {
     /// Whether this process is a service; otherwise it runs for one command, and only its report on the log counts.
     let isService: Bool
-    /// That of this process is the first.
+    /// The one of this process is the first.
     let snapshots: [Snapshot]
     /// Processes that did not answer, or count other things.
     let missing: Int
 
-    /// Nil where no process knows it, or a sum is asked for and one does not.
+    /// Nil if no process knows it, or if it is a sum and one process does not.
     func total(_ index: Int) -> Int64? {
         let values = snapshots.map { $0.values[index] }
         let known = values.filter { $0 >= 0 }
@@ -89,7 +89,8 @@ struct Overview {
         Figure.all.firstIndex { $0.sample == name }.flatMap(total)
     }
 
-    /// All figures as text of this format. The two differ in how they name a counter's family, in the unit and in the end.
+    /// All figures as text of this format. The formats differ in the name of a counter's family, in the unit and in the
+    /// end.
     func text(_ format: MetricsFormat) -> String {
         var text = ""
         func open(_ family: String, _ kind: String, _ help: String, _ unit: Figure.Unit? = nil) {
@@ -127,7 +128,7 @@ struct Overview {
     func appendMembers(to bytes: inout [UInt8], engine: EngineFigures? = nil, now: Int64 = 0) {
         let values = Figure.all.indices.map { total($0) }
         let shown = snapshots.dropFirst(isService ? 0 : 1)
-        // What a command's own process knows of the engine is nothing that happens.
+        // What a command's own process knows of the engine does not belong to the service.
         let known = Figure.all.indices.filter {
             values[$0] != nil
                 && !(shown.isEmpty && Figure.all[$0].path?.hasPrefix("engine.") == true)
@@ -189,7 +190,7 @@ extension Figure {
                 appendValue(figure.index, &bytes)
                 continue
             }
-            // A group stands at the place of its first figure, with all of them.
+            // A group has the place of its first figure, with all of them.
             guard groups.insert(name).inserted else { continue }
             bytes.append(memberNamed: name)
             bytes.openObject()

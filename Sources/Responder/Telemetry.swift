@@ -59,10 +59,10 @@ struct Telemetry {
 
     // MARK: Handing over
 
-    /// What the processes before this one have counted, in the order of `Figure.all`.
+    /// The counts of the processes before this one, in the order of `Figure.all`.
     private(set) var before = [Int64](repeating: 0, count: Figure.all.count)
 
-    /// The figures of this process, with what those before it have counted.
+    /// The figures of this process, with the counts of those before it.
     func values(_ readings: Readings) -> [Int64] {
         zip(Figure.all, before).map { figure, before in
             let value = figure.read(readings)
@@ -70,7 +70,7 @@ struct Telemetry {
         }
     }
 
-    /// Goes on counting where another process has ended.
+    /// Continues the counts of another process.
     ///
     /// - Parameter values: by the names of their samples; those that this release does not count are left out.
     mutating func resume(_ values: [String: Int64], _ history: HandedHistory?) {

@@ -3,7 +3,7 @@ internal import Channels
 internal import Core
 internal import System
 
-/// The time, read once a turn, and how far the log had been committed when it was looked at last.
+/// The time, read once a turn, and how far the log had been committed when that was last read.
 struct TurnClock {
     /// Monotonic milliseconds.
     private(set) var now = MonotonicClock.milliseconds()
@@ -17,13 +17,13 @@ struct TurnClock {
         retentionNow = log.retentionMilliseconds()
     }
 
-    /// The moment of a request. It must find what was committed before it came, so the head is read for it.
+    /// The moment of a request. A request must find what was committed before it came, so the head is read for it.
     mutating func moment(readingHeadOf log: Log) -> Moment {
         committedHead = log.committedHead
         return moment
     }
 
-    /// For an event that brings no request: those that are there came when the head was read last, or before.
+    /// For an event without a request: the requests that are there came when the head was last read, or before.
     var moment: Moment {
         Moment(
             milliseconds: now,

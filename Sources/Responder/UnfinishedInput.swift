@@ -1,7 +1,7 @@
 internal import Core
 internal import FastCGI
 
-/// Input that is incomplete or waits for its turn, by the index of its connection: requests of web servers in pieces, and
+/// Input that is incomplete or waits for its turn, by the index of its connection: parts of web servers' requests, and
 /// what the core keeps of clients' input. Few connections have any.
 struct UnfinishedInput {
     private final class Entry {

@@ -268,7 +268,7 @@ import Testing
         try directory.write(text, to: "holdfast.ini")
         try server.launch()
         #expect(try server.process?.wait() == .exited(78))
-        #expect(server.log.contains("127.0.0.1:90: ports below 1024 are for root alone"))
+        #expect(server.log.contains("127.0.0.1:90: only root may use ports below 1024"))
     }
 
     @Test(.enabled(if: Place.isRoot, "only root can be another user"))

@@ -1,4 +1,5 @@
-/// What a request's common variables say, whatever the settings are: read once for all requests that have them in common.
+/// The content of a request's common variables, whatever the settings are: read once for all requests that have them in
+/// common.
 final class ParsedFields: Sendable {
     /// Decoded; nil if it is malformed.
     let path: [UInt8]?

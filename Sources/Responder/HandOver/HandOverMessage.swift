@@ -1,6 +1,6 @@
 internal import Text
 
-/// What two processes say to each other while the newer one takes everything over from the older one.
+/// Messages of two processes while the newer one takes everything over from the older one.
 ///
 /// ```
 ///   newer                              older
@@ -12,9 +12,9 @@ internal import Text
 ///                               ◀──    yours                                 or keeps: why
 ///   mine                        ──▶    ends
 /// ```
-/// The older one serves until `able`, pauses then, and may go on until it has heard `mine`. The newer one acts only after
-/// `yours`, or once the older one has ended. Their first byte and the form of hello, welcome, refused, unable, endPolitely
-/// and keeps are the same for all time; what the others carry has the format's number.
+/// The older one serves until `able`, then pauses, and may resume until it has received `mine`. The newer one acts only
+/// after `yours`, or when the older one has ended. The first byte of the messages and the form of hello, welcome,
+/// refused, unable, endPolitely and keeps never change; the content of the others has the format's number.
 enum HandOverMessage: Equatable {
     case hello(formats: [Int], release: String)
     case welcome(format: Int, release: String, listen: String, connections: Int)
@@ -23,9 +23,9 @@ enum HandOverMessage: Equatable {
     case unable(String)
     /// The newer one does not understand the format: the older one ends as if it were stopped.
     case endPolitely(String)
-    /// The descriptors: a file with the content, and the listening sockets.
+    /// With descriptors: a file with the content, and the listening sockets.
     case common
-    /// The descriptors: a file with the content, and so many connections.
+    /// With descriptors: a file with the content, and this many connections.
     case batch(connections: Int)
     case whole(connections: Int)
     case ready
@@ -97,7 +97,7 @@ enum HandOverMessage: Equatable {
 }
 
 extension Packer {
-    /// A sentence of the other process goes into this one's log: it is bounded.
+    /// A sentence of the other process is written to this one's log, so it is bounded.
     fileprivate mutating func add(_ code: UInt8, _ sentence: String) {
         add(byte: code)
         add(String(sentence.prefix(1000)))

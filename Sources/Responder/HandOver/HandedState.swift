@@ -2,16 +2,16 @@ internal import Core
 internal import FastCGI
 internal import Text
 
-/// What the shell hands over besides connections.
+/// What the shell hands over in addition to connections.
 struct HandedCommonState: Packable {
-    /// Of web servers; nil where this process has none.
+    /// The socket for web servers; nil if this process has none.
     var web: Listener.Handed?
-    /// This process serves the bus: the lock goes along, and the socket if there is one.
+    /// Whether this process serves the bus: then the lock is handed over, and the socket if there is one.
     var servesBus = false
     var bus: Listener.Handed?
     /// A bus socket that a service manager passed, and that is not in use.
     var restingBus: Listener.Handed?
-    /// What was counted, by the names of the samples.
+    /// The counts, by the names of the samples.
     var figures: [String: Int64] = [:]
     var history: HandedHistory
     var core: HandedCommon
@@ -46,7 +46,7 @@ extension HandedCommonState {
         core = try pack.value()
     }
 
-    /// The number of descriptors that go along, besides the file with this content.
+    /// The number of descriptors that are handed over, in addition to the file with this content.
     var descriptorCount: Int {
         func count(_ listener: Listener.Handed?) -> Int {
             listener.map { $0.hasLock ? 2 : 1 } ?? 0
@@ -61,12 +61,12 @@ struct HandedShellConnection {
     var output: Output.Handed?
 }
 
-/// Some connections, as they go over together: pieces that several peers have not taken stand there once.
+/// Some connections, as they are handed over together: pieces that several peers have not taken are contained once.
 struct HandedBatch {
     var shells: [HandedShellConnection] = []
     var cores: [HandedConnection] = []
 
-    /// - Parameter core: writes what the core knows of these connections.
+    /// - Parameter core: writes what the core has of these connections.
     static func bytes(_ shells: [HandedShellConnection], core: (inout Packer) -> Void) -> [UInt8] {
         var pieces: [[UInt8]] = []
         var places: [UInt: Int] = [:]

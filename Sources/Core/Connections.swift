@@ -1,11 +1,11 @@
-/// What the core knows of one connection; the table is indexed by the shell's place for it.
+/// What the core keeps for one connection; the table is indexed by the shell's place for it.
 struct Connection {
     var generation: UInt32 = 0
     /// Newest of its held requests in the held table, or -1.
     var newestHold: HeldTable.Slot = -1
     /// Counts its requests: a poll that the log kept waiting may have been overtaken by a newer one.
     var requests: UInt32 = 0
-    /// Bytes that the peer has not taken yet, as the shell said last.
+    /// Bytes that the peer has not taken yet, as the shell last reported.
     var unsent: Int32 = 0
     /// Requests and commands that wait for the log or for other processes.
     var waiting: UInt16 = 0
@@ -33,7 +33,7 @@ struct Connection {
     }
 
     var isOpen: Bool { flags.contains(.open) }
-    /// Nothing of it is held, waits or queues. Of a bus client, `BusPeer.isIdle` counts as well.
+    /// Nothing of it is held, waits or queues. For a bus client, `BusPeer.isIdle` counts as well.
     var isIdle: Bool {
         newestHold < 0 && waiting == 0 && replays == 0 && !flags.contains(.queues)
     }

@@ -3,7 +3,7 @@ internal import Configuration
 internal import Endpoint
 internal import FastCGI
 
-/// Why a command that is not complete is given up.
+/// Why a command that is not complete is discarded.
 package enum CommandEnd: Sendable {
     /// It has been arriving for longer than requests may.
     case outOfTime
@@ -23,7 +23,7 @@ extension Core {
         return !peer.isPaused
     }
 
-    /// What has come is executed before more is read, or it would pile up.
+    /// What has come is executed before more is read, so that it does not accumulate.
     private mutating func mayRead(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
         mayGoOn(peer, connection)
             && !(peer.hasUnlooked && connections[connection].flags.contains(.goesOn))
@@ -67,7 +67,7 @@ extension Core {
 
     // MARK: Commands
 
-    /// Does what has come, as far as answers are taken.
+    /// Executes the commands that have come, as far as answers are taken.
     mutating func obey(_ connection: ConnectionID) {
         guard let peer = peers[connection] else { return }
         if let deferred = peer.deferred, peer.outstanding == 0 {
@@ -76,7 +76,7 @@ extension Core {
         }
         let before = actions.byteCount
         while peer.hasUnlooked, mayGoOn(peer, connection) {
-            // Whether the peer takes these answers is known once they are sent.
+            // Only after they are sent is it known whether the peer takes these answers.
             guard actions.byteCount - before < BusPeer.unsentLimit else {
                 goOnLater(connection)
                 break
@@ -104,8 +104,8 @@ extension Core {
         actions.append(.settle(connection))
     }
 
-    /// A command that has begun and not ended counts among the unfinished requests, in memory and in time. What waits
-    /// complete for its turn does not: nothing further is read meanwhile.
+    /// A command that has begun and not ended counts among the unfinished requests, in memory and in time. Complete
+    /// commands that wait for their turn do not: nothing further is read meanwhile.
     private mutating func noteUnfinished(
         _ command: (bytes: Int, line: Int)?,
         _ peer: BusPeer,
@@ -196,7 +196,7 @@ extension Core {
         open(Replay(stream, at: .start(start), .lines(connection), head: []))
     }
 
-    /// Which channels there are, as far as the client may know.
+    /// The channels that the client may know of.
     mutating func list(_ listing: BusListing, for recipient: Recipient) {
         let ticket = wait(.listing(listing), for: recipient, .reading)
         read(.channels(ticket: ticket.number, listing.selection))

@@ -2,7 +2,7 @@ package import Endpoint
 internal import FastCGI
 internal import Liveness
 
-/// Connections: that they come and go, and what their peers have not taken.
+/// Connections: their beginning and end, and what their peers have not taken.
 extension Core {
     /// A web server has connected.
     package mutating func connected(_ connection: ConnectionID) {
@@ -28,8 +28,8 @@ extension Core {
             (peer.hasEnded, peer.hasUnlooked) = (true, true)
             return obey(connection)
         }
-        // lighttpd tells of a departure by half-closing. It would log an answer that just stops as an error; and a peer
-        // that only closed its sending side reads on.
+        // lighttpd signals a departure by half-closing. It would log an answer that just stops as an error; and a peer
+        // that only closed its sending side continues to read.
         if connections[connection].unsent == 0 {
             forEachHold(of: connection) { core, slot in
                 guard core.holds[slot].kind != .poll else { return }
@@ -48,7 +48,8 @@ extension Core {
         _ loss: Loss,
         at moment: Moment
     ) {
-        // No newcomer: a batch that is being told of goes on in its portions, however many are lost meanwhile.
+        // Not a new hold: a batch that is being delivered continues in its portions, however many connections are lost
+        // meanwhile.
         self.moment = moment
         guard connections.isOpen(connection) else { return }
         let ending: Ending =
@@ -74,7 +75,7 @@ extension Core {
         if connections[connection].flags.contains(.bus) { peers.remove(connection) }
     }
 
-    /// Ends a connection's holds without an answer: no peer is there to read it.
+    /// Ends a connection's holds without an answer: no peer is there to read one.
     private mutating func endSilently(_ connection: ConnectionID, _ ending: Ending) {
         forEachHold(of: connection) { core, slot in
             core.take(slot, ending == .closed ? core.departed(slot) : ending)
@@ -98,8 +99,8 @@ extension Core {
         }
     }
 
-    /// The bytes that the peer has not taken yet. Called whenever that changes: after a send that left some, and each time
-    /// the peer has taken some; 0 when it has taken all.
+    /// The number of bytes that the peer has not taken yet. Called whenever that changes: after a send that left some,
+    /// and each time the peer has taken some; 0 when it has taken all.
     package mutating func unsent(_ connection: ConnectionID, bytes: Int) {
         guard connections.isOpen(connection) else { return }
         connections[connection].unsent = Int32(clamping: bytes)
@@ -138,9 +139,9 @@ extension Core {
         return kept
     }
 
-    /// No descriptor is left for a newcomer: sends the oldest hold away and marks its connection for closing.
+    /// No descriptor is left for a new connection: ends the oldest hold and marks its connection for closing.
     ///
-    /// - Returns: that connection; nil where nothing is held.
+    /// - Returns: that connection; nil if nothing is held.
     package mutating func giveWay(at moment: Moment) -> ConnectionID? {
         enter(moment)
         let oldest = holds.oldest
@@ -175,8 +176,8 @@ extension Core {
         takeUpLater(address.connection)
     }
 
-    /// END_REQUEST alone, which closes the client's connection or makes an error of the web server's. To close ours
-    /// instead would end what else is on it, and make nginx take a kept connection for a stale one and ask again.
+    /// END_REQUEST alone: the web server closes its client's connection or answers with an error. Closing ours instead
+    /// would end what else is on it, and make nginx take a kept connection for a stale one and ask again.
     mutating func finishWithoutAnswer(_ address: RequestAddress) {
         finish(address, actions.add(.end, body: []))
     }

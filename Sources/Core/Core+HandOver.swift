@@ -6,19 +6,19 @@ package import Text
 
 /// Handing everything over to another process, and taking it over there.
 ///
-/// The core that hands over is paused first, so that only settled states are left: what was asked of the log is answered,
-/// commands and queued requests that have come are carried out or kept as bytes. Held requests then are values. What is
-/// asked for a stream that reads the log is forgotten, since it goes on at its place.
+/// The core that hands over is paused first, so that only settled states are left: the log's questions are answered,
+/// and commands and queued requests that have come are executed or kept as bytes. Held requests are then values.
+/// Questions for a stream that reads the log are forgotten, since it continues at its place.
 extension Core {
     // MARK: The core that hands over
 
-    /// Begins nothing new from now on; what is under way comes to its end.
+    /// Begins nothing new from now on; what is under way is completed.
     package mutating func pause(at moment: Moment) {
         enter(moment)
         isPaused = true
     }
 
-    /// Goes on as if nothing had happened.
+    /// Continues as before the pause.
     package mutating func goOn(at moment: Moment) {
         enter(moment)
         isPaused = false
@@ -33,7 +33,7 @@ extension Core {
             && waiting.isSettled && peers.areSettled
     }
 
-    /// What is common to all connections. Nil while the log is not open.
+    /// What all connections have in common. Nil while the log is not open.
     package var handedCommon: HandedCommon? {
         mutating get {
             position.map { position in
@@ -47,10 +47,10 @@ extension Core {
         }
     }
 
-    /// Whether it has not been given up here.
+    /// Whether the connection has not been given up here.
     package func knows(_ id: ConnectionID) -> Bool { connections.isOpen(id) }
 
-    /// In which order the held requests came, for `handOver`.
+    /// The order in which the held requests came, for `handOver`.
     package var holdRanks: [Int32] { holds.ranks }
 
     /// Writes some connections, in this order.
@@ -125,7 +125,7 @@ extension Core {
 
     // MARK: The core that takes over
 
-    /// Whether this core knows of everything that the held requests of another one have had.
+    /// Whether this core has got every event that the held requests of another one have had.
     package mutating func hasReached(_ common: HandedCommon) -> Bool {
         guard let position else { return false }
         return position.epoch != common.position.epoch || position.offset >= common.position.offset
@@ -191,7 +191,7 @@ extension Core {
         }
         peers.add(id, peer)
         goOnLater(id)
-        // What has begun of a command is counted again in the next turn.
+        // The part of a command that has come is counted again in the next turn.
         peer.hasUnlooked = peer.hasUnlooked || !handed.input.bytes.isEmpty || handed.hasEnded
     }
 
@@ -224,13 +224,13 @@ extension Core {
         )
     }
 
-    /// Tells the holds, which stand here, what has come since.
+    /// Gives the holds, which are at this position, what was committed since.
     private mutating func catchUp(from before: Cursor) {
         guard let epochs = tail?.epochs, let head = tail?.head else { return }
         switch epochs.verdict(on: before, head: head) {
         case .valid(let offset):
             guard let missed = tail?.missed(after: offset) else {
-                // More came than memory keeps: polls ask again from where they stood, and streams read the log.
+                // More was committed than memory keeps: polls ask again from their positions, and streams read the log.
                 releaseAll(.standing(at: offset), .released)
                 return replayAll(from: before)
             }

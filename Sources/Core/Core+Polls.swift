@@ -4,14 +4,14 @@ internal import Endpoint
 internal import FastCGI
 internal import Liveness
 
-/// What becomes of a poll: answered from memory or from the log's history, or held.
+/// Polls: answered from memory or from the log's history, or held.
 extension Core {
-    /// Answers a poll at once if there is something to say, else holds it.
+    /// Answers a poll at once if there is something to answer; otherwise holds it.
     ///
     /// - Parameters:
-    ///   - arrival: it has waited for what others had committed when it came, which was up to here.
-    ///   - isFinal: the log was asked whether it knows more than this process, so that its verdict on the
-    ///     cursor stands.
+    ///   - arrival: the poll has waited for what other processes had committed when it came, up to this offset.
+    ///   - isFinal: the log was asked whether it has more than this process knows, so that its verdict on the
+    ///     cursor is final.
     mutating func serve(
         _ poll: borrowing Poll,
         _ requester: Requester,
@@ -19,14 +19,14 @@ extension Core {
         isFinal: Bool = false
     ) {
         guard let head = tail?.head else { return turnAway(poll, requester, .unavailable) }
-        // A publisher that was told its message is committed, by whatever process, finds it at this one too.
+        // A message whose publisher was told that it is committed, by any process, is found at this process, too.
         if arrival == nil, !isFinal, let committed = moment.committedHead, committed > head {
             guard let ticket = wait(poll, requester, .head(committed)) else { return }
             return waiting.await(committed, ticket)
         }
         switch poll.start {
         case .now:
-            // What was committed since it came is told to it, too, however late the news of that are.
+            // The poll also gets what was committed since it came, however late its events arrive.
             answerOrHold(poll, requester, after: min(arrival ?? head, head), gap: nil)
         case .history(.newest):
             if let newest = tail?.newest(of: poll.subscription.channels) {
@@ -67,7 +67,7 @@ extension Core {
         turnAway(poll, requester, .busy)
     }
 
-    /// That nothing came.
+    /// A page without messages.
     func nothingNew(newest: Offset) -> HistoryPage {
         HistoryPage(
             messages: [],
@@ -103,7 +103,7 @@ extension Core {
         after offset: Offset,
         gap: GapReason?
     ) {
-        // As a rule: it comes with the cursor that it has just been given.
+        // The usual case: it comes with the cursor that it was just given.
         if tail?.hasNothing(after: offset) == true, poll.mayWait(despite: gap), !isStopping {
             return hold(poll, requester, owing: gap)
         }
@@ -148,7 +148,7 @@ extension Core {
         )
     }
 
-    /// Nil, and the poll is turned away, if too much waits already.
+    /// Nil, and the poll is refused, if too many wait already.
     private mutating func wait(
         _ poll: borrowing Poll,
         _ requester: Requester,
@@ -170,7 +170,7 @@ extension Core {
         _ question: Question,
         _ epoch: Epoch
     ) {
-        // The log was replaced meanwhile: the cursor is judged anew, and what was read is of no use.
+        // The log was replaced meanwhile: the cursor is judged anew, and what was read is useless.
         guard tail?.epochs.current == epoch else { return serve(poll, requester) }
         guard case .success(let page) = outcome else {
             return turnAway(poll, requester, .unavailable)
@@ -181,7 +181,7 @@ extension Core {
         case .reading(let known):
             let gap = known ?? page.gap
             if page.messages.isEmpty, poll.mayWait(despite: gap) {
-                // What was committed since the log looked is in memory by now.
+                // What was committed after the log was read is in memory by now.
                 answerOrHold(poll, requester, after: page.scanned, gap: gap)
             } else {
                 answer(poll, requester, page.with(gap: gap))
@@ -191,7 +191,7 @@ extension Core {
 
     // MARK: Holding
 
-    /// - Parameter gap: to be told when the hold ends.
+    /// - Parameter gap: to be reported when the hold ends.
     private mutating func hold(
         _ poll: borrowing Poll,
         _ requester: Requester,
@@ -199,16 +199,16 @@ extension Core {
     ) {
         let address = requester.address
         guard connections.isOpen(address.connection) else { return }
-        // The peer went while the log was asked; no event will tell of that again.
+        // The peer left while the log was asked; no event will report that again.
         guard !connections[address.connection].flags.contains(.peerEnded) else {
             traceEnd(address, .closed)
-            // What it published behind this is still taken up.
+            // What it published behind this is still begun.
             takeUpLater(address.connection)
             actions.append(.settle(address.connection))
             return
         }
         guard !isOvertaken(requester) else {
-            // The cursor moves on, so that a gap which was to be told with the first message is told now.
+            // The cursor moves on, so a gap that was to come with the first message comes now.
             let nothing = nothingNew(newest: tail?.head ?? .start)
             return answer(poll, requester, nothing.with(gap: gap ?? poll.subscription.owedGap))
         }
@@ -259,7 +259,7 @@ extension Core {
         return isProbed ? .probedPoll : .begunPoll
     }
 
-    /// Whether a newer request has come on its connection, behind which nothing may wait.
+    /// Whether a newer request has come on its connection, behind which no other may wait.
     mutating func isOvertaken(_ requester: Requester) -> Bool {
         let connection = connections[requester.address.connection]
         return requester.ordinal != connection.requests
@@ -267,7 +267,7 @@ extension Core {
             || connection.flags.contains(.queues)
     }
 
-    /// The one door into the tables of held requests.
+    /// The only way into the tables of held requests.
     mutating func insert(_ hold: borrowing Holds.Hold) {
         let slot = holds.insert(
             hold,
@@ -282,7 +282,8 @@ extension Core {
         }
     }
 
-    /// The one door out: takes a held request out of all tables and counts how it ended. What it is told is the caller's.
+    /// The only way out: takes a held request out of all tables and counts how it ended. The caller sends what the
+    /// client gets.
     @discardableResult
     mutating func take(_ slot: Holds.Slot, _ ending: Ending?) -> Holds.Held {
         let (held, attendance) = holds.remove(
@@ -314,8 +315,8 @@ extension Core {
 }
 
 extension Poll {
-    /// Whether to hold when there are no messages. A gap is told at once, but to clients for whom an empty
-    /// answer is a closed connection: they would learn nothing and come back for ever, and are told with the first
+    /// Whether to hold if there are no messages. A gap is reported at once, except to clients for which an empty answer
+    /// is a closed connection: these would not learn of it and come back for ever, so they get it with the first
     /// message.
     fileprivate func mayWait(despite gap: GapReason?) -> Bool {
         waitMilliseconds > 0

@@ -42,7 +42,7 @@ extension Core {
         )
     }
 
-    /// Hands a publication to the log, whose `.appended` follows.
+    /// Gives a publication to the log; `.appended` follows.
     mutating func append(
         _ publication: Publication,
         _ work: Work,
@@ -108,7 +108,7 @@ extension Core {
         }
     }
 
-    /// Asks the log's reader, now or when it has answered others.
+    /// Asks the log's reader, at once or when it has answered other questions.
     mutating func read(_ question: ReadRequest) {
         waiting.queue(question, kind(of: question))
         askReader()

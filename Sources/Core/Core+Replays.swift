@@ -4,9 +4,9 @@ internal import Endpoint
 internal import FastCGI
 internal import Liveness
 
-/// Streams that are not live: each reads the log forwards, piece by piece, until it stands at its end.
+/// Streams that are not live: each reads the log forwards, a piece at a time, until it reaches the end.
 extension Core {
-    /// Puts it into all tables.
+    /// Adds it to all tables.
     mutating func enlist(_ replay: Replay) {
         replays.add(replay)
         connections[replay.connection].replays += 1
@@ -20,7 +20,7 @@ extension Core {
         tell(of: arrival)
     }
 
-    /// Takes it out of all tables. The caller sends its last word.
+    /// Removes it from all tables. The caller sends the end of the stream.
     ///
     /// - Returns: false if it had ended before.
     @discardableResult
@@ -38,7 +38,7 @@ extension Core {
         return true
     }
 
-    /// Reads and sends a piece, if the peer has taken what came before.
+    /// Reads and sends a piece if the peer has taken the one before.
     mutating func advance(_ replay: Replay) {
         replay.isWaiting = false
         if let web = replay.web, now >= web.endsAt {
@@ -86,7 +86,7 @@ extension Core {
     ) {
         replay.ticket = nil
         guard replays.contains(replay) else { return }
-        // The log was replaced meanwhile: the position is judged anew, and what was read is of no use.
+        // The log was replaced meanwhile: the position is judged anew, and what was read is useless.
         guard tail?.epochs.current == epoch else { return advance(replay) }
         guard case .success(let page) = outcome else { return endReplay(replay, .unavailable) }
         if case .lookAhead = question {
@@ -96,12 +96,12 @@ extension Core {
         send(page, replay)
     }
 
-    /// Sends a piece. The next one follows in the next turn, or once the peer has taken this one if `unsent` says that some
-    /// is left.
+    /// Sends a piece. The next one follows in the next turn, or when the peer has taken this one if `unsent` reports
+    /// that some of it is left.
     private mutating func send(_ page: HistoryPage, _ replay: Replay) {
         guard let epoch = tail?.epochs.current, let head = tail?.head else { return }
         let begin = page.messages.first?.offset.previous ?? page.scanned
-        // Before the gap: a client that is cut off between the greeting and that comes back with it, and is told again.
+        // Before the gap: a client that is cut off between the two comes back with this cursor, and gets the gap again.
         greet(replay, at: replay.cursor ?? Cursor(epoch: epoch, offset: begin))
         let page = replay.piece(of: page)
         let bytes = replay.stream.chunk(page, epoch: epoch)

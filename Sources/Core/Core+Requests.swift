@@ -34,7 +34,7 @@ extension Core {
     ///
     /// - Parameters:
     ///   - size: the memory that it takes if it is kept.
-    ///   - mayWait: there is room for so much.
+    ///   - mayWait: there is room for this much.
     package mutating func request(
         _ request: borrowing CGIRequest,
         from address: RequestAddress,
@@ -54,13 +54,13 @@ extension Core {
         actions.append(.account(address.connection))
     }
 
-    /// FCGI_ABORT_REQUEST for a request that is whole.
+    /// FCGI_ABORT_REQUEST for a complete request.
     package mutating func aborted(_ id: RequestID, on connection: ConnectionID, at moment: Moment) {
         enter(moment)
         guard connections.isOpen(connection) else { return }
         var queued: RequestAddress?
         if connections[connection].flags.contains(.queues) {
-            // Those that wait behind this id's own are not begun.
+            // Those that wait behind the request with this id are not begun.
             queued = turns.remove(id, of: connection)
             queueChanged(connection)
         }
@@ -116,8 +116,8 @@ extension Core {
         return false
     }
 
-    /// Requests of one connection that have not come completely, while others need their room: they are answered now, and
-    /// the rest of them is passed over; the connection is dropped where there are none.
+    /// Requests of one connection that have not come completely, while others need their room: they are answered now,
+    /// and the rest of them is skipped; the connection is dropped if it has none.
     package mutating func gaveUp(
         _ addresses: [RequestAddress],
         on connection: ConnectionID,
@@ -149,7 +149,7 @@ extension Core {
         names.name(of: address).map { problem.named($0) } ?? problem
     }
 
-    /// An answer as it goes out.
+    /// An answer as it is sent.
     ///
     /// - Parameter other: a payload with the same body.
     mutating func payload(of answer: Answer, bodyOf other: Int32? = nil) -> Int32 {
@@ -181,7 +181,7 @@ extension Core {
         return slot >= 0 ? slot : nil
     }
 
-    /// Whether a request comes after another one of its id that waits for the log, or after such as do.
+    /// Whether a request comes after another one of its id that waits for the log, or after one that queues in turn.
     private mutating func mustQueue(_ address: RequestAddress) -> Bool {
         let connection = connections[address.connection]
         if connection.flags.contains(.queues), turns.takingUp != address.connection { return true }
@@ -203,7 +203,7 @@ extension Core {
         return Requester(address: address, ordinal: connections[address.connection].requests)
     }
 
-    /// A peer that does not multiplex has given its older requests up; one that does may still not use an id twice.
+    /// A peer that does not multiplex has given up its older requests; one that does may still not use an id twice.
     private mutating func endOlder(than address: RequestAddress) {
         let connection = connections[address.connection]
         let mayMultiplex = connection.flags.contains(.mayMultiplex)
@@ -220,14 +220,14 @@ extension Core {
         }
     }
 
-    /// A request of the connection has ended: the next queued one begins in the next turn. Not now, since a delivery may be
-    /// under way, which must not meet new holds.
+    /// A request of the connection has ended: the next queued one begins in the next turn. Not now, since a delivery
+    /// may be under way, which must not meet new holds.
     mutating func takeUpLater(_ connection: ConnectionID) {
         guard connections[connection].flags.contains(.queues) else { return }
         goOnLater(connection)
     }
 
-    /// The next queued request of a connection begins, if it need not wait any more.
+    /// Begins the next queued request of a connection, if it need not wait any more.
     ///
     /// - Returns: whether the one behind it may begin in this turn, too.
     mutating func takeUpNext(of connection: ConnectionID) -> Bool {
@@ -238,7 +238,7 @@ extension Core {
         (turns.takingUp, turns.waitsForShell) = (connection, false)
         queueChanged(connection)
         var request = next.request
-        // What it shows must be good now.
+        // Its token or link must be valid now.
         request.clock = request.clock.at(monotonic: now)
         act(on: request, takeUp(next.address, request))
         turns.takingUp = nil
@@ -260,7 +260,7 @@ extension Core {
         switch interface.intent(of: request, random: jitter.next()) {
         case .answer(let ready): answer(ready, to: address)
         case .subscribe(var poll):
-            // HEAD asks nothing of anybody.
+            // HEAD sends no questions.
             if !poll.subscription.shape.headOnly {
                 arrived(&poll.origin)
                 if poll.waitMilliseconds > 0 {

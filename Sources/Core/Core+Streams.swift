@@ -6,9 +6,9 @@ internal import Liveness
 
 /// Streams: held requests that a message does not end.
 ///
-/// A live stream is among the holds and has had everything up to the tail's head; what is committed goes to it in
-/// `extend`. Before that, and after more came than memory keeps, it is a `Replay`. A peer that does not read is waited for
-/// while it replays, and let go of when it is live: with its position, so that it can come back.
+/// A live stream is among the holds and has got everything up to the tail's head; `extend` sends it what is committed.
+/// Before that, and after more was committed than memory keeps, it is a `Replay`. A replay waits for a peer that does
+/// not read; a live stream is ended, with its position, so that the client can come back.
 extension Core {
     // MARK: Opening
 
@@ -55,14 +55,14 @@ extension Core {
         if isStopping { endReplay(replay, .shutdown) } else { advance(replay) }
     }
 
-    /// The stream stands at the tail's head.
+    /// The stream has reached the tail's head.
     mutating func goLive(_ replay: Replay) {
         var hold: Holds.Hold
         switch replay.target {
         case .web(let requester, let web):
-            // A request that waits behind it on this connection would wait for as long as it lives.
+            // A request that waits behind it on this connection would wait for as long as the stream lives.
             guard !isOvertaken(requester) else { return endReplay(replay, .superseded) }
-            // The peer went while this request queued; no event will tell of that again.
+            // The peer left while this request queued; no event will report that again.
             guard !connections[replay.connection].flags.contains(.peerEnded) else {
                 return endReplay(replay, .left)
             }
@@ -110,7 +110,7 @@ extension Core {
             payload = add(stream.chunk(page, epoch: epoch), stream)
             encoded.chunks[content] = payload
         }
-        // Its last word must fit as well.
+        // The end of the stream must fit as well.
         let size = actions.payloads[Int(payload)].body.count + 1024
         let before = Cursor(epoch: epoch, offset: previous)
         var count = 0
@@ -131,7 +131,7 @@ extension Core {
         return count
     }
 
-    /// Sends bytes that are no message to the streams of one interest whose peers have taken everything.
+    /// Sends bytes that are not a message to the streams of one interest whose peers have taken everything.
     mutating func sendToAll(_ interest: Int32, _ stream: StreamSubscription, _ bytes: [UInt8]) {
         let payload = add(bytes, stream)
         var next = holds.first(ofInterest: interest)
@@ -142,7 +142,7 @@ extension Core {
         }
     }
 
-    /// A live stream goes back to reading the log from where it stood; where that is another log now, behind a gap.
+    /// A live stream returns to reading the log from its position; after a gap if another log has replaced it.
     mutating func replayAgain(
         _ slot: Holds.Slot,
         _ stream: StreamSubscription,
@@ -174,7 +174,7 @@ extension Core {
 
     // MARK: Ending
 
-    /// Ends a live stream with its last word.
+    /// Ends a live stream.
     mutating func endStream(
         _ slot: Holds.Slot,
         _ stream: StreamSubscription,
@@ -209,7 +209,7 @@ extension Core {
         }
     }
 
-    /// The last word of a bus client's subscription, and of its connection.
+    /// Ends the subscription of a bus client, and its connection.
     private mutating func finish(lines: [UInt8], _ connection: ConnectionID) {
         guard connections.isOpen(connection) else { return }
         greeted(connection)
@@ -217,7 +217,7 @@ extension Core {
         send(lines, to: connection, [.last, .unbounded])
     }
 
-    /// FCGI_ABORT_REQUEST: the stream ends without a last word.
+    /// FCGI_ABORT_REQUEST: nothing is sent to end the stream.
     mutating func abortReplay(_ replay: Replay) {
         guard case .web(let requester, _) = replay.target, forget(replay) else { return }
         counters[.aborted] += 1
@@ -225,7 +225,7 @@ extension Core {
         finishWithoutAnswer(requester.address)
     }
 
-    /// Ends all streams of a bus client with their last word.
+    /// Ends all streams of a bus client.
     mutating func endStreams(of connection: ConnectionID, _ reason: StreamEnd) {
         for replay in replays.of(connection) { endReplay(replay, reason) }
         guard let position else { return }

@@ -2,22 +2,22 @@ internal import Channels
 package import Configuration
 internal import Endpoint
 
-/// What becomes of polls, streams, publications, the bus socket's commands, presence, and of all of them in the end.
+/// Decides on polls, streams, publications, the bus socket's commands and presence, and ends all of them.
 ///
-/// Pure: events come in as calls that say when they happened, and what is to be done comes out as actions, in the order
-/// in which it is to be done. The same events at the same moments, with the same seed, make the same actions. No
-/// descriptor, no system call, no clock.
+/// Pure: events come in as calls with the time at which they happened, and actions come out, in the order in which they
+/// are to be carried out. The same events at the same times, with the same seed, give the same actions. It has no
+/// descriptor, system call or clock.
 ///
-/// How the shell drives it: `connected` for each connection; then whatever happens, one call each; after each call
-/// `exchange(&actions)`, and the actions are carried out, until none come any more. What a peer did not take is said by
-/// `unsent`, and that it was found gone by `connectionLost`, once the actions are carried out. Once a turn of the loop,
-/// after its events, `turn`; the next one is due at `nextAlarm`.
+/// How the shell drives it: `connected` for each connection; then one call for each event; after each call
+/// `exchange(&actions)`, and the actions are carried out, until no more come. Then `unsent` reports what a peer did not
+/// take, and `connectionLost` that a connection was found lost. Once in a turn of the loop, after its events, `turn`;
+/// the next one is due at `nextAlarm`.
 ///
-/// What is asked for each request is `mutating` although it changes nothing: a value of this size that is only borrowed is
+/// Calls for each request are `mutating` even if they change nothing: a value of this size that is only borrowed is
 /// copied as a whole to be passed.
 ///
-/// Each part owns its state; this type is the wiring. Nothing that it asks for is answered within a call, and sends can't
-/// fail within one, so that whatever it goes through stays as it is meanwhile.
+/// Each part owns its state; this type connects them. Nothing that it asks for is answered within a call, and sends
+/// cannot fail within one, so what it iterates over does not change meanwhile.
 package struct Core: ~Copyable {
     /// What was counted so far.
     package internal(set) var counters = CoreCounters()
@@ -44,25 +44,25 @@ package struct Core: ~Copyable {
 
     /// The newest stretch of the log; nil until it is open.
     var tail: Tail?
-    /// The log has said that it can't be used.
+    /// The log has reported that it cannot be used.
     var isLogInTrouble = false
     /// Publications do not get to other machines, or theirs do not arrive in time.
     var engineTrouble: EngineTrouble?
-    /// What is being told of a batch.
+    /// The batch that is being delivered.
     var delivery: Delivery?
-    /// Of answers at once.
+    /// Bodies of immediate answers.
     var recentBodies = RecentBodies()
 
-    /// When the event that is being acted on happened.
+    /// When the current event happened.
     var moment: Moment
     /// What `timestamp` returned last.
     var lastTimestamp: Int64 = .min
     var actions = Actions()
     /// Other processes are there to be told.
     var hasSiblings = false
-    /// That a bound on addresses can't be kept has been said.
+    /// It has been reported that a bound on addresses cannot be kept.
     var hasMissedAddresses = false
-    /// Monotonic milliseconds when it may be told again that the log keeps publishers waiting.
+    /// Monotonic milliseconds when it may be reported again that the log keeps publishers waiting.
     var waitingNoteAt: Int64 = .min
     var isStopping = false
     /// It is about to be handed over to another process; and the streams that would go on meanwhile.
@@ -71,12 +71,12 @@ package struct Core: ~Copyable {
     var keepsConnections = true
 
     /// - Parameters:
-    ///   - numbers: the users and groups that the ini file names; those that are not on this machine are left out.
+    ///   - numbers: the users and groups that the ini file names; those that this machine does not have are left out.
     ///   - connectionLimit: connections of web servers at a time; a tenth of them is never held.
-    ///   - isForOneClient: the process is there for one client of the bus alone; it reads nothing of members.
+    ///   - isForOneClient: the process serves one client of the bus alone; it does not read the events of members.
     ///   - seed: of the jitter of deadlines; not 0.
     ///   - now: monotonic milliseconds.
-    ///   - hasLeft: asks whether a peer has gone of which no event has told so yet.
+    ///   - hasLeft: asks whether a peer has left without an event that reported it so far.
     package init(
         settings: Settings,
         numbers: [LocalPrincipal: UInt32],
@@ -96,7 +96,7 @@ package struct Core: ~Copyable {
         frontEnds = FrontEnds(settings: settings.hold)
         presence = PresenceService(rules)
         names = RequestNames(
-            // Says nothing of the seed.
+            // Does not reveal the seed.
             process: UInt32(truncatingIfNeeded: (seed &* 0x9E37_79B9_7F4A_7C15) >> 32),
             isTracing: settings.log.level == .debug
         )
@@ -122,33 +122,33 @@ package struct Core: ~Copyable {
     mutating func enter(_ moment: Moment) {
         self.moment = moment
         names.forgetActing()
-        // What is being told of a batch must not meet newcomers.
+        // A batch that is being delivered must not meet new holds.
         while delivery != nil { goOnDelivering(upTo: .max) }
     }
 
     // MARK: Actions
 
-    /// Whether something is to be done. What is made at a time is bounded: `exchange` while there is something.
+    /// Whether there are actions. How many bytes are made at a time is bounded: `exchange` while there are actions.
     package var hasActions: Bool { mutating get { !actions.isEmpty || delivery != nil } }
 
-    /// Takes what is to be done, and leaves an empty buffer in its place.
+    /// Takes the actions, and leaves an empty buffer in their place.
     ///
-    /// - Parameter actions: what was carried out; it is emptied and used again.
+    /// - Parameter actions: those that were carried out; the buffer is emptied and used again.
     package mutating func exchange(_ actions: inout Actions) {
         if self.actions.isEmpty, delivery != nil { goOnDelivering(upTo: Self.bytesAtOnce) }
         swap(&self.actions, &actions)
         self.actions.removeAll()
     }
 
-    /// So many bytes are made at most before they are handed over, but for the last piece.
+    /// This many bytes at most are made before they are taken, except for the last piece.
     static let bytesAtOnce = 4 * 1024 * 1024
 
-    /// Call `exchange` before further requests are handed in: each may be answered with much.
+    /// Call `exchange` before passing in further requests: each may have a long answer.
     package var isFull: Bool { mutating get { actions.byteCount >= Self.bytesAtOnce } }
 
     // MARK: Time
 
-    /// What is due by the clock, and what goes on from turn to turn; once a turn, after its events.
+    /// Does what is due by the clock, and what continues from turn to turn; called once a turn, after its events.
     package mutating func turn(at moment: Moment) {
         enter(moment)
         goOn()
@@ -165,7 +165,7 @@ package struct Core: ~Copyable {
         }
     }
 
-    /// Carries the agenda out, until so much is made that it is to be handed over first. What comes onto it meanwhile is
+    /// Carries out the agenda, until so many bytes are made that they are to be taken first. What is added meanwhile is
     /// for the next turn.
     private mutating func goOn() {
         var left = agenda.count
@@ -188,7 +188,7 @@ package struct Core: ~Copyable {
         }
     }
 
-    /// The commands or queued requests of a connection go on in the next turn.
+    /// The commands or queued requests of a connection continue in the next turn.
     mutating func goOnLater(_ connection: ConnectionID) {
         guard connections.isOpen(connection),
             !connections[connection].flags.contains(.goesOn)
@@ -198,7 +198,7 @@ package struct Core: ~Copyable {
     }
 }
 
-/// What the clock alone makes due. `turn` and `nextAlarm` go through the same list, so that nothing is slept through.
+/// What only the clock makes due. `turn` and `nextAlarm` use the same list, so that nothing due is missed.
 private enum Duty: CaseIterable {
     case holds
     case presence
@@ -210,7 +210,7 @@ private enum Duty: CaseIterable {
 extension Core {
     /// Monotonic milliseconds; `.max`: only after an event.
     private mutating func dueAt(_ duty: Duty) -> Int64 {
-        // A paused core asks nothing that it need not.
+        // A paused core asks no questions that can wait.
         if isPaused, duty != .holds, duty != .waiting { return .max }
         return switch duty {
         case .holds: holds.nextDue(now: now)

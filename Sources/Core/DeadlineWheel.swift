@@ -62,7 +62,7 @@ struct DeadlineWheel {
         return start + Int64(links[Int(entry)].due) * Self.tickMilliseconds
     }
 
-    /// Nothing happens if the entry has no deadline.
+    /// Does nothing if the entry has no deadline.
     mutating func remove(_ entry: Int32) {
         guard Int(entry) < links.count, links[Int(entry)].previous != -1 else { return }
         let link = links[Int(entry)]

@@ -4,7 +4,7 @@ internal import Endpoint
 internal import FastCGI
 internal import Liveness
 
-/// Whom an entry is for.
+/// Who gets the answer to an entry.
 enum Recipient: Equatable {
     case request(RequestAddress)
     /// A client of the bus socket, and the place of this answer in the order of its commands.
@@ -24,20 +24,20 @@ enum Recipient: Equatable {
     }
 }
 
-/// A request of a web server, and which of its connection's requests it is.
+/// A request of a web server, and its number among its connection's requests.
 struct Requester {
     let address: RequestAddress
     let ordinal: UInt32
 }
 
-/// What was asked of the log for a poll or a stream. The epoch beside it is the one it was asked in: an answer that comes
-/// in another may be about another log.
+/// A question to the log for a poll or a stream. The epoch beside it is that of the question: an answer that comes in
+/// another epoch may be about another log.
 enum Question {
-    /// Nothing yet: it waits for what others committed before it came, up to here.
+    /// None yet: it waits for what other processes committed before it came, up to here.
     case head(Offset)
     /// Whether the log is ahead of this process, before a cursor is called unknown.
     case lookAhead
-    /// The answer itself; with a gap that the cursor already tells of.
+    /// The messages, with a gap that the cursor alone reveals.
     case reading(gap: GapReason?)
 
     var isLookAhead: Bool {
@@ -56,9 +56,9 @@ enum Work {
     case command(BusPublish)
     case listing(BusListing)
     case busMessage(BusMessage)
-    /// The other processes are asked.
+    /// A question to the other processes.
     case survey(Survey)
-    /// The log is asked for an event of presence, or what it knows of it; with the service's round.
+    /// An event of presence for the log, or a question about presence; with the service's round.
     case presenceEvent(PresenceEvent, round: Int)
     case presenceReading(PresenceService.Reading)
     /// Lines of a pipe.
@@ -74,7 +74,7 @@ struct Waiting {
         var recipient: Recipient
         var work: Work
         fileprivate(set) var deadline: Int64
-        /// What it adds to the queue of the log, until that has answered.
+        /// What it adds to the queue of the log, until the log has answered.
         fileprivate let charge: Charge?
         /// Of a request.
         fileprivate(set) var tag: RequestTag?
@@ -84,7 +84,7 @@ struct Waiting {
             if case .survey = work { false } else { recipient.connection != nil }
         }
 
-        /// Whose poll it is.
+        /// The subscriber of its poll.
         var subscriber: UInt64? {
             if case .poll(let poll, _, _, _) = work { poll.origin.subscriber } else { nil }
         }
@@ -100,13 +100,13 @@ struct Waiting {
         }
     }
 
-    /// How long an answer is waited for.
+    /// How long an answer may take.
     enum Patience: Int, CaseIterable {
         case survey, publication, reading, replay
 
         var milliseconds: Int64 {
             switch self {
-            // One that is stopped must not keep the others waiting.
+            // A process that is stopped must not keep the others waiting.
             case .survey: 300
             case .publication: 2000
             case .reading: 10_000
@@ -124,20 +124,21 @@ struct Waiting {
     private var lastNumber: UInt64 = 0
     private var byRequest: [Key: UInt64] = [:]
     private var bySubscriber: [UInt64: [UInt64]] = [:]
-    /// One queue for each patience, so that each is in the order of its deadlines. Some entries are taken already.
+    /// One queue for each patience, so that each is in the order of its deadlines. Some of the entries are taken
+    /// already.
     private var deadlines = [Deque<(at: Int64, number: UInt64)>](
         repeating: [],
         count: Patience.allCases.count
     )
-    /// Those for which a client on a connection waits for the log.
+    /// The entries for which a client on a connection waits for the log.
     private(set) var count = 0
 
-    /// Polls that wait until the core knows of something committed before they came, with its offset.
+    /// Polls that wait until the core has the events of what was committed before they came, each with its offset.
     private var behind: [(head: Offset, number: UInt64)] = []
 
-    /// Questions that the log has not been asked yet, and how many it has been asked.
+    /// Questions that the log has not been asked yet, and the number of those under way.
     private var reads = [Reads](repeating: Reads(), count: ReadKind.allCases.count)
-    /// Of the questions under way that may wait for other machines.
+    /// The kinds of the questions under way that may wait for other machines.
     private var kinds: [UInt64: ReadKind] = [:]
 
     private struct Reads {
@@ -145,15 +146,15 @@ struct Waiting {
         var underWay = 0
     }
 
-    /// Those that may wait for other machines leave the places of the others free.
+    /// Questions that may wait for other machines leave the places of the others free.
     enum ReadKind: Int, CaseIterable {
         case local
-        /// Of a message that is not known here yet.
+        /// For a message that is not known here yet.
         case ahead
-        /// Whose answer has no messages.
+        /// Questions whose answer has no messages.
         case lookAhead
 
-        /// Few, so that answers in memory are bounded and a departed client's is never made.
+        /// Few, so that answers in memory are bounded, and the questions of clients that departed meanwhile are never asked.
         var limit: Int { self == .lookAhead ? 1024 : 16 }
     }
 
@@ -207,7 +208,7 @@ struct Waiting {
 
     subscript(ticket: Ticket) -> Entry? { entries[ticket.number] }
 
-    /// Takes an entry out, once. What the log has of it is charged until that answers.
+    /// Takes an entry out, once. What the log has of it stays charged until the log answers.
     mutating func take(_ ticket: Ticket) -> Entry? {
         guard let entry = entries[ticket.number] else { return nil }
         if case .nothing = entry.work { return nil }
@@ -222,7 +223,7 @@ struct Waiting {
         return entry
     }
 
-    /// The log has answered a publication: its charge is given back.
+    /// The log has answered a publication: its charge ends.
     ///
     /// - Returns: the entry; nil if it was taken before.
     mutating func takeAppended(_ ticket: Ticket) -> Entry? {
@@ -251,7 +252,7 @@ struct Waiting {
         }
     }
 
-    /// The request of this id that waits, if there is one.
+    /// The waiting request with this id, if there is one.
     func ticket(of id: RequestID, on connection: ConnectionID) -> Ticket? {
         guard let number = byRequest[Key(connection: connection.index, id: id)],
             entries[number]?.recipient.connection == connection
@@ -269,14 +270,14 @@ struct Waiting {
         entries.filter { condition($0.value) }.keys.sorted().map { Ticket($0) }
     }
 
-    /// Pipes belong to another process now.
+    /// The pipes belong to another process now.
     mutating func forgetPipes() {
         for ticket in tickets(where: { if case .lines = $0.work { true } else { false } }) {
             _ = take(ticket)
         }
     }
 
-    /// Whether nothing waits but streams, which can ask again, and the core itself for what it reads of presence.
+    /// Whether nothing waits except streams, which can ask again, and the core's own questions about presence.
     var isSettled: Bool {
         entries.values.allSatisfy { entry in
             switch entry.work {
@@ -306,23 +307,23 @@ struct Waiting {
         return false
     }
 
-    /// An entry whose deadline is reached; each is named once.
+    /// An entry whose deadline is reached; each is returned once.
     mutating func nextExpired(now: Int64) -> Ticket? {
         for line in deadlines.indices {
             while let first = deadlines[line].first, first.at <= now {
                 deadlines[line].removeFirst()
-                // Taken out of the line, so that it is named once, whatever becomes of it.
+                // Removed from the queue, so that it is returned once, whatever is done with it.
                 if !isSettled(first.number) { return Ticket(first.number) }
             }
         }
         return nil
     }
 
-    // MARK: Polls that wait for news
+    // MARK: Polls that wait for events
 
     mutating func await(_ head: Offset, _ ticket: Ticket) { behind.append((head, ticket.number)) }
 
-    /// Takes the polls that wait for no more than this offset, in order.
+    /// Takes the polls that wait for an offset up to this one, in order.
     mutating func takeCaughtUp(_ head: Offset, all: Bool) -> [Ticket] {
         guard !behind.isEmpty else { return [] }
         let caughtUp = behind.filter { all || $0.head <= head }
@@ -331,7 +332,7 @@ struct Waiting {
         return caughtUp.map { Ticket($0.number) }
     }
 
-    /// Drops polls that were taken otherwise.
+    /// Drops polls that were taken in other ways.
     mutating func tidy() { behind.removeAll { entries[$0.number] == nil } }
 
     // MARK: The log's reader
@@ -360,7 +361,7 @@ struct Waiting {
 
     // MARK: The publish queue
 
-    /// Whether the log's queue takes this too; what is larger than the whole queue goes alone.
+    /// Whether the log's queue takes this, too; what is larger than the whole queue goes alone.
     func hasRoom(for publication: Publication, messages: Int, bytes: Int) -> Bool {
         let charge = Charge(publication)
         return charges == 0

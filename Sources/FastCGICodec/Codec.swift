@@ -15,14 +15,14 @@ package struct CodecError: Error, CustomStringConvertible {
     }
 }
 
-/// libfcgi, for what it is good at: turning records into variables and documents into records.
+/// libfcgi, which turns records into variables and documents into records.
 ///
 /// It never sees a client's descriptor. It reads validated records from one memfd (`CodecInput`) and writes records to
-/// another (`CodecOutput`), so that it cannot wait, linger or close anything but these two. The rules that it requires:
+/// another (`CodecOutput`), so that it cannot wait, linger or close anything but these two. What it requires:
 /// - `FCGX_Accept_r` takes a preset `ipcFd` if `keepConnection` is 1 (else it closes it first) and `detached`
 ///   is 1 (else closing lingers), both set anew each time; with no listening socket a failure returns.
-/// - Its streams point back to the `FCGX_Request`: that one stays at one address for life.
-/// - Where it refuses a request it has closed the descriptor: a new memfd takes its place.
+/// - Its streams point back to the `FCGX_Request`, which stays at one address for life.
+/// - When it refuses a request, it has closed the descriptor: a new memfd replaces it.
 ///
 /// Reactor thread only.
 @safe package final class Codec {
@@ -30,9 +30,9 @@ package struct CodecError: Error, CustomStringConvertible {
     package private(set) var refusals = 0
 
     private let request: UnsafeMutablePointer<FCGX_Request>
-    /// Nil where libfcgi has closed it, until the next request.
+    /// Nil when libfcgi has closed it, until the next request.
     private var input: CodecInput?
-    /// Nil where libfcgi has failed, until the next answer.
+    /// Nil when libfcgi has failed, until the next answer.
     private var output: CodecOutput?
     private let template: [UInt8]
     private let sorter = RequestSorter()
@@ -49,7 +49,7 @@ package struct CodecError: Error, CustomStringConvertible {
         }
     }
 
-    /// The newest one of them, which is found without a hash: one that is asked for again comes again at once, as a rule.
+    /// The newest of them, found without a hash: a document that is needed again is usually needed at once.
     private var newest: (document: Document, encoded: EncodedAnswer)?
 
     private static let recentLimit = 64
@@ -75,7 +75,7 @@ package struct CodecError: Error, CustomStringConvertible {
     ///
     /// Nil if libfcgi refuses; `refusals` counts it.
     ///
-    /// - Parameter isWanted: whether a variable of this name is of use; others may be left out.
+    /// - Parameter isWanted: whether a variable of this name is used; others may be left out.
     package func decode<T>(
         _ framed: FramedRequest,
         wanting isWanted: (UnsafeRawBufferPointer) -> Bool = { _ in true },
@@ -87,10 +87,10 @@ package struct CodecError: Error, CustomStringConvertible {
         }
     }
 
-    /// Takes a request without a body apart, for those that have variables in common: they need be decoded once.
+    /// Splits a request without a body into common variables and others: the common ones need be decoded only once.
     ///
     /// - Parameter use: how a variable of this name is used; others are left out.
-    /// - Returns: nil for a request with a body, and one of an unusual form; such are to be decoded whole.
+    /// - Returns: nil for a request with a body or of an unusual form; such requests are decoded whole.
     package func sort(
         _ framed: FramedRequest,
         by use: (UnsafeRawBufferPointer) -> VariableUse
@@ -135,7 +135,7 @@ package struct CodecError: Error, CustomStringConvertible {
         return encoded
     }
 
-    /// The end is the same for all answers.
+    /// The end of an answer is the same for all.
     private func encodeAnew(_ document: [UInt8]) -> EncodedAnswer {
         EncodedAnswer(bytes: records(of: document) + Self.end)
     }

@@ -1,12 +1,12 @@
 internal import FastCGI
 
-/// A request as `Codec.sort` has taken it apart. Valid until the codec sorts the next one.
+/// A request as `Codec.sort` has split it. Valid until the codec sorts the next one.
 @safe package struct SortedRequest {
     /// The common variables, as a request without a body.
     let records: UnsafeRawBufferPointer
     /// The same variables, as name-value pairs.
     package let common: UnsafeRawBufferPointer
-    /// The other ones that are of use, as name-value pairs.
+    /// The other used variables, as name-value pairs.
     private let particulars: UnsafeRawBufferPointer
 
     init(records: UnsafeRawBufferPointer, pairs: Int, particulars: UnsafeRawBufferPointer) {
@@ -33,10 +33,10 @@ package enum VariableUse {
     case particular
 }
 
-/// Takes requests apart, by the names of their variables, into two buffers that it reuses.
+/// Splits requests, by the names of their variables, into two buffers that it reuses.
 ///
-/// Variables that nobody uses are left out: each costs libfcgi as much as one that is used, and most header fields of a
-/// browser are such.
+/// Unused variables are left out: each costs libfcgi as much as a used one, and most header fields of a browser are
+/// unused.
 ///
 /// Reactor thread only.
 @safe final class RequestSorter {
@@ -108,7 +108,7 @@ package enum VariableUse {
         )
     }
 
-    /// Where the pairs are, and what follows their record; nil unless they are in one record.
+    /// The position of the pairs, and what follows their record; nil unless they are in one record.
     private static func pairs(
         of records: UnsafeRawBufferPointer
     ) -> (pairs: Range<Int>, rest: Int)? {
@@ -123,7 +123,7 @@ package enum VariableUse {
         return (pairsStart..<pairsStart + params.contentLength, rest)
     }
 
-    /// Pairs on their way to a buffer: neighbours are copied together.
+    /// Pairs on their way to a buffer: adjacent ones are copied together.
     private struct Run {
         var waiting = 0..<0
         var end: Int

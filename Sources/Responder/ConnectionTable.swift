@@ -22,7 +22,7 @@ internal import System
         static let open = Flags(rawValue: 1)
         /// Given up; closed at the end of the turn.
         static let marked = Flags(rawValue: 2)
-        /// Whether epoll watches it, and for room to send.
+        /// Whether epoll watches it, also for room to send.
         static let watched = Flags(rawValue: 4)
         static let sending = Flags(rawValue: 8)
         /// A client of the bus socket.
@@ -64,7 +64,7 @@ internal import System
         alignment: 16
     )
 
-    /// The number of connections at a time: as in the ini file, but never all descriptors, because the log needs some too.
+    /// The limits on open connections: as in the ini file, but never all descriptors, because the log needs some, too.
     struct Bounds {
         let web: Int
         let bus: Int
@@ -85,7 +85,8 @@ internal import System
     /// Whether a web server's connection has a place now.
     var hasPlace: Bool { webCount < bounds.web }
 
-    /// Whether all places are taken, even when the connections that end in this turn are gone: none is kept then.
+    /// Whether all places are taken, even without the connections that end in this turn: then no idle connection is
+    /// kept.
     var isCrowded: Bool { webCount - markedWebCount >= bounds.web }
 
     /// Whether it exists and is not given up.
@@ -154,7 +155,7 @@ internal import System
             ? Self.readingAndSending : Self.reading
     }
 
-    /// Made once: sets of options are put together by generic code of the library.
+    /// Made once: generic code of the library combines sets of options.
     private static let reading: Interest = [.read, .peerClosed, .edge]
     private static let readingAndSending: Interest = reading.union(.write)
 

@@ -10,11 +10,11 @@ struct Entrance {
     private(set) var isAccepting = false
     /// Monotonic milliseconds of the earliest time to accept again.
     private var opensAt: Int64
-    /// Connections wait for a place, which is looked for from time to time.
+    /// Whether connections wait for a place, which is looked for from time to time.
     private(set) var isCrowded = false
 
-    /// Nothing is accepted before the log is open: until then connections wait in the backlog, rather than get a 503. If
-    /// the log takes long, they are accepted and told so.
+    /// Nothing is accepted before the log is open: until then connections wait in the backlog, and get no 503. If
+    /// opening the log takes long, they are accepted and get 503.
     private static let openingMilliseconds: Int64 = 5000
     private static let pauseMilliseconds: Int64 = 250
 
@@ -27,7 +27,7 @@ struct Entrance {
 
     var descriptor: Int32 { listener.descriptor }
 
-    /// Whether the socket stays when this process ends, so that newcomers wait for the next process.
+    /// Whether the socket stays when this process ends, so that new connections wait for the next process.
     var outlivesProcess: Bool { listener.isPassed }
 
     /// The log is open.
@@ -36,7 +36,7 @@ struct Entrance {
     /// Monotonic milliseconds when connections may be accepted again.
     var alarm: Int64 { listener.isOpen && !isAccepting && !isCrowded ? opensAt : .max }
 
-    /// All places are taken: connections wait in the backlog until another one ends.
+    /// All places are taken: connections wait in the backlog until another one closes.
     mutating func waitForPlaces() {
         isCrowded = true
         pause()
@@ -71,7 +71,7 @@ struct Entrance {
         opensAt = 0
     }
 
-    /// Where the kernel says that web servers connect.
+    /// The address of web servers, as the kernel has it.
     var address: String { listener.address.map { "\($0)" } ?? "" }
 
     /// Another process has the socket now.

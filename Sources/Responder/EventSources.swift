@@ -23,7 +23,7 @@ struct EventSources {
 
 /// A message from another thread.
 enum ThreadEvent: Sendable {
-    /// With the moment of the message, for the latency histogram.
+    /// With the time of the message, for the latency histogram.
     case log(Channels.LogEvent, nanoseconds: Int64)
     case serving(attempt: Int, Tenure.Outcome)
 }

@@ -1,4 +1,4 @@
-/// When the loop looks for what no event reports, and gives memory back.
+/// When the loop checks what no event reports, and returns memory to the system.
 struct Housekeeping {
     /// Monotonic milliseconds of the next look at peers that stopped in the middle.
     private(set) var dueAt: Int64 = 0

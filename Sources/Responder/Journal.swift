@@ -21,7 +21,7 @@ struct Journal {
         }
     }
 
-    /// What becomes of a request. Made only where the level is debug.
+    /// An event of a request. Called only at the level debug.
     func note(_ trace: RequestTrace) {
         var fields: Logger.Metadata = ["request": "\(trace.name.text)"]
         let message: Logger.Message
@@ -55,7 +55,7 @@ struct Journal {
             ? """
             connection closed: it spoke HTTP or TLS to the FastCGI socket; the web server must be told to speak FastCGI, \
             as by fastcgi_pass (nginx), not proxy_pass
-            """ : "connection closed: its records break FastCGI 1.0"
+            """ : "connection closed: its records violate FastCGI 1.0"
         logger.warning(
             what,
             metadata: ["what": "\(violation)", "so_far": "\(violations.total)"]

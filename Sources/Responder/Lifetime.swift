@@ -7,7 +7,7 @@ struct Lifetime {
 
     /// A shutdown in progress.
     struct Shutdown {
-        /// Monotonic milliseconds by which it ends, and when it leaves the content of the pipes to others.
+        /// Monotonic milliseconds by which it ends, and when it leaves the content of the pipes to other processes.
         let deadline: Int64
         var leavesPipesAt: Int64?
     }

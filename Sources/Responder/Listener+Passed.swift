@@ -78,7 +78,7 @@ extension Listener {
         return place
     }
 
-    /// Whoever connects is believed, so that no other machine may.
+    /// Requires an address that only this machine can connect to, since every peer is trusted.
     ///
     /// - Parameter what: the socket, the subject of the sentence.
     static func requireLoopback(

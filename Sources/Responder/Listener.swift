@@ -7,9 +7,9 @@ internal import System
 
 /// A socket on which others connect: web servers, or the clients of the bus.
 ///
-/// The web servers' Unix path is guarded by a lock file beside it, held for the process's life: a second copy says so
-/// instead of stealing the path, and whatever a killed process left is replaced. The bus socket is guarded by the
-/// `ServingLock`. A socket that a service manager passed belongs to the manager (`Listener+Passed`).
+/// A lock file beside the web servers' Unix path guards it and is held for the process's life: a second copy reports
+/// this instead of stealing the path, and a socket that a killed process left is replaced. The `ServingLock` guards the
+/// bus socket. A socket that a service manager passed belongs to the manager (`Listener+Passed`).
 package final class Listener {
     private var socket: OwnedDescriptor?
     private let lock: OwnedDescriptor?
@@ -29,7 +29,7 @@ package final class Listener {
         }
     }
 
-    /// None: nobody connects.
+    /// Closed: nothing can connect.
     package init() {
         socket = nil
         lock = nil
@@ -136,7 +136,7 @@ package final class Listener {
         guard copy >= 0 else {
             throw .system(SystemError("take over", on: "descriptor 0", code: errno))
         }
-        // /dev/null takes its place, so that nothing else becomes descriptor 0.
+        // /dev/null replaces it, so that nothing else becomes descriptor 0.
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         dup2(null, 0)
         Glibc.close(null)
@@ -227,7 +227,7 @@ package final class Listener {
         return descriptor
     }
 
-    /// Whether a socket listens at this path, according to the kernel's list: another user's socket cannot be asked.
+    /// Whether a socket listens at this path, by the kernel's list: another user's socket cannot be asked.
     private static func mayBeBound(_ path: String) -> Bool {
         let sockets = readText("/proc/net/unix")
         guard !sockets.isEmpty, let ours = identity(path) else { return true }
@@ -265,7 +265,7 @@ package final class Listener {
                     "cannot listen on \(path): something that is not a socket is there; move it away"
                 )
             }
-            // Another program may listen there, which does not hold our lock.
+            // Another program, which does not hold our lock, may listen there.
             let probe = try newSocket(AF_UNIX, for: path)
             let answer = unsafe withBytes(of: &address) { unsafe connect(probe.number, $0, $1) }
             let code = errno

@@ -110,7 +110,7 @@ final class PipeService {
         isServing ? pipes.indices.filter { pipes[$0].isDue(now: now) } : []
     }
 
-    /// The next lines of a pipe for the log; their outcome must be told by `appended`.
+    /// The next lines of a pipe for the log; `appended` must follow with the outcome.
     ///
     /// - Parameter leave: writes the note for the next process that serves the bus.
     /// - Returns: nil if there is nothing to publish now.
@@ -198,7 +198,7 @@ final class PipeService {
     /// Whether this process has published all it can.
     var areDry: Bool { pipes.allSatisfy(\.isDry) }
 
-    /// Another process serves the bus now, which has the pipes open.
+    /// Another process, which has the pipes open, serves the bus now.
     func letGo() { isServing = false }
 
     var haveLines: Bool { pipes.contains { $0.left.lines > 0 } }
@@ -208,7 +208,7 @@ final class PipeService {
         for place in pipes.indices {
             let (left, isInPlace) = (pipes[place].left, pipes[place].isInPlace)
             pipes[place].close()
-            // If this pipe was replaced, others read another one there.
+            // If this pipe was replaced, other processes read another one at its path.
             guard !isInPlace || !NamedPipe.isRead(pipes[place].settings.path) else { continue }
             tellOfLoss(place, left)
         }

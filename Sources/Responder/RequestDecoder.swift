@@ -4,7 +4,7 @@ internal import FastCGI
 internal import FastCGICodec
 internal import System
 
-/// Requests as the core takes them: from libfcgi's variables, with the verdict on their tokens. Reactor thread only.
+/// Makes requests for the core from libfcgi's variables, with the verdict on their tokens. Reactor thread only.
 struct RequestDecoder {
     private let codec: Codec
     let memory = RequestMemory()
@@ -17,12 +17,12 @@ struct RequestDecoder {
 
     mutating func reload(_ settings: Settings) { tokens.reload(settings) }
 
-    /// What libfcgi did not take or write.
+    /// Requests that libfcgi did not take or write.
     var refusals: Int { codec.refusals }
 
     /// Lends a complete request for the duration of the call.
     ///
-    /// - Returns: false where libfcgi refuses.
+    /// - Returns: false if libfcgi refuses.
     mutating func decode(
         _ framed: FramedRequest,
         now: Int64,
@@ -49,7 +49,7 @@ struct RequestDecoder {
         return lent != nil
     }
 
-    /// The same for one that is not kept in the memory, such as one whose body has not come.
+    /// The same for a request that is not kept in the memory, such as one whose body has not come.
     mutating func decode(
         _ framed: FramedRequest,
         now: Int64,
@@ -65,7 +65,7 @@ struct RequestDecoder {
         return true
     }
 
-    /// The time, and the verdict on its tokens.
+    /// Sets the time, and the verdict on its tokens.
     private mutating func judge(_ request: inout CGIRequest, now: Int64) {
         // Always, since a reload may bring keys before the request's turn comes.
         let wall = SystemClock.wallMilliseconds()

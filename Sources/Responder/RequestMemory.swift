@@ -1,19 +1,19 @@
 internal import Endpoint
 internal import Glibc
 
-/// Requests as they were decoded, for those that come after them with the same variables: when a message is delivered,
-/// thousands of clients ask for the next one, and their requests differ in little but an address.
+/// Decoded requests, for later requests with the same variables: when a message is delivered, thousands of clients ask
+/// for the next one, and their requests differ in little but an address.
 ///
-/// Each is kept with its common variables as they were sent, and is found by comparing them to the byte. It is kept
+/// Each is kept with its common variables as they were sent, and is found by comparing these to the byte. It is kept
 /// without particulars: `lend` forgets those of one request before the next one comes.
 ///
 /// Reactor thread only.
 @safe final class RequestMemory {
     struct Entry {
         fileprivate(set) var request = CGIRequest()
-        /// The length of its common variables; 0 where nothing is kept.
+        /// The length of its common variables; 0 if the entry is empty.
         fileprivate(set) var bytes = 0
-        /// Whether it was found again since it was last passed over.
+        /// Whether it was found again since the hand last passed it.
         fileprivate var isOfUse = false
     }
 
@@ -23,14 +23,14 @@ internal import Glibc
         byteCount: entryLimit * byteLimit,
         alignment: 16
     )
-    /// The one that was found or made last.
+    /// The entry that was found or made last.
     private var newest = 0
-    /// The one that is replaced next, unless it is of use.
+    /// The entry that is replaced next, unless it is of use.
     private var hand = 0
 
-    /// As many lists of channels are asked for at a time, or so. What is seldom asked for pays for the search.
+    /// About as many lists of channels are asked for at a time. A request for a rare list pays for the search.
     static let entryLimit = 8
-    /// Of the common variables of one.
+    /// The most bytes of common variables of one entry.
     static let byteLimit = 4096
 
     deinit { unsafe kept.deallocate() }
@@ -65,7 +65,7 @@ internal import Glibc
         return unsafe memcmp(kept + place * Self.byteLimit, bytes, common.count) == 0
     }
 
-    /// What its fields say is read now, when others have turned out to come with the same.
+    /// Reads its fields in full, now that another request has turned out to have the same.
     private func found(_ place: Int) -> Int {
         if !entries[place].isOfUse {
             entries[place].isOfUse = true
@@ -88,8 +88,8 @@ internal import Glibc
         return place
     }
 
-    /// The place of a new one: of the oldest that was not found again. One that many ask for thus outlasts many for each
-    /// of which one client asks.
+    /// The place for a new entry: that of the oldest one that was not found again. A request that many clients send
+    /// outlasts many that only one client sends.
     private func room() -> Int {
         guard entries.count == Self.entryLimit else {
             entries.append(Entry())

@@ -56,7 +56,7 @@ extension Responder {
         }
     }
 
-    /// Only when no action is left: the core counts answers as given that are not sent yet.
+    /// Only when no action is left: the core counts answers as given before they are sent.
     private func settleAll() {
         for index in outbox.settling.indices { settle(outbox.settling[index]) }
         outbox.settling.removeAll(keepingCapacity: outbox.settling.count <= 4096)
@@ -71,7 +71,7 @@ extension Responder {
         let isAlone = records.rest != nil && output.isEmpty(id.index)
         transmit(records.first.bytes(for: send.id), to: id, limit: limit)
         if let rest = records.rest {
-            // It follows its header.
+            // The rest follows its header.
             transmit(rest.bytes(for: send.id), to: id, limit: isAlone ? nil : limit)
         }
         if send.isLast { outbox.settling.append(id) }

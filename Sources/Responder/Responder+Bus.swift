@@ -132,7 +132,7 @@ extension Responder {
         core.surveyed(ticket, result, at: moment)
     }
 
-    /// Tells watchers of the figures the result of the last second, and asks the other processes again.
+    /// Gives watchers of the figures the result of the last second, and asks the other processes again.
     func tellFigures(areWatched: Bool) {
         let survey =
             telemetry.takeWatch() ?? Telemetry.Survey(.status(withHistory: false), asked: 0)

@@ -27,7 +27,7 @@ extension Responder {
     /// A read that does not fill the buffer has emptied the socket, and the next edge will be reported; if the peer has
     /// closed, only the end of the stream ends the reading.
     func read(_ id: ConnectionID, toTheEnd: Bool) {
-        // Everything is looked at again if this process goes on.
+        // Everything is checked again if this process goes on.
         guard !succession.isPaused else { return }
         for _ in 0..<4 {
             guard connections.isOpen(id) else { return }
@@ -106,7 +106,7 @@ extension Responder {
         }
     }
 
-    /// For the person who sees this answer to a proxy_pass.
+    /// For a person who sees this answer through proxy_pass.
     private static let wordToHTTP = Array(
         """
         HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\

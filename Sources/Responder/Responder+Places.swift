@@ -5,12 +5,12 @@ internal import Endpoint
 internal import Glibc
 internal import System
 
-/// New connections and places: which connections are accepted, and which give way if places or memory run out.
+/// New connections and places: which connections are accepted, and which are closed if places or memory run out.
 extension Responder {
     // MARK: Accepting
 
-    /// Accepts a bounded share of new connections: deliveries must not wait for a crowd of them, nor for few with expensive
-    /// requests, such as one for a thousand channels.
+    /// Accepts a bounded share of new connections: deliveries must not wait for a large number of them, nor for a few
+    /// with expensive requests, such as one for a thousand channels.
     ///
     /// - Returns: whether no connection waits any more.
     @discardableResult
@@ -59,7 +59,7 @@ extension Responder {
                 welcome(id, LocalPeer(user: peer.user, groups: peer.groups, isOwner: isOwner))
             case .noDescriptor:
                 telemetry.counters[.descriptors] += 1
-                // It is created again soon; connections in its backlog are told to come back.
+                // It is created again soon; clients in its backlog are told to come back.
                 tenure.closeSocket()
                 return
             case .nobody, .failed: return
@@ -94,7 +94,7 @@ extension Responder {
     /// longest; otherwise that of the peer that has not read for longest; otherwise, if something else has taken the
     /// descriptors, that of the oldest hold, which is told when to come back.
     ///
-    /// - Returns: false if no connection gives way.
+    /// - Returns: false if no connection could be closed.
     @discardableResult
     private func makePlace(ofHolds: Bool = false) -> Bool {
         guard
@@ -191,7 +191,7 @@ extension Responder {
         drain()
     }
 
-    // MARK: From time to time
+    // MARK: Periodic checks
 
     /// Drops peers that stopped in the middle; called at most four times a second.
     func keepHouse() {

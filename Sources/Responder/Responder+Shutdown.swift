@@ -18,7 +18,7 @@ extension Responder {
         if let new { apply(new) }
         if succession.service.isTalking { succession.hasReloaded = true }
         succession.reloadedAt = now
-        // The manager hears the end of the reload from the successor, or once that has failed.
+        // The manager gets the end of the reload from the successor, or after that has failed.
         if !startSuccessor(), !succession.service.isTalking {
             supervision.hasReloaded(statusLine, now: now)
         }

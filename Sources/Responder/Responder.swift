@@ -11,7 +11,7 @@ package import Logging
 package import Reactor
 package import System
 
-/// The FastCGI responder: one reactor thread that owns every socket, and the core that decides what becomes of requests.
+/// The FastCGI responder: one reactor thread that owns every socket, and the core that decides on requests.
 ///
 /// The loop passes events to `Core` and carries out the actions that it returns (`Responder+Actions`). Its parts own their
 /// state and know nothing of each other. A connection that is given up meanwhile is closed at the end of the turn.
@@ -31,18 +31,18 @@ package import System
     let tenure: Tenure
     let pipes: PipeService
     let siblings: SiblingService
-    // What the operator is told.
+    // Figures and log for the operator.
     var telemetry: Telemetry
     var supervision: Supervision
     var journal: Journal
-    // The loop's own.
+    // The loop's own state.
     var settings: Settings
     var clock = TurnClock()
     var lifetime: Lifetime
     var housekeeping = Housekeeping()
     var succession: Succession
 
-    /// Whom a responder serves.
+    /// The clients of a responder.
     package enum Role {
         /// Web servers, and clients of the bus while this process has the lock.
         case service
@@ -163,7 +163,7 @@ package import System
                 && letGoOfPipes())
             {
                 try turn()
-                // Another process goes on with everything: only the log is closed here.
+                // Another process continues everything: only the log is closed here.
                 if case .done = succession.handingOver {
                     _ = log.stop(patienceMilliseconds: 2000)
                     return passSignalsOn()
@@ -179,7 +179,7 @@ package import System
     private func turn() throws {
         let count = try sources.epoll.wait(milliseconds: timeout)
         clock.begin(log)
-        // What was committed comes first: otherwise polls of this turn had to wait for the news of it.
+        // What was committed comes first: otherwise polls of this turn would wait for the events of it.
         if sources.mailbox.isWaiting { try receiveAll() }
         for index in 0..<count { try dispatch(sources.epoll.event(index)) }
         readMore()

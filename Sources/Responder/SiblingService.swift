@@ -23,7 +23,7 @@ final class SiblingService {
     /// Processes that have not answered the last question, and those that had not answered an earlier one.
     private var asked: Set<String> = []
     private var silent: Set<String> = []
-    /// What each of the others must be told about subscribers.
+    /// The messages about subscribers for each of the others.
     private var outbox: [String: [SubscriberWord]] = [:]
     /// Monotonic milliseconds of the next question whether the others are present.
     private var askAt = Int64.max
@@ -39,7 +39,7 @@ final class SiblingService {
         self.logger = logger
     }
 
-    /// The bus directory exists, perhaps in the place of an old one.
+    /// The bus directory exists, perhaps in place of an old one.
     func open(_ settings: BusSettings, now: Int64) {
         if let socket { epoll.remove(socket.descriptor) }
         socket = nil
@@ -73,7 +73,7 @@ final class SiblingService {
     func turn(now: Int64) -> Bool {
         guard now >= askAt else { return false }
         askAt = now + Self.askMilliseconds
-        // One that has ended since, as after a hand-over, has no more to say.
+        // A process that has ended since then, for example by a hand-over, sends nothing more.
         let present = socket?.tell(SiblingMessage.question(0).bytes) ?? []
         for name in asked.intersection(present) where silent.insert(name).inserted {
             let sentence =

@@ -60,11 +60,11 @@ struct Supervision {
         tell("STOPPING=1\nSTATUS=\(status())", now)
     }
 
-    /// Another process of the service goes on from here: the manager watches that one instead. At once, since this process
-    /// is about to end.
+    /// Another process of the service continues from here: the manager watches that one instead. At once, since this
+    /// process is about to end.
     mutating func passesOn(to process: Int32, now: Int64) {
         guard manager != nil else { return }
-        // The time without a sign of life goes on, whichever process gives the next one.
+        // The interval for keep-alives continues, whichever process sends the next one.
         tell("READY=1\nMAINPID=\(process)" + sign, now)
         for _ in 0..<100 where !untold.isEmpty {
             MonotonicClock.sleep(milliseconds: 10)
@@ -95,7 +95,7 @@ struct Supervision {
         tell(lines + sign, now)
     }
 
-    // MARK: Telling
+    // MARK: Sending
 
     private mutating func plan(_ now: Int64) {
         nextSign = .max

@@ -164,7 +164,8 @@ final class Tenure {
 
     // MARK: Handing over
 
-    /// What goes over to another process: the socket, if there is one, and the lock; nil if this one does not serve.
+    /// What is handed over to another process: the socket, if there is one, and the lock; nil if this one does not
+    /// serve.
     var handed: (listener: Listener?, lock: Int32)? {
         guard isServing, isLocked, let lock else { return nil }
         return (listener, lock.number)
@@ -189,7 +190,8 @@ final class Tenure {
         }
     }
 
-    /// Takes over from another process: it serves from now on. A socket elsewhere than the ini file says is given up.
+    /// Takes over from another process: this one serves from now on. A socket at another address than the ini file says
+    /// is given up.
     func adopt(lock number: Int32, _ socket: Listener?, now: Int64) {
         attempt += 1
         lock = ServingLock(settings, handedOver: number)
@@ -214,7 +216,7 @@ final class Tenure {
     /// Takes over a passed socket that is not in use.
     func adopt(passed socket: Listener) { passed = socket }
 
-    /// Another process has everything: nothing is removed or released, but by closing it here.
+    /// Another process has everything: nothing is removed or released, only closed here.
     func letGo() {
         alarm = .max
         listener?.letGo()

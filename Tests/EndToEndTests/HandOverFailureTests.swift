@@ -35,7 +35,7 @@ struct HandOverFailureTests {
             let newer = try played(server, "take", step, "die")
             #expect(try newer.wait() == .killed(SIGKILL))
             try waitUntil("the older process says so") {
-                server.log.contains("goes on with everything: it has ended")
+                server.log.contains("this one continues: it has ended")
             }
             try server.publish("news", "text")
             #expect(try held.answer().text.contains("text"))
@@ -57,7 +57,7 @@ struct HandOverFailureTests {
             let held = try server.hold("/push/news?since=now&wait=60")
             let newer = try played(server, "take", step, "hang")
             try waitUntil("the older process says so") {
-                server.log.contains("goes on with everything: it has not answered in time")
+                server.log.contains("this one continues: it has not answered in time")
             }
             try server.publish("news", "text")
             #expect(try held.answer().text.contains("text"))
@@ -80,7 +80,7 @@ struct HandOverFailureTests {
                 #expect(try newer.wait() == .exited(0))
             }
             try waitUntil("the older process says so") {
-                server.log.contains("goes on with everything: because the test wants it")
+                server.log.contains("this one continues: because the test wants it")
             }
             try server.publish("news", "text")
             #expect(try held.answer().text.contains("text"))
@@ -240,7 +240,7 @@ struct HandOverFailureTests {
             #expect(try server.launchNewer().wait() == .exited(78))
             try waitUntil("the older process says so") {
                 server.log.split(separator: "\n").contains {
-                    $0.contains("goes on with everything") && $0.contains("file")
+                    $0.contains("this one continues") && $0.contains("file")
                 }
             }
             try server.publish("news", "text")
@@ -263,7 +263,7 @@ struct HandOverFailureTests {
             let exit = try newer.wait()
             #expect(exit == .exited(78) || exit == .exited(1))
             try waitUntil("the older process says so") {
-                server.log.contains("this one goes on with everything: not started")
+                server.log.contains("this one continues: not started")
             }
             try server.publish("news", "text")
             #expect(try held.answer().text.contains("text"))

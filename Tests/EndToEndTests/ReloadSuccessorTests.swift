@@ -85,7 +85,7 @@ import Testing
             server.reload()
             try service.manager.hear("RELOADING=1")
             #expect(try service.manager.hear("READY=1").contains("STATUS=holding 1 requests"))
-            #expect(server.log.contains("goes on with everything: it has ended"))
+            #expect(server.log.contains("this one continues: it has ended"))
             try server.publish("news", "text")
             #expect(try held.answer().text.contains("text"))
             #expect(server.process?.exitNow() == nil)
@@ -102,7 +102,7 @@ import Testing
             server.reload()
             try service.manager.hear("READY=1")
             try waitUntil("both say why") {
-                server.log.contains("goes on with everything: the ini file has problems")
+                server.log.contains("this one continues: the ini file has problems")
             }
             #expect(try server.get("/push/-/live").status == 200)
             try server.finish()

@@ -306,7 +306,7 @@ import Testing
             #expect(try newer.wait() == .exited(0))
             kill(pid, SIGCONT)
             try waitUntil("the older process says so") {
-                server.log.contains("goes on with everything")
+                server.log.contains("this one continues")
             }
             try server.publish("news", "text")
             #expect(try held.answer().text.contains("text"))

@@ -1,7 +1,7 @@
 internal import Text
 
-/// The part of a request that is one client's own, or was so at one time: who asks and from where, and the body. One
-/// value, so that nothing of it is left over when the next request takes its place.
+/// The part of a request that belongs to one client, or to one time: its sender and address, and the body. One value,
+/// so that nothing of it is left when the next request replaces it.
 struct Particulars {
     private(set) var cookie: String?
     private(set) var authorization: String?
@@ -24,17 +24,18 @@ struct Particulars {
     var awaitsBody = false
 
     /// Caddy itself always adds the address of its client, so only another address, or several, reveal a proxy (one
-    /// that Caddy does not trust is revealed only by `Via`, because Caddy drops the rest). HAProxy adds it if
-    /// configured to, and then cannot be told from a proxy; probing until it has shown departures costs little.
+    /// that Caddy does not trust is revealed only by `Via`, because Caddy drops the rest). HAProxy adds the address if
+    /// configured to, and then cannot be distinguished from a proxy; probing until it has shown departures costs
+    /// little.
     func isForwarded(byCaddy isByCaddy: @autoclosure () -> Bool) -> Bool {
         if namesProxy { return true }
         guard let forwardedFor else { return false }
         guard let remoteAddress, isByCaddy() else { return true }
-        // The zone of a link-local address is left out, as Caddy does there.
+        // Without the zone of a link-local address, which Caddy omits in that field.
         return forwardedFor != remoteAddress.prefix { $0 != "%" }
     }
 
-    /// Adds a variable of which `isParticular` is true.
+    /// Adds a variable for which `isParticular` is true.
     mutating func set(_ variable: CGIVariable, _ value: UnsafeRawBufferPointer) {
         switch variable {
         case .remoteAddress: unsafe remoteAddress = CGIRequest.text(value)

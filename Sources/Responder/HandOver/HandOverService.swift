@@ -5,7 +5,7 @@ internal import Reactor
 internal import System
 internal import Text
 
-/// A program that goes on in the place of this one: the program's file has been replaced.
+/// A program that replaces this one: the program's file has been replaced.
 package struct Successor: Sendable {
     package let program: String
     /// Without the program's name.
@@ -13,7 +13,7 @@ package struct Successor: Sendable {
     /// `NAME=value` each. The responder adds `variable`.
     package let environment: [String]
 
-    /// Names the descriptor on which the successor talks to its predecessor.
+    /// Names the descriptor by which the successor communicates with its predecessor.
     package static let variable = "HOLDFAST_TAKE_OVER"
 
     package init(program: String, arguments: [String], environment: [String]) {
@@ -23,32 +23,33 @@ package struct Successor: Sendable {
     }
 }
 
-/// The socket on which a newer process may ask to take over from this one, and the talk with it. At most one at a time;
-/// reactor thread only.
+/// The socket on which a newer process may ask to take over from this one, and the connection to it. At most one at a
+/// time; reactor thread only.
 final class HandOverService {
     private let epoll: Epoll
     private let logger: Logger
     private var door: MessageDoor?
-    /// Whether there is to be one, and why there is none, as logged last.
+    /// Whether there is to be such a socket, and why there is none, as logged last.
     private var isOpen = false
     private var trouble = ""
     private(set) var channel: MessageChannel?
-    /// The other side has said hello.
+    /// The other side has sent its hello.
     private(set) var isGreeted = false
     /// The successor that this process has started, until it is known to have ended.
     private var child: ChildProcess?
-    /// Monotonic milliseconds until which the other side may take to say the next word.
+    /// Monotonic milliseconds by which the other side must send its next message.
     private(set) var deadline = Int64.max
 
-    /// How long a newer process may take from hello to able: it opens the log meanwhile. This one serves on.
+    /// How long a newer process may take from hello to able: it opens the log meanwhile, and this one continues to
+    /// serve.
     private static let openingMilliseconds: Int64 = 60_000
-    /// How long it may take to say hello.
+    /// How long it may take to send its hello.
     private static let helloMilliseconds: Int64 = 10_000
-    /// How long a successor may take to end that has not taken over.
+    /// How long a successor that has not taken over may take to end.
     private static let endingMilliseconds: Int64 = 2000
     /// Monotonic milliseconds when it is ended.
     private var childEndsAt = Int64.max
-    /// Monotonic milliseconds of the next look at the door.
+    /// Monotonic milliseconds of the next check of the socket.
     private var looksAt: Int64 = 0
 
     init(epoll: Epoll, logger: Logger) {
@@ -61,7 +62,7 @@ final class HandOverService {
         "take-over-" + String(FNV1a<UInt64>.of(listen), radix: 16)
     }
 
-    /// The bus directory exists, perhaps in the place of an old one.
+    /// The bus directory exists, perhaps in place of an old one.
     func open(_ settings: BusSettings, listen: String?) {
         guard let listen else { return }
         isOpen = true
@@ -79,7 +80,7 @@ final class HandOverService {
         }
     }
 
-    /// Makes the door again if it was removed or could not be made; looks every two seconds.
+    /// Creates the socket again if it was removed or could not be created; checks every two seconds.
     func lookAfter(_ settings: BusSettings, listen: String?, now: Int64) {
         guard isOpen, now >= looksAt else { return }
         looksAt = now + 2000
@@ -92,7 +93,7 @@ final class HandOverService {
 
     // MARK: Beginning
 
-    /// The processes that have connected. One of another user is sent away, and so is a second one.
+    /// Accepts the processes that have connected. One of another user is refused, and so is a second one.
     ///
     /// - Parameter refusal: why no process can take over now; nil if one can.
     func welcomeAll(user: UInt32, now: Int64, refusal: (MessageChannel) -> String?) {
@@ -114,7 +115,7 @@ final class HandOverService {
         }
     }
 
-    /// Starts a successor, which talks on a descriptor that it inherits.
+    /// Starts a successor, which inherits a descriptor for the communication.
     func start(_ successor: Successor, now: Int64) throws(SystemError) {
         let (ours, theirs) = try MessageChannel.pair()
         let theirEnd = OwnedDescriptor(theirs)
@@ -141,9 +142,9 @@ final class HandOverService {
         }
     }
 
-    // MARK: Talking
+    // MARK: Communication
 
-    /// It has said hello, and opens the log now.
+    /// The other process has sent its hello, and opens the log now.
     func greet(_ message: HandOverMessage, now: Int64) {
         isGreeted = true
         say(message, until: now + Self.openingMilliseconds)
@@ -162,7 +163,7 @@ final class HandOverService {
         case .nothing: return nil
         case .ended: return .failure(.left)
         case .message(let bytes, let descriptors):
-            // Nobody hands anything over to this side.
+            // This side gets no descriptors.
             for descriptor in descriptors { _ = OwnedDescriptor(descriptor) }
             do throws(UnpackError) {
                 return .success(try HandOverMessage(bytes))
@@ -172,7 +173,7 @@ final class HandOverService {
         }
     }
 
-    /// The talk is over.
+    /// Ends the communication.
     func hangUp() {
         if let channel { epoll.remove(channel.descriptor) }
         channel = nil
@@ -180,7 +181,7 @@ final class HandOverService {
         if child != nil { childEndsAt = MonotonicClock.milliseconds() + Self.endingMilliseconds }
     }
 
-    /// Takes note of the end of a successor that has not taken over, so that the system can forget it.
+    /// Collects the exit status of a successor that has not taken over.
     func reap() {
         guard let running = child else { return }
         guard let ended = running.endIfEnded() else {
@@ -205,10 +206,10 @@ final class HandOverService {
     /// Whether a successor may be started: the last one has ended.
     var mayStart: Bool { child == nil && channel == nil }
 
-    /// Whether this process has started the one that it talks to.
+    /// Whether this process has started the one that it communicates with.
     var isChild: Bool { child != nil && child?.number == channel?.process }
 
-    /// Monotonic milliseconds of the next look.
+    /// Monotonic milliseconds of the next check.
     func alarm(now: Int64) -> Int64 { min(deadline, child == nil || isTalking ? .max : now + 100) }
 
     /// The process stops: no process can take over any more.
@@ -221,14 +222,14 @@ final class HandOverService {
         isOpen = false
     }
 
-    /// Another process has everything, perhaps also the name of the door.
+    /// Another process has everything, perhaps also the path of the socket.
     func letGo() {
         door = nil
         child = nil
     }
 }
 
-/// Why the talk with a newer process is over.
+/// Why the communication with a newer process has ended.
 enum HandOverEnd: Error {
     case left, notUnderstood
 

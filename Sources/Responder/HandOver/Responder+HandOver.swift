@@ -9,21 +9,21 @@ internal import Text
 
 /// Handing everything over to a newer process, from the side of the older one.
 ///
-/// It serves until the newer one is able to. Then it pauses: it accepts and reads nothing more, and what is under way comes
-/// to its end, which takes milliseconds. The rest happens in one step of the loop, in which nothing changes: what is held is
-/// written down and sent, until the newer process says that it is its own. If anything is not as it should be before that,
-/// this process goes on as if nothing had happened.
+/// It serves until the newer one is able to. Then it pauses: it accepts and reads nothing more, and what is under way
+/// is completed, which takes milliseconds. The rest happens in one step of the loop, in which nothing changes:
+/// everything held is written and sent, until the newer process confirms that it is its own. If anything goes wrong
+/// before that, this process resumes as if nothing had happened.
 extension Responder {
     static let settlingMilliseconds: Int64 = 3000
-    /// The newer process must take what it is sent, and be ready, within this time: nobody is served meanwhile. A busy machine
-    /// takes 40 µs for each connection, and more time is not of use to one that hangs.
+    /// The newer process must take what it is sent, and be ready, within this time: no client is served meanwhile. A
+    /// busy machine takes 40 µs for each connection, and a process that hangs does not benefit from more time.
     private var answerMilliseconds: Int64 {
         2000 + Int64(connections.webCount + connections.busCount) / 20
     }
-    /// And have said that everything is its own within this time after it was told so.
+    /// How long after `yours` the newer process may take for `mine`.
     static let mineMilliseconds: Int64 = 5000
 
-    /// Where web servers connect, for a process that compares it with its ini file.
+    /// The address of web servers, for a process that compares it with its ini file.
     var listenAddress: String {
         let configured = settings.fastcgi.listen
         return configured == .inherited ? entrance.address : "\(configured)"
@@ -35,17 +35,17 @@ extension Responder {
         return isInherited || listenAddress.isEmpty ? nil : listenAddress
     }
 
-    // MARK: Talking
+    // MARK: Communication
 
     func welcomeSuccessors() {
         succession.service.welcomeAll(user: geteuid(), now: now) { newcomer in
             if succession.service.isTalking { return "another process is about to take over" }
             if isStopping { return "this process stops" }
             if succession.isWaitingItsTurn { return "this process is about to take over itself" }
-            // The manager would not follow: to it, the service would have ended.
+            // The manager would not follow: for it, the service would have ended.
             if supervision.isWatched, !isOfSameGroup(newcomer.process) {
                 return
-                    "this process belongs to a service manager, to which the service would seem to have ended: ask the "
+                    "this process belongs to a service manager, for which the service would seem to have ended: ask the "
                     + "manager instead (systemctl reload)"
             }
             return nil
@@ -57,7 +57,7 @@ extension Responder {
         return !ours.isEmpty && readText("/proc/\(process)/cgroup") == ours
     }
 
-    /// The program's file is another one: starts it. Returns false if there is nothing to start.
+    /// Starts the program anew if its file has changed. Returns false if there is nothing to start.
     func startSuccessor() -> Bool {
         guard !isStopping, succession.service.mayStart, !succession.isWaitingItsTurn,
             core.position != nil,
@@ -71,7 +71,7 @@ extension Responder {
             )
             return succession.service.isTalking
         } catch {
-            logger.error("the new program cannot be started, and this one goes on: \(error)")
+            logger.error("the new program cannot be started, so this one continues: \(error)")
             return false
         }
     }
@@ -127,7 +127,7 @@ extension Responder {
         succession.service.lookAfter(settings.bus, listen: offeredAddress, now: now)
     }
 
-    /// The newer process does not understand the format: this one ends as it does when it is stopped, and makes room.
+    /// The newer process does not understand the format: this one ends as if it were stopped, and makes room.
     private func endPolitely(_ why: String) {
         logger.warning(
             "the other process cannot take the held requests over, so they are answered: \(why)"
@@ -151,17 +151,17 @@ extension Responder {
         drain()
     }
 
-    /// Goes on as if nothing had happened; both sides say why.
+    /// Resumes as if nothing had happened; both sides log why.
     func keep(_ why: String) {
         guard succession.service.isTalking else { return }
         let process = succession.service.channel?.process ?? 0
-        // One that does not read, and has some of the connections, must not act on them when this one ends one day.
+        // A process that does not read, and has some of the connections, must not act on them when this one ends later.
         if succession.service.say(.keeps(why), until: .max) == .full {
             succession.service.channel?.kill()
         }
         succession.service.hangUp()
         logger.error(
-            "process \(process) has not taken over, and this one goes on with everything: \(why)"
+            "process \(process) has not taken over, so this one continues: \(why)"
         )
         if succession.isPaused { goOn() }
         supervision.hasReloaded(statusLine, now: now)
@@ -182,10 +182,10 @@ extension Responder {
         }
     }
 
-    /// The newer process may have read the ini file before this one was told that it has changed.
+    /// The newer process may have read the ini file before this one was told of a change.
     private var mayHaveOldSettings: Bool {
         if succession.reloadsLater || succession.hasReloaded { return true }
-        // By how long it may have been opening the log before it was heard.
+        // The newer process may have been opening the log for this long before its message came.
         return !succession.service.isChild && now - succession.reloadedAt < 120_000
     }
 
@@ -208,11 +208,11 @@ extension Responder {
             let end = MonotonicClock.milliseconds() + Self.mineMilliseconds
             try hear(.mine, on: channel, until: end)
         } catch {
-            // It may act at any moment: there must not be two.
+            // It may act at any time: there must not be two.
             channel.kill()
             guard channel.hasEnded(waitingMilliseconds: 5000), !hasSaidMine(channel) else {
                 logger.critical(
-                    "process \(channel.process) has not answered in time, and may have taken over: this one ends, too"
+                    "process \(channel.process) has not answered in time, but may have taken over: this one ends, too"
                 )
                 return letGo(to: channel)
             }
@@ -228,7 +228,7 @@ extension Responder {
         )
     }
 
-    /// Whether it had said so before it was ended: its clients may have its answers.
+    /// Whether it had confirmed before it was ended: its clients may have its answers.
     private func hasSaidMine(_ channel: MessageChannel) -> Bool {
         guard case .message(let bytes, _) = channel.receive() else { return false }
         return (try? HandOverMessage(bytes)) == .mine
@@ -239,7 +239,7 @@ extension Responder {
         let (common, descriptors) = try handedCommon()
         try send(.common, common, descriptors, on: channel, until: end)
         let ranks = core.holdRanks
-        // One place is the file's.
+        // One place is for the file.
         let most = MessageChannel.descriptorLimit - 1
         for start in stride(from: 0, to: all.count, by: most) {
             let ids = Array(all[start..<min(all.count, start + most)])
@@ -291,7 +291,7 @@ extension Responder {
         return (pack.bytes, descriptors)
     }
 
-    /// Sends content in a file in memory: it may be of any size, and takes no room in the socket.
+    /// Sends content in a file in memory: it may be of any size, and needs no room in the socket.
     private func send(
         _ message: HandOverMessage,
         _ content: [UInt8],
@@ -338,10 +338,10 @@ extension Responder {
         }
     }
 
-    /// The newer process has everything: closes it here, which ends nothing.
+    /// The newer process has everything: it is closed here, which ends nothing.
     private func letGo(to channel: MessageChannel) {
         succession.handingOver = .done(process: channel.process)
-        // What the manager or the operator has asked for meanwhile concerns the newer one.
+        // Orders of the manager or the operator that came meanwhile are for the newer process.
         supervision.passesOn(to: channel.process, now: now)
         if mayHaveOldSettings { channel.signal(SIGHUP) }
         succession.passesOnTo = channel
@@ -355,7 +355,7 @@ extension Responder {
 }
 
 extension Responder {
-    /// What comes for this process concerns the one that has everything now.
+    /// Signals for this process are for the one that has everything now.
     func passSignalsOn() {
         while let signal = sources.signals.next() { succession.passesOnTo?.signal(signal) }
     }

@@ -7,7 +7,7 @@ internal import System
 
 /// Taking everything over from an older process, from the side of the newer one.
 extension Responder {
-    /// This process is stopped before its turn: the older one goes on.
+    /// This process is stopped before its turn: the older one continues.
     func giveUpTakeOver() {
         guard let takeOver = succession.takeOver else { return }
         takeOver.unable("the new process was stopped")
@@ -15,7 +15,7 @@ extension Responder {
         succession.takeOver = nil
     }
 
-    /// The older process has said something.
+    /// Messages of the older process have come.
     func hearPredecessor() throws {
         guard let takeOver = succession.takeOver else { return }
         let heard = takeOver.hear(
@@ -43,8 +43,8 @@ extension Responder {
         if succession.startsAlone, !takeOver.waitsForEnd { try startAlone() }
     }
 
-    /// As soon as it has said `mine`: the older process holds nothing any more, and a signal that has come meanwhile concerns
-    /// one that serves.
+    /// As soon as it has sent `mine`: the older process holds nothing any more, and a signal that has come meanwhile is
+    /// for a process that serves.
     private func actIfItsTurn() throws {
         guard succession.isItsTurn, let common = succession.takeOver?.common,
             core.hasReached(common.core)
@@ -65,8 +65,8 @@ extension Responder {
         }
     }
 
-    /// The older process has ended without handing anything over: asks the one that has taken over from it instead, if there
-    /// is one, or begins as if there had been none.
+    /// The older process has ended without handing anything over: asks the one that has taken over from it, if there is
+    /// one, or starts as if there had been none.
     private func startAlone() throws {
         succession.takeOver = nil
         succession.startsAlone = false
@@ -79,11 +79,11 @@ extension Responder {
         beginServing()
     }
 
-    /// Everything that has arrived is this process's now.
+    /// Everything that has arrived belongs to this process now.
     private func actOnTakeOver() throws {
         guard let takeOver = succession.takeOver, let common = takeOver.common else { return }
         succession.takeOver = nil
-        // A manager hears this process only once it has heard from the other one that this is the service now.
+        // A manager accepts messages of this process only after the older one has named it as the service.
         if takeOver.hasLeft {
             sources.epoll.remove(takeOver.descriptor)
         } else {

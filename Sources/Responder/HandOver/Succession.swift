@@ -1,10 +1,10 @@
 internal import Core
 internal import System
 
-/// This process between the one before it and the one after it: as the older of two, which hands over, and as the newer,
-/// which takes over.
+/// This process between the one before and the one after it: as the older of two it hands over, as the newer one it
+/// takes over.
 struct Succession {
-    /// How far the older one is.
+    /// The progress of the older one.
     enum HandingOver: Equatable {
         case no
         /// Paused; until these monotonic milliseconds everything must be settled.
@@ -14,35 +14,35 @@ struct Succession {
 
     // The older one.
     let service: HandOverService
-    /// What to start at SIGHUP in the place of this program, if its file has changed.
+    /// The program to start at SIGHUP in place of this one, if its file has changed.
     let successor: () -> Successor?
     var handingOver = HandingOver.no
     /// SIGHUP has come while nothing may change.
     var reloadsLater = false
     /// The ini file was read again while a newer process, which had read it before, was about to take over.
     var hasReloaded = false
-    /// Monotonic milliseconds when that was done last.
+    /// Monotonic milliseconds when that last happened.
     var reloadedAt: Int64 = .min / 2
     /// The successor that starts by itself once this process has ended.
     var passesOnTo: MessageChannel?
 
     // The newer one.
     let descriptorLimit: Int
-    /// Sockets of this process's own, for where no other one hands over.
+    /// This process's own sockets, for use when no other one hands over.
     let passed: PassedSockets
-    /// An older process that serves still.
+    /// An older process that still serves.
     var takeOver: TakeOver?
     /// The one that this process has taken over from, until that has ended.
     var predecessor: TakeOver?
     /// The log is open for the first time.
     var isLogOpen = false
-    /// Everything of the older process has arrived; what it knew of the log has not.
+    /// Everything of the older process has arrived, but the log has not reached its position yet.
     var awaitsPosition = false
-    /// The older process has ended, or has said that everything is this process's now.
+    /// The older process has ended, or has sent `yours`.
     var isItsTurn = false
     /// The older process ends by itself.
     var startsAlone = false
-    /// SIGTERM has come after everything was said to be this process's, and before it could act.
+    /// SIGTERM has come after `yours`, and before this process could act.
     var stopsLater = false
 
     init(
@@ -59,7 +59,7 @@ struct Succession {
         self.successor = successor
     }
 
-    /// What other processes have said of subscribers, whose requests have not arrived here yet.
+    /// What other processes have reported of subscribers whose requests have not arrived here yet.
     private(set) var words: [SubscriberWord] = []
 
     mutating func keep(_ words: [SubscriberWord]) {
@@ -77,7 +77,7 @@ struct Succession {
     /// Whether an older process still serves, from which this one is about to take over.
     var isWaitingItsTurn: Bool { takeOver != nil }
 
-    /// Monotonic milliseconds of the next look.
+    /// Monotonic milliseconds of the next check.
     func alarm(now: Int64) -> Int64 {
         let alarm = min(service.alarm(now: now), takeOver?.alarm(now: now) ?? .max)
         return isPaused || awaitsPosition || isItsTurn && isWaitingItsTurn

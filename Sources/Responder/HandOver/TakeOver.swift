@@ -7,33 +7,33 @@ internal import Glibc
 internal import System
 internal import Text
 
-/// Taking everything over from an older process, from the side of the newer one: what it has said, and what has arrived.
+/// Taking everything over from an older process, from the side of the newer one: its messages, and what has arrived.
 ///
-/// The newer process opens the log and reads everything that comes, but acts on none of it before the older one has said
-/// `yours`, or has ended. Reactor thread only.
+/// The newer process opens the log and reads everything that comes, but acts on none of it before the older one has
+/// sent `yours` or has ended. Reactor thread only.
 package final class TakeOver {
-    /// What is to be done next.
+    /// What to do next.
     enum Step: Equatable {
         /// Nothing has come.
         case wait
-        /// Everything has arrived, once this process knows what the other one knew.
+        /// Everything has arrived; to be used when this process has got the same events of the log as the other one.
         case whole
         /// It is this process's turn.
         case act
         /// The other process does not hand over, and ends.
         case startAlone
-        /// The other process goes on.
+        /// The other process continues.
         case giveUp(String)
     }
 
     private enum State: Equatable {
         case greeting
-        /// The other one has a format that is understood here.
+        /// The other process has a format that is understood here.
         case greeted
         /// Everything is sent, or on its way.
         case receiving
         case whole
-        /// The other one ends politely.
+        /// The other process ends politely.
         case apart
     }
 
@@ -51,16 +51,16 @@ package final class TakeOver {
     private var connections:
         [(descriptor: Int32, shell: HandedShellConnection, core: HandedConnection)] = []
 
-    /// Longer than a busy process takes to make a door anew that was taken away.
+    /// Longer than a busy process takes to create a removed socket again.
     private static let doorMilliseconds: Int64 = 6000
     private static let greetingMilliseconds: Int64 = 10_000
     private static let receivingMilliseconds: Int64 = 15_000
-    /// How long the end of a process may follow that of its connection.
+    /// How long a process may live after its connection has ended.
     private static let endingMilliseconds: Int64 = 2000
     /// Longer than stop_timeout can be.
     private static let politeMilliseconds: Int64 = 330_000
 
-    /// The other process at the end of this channel is asked to hand over.
+    /// Asks the other process at the end of this channel to hand over.
     ///
     /// - Parameter formats: those that are understood here.
     private init(_ channel: MessageChannel) {
@@ -74,8 +74,8 @@ package final class TakeOver {
         if let bus { close(bus.lock) }
     }
 
-    /// The predecessor that has started this process, on the descriptor that it names in the environment. Call it before
-    /// other threads exist.
+    /// The predecessor that has started this process, by the descriptor that it names in the environment. Call it
+    /// before other threads exist.
     package static func ofPredecessor() -> TakeOver? {
         guard let number = EnvironmentVariable.take(Successor.variable).flatMap({ Int32($0) }),
             number >= 0, fcntl(number, F_SETFD, FD_CLOEXEC) == 0,
@@ -84,16 +84,16 @@ package final class TakeOver {
         return TakeOver(channel)
     }
 
-    /// The process that listens where the ini file says; nil if there is none.
+    /// The process that listens at the address of the ini file; nil if there is none.
     ///
-    /// - Parameter passed: the sockets that this process was passed, which are listened on in any case.
+    /// - Parameter passed: the sockets that this process was passed, which have a listener in any case.
     /// - Throws: if there may be one, and it cannot be asked.
     package static func ofRunning(
         _ settings: Settings,
         passed: PassedSockets
     ) throws(TakeOverError) -> TakeOver? {
         let name = HandOverService.name("\(settings.fastcgi.listen)")
-        // One that has just taken over itself has no door for a moment.
+        // A process that has just taken over has no socket for a moment.
         let end = MonotonicClock.milliseconds() + doorMilliseconds
         var found = MessageDoor.connect(in: settings.bus.directory, named: name)
         var code = errno
@@ -114,7 +114,7 @@ package final class TakeOver {
         guard channel.user == geteuid() else {
             throw TakeOverError(
                 sentence:
-                    "the running process is of user \(Accounts.name(ofUser: channel.user)), and only that one may take over "
+                    "the running process is of user \(Accounts.name(ofUser: channel.user)), and only that user may take over "
                     + "from it; this is \(Accounts.ownName)"
             )
         }
@@ -126,10 +126,10 @@ package final class TakeOver {
 
     private func say(_ message: HandOverMessage) { _ = channel.send(message.bytes) }
 
-    /// Says why this process cannot start; the other one goes on.
+    /// Reports why this process cannot start; the other one continues.
     package func unable(_ sentence: String) { say(.unable(sentence)) }
 
-    // MARK: Hearing
+    // MARK: Receiving
 
     /// - Parameters:
     ///   - listen: where this process would listen; nil: wherever the other one does.
@@ -149,7 +149,7 @@ package final class TakeOver {
                     let step = try hear(message, descriptors, listen: listen, room: room)
                     if step != .wait { return step }
                 } catch {
-                    let sentence = "what it hands over is not understood: \(error)"
+                    let sentence = "cannot read what it hands over: \(error)"
                     unable(sentence)
                     return .giveUp(sentence)
                 }
@@ -181,7 +181,7 @@ package final class TakeOver {
             }
             guard listen == nil || theirs == listen else {
                 return refuse(
-                    "the running process listens on \(theirs), and the ini file says \(listen ?? ""); a new address needs a restart"
+                    "the running process listens on \(theirs), but the ini file says \(listen ?? ""); a new address needs a restart"
                 )
             }
             guard count < room else {
@@ -201,7 +201,7 @@ package final class TakeOver {
             say(.mine)
             return .act
         case .refused(let why): return .giveUp(why)
-        case .keeps(let why): return .giveUp("the running process goes on: \(why)")
+        case .keeps(let why): return .giveUp("the running process continues: \(why)")
         default: throw UnpackError("it says that out of turn")
         }
     }
@@ -211,7 +211,7 @@ package final class TakeOver {
         return .giveUp(sentence)
     }
 
-    /// The log is open, and everything else is as it must be.
+    /// The log is open, and everything else is in order.
     func able() -> Bool {
         guard state == .greeted else { return false }
         (state, deadline) = (.receiving, MonotonicClock.milliseconds() + Self.receivingMilliseconds)
@@ -219,27 +219,27 @@ package final class TakeOver {
         return true
     }
 
-    /// Everything has arrived and is understood, and this process knows what the other one knew.
+    /// Everything has arrived and is understood, and this process has got the same events of the log as the other one.
     func ready() { say(.ready) }
 
-    /// What the passing of time means.
+    /// What the passing of time requires.
     func turn(now: Int64) -> Step {
         if let leftAt {
             if channel.hasEnded() { return state == .apart || common == nil ? .startAlone : .act }
             if state != .apart, now >= leftAt + Self.endingMilliseconds {
-                return .giveUp("the running process has stopped talking, and goes on")
+                return .giveUp("the running process no longer answers, and continues")
             }
         }
         return now >= deadline ? .giveUp("the running process does not answer") : .wait
     }
 
-    /// The other process ends politely, or has ended: this one waits for that.
+    /// The other process ends politely, or has ended: this one waits for the end.
     var waitsForEnd: Bool { state == .apart && !channel.hasEnded() }
 
     /// The other process has closed the connection.
     var hasLeft: Bool { leftAt != nil }
 
-    /// Monotonic milliseconds of the next look.
+    /// Monotonic milliseconds of the next check.
     func alarm(now: Int64) -> Int64 {
         leftAt != nil || state == .apart ? now + 10 : deadline
     }
@@ -339,7 +339,7 @@ package final class TakeOver {
     }
 }
 
-/// Nothing could be taken over, and the other process goes on.
+/// Nothing could be taken over, and the other process continues.
 package struct TakeOverError: Error, CustomStringConvertible {
     package let sentence: String
     package var description: String { "not started: \(sentence)" }

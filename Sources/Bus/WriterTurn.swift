@@ -154,7 +154,7 @@ struct WriterTurn {
         others = batches
     }
 
-    /// The whole state is told after the commit, since the epochs are others or the log has gone back.
+    /// The whole state is reported after the commit, since the epochs have changed or the log has gone back.
     mutating func tellAnew(_ state: StateRow, _ time: LogTime) throws(LogError) {
         guard let epochs = try open.database.queries.epochs() else {
             throw LogError.problem("log.sqlite has no epochs")
@@ -202,16 +202,24 @@ struct WriterTurn {
             }
         }
         answered = outcomes.count
-        if transaction.state.head > previous {
-            own = CommittedBatch(
-                previous: Offset(previous),
-                head: Offset(transaction.state.head),
-                messages: messages,
-                trims: transaction.dropped,
-                // Channels forgotten beyond it are in the marks.
-                forgottenThrough: Offset(min(transaction.state.forgottenThrough, previous))
-            )
-        }
+        report(messages, of: transaction, after: previous)
+    }
+
+    /// Sets the batch that the process gets after the commit: what the transaction has added after this offset.
+    mutating func report(
+        _ messages: [Message],
+        of transaction: WriteTransaction,
+        after previous: Int64
+    ) {
+        guard transaction.state.head > previous else { return }
+        own = CommittedBatch(
+            previous: Offset(previous),
+            head: Offset(transaction.state.head),
+            messages: messages,
+            trims: transaction.dropped,
+            // Channels forgotten beyond it are in the marks.
+            forgottenThrough: Offset(min(transaction.state.forgottenThrough, previous))
+        )
     }
 
     private static func outcome(

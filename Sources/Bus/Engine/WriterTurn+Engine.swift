@@ -13,7 +13,7 @@ extension WriterTurn {
         guard let table = open.database.engine, let place = try table.place(),
             let position = place.position
         else {
-            throw LogError.problem("the log is no part of a site")
+            throw LogError.problem("the log is not part of a site")
         }
         let site = place.site
         switch work {
@@ -58,7 +58,7 @@ extension WriterTurn {
             if newest != nil, transaction.hasManyChannels { break stretch }
             switch group.content {
             case .epoch(let next):
-                // It has a turn of its own, since everything is told anew then.
+                // It has a turn of its own, since all events after it are new.
                 if newest != nil { break stretch }
                 try transaction.adopt(next, table)
                 try tellAnew(transaction.state, time)
@@ -80,14 +80,6 @@ extension WriterTurn {
         guard let newest else { return }
         try table.move(to: newest, of: site, head: transaction.state.head)
         result = .isAt(newest)
-        if transaction.state.head > previous {
-            own = CommittedBatch(
-                previous: Offset(previous),
-                head: Offset(transaction.state.head),
-                messages: messages,
-                trims: transaction.dropped,
-                forgottenThrough: Offset(min(transaction.state.forgottenThrough, previous))
-            )
-        }
+        report(messages, of: transaction, after: previous)
     }
 }

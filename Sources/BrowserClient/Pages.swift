@@ -26,7 +26,7 @@ package enum Pages {
         return unsafe [UInt8](UnsafeRawBufferPointer(start: file.bytes, count: file.count))
     }
 
-    /// The page at `-/NAME`, or nil where there is none.
+    /// The page at `-/NAME`, or nil if there is none.
     package static func page(named name: String) -> Page? { pages[name] }
 
     private static let html = "text/html; charset=utf-8"

@@ -138,7 +138,7 @@ package final class Log: Sendable {
 
     package var statistics: LogStatistics { shared.statistics }
 
-    /// Nil where this machine is a bus by itself.
+    /// Nil if this machine is a bus of its own.
     package var engineFigures: EngineFigures? { shared.link?.figures }
 
     /// Now on the retention clock, which `Message.expiresMilliseconds` goes by. Any thread.

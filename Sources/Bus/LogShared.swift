@@ -2,16 +2,17 @@ import Channels
 import Synchronization
 import System
 
-/// What the log's threads share: the mailboxes, the clock, and how much of the log the process was told.
+/// The state that the log's threads share: the mailboxes, the clock, and how much of the log was reported to the
+/// process.
 final class LogShared: Sendable {
     enum WriterCommand: Sendable {
         case append(Append)
-        /// Counts it against its publisher's quota, and hands it on to the engine.
+        /// Charges it to its publisher's quota, and passes it on to the engine.
         case charge(Append)
         case engine(EngineWork)
         /// Something about the log's files looks different: check them now.
         case check
-        /// The retention rules are others.
+        /// The retention rules have changed.
         case retentionChanged
         case stop
     }
@@ -25,7 +26,7 @@ final class LogShared: Sendable {
         case stop
     }
 
-    /// The log as it is open now.
+    /// The open log.
     struct Opened: Sendable {
         var paths: OpenPaths
         var page: WakePage
@@ -36,10 +37,10 @@ final class LogShared: Sendable {
     struct Position: Sendable {
         /// Rises with every opening and loss, so that nothing read from an older file is told after it.
         var generation = 0
-        /// Newest offset and trim stamp that were told.
+        /// The newest offset and trim stamp that were reported.
         var head: Int64 = 0
         var stamp: Int64 = 0
-        /// Newest offset that this process committed and is about to tell.
+        /// The newest offset that this process committed and is about to report.
         var committed: Int64 = 0
         /// Whether the writer is between the begin of its transaction and its delivery. Only the writer delivers what it
         /// commits: its own trimming may have removed messages from the file that only it still has.
@@ -65,7 +66,7 @@ final class LogShared: Sendable {
     let settings: BusSettings
     let channelLimit: Int
     let clocks: LogClocks
-    /// Nil: this machine is a bus by itself.
+    /// Nil: this machine is a bus of its own.
     let link: EngineLink?
     let writerBox = Mailbox<WriterCommand>(bell: FutexWord())
     let readerBox = Mailbox<ReaderCommand>(bell: FutexWord())
@@ -122,7 +123,7 @@ final class LogShared: Sendable {
 
     func say(_ sentence: String, _ level: NoticeLevel) { deliver(.notice(sentence, level)) }
 
-    /// Tells the log's whole state; everything told before is void.
+    /// Reports the log's whole state; everything reported before is void.
     func tell(opened state: LogState, stamp: Int64, as opened: Opened) {
         let before = positionNow.withLock { position in
             let before = position.opened?.page
@@ -282,7 +283,7 @@ final class LogShared: Sendable {
         return LogTime(wall: wall, retention: retention, sinceBoot: boot)
     }
 
-    /// Goes on from what the clock showed at a moment that the log knows.
+    /// Continues from what the clock showed at a moment that the log knows.
     func resumeClock(_ kept: RetentionClock.Moment, boot: String) {
         let resumed = RetentionClock(
             kept: kept,

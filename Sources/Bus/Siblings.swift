@@ -3,7 +3,7 @@ internal import Glibc
 package import System
 
 /// The other processes of the bus: each has a datagram socket in the directory `processes` of the bus directory, named
-/// by its process number and chance.
+/// by its process number and a random one.
 ///
 /// Messages may be lost without harm: a question is answered without the processes that do not reply. Only those of root
 /// and of our own user count, whoever may write to the directory: a message about a subscriber ends its requests. For
@@ -29,7 +29,7 @@ package final class Siblings {
         let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let made = Glibc.socket(AF_UNIX, type, 0)
         socket = OwnedDescriptor(try SystemCalls.check(made, "make a socket in", on: path))
-        // Before anybody can send.
+        // Before any process can send.
         guard UnixDatagram.nameSenders(of: made) else {
             throw SystemError("learn who sends to a socket in", on: path, code: errno)
         }
@@ -50,13 +50,13 @@ package final class Siblings {
 
     /// Sends to each of the others; returns their names. The sockets of dead ones are removed.
     ///
-    /// One whose queue is full has not ended, but is stopped perhaps: it is asked, and missed.
+    /// One whose queue is full has not ended, but may be stopped: it is asked, and counts as missing.
     package func tell(_ bytes: [UInt8]) -> Set<String> {
         known = Set(names()).subtracting([name])
         return known.filter { send(bytes, to: $0) != .gone }
     }
 
-    /// The same without a look at the directory, for what is said often and may be lost.
+    /// The same without reading the directory, for frequent messages that may be lost.
     package func tellKnown(_ bytes: [UInt8]) {
         for name in known where send(bytes, to: name) == .gone { known.remove(name) }
     }
@@ -74,11 +74,11 @@ package final class Siblings {
 
     /// What was received.
     package enum Received {
-        /// With a name to answer to.
+        /// With the name to answer to.
         case message([UInt8], sender: String)
-        /// Not from one of us.
+        /// Not from a process of this bus.
         case foreign(user: UInt32)
-        /// Not what one of us sends.
+        /// Not a message of this bus.
         case malformed
     }
 
@@ -90,7 +90,7 @@ package final class Siblings {
         guard datagram.user == 0 || datagram.user == geteuid() else {
             return .foreign(user: datagram.user)
         }
-        // As the sender knows the directory; the last part is the same for all.
+        // By the directory's path as the sender has it; the last part is the same for all.
         guard !datagram.isCut,
             let sender = datagram.path.split(separator: "/").last.map(String.init),
             Self.isName(sender)
@@ -104,7 +104,7 @@ package final class Siblings {
 
     package static func processNumber(of name: String) -> Substring { name.prefix { $0 != "-" } }
 
-    /// Whether one of us may be called so: a process number and a random one.
+    /// Whether a process of this bus may have this name: a process number and a random one.
     private static func isName(_ name: String) -> Bool {
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)
         return parts.count == 2 && Int32(parts[0]) ?? 0 > 0 && UInt32(parts[1], radix: 16) != nil
@@ -127,7 +127,7 @@ package final class Siblings {
         return names
     }
 
-    /// By way of the descriptor, since the directory's own path may be longer than a socket's may be.
+    /// By the descriptor, since the directory's own path may be longer than a socket's may be.
     private static func address(_ directory: Int32, _ name: String) -> UnixAddress? {
         UnixAddress("/proc/self/fd/\(directory)/\(name)")
     }

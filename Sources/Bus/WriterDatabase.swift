@@ -16,7 +16,7 @@ final class WriterDatabase {
     let queries: LogQueries
     let statements: WriterStatements
     let keys: KeyTable
-    /// Nil: this machine is a bus by itself.
+    /// Nil: this machine is a bus of its own.
     let engine: EngineTable?
     /// After the statements: it can close when they are gone.
     let connection: LogConnection
@@ -50,7 +50,7 @@ final class WriterDatabase {
             if engine == nil, try EngineTable.isUsed(in: database) {
                 throw LogError.problem(
                     "log.sqlite is part of a site of several machines, but the ini file has no section [engine]; "
-                        + "holdfast engine leave makes it a bus by itself"
+                        + "holdfast engine leave makes it a bus of its own"
                 )
             }
             return (queries, try WriterStatements(database), keys, engine, try queries.state())
@@ -69,7 +69,7 @@ final class WriterDatabase {
         }
     }
 
-    /// Runs the body in one immediate transaction that ends committed, or as if nothing had been.
+    /// Runs the body in one immediate transaction, which is committed or has no effect.
     func transaction<T>(
         _ time: LogTime,
         _ body: (inout WriteTransaction) throws(LogError) -> T

@@ -9,7 +9,7 @@ package final class Subscriber {
         case line(BusAnswer)
         /// The subscription is interrupted, with the reason; reported once per interruption.
         case waiting(String)
-        /// Nobody reads our output any more.
+        /// Our output has no reader any more.
         case outputClosed
     }
 

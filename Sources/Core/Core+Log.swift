@@ -2,12 +2,12 @@ package import Channels
 internal import Configuration
 internal import Endpoint
 
-/// What the log tells.
+/// Events of the log.
 extension Core {
-    /// An event of the log. The shell writes `.unavailable` and `.notice` to its own log; `.unavailable` makes the core not
-    /// ready.
+    /// An event of the log. The shell writes `.unavailable` and `.notice` to its own log; after `.unavailable` the core
+    /// is not ready.
     ///
-    /// - Parameter toldAt: monotonic nanoseconds when the log told it.
+    /// - Parameter toldAt: monotonic nanoseconds when the log reported it.
     package mutating func log(_ event: LogEvent, toldAt: Int64, at moment: Moment) {
         enter(moment)
         switch event {
@@ -49,9 +49,9 @@ extension Core {
         }
     }
 
-    /// What is told of a cursor behind the log's end, which has looked whether it is further. The log of a site may have
-    /// lost it: at a failover a machine goes back before it knows the epoch that tells of the loss, and what only a
-    /// machine has seen that is away is lost before anyone can tell.
+    /// The reason given for a cursor beyond the log's end, after a check that this process is not behind. The log of a
+    /// site may have lost what it stands for: after a failover, a machine goes back before it knows the epoch that
+    /// tells of the loss, and what only a machine has had that is away is lost before any other can tell.
     var unissued: GapReason { settings.bus.engine == nil ? .future : .restarted }
 
     /// The log is open and takes publications.
@@ -60,11 +60,11 @@ extension Core {
     /// What `-/ready` says.
     package var isReady: Bool { whyNotReady == nil }
 
-    /// Why clients had better be sent elsewhere, as a sentence for everyone; nil: the process is ready.
+    /// Why a load balancer should send clients elsewhere, as a sentence for everyone; nil: the process is ready.
     package var whyNotReady: String? {
         if isStopping { return "the service is stopping" }
         guard isLogAvailable else { return "the log is not available at the moment" }
-        // Whoever balances over machines sends clients to one where it works. The log of events says why.
+        // A load balancer sends clients to a machine where it works. The log of events says why.
         return switch engineTrouble {
         case nil: nil
         case .publishing: "nothing can be published: PostgreSQL is out of reach, or takes nothing"
@@ -72,7 +72,7 @@ extension Core {
         case .lagging:
             "this machine lags: for more than \(settings.bus.engine?.maxLagSeconds ?? 0) s it has "
                 + "lacked what other machines publish"
-        case .catchingUp: "this machine was away, and catches up with the others"
+        case .catchingUp: "this machine was away and is catching up with the others"
         }
     }
 
@@ -124,11 +124,11 @@ extension Core {
         }
     }
 
-    // MARK: The log anew
+    // MARK: A new log
 
-    /// The log is open, or another one in its place, or more came than memory keeps.
+    /// The log is open, or another one has replaced it, or more was committed than memory keeps.
     private mutating func takeUp(_ state: LogState, toldAt: Int64, isOpening: Bool) {
-        // Marks of forgotten channels are known by their highest only.
+        // Of the marks of forgotten channels, only the highest is known.
         let floor = min(max(state.floor, state.forgottenThrough), state.head)
         let after = Tail(
             epochs: state.epochs,
@@ -139,12 +139,12 @@ extension Core {
             messageLimit: settings.bus.memoryMessages,
             byteLimit: settings.bus.memoryBytes
         )
-        // All holds stand at the end of the log as it was.
+        // All holds are at the end of the log as it was.
         let before = position
         let epochs = after.epochs
         let verdict = before.map { epochs.verdict(on: $0, head: after.head) }
         if let before, case .valid(let offset) = verdict, offset < after.floor {
-            // More came than memory keeps: polls ask again, and the log itself answers; streams read it.
+            // More was committed than memory keeps: polls ask again, and the log answers them; streams read it.
             releaseAll(.standing(at: before.offset), .released)
         }
         tail = after
@@ -191,7 +191,7 @@ extension Core {
         }
     }
 
-    /// Another log has replaced the one in which the holds stood.
+    /// Another log has replaced the one to which the holds belong.
     mutating func startOver(from position: Cursor, resume: Offset) {
         guard let epoch = tail?.epochs.current else { return }
         replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))
@@ -200,7 +200,7 @@ extension Core {
 }
 
 extension HistoryPage {
-    /// Holds that stand at this offset are to ask again from there.
+    /// Holds at this offset are to ask again from there.
     static func standing(at offset: Offset, gap: GapReason? = nil) -> HistoryPage {
         HistoryPage(messages: [], scanned: offset, more: false, gap: gap, newest: offset)
     }

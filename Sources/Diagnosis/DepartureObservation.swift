@@ -2,7 +2,7 @@
 package struct DepartureObservation: Sendable {
     package enum Outcome: Equatable, Sendable {
         /// There is no responder to ask how many requests are held.
-        case nobodyAsked
+        case noResponder
         /// The responder reported only this many of the requests as held.
         case notShown(Int)
         case watched(Watch)
@@ -60,7 +60,7 @@ package struct DepartureObservation: Sendable {
 
     package func finding(behind servers: ServerChain) -> Finding {
         switch outcome {
-        case .nobodyAsked:
+        case .noResponder:
             return unknown(
                 "nothing says how many requests are held; run this where the bus socket is, or give --header for -/status."
             )

@@ -1,17 +1,17 @@
-/// How a machine stands in a site of several machines, by its own status.
+/// The state of a machine within a site of several machines, by its own status.
 package struct MachinesObservation: Equatable, Sendable {
     /// The newest group of the engine's log.
     package let head: Int?
-    /// How many groups the machine lacks; nil where no process knows.
+    /// How many groups the machine lacks; nil if no process knows.
     package let lagGroups: Int?
-    /// For how long it has lacked something; nil where the engine was not asked yet.
+    /// For how long it has lacked something; nil if the engine was not asked yet.
     package let lagMilliseconds: Int?
     /// `max_lag`, after which the machine is not ready.
     package let limitSeconds: Int?
     package let canPublish: Bool
     package let canFollow: Bool?
     package let machines: Int
-    /// How many of them have not been seen for a minute.
+    /// How many of them have not reported for a minute.
     package let away: Int
 
     package init(
@@ -39,18 +39,18 @@ package struct MachinesObservation: Equatable, Sendable {
         guard canPublish else {
             return problem(
                 "Nothing can be published on this machine: PostgreSQL is out of reach, or takes nothing; it was "
-                    + "level \(seconds) s ago. Subscribers get what is here.",
+                    + "up to date \(seconds) s ago. Subscribers get what this machine has.",
                 ["holdfast check", "journalctl -u holdfast   (it says why)"]
             )
         }
         if canFollow == false {
             return problem(
-                "What other machines publish does not arrive on this machine; it was level \(seconds) s ago.",
+                "What other machines publish does not arrive on this machine; it was up to date \(seconds) s ago.",
                 ["holdfast check", "journalctl -u holdfast   (it says why)"]
             )
         }
         if isLevel {
-            let sentence = "This machine has all that the engine has\(group); \(others)"
+            let sentence = "This machine is up to date\(group); \(others)"
             guard away > 0 else { return Finding(.machines, .ok, sentence + ".") }
             return Finding(
                 .machines,
@@ -65,7 +65,7 @@ package struct MachinesObservation: Equatable, Sendable {
         let behind =
             lagGroups.map { "\($0) \($0 == 1 ? "group" : "groups") behind the engine\(group)" }
             ?? "behind the engine"
-        let sentence = "This machine is \(behind), and has not been level for \(seconds) s"
+        let sentence = "This machine is \(behind), and has not been up to date for \(seconds) s"
         guard let limitSeconds, seconds > limitSeconds || lagMilliseconds == nil else {
             return Finding(.machines, .note, "\(sentence); \(others).")
         }

@@ -1,10 +1,10 @@
-/// A connection string, taken apart so that each of its hosts can be tried by itself.
+/// A connection string, split so that each of its hosts can be tried separately.
 struct ConnectionTarget {
     private var options: [(keyword: String, value: String)]
     private let takesWrites: Bool
     let hosts: Int
 
-    /// - Throws: `.library` for a text that libpq can't read.
+    /// - Throws: `.library` for a text that libpq cannot read.
     init(_ text: String, takesWrites: Bool = true) throws(PostgresError) {
         self.takesWrites = takesWrites
         options = try PostgresLibrary.options(in: text)
@@ -21,14 +21,14 @@ struct ConnectionTarget {
             for (index, option) in options.enumerated()
             where ["host", "hostaddr", "port"].contains(option.keyword) {
                 let parts = Self.parts(option.value)
-                // One port stands for all.
+                // One port applies to all hosts.
                 own[index].value = parts[parts.count == 1 ? 0 : min(number, parts.count - 1)]
             }
         }
         func add(_ keyword: String, _ value: String) {
             if !own.contains(where: { $0.keyword == keyword }) { own.append((keyword, value)) }
         }
-        // A standby can't append, and what it has may be behind.
+        // A standby cannot append, and its data may be behind.
         if takesWrites { add("target_session_attrs", "read-write") }
         add("application_name", "holdfast")
         add("client_encoding", "UTF8")

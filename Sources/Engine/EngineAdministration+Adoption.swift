@@ -1,7 +1,7 @@
 internal import Channels
 internal import System
 
-/// What a log that was a bus by itself says of its past.
+/// The history of a log that was a bus of its own.
 package struct EngineHistory: Equatable, Sendable {
     /// Its newest offset.
     package var head: Int64
@@ -16,8 +16,8 @@ package struct EngineHistory: Equatable, Sendable {
 extension EngineAdministration {
     /// Makes a machine's history that of the site, and the machine its first member; returns where its log goes on.
     ///
-    /// Refused where the site has a history or another machine. After an ambiguous failure the same again has the outcome
-    /// of the first attempt.
+    /// The engine refuses if the site has a history or another machine. After an ambiguous failure, the same call
+    /// returns the outcome of the first attempt.
     package static func adopt(
         _ options: String,
         schema: String,

@@ -9,10 +9,11 @@ package struct EngineSiteStatus: Sendable {
     /// About how many messages SQL published that no machine has taken yet, and how long the oldest has waited.
     package var backlog: (messages: Int64, milliseconds: Int64)
     package var machines: [EngineMachine]
-    /// Where the history ends that it adopted; 0: it has adopted none, or that is no longer known here.
+    /// Where the history ends that the site adopted; 0: it adopted none, or the place is no longer known here.
     var adopted: Int64
 
-    /// Whether it would adopt that of this machine (`engine.sql`): nothing was published, and no other machine is there.
+    /// Whether it would adopt the history of this machine (`engine.sql`): nothing was published, and no other machine
+    /// is a member.
     package func hasNoHistory(butFor machine: String) -> Bool {
         head.offset == adopted && machines.allSatisfy { $0.id == machine }
     }
@@ -21,13 +22,13 @@ package struct EngineSiteStatus: Sendable {
 package struct EngineMachine: Sendable {
     package var id: String
     package var name: String
-    /// The newest entry that it had when it was seen last.
+    /// The newest entry that it had when it last reported.
     package var applied: Int64
     /// How many entries it lacked then.
     package var behind: Int64
     package var seenMillisecondsAgo: Int64
 
-    /// A machine that works is heard of every five seconds.
+    /// A machine that works reports every five seconds.
     package static let awayMilliseconds: Int64 = 60_000
 
     /// From what `members` in engine.sql returns.
@@ -48,7 +49,7 @@ package struct EngineMachine: Sendable {
     }
 }
 
-/// What `holdfast engine` does in a database, with the rights of who runs it.
+/// What `holdfast engine` does in a database, with the rights of the user that runs it.
 package enum EngineAdministration {
     /// Makes the schema; runs as one transaction.
     package static func create(
@@ -114,7 +115,7 @@ package enum EngineAdministration {
         )
     }
 
-    /// Removes a machine; whether it was a member.
+    /// Removes a machine; returns whether it was a member.
     package static func leave(
         _ options: String,
         schema: String,
@@ -169,7 +170,7 @@ package enum EngineAdministration {
         }
     }
 
-    /// Connects and runs the body, whose errors are told as those of the schema.
+    /// Connects and runs the body; its errors are reported as those of the schema.
     static func connected<Outcome>(
         _ options: String,
         _ schema: String,

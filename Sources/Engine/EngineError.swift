@@ -1,21 +1,21 @@
 /// Why the engine did not do what was asked.
 package enum EngineError: Error, Equatable, CustomStringConvertible {
     case postgres(PostgresError)
-    /// The caller's position is not in the engine's log: something was lost there.
+    /// The caller's position is not in the engine's log: the engine has lost something.
     case forked
     /// The groups after the caller's position are no longer kept.
     case away
     /// The schema is another site's, or was dropped or emptied.
     case otherSite(String)
-    /// This machine is no member of the site (any more).
+    /// This machine is not, or no longer, a member of the site.
     case noMember
-    /// This machine is no part of a site, or a command was interrupted that was to change that.
+    /// This machine is not part of a site, or a command that was to change that was interrupted.
     case notJoined(String)
     /// The site has a history, or another machine has joined it.
     case adoptsNothing(String)
     /// The schema is of another release.
     case format(Int64)
-    /// What the engine said does not agree with its own chain of hashes.
+    /// The engine's answer does not agree with its own chain of hashes.
     case brokenChain(Int64)
 
     init(_ error: PostgresError, schema: String) {
@@ -47,13 +47,13 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
         case .noMember:
             "this machine is not a member of the site; holdfast engine join makes it one"
         case .format(let format):
-            "the engine's schema has format \(format), this holdfast knows format \(EngineSchema.format)"
+            "the engine's schema has format \(format); this holdfast knows format \(EngineSchema.format)"
         case .brokenChain(let seq):
             "group \(seq) in the engine does not continue its chain of hashes"
         }
     }
 
-    /// Whether an append may have been done nevertheless.
+    /// Whether an append may have been done although it failed.
     package var isAmbiguous: Bool {
         if case .postgres(let error) = self { error.isAmbiguous } else { false }
     }

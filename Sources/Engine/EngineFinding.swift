@@ -1,9 +1,9 @@
 internal import System
 
-/// What `holdfast check` has to say of the engine.
+/// A finding of `holdfast check` about the engine.
 package struct EngineFinding: Equatable, Sendable, CustomStringConvertible {
     package var description: String
-    /// Machines can't work with it, or what is acknowledged may be lost; otherwise it is good to know.
+    /// Machines cannot work with it, or what is acknowledged may be lost; otherwise it is only worth knowing.
     package var isProblem = true
 }
 
@@ -65,8 +65,8 @@ extension EngineAdministration {
             found.append(
                 EngineFinding(
                     description:
-                        "PostgreSQL has synchronous_commit = off: what SQL publishes may be lost with the transaction "
-                        + "when the server crashes; what machines publish is not, since they wait for it nevertheless",
+                        "PostgreSQL has synchronous_commit = off: what SQL publishes may be lost when the server crashes; "
+                        + "what machines publish is not, since their appends wait for the disk nevertheless",
                     isProblem: false
                 )
             )
@@ -77,7 +77,7 @@ extension EngineAdministration {
                 EngineFinding(
                     description:
                         "about \(count) messages that SQL published wait to be taken, the oldest for \(age / 60_000) min: "
-                        + "that is done by a machine that runs",
+                        + "a running machine takes them",
                     isProblem: false
                 )
             )
@@ -86,13 +86,13 @@ extension EngineAdministration {
     }
 
     private static let standby =
-        "the server is a standby, which takes no writes: name the host of the primary in postgresql, too"
+        "the server is a standby, which takes no writes; name the host of the primary in postgresql, too"
 
     private static let pooling =
-        "connections lead through a proxy that pools transactions, behind which the server may change unseen, and "
+        "connections lead through a proxy that pools transactions, behind which the server may change unnoticed and "
         + "notifications do not arrive: connect to PostgreSQL itself, or let the proxy pool sessions"
 
-    /// What the server says of statements that were prepared in another session.
+    /// The errors of a server that gets the name of a statement prepared in another session.
     private static let strangers: Set<String> = ["26000", "42P05"]
 
     private static func isStandby(_ options: String, _ hostMilliseconds: Int64) -> Bool {
@@ -110,7 +110,8 @@ extension EngineAdministration {
         }
     }
 
-    /// Whether what one connection sets is there in another one, or gone from it while the other one has a transaction.
+    /// Whether a setting of one connection is visible in another one, or gone from it while the other one has a
+    /// transaction.
     private static func poolsTransactions(
         _ options: String,
         _ hostMilliseconds: Int64

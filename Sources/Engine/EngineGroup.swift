@@ -2,8 +2,8 @@ internal import CCrypto
 package import Channels
 internal import Text
 
-/// A place in the engine's log: the number of a group and the chain of hashes up to it. Two machines that have the same
-/// have the same history.
+/// A place in the engine's log: the number of a group and the chain of hashes up to it. Two machines with the same
+/// position have the same history.
 package struct EnginePosition: Hashable, Sendable {
     package var seq: Int64
     /// 32 bytes.
@@ -14,11 +14,11 @@ package struct EnginePosition: Hashable, Sendable {
         self.chain = chain
     }
 
-    /// Before all groups; `append` takes it from who knows of none.
+    /// Before all groups; `append` gets it from a caller that knows of none.
     package static let none = EnginePosition(seq: 0, chain: [])
 }
 
-/// An entry of the engine's log, as it was committed.
+/// An entry of the engine's log, as committed.
 package struct EngineGroup: Equatable, Sendable {
     package enum Content: Equatable, Sendable {
         /// A record for each offset from `base` on.
@@ -56,22 +56,22 @@ package struct EngineEpoch: Equatable, Sendable {
     }
 }
 
-/// Where a machine begins that has nothing of the site's log, or no longer what follows.
+/// Where a machine begins that has nothing of the site's log, or lacks groups that are no longer kept.
 package struct EngineAnchor: Equatable, Sendable {
     package var position: EnginePosition
     package var head: Int64
-    /// Oldest first; those that began up to the position.
+    /// Oldest first, up to the position.
     package var epochs: [EngineEpoch]
 
-    /// Whether a log that ends at this offset in this epoch can't be a part of the one behind which the anchor lies, even
-    /// if nothing else of it is kept: the names of epochs are kept for ever.
+    /// Whether a log that ends at this offset in this epoch cannot be part of the log in which the anchor lies, even if
+    /// nothing else of that is kept: the names of epochs are kept for ever.
     package func contradicts(_ epoch: Epoch, head end: Int64) -> Bool {
         guard let at = epochs.firstIndex(where: { $0.epoch == epoch }) else { return true }
         return epochs.dropFirst(at + 1).first.map { $0.start <= end } ?? false
     }
 }
 
-/// A row of the engine's log, whose chain is still to be checked.
+/// A row of the engine's log, whose chain has not been checked yet.
 struct EngineRow {
     var seq: Int64
     var kind: Int32
@@ -89,7 +89,7 @@ struct EngineRow {
             && chain == expectedChain(after: before.chain)
     }
 
-    /// What `chain` must be behind an entry with this chain (`sealed` in engine.sql).
+    /// The `chain` of this entry if it follows an entry with that chain (`sealed` in engine.sql).
     private func expectedChain(after before: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(100 + body.count)
@@ -134,7 +134,7 @@ struct EngineRow {
 }
 
 extension EngineRow {
-    /// From a hint's text (`hint` in engine.sql); nil if it is none.
+    /// From a hint's text (`hint` in engine.sql); nil if the text is no such hint.
     init?(hint text: String) {
         guard let bytes = [UInt8](base64: text) else { return nil }
         var reader = BinaryReader(bytes[...])

@@ -3,13 +3,14 @@ internal import Text
 
 /// The SQL that makes a bus in a database.
 package enum EngineSchema {
-    /// What `site.format` says of a schema that this release works with.
+    /// `site.format` of a schema that this release works with.
     package static let format: Int64 = 1
 
-    /// What the log counts for an entry beside its body.
+    /// What the log counts for an entry in addition to its body.
     static let entryBytes: Int64 = 256
 
-    /// Whether it can stand in SQL without quotes, as the name of a schema and as the beginning of those of roles.
+    /// Whether it can be used in SQL without quotes, as the name of a schema and as the beginning of the names of
+    /// roles.
     package static func isName(_ text: String) -> Bool {
         let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
         guard let first = text.utf8.first, letters.contains(first), text.utf8.count <= 48 else {
@@ -23,7 +24,7 @@ package enum EngineSchema {
 
     /// - Parameters:
     ///   - schema: of the form above.
-    ///   - name: what operators call the site.
+    //   - name: what operators call the site.
     package static func script(schema: String, name: String) -> String {
         precondition(isName(schema), "the name of a schema was checked before")
         let file = unsafe cembedded("engine.sql")

@@ -1,7 +1,7 @@
 internal import Channels
 internal import System
 
-/// A connection to the engine, for one thread at a time; made anew after an error that closes it.
+/// A connection to the engine, for one thread at a time; to be replaced after an error that closes it.
 package final class EngineSession {
     private let connection: PostgresConnection
     private let schema: String
@@ -9,15 +9,15 @@ package final class EngineSession {
     private let machine: String
     /// What operators call the site.
     package private(set) var siteName = ""
-    /// What the engine's clock showed when this machine's showed that.
+    /// The engine's clock and this machine's, read at the same time.
     private var clock: (engine: Int64, own: Int64)?
 
     package var isOpen: Bool { connection.isOpen }
     package var host: Int { connection.host }
 
-    /// Connects as a machine of the site; begins an epoch if the server is another than before.
+    /// Connects as a machine of the site; begins an epoch if the server is not the one of the current epoch.
     ///
-    /// - Parameter readsLong: a statement may take as long as its answer is on the way, for who follows over a slow path.
+    /// - Parameter readsLong: a statement may take as long as parts of its answer arrive, for reading over a slow path.
     package init(
         _ options: String,
         _ identity: EngineIdentity,
@@ -33,10 +33,10 @@ package final class EngineSession {
                 preferred: preferredHost,
                 hostMilliseconds: hostMilliseconds
             )
-            // Others hold the log's lock for as long as a commit takes; who waits for longer gives up, which the server
-            // answers itself. It does not end a commit that waits for a standby.
-            // A plan is made once for each statement, since to make one takes longer than what it does; and goes by
-            // an index, however small the tables are just then.
+            // Others hold the log's lock for as long as a commit takes. A session that waits longer gives up, and the
+            // server itself says so; it does not end a commit that waits for a standby.
+            // Each statement is planned once, since planning takes longer than running it, and by an index, however
+            // small the tables are at that time.
             try connection.runScript(
                 """
                 SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
@@ -64,18 +64,19 @@ package final class EngineSession {
 
     private static let lockMilliseconds = 1500
     private static let readMilliseconds = 600_000
-    /// So long a slow path may bring nothing of an answer that has begun.
+    /// How long an answer that has begun may pause on a slow path.
     private static let silenceMilliseconds: Int64 = 5000
 
     /// 16 random bytes.
     package static func newGroupID() -> [UInt8] { (0..<16).map { _ in .random(in: 0...255) } }
 
-    /// Appends a group; after an ambiguous failure the same `gid` again, on another session, gives the first outcome.
+    /// Appends a group. After an ambiguous failure, the same `gid` again, on another session, returns the first
+    /// outcome.
     ///
     /// - Parameters:
     ///   - gid: see `newGroupID`.
     ///   - known: the newest entry that the caller knows of.
-    ///   - fromOutbox: how many messages that SQL published are taken along.
+    //   - fromOutbox: how many of the messages that SQL published are appended with it.
     package func append(
         gid: [UInt8],
         known: EnginePosition,
@@ -108,15 +109,16 @@ package final class EngineSession {
     /// Entries that follow a position, oldest first.
     package struct Portion: Equatable, Sendable {
         package var groups: [EngineGroup]
-        /// The log had no more then: whatever comes later is hinted at. False where that is not sure.
+        /// The log had no more then: a hint comes for whatever follows. False if that is not certain.
         package var isAll = true
 
         package init(_ groups: [EngineGroup] = []) { self.groups = groups }
     }
 
-    /// The entries after a position, checked against it; at most about so many bytes, at least one entry if there is any.
+    /// The entries after a position, checked against it; about as many bytes at the most, but at least one entry if
+    /// there is any.
     ///
-    /// - Parameter deadline: for the beginning of the answer; the rest may take as long as some of it comes.
+    /// - Parameter deadline: for the beginning of the answer; the rest may take as long as parts of it arrive.
     package func read(
         after known: EnginePosition,
         bytes: Int64 = 4 << 20,
@@ -207,7 +209,7 @@ package final class EngineSession {
         }
     }
 
-    /// The newest of these positions that the engine's log has, as its number.
+    /// The number of the newest of these positions that the engine's log has.
     package func common(_ known: [EnginePosition], deadline: Int64) throws(EngineError) -> Int64? {
         let rows = try call(
             "common($1, $2, $3)",
@@ -218,17 +220,18 @@ package final class EngineSession {
         return try Self.read { () throws(PostgresError) in try rows.integer(0, 0) }
     }
 
-    /// What a machine has that the engine lacks.
+    /// What the engine lacks of what a machine has.
     package enum Loss: Equatable, Sendable {
-        /// Something after this entry, the newest that both have.
+        /// Entries after this one, the newest that both have.
         case after(Int64)
-        /// Something that was appended in the epoch of this name.
+        /// Entries that were appended in the epoch of this name.
         case inEpoch(String)
     }
 
-    /// Says that something was lost; an epoch begins, once for each loss as far as it is known which one that is.
+    /// Reports a loss; an epoch begins, once for each loss as far as the engine can tell them apart.
     ///
-    /// - Parameter newest: when the newest of it was appended, in milliseconds since 1970, by the engine; `.max`: unknown.
+    /// - Parameter newest: when the newest lost entry was appended, in milliseconds since 1970, by the engine; `.max`:
+    ///   unknown.
     package func fork(_ loss: Loss, newest: Int64, deadline: Int64) throws(EngineError) {
         let (common, seen): (Int64, String) =
             switch loss {
@@ -251,7 +254,7 @@ package final class EngineSession {
         )
     }
 
-    /// Notes up to which offset this machine's log may lack what others have, and returns what is known of all machines.
+    /// Notes up to which offset this machine's log may lack what others have; returns what is known of all machines.
     package func callRoll(lacking: Int64, deadline: Int64) throws(EngineError) -> [EngineRoll] {
         let rows = try call(
             "roll($1, $2, $3)",
@@ -275,20 +278,20 @@ package final class EngineSession {
 
     // MARK: Notifications
 
-    /// From now on a notification tells that there may be something new; hints only.
+    /// From now on, notifications hint at new entries.
     package func listen(deadline: Int64) throws(EngineError) {
         _ = try call("listen($1, $2)", [.text(site), .text(machine)], deadline)
     }
 
-    /// Forgets the hints that have come, since all that they tell is read next, but for what SQL published: whether there
-    /// is something of that.
+    /// Discards the hints that have come, since their entries are read next. Returns whether one of them reported
+    /// messages that SQL published.
     package func skipHints() -> Bool { connection.takeNotifications().contains(Self.outbox) }
 
     private static let outbox = "outbox"
 
     /// What notifications have told.
     package struct Hint: Equatable, Sendable {
-        /// What follows the position. All of it, unless there may be more.
+        /// The entries after the position; all of them, unless there may be more.
         package var groups: [EngineGroup] = []
         package var mayHaveMore = true
         /// SQL published something that is not in the log yet.
@@ -297,7 +300,7 @@ package final class EngineSession {
         package init() {}
     }
 
-    /// Waits for a hint until the deadline; see `PostgresConnection`. Without one, there may be anything.
+    /// Waits for a hint until the deadline; see `PostgresConnection`. If none comes, there may be entries nevertheless.
     ///
     /// Small entries come with their hints, so that they need not be read.
     package func waitForHint(
@@ -328,7 +331,7 @@ package final class EngineSession {
                 hint.mayHaveMore = true
                 continue
             }
-            // It was read already; or another one was, in its place.
+            // This entry was read already, or another one was in its place.
             if row.seq < before.seq || (row.seq, row.chain) == (before.seq, before.chain) {
                 continue
             }

@@ -1,4 +1,4 @@
-/// Which bus, and who asks.
+/// The bus, and the machine that asks.
 package struct EngineIdentity: Equatable, Sendable {
     package var schema: String
     package var site: String
@@ -6,7 +6,7 @@ package struct EngineIdentity: Equatable, Sendable {
     package var machine: String
     /// How long the engine is to keep groups for machines that are away.
     package var keepMilliseconds: Int64
-    /// How many bytes of them, at the most; about.
+    /// About how many bytes of them at most.
     package var keepBytes: Int64
 
     package init(
@@ -38,13 +38,14 @@ package struct EnginePart: Equatable, Sendable {
     package init() {}
 }
 
-/// What became of a group.
+/// The outcome of an append.
 package struct EngineReceipt: Equatable, Sendable {
     /// The newest entry of the log then.
     package var position: EnginePosition
     package var base: Int64
     package var count: Int64
-    /// For each part the offset of its first message; negative: its key was used for the same then; 0: for another.
+    /// The offset of each part's first message; negative: its key was used for the same request at that offset; 0: for
+    /// another request.
     package var firsts: [Int64]
     /// The name of the epoch in which it was appended.
     package var epoch: String
@@ -66,9 +67,9 @@ package struct EngineHead: Equatable, Sendable {
 /// What the engine knows of a machine.
 package struct EngineRoll: Equatable, Sendable {
     package var machine: String
-    /// When it was here last; compared with what was told before, and with no clock.
+    /// When it last reported; to be compared with the value before, not with a clock.
     package var seen: Int64
-    /// Up to this offset its log may lack what others have.
+    /// Up to this offset, its log may lack what others have.
     package var lacking: Int64
 
     package init(machine: String, seen: Int64, lacking: Int64) {

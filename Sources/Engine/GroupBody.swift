@@ -13,7 +13,7 @@ package enum GroupBody {
         case message(Draft)
         /// All messages of the channel are removed.
         case drop(ChannelName)
-        /// Nothing that this release can read; its offset stays empty.
+        /// A record that this release cannot read; its offset stays empty.
         case unknown
     }
 
@@ -38,7 +38,7 @@ package enum GroupBody {
         if let value { bytes.append(contentsOf: value) }
     }
 
-    /// Exactly `count` records, whatever the bytes are: a group that can't be read must not stop those behind it.
+    /// Exactly `count` records, whatever the bytes are: a group that cannot be read must not stop those behind it.
     package static func records(in body: [UInt8], count: Int) -> [Record] {
         var reader = BinaryReader(body[...])
         var records: [Record] = []
@@ -48,7 +48,7 @@ package enum GroupBody {
         return records
     }
 
-    /// Nil: the bytes after it can't be told apart.
+    /// Nil: the records after it cannot be told apart.
     private static func next(_ reader: inout BinaryReader) -> Record? {
         switch reader.number(UInt8.self) {
         case 1:
@@ -78,7 +78,7 @@ package enum GroupBody {
         }
     }
 
-    /// The outer optional is nil where the bytes end too early.
+    /// The outer optional is nil if the bytes end too early.
     private static func value(_ reader: inout BinaryReader) -> ArraySlice<UInt8>?? {
         guard let length = reader.number(Int32.self) else { return nil }
         if length < 0 { return .some(nil) }

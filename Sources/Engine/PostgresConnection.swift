@@ -4,7 +4,7 @@ internal import System
 
 /// A connection to PostgreSQL, for one thread at a time.
 ///
-/// Every call has a deadline on the monotonic clock, in milliseconds. Where it passes, the connection is closed: a
+/// Every call has a deadline on the monotonic clock, in milliseconds. When it passes, the connection is closed: a
 /// statement is never cancelled, since a commit that is cancelled while it waits for a standby counts as done.
 @safe package final class PostgresConnection {
     private let functions: UnsafePointer<cpq_functions>
@@ -15,18 +15,18 @@ internal import System
     private var prepared: [String: String] = [:]
     /// Whether it can still be used.
     package private(set) var isOpen = true
-    /// The place in the list of hosts that the connection leads to.
+    /// The connection's place in the list of hosts.
     package let host: Int
 
-    /// Connects to the first host that is there and takes writes.
+    /// Connects to the first host that can be reached and takes writes.
     ///
-    /// libpq would wait for a host that does not answer as long as the system does; so each is tried by itself.
+    /// libpq waits for a host that does not answer as long as the system does, so each host is tried separately.
     ///
     /// - Parameters:
     ///   - options: as in libpq's connection string.
     ///   - preferred: the host to try first.
     ///   - hostMilliseconds: how long each may take.
-    ///   - takesWrites: otherwise a standby will do.
+    //   - takesWrites: if false, a standby will do.
     package static func connect(
         _ options: String,
         preferred: Int = 0,
@@ -68,7 +68,7 @@ internal import System
         }
         unsafe self.handle = handle
         unsafe cpq_note(handle, notes)
-        // First writable, as libpq asks for.
+        // Writable first, as libpq demands.
         var polled = Int32(cpq_polling_writing)
         while polled != Int32(cpq_polling_ok) {
             if unsafe functions.pointee.status(handle) == Int32(cpq_bad)
@@ -136,18 +136,19 @@ internal import System
         return unsafe String(cString: text).trimmedLine
     }
 
-    /// To wait on, for notifications.
+    /// To wait for notifications.
     package var descriptor: Int32 { unsafe functions.pointee.socket(handle) }
 
-    /// As `show server_version_num` tells it.
+    /// As `SHOW server_version_num` has it.
     package var serverVersion: Int32 { unsafe functions.pointee.server_version(handle) }
 
     // MARK: Statements
 
     /// Runs a statement, prepared once, in a transaction of its own.
     ///
-    /// - Parameter silence: once the answer has begun, the deadline is put off to so many milliseconds after each piece.
-    /// - Throws: also `.doubtful` where the server warned; the statement was done then.
+    /// - Parameter silence: once the answer has begun, each part of it moves the deadline to this many milliseconds
+    ///   later.
+    /// - Throws: also `.doubtful` if the server warned; the statement was done then.
     package func run(
         _ sql: String,
         _ values: [PostgresValue] = [],
@@ -186,9 +187,10 @@ internal import System
         }
     }
 
-    /// Waits for a notification, and takes all that have come: their payloads, oldest first. None if the deadline passes.
+    /// Waits for a notification and returns the payloads of all that have come, oldest first; none if the deadline
+    /// passes.
     ///
-    /// - Parameter wakesOn: a further descriptor that ends the waiting when it can be read; -1: none.
+    /// - Parameter wakesOn: a further descriptor whose readiness to be read ends the wait; -1: none.
     package func waitForNotification(deadline: Int64, wakesOn other: Int32 = -1)
         throws(PostgresError)
         -> [String]
@@ -210,7 +212,7 @@ internal import System
         }
     }
 
-    /// The payloads of all that have come with answers; libpq keeps them until they are taken.
+    /// The payloads of all that came with answers; libpq keeps them until they are taken.
     func takeNotifications() -> [String] {
         var payloads: [String] = []
         var payload: UnsafePointer<CChar>?
@@ -296,7 +298,7 @@ internal import System
             return unsafe String(cString: text)
         }
         guard let state = field(cpq_sqlstate) else {
-            // libpq's own: the connection broke.
+            // libpq's own error: the connection broke.
             isOpen = false
             return .connection(sentence)
         }
@@ -313,7 +315,7 @@ internal import System
         return .timedOut(what)
     }
 
-    /// Whether that came before the deadline.
+    /// Whether the event came before the deadline.
     private func waitFor(_ events: Int32, _ deadline: Int64) -> Bool {
         while true {
             let left = deadline - MonotonicClock.milliseconds()

@@ -1,16 +1,16 @@
 /// Why PostgreSQL could not be reached, or what it refused.
 package enum PostgresError: Error, Equatable, CustomStringConvertible {
-    /// libpq is not there, or can't read the connection string.
+    /// libpq is missing, or cannot read the connection string.
     case library(String)
-    /// There is no connection (any more). What was under way may have been done.
+    /// There is no connection, or no longer one. The statement under way may have been done.
     case connection(String)
-    /// No answer in time; the connection is closed. What was under way may have been done, or may still be.
+    /// No answer in time; the connection is closed. The statement under way may have been done, or may still be.
     case timedOut(String)
     /// The server refused, with the SQLSTATE; nothing was done.
     case server(state: String, String)
-    /// It was done, but the server warned that it did not wait for a standby, for example.
+    /// The statement was done, but the server warned, for example that it did not wait for a standby.
     case doubtful
-    /// The answer has another form than the schema's functions give.
+    /// The answer does not have the form that the schema's functions return.
     case malformed
 
     package var description: String {
@@ -24,7 +24,7 @@ package enum PostgresError: Error, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether what was under way may have been done nevertheless.
+    /// Whether the statement under way may have been done although it failed.
     package var isAmbiguous: Bool {
         switch self {
         case .connection, .timedOut, .doubtful, .malformed: true

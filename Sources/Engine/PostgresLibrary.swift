@@ -1,8 +1,8 @@
 internal import CPQ
 
-/// libpq, loaded when it is first asked for.
+/// libpq, loaded on first use.
 enum PostgresLibrary {
-    /// What it offers; the functions stay where they are for the life of the process.
+    /// Its functions, which stay in place for the life of the process.
     static func functions() throws(PostgresError) -> UnsafePointer<cpq_functions> {
         guard let functions = unsafe cpq_load() else {
             let reason = unsafe String(cString: cpq_problem())
@@ -11,7 +11,7 @@ enum PostgresLibrary {
         return unsafe functions
     }
 
-    /// The options in a connection string that have values, in libpq's own words.
+    /// The options of a connection string that have values, by libpq's own parser.
     static func options(in text: String) throws(PostgresError) -> [(keyword: String, value: String)]
     {
         let functions = unsafe try functions()

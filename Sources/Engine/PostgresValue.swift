@@ -67,7 +67,7 @@ extension [UInt8] {
     }
 }
 
-/// Reads big-endian numbers and stretches of bytes, front to back; nil at the end of what is there.
+/// Reads big-endian numbers and ranges of bytes, front to back; nil at the end of the bytes.
 struct BinaryReader {
     private let bytes: ArraySlice<UInt8>
     private var at: Int
@@ -86,7 +86,7 @@ struct BinaryReader {
         return bytes[at..<at + size].reduce(0) { $0 << 8 | Number(truncatingIfNeeded: $1) }
     }
 
-    /// What has not been taken.
+    /// The bytes that have not been taken.
     var rest: ArraySlice<UInt8> { bytes[at...] }
 
     mutating func take(_ count: Int) -> ArraySlice<UInt8>? {
@@ -129,7 +129,7 @@ package struct PostgresRows: Sendable {
         }
     }
 
-    /// A one-dimensional array of elements as they are; nil: null.
+    /// A one-dimensional array, its elements in binary form; nil: null.
     package func array(_ row: Int, _ column: Int) throws(PostgresError) -> [[UInt8]?] {
         let bytes = try bytes(row, column)
         var reader = BinaryReader(bytes[...])

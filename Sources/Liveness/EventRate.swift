@@ -1,4 +1,4 @@
-/// How many events the log is given: a burst, and then so many in the time for which they are kept.
+/// How many events are given to the log: a burst, and then as many in the time for which they are kept.
 struct EventRate: Sendable {
     /// In microseconds: the time used up by the events so far, and the time at which the next one may be reported.
     private var spentUntil: Int64 = .min

@@ -28,7 +28,7 @@ struct MemberTable: Sendable {
     private(set) var tellsOthers = false
     /// Nil: this machine has the log for itself.
     private(set) var site: SiteMachines?
-    /// More members than this that have left are not remembered.
+    /// Not more than this many members that have left are remembered.
     private let mostAbsent: Int
 
     init(mostAbsent: Int) { self.mostAbsent = mostAbsent }
@@ -175,7 +175,7 @@ struct MemberTable: Sendable {
         if keysOf[subscriber]?.isEmpty == true { keysOf[subscriber] = nil }
     }
 
-    /// Forgets a member that left a while ago, or at once if too many have left.
+    /// Forgets a member that left a while ago; at once if too many have left.
     mutating func forgetIfAbsent(_ key: MemberKey, _ now: Int64) {
         guard let entry = entries[key], !entry.isCounted, entry.leaseCount == 0,
             entry.touched + PresenceEntry.forgetMilliseconds <= now

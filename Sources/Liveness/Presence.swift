@@ -21,8 +21,8 @@ package struct Presence: Sendable {
     private var noRoomUntil: Int64 = .min
     /// Whether the events already in the log are known; nothing is reported before.
     package private(set) var isLoaded = false
-    /// Whether the log lacks what other machines have. Nothing is reported meanwhile, since who is judged by old events may
-    /// have left, or come elsewhere; leases are announced as ever.
+    /// Whether the log lacks events of other machines. Nothing is reported meanwhile, since members judged by old
+    /// events may have left, or be on another machine; leases are announced as always.
     package var isBehind = false
 
     /// How often processes announce their leases to each other.
@@ -91,8 +91,7 @@ package struct Presence: Sendable {
         return isNew ? .new : .known
     }
 
-    /// Records a request of the member that could wait, even if it is answered at once: it prolongs an existing
-    /// presence.
+    /// Records a request of the member that could wait, even if it is answered at once: it prolongs a presence.
     package mutating func asked(
         _ member: Member,
         on channel: ChannelName,
@@ -134,8 +133,8 @@ package struct Presence: Sendable {
         }
     }
 
-    /// Records that the subscriber leaves: its held requests are ended elsewhere, and its grace period is over,
-    /// including that in other processes; unless it has come again since.
+    /// Records that the subscriber leaves: its held requests are ended elsewhere, and its grace period is over, here
+    /// and in other processes, unless it has come again since.
     package mutating func left(subscriber: Subscriber, at time: Int64 = .max, now: Int64) {
         for key in table.sortedKeys(of: subscriber) {
             guard let entry = table[key], (entry.leases[subscriber]?.cameAt ?? 0) < time else {
@@ -156,7 +155,7 @@ package struct Presence: Sendable {
 
     // MARK: Handing over
 
-    /// That a member without a held request stays present for a while, on behalf of a subscriber.
+    /// A member without a held request that stays present for a while, on behalf of a subscriber.
     package struct Grace: Sendable {
         package let channel: ChannelName
         package let member: Member
@@ -180,7 +179,8 @@ package struct Presence: Sendable {
         }
     }
 
-    /// The grace periods of this process, for one that takes over; who is held is known there by the requests.
+    /// The grace periods of this process, for one that takes over, which knows the other members by their held
+    /// requests.
     package func graces(now: Int64) -> [Grace] {
         var graces: [Grace] = []
         for key in table.keys(inGraceAt: now) {
@@ -250,7 +250,7 @@ package struct Presence: Sendable {
 
     // MARK: Other machines
 
-    /// Sets which machines share the log. Until then this one has it for itself.
+    /// Sets which machines share the log. Until the first call, this machine has it for itself.
     package mutating func know(_ site: SiteMachines, now: Int64) { table.know(site, now: now) }
 
     // MARK: Events from the log
@@ -261,7 +261,7 @@ package struct Presence: Sendable {
         for key in table.sortedKeys {
             table.change(key, 0, now) { entry in
                 (entry.event, entry.isPresent, entry.machines) = (nil, false, [])
-                // What was told again may be gone, too.
+                // Events that were told again may be gone, too.
                 entry.toldThrough = .start
             }
         }
@@ -284,15 +284,15 @@ package struct Presence: Sendable {
         now: Int64
     ) {
         let key = MemberKey(channel: channel, member: member)
-        // Whatever their epochs are: all that is told from one `forgetEvents` to the next is of one log.
+        // Whatever their epochs are: between two calls of `forgetEvents`, all events are of one log.
         if let event = table[key]?.event, event.offset >= id.offset { return }
         let site = table.site
         let own = site?.own
         let announcing = table.tellsOthers ? Self.tellMilliseconds : 0
         table.change(key, 0, now) { entry in
-            // Where the event before said that this machine has it, too, it was announced since, if it still has.
+            // If the event before names this machine, too, the member was announced since, if it is still present here.
             let isKnown = own.map { entry.isPresent && entry.machines.contains($0) } ?? false
-            // A machine that has just come is heard of in the log before it is in the engine's list.
+            // The log has an event of a new machine before the engine's list has that machine.
             let isNews = machines.contains {
                 !entry.machines.contains($0) && site?.hasLost($0) == true
             }

@@ -5,7 +5,8 @@ struct MemberKey: Hashable, Comparable {
     let channel: ChannelName
     let member: Member
 
-    /// An order that is the same in every process and run: what is gone through decides what is told first.
+    /// An order that is the same in every process and run: events are reported in the order in which members are
+    /// visited.
     static func < (a: MemberKey, b: MemberKey) -> Bool {
         (a.channel.text, a.member.topic) < (b.channel.text, b.member.topic)
     }
@@ -36,12 +37,13 @@ struct PresenceEntry: Sendable {
     var event: Cursor?
     /// When it joined.
     var timeMilliseconds: Int64 = 0
-    /// Where several machines share the log: those that have the member, as the event says. The first one tells when it
-    /// has it no longer.
+    /// If several machines share the log: those that have the member, by the event. The first one reports when it no
+    /// longer has it.
     var machines: [MachineID] = []
-    /// For which lack of a machine's log the event was told again, or needs not be: once for each, whatever comes of it.
+    /// The offset up to which a machine's log lacked events when this one was told again or did not have to be; once
+    /// for each, whatever the outcome.
     var toldThrough = Offset.start
-    /// An event was given to the log, which is asked again after this time.
+    /// The log was given an event, and gets it again only after this time.
     var askedUntil: Int64 = .min
     /// When the lease is announced to the other processes again.
     var tellAt: Int64 = .min
@@ -60,19 +62,20 @@ struct PresenceEntry: Sendable {
 
     func counts(_ now: Int64) -> Bool { isPresent || isHere(now) }
 
-    /// The event that the log lacks, if any. A process reports its own members, and the leave of those for whom no process
-    /// has a lease.
+    /// The event that the log lacks, if any. A process reports its own members, and the leave of those for whom no
+    /// process has a lease.
     func change(_ now: Int64, _ site: SiteMachines?) -> PresenceChange? {
         if let site { return change(now, site) }
         if isLeased(now) { return isPresent ? nil : .join([]) }
         return isPresent && !isHere(now) ? .leave : nil
     }
 
-    /// The same where several machines share the log: each judges its own members.
+    /// The same if several machines share the log: each judges its own members.
     ///
-    /// A machine adds itself to those that have the member when it has, too. The first of them takes itself off the list
-    /// when it has the member no longer, the others do not: so a client that moves to and fro costs few events, and
-    /// whoever becomes the first one judges in its turn. One that the engine has lost is taken off by others.
+    /// A machine also adds itself to the machines that have a member when it has the member, too. Only the first of
+    /// them removes itself when it no longer has the member: so a client that moves to and fro costs few events, and
+    /// the next machine that becomes the first judges in its turn. A machine that the engine has lost is removed by
+    /// others.
     private func change(_ now: Int64, _ site: SiteMachines) -> PresenceChange? {
         if isLeased(now) {
             if !isPresent { return .join([site.own]) }
@@ -86,7 +89,8 @@ struct PresenceEntry: Sendable {
                 return .join(others.filter { $0 != site.own && !site.hasLost($0) })
             }
         }
-        // Some machine's log lacks the event: the first one tells it again, or whoever knows it, if that one does not.
+        // Some machine's log lacks the event: the first machine tells it again, or any that knows it if the first does
+        // not.
         guard isPresent, let event, event.offset <= site.lacking, toldThrough != site.lacking,
             let first = machines.first, first == site.own || !site.has(event.offset, at: first)
         else { return nil }
@@ -114,9 +118,9 @@ struct PresenceEntry: Sendable {
     static let forgetMilliseconds: Int64 = 60_000
 }
 
-/// What is to become of a member in the log.
+/// What the log is to be told of a member.
 enum PresenceChange: Equatable {
-    /// It is present, on these machines where several share the log.
+    /// It is present; on these machines if several share the log.
     case join([MachineID])
     case leave
 }

@@ -5,13 +5,13 @@ package struct PresenceEvent: Equatable, Sendable {
     package let channel: ChannelName
     package let member: Member
     package let isJoin: Bool
-    /// Where several machines share the log: those that have the member now; and for one that had joined before, when, in
-    /// milliseconds since 1970.
+    /// If several machines share the log: those that have the member now; and the time at which it joined, in
+    /// milliseconds since 1970, if it had joined before.
     package let machines: [MachineID]
     package let sinceMilliseconds: Int64?
     /// Every process that notices the same change gives it the same key, so that the log takes it once: the key names
     /// the member's previous event, or else the time, to ten seconds. Of different events after the same one the log
-    /// takes the first, too, so that each is told by who knows the one before.
+    /// takes the first, so that each event comes from a process that knows the one before.
     package let key: String
 
     init(_ change: PresenceChange, of key: MemberKey, after entry: PresenceEntry, now: Int64) {

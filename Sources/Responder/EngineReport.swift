@@ -1,14 +1,14 @@
 internal import Bus
 internal import Text
 
-/// What the status says of a site of several machines, besides figures: to operators, and to nobody else.
+/// What the status shows of a site of several machines, besides figures: to operators only.
 struct EngineReport {
-    /// As the process that was asked knows the site.
+    /// The site as the process that was asked knows it.
     let figures: EngineFigures
     let canPublish: Bool
-    /// Nil where no process applies, or the one that does has not answered.
+    /// Nil if no process applies, or the one that does has not answered.
     let canFollow: Bool?
-    /// The newest entry that this machine has, and how many it lacks; nil where no process knows.
+    /// The newest entry that this machine has, and how many it lacks; nil if no process knows.
     let applied: Int64?
     let lagGroups: Int64?
     /// Monotonic milliseconds.
@@ -40,7 +40,7 @@ struct EngineReport {
             bytes.append(member: "id", text: machine.id)
             bytes.append(member: "name", text: machine.name)
             bytes.append(member: "seen_seconds_ago", Int(max(0, now - machine.seenAt) / 1000))
-            // Of itself this machine knows more than the engine knew when it was seen.
+            // This machine knows more of itself than the engine did when it last reported.
             let isOwn = machine.id == figures.machine
             bytes.append(
                 member: "applied",

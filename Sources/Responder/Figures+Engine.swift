@@ -1,6 +1,6 @@
 internal import Bus
 
-/// What is known where several machines share a bus; elsewhere none of it is shown.
+/// Figures of a bus that several machines share; not shown otherwise.
 extension Figure {
     static let engine: [Figure] = [
         engine(
@@ -19,7 +19,7 @@ extension Figure {
         ) { $0.lagGroups },
         engine(
             "lag_seconds",
-            "For how long this machine has lacked something that the engine has; 0 while it is level.",
+            "For how long this machine has lacked something that the engine has; 0 while it is up to date.",
             path: "lag_milliseconds",
             .largest,
             divisor: 1000
@@ -35,7 +35,7 @@ extension Figure {
         },
         engine(
             "machines_away",
-            "Machines of the site that the engine has not heard of for a minute.",
+            "Machines of the site that have not reported to the engine for a minute.",
             path: "machines_away",
             .largest
         ) { $0.machines.isEmpty ? nil : Int64($0.machinesAway) },
@@ -44,14 +44,14 @@ extension Figure {
         },
         engineCounter(
             "repeats",
-            "Attempts to append a group once more, after an answer that was lost.",
+            "Repeated attempts to append a group, after an answer was lost.",
             "repeats"
         ) { $0.repeats },
         failures("refused") { $0.refused },
         failures("unknown") { $0.unknown },
         engineCounter(
             "reconnections",
-            "Connections to the engine that were made after one was lost.",
+            "Connections to the engine that replaced a lost one.",
             "reconnections"
         ) { $0.reconnections },
         engineCounter(
@@ -69,7 +69,7 @@ extension Figure {
         ) { $0.losses },
         engineCounter(
             "restarts",
-            "How often this machine's log began anew, since the engine no longer kept what followed.",
+            "How often this machine's log began anew because the engine no longer kept the following groups.",
             "restarts"
         ) { $0.restarts },
     ]
@@ -119,7 +119,7 @@ extension Figure {
     ) -> Figure {
         engineCounter(
             "failures",
-            "Publications that the engine did not take (refused), or perhaps did (unknown).",
+            "Publications that were not appended (refused), or that may have been (unknown).",
             outcome,
             label: "{outcome=\"\(outcome)\"}",
             read: read

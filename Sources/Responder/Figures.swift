@@ -10,7 +10,7 @@ struct Readings {
     var gauges = Gauges()
     var shell = ShellCounters()
     var log = LogStatistics()
-    /// Nil where this machine is a bus by itself.
+    /// Nil if this machine is a bus of its own.
     var engine: EngineFigures?
     var tokens = TokenMemory.Counters()
     var links = LinkTally.Counters()

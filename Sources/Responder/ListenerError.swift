@@ -10,7 +10,7 @@ package enum ListenerError: StartError, CustomStringConvertible {
     case system(SystemError)
     case sentence(String)
 
-    package var needsSomebody: Bool {
+    package var isPermanent: Bool {
         switch self {
         // The process that listens there may be about to end.
         case .cannotListen(_, EADDRINUSE, _): false

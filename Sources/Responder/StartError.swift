@@ -3,10 +3,10 @@ package import Bus
 /// Why a responder could not be made.
 package protocol StartError: Error {
     /// Another attempt fails, too, until something is changed.
-    var needsSomebody: Bool { get }
+    var isPermanent: Bool { get }
 }
 
 /// A named pipe cannot be opened.
 extension ServingProblem: StartError {
-    package var needsSomebody: Bool { true }
+    package var isPermanent: Bool { true }
 }

@@ -10,7 +10,7 @@ struct Check: ParsableCommand {
         abstract: "Checks the ini file and prints every problem at once.",
         discussion: """
             The users, groups and directories that the file names must exist on this machine, and the files in the log's \
-            directory must be usable by its owner, who must be able to read the files of keys, which is seen where root checks. \
+            directory must be usable by its owner, which must be able to read the files of keys; only root can check that. \
             Exits 0 if there is no problem, else 1. A setting that is allowed but may not be intended is a notice on \
             standard error.
             """
@@ -46,7 +46,7 @@ struct Check: ParsableCommand {
         if let engine = settings.bus.engine, !elsewhere {
             let found = EngineAdministration.findings(engine.postgresql, schema: engine.schema)
             for finding in found { StandardError.write("\(config): [engine] \(finding)") }
-            // Before it joins, there is nothing to say of that.
+            // Before it joins, there is nothing to report of that.
             let membership = EngineMembership.read(settings.bus)
             let obstacle = membership.flatMap { EngineMembership.obstacle($0) }
             if let obstacle { StandardError.write("\(config): [engine] \(obstacle)") }

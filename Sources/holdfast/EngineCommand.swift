@@ -13,7 +13,7 @@ struct EngineCommand: ParsableCommand {
         commandName: "engine",
         abstract: "Makes machines share one bus on the site's PostgreSQL.",
         discussion: """
-            The section [engine] of the ini file says which PostgreSQL that is. Once for a site: init. Once on each machine, \
+            The section [engine] of the ini file names that PostgreSQL. Once for a site: init. Once on each machine, \
             before its first start: join.
             """,
         subcommands: [Initialize.self, Join.self, Members.self, NewEpoch.self, Leave.self]
@@ -23,9 +23,9 @@ struct EngineCommand: ParsableCommand {
     struct Initialize: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "init",
-            abstract: "Prints the SQL that makes the schema of a bus, or runs it.",
+            abstract: "Prints the SQL that creates the schema of a bus, or runs it.",
             discussion: """
-                It makes a schema, and two roles to be granted to those who connect: for machines, whose name ends in \
+                It creates a schema, and two roles to be granted to the roles that connect: for machines, whose name ends in \
                 _machine, and for programs that publish by SQL, whose name ends in _publisher. A schema that holds a bus \
                 already is refused.
                 """
@@ -66,10 +66,10 @@ struct EngineCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Makes this machine part of the site, before its first start.",
             discussion: """
-                Prints the site and its machines. Where the machine's log has messages of its own, say what becomes of them: \
+                Prints the site and its machines. If the machine's log has messages of its own, say what to do with them: \
                 with --adopt they are the history of the site, and every cursor stays valid, which is possible while nothing \
                 was published in the site and no other machine is part of it; with --discard they are dropped, and \
-                subscribers are told of a gap. Where it was interrupted, run it again. Run it as the user of the service, or \
+                subscribers are told of a gap. If it was interrupted, run it again. Run it as the user of the service, or \
                 as root.
                 """
         )
@@ -80,11 +80,11 @@ struct EngineCommand: ParsableCommand {
         var name: String?
 
         @Flag(
-            help: "Make what the machine's log has the history of the site, as its first machine."
+            help: "Make the machine's log the history of the site, as its first machine."
         )
         var adopt = false
 
-        @Flag(help: "Drop what the machine's log has.")
+        @Flag(help: "Drop the messages of the machine's log.")
         var discard = false
 
         func validate() throws {
@@ -106,7 +106,7 @@ struct EngineCommand: ParsableCommand {
                     name ?? members.machines.first { $0.id == machine }?.name
                     ?? EngineFiles.hostName()
                 let isOther = local.map { $0.site != members.site } ?? false
-                // What was interrupted goes on, unless there is nothing any more to go on with.
+                // An interrupted command is continued, unless there is nothing left to continue.
                 let isAdopting =
                     known?.state == .adopting && known?.site == members.site
                     && (local?.head ?? 0) > 0
@@ -132,7 +132,7 @@ struct EngineCommand: ParsableCommand {
                         let isPart = known?.state == .member || known?.state == .leaving
                         let remedy =
                             if isPart, local.site == nil {
-                                "holdfast engine leave keeps them, in a bus by itself"
+                                "holdfast engine leave keeps them, in a bus of its own"
                             } else if local.site == nil, members.hasNoHistory(butFor: machine) {
                                 "--adopt makes them the history of the site, which has no other"
                             } else {
@@ -167,8 +167,8 @@ struct EngineCommand: ParsableCommand {
                 throw error
             } catch EngineError.adoptsNothing(let sentence) {
                 throw refusal(
-                    "\(sentence); join --discard drops what this machine has, and without [engine] it goes on as a bus "
-                        + "by itself, after holdfast engine leave if the join had begun"
+                    "\(sentence); join --discard drops what this machine has, and without [engine] it continues as a bus "
+                        + "of its own, after holdfast engine leave if the join had begun"
                 )
             } catch {
                 throw refusal("\(error)")
@@ -206,8 +206,8 @@ struct EngineCommand: ParsableCommand {
             commandName: "new-epoch",
             abstract: "Begins a new epoch, so that every subscriber is told of a gap once.",
             discussion: """
-                For PostgreSQL and all machines together restored from a backup: nothing that is left knows of what was lost. \
-                Where a machine has more than PostgreSQL, that is found out by itself.
+                To be run if PostgreSQL and all machines were restored from a backup: then nothing is left that shows the loss. \
+                If a machine has more than PostgreSQL, the loss is found without it.
                 """
         )
 
@@ -230,17 +230,17 @@ struct EngineCommand: ParsableCommand {
     /// `holdfast engine leave`
     struct Leave: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Makes this machine a bus by itself again, or removes one that is gone.",
+            abstract: "Makes this machine a bus of its own again, or removes one that is gone.",
             discussion: """
                 Stop Holdfast on this machine first, and remove [engine] from the ini file afterwards. Its log keeps its \
-                messages, and goes on under an epoch of its own, so that every subscriber is told of a gap once. Where it was \
+                messages, and continues in an epoch of its own, so that every subscriber is told of a gap once. If it was \
                 interrupted, run it again.
                 """
         )
 
         @OptionGroup var file: EngineFile
 
-        @Option(help: "The id of another machine, as status shows it, that does not come back.")
+        @Option(help: "The id of another machine that does not come back, as status shows it.")
         var machine: String?
 
         func run() throws {
@@ -256,7 +256,8 @@ struct EngineCommand: ParsableCommand {
                     )
                 }
                 if let machine, machine != own?.machine {
-                    // Also by a machine that is no part of it (any more), as where its own attempt to join was given up.
+                    // Also for a machine that is not, or no longer, part of it, for example after its own attempt to
+                    // join was given up.
                     let site =
                         try own?.site
                         ?? EngineAdministration.status(
@@ -266,12 +267,12 @@ struct EngineCommand: ParsableCommand {
                     guard try dismiss(machine, of: site) else {
                         throw refusal("the site has no machine \(machine)")
                     }
-                    return StandardOutput.writeLine("\(machine) is no part of the site any more")
+                    return StandardOutput.writeLine("\(machine) is no longer part of the site")
                 }
                 try EngineFiles.requireStopped(bus)
-                // A log of a site may have come here without the file, as a copy.
+                // The log of a site may have come here without the file, as a copy.
                 guard try own != nil || EngineFiles.place(bus)?.site != nil else {
-                    throw refusal("this machine is no part of a site")
+                    throw refusal("this machine is not part of a site")
                 }
                 try EngineFiles.beginLeaving(bus)
                 if let own {
@@ -286,7 +287,7 @@ struct EngineCommand: ParsableCommand {
                 }
                 try EngineFiles.leave(bus)
                 StandardOutput.writeLine(
-                    "this machine is no part of the site any more; remove [engine] from \(file.config)"
+                    "this machine is no longer part of the site; remove [engine] from \(file.config)"
                 )
             } catch let error as ExitCode {
                 throw error
@@ -304,7 +305,7 @@ struct EngineCommand: ParsableCommand {
         ]
         if status.backlog.messages > 0 {
             lines.append(
-                "outbox    about \(SiteText.counted(Int(status.backlog.messages), "message")) of SQL that no machine "
+                "outbox    about \(SiteText.counted(Int(status.backlog.messages), "message")) that SQL published and no machine "
                     + "has taken, the oldest of \(ago(status.backlog.milliseconds))"
             )
         }
@@ -312,7 +313,7 @@ struct EngineCommand: ParsableCommand {
             let name = SiteText.machine(machine.name, machine.id, isOwn: machine.id == own)
             let seconds = Int(machine.seenMillisecondsAgo / 1000)
             lines.append(
-                "machine   \(name): seen \(ago(machine.seenMillisecondsAgo)), "
+                "machine   \(name): last seen \(ago(machine.seenMillisecondsAgo)), "
                     + SiteText.standing(behind: Int(machine.behind), secondsAgo: seconds)
             )
         }

@@ -10,8 +10,8 @@ internal import System
 enum IniFileReader {
     /// Where the package has it.
     private static let place = "/etc/holdfast/holdfast.ini"
-    /// Where it was before there was a package. Whoever has a file there has written it, and has it in use; the package
-    /// brings the other one, in which everything is closed. So this one takes precedence.
+    /// The path from before there was a package. An operator who has a file there has written it, and uses it; the
+    /// package brings the other one, in which everything is closed. So this one takes precedence.
     private static let olderPlace = "/etc/holdfast.ini"
 
     /// For the help of commands.
@@ -26,7 +26,7 @@ enum IniFileReader {
 
     /// A warning for the editor of the ini file: there is another one, which is not used.
     ///
-    /// - Parameter path: that is used.
+    /// - Parameter path: the file that is used.
     static func warning(for path: String) -> String? {
         guard path == olderPlace, unsafe access(place, F_OK) == 0 else { return nil }
         return

@@ -7,8 +7,8 @@ internal import System
 enum KeyFiles {
     private static let byteLimit = 16_384
 
-    /// Nil where the user that Holdfast runs as, to whom the log's directory belongs, may read the file of a key, or where
-    /// that is not known: only root can tell.
+    /// Nil if the user that Holdfast runs as, which owns the log's directory, may read the file of a key, or if that is
+    /// not known: only root can tell.
     static func unreadable(_ path: String, _ directory: String) -> String? {
         var info = stat()
         guard unsafe stat(directory, &info) == 0, info.st_uid != 0,
@@ -23,7 +23,7 @@ enum KeyFiles {
             + "read it; give it to a group of that user: chgrp \(group) \(path)"
     }
 
-    /// The contents of the file of a key, if nobody else may read a secret in it, or write to it.
+    /// The contents of the file of a key, if no other user may read a secret in it, or write to it.
     static func read(_ path: String, isSecret: Bool) -> Result<[UInt8], KeyProblem> {
         func problem(_ wrong: String) -> Result<[UInt8], KeyProblem> {
             .failure(KeyProblem(wrong: wrong))

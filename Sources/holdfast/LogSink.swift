@@ -29,7 +29,7 @@ final class LogSink: Sendable {
 
     private static let limit = 256 * 1024
 
-    /// Of the lines that come from now on.
+    /// The format of lines from now on.
     private let format = Mutex(LogSettings.Format.text)
     private let descriptor: Int32
     private let isFile: Bool

@@ -33,11 +33,11 @@ struct ProgramFile {
             return unsafe readlink(link, room.assumingMemoryBound(to: CChar.self), bytes.count)
         }
         path = count > 0 ? String(decoding: bytes.prefix(count), as: UTF8.self) : nil
-        // Of what runs, even if another file has taken the path meanwhile.
+        // The identity of what runs, even if another file has replaced the path meanwhile.
         identity = Identity(link)
     }
 
-    /// What to start in the place of this program, if its file has been replaced: with the same arguments.
+    /// The program to start in place of this one, if its file has been replaced: with the same arguments.
     func successor(under manager: ServiceManager) -> Successor? {
         guard let path, let identity, let found = Identity(path), found != identity else {
             return nil

@@ -14,7 +14,7 @@ struct Serve: ParsableCommand {
         abstract: "Serves FastCGI requests until SIGTERM (the default).",
         discussion: """
             SIGHUP reads the ini file again, and under systemd also starts the program anew if its file has changed: the new \
-            one takes over, as with --take-over. Under systemd, it says when it is ready (Type=notify), gives signs of life \
+            one takes over, as with --take-over. Under systemd, it reports when it is ready (Type=notify), sends keep-alives \
             (WatchdogSec=), and takes the sockets named fastcgi and bus (FileDescriptorName=). Exits 0 after SIGTERM, 1 if it cannot start, and 78 if it cannot start until \
             something is changed: the ini file, or what it names on this machine.
             """
@@ -31,7 +31,7 @@ struct Serve: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Listen here instead of where the ini file says, for several processes with one ini file.",
+            "Listen here instead of at the address in the ini file, for several processes with one ini file.",
             valueName: "address"
         ),
         transform: { try FastCGISettings.Listen.read($0).get() }
@@ -42,8 +42,8 @@ struct Serve: ParsableCommand {
         help: ArgumentHelp(
             "Take over from the process that listens at the same address.",
             discussion: """
-                The new process gets its sockets, connections and held requests, and goes on where it stood; none of them \
-                ends. If that cannot be, the running process keeps everything, and both say why. If none runs, \
+                The new process gets its sockets, connections and held requests, and continues from there; none of them \
+                ends. If that is impossible, the running process keeps everything, and both log why. If none runs, \
                 it starts as usual.
                 """
         )
@@ -53,7 +53,7 @@ struct Serve: ParsableCommand {
     func run() throws {
         let program = ProgramFile()
         let predecessor = TakeOver.ofPredecessor()
-        // These take variables of the environment, which other threads may look at.
+        // These take variables of the environment, which other threads may read.
         let manager = ServiceManager.ofThisProcess()
         let passed = Result { () throws(ListenerError) in try PassedSockets.take() }
         // This precedes all other threads, which inherit the mask.
@@ -98,7 +98,7 @@ struct Serve: ParsableCommand {
                 logger: logger,
                 signals: signals,
                 linesLost: { LogSink.standardError.lost },
-                // Whoever else started this process waits for its end, and would not know of the next one.
+                // A parent other than a manager waits for this process's end, and would not know of the next one.
                 successor: { manager.flatMap { program.successor(under: $0) } }
             ) {
                 switch IniFileReader.readWithKeys(config) {
@@ -117,7 +117,7 @@ struct Serve: ParsableCommand {
         } catch {
             running?.unable("\(error)")
             logger.critical("\(error)")
-            throw ExitCode((error as? any StartError)?.needsSomebody == true ? EX_CONFIG : 1)
+            throw ExitCode((error as? any StartError)?.isPermanent == true ? EX_CONFIG : 1)
         }
         logger.notice(
             "starting",

@@ -40,10 +40,10 @@ struct Sign: ParsableCommand {
     @Flag(help: "Permits to publish.")
     var publish = false
 
-    @Option(help: "The name of whoever has the link, for presence and quotas.")
+    @Option(help: "The name of the user that has the link, for presence and quotas.")
     var user: String?
 
-    @Option(help: "What the link begins with (default: base of the ini file).")
+    @Option(help: "The beginning of the link (default: base of the ini file).")
     var base: String?
 
     @Argument(help: "The channels.")

@@ -6,12 +6,12 @@ internal import Identity
 internal import System
 internal import Text
 
-/// `holdfast token`: says what is in a token, and whether it is good.
+/// `holdfast token`: shows what a token contains, and whether it is valid.
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Shows what a token says, and whether the ini file's keys accept it.",
-        discussion: "Exits 0 if the token is good now, else 1."
+        abstract: "Shows what a token contains, and whether the ini file's keys accept it.",
+        discussion: "Exits 0 if the token is valid now, else 1."
     )
 
     @Option(

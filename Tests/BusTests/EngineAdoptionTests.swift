@@ -5,7 +5,7 @@ import Foundation
 import Harness
 import Testing
 
-/// A machine that was a bus by itself becomes the first one of a site, with all that its clients know.
+/// A machine that was a bus of its own becomes the first one of a site, with all that its clients know.
 @Suite(.serialized, .enabled(if: PostgreSQL.isUsable)) struct EngineAdoptionTests {
     /// A machine by itself, with a message in each of two epochs, and one that is deleted; what it is started with as a
     /// machine of the site, and the ids of its messages.
@@ -46,7 +46,7 @@ import Testing
         #expect(probe.read(["b"], .after(ids[0].offset)).gap == .deleted)
     }
 
-    /// As a machine by itself judges them.
+    /// As a machine without a site judges them.
     private func expectJudgement(_ probe: LogProbe, _ ids: [Channels.Cursor]) {
         let (now, head) = (probe.now, probe.now.head)
         #expect(now.epochs?.verdict(on: ids[2], head: head) == .valid(ids[2].offset))
@@ -114,7 +114,7 @@ import Testing
             // Until it is repeated, no process takes the log for that of a member.
             let early = LogProbe(settings)
             early.wait("it is refused") { !$0.unavailable.isEmpty }
-            #expect(early.now.unavailable.first?.contains("no part of a site") == true)
+            #expect(early.now.unavailable.first?.contains("not part of a site") == true)
             early.stop()
             var other: LogProbe?
             if steps > 1 {

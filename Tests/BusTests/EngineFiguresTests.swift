@@ -50,7 +50,7 @@ import Testing
         return one
     }
 
-    @Test func `a bus by itself has none`() {
+    @Test func `a bus of its own has none`() {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         #expect(probe.log.engineFigures == nil)
@@ -64,7 +64,7 @@ import Testing
         one.publish(draft("a", "2"), draft("a", "3"))
         two.wait(for: "3")
         let head = try site.head
-        let known = try eventuallyKnown("it is level, and knows both", by: two) {
+        let known = try eventuallyKnown("it is up to date, and knows both", by: two) {
             $0.applied == head && $0.head == head && $0.machines.count == 2
                 && $0.lagMilliseconds == 0
         }
@@ -79,13 +79,13 @@ import Testing
         two.stop()
     }
 
-    @Test func `a machine is not ready while it lags, and is again when it is level`() throws {
+    @Test func `a machine is not ready while it lags, and is again when it is up to date`() throws {
         let site = try EngineSite()
         let other = site.start(try site.machine("other"))
         let (settings, lock) = try stuckMachine(site, other, maxLagSeconds: 1)
         // Its own processes publish, and nobody applies.
         let probe = site.start(settings)
-        try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
+        try eventuallyKnown("it is up to date", by: probe) { $0.lagMilliseconds == 0 }
         other.publish(draft("a", "2"))
         probe.wait("it lags") { $0.engine.last == .lagging }
         let behind = try eventuallyKnown("the head is known", by: probe) {
@@ -98,9 +98,9 @@ import Testing
         }
         lock.release()
         probe.wait(for: "2")
-        probe.wait("it is level again") { $0.engine.last == .some(nil) }
+        probe.wait("it is up to date again") { $0.engine.last == .some(nil) }
         probe.wait("that is said, too") {
-            $0.notices.contains { $0.contains("level with the others again") }
+            $0.notices.contains { $0.contains("is up to date again") }
         }
         let after = try eventuallyKnown("it applies", by: probe) { $0.canFollow == true }
         #expect(after.lagGroups == 0)
@@ -118,7 +118,7 @@ import Testing
         #expect(probe.now.engine.last == .catchingUp)
         lock.release()
         probe.wait(for: "2")
-        probe.wait("it is level") { $0.engine.last == .some(nil) }
+        probe.wait("it is up to date") { $0.engine.last == .some(nil) }
         probe.stop()
         other.stop()
     }
@@ -128,12 +128,12 @@ import Testing
         let other = site.start(try site.machine("other"))
         let (settings, lock) = try stuckMachine(site, other, maxLagSeconds: 3600)
         let probe = site.start(settings)
-        try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
+        try eventuallyKnown("it is up to date", by: probe) { $0.lagMilliseconds == 0 }
         other.publish(draft("a", "2"))
         try eventuallyKnown("it is behind", by: probe) { ($0.lagMilliseconds ?? 0) > 0 }
         #expect(probe.now.engine.last == .some(nil))
         lock.release()
-        try eventuallyKnown("it is level", by: probe) { $0.lagMilliseconds == 0 }
+        try eventuallyKnown("it is up to date", by: probe) { $0.lagMilliseconds == 0 }
         probe.stop()
         other.stop()
     }
@@ -160,7 +160,7 @@ import Testing
             return try figures(one).counters.refused > 0
         }
         #expect(try !figures(one).canPublish)
-        try eventuallyKnown("it is not level", by: one) { ($0.lagMilliseconds ?? 0) > 0 }
+        try eventuallyKnown("it lags", by: one) { ($0.lagMilliseconds ?? 0) > 0 }
         try site.server.start()
         try eventuallyKnown("it is back", by: one) { $0.canPublish && $0.lagMilliseconds == 0 }
         one.publish(draft("a", "again"))
@@ -247,7 +247,7 @@ import Testing
         #expect(!next.now.engine.contains(nil))
         try site.server.releaseCommits()
         for probe in [one, next] { probe.wait("it is ready") { $0.engine.last == .some(nil) } }
-        #expect(one.now.notices.count { $0.contains("takes publications again") } == 1)
+        #expect(one.now.notices.count { $0.contains("accepts publications again") } == 1)
         one.stop()
         next.stop()
     }
@@ -285,7 +285,7 @@ import Testing
         two.publish(draft("a", "next"))
         for probe in [one, two] {
             try eventuallyKnown("a loss", by: probe) { $0.counters.losses == 1 }
-            try eventuallyKnown("it is level", by: probe) {
+            try eventuallyKnown("it is up to date", by: probe) {
                 try $0.applied == site.head && $0.lagMilliseconds == 0
             }
         }

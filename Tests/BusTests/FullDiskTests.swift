@@ -73,7 +73,7 @@ import Testing
         #expect(try countsAgree(directory.path + "/bus"))
     }
 
-    /// Mounts a small file system; nil where that is not allowed.
+    /// Mounts a small file system; nil if that is not allowed.
     private func mountSmall(_ directory: TemporaryDirectory) -> Bool {
         mount("holdfast-test", directory.path, "tmpfs", 0, "size=6m") == 0
     }

@@ -9,7 +9,7 @@ import Testing
 /// `holdfast engine join` and `leave`, killed between any two steps that are on the disk: what the machine has is kept, or
 /// its loss is told, whatever comes next.
 @Suite(.serialized, .enabled(if: PostgreSQL.isUsable)) struct InterruptedMembershipTests {
-    /// A machine that was a bus by itself, with one message; what it is started with as a machine of the site.
+    /// A machine that was a bus of its own, with one message; what it is started with as a machine of the site.
     private func formerlyAlone(_ site: EngineSite, _ name: String = "1") throws -> (
         BusSettings, Channels.Cursor
     ) {
@@ -162,7 +162,7 @@ import Testing
         }
     }
 
-    @Test func `killed while it joins, a machine may stay a bus by itself`() throws {
+    @Test func `killed while it joins, a machine may stay a bus of its own`() throws {
         for steps in 1...3 {
             let site = try EngineSite()
             let (settings, id) = try formerlyAlone(site)

@@ -121,7 +121,7 @@ import Testing
         )
         let one = LogProbe(settings, start: false)
         one.log.start()
-        one.wait("it is said") { $0.notices.contains { $0.contains("can't apply") } }
+        one.wait("it is said") { $0.notices.contains { $0.contains("cannot apply") } }
         one.wait("it is not ready") { $0.engine.contains(.following) }
         try FileManager.default.removeItem(atPath: path)
         other.publish(draft("a", "there"))

@@ -119,7 +119,7 @@ import Testing
         site.server.stop()
         #expect(one.append(draft("a", "lost")) == .unavailable)
         #expect(one.read(["a"], .first).messages.map(\.text) == ["before"])
-        one.wait("the loss is said") { $0.notices.contains { $0.contains("told 503") } }
+        one.wait("the loss is said") { $0.notices.contains { $0.contains("get 503") } }
         try site.server.start()
         // Who has been refused for longer than two seconds is refused at once until there is a connection.
         try eventually("the engine is there") { one.log.engineFigures?.canPublish == true }

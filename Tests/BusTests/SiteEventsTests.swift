@@ -181,7 +181,7 @@ import Testing
         }
     }
 
-    /// What this row of the table can't do: the machines and the engine have nothing that says so.
+    /// What this row of the table cannot do: the machines and the engine have nothing that says so.
     @Test func `all machines and the engine set back together can't be told`() throws {
         let site = try EngineSite()
         let machines = [try site.machine("1"), try site.machine("2")]

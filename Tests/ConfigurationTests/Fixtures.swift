@@ -2,7 +2,7 @@ import Channels
 import Configuration
 import Foundation
 
-/// The problems of a text as `f:line: sentence`; empty where it reads.
+/// The problems of a text as `f:line: sentence`; empty if it reads.
 func problems(_ text: String) -> [String] {
     problems(Array(text.utf8))
 }

@@ -49,7 +49,7 @@ import Testing
         for (trouble, reason) in [
             (EngineTrouble.publishing, "PostgreSQL is out of reach, or takes nothing"),
             (.following, "does not arrive"), (.lagging, "this machine lags"),
-            (.catchingUp, "catches up"),
+            (.catchingUp, "is catching up"),
         ] {
             let (status, text) = answer(trouble)
             #expect(status == 503 && text.contains("not ready: ") && text.contains(reason))

@@ -45,7 +45,8 @@ import Testing
         #expect(lines.contains("other"), "\(lines)")
     }
 
-    @Test func `a machine by itself has issued all that it knows, and calls the rest unknown`() {
+    @Test func `a machine without a site has issued all that it knows, and calls the rest unknown`()
+    {
         let world = World()
         let poll = world.connect()
         world.get("/push/news?since=k7f2-5&wait=25", on: poll)

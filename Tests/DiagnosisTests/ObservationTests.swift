@@ -159,7 +159,7 @@ import Testing
         #expect(verdict(patience: 20) == .problem)
     }
 
-    @Test(arguments: [DepartureObservation.Outcome.nobodyAsked, .notShown(0), .notShown(4)])
+    @Test(arguments: [DepartureObservation.Outcome.noResponder, .notShown(0), .notShown(4)])
     func `without observations the verdict is unknown`(outcome: DepartureObservation.Outcome) {
         let seen = DepartureObservation(
             version: "2",
@@ -350,11 +350,11 @@ import Testing
         ).finding
     }
 
-    @Test func `a machine that has all says so, and how many there are`() {
+    @Test func `a machine that is up to date says so, and how many there are`() {
         #expect(machines(lag: 0).verdict == .ok)
         #expect(
             machines(lag: 0).sentence
-                == "This machine has all that the engine has (group 123); the site has 3 machines."
+                == "This machine is up to date (group 123); the site has 3 machines."
         )
         #expect(machines(lag: 0, count: 1).sentence.hasSuffix("the site has no other machine."))
         let away = machines(lag: 0, away: 1)
@@ -366,7 +366,7 @@ import Testing
         #expect(small.verdict == .note)
         #expect(
             small.sentence
-                == "This machine is 3 groups behind the engine (group 123), and has not been level for 2 s; "
+                == "This machine is 3 groups behind the engine (group 123), and has not been up to date for 2 s; "
                 + "the site has 3 machines."
         )
         #expect(machines(lag: 2400, groups: 1).sentence.contains("is 1 group behind"))
@@ -380,7 +380,7 @@ import Testing
     @Test func `a machine that is cut off is a problem at once`() {
         let cutOff = machines(lag: 4000, publishes: false, follows: false)
         #expect(cutOff.verdict == .problem && cutOff.sentence.contains("Nothing can be published"))
-        #expect(cutOff.sentence.contains("out of reach, or takes nothing; it was level 4 s ago"))
+        #expect(cutOff.sentence.contains("or takes nothing; it was up to date 4 s ago"))
         let deaf = machines(lag: 0, follows: false)
         #expect(deaf.verdict == .problem && deaf.sentence.contains("does not arrive"))
     }

@@ -74,7 +74,7 @@ import Testing
             #expect(try texts(machines[1].get("/push/news?since=first")) == ["before"])
             let held = try machines[1].hold("/push/news?wait=50&since=\(cursor)")
             try machines[1].waitForHeld(1)
-            // A cursor that this machine can't judge now is not called unknown.
+            // A cursor that this machine cannot judge now is not called unknown.
             let ahead = try machines[1].get("/push/news?since=\(cursor)f")
             #expect(ahead.status == 503)
             let check = try holdfast(machines[0], "check")

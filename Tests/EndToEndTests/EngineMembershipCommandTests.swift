@@ -4,7 +4,7 @@ import Testing
 
 /// Machines that become part of a site, and that are none any more.
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct EngineMembershipCommandTests: SiteMachines {
-    /// A machine that was a bus by itself, and stopped; the ids of its messages m1 to m3.
+    /// A machine that was a bus of its own, and stopped; the ids of its messages m1 to m3.
     private func formerly(alone options: String) throws -> (HoldfastServer, [String]) {
         let machine = try HoldfastServer()
         try machine.start()
@@ -91,7 +91,7 @@ import Testing
         #expect(joined.exit == .exited(0), "\(joined.error)")
         #expect(joined.output.contains("the history of this machine is that of the site now"))
         #expect(joined.output.contains("offset 3"), "\(joined.output)")
-        #expect(joined.output.contains("s ago, has all\n"), "\(joined.output)")
+        #expect(joined.output.contains("s ago, up to date\n"), "\(joined.output)")
         // Once more changes nothing.
         let again = try first.command("engine", "join", "--adopt")
         #expect(again.exit == .exited(0), "\(again.error)")
@@ -203,7 +203,7 @@ import Testing
         try machine.finish()
     }
 
-    @Test func `who is no part of a site may remove what it left there, and bring its history`()
+    @Test func `a machine that is not part of a site may leave it, and bring its history`()
         throws
     {
         let directory = try TestDirectory()
@@ -221,7 +221,7 @@ import Testing
         #expect(late.exit == .exited(1))
         #expect(late.error.contains("is part of the site already"), "\(late.error)")
         #expect(late.error.contains("--discard drops what this machine has"), "\(late.error)")
-        #expect(try machine.command("engine", "leave").error.contains("no part of a site"))
+        #expect(try machine.command("engine", "leave").error.contains("not part of a site"))
         let removed = try machine.command("engine", "leave", "--machine", id)
         #expect(removed.exit == .exited(0), "\(removed.error)")
         // Nothing was published there, so that the site takes the same history once more.

@@ -43,7 +43,7 @@ import Testing
         try run(machines) {
             try publish(machines[0], "hello")
             let head = try #require(Int(server.sql("SELECT seq FROM holdfast.head")))
-            let known = try engine("the other machine is level", of: machines[1]) {
+            let known = try engine("the other machine is up to date", of: machines[1]) {
                 $0["applied"].number == Double(head) && $0["lag_milliseconds"] == 0
                     && $0["machines"].array.count == 2 && $0["head"].number == Double(head)
             }
@@ -81,15 +81,15 @@ import Testing
                 let top = try machines[1].command("top", "--count", "1").output
                 return top.contains("  lag 0.0 s")
                     && [
-                        "the site, 2 machines, epoch ", "group \(head); this machine has all",
-                        "machine-0 (", ", this one", "has all",
+                        "the site, 2 machines, epoch ", "group \(head); this machine is up to date",
+                        "machine-0 (", ", this one", "up to date",
                     ].allSatisfy { shown.contains($0) }
             }
             // PostgreSQL knows a machine as it was when it was seen last.
             try waitUntil("the engine says the same") {
                 let asked = try machines[1].command("engine", "status").output
                 return [
-                    "the site", "group \(head)", "machine-0 (", ", this one", "has all",
+                    "the site", "group \(head)", "machine-0 (", ", this one", "up to date",
                 ].allSatisfy { asked.contains($0) } && !asked.contains("behind")
             }
         }
@@ -106,10 +106,11 @@ import Testing
         }
     }
 
-    @Test func `a machine that lags is not ready, says why, and is again when it is level`() throws
+    @Test func `a machine that lags is not ready, says why, and is again when it is up to date`()
+        throws
     {
         try withStuckMachine(maxLag: "1s") { other, stuck, lock in
-            _ = try engine("it is level", of: stuck) { $0["lag_milliseconds"] == 0 }
+            _ = try engine("it is up to date", of: stuck) { $0["lag_milliseconds"] == 0 }
             try publish(other, "after")
             let answer = try waitFor("it is not ready") {
                 let answer = try stuck.get("/push/-/ready")
@@ -129,7 +130,7 @@ import Testing
             #expect(try stuck.texts("news") == ["before"])
             _ = try stuck.busClient()
             let shown = try stuck.command("status").output
-            #expect(shown.contains("this machine has not been level for "), "\(shown)")
+            #expect(shown.contains("this machine has not been up to date for "), "\(shown)")
             #expect(shown.contains("not ready"))
             lock.release()
             try waitUntil("it is ready") { try stuck.get("/push/-/ready").status == 200 }
@@ -140,7 +141,7 @@ import Testing
     @Test(.enabled(if: Front.areUsable, "nginx or curl is not installed"))
     func `the doctor tells the lag in a sentence`() throws {
         try withStuckMachine(maxLag: "1s") { other, stuck, lock in
-            _ = try engine("it is level", of: stuck) { $0["lag_milliseconds"] == 0 }
+            _ = try engine("it is up to date", of: stuck) { $0["lag_milliseconds"] == 0 }
             _ = try stuck.busClient()
             try WebServer.with(.nginx, before: stuck) { web in
                 func doctor() throws -> (exit: ChildProcess.Exit, output: String, error: String) {
@@ -153,17 +154,17 @@ import Testing
                 #expect(ill.exit == .exited(1))
                 #expect(ill.output.contains("Holdfast is not ready: this machine lags"))
                 #expect(
-                    ill.output.contains(/machines +This machine is .*, and has not been level/),
+                    ill.output.contains(/machines +This machine is .*, and has not been up/),
                     "\(ill.output)\(ill.error)"
                 )
                 lock.release()
                 try waitUntil("it is ready") { try stuck.get("/push/-/ready").status == 200 }
-                _ = try engine("it is level", of: stuck) {
+                _ = try engine("it is up to date", of: stuck) {
                     $0["lag_milliseconds"] == 0 && $0["following"] == true
                 }
                 let well = try doctor()
                 #expect(
-                    well.output.contains(/machines +This machine has all that the engine has/),
+                    well.output.contains(/machines +This machine is up to date/),
                     "\(well.output)\(well.error)"
                 )
             }
@@ -178,7 +179,7 @@ import Testing
             try stuck.launch()
             try waitUntil("it catches up") {
                 guard let answer = try? stuck.get("/push/-/ready") else { return false }
-                return answer.status == 503 && answer.text.contains("catches up with the others")
+                return answer.status == 503 && answer.text.contains("is catching up")
             }
             lock.release()
             try stuck.waitUntilReady()
@@ -193,7 +194,7 @@ import Testing
             try WebServer.with(.nginx, before: stuck, options: options) { web throws in
                 let browser = try Browser(directory: stuck.directory)
                 let page = try browser.open("http://127.0.0.1:\(web.port)/push/-/status")
-                try page.waitForText("This machine has all that the others have.")
+                try page.waitForText("This machine is up to date.")
                 try page.waitForText("machine-1 (this one)")
                 try page.waitForText("Site “the site”, group ")
                 func state() throws -> JSON {
@@ -204,7 +205,7 @@ import Testing
                 try page.waitForText("This machine is behind the others, for ")
                 try waitUntil("that is wrong") { try state() == "wrong" }
                 lock.release()
-                try page.waitForText("This machine has all that the others have.")
+                try page.waitForText("This machine is up to date.")
             }
         }
     }

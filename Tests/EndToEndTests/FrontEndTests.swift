@@ -47,7 +47,7 @@ struct FrontEndTests {
                 #expect(answer.status == 503)
                 #expect(answer["Content-Type"] == "application/problem+json")
                 #expect(try answer.json["code"] == "away")
-                // Lighttpd can't.
+                // Lighttpd cannot.
                 if kind != .lighttpd { #expect(answer["Retry-After"] == "2") }
                 try holdfast.start()
                 // Lighttpd asks again after a while only.
@@ -123,7 +123,7 @@ struct FrontEndTests {
         }
     }
 
-    /// As conf/nginx.conf has it; the others' files say that they can't.
+    /// As conf/nginx.conf has it; the others' files say that they cannot.
     @Test
     func `a page that asks before a request saw nothing of the answer while Holdfast was away`()
         throws

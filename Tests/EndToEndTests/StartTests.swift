@@ -2,11 +2,11 @@ import Glibc
 import Harness
 import Testing
 
-/// The first moments of a process, and starts that can't succeed; each named after what went wrong.
+/// The first moments of a process, and starts that cannot succeed; each named after what went wrong.
 @Suite struct StartTests {
     // MARK: Before the log is open
 
-    /// Has the gate of a server's log, so that the log can't be opened.
+    /// Has the gate of a server's log, so that the log cannot be opened.
     private final class Gate {
         private let descriptor: Int32
 
@@ -158,7 +158,7 @@ import Testing
         #expect(run.error.contains(sentence))
     }
 
-    // MARK: Starts that can't succeed
+    // MARK: Starts that cannot succeed
 
     /// The shell becomes another user.
     private let asNobody = #"exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" "$@""#

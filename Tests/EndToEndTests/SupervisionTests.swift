@@ -87,7 +87,7 @@ import Testing
                 .split(separator: " ").first == "T"
         }
         while manager.nextNow() != nil {}
-        // It can't; so nothing is waited for here but that nothing comes.
+        // It cannot; so nothing is waited for here but that nothing comes.
         #expect(throws: HarnessError.self) { try manager.next(seconds: 1) }
         server.process?.signal(SIGCONT)
         try manager.hear("WATCHDOG=1")

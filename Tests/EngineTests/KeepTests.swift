@@ -14,7 +14,7 @@ import Testing
         _ = try append(session, body)
         let path = try SlowPath(site.directory, to: site.server)
         var read: [EngineGroup] = []
-        // The answer begins in time on a machine that has time; it can't end in time on any.
+        // The answer begins in time on a machine that has time; it cannot end in time on any.
         for _ in 0..<10 where read.isEmpty {
             let slow = try EngineSession(
                 path.options,

@@ -32,7 +32,7 @@ struct PresenceTests {
         return events
     }
 
-    /// For calls that change what they are asked of, which #expect can't take.
+    /// For calls that change what they are asked of, which #expect cannot take.
     private func expect(_ isTrue: Bool, at location: SourceLocation = #_sourceLocation) {
         #expect(isTrue, sourceLocation: location)
     }

@@ -270,9 +270,9 @@ const counted = (count, one, many = one + "s") => `${number(count)} ${count === 
 
 /** How far a machine is, or was when it was seen last. */
 const standing = ({ lag_groups: groups, seen_seconds_ago: seconds }, isNow) =>
-  groups ? `${counted(groups, "group")} behind${isNow ? "" : " then"}` : seconds > 60 && !isNow ? "had all then" : "has all";
+  groups ? `${counted(groups, "group")} behind${isNow ? "" : " then"}` : seconds > 60 && !isNow ? "up to date then" : "up to date";
 
-/** How this machine stands in a site of several; nothing where it is a bus by itself. */
+/** How this machine stands in a site of several; nothing where it is a bus of its own. */
 const showSite = ({ engine, limits = {} }) => {
   $("site").hidden = !engine;
   if (!engine) return;
@@ -282,10 +282,10 @@ const showSite = ({ engine, limits = {} }) => {
     lag === undefined
       ? "The engine has not been asked yet."
       : !publishing
-        ? `This machine was level with the others ${duration(lag / 1000)} ago.`
+        ? `This machine was up to date ${duration(lag / 1000)} ago.`
         : behind
           ? `This machine is behind the others, for ${duration(lag / 1000)}${groups ? `: it lacks ${counted(groups, "group")}` : ""}.`
-          : "This machine has all that the others have.",
+          : "This machine is up to date.",
   ];
   if (!publishing) parts.push("Nothing can be published.");
   if (following === false) parts.push("What other machines publish does not arrive.");

@@ -3,21 +3,25 @@ package import Engine
 import System
 import Text
 
-/// How a machine that was a bus by itself brings its history into a site that has none: every cursor of its clients keeps
-/// its meaning, there and on the machines that follow.
+/// How a machine that was a bus of its own brings its history into a site that has none: every cursor of its clients
+/// keeps its meaning, there and on the machines that follow.
 ///
-/// It may be killed between any two of these steps, and is then repeated as a whole, or, after the third, ended by a join:
-/// 1. The file `engine` says that the site is about to adopt the history, under this machine's id. From now on no process
-///    serves the log with `[engine]`. Then the log is opened as a machine by itself opens it, which begins an epoch where
-///    something may be missing at its end; when all of it is on the disk, the file says where it ends. A repetition goes
-///    on with the same history, also after a loss of power: meanwhile other machines may have begun with it.
-/// 2. The site has the history; it gives the same place for the same history again.
+/// The process may be killed between any two of these steps; all of them are repeated then, or, after the third, a join
+/// ends them:
+/// 1. The file `engine` says that the site is about to adopt the history, under this machine's id. From now on no
+/// process
+///    serves the log with `[engine]`. Then the log is opened as without `[engine]`, which begins an epoch if something
+///    may be
+///    missing at its end; when all of it is on the disk, the file says where it ends. A repetition uses the same
+///    history, also
+///    after a loss of power: other machines may have begun with it meanwhile.
+/// 2. The site has the history; it returns the same place for the same history.
 /// 3. The log has its place in the site's.
 /// 4. The file `engine` says that the machine is a member.
 package enum EngineAdoption {
     /// All steps.
     ///
-    /// - Parameter say: told what there is to say of the log.
+    /// - Parameter say: gets what is to be reported of the log.
     package static func run(
         _ settings: BusSettings,
         _ engine: EngineSettings,
@@ -33,7 +37,7 @@ package enum EngineAdoption {
         }
         if let other = local.site {
             throw LogError.problem(
-                "the log in \(settings.directory) is of site \(other), and goes on nowhere else"
+                "the log in \(settings.directory) is of site \(other), and continues nowhere else"
             )
         }
         if let before, before.site == site, [.member, .leaving].contains(before.state) {
@@ -55,14 +59,14 @@ package enum EngineAdoption {
             )
             try attach(settings, history, at: position, of: site)
         } catch let error as EngineError where !error.isAmbiguous {
-            // Refused: the machine is what it was.
+            // Refused: the machine stays what it was.
             try EngineMembership.restore(before, settings)
             throw error
         }
         try EngineMembership(site: site, machine: machine).write(settings)
     }
 
-    /// The first step: what the site is to adopt.
+    /// The first step: the history that the site is to adopt.
     package static func begin(
         _ settings: BusSettings,
         site: String,
@@ -85,7 +89,7 @@ package enum EngineAdoption {
         return history
     }
 
-    /// What is in a log that is opened as a machine by itself opens it; all of it is on the disk.
+    /// The history of a log that is opened as without `[engine]`; all of it is on the disk.
     package static func history(
         _ settings: BusSettings,
         say: @escaping @Sendable (String) -> Void
@@ -128,7 +132,7 @@ package enum EngineAdoption {
         let database = try Database(path: directory.logPath, .readWrite)
         database.waitForLocks(milliseconds: 5000)
         try database.leaveWriteAheadLogOnClosing()
-        // The membership, which is written next, must not be on the disk without it, whatever [bus] durability says.
+        // The membership, which is written next, must not reach the disk before it, whatever [bus] durability says.
         try database.execute("PRAGMA synchronous = FULL")
         let queries = try LogQueries(database)
         let table = try EngineTable(database)
@@ -146,7 +150,7 @@ package enum EngineAdoption {
 }
 
 extension EngineHistory {
-    /// Where it ends: no other history has this end, since the names of epochs are random.
+    /// The history's end. No other history has this end, since the names of epochs are random.
     fileprivate var end: Cursor? {
         epochs.last.map { Cursor(epoch: $0.epoch, offset: Offset(head)) }
     }

@@ -1,7 +1,7 @@
 import Channels
 import Engine
 
-/// A group on its way to the engine: the appends as parts, and back from the receipt to the outcome of each.
+/// A group on its way to the engine: makes parts of appends, and of the receipt the outcome of each append.
 struct EngineAppends {
     private(set) var parts: [EnginePart] = []
     /// For each append its part, and how many offsets of that part come before its first message.
@@ -28,7 +28,7 @@ struct EngineAppends {
         }
     }
 
-    /// What became of each append, in their order; nil: its key was used for another request.
+    /// The outcome of each append, in their order; nil: its key was used for another request.
     ///
     /// `through` is the newest offset of what was committed.
     func outcomes(_ receipt: EngineReceipt) -> [(

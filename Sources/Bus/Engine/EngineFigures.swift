@@ -1,10 +1,10 @@
-/// How a machine stands in its site, as one of its processes knows it.
+/// The state of a machine within its site, as one of its processes knows it.
 package struct EngineFigures: Equatable, Sendable {
-    /// A machine of the site, as the engine knew it at the last look.
+    /// A machine of the site, as the engine knew it when it was last asked.
     package struct Machine: Equatable, Sendable {
         package var id: String
         package var name: String
-        /// The newest entry that it had when it was seen last.
+        /// The newest entry that it had when it last reported.
         package var applied: Int64
         /// How many entries it lacked then.
         package var behind: Int64
@@ -21,20 +21,20 @@ package struct EngineFigures: Equatable, Sendable {
     package struct Counters: Equatable, Sendable {
         /// Groups that this process has appended.
         package var groups = 0
-        /// Attempts to append a group once more, after an answer that was lost.
+        /// Repeated attempts to append a group, after an answer was lost.
         package var repeats = 0
         /// Publications that were not appended.
         package var refused = 0
         /// Publications that may have been appended.
         package var unknown = 0
-        /// Connections that were made after one was lost.
+        /// Connections that replaced a lost one.
         package var reconnections = 0
         /// Messages of all machines that this process has applied.
         package var messagesApplied = 0
         /// Epochs that this process has applied, and those of them that told of a loss.
         package var epochs = 0
         package var losses = 0
-        /// How often the machine's log began anew, since what followed was no longer kept.
+        /// How often the machine's log began anew because the following groups were no longer kept.
         package var restarts = 0
 
         package init() {}
@@ -47,7 +47,7 @@ package struct EngineFigures: Equatable, Sendable {
     package var epoch: String?
     /// The newest entry that this machine has; nil in a process that does not apply, or does not know yet.
     package var applied: Int64?
-    /// For how long this machine may lack something that the engine has; nil before the engine was asked.
+    /// For how long this machine may have lacked something that the engine has; nil before the engine was asked.
     package var lagMilliseconds: Int64?
     package var canPublish = false
     /// Nil in a process that does not apply.
@@ -57,12 +57,12 @@ package struct EngineFigures: Equatable, Sendable {
     package var machine: String?
     /// All of them, by name.
     package var machines: [Machine] = []
-    /// How many of them the engine had not heard of for a minute.
+    /// How many of them had not reported to the engine for a minute.
     package var machinesAway = 0
 
     package init() {}
 
-    /// Entries that this machine lacks; nil where `applied` is.
+    /// Entries that this machine lacks; nil if `applied` is.
     package var lagGroups: Int64? {
         guard let head, let applied else { return nil }
         return max(0, head - applied)

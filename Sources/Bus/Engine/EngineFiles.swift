@@ -6,7 +6,7 @@ import Text
 
 /// What `holdfast engine` does with a machine's own log.
 package enum EngineFiles {
-    /// Of which site the log is (nil: of none), its newest offset, and how many messages it has. Nil where there is no log.
+    /// The log's site (nil: none), its newest offset, and how many messages it has. Nil if there is no log.
     package static func place(_ settings: BusSettings) throws(LogError) -> (
         site: String?, head: Int64, messages: Int64
     )? {
@@ -20,7 +20,7 @@ package enum EngineFiles {
         return (try database.fetchText("SELECT site FROM engine WHERE id = 1"), head, messages)
     }
 
-    /// Whether what the log has is to be dropped at the next start, as after `join --discard`.
+    /// Whether the log's content is to be dropped at the next start, as after `join --discard`.
     package static func hasGivenUp(_ settings: BusSettings) throws(LogError) -> Bool {
         let path = settings.directory + "/log.sqlite"
         guard unsafe access(path, F_OK) == 0 else { return false }
@@ -30,7 +30,7 @@ package enum EngineFiles {
         return try database.fetchInteger("SELECT seq FROM engine WHERE id = 1") ?? 0 < 0
     }
 
-    /// No process of this machine may apply while it joins or leaves.
+    /// Throws if a process of this machine runs: none may apply while the machine joins or leaves.
     package static func requireStopped(_ settings: BusSettings) throws(LogError) {
         for name in ["serve", "apply"] {
             let file = unsafe open(
@@ -47,12 +47,12 @@ package enum EngineFiles {
         }
     }
 
-    /// Makes this machine a member of the site, as which its log goes on where it has a place there, and begins anew
-    /// otherwise. Killed between any two of these steps, it is repeated; no process serves the log meanwhile, unless the
-    /// machine was a member before:
+    /// Makes this machine a member of the site; its log goes on as one if it has a place in the site's, and begins anew
+    /// otherwise. If it is killed between any two of these steps, it is repeated; no process serves the log meanwhile,
+    /// unless the machine was a member before:
     /// 1. The file `engine` says that the machine is about to join, under this id.
     /// 2. The site lists it.
-    /// 3. What the log has is given up, if it is not of the site.
+    /// 3. The log's content is given up, if it is not of the site.
     /// 4. The file `engine` says that the machine is a member.
     package static func join(
         _ settings: BusSettings,
@@ -86,7 +86,7 @@ package enum EngineFiles {
         if before != member { try member.write(settings) }
     }
 
-    /// What the log has is to be dropped when it is known where it begins as that of a member.
+    /// The log's content is to be dropped when it is known where the log begins as that of a member.
     package static func giveUp(_ settings: BusSettings, for site: String) throws(LogError) {
         try change(settings) { database throws(LogError) in
             // Its tables may be missing.
@@ -95,8 +95,8 @@ package enum EngineFiles {
         }
     }
 
-    /// The log is of no site any more: it is a bus by itself, or begins anew as part of another site. It has an epoch of its
-    /// own from the same moment on, since what follows is not what the site has at these offsets.
+    /// The log belongs to no site any more: it is a bus of its own, or begins anew as part of another site. It gets an
+    /// epoch of its own in the same step, since what follows is not what the site has at these offsets.
     package static func detach(_ settings: BusSettings) throws(LogError) {
         try change(settings) { database throws(LogError) in
             guard try EngineTable.isUsed(in: database) else { return }
@@ -111,7 +111,7 @@ package enum EngineFiles {
         }
     }
 
-    /// Changes the log's file, if it is there, in one transaction, which is on the disk afterwards whatever [bus]
+    /// Changes the log's file, if there is one, in one transaction, which is on the disk afterwards whatever [bus]
     /// durability says.
     private static func change(
         _ settings: BusSettings,
@@ -129,26 +129,26 @@ package enum EngineFiles {
         try database.inTransaction { () throws(LogError) in try body(database) }
     }
 
-    /// The first step of leaving. Killed before the last one, it is repeated, and no process serves the log meanwhile as
-    /// that of a member: without a place in the site's log it would begin anew.
+    /// The first step of leaving. If it is killed before the last one, it is repeated, and meanwhile no process serves
+    /// the log as that of a member: without a place in the site's log it would begin anew.
     package static func beginLeaving(_ settings: BusSettings) throws(LogError) {
         guard var membership = EngineMembership.read(settings) else { return }
         membership.state = .leaving
         try membership.write(settings)
     }
 
-    /// The machine is a bus by itself, under an epoch of its own: what follows is not what the site has.
+    /// The machine is a bus of its own, in an epoch of its own: what follows is not what the site has.
     package static func leave(_ settings: BusSettings) throws(LogError) {
-        // A log that has no place in the site's has had nothing of it, or has its epoch from before.
+        // A log without a place in the site's has had nothing of it, or has its epoch from before.
         let isPart = try place(settings)?.site != nil
         try detach(settings)
         if isPart {
             var alone = settings
             alone.engine = nil
-            // The one from before is the log's, and this one also that of the file `wake`.
+            // The log has its epoch already; this one also resets the file `wake`.
             _ = try LogFiles.beginEpoch(alone)
         }
-        // Last, so that it can be repeated if it was cut off.
+        // Last, so that an interrupted command can be repeated.
         try EngineMembership.remove(settings)
     }
 

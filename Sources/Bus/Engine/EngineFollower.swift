@@ -3,30 +3,30 @@ import Engine
 import Synchronization
 import System
 
-/// The thread that applies for its machine what the engine commits, in the process that has the lock `apply`.
+/// The thread that applies what the engine commits for its machine, in the process that has the lock `apply`.
 ///
-/// It follows by number: a notification is a hint only, and each second it looks at everything. What the writer can't
-/// take is tried again; the engine's groups are kept meanwhile.
+/// It follows by number: a notification is only a hint, and each second it asks for everything. What the writer cannot
+/// take is tried again; the engine keeps its groups meanwhile.
 final class EngineFollower {
     private static let answerMilliseconds: Int64 = 2000
     private static let lookMilliseconds: Int64 = 1000
     private static let tendMilliseconds: Int64 = 5000
     private static let rollMilliseconds: Int64 = 5000
-    /// Messages that SQL published and one group takes.
+    /// How many messages that SQL published one group takes.
     private static let outboxPortion = 256
 
     private let shared: LogShared
     private let link: EngineLink
-    /// Ends the waiting for a notification.
+    /// Ends the wait for a notification.
     private let bell: Mailbox<Bool>?
     private var attachment = EngineLink.Attachment()
     private var tendAt: Int64 = 0
     private var lookAt: Int64 = 0
     private var rollAt: Int64 = 0
     private var roll = RollCall()
-    /// What was noted in the engine last.
+    /// What was last noted in the engine.
     private var tended: Int64 = -1
-    /// Where the log stood when its loss was told of last.
+    /// Where the log was when its loss was last reported.
     private var told: EnginePosition?
 
     init(_ shared: LogShared, _ link: EngineLink, bell: Mailbox<Bool>?) {
@@ -47,7 +47,7 @@ final class EngineFollower {
                     deadline: deadline
                 )
                 try session.listen(deadline: deadline)
-                // Another process may have applied what this one does not know of.
+                // Another process may have applied entries that this one does not know of.
                 if case .positions(let positions, _) = work(.list), let newest = positions.first {
                     link.position = newest
                 }
@@ -56,8 +56,8 @@ final class EngineFollower {
             } catch {
                 if !isStopping, link.note("\(error)", of: .following, shared) {
                     shared.say(
-                        "what other machines publish does not arrive, since the engine fails: \(error); "
-                            + "subscribers are served with what is here",
+                        "what other machines publish does not arrive, because the engine fails: \(error); "
+                            + "subscribers get what this machine has",
                         .error
                     )
                 }
@@ -77,9 +77,9 @@ final class EngineFollower {
     private func follow(_ session: EngineSession) throws(EngineError) {
         // What was not seen meanwhile proves nothing.
         (roll, rollAt) = (RollCall(), 0)
-        // SQL may have published something before there was anybody to be told.
+        // SQL may have published something before this session listened.
         var hasOutbox = true
-        // All that there is behind a position, as it came with a hint.
+        // All entries behind a position, as they came with hints.
         var hinted: (groups: [EngineGroup], after: EnginePosition)?
         while !isStopping {
             let known = hinted
@@ -105,7 +105,7 @@ final class EngineFollower {
                 told = nil
                 link.read(portion.groups)
                 guard try apply(portion.groups, after: position, session) else {
-                    // It is here all the same.
+                    // The entries are here all the same.
                     _ = try tend(session, position)
                     continue
                 }
@@ -113,11 +113,11 @@ final class EngineFollower {
                     shared.say("what other machines publish arrives again", .notice)
                 }
                 guard let reached = link.position else { continue }
-                // Once a second everything is looked at, whatever hints say.
+                // Once a second everything is asked for, whatever hints say.
                 let isTime = try tend(session, reached)
-                // Only now: while nothing can be appended, what is there arrives.
+                // Only now: while nothing can be appended, entries still arrive.
                 if isTime || hasOutbox { hasOutbox = try takeOutbox(session, reached) }
-                // Not where another process has gone on from elsewhere.
+                // Not if another process has gone on from elsewhere.
                 let isLevel =
                     portion.isAll && reached == portion.groups.last?.position ?? position
                 if isLevel { link.read([]) }
@@ -137,7 +137,7 @@ final class EngineFollower {
         }
     }
 
-    /// Whether the log has taken what it was given, or something else.
+    /// Whether the log has taken these entries, or others in their place.
     private func apply(
         _ groups: [EngineGroup],
         after position: EnginePosition,
@@ -153,11 +153,11 @@ final class EngineFollower {
             )
             try restart(session)
         case .positions, .lack, .failed:
-            // The writer is not waited for then.
+            // Stopping does not wait for the writer.
             if isStopping { return false }
             let problem = "the log of this machine does not take what other machines publish"
             if link.note(problem, of: .following, shared) {
-                shared.say("\(problem); it is tried again each second", .error)
+                shared.say("\(problem); trying again each second", .error)
             }
             pause(1000)
             return false
@@ -165,7 +165,7 @@ final class EngineFollower {
         return true
     }
 
-    /// Takes along what SQL published; whether there was something, so that there may be more.
+    /// Appends what SQL published; returns whether there was something, so that there may be more.
     private func takeOutbox(
         _ session: EngineSession,
         _ position: EnginePosition
@@ -181,7 +181,7 @@ final class EngineFollower {
         return true
     }
 
-    /// Notes from time to time how far this machine is; whether it was time for that, and so to look at everything.
+    /// Notes from time to time how far this machine is; returns whether that was due, so that everything is asked for.
     private func tend(
         _ session: EngineSession,
         _ position: EnginePosition
@@ -196,7 +196,7 @@ final class EngineFollower {
         return true
     }
 
-    /// Tells this process which machines are there, and the others what this machine's log may lack.
+    /// Tells this process which machines are present, and the others what this machine's log may lack.
     private func callRoll(_ session: EngineSession) throws(EngineError) {
         let now = MonotonicClock.milliseconds()
         guard now >= rollAt, let identity = link.identity else { return }
@@ -217,7 +217,7 @@ final class EngineFollower {
 
     // MARK: Beginnings
 
-    /// The local log is dropped, and begins where the engine's groups begin.
+    /// Drops the local log, which then begins where the engine's groups begin.
     private func restart(_ session: EngineSession) throws(EngineError) {
         let anchor = try session.anchor(deadline: deadline)
         guard case .isAt = work(.restart(anchor)) else { return pause(1000) }
@@ -230,7 +230,7 @@ final class EngineFollower {
         guard case .isAt = work(.begin(anchor)) else { return pause(1000) }
     }
 
-    /// What follows is no longer kept. Whether what is here is a part of what was before is known by the epochs alone.
+    /// The following groups are no longer kept. Only the epochs show whether the local log is part of what was before.
     private func startOver(_ session: EngineSession) throws(EngineError) {
         guard case .positions(_, let end) = work(.list) else { return pause(1000) }
         let anchor = try session.anchor(deadline: deadline)
@@ -245,7 +245,7 @@ final class EngineFollower {
         try restart(session)
     }
 
-    /// Lets all be told of what is gone; once, although what follows may have to be tried again.
+    /// Reports a loss to all readers; once, although what follows may have to be tried again.
     private func tell(
         _ loss: EngineSession.Loss,
         _ end: EngineEnd,
@@ -256,13 +256,13 @@ final class EngineFollower {
         try session.fork(loss, newest: end.newest ?? .max, deadline: deadline)
         told = link.position
         shared.say(
-            "the engine has lost messages that this machine has, as by a failover or a restore: they are removed here, "
+            "the engine has lost messages that this machine has, by a failover or a restore, for example: they are removed here, "
                 + "and subscribers are told of the gap",
             .error
         )
     }
 
-    /// The engine lacks what is here: goes back to what both have, and lets all be told.
+    /// The engine lacks entries that are here: goes back to the newest entry that both have, and tells all readers.
     private func resolve(_ session: EngineSession) throws(EngineError) {
         guard case .positions(let positions, let end) = work(.list) else { return pause(1000) }
         let common = try session.common(positions, deadline: deadline)
@@ -272,7 +272,7 @@ final class EngineFollower {
         switch work(.rewind(common)) {
         case .isAt: break
         case .contradiction: try restart(session)
-        // Nothing is dropped for a disk that is full, or since this process ends.
+        // Nothing is dropped because a disk is full, or because this process ends.
         case .positions, .lack, .failed: pause(1000)
         }
     }

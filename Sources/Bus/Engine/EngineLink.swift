@@ -3,26 +3,26 @@ import Engine
 import Synchronization
 import System
 
-/// What the threads of a process share about the site's engine.
+/// The state that the threads of a process share about the site's engine.
 ///
-/// A publication goes to the publisher's thread, from there to the engine, and is answered when what was committed has been
-/// told in this process (`headRose`). The process that has the lock `apply` follows the engine for the whole machine, and
-/// hands what was committed to its writer; all others see it as they see what other processes commit.
+/// A publication goes to the publisher's thread, from there to the engine, and is answered when this process has got
+/// the event of its commit (`headRose`). The process that has the lock `apply` follows the engine for the whole
+/// machine, and gives the writer what was committed; all others see it as they see what other processes commit.
 final class EngineLink: Sendable {
     enum Command: Sendable {
         case append(Append)
-        /// A question that may be answered only when all that the engine had committed has been told.
+        /// A question that may be answered only after the events of all that the engine had committed.
         case ask(ReadRequest)
         case stop
     }
 
-    /// Answered when the log has been told so far.
+    /// To be answered when the process has got the log's events this far.
     struct Waiter: Sendable {
         enum Answer: Sendable {
             /// `epoch` is the one in which the engine committed it.
             case appended(ticket: UInt64, isRepeated: Bool, first: Int64, count: Int, epoch: Epoch)
             case read(ReadRequest)
-            /// Whether it was committed is not known, which is said by whoever waits for it: not before that has given up.
+            /// Whether it was committed is not known. Its publisher says so, and not before it has given up.
             case unknown(ticket: UInt64)
         }
 
@@ -42,9 +42,9 @@ final class EngineLink: Sendable {
         var position: EnginePosition?
         var anchor: EngineAnchor?
         var machines: SiteMachines?
-        /// With what is wrong, in words.
+        /// A sentence on each thing that is wrong.
         var troubles: [EngineTrouble: String] = [:]
-        var level = EngineLevel()
+        var lag = EngineLag()
         var figures = EngineFigures()
         var isFollower = false
         /// Whether it has asked where the log is, since another process may have applied more than this one knows of.
@@ -53,7 +53,7 @@ final class EngineLink: Sendable {
 
     /// What one thread remembers of its connections.
     struct Attachment {
-        /// Where the last one was made.
+        /// The host of the last one.
         var host = 0
         var wasConnected = false
     }
@@ -76,13 +76,13 @@ final class EngineLink: Sendable {
         set { state.withLock { $0.position = newValue } }
     }
 
-    /// Where a log that is no part of the site yet is to begin.
+    /// Where a log that is not part of the site yet is to begin.
     var anchor: EngineAnchor? {
         get { state.withLock { $0.anchor } }
         set { state.withLock { $0.anchor = newValue } }
     }
 
-    /// Nil: this machine is no part of a site.
+    /// Nil: this machine is not part of a site.
     var identity: EngineIdentity? {
         guard let membership = EngineMembership.read(bus), membership.state == .member else {
             return nil
@@ -96,7 +96,7 @@ final class EngineLink: Sendable {
         )
     }
 
-    /// A connection to the host of the one before, if that takes it.
+    /// A connection, to the host of the one before if that accepts it.
     func connect(
         _ attachment: inout Attachment,
         readsLong: Bool = false,
@@ -124,7 +124,7 @@ final class EngineLink: Sendable {
 
     // MARK: Machines
 
-    /// Says who this machine is, once; and that it may lack something, before the log is told.
+    /// Reports this machine's id, once; and that it may lack something, before the first event of the log.
     func introduce(_ own: MachineID, _ shared: LogShared) {
         let machines = state.withLock { state -> SiteMachines? in
             guard state.machines == nil else { return nil }
@@ -135,7 +135,7 @@ final class EngineLink: Sendable {
         if let machines { shared.deliver(.machines(machines)) }
     }
 
-    /// Tells of the site's machines, if that is new.
+    /// Reports the site's machines, if they have changed.
     func tell(of machines: SiteMachines, _ shared: LogShared) {
         let isNew = state.withLock { state in
             defer { state.machines = machines }
@@ -146,25 +146,26 @@ final class EngineLink: Sendable {
 
     // MARK: Troubles
 
-    /// Notes what is wrong, or that it is no longer, and tells the process; whether that is new.
+    /// Notes a trouble, or that it has ended, and reports it; returns whether it is new.
     func note(_ problem: String?, of trouble: EngineTrouble, _ shared: LogShared) -> Bool {
         state.withLock { $0.note(problem, of: trouble, shared) }
     }
 
-    /// Whether the engine was out of reach when it was asked last.
+    /// Whether the engine was out of reach when it was last asked.
     var cannotPublish: Bool { state.withLock { $0.troubles[.publishing] != nil } }
 
     // MARK: Those that wait
 
-    /// Answers it at once, if all is told already.
+    /// Answers it at once if the process has got all of it already.
     func wait(_ waiter: Waiter, _ shared: LogShared) {
         state.withLock { $0.waiters.append(waiter) }
         headRose(shared)
     }
 
-    /// The log was told further, or under other epochs. Any thread, not while the position is locked.
+    /// The process has got further events of the log, or other epochs. Any thread, but not while the position is
+    /// locked.
     func headRose(_ shared: LogShared) {
-        guard state.withLock({ !$0.waiters.isEmpty || $0.level.isAwaiting }) else { return }
+        guard state.withLock({ !$0.waiters.isEmpty || $0.lag.isAwaiting }) else { return }
         let position = shared.position
         guard let opened = position.opened else { return }
         let knows = opened.epochs.knows
@@ -175,17 +176,17 @@ final class EngineLink: Sendable {
         noteLag(shared) { $0.told(head: position.head, knows: knows) }
     }
 
-    /// Answers those whose time is over: what was committed is committed; a question stays open.
+    /// Answers those whose deadline has passed: what was committed is committed; a question stays open.
     func expire(now: Int64, _ shared: LogShared) {
         for waiter in take({ $0.deadline <= now }) {
             let position = shared.position
-            // Where the log is behind, it may not know the epoch yet; a repetition may be of an older one.
+            // If the log is behind, it may not know the epoch yet; a repetition may be of an older one.
             let isKnown = waiter.isRepetition && waiter.through <= position.head
             answer(waiter, isKnown ? position.opened?.epochs : nil, shared, isLate: true)
         }
     }
 
-    /// When the next one's time is over.
+    /// The next deadline.
     var nextDeadline: Int64? { state.withLock { $0.waiters.map(\.deadline).min() } }
 
     private func take(_ isReady: (Waiter) -> Bool) -> [Waiter] {
@@ -231,11 +232,11 @@ final class EngineLink: Sendable {
 // MARK: - How far this machine is
 
 extension EngineLink {
-    /// What an operator sees. Any thread; it waits for nobody.
+    /// The figures for an operator. Any thread; it does not block.
     var figures: EngineFigures {
         state.withLock { state in
             var figures = state.figures
-            figures.lagMilliseconds = state.level.lag(now: MonotonicClock.milliseconds())
+            figures.lagMilliseconds = state.lag.milliseconds(now: MonotonicClock.milliseconds())
             figures.canPublish = figures.head != nil && state.troubles[.publishing] == nil
             if state.isFollower {
                 figures.applied = state.knowsPlace ? state.position?.seq : nil
@@ -249,26 +250,26 @@ extension EngineLink {
         state.withLock { change(&$0.figures.counters) }
     }
 
-    /// This process applies what the engine commits, from now on.
+    /// From now on this process applies what the engine commits.
     func beginsFollowing() { state.withLock { $0.isFollower = true } }
 
-    /// This process knows where the log is that it applies to.
+    /// This process knows the place of the log that it applies to.
     func foundPlace() { state.withLock { $0.knowsPlace = true } }
 
-    /// The engine has said how far it is.
+    /// The engine has answered how far it is.
     ///
     /// - Parameter askedAt: monotonic milliseconds.
     func looked(_ head: EngineHead, askedAt: Int64, _ shared: LogShared) {
         state.withLock { state in
             (state.figures.head, state.figures.epoch) = (head.seq, head.epoch)
-            state.level.looked(offset: head.offset, epoch: Epoch(head.epoch), askedAt: askedAt)
+            state.lag.looked(offset: head.offset, epoch: Epoch(head.epoch), askedAt: askedAt)
         }
         headRose(shared)
     }
 
     /// The engine has not answered.
     func missed() {
-        state.withLock { $0.level.missed(at: MonotonicClock.milliseconds()) }
+        state.withLock { $0.lag.missed(at: MonotonicClock.milliseconds()) }
     }
 
     /// The engine has this entry.
@@ -291,18 +292,18 @@ extension EngineLink {
         state.withLock { ($0.figures.machines, $0.figures.machinesAway) = (seen, away) }
     }
 
-    /// The process that applies has read these entries, or that there are none.
+    /// The process that applies has read these entries, or found none.
     func read(_ groups: [EngineGroup]) {
         let oldest = groups.first.map { MonotonicClock.milliseconds() - $0.ageMilliseconds }
         state.withLock { state in
-            state.level.missing(since: oldest)
+            state.lag.missing(since: oldest)
             if let last = groups.last {
                 state.figures.head = max(state.figures.head ?? 0, last.position.seq)
             }
         }
     }
 
-    /// The log of this machine is at this position now, having taken some of these entries.
+    /// This machine's log is at this position now, having applied some of these entries.
     func applied(_ groups: [EngineGroup], through position: EnginePosition) {
         count { counters in
             for group in groups where group.position.seq <= position.seq {
@@ -315,16 +316,16 @@ extension EngineLink {
     }
 
     /// Notes whether this machine lags, after a change; any thread, not while the position is locked.
-    func noteLag(_ shared: LogShared, after change: (inout EngineLevel) -> Void = { _ in }) {
+    func noteLag(_ shared: LogShared, after change: (inout EngineLag) -> Void = { _ in }) {
         // Before that, the process is not ready for another reason.
         let isOpen = shared.position.opened != nil
         let now = MonotonicClock.milliseconds()
         let limit = Int64(settings.maxLagSeconds) * 1000
         let sentence = "this machine has been behind the others for more than max_lag"
         state.withLock { state in
-            change(&state.level)
+            change(&state.lag)
             guard isOpen else { return }
-            let isLagging = state.level.lagBehindKnown(now: now) > limit
+            let isLagging = state.lag.knownMilliseconds(now: now) > limit
             state.noteCatchingUp(shared)
             guard state.note(isLagging ? sentence : nil, of: .lagging, shared) else { return }
             if isLagging {
@@ -333,7 +334,7 @@ extension EngineLink {
                     .warning
                 )
             } else {
-                shared.say("this machine is level with the others again", .notice)
+                shared.say("this machine is up to date again", .notice)
             }
         }
     }
@@ -341,11 +342,11 @@ extension EngineLink {
 
 extension EngineLink.State {
     fileprivate mutating func noteCatchingUp(_ shared: LogShared) {
-        let sentence = "this machine catches up with the others"
-        _ = note(level.isCatchingUp ? sentence : nil, of: .catchingUp, shared)
+        let sentence = "this machine is catching up with the others"
+        _ = note(lag.isCatchingUp ? sentence : nil, of: .catchingUp, shared)
     }
 
-    /// The process is told within the lock, so that what several threads note is told in order.
+    /// Reports to the process within the lock, so that what several threads note arrives in order.
     fileprivate mutating func note(
         _ problem: String?,
         of trouble: EngineTrouble,

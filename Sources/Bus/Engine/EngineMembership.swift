@@ -5,8 +5,8 @@ import Text
 
 /// What makes this machine part of a site: the file `engine` in the bus directory, which outlives the log's own file.
 package struct EngineMembership: Equatable, Sendable {
-    /// What the machine is, or which command is about to change that: it may have been killed between any two steps, and
-    /// no process serves the log with `[engine]` before it has come to its end.
+    /// What the machine is, or which command was about to change that: it may have been killed between any two steps,
+    /// and no process serves the log with `[engine]` before the command is completed.
     package enum State: String, Sendable {
         case member
         case joining
@@ -37,12 +37,12 @@ package struct EngineMembership: Equatable, Sendable {
 
     package static func path(_ settings: BusSettings) -> String { settings.directory + "/engine" }
 
-    /// How a machine is called where there are many of it. What `join` made is a number.
+    /// The short id of a machine, for frequent use. What `join` made is a number.
     static func id(of machine: String) -> MachineID {
         MachineID(machine) ?? MachineID(FNV1a.mixed(machine))
     }
 
-    /// Nil if the machine is no part of a site.
+    /// Nil if the machine is not part of a site.
     package static func read(_ settings: BusSettings) -> EngineMembership? {
         var values: [Substring: Substring] = [:]
         let text = readText(path(settings))
@@ -54,25 +54,25 @@ package struct EngineMembership: Equatable, Sendable {
         return EngineMembership(
             site: String(site),
             machine: String(machine),
-            // A state of another release is that of no member.
+            // A state of another release counts as not being a member.
             state: values["state"].map { State(rawValue: String($0)) ?? .joining } ?? .member,
             history: values["history"].flatMap { Cursor($0) }
         )
     }
 
-    /// Why no process may serve the log as that of a member, and what to do; nil: it is one.
+    /// Why no process may serve the log as that of a member, and what to do; nil: the machine is a member.
     package static func obstacle(_ membership: EngineMembership?) -> String? {
         switch membership?.state {
         case .member: nil
-        case nil: "this machine is no part of a site; holdfast engine join makes it one"
+        case nil: "this machine is not part of a site; holdfast engine join makes it one"
         case .joining, .adopting:
-            "this machine is no part of a site yet: holdfast engine join was interrupted; run it again"
+            "this machine is not part of a site yet: holdfast engine join was interrupted; run it again"
         case .leaving:
-            "this machine is no part of a site any more: holdfast engine leave was interrupted; run it again"
+            "this machine is no longer part of a site: holdfast engine leave was interrupted; run it again"
         }
     }
 
-    /// Writes it in place of the one before, whole or not at all.
+    /// Replaces the file in one step, or leaves it as it is.
     package func write(_ settings: BusSettings) throws(LogError) {
         let directory = try BusDirectory(settings: settings)
         let (path, draft) = (Self.path(settings), Self.path(settings) + ".new")
@@ -90,7 +90,7 @@ package struct EngineMembership: Equatable, Sendable {
         directory.sync()
     }
 
-    /// Puts back what was there before a command that was refused.
+    /// Restores the membership from before a command that was refused.
     static func restore(_ before: EngineMembership?, _ settings: BusSettings) throws(LogError) {
         if let before { try before.write(settings) } else { try remove(settings) }
     }

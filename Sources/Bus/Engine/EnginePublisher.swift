@@ -3,26 +3,26 @@ import DequeModule
 import Engine
 import System
 
-/// The thread that hands publications to the engine, and asks it how far it is.
+/// The thread that sends publications to the engine, and asks it how far it is.
 ///
-/// One group is under way at a time, in one transaction; what comes meanwhile is the next one. After an ambiguous failure
-/// the same group goes under the same id to a new connection, as long as its publishers wait.
+/// One group is under way at a time, in one transaction; what comes meanwhile forms the next one. After an ambiguous
+/// failure, the same group goes to a new connection under the same id, as long as its publishers wait.
 final class EnginePublisher {
-    /// A little less than a publisher is waited for.
+    /// A little less than a publisher waits.
     private static let patienceMilliseconds: Int64 = 1800
-    /// After so long without an engine publishers are told at once.
+    /// After this long without an engine, publishers are refused at once.
     private static let lossMilliseconds: Int64 = 2000
-    /// A cursor from another machine waits so long for this one to be as far.
+    /// How long a cursor from another machine waits for this one to be as far.
     private static let catchUpMilliseconds: Int64 = 5000
     private static let lookMilliseconds: Int64 = 2000
     private static let membersMilliseconds: Int64 = 5000
-    /// Publishers and questions wait meanwhile.
+    /// Publishers and questions wait while a probe is under way.
     private static let probeMilliseconds: Int64 = 1000
-    /// After so long without a publication it is tried whether one would be taken.
+    /// After this long without a publication, a probe shows whether one would be taken.
     private static let quietMilliseconds: Int64 = 10_000
     private static let firstProbePause: Int64 = 2000
     private static let longestProbePause: Int64 = 60_000
-    /// Longer than any publisher is waited for.
+    /// Longer than any publisher waits.
     private static let doubtMilliseconds: Int64 = 3000
 
     private let shared: LogShared
@@ -31,7 +31,7 @@ final class EnginePublisher {
     private var queue: Deque<Append> = []
     private var questions: [ReadRequest] = []
     private var stopping = false
-    /// The newest entry that the engine told this process of, and the epoch in which that was.
+    /// The newest entry that this process knows of by the engine, and its epoch.
     private var known = EnginePosition.none
     private var knownEpoch = ""
     private var knownAt: Int64 = 0
@@ -39,11 +39,11 @@ final class EnginePublisher {
     private var nextConnection: Int64 = 0
     private var nextLook: Int64 = 0
     private var nextMembers: Int64 = 0
-    /// An append has failed since the last that was done: that there is a connection does not say that publishing works.
+    /// An append has failed since the last successful one: a connection alone does not show that publishing works.
     private var isDoubtful = false
-    /// At once after the start.
+    /// The first one immediately after the start.
     private var nextProbe: Int64 = 0
-    /// Longer each time when publishing fails again although an append of nothing was done, as on a full disk.
+    /// Grows when publishing fails again although an empty append was done, as on a full disk.
     private var probePause = firstProbePause
     /// Since when there has been no connection.
     private var lostAt: Int64?
@@ -68,7 +68,7 @@ final class EnginePublisher {
             link.expire(now: MonotonicClock.milliseconds(), shared)
             if stopping, queue.isEmpty {
                 session = nil
-                // Whoever still waits for this machine has been committed.
+                // What still waits for this machine has been committed.
                 link.expire(now: .max, shared)
                 return
             }
@@ -77,12 +77,12 @@ final class EnginePublisher {
         }
     }
 
-    /// Looks from time to time whether the engine is there and how far it is, so that readiness is known without
+    /// Checks from time to time whether the engine can be reached and how far it is, so that readiness is known without
     /// publications.
     private func look() {
         let isNew = session?.isOpen != true
         guard connected(until: MonotonicClock.milliseconds()) != nil else { return link.missed() }
-        // Before this machine is said to be level, and so ready.
+        // Before this machine counts as up to date, and so as ready.
         if !isDoubtful { probe() }
         guard let session = connected(until: MonotonicClock.milliseconds()) else {
             return link.missed()
@@ -116,11 +116,11 @@ final class EnginePublisher {
         probePause = min(2 * probePause, Self.longestProbePause)
     }
 
-    /// Appends nothing, which takes the lock and waits for a standby as every append does, if it is time for that.
+    /// Makes an empty append if one is due; like every append, it takes the lock and waits for a standby.
     ///
-    /// Where nobody publishes, nothing else shows that publishing does not work, as while a standby is away: all that is
-    /// read, and what a machine notes of itself, waits for none. And a machine that is not ready gets no publisher by whom
-    /// it would find out that it could be.
+    /// Without publications, nothing else shows that publishing does not work, for example while a standby is away:
+    /// neither reading nor what a machine notes of itself waits for a standby. And a machine that is not ready gets no
+    /// publication that would show that it could be.
     private func probe() {
         let now = MonotonicClock.milliseconds()
         guard now >= nextProbe, let session, session.isOpen else { return }
@@ -129,7 +129,7 @@ final class EnginePublisher {
                 gid: EngineSession.newGroupID(),
                 known: .none,
                 parts: [],
-                // A publisher is told that it failed after so long.
+                // A publisher is told of a failure after this time.
                 deadline: now + (isDoubtful ? Self.probeMilliseconds : Self.patienceMilliseconds)
             )
             works()
@@ -146,7 +146,7 @@ final class EnginePublisher {
         isDoubtful = false
         nextProbe = MonotonicClock.milliseconds() + Self.quietMilliseconds
         if link.note(nil, of: .publishing, shared) {
-            shared.say("the engine takes publications again", .notice)
+            shared.say("the engine accepts publications again", .notice)
         }
     }
 
@@ -168,7 +168,7 @@ final class EnginePublisher {
         while length < queue.count {
             messages += queue[length].drafts.count + queue[length].dropping.count
             bytes += queue[length].drafts.reduce(0) { $0 + $1.body.count }
-            // One transaction must be over in time.
+            // One transaction must end soon.
             if length > 0, messages > WriterThread.groupMessages || bytes > 1 << 20 { break }
             length += 1
         }
@@ -179,7 +179,7 @@ final class EnginePublisher {
 
     // MARK: The connection
 
-    /// The session, made anew if need be; tries again until then if the loss is recent.
+    /// The session, made anew if necessary; tries again until then if the connection was lost recently.
     private func connected(until end: Int64) -> EngineSession? {
         while true {
             if let session, session.isOpen { return session }
@@ -192,7 +192,7 @@ final class EnginePublisher {
                 let made = try link.connect(&attachment, deadline: now + 1500)
                 (session, lostAt) = (made, nil)
                 if !isDoubtful, link.note(nil, of: .publishing, shared) {
-                    shared.say("the engine is there again: publishing goes on", .notice)
+                    shared.say("the engine can be reached again: publishing goes on", .notice)
                 }
                 return made
             } catch {
@@ -209,7 +209,7 @@ final class EnginePublisher {
     private func say(_ error: EngineError) {
         guard link.note("\(error)", of: .publishing, shared) else { return }
         shared.say(
-            "nothing can be published, and publishers are told 503, since the engine fails: \(error)",
+            "nothing can be published, and publishers get 503, because the engine fails: \(error)",
             .error
         )
     }
@@ -239,7 +239,7 @@ final class EnginePublisher {
                 link.count { $0.groups += 1 }
                 return settle(group, receipt, until: end + 100)
             } catch .forked where !saidFork {
-                // What was acknowledged here is gone. All who would have got it are told, before anything follows it.
+                // What was acknowledged here is gone. All its subscribers are told before anything follows it.
                 saidFork = true
                 do throws(EngineError) {
                     try session.fork(.inEpoch(knownEpoch), newest: knownAt, deadline: end)
@@ -268,7 +268,7 @@ final class EnginePublisher {
         }
     }
 
-    /// - Parameter deadline: when the publishers are told that it is committed, although this machine is behind.
+    /// - Parameter deadline: when the publishers are answered that it is committed, although this machine is behind.
     private func settle(
         _ group: EngineAppends,
         _ receipt: EngineReceipt,
@@ -285,7 +285,7 @@ final class EnginePublisher {
             link.wait(
                 EngineLink.Waiter(
                     through: committed.through,
-                    // After a loss, the offsets of an earlier epoch may be here still.
+                    // After a loss, the offsets of an earlier epoch may still be here.
                     epoch: committed.isRepeated ? nil : epoch,
                     deadline: deadline,
                     answer: .appended(
@@ -328,7 +328,7 @@ final class EnginePublisher {
 
     // MARK: Questions
 
-    /// Whatever is committed anywhere before now is told before these are answered.
+    /// These are answered after the events of all that has been committed anywhere until now.
     private func ask() {
         let asked = questions
         questions = []
@@ -349,7 +349,7 @@ final class EnginePublisher {
         }
     }
 
-    /// Also by a new connection, once: that the server has closed the one before is noticed by its use.
+    /// Also by a new connection, once: only the use of a connection shows that the server has closed it.
     private func askHead(until end: Int64) -> EngineHead? {
         for _ in 0..<2 {
             let now = MonotonicClock.milliseconds()

@@ -1,13 +1,13 @@
 import Channels
 import Engine
 
-/// How far the local log has the site's: tables of log.sqlite that exist on machines with an engine only.
+/// How far the local log has the site's: tables of log.sqlite that exist only on machines with an engine.
 ///
-/// `engine` holds the site and the newest entry that was applied; `engine_lack` up to where messages may be missing that
-/// other machines have, other than by what a channel retains; `engine_positions` what it was after each of the newest
-/// transactions, so that a machine that knows more than the engine finds how far both agree.
+/// `engine` holds the site and the newest entry that was applied; `engine_lack` up to where messages of other machines
+/// may be missing here, apart from those that retention removed; `engine_positions` the position after each of the
+/// newest transactions, so that a machine that has more than the engine finds the newest entry that both have.
 struct EngineTable {
-    /// As many of the engine's entries as positions are remembered for.
+    /// How many of the engine's entries positions are remembered for.
     private static let remembered: Int64 = 20_000
 
     private let find: PreparedStatement
@@ -103,7 +103,7 @@ struct EngineTable {
         return try database.fetchInteger("SELECT count(*) FROM engine") == 1
     }
 
-    /// Nil in a log that is no part of a site yet. Without a position whatever the log has is given up: it begins where
+    /// Nil in a log that is not part of a site yet. Without a position, the log's content is given up: it begins where
     /// the engine's groups begin.
     func place() throws(LogError) -> (site: String, position: EnginePosition?)? {
         try find.bind()
@@ -168,7 +168,7 @@ struct EngineTable {
         try forgetAbove.run()
     }
 
-    /// Up to which offset messages may be missing here that other machines have.
+    /// Up to which offset messages of other machines may be missing here.
     func lack() throws(LogError) -> Int64 {
         try findLack.bind()
         defer { findLack.finish() }

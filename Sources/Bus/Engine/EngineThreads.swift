@@ -2,11 +2,11 @@ import Channels
 import Synchronization
 import System
 
-/// The threads of a process that has an engine: one publishes; one follows, while the process has the lock `apply`.
+/// The threads of a process that has an engine: one publishes; one follows while the process has the lock `apply`.
 final class EngineThreads: Sendable {
     private let shared: LogShared
     private let link: EngineLink
-    /// Ends the follower's waiting.
+    /// Ends the follower's wait.
     private let bell: Mailbox<Bool>?
     private let started = Mutex<(publisher: WorkerThread?, lock: ServingLock?)>((nil, nil))
 
@@ -22,7 +22,7 @@ final class EngineThreads: Sendable {
         waitForTurn()
     }
 
-    /// Follows when this process has the lock `apply`. Where it can't be had, this goes on to be tried.
+    /// Follows when this process has the lock `apply`. If it cannot be acquired, this keeps trying.
     private func waitForTurn() {
         let lock = ServingLock(shared.settings, name: "apply") { [self] outcome in
             // On the thread that waited for the lock.
@@ -31,7 +31,7 @@ final class EngineThreads: Sendable {
             case .failure(let problem):
                 if link.note("\(problem)", of: .following, shared) {
                     shared.say(
-                        "this process can't apply what other machines publish: \(problem)",
+                        "this process cannot apply what other machines publish: \(problem)",
                         .error
                     )
                 }
@@ -40,11 +40,11 @@ final class EngineThreads: Sendable {
             }
         }
         started.withLock { $0.lock = lock }
-        // It may have been stopped meanwhile, which released the lock from before.
+        // The process may have been stopped meanwhile, which released the lock from before.
         if shared.stopping.load(ordering: .acquiring) { lock.release() }
     }
 
-    /// Hands over what is queued, and lets another process follow.
+    /// Completes the queued publications, and lets another process follow.
     func stop(patienceMilliseconds: Int64) {
         link.box.post(.stop)
         let publisher = started.withLock { $0.publisher }

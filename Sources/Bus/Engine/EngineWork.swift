@@ -7,16 +7,16 @@ enum EngineWork: Sendable {
     case apply([EngineGroup], after: EnginePosition)
     /// The log begins where the engine's begins, unless it is part of the site already.
     case begin(EngineAnchor)
-    /// Everything that the local log has is dropped: it begins anew there.
+    /// The content of the local log is dropped: it begins anew there.
     case restart(EngineAnchor)
     /// What was applied after this entry is removed: the engine has lost it.
     case rewind(Int64)
-    /// Which positions are remembered, and where the log ends.
+    /// The positions that are remembered, and where the log ends.
     case list
-    /// Up to where it may lack what other machines have.
+    /// Up to where messages of other machines may be missing here.
     case lack
 
-    /// How much room it takes in the log, about.
+    /// About how much room it takes in the log.
     var bytes: Int {
         guard case .apply(let groups, _) = self else { return 0 }
         return groups.reduce(0) { bytes, group in
@@ -28,9 +28,9 @@ enum EngineWork: Sendable {
     }
 }
 
-/// What became of it.
+/// The outcome of such work.
 enum EngineResult: Sendable {
-    /// The log is at this position now; as the work asked, or elsewhere.
+    /// The log is at this position now: the one that the work asked for, or another one.
     case isAt(EnginePosition)
     /// Newest first, and where the log ends.
     case positions([EnginePosition], EngineEnd)
@@ -41,7 +41,7 @@ enum EngineResult: Sendable {
     case failed
 }
 
-/// Where a log of a site ends.
+/// The end of the log of a site.
 struct EngineEnd: Sendable {
     var head: Int64
     var epoch: Epoch

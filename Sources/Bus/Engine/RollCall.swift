@@ -1,22 +1,22 @@
 import Channels
 
-/// Which machines of a site are there, in the eyes of one of them, by how often it found that the engine had heard of
-/// each since it looked before.
+/// Which machines of a site are present, as one of them finds by how often each has reported to the engine.
 ///
-/// No clock is compared, and while the engine is away no round is counted: a machine is missed that did not come in
-/// several rounds in which this one did. Each machine is slower to miss one than those before it in their order, so that
+/// No clocks are compared, and no round counts while the engine is away: a machine is missing if it has not reported in
+/// several rounds in which this one did. The later a machine comes in their order, the slower it is to find one
+/// missing, so that the consequences are drawn once, unless the first machines do not draw them.
 /// what follows from it is done once, unless the first ones do not do it.
 struct RollCall {
-    /// So many rounds without a sign.
+    /// This many rounds without a report.
     static let patience = 6
-    /// So many more for each machine that comes first.
+    /// This many more for each machine that comes before.
     static let stagger = 2
 
     private var machines: [MachineID: (seen: Int64, rounds: Int)] = [:]
 
     /// Counts a round.
     ///
-    /// - Parameter seen: of each machine of the site when it was here last, by a clock of the engine's.
+    /// - Parameter seen: when each machine of the site last reported, by a clock of the engine's.
     mutating func present(_ seen: [MachineID: Int64], own: MachineID) -> Set<MachineID> {
         for (machine, time) in seen {
             if let known = machines[machine], known.seen == time {
@@ -25,7 +25,7 @@ struct RollCall {
                 machines[machine] = (time, 0)
             }
         }
-        // Those that are no part of the site any more are not waited for.
+        // Machines that have left the site are not waited for.
         for (machine, known) in machines where seen[machine] == nil {
             machines[machine] = (known.seen, max(known.rounds + 1, Self.patience))
         }

@@ -1,7 +1,7 @@
 import Channels
 import Engine
 
-/// What the engine committed, in the local log: at the engine's offsets, without refusals.
+/// Applies to the local log what the engine committed: at the engine's offsets, without refusals.
 extension WriteTransaction {
     /// Stores a group, whose base follows the log's end.
     mutating func apply(
@@ -15,7 +15,7 @@ extension WriteTransaction {
             if case .message(let draft) = record { draft } else { nil }
         }
         try loadOrMakeRoom(for: Append(ticket: 0, drafts: drafts), table)
-        // Age and time to live count from the moment at which the engine had it, on this machine's clock.
+        // Age and time to live count from the time at which the engine had it, on this machine's clock.
         var time = time
         time.wall = group.milliseconds
         time.retention = max(0, time.retention - group.ageMilliseconds)
@@ -28,7 +28,7 @@ extension WriteTransaction {
         }
     }
 
-    /// A drop takes its offset even where this machine keeps nothing of the channel, since others may.
+    /// A drop takes its offset even if this machine keeps nothing of the channel, since others may.
     private mutating func dropApplied(_ name: ChannelName) throws(LogError) {
         state.head += 1
         guard var row = try channel(name), row.count > 0, row.lastOffset > row.trimmedThrough else {
@@ -41,7 +41,7 @@ extension WriteTransaction {
         touched[name] = row
     }
 
-    /// Where the log remembers as many channels as it may and all have messages, those that have been quiet for the
+    /// If the log remembers as many channels as it may and all have messages, those that have been quiet for the
     /// longest are trimmed and forgotten.
     private mutating func loadOrMakeRoom(for append: Append, _ table: EngineTable)
         throws(LogError)
@@ -62,7 +62,7 @@ extension WriteTransaction {
             }
             let leaving = quiet.filter { !inUse.contains($0.id) }.prefix(64)
             guard !leaving.isEmpty else {
-                // One group alone has more than the limit: it is applied nevertheless, and the next one makes room.
+                // One group alone exceeds the limit: it is applied nevertheless, and the next one makes room.
                 _ = try loadChannels(of: append, always: true)
                 return
             }
@@ -90,7 +90,7 @@ extension WriteTransaction {
         try statements.pruneEpochs.run()
     }
 
-    /// Drops all that the log has, and begins where the engine's begins.
+    /// Drops the log's content, and begins where the engine's begins.
     mutating func restart(at anchor: EngineAnchor, of site: String, _ table: EngineTable)
         throws(LogError)
     {
@@ -109,14 +109,14 @@ extension WriteTransaction {
         try table.noteLack(through: anchor.head)
     }
 
-    /// Whether so many channels are in hand that a group which follows gets a transaction of its own: what is in hand can't
-    /// be forgotten to make room.
+    /// Whether this many channels are in use that a group which follows gets a transaction of its own: channels in use
+    /// cannot be forgotten to make room.
     var hasManyChannels: Bool { touched.count > Int(database.channelLimit / 2) }
 
     /// Removes what was applied after an entry.
     ///
-    /// What that had replaced by topic, or dropped, stays gone here: a mark tells of what was dropped, and every reader is
-    /// told of the loss by the epoch that follows it.
+    /// What that had replaced by topic, or dropped, stays gone here: a mark records what was dropped, and the epoch
+    /// that follows tells every reader of the loss.
     mutating func rewind(to head: Int64, _ table: EngineTable) throws(LogError) {
         database.forgetKnownChannels()
         touched = [:]

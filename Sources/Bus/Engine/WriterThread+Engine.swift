@@ -2,12 +2,12 @@ import Channels
 import Engine
 import System
 
-/// What the engine committed, on its way through the writer.
+/// What the engine committed passes through the writer.
 extension WriterThread {
     func run(_ work: EngineWork) {
         guard let link = shared.link else { return }
         guard case .begin(let anchor) = work else { return link.results.post(result(of: work)) }
-        // A log that is no part of the site yet is not opened before it is known where it begins.
+        // A log that is not part of the site yet is not opened before it is known where it begins.
         if open == nil {
             link.anchor = anchor
             nextOpening = 0
@@ -31,7 +31,7 @@ extension WriterThread {
         var (rounds, reopenings) = (0, 0)
         while true {
             switch attempt([], chores: false, engine: work) {
-            // A part of it, perhaps: the follower asks for the rest.
+            // Perhaps only a part of it: the follower asks for the rest.
             case .done: return lastResult ?? .failed
             case .replaced where reopenings < 3:
                 reopenings += 1
@@ -49,8 +49,8 @@ extension WriterThread {
         }
     }
 
-    /// Counts what publishers take of their quotas, which each machine does by itself; hands those publications on to the
-    /// engine for which that is enough. All in one transaction, since what is applied waits for it.
+    /// Charges publishers' quotas, which each machine does by itself; passes the publications that are within them on
+    /// to the engine. All in one transaction, since what is to be applied waits for it.
     func charge(_ appends: [Append]) {
         do throws(LogError) {
             guard let link = shared.link, let open else {

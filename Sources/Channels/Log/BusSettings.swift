@@ -26,7 +26,7 @@ package struct BusSettings: Equatable, Sendable {
     package var memoryMessages = 8192
     /// Bytes of bodies kept in memory.
     package var memoryBytes = 16 * 1024 * 1024
-    /// `[engine]`; nil: this machine is a bus by itself.
+    /// `[engine]`; nil: this machine is a bus of its own.
     package var engine: EngineSettings?
     /// Whether a log of an older format may be upgraded in place, after which processes of older releases cannot use it.
     package var upgradesLog = true

@@ -21,7 +21,8 @@ package enum LogEvent: Sendable {
     case unavailable(String)
     /// With an engine: the gravest trouble now, or nil: all is well again. What is here can be read in any case.
     case engine(EngineTrouble?)
-    /// With an engine: who shares it. Told before the log is, and whenever this process learns more.
+    /// With an engine: the machines that share it. Comes before the log's events, and whenever this process learns
+    /// more.
     case machines(SiteMachines)
     /// A line for the operator's log.
     case notice(String, NoticeLevel)

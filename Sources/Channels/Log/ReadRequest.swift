@@ -30,8 +30,8 @@ package struct HistoryRequest: Sendable {
     package var messageLimit: Int
     /// Bytes of bodies; at least one message is always returned.
     package var byteLimit: Int
-    /// Whether all that was committed anywhere before now must have been told when the answer comes; nothing is known for
-    /// certain else of a cursor that comes from another machine.
+    /// Whether the events of all that was committed anywhere before now must precede the answer: otherwise nothing is
+    /// certain about a cursor from another machine.
     package var looksAhead: Bool
 
     package init(

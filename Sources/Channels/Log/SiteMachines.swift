@@ -19,8 +19,8 @@ package struct MachineID: Hashable, Comparable, Sendable, BitwiseCopyable, Custo
 package struct SiteMachines: Equatable, Sendable {
     /// This one.
     package let own: MachineID
-    /// Those that the engine hears of, this one included, each with the offset up to which its log may lack what others
-    /// have, since it began anew or is full. Nil: another process of this machine watches that, if any.
+    /// Those that report to the engine, this one included, each with the offset up to which its log may lack what
+    /// others have, because it began anew or is full. Nil: another process of this machine knows that, if any.
     package let present: [MachineID: Offset]?
     /// The greatest of these offsets.
     package let lacking: Offset
@@ -31,7 +31,7 @@ package struct SiteMachines: Equatable, Sendable {
         lacking = present?.values.max() ?? .start
     }
 
-    /// Whether the engine has heard nothing of this machine for a while; false if this process does not know.
+    /// Whether the machine has not reported to the engine for a while; false if this process does not know.
     package func hasLost(_ machine: MachineID) -> Bool {
         present.map { $0[machine] == nil } ?? false
     }

@@ -1,9 +1,9 @@
 -- A bus of Holdfast on PostgreSQL: the tables and functions of one site, format 1.
 --
 -- PostgreSQL keeps the one order of all messages; each machine of the site applies what was committed here to its own
--- log. Machines and publishers call functions only, which run with the rights of this schema's owner; they may read and
--- write no table. The roles "@ROLE@_machine" and "@ROLE@_publisher" hold those rights: grant them to the roles that
--- connect.
+-- log. Machines and publishers only call functions, which run with the rights of this schema's owner; they may read and
+-- write no table. The roles "@ROLE@_machine" and "@ROLE@_publisher" hold the rights to call: grant them to the roles
+-- that connect.
 --
 -- An error that Holdfast acts on has a SQLSTATE of class HF:
 --   HF001  forked: the caller has a group that is not in this log, so something was lost here
@@ -14,7 +14,7 @@
 --   HF006  the site does not adopt this history
 BEGIN;
 SET LOCAL client_min_messages = warning;
--- The schema comes last in the search path of all that follows; what is made is made in it.
+-- The schema comes last in the search path from here on; everything is created in it.
 DO $do$
 BEGIN
     IF current_setting('server_version_num')::int < 130000 THEN
@@ -51,17 +51,17 @@ GRANT USAGE ON SCHEMA @SCHEMA@ TO @ROLE@_machine, @ROLE@_publisher;
 SET LOCAL search_path = @SCHEMA@, pg_catalog;
 ALTER DEFAULT PRIVILEGES IN SCHEMA @SCHEMA@ REVOKE ALL ON TABLES FROM PUBLIC;
 
--- Which bus this is. Each machine remembers the id, and goes on with no other. Its row is never changed: it is what every
--- append locks until its commit is done, so the order of groups is that of commits, and no number is ever skipped. A row
--- that each append changed would leave old versions behind, which a long transaction of the site (a dump, a report) keeps
--- and every append would have to pass.
+-- Which bus this is. Each machine remembers the id, and works with no other. The row never changes: every append locks
+-- it until its commit is done, so the order of groups is that of commits, and no number is skipped. If each append
+-- changed it, old versions of the row would stay for as long as a long transaction of the site (a dump, a report) runs,
+-- and every append would have to pass them.
 CREATE TABLE site (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     id text NOT NULL,
     name text NOT NULL,
     format int NOT NULL,
-    -- Hints go by this channel, and bring small entries with them. Any role may listen to it, and say something there, that
-    -- knows its name: so that is random, and no statement names it, which monitoring would show.
+    -- The channel of hints, which bring small entries with them. Any role that knows its name may listen and notify; so
+    -- the name is random, and no statement contains it, since monitoring would show that.
     channel text NOT NULL,
     made timestamptz NOT NULL DEFAULT now()
 );
@@ -77,7 +77,7 @@ CREATE TABLE log (
     -- The group has the offsets from base to base + count - 1.
     base bigint NOT NULL,
     count int NOT NULL,
-    -- Of the attempt to append: who repeats it after a lost connection gets the outcome of the first.
+    -- Of the attempt to append: a repetition after a lost connection gets the outcome of the first attempt.
     gid bytea NOT NULL UNIQUE,
     epoch int NOT NULL,
     -- Milliseconds since 1970.
@@ -85,14 +85,14 @@ CREATE TABLE log (
     chain bytea NOT NULL,
     body bytea NOT NULL,
     firsts bigint[] NOT NULL,
-    -- About how many bytes all entries took up to here: @ENTRY@ for each, and the bodies of messages.
+    -- About how many bytes all entries up to here took: @ENTRY@ for each, and the bodies of messages.
     total bigint NOT NULL
 );
--- Messages are small, or compressed by whom they belong to.
+-- Messages are small, or their publishers have compressed them.
 ALTER TABLE log ALTER COLUMN body SET STORAGE EXTERNAL;
 
--- As each machine's local log has them. told is how far the epoch before was told; at or above start something of it
--- was lost, which is told to all who read across the boundary.
+-- As in each machine's local log. told is how far the epoch before was told; something of that epoch at or above start
+-- was lost, and all that read across the boundary are told of the gap.
 CREATE TABLE epochs (
     number int PRIMARY KEY,
     name text NOT NULL UNIQUE,
@@ -100,14 +100,14 @@ CREATE TABLE epochs (
     told bigint,
     -- The entry of the log that began it.
     seq bigint NOT NULL,
-    -- Of the server that began it: others mean a failover, or a copy that was restored.
+    -- The server that began it: another value means a failover, or a copy that was restored.
     timeline bigint NOT NULL,
     system text NOT NULL,
     -- When, in milliseconds since 1970; 0 if it was adopted.
     at bigint NOT NULL
 );
 
--- The end of the log, and the server that its epoch is of.
+-- The end of the log, and the server of its epoch.
 CREATE VIEW head AS
     SELECT l.seq, l.base + l.count - 1 AS last_offset, l.chain, l.epoch, l.at, e.timeline, e.system, l.total, e.name
     FROM (SELECT * FROM log ORDER BY seq DESC LIMIT 1) l JOIN epochs e ON e.number = l.epoch;
@@ -118,13 +118,13 @@ CREATE TABLE keys (
     digest bytea NOT NULL,
     first bigint NOT NULL,
     at bigint NOT NULL,
-    -- In order, without one missing when it is given out.
+    -- In order, and without gaps at the time a number is given out.
     number bigint NOT NULL
 );
 CREATE INDEX ON keys (at);
 CREATE INDEX ON keys (number);
 
--- What was published by SQL and committed, and is not in the log yet.
+-- Messages that SQL published and committed, and that are not in the log yet.
 CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     body bytea NOT NULL,
@@ -133,15 +133,15 @@ CREATE TABLE outbox (
     at bigint NOT NULL
 );
 
--- Where what is kept begins, at the earliest, so that nothing has to pass what was removed and is still there for a long
--- transaction of the site.
+-- Lower bounds of what is kept, so that no statement has to pass rows that were removed but stay for a long transaction
+-- of the site.
 CREATE TABLE kept (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     -- No entry of the log before it, no key used before it, no row of the outbox before it.
     seq bigint NOT NULL,
     key_at bigint NOT NULL,
     outbox bigint NOT NULL,
-    -- outbox may become this, or the least number that is there, when all transactions up to this one have ended.
+    -- outbox may become this, or the least number that is left, when all transactions up to this one have ended.
     outbox_next bigint NOT NULL,
     outbox_waits bigint NOT NULL,
     -- The newest offset of the history that the site adopted; 0: none.
@@ -152,24 +152,24 @@ CREATE TABLE machines (
     id text PRIMARY KEY,
     name text NOT NULL,
     joined timestamptz NOT NULL DEFAULT now(),
-    -- When it was last here, what it had applied then, and how many entries it lacked.
+    -- When it last reported, how far it was then, and how many entries it lacked.
     seen timestamptz NOT NULL DEFAULT now(),
     applied bigint NOT NULL DEFAULT 0,
     behind bigint NOT NULL DEFAULT 0,
-    -- Up to this offset its log may lack what others have.
+    -- Up to this offset, its log may lack what others have.
     lacks bigint NOT NULL DEFAULT 0,
     -- How long it wants groups to be kept.
     keep_milliseconds bigint NOT NULL DEFAULT 3600000,
     keep_bytes bigint NOT NULL DEFAULT 4294967296
 );
 
--- These five have no settings of their own, so that PostgreSQL puts them in place of their calls: a call would parse and
--- plan each of them anew in each transaction. Who calls them has set the search path.
+-- These five have no settings of their own, so that PostgreSQL inlines them: each call would be parsed and planned anew
+-- in every transaction. The callers set the search path.
 CREATE FUNCTION clock() RETURNS bigint
 LANGUAGE sql VOLATILE
 AS $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
 
--- Not from pg_control_checkpoint(), which still says the former one for a while after a promotion.
+-- Not from pg_control_checkpoint(), which still has the former one for a while after a promotion.
 CREATE FUNCTION timeline() RETURNS bigint
 LANGUAGE sql VOLATILE
 AS $$ SELECT ('x' || lpad(substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::bigint $$;
@@ -224,7 +224,8 @@ CREATE FUNCTION first_kept() RETURNS bigint
 LANGUAGE sql STABLE SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$ SELECT min(l.seq) FROM log l WHERE l.seq >= (SELECT k.seq FROM kept k) $$;
 
--- Whether the log has this group; false: it is no longer kept, and believed. Raises forked if the log has another one.
+-- Whether the log has this group; false: it is no longer kept, and taken on trust. Raises forked if the log has another
+-- group in its place.
 CREATE FUNCTION check_position(asked bigint, asked_chain bytea) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -238,18 +239,19 @@ BEGIN
 END
 $$;
 
--- Tells all machines that there is something: without a word an entry of the log, or with the entry itself, if it is
--- given. Called where the search path is set.
+-- Hints to all machines that there is something new: an entry of the log with the entry itself, if it is given. Called
+-- where the search path is set.
 --
--- PostgreSQL keeps what a listener has not taken, up to an end at which nothing with a hint could be committed any more.
--- Where one of them does not go on, hints get smaller, and then there are none: each machine looks by itself, too.
+-- PostgreSQL keeps what a listener has not taken, up to a limit at which no transaction with a hint could commit any
+-- more. If a listener does not go on, hints get smaller, and then there are none: each machine also looks without
+-- hints.
 CREATE FUNCTION hint(what text, entry bytea) RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
     used double precision := pg_notification_queue_usage();
 BEGIN
-    -- At the half PostgreSQL begins to warn.
+    -- PostgreSQL begins to warn at half.
     IF used >= 0.4 THEN RETURN; END IF;
     IF entry IS NOT NULL AND used < 0.01 THEN
         what := translate(encode(entry, 'base64'), E'\n', '');
@@ -266,15 +268,16 @@ DECLARE
     own text;
     newest head;
 BEGIN
-    -- With an older snapshot than the lock, the caller would not see what the one before it appended.
+    -- With a snapshot older than the lock, the caller would not see what was appended just before.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'the transaction must be read committed' USING ERRCODE = 'HF005';
     END IF;
-    -- Acknowledged means committed, and replicated where the server has synchronous standbys, whatever is set for others.
+    -- Acknowledged means committed, and replicated if the server has synchronous standbys, whatever other sessions have
+    -- set.
     IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    -- Writes to the log of the server, so that the commit waits for a standby although nothing else may be changed.
+    -- Writes to the server's own log, so that the commit waits for a standby even if nothing else changes.
     SELECT id INTO own FROM site FOR UPDATE;
     SELECT * INTO newest FROM head;
     IF own IS DISTINCT FROM asked THEN PERFORM check_site(asked); END IF;
@@ -285,13 +288,13 @@ BEGIN
 END
 $$;
 
--- Begins an epoch behind the newest message, under the lock.
+-- Begins an epoch after the newest message, under the lock.
 CREATE FUNCTION begin_epoch(h head, lost boolean) RETURNS head
 LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
 DECLARE
     name text := random_name();
-    -- At start something was lost; before it, nothing was.
+    -- Something at or above start was lost; nothing below it was.
     told bigint := h.last_offset + CASE WHEN lost THEN 1 ELSE 0 END;
     gid bytea := uuid_send(gen_random_uuid());
     body bytea;
@@ -312,8 +315,8 @@ BEGIN
 END
 $$;
 
--- What a machine calls for each connection. Begins an epoch after a failover: a cursor of the one before stays valid
--- below its start, so this costs nobody anything unless something was lost.
+-- The first call of a machine on each connection. Begins an epoch after a failover: a cursor of the epoch before stays
+-- valid below its start, so clients notice the failover only if something was lost.
 CREATE FUNCTION hello(
     asked_site text, machine text, keep bigint, size bigint, OUT format int, OUT name text
 )
@@ -323,7 +326,7 @@ DECLARE
     h head;
 BEGIN
     PERFORM check_site(asked_site);
-    -- Who only reads need not wait for a standby; an epoch does, by lock_head.
+    -- A session that only reads need not wait for a standby; an epoch does, by lock_head.
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE machines m
         SET seen = clock_timestamp(), behind = greatest(0, (SELECT max(l.seq) FROM log l) - m.applied),
@@ -341,7 +344,7 @@ BEGIN
 END
 $$;
 
--- From now on hints come to the connection of a machine.
+-- From now on, hints come to the connection of a machine.
 CREATE FUNCTION listen(asked_site text, machine text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -354,15 +357,16 @@ $$;
 
 -- Appends a group, exactly once for each gid.
 --
--- A part is an append with an idempotency key, or a run of appends without: its bytes, how many offsets it takes, and how
--- many of these come before its first message (for channels that it drops). firsts has, for each part, the offset of its
--- first message; negative: the key was used for the same before, then; 0: the key was used for another request.
+-- A part is an append with an idempotency key, or a run of appends without: its bytes, how many offsets it takes, and
+-- how many of these come before its first message (for channels that it drops). firsts has the offset of each part's
+-- first message; negative: the key was used for the same request, at that offset; 0: the key was used for another
+-- request.
 --
 -- known and known_chain are the newest group that the caller knows of (seq 0: none), so that nothing is acknowledged in a
 -- log that has lost what was acknowledged before.
 --
--- A group that is found by its gid, or consists of repetitions only, writes nothing but the lock, and that is enough for
--- its commit to wait for what was committed before: one that was cut off while it waited for a standby is not
+-- A group that is found by its gid, or consists of repetitions only, writes nothing but the lock. That is enough for
+-- its commit to wait for what was committed before: an append that was cut off while it waited for a standby is not
 -- acknowledged here before a standby has it.
 CREATE FUNCTION append(
     asked_site text, asked_gid bytea, known bigint, known_chain bytea,
@@ -400,12 +404,12 @@ BEGIN
     IF known > 0 AND own_chain IS DISTINCT FROM known_chain THEN
         PERFORM check_position(known, known_chain);
     END IF;
-    -- Behind a proxy the server may be another one than at hello.
+    -- Behind a proxy, the server may not be the one of hello.
     IF h.timeline IS DISTINCT FROM timeline() THEN h := begin_epoch(h, false); END IF;
     h.at := greatest(h.at, clock());
     IF from_outbox > 0 THEN
         FOR row IN
-            -- At most a megabyte, but at least one, so that the transaction is over in time.
+            -- At most a megabyte, but at least one message, so that the transaction ends soon.
             WITH taken AS (
                 DELETE FROM outbox o WHERE o.id IN (
                     SELECT f.id FROM (
@@ -439,7 +443,8 @@ BEGIN
             ELSIF used.digest = digests[part] THEN
                 results := results || -used.first;
                 CONTINUE;
-            -- Who published by SQL can no longer be told that the key is in use: rather than be lost, it is delivered.
+            -- A publisher by SQL can no longer be told that the key is in use: the message is delivered rather than
+            -- lost.
             ELSIF part <= own THEN
                 results := results || 0::bigint;
                 CONTINUE;
@@ -460,7 +465,7 @@ BEGIN
         INSERT INTO log VALUES (
             h.seq, 0, base, total, asked_gid, h.epoch, h.at, h.chain, body, results, h.total + @ENTRY@ + octet_length(body)
         );
-        -- A small entry only: it goes through a queue, and what is large would be copied for nothing.
+        -- Small entries only: hints go through a queue, and large ones would be copied for nothing.
         PERFORM hint('', CASE WHEN octet_length(body) <= 1416 THEN
             int8send(h.seq) || int4send(0) || int8send(base) || int4send(total) || int8send(h.at)
             || int4send(h.epoch) || asked_gid || h.chain || body
@@ -471,7 +476,7 @@ BEGIN
 END
 $$;
 
--- The groups after the caller's position, oldest first, of about so many bytes: at least one if there is any.
+-- The groups after the caller's position, oldest first, of about this many bytes: at least one if there is any.
 CREATE FUNCTION read(asked_site text, known bigint, known_chain bytea, most_bytes bigint, most_groups int)
 RETURNS TABLE (
     seq bigint, kind int, base bigint, count int, gid bytea, epoch int, at bigint, chain bytea, body bytea, now bigint
@@ -482,7 +487,7 @@ AS $$
 DECLARE
     own record;
 BEGIN
-    -- All is well, nearly always, which one look shows.
+    -- Nearly always the next entry follows, which one look-up shows.
     SELECT s.id, l.chain, l.total INTO own FROM site s LEFT JOIN log l ON l.seq = known;
     IF own.id IS DISTINCT FROM asked_site OR own.chain IS DISTINCT FROM known_chain THEN
         PERFORM check_site(asked_site);
@@ -508,7 +513,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog,
 AS $$
 BEGIN
     PERFORM check_site(asked_site);
-    -- Who was dismissed is told so on a connection from before, too.
+    -- A connection of a machine that was dismissed meanwhile learns of it, too.
     IF machine IS NOT NULL THEN PERFORM check_member(machine); END IF;
     SELECT h.seq, h.last_offset, h.at, clock(), h.name INTO seq, last_offset, at, now, epoch FROM head h;
     has_outbox :=
@@ -516,7 +521,7 @@ BEGIN
 END
 $$;
 
--- Where a machine begins that has nothing, or was away for too long: behind the oldest group that is kept.
+-- Where a machine begins that has nothing, or was away for too long: after the oldest group that is kept.
 CREATE FUNCTION anchor(
     asked_site text, OUT seq bigint, OUT chain bytea, OUT last_offset bigint,
     OUT names text[], OUT starts bigint[], OUT tolds bigint[]
@@ -545,14 +550,14 @@ BEGIN
 END
 $$;
 
--- Something was lost that the caller has seen: begins an epoch that tells all who read across its start, once for each
--- loss. The caller says what it knows: common is the newest entry that both have (as of a machine, which remembers its
--- positions), or seen the name of the epoch in which it had what is gone (as of a publisher). Neither: always. newest is when
--- the newest of what is gone was appended: an epoch that began before it has not told of it, as where the former primary
--- went on beside the new one.
+-- Reports that something was lost that the caller has seen: begins an epoch that tells all that read across its start,
+-- once for each loss. The caller says what it knows: common is the newest entry that both have (from a machine, which
+-- remembers its positions), or seen the name of the epoch in which it got what is gone (from a publisher). Without
+-- either, an epoch begins in any case. newest is when the newest of what is gone was appended: an epoch that began
+-- before has not told of it, for example if the former primary went on beside the new one.
 --
--- An epoch with loss behind common, or later than seen, has told of it: seen was not over yet where the histories part, so
--- all later epochs are of this history alone, and a cursor of seen, or of one before it, is told of each.
+-- An epoch with a loss after common, or later than seen, has told of it: seen was still current where the histories
+-- part, so all later epochs belong to this history alone, and a cursor of seen, or of an earlier one, is told of each.
 CREATE FUNCTION fork(asked_site text, common bigint, seen text, newest bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -589,11 +594,11 @@ DECLARE
     given bigint;
 BEGIN
     PERFORM check_site(asked_site);
-    -- Before this transaction has a number: who has one of these in the outbox has an earlier one.
+    -- Before this transaction has a number: a transaction that has one of these in the outbox has an earlier number.
     IF pg_current_xact_id_if_assigned() IS NULL THEN
         SELECT last_value INTO given FROM outbox_id_seq;
     END IF;
-    -- Who only reads need not wait for a standby.
+    -- A session that only reads need not wait for a standby.
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE machines SET seen = clock_timestamp(), applied = reached,
         behind = greatest(0, (SELECT max(l.seq) FROM log l) - reached)
@@ -606,24 +611,24 @@ BEGIN
     SELECT * INTO noted FROM kept;
     k := noted;
     k.seq := first_kept();
-    -- The newest that is old enough, or behind enough bytes, stays as the anchor: found by halving.
+    -- The newest entry that is old enough, or has enough bytes after it, stays as the anchor: found by bisection.
     low := k.seq;
     high := h.seq;
     WHILE low < high LOOP
         middle := low + (high - low + 1) / 2;
         SELECT l.at, l.total INTO row FROM log l WHERE l.seq = middle;
-        -- Not before whoever may still repeat an append has given up.
+        -- Not while a publisher may still repeat an append.
         IF row.at < present - keep OR (h.total - row.total >= size AND row.at < present - 60000) THEN
             low := middle;
         ELSE
             high := middle - 1;
         END IF;
     END LOOP;
-    -- About 16 megabytes, but at least one.
+    -- About 16 megabytes, but at least one entry.
     DELETE FROM log l WHERE l.seq >= k.seq AND l.seq < least(low, k.seq + 2000)
         AND l.total < 16777216 + (SELECT o.total FROM log o WHERE o.seq = k.seq);
     k.seq := (SELECT min(seq) FROM log WHERE seq >= k.seq);
-    -- Keys that an append has in hand are left to the next time: each would wait for the other.
+    -- Keys that an append is using are left for the next time: the two would wait for each other.
     DELETE FROM keys WHERE scope IN (
         SELECT scope FROM keys WHERE at >= k.key_at AND at <= present - 300000 ORDER BY at LIMIT 5000
             FOR UPDATE SKIP LOCKED
@@ -669,8 +674,8 @@ BEGIN
 END
 $$;
 
--- The machines of the site. seen is how many milliseconds ago each was here, applied what it had then, and behind how
--- many entries it lacked then.
+-- The machines of the site. seen is how many milliseconds ago each reported, applied how far it was then, and behind
+-- how many entries it lacked then.
 CREATE FUNCTION members(asked_site text)
 RETURNS TABLE (id text, name text, applied bigint, behind bigint, seen bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
@@ -683,8 +688,8 @@ BEGIN
 END
 $$;
 
--- Notes up to where a machine's log may lack what others have, and tells that of all machines, and when each was here
--- last, which is to be compared with what was told before, and with no clock.
+-- Notes up to where a machine's log may lack what others have, and returns the same of all machines, and when each last
+-- reported, which is to be compared with the value before, not with a clock.
 CREATE FUNCTION roll(asked_site text, machine text, lacking bigint)
 RETURNS TABLE (id text, seen bigint, lacks bigint)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
@@ -692,7 +697,7 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM check_site(asked_site);
-    -- Who only reads need not wait for a standby.
+    -- A session that only reads need not wait for a standby.
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE machines m SET lacks = lacking WHERE m.id = machine AND m.lacks <> lacking;
     RETURN QUERY
@@ -700,7 +705,7 @@ BEGIN
 END
 $$;
 
--- Which site this is, for who does not know yet.
+-- The id of this site, for a caller that does not know it yet.
 CREATE FUNCTION identify(OUT id text, OUT name text, OUT format int)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
@@ -727,11 +732,12 @@ BEGIN
 END
 $$;
 
--- Makes the history of a machine that was a bus by itself the history of the site, and the machine its only member, so
--- that the cursors of its clients are valid on all machines. Returns the chain behind which its log goes on, as group 0.
+-- Makes the history of a machine that was a bus of its own the history of the site, and the machine its only member, so
+-- that the cursors of its clients are valid on all machines. Returns the chain after which its log goes on, as group 0.
 --
--- Only while nothing was published here and no other machine is a member. A caller that does not know what became of it
--- repeats it: the same history has the same outcome, whoever joined and published meanwhile. tolds has -1 for unknown.
+-- Only while nothing was published here and no other machine is a member. A caller that does not know the outcome
+-- repeats the call: the same history has the same outcome, whichever machines joined and published meanwhile. tolds has
+-- -1 for unknown.
 CREATE FUNCTION adopt(
     asked_site text, machine text, machine_name text,
     newest bigint, names text[], starts bigint[], tolds bigint[]
@@ -746,7 +752,8 @@ DECLARE
     body bytea;
 BEGIN
     PERFORM check_site(asked_site);
-    -- A machine that joins meanwhile waits, and then begins with the history; before the other lock, as in hello.
+    -- A machine that joins meanwhile waits, and then begins with the history; this lock comes before the other one, as
+    -- in hello.
     LOCK TABLE machines IN SHARE ROW EXCLUSIVE MODE;
     h := lock_head(asked_site);
     SELECT l.chain INTO first FROM log l WHERE l.seq = 0;
@@ -755,7 +762,7 @@ BEGIN
             AND array_agg(coalesce(e.told, -1) ORDER BY e.number) = tolds
         FROM epochs e WHERE e.seq = 0
     ) THEN
-        -- Where the place is no longer kept the machine begins anew, as one that was away.
+        -- If the place is no longer kept, the machine begins anew, like one that was away.
         RETURN coalesce(first, sha256(convert_to(asked_site, 'UTF8')));
     END IF;
     SELECT m.name INTO other FROM machines m WHERE m.id <> machine ORDER BY m.joined LIMIT 1;
@@ -789,7 +796,7 @@ BEGIN
     first := h.chain;
     h.seq := 0;
     h.last_offset := newest;
-    -- The machine may never learn that this was done, and go on by itself in the epoch that it has.
+    -- The machine may never learn of the outcome, and go on alone in its epoch.
     PERFORM begin_epoch(h, false);
     RETURN first;
 END
@@ -805,7 +812,7 @@ BEGIN
 END
 $$;
 
--- Publishes in the caller's transaction: delivered if and only if that commits. No lock of the bus is held meanwhile.
+-- Publishes in the caller's transaction: delivered if and only if that commits. It holds no lock of the bus meanwhile.
 CREATE FUNCTION put(
     channel text, kind int, body bytea, content_type text, type text, ttl int, topic text, key text, publisher text
 ) RETURNS void
@@ -814,7 +821,7 @@ AS $$
 DECLARE
     record bytea;
     scope bytea;
-    -- Length and bytes; length -1 stands for an absent one.
+    -- Length and bytes; a length of -1 means absent.
     named bytea := int4send(octet_length(channel)) || convert_to(channel, 'UTF8');
 BEGIN
     IF channel IS NULL OR octet_length(channel) > 128 OR channel !~ '^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$'
@@ -856,7 +863,7 @@ BEGIN
     IF key IS NOT NULL THEN
         scope := sha256(convert_to(format('sql %s %s %s %s', octet_length(publisher), publisher, key, channel), 'UTF8'));
     END IF;
-    -- Before the row has its number: who sees that this transaction has ended sees the row.
+    -- Before the row has its number: whatever sees that this transaction has ended sees the row.
     PERFORM pg_current_xact_id();
     INSERT INTO outbox (body, scope, digest, at)
         VALUES (record, scope, CASE WHEN scope IS NOT NULL THEN sha256(record) END, clock());

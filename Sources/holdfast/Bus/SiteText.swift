@@ -1,12 +1,12 @@
 internal import Text
 
-/// What commands say of a site of several machines, all in the same words.
+/// Texts of several commands about a site of several machines.
 enum SiteText {
-    /// How far a machine is, or was when it was seen last.
+    /// How far a machine is, or was when it last reported.
     ///
     /// - Parameter seconds: how long ago that was; nil: it is known now.
     static func standing(behind groups: Int, secondsAgo seconds: Int?) -> String {
-        if groups == 0 { return (seconds ?? 0) > 60 ? "had all then" : "has all" }
+        if groups == 0 { return (seconds ?? 0) > 60 ? "up to date then" : "up to date" }
         return "\(counted(groups, "group")) behind" + (seconds == nil ? "" : " then")
     }
 
@@ -18,7 +18,7 @@ enum SiteText {
         seconds < 120 ? "\(seconds) s ago" : "\(seconds / 60) min ago"
     }
 
-    /// Names are any text that an operator gave; a terminal obeys control characters.
+    /// A name is any text that an operator gave; a terminal obeys control characters.
     static func machine(_ name: String, _ id: String, isOwn: Bool) -> String {
         let shown = String(
             name.unicodeScalars.map {
@@ -90,12 +90,12 @@ struct SiteStatus {
         let behind = engine["lag_groups"]?.integer
         switch (behind, engine["lag_milliseconds"]?.integer) {
         case (_, nil): parts.append("not asked yet")
-        case (0?, 0?), (nil, 0?): parts.append("this machine has all")
+        case (0?, 0?), (nil, 0?): parts.append("this machine is up to date")
         case (let groups?, _) where groups > 0:
             parts.append(
                 "this machine is \(SiteText.counted(groups, "group")) behind, for \(seconds) s"
             )
-        default: parts.append("this machine has not been level for \(seconds) s")
+        default: parts.append("this machine has not been up to date for \(seconds) s")
         }
         if engine["publishing"]?.boolean == false { parts.append("nothing can be published") }
         if engine["following"]?.boolean == false {

@@ -14,7 +14,7 @@ struct Status {
     let bounds: [(name: String, count: Int)]
     private let lines: [(String, String)]
     private let processes: [JSONValue]
-    /// Nil where this machine is a bus by itself.
+    /// Nil if this machine is a bus of its own.
     let site: SiteStatus?
 
     init(_ answer: BusAnswer) {

@@ -6,7 +6,7 @@ internal import Text
 
 /// One CGI request, connected to the responder: environment and body in, answer out as it arrives.
 ///
-/// A CGI program learns little of a client's departure: its output has no reader any more (POLLERR), its parent process
+/// A CGI program learns little of a client's departure: its output no longer has a reader (POLLERR), its parent process
 /// changes, or SIGTERM arrives. Each of them ends this process and its connection, so that the responder releases the
 /// subscriber. Signals keep their default action for that reason.
 struct CGIBridge {

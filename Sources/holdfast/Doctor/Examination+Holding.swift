@@ -152,7 +152,7 @@ extension Examination {
         _ channel: TestChannel,
         _ version: WebRequest.Version
     ) throws -> ([Int], DepartureObservation.Outcome) {
-        guard responder.isThere, let idle = try settled(channel) else { return ([], .nobodyAsked) }
+        guard responder.isThere, let idle = try settled(channel) else { return ([], .noResponder) }
         // For a channel that is not remembered, the held requests of all channels are counted.
         let isAlone = try channel.isOwn && responder.held(on: channel.name) != nil
         let begun = MonotonicClock.milliseconds()

@@ -12,7 +12,7 @@ final class ResponderClient {
         var frontEnds: [ServerChain.FrontEndReport]
         /// How many requests a process can hold.
         var heldLimit: Int?
-        /// Nil where this machine is a bus by itself.
+        /// Nil if this machine is a bus of its own.
         var machines: MachinesObservation?
 
         init?(_ status: JSONValue) {

@@ -8,5 +8,5 @@ if ($user === null) {
     exit;
 }
 header("Holdfast-User: $user");
-// Each user reads an inbox of his own, and what is for all. Nobody publishes from a page: send.php does that.
+// Each user reads their own inbox, and what is for all. Pages do not publish: send.php does that.
 header("Holdfast-Read: inbox/$user news");

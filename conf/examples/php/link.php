@@ -16,7 +16,7 @@ if ($secret === '') {
     http_response_code(503);
     exit('{}');
 }
-// Whoever has logged out can read for as long as this at most.
+// After logging out, a user can read for as long as this at most.
 $seconds = (int) ($_SERVER['LINK_SECONDS'] ?? 600);
 $signed = "channel=inbox/$user&expires=" . (time() + $seconds);
 echo json_encode(['link' => "/signed/?$signed&signature=" . hash_hmac('sha256', $signed, $secret)]);

@@ -11,7 +11,7 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
     $user = (string) ($_POST['user'] ?? '');
     if (is_password_of($user, (string) ($_POST['password'] ?? ''))) {
         start_session();
-        session_regenerate_id(true);   // nobody who knew the id before is logged in by it
+        session_regenerate_id(true);   // an id that was known before does not become that of a login
         $_SESSION['user'] = $user;
         go_to('index.php');
     }

@@ -15,7 +15,7 @@ function start_session(array $options = []): void {
     ]);
 }
 
-/** The name of who has logged in, or null. It does not keep the session locked: a page sends several requests at a time. */
+/** The name of the logged-in user, or null. The session is not kept locked: a page sends several requests at a time. */
 function user(): ?string {
     if (!isset($_COOKIE['example'])) return null;
     start_session(['read_and_close' => true]);

@@ -1,6 +1,6 @@
 <?php
-// Orders products, and tells what is left of each: php order.php OPTIONS PRODUCT=COUNT...
-// OPTIONS are libpq's, as 'dbname=site user=shop'. All is ordered and told, or nothing.
+// Orders products, and publishes what is left of each: php order.php OPTIONS PRODUCT=COUNT...
+// OPTIONS are libpq's, as 'dbname=site user=shop'. Either everything is ordered and published, or nothing.
 [, $options] = $argv;
 $site = new PDO("pgsql:$options");
 $take = $site->prepare('UPDATE stock SET quantity = quantity - ? WHERE product = ? RETURNING quantity');

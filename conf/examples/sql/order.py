@@ -1,6 +1,6 @@
-"""Orders products, and tells what is left of each: python3 order.py OPTIONS PRODUCT=COUNT...
+"""Orders products, and publishes what is left of each: python3 order.py OPTIONS PRODUCT=COUNT...
 
-OPTIONS are libpq's, as 'dbname=site user=shop'. All is ordered and told, or nothing.
+OPTIONS are libpq's, as 'dbname=site user=shop'. Either everything is ordered and published, or nothing.
 """
 import sys
 
@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 options, *wanted = sys.argv[1:]
 try:
-    # Commits at the end of the block, and rolls back where it raises.
+    # Commits at the end of the block, or rolls back if it raises an exception.
     with psycopg.connect(options) as site:
         for product, count in (item.split("=") for item in wanted):
             row = site.execute(

@@ -1,12 +1,13 @@
 import Channels
 import DequeModule
 
-/// Since when a process lacks something that the engine has. All times are of the monotonic clock, in milliseconds.
+/// Since when a process has lacked something that the engine has. All times are of the monotonic clock, in
+/// milliseconds.
 ///
-/// Each process asks the engine from time to time how far its log is. When all of that has been told here, the machine was
-/// level at the moment of the question. No process needs the one that applies for this, so that all notice when that one
-/// is stuck; it alone also knows when the oldest entry was committed that is not here yet.
-struct EngineLevel: Sendable {
+/// Each process asks the engine from time to time how far its log is. When this process knows all of that, the machine
+/// was up to date at the time of the question. No process needs the one that applies for this, so all notice when that one
+/// is stuck; only that one also knows when the oldest entry was committed that is not here yet.
+struct EngineLag: Sendable {
     private struct Look {
         var since: Int64
         var offset: Int64
@@ -14,35 +15,35 @@ struct EngineLevel: Sendable {
         var epoch: Epoch?
     }
 
-    /// Where a machine is behind for longer than so many looks, the newest of them stand for one.
+    /// If a machine is behind for more looks than this, the newest look stands for several.
     private static let lookLimit = 512
 
-    /// What was not here yet, oldest first; offsets never fall.
+    /// The looks that found something that is not here yet, oldest first; offsets never fall.
     private var awaited: Deque<Look> = []
     private var newestEpoch: Epoch?
     private var answeredAt: Int64?
-    /// Since when the engine may have had something that is not known here, as it does not answer.
+    /// Since when the engine, which does not answer, may have had something that is not known here.
     private var silentSince: Int64?
-    /// When the oldest entry was committed that is not applied yet, in the process that applies.
+    /// When the oldest entry that is not applied yet was committed, in the process that applies.
     private var missingSince: Int64?
-    /// Whether it has been level since the process began.
-    private(set) var wasLevel = false
+    /// Whether it has been up to date since the process began.
+    private(set) var hasBeenUpToDate = false
 
-    /// Whether news of the log may change something.
+    /// Whether an event of the log may change something.
     var isAwaiting: Bool { !awaited.isEmpty }
 
-    /// The process has not yet had what the engine had when it was asked first, or the engine has never answered.
-    var isCatchingUp: Bool { !wasLevel && (!awaited.isEmpty || answeredAt == nil) }
+    /// The process has not yet had what the engine had at the first question, or the engine has never answered.
+    var isCatchingUp: Bool { !hasBeenUpToDate && (!awaited.isEmpty || answeredAt == nil) }
 
-    /// For how long this machine may lack something; 0 while it is level, nil before the engine was asked.
-    func lag(now: Int64) -> Int64? {
+    /// For how long this machine may have lacked something; 0 while it is up to date, nil before the engine was asked.
+    func milliseconds(now: Int64) -> Int64? {
         if answeredAt == nil, silentSince == nil { return nil }
         let known = behindSince.map { now - $0 }
         return max(0, known ?? 0, silentSince.map { now - $0 } ?? 0)
     }
 
-    /// The same as far as the engine has said so: while it does not answer, there is nothing to be behind of.
-    func lagBehindKnown(now: Int64) -> Int64 { max(0, behindSince.map { now - $0 } ?? 0) }
+    /// The same, as far as the engine's answers show: while it does not answer, nothing is known to be missing.
+    func knownMilliseconds(now: Int64) -> Int64 { max(0, behindSince.map { now - $0 } ?? 0) }
 
     private var behindSince: Int64? {
         switch (awaited.first?.since, missingSince) {
@@ -53,7 +54,7 @@ struct EngineLevel: Sendable {
 
     /// The engine has answered.
     ///
-    /// - Parameter askedAt: what it says is not older than that.
+    /// - Parameter askedAt: the answer is not older than that.
     mutating func looked(offset: Int64, epoch: Epoch?, askedAt: Int64) {
         var since = silentSince ?? askedAt
         (silentSince, answeredAt) = (nil, askedAt)
@@ -64,7 +65,7 @@ struct EngineLevel: Sendable {
         }
         if epoch != newestEpoch {
             newestEpoch = epoch
-            // An epoch that is over may be gone, too; the newest is awaited in any case.
+            // An epoch that has ended may be gone, too; the newest is awaited in any case.
             for at in awaited.indices { awaited[at].epoch = nil }
         }
         let look = Look(since: since, offset: offset, epoch: epoch)
@@ -80,16 +81,16 @@ struct EngineLevel: Sendable {
         silentSince = silentSince ?? answeredAt ?? now
     }
 
-    /// The log was told so far.
+    /// The process has got the log's events up to this head.
     mutating func told(head: Int64, knows: (Epoch) -> Bool) {
         while let first = awaited.first, first.offset <= head, first.epoch.map(knows) ?? true {
             awaited.removeFirst()
-            wasLevel = true
+            hasBeenUpToDate = true
         }
     }
 
     /// What the process that applies has read from the engine.
     ///
-    /// - Parameter since: when the oldest entry was committed that is to be applied; nil: there is none.
+    /// - Parameter since: when the oldest entry was committed that is still to be applied; nil: there is none.
     mutating func missing(since: Int64?) { missingSince = since }
 }

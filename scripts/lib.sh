@@ -5,8 +5,8 @@
 HOLDFAST_ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 export HOLDFAST_ROOT
 
-# What makes the program as it is installed: its Swift libraries in it, relocations in a tenth of the room (glibc 2.36, so
-# Debian 12, understands them), no names for programs that would load it, and a small module in the place of
+# What makes the program as it is installed: its Swift libraries in it, relocations in a tenth of the room (glibc 2.36,
+# so Debian 12, supports them), no names for programs that would load it, and a small module in place of
 # FoundationEssentials. prepare_release must have been called before.
 STAND_IN=$HOLDFAST_ROOT/.build/stand-in
 # shellcheck disable=SC2034  # read by those that source this

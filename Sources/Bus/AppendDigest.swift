@@ -1,7 +1,7 @@
 import Channels
 import Text
 
-/// Tells requests that differ from those that don't: FNV-1a with 128 bits over all that subscribers would see.
+/// Distinguishes requests: FNV-1a with 128 bits over everything that subscribers would see.
 ///
 /// A publisher could construct two requests that collide, and would deceive only itself.
 enum AppendDigest {

@@ -13,7 +13,7 @@ final class BusDirectory: Sendable {
     let identity: FileIdentity
     /// Nothing in it survives a reboot.
     let isInMemory: Bool
-    /// Of the files made here; nil: the process's own.
+    /// The group of the files made here; nil: the process's own.
     private let group: gid_t?
     private let descriptor: Int32
 
@@ -63,7 +63,7 @@ final class BusDirectory: Sendable {
 
     func leave() { _ = flock(descriptor, LOCK_UN) }
 
-    /// The number of the process that is inside the gate; nil where that can't be told.
+    /// The number of the process that is inside the gate; nil if that cannot be told.
     static func holder(of directory: FileIdentity) -> Int32? {
         FileLock.all(on: directory).first { $0.kind == "FLOCK" }?.process
     }
@@ -71,7 +71,7 @@ final class BusDirectory: Sendable {
     /// Whether the path still leads to this directory.
     var isCurrent: Bool { FileIdentity(path: path) == identity }
 
-    /// What is in it now, also if it was moved.
+    /// Its present path, also if it was moved.
     var files: LogFileSet {
         LogFileSet(
             log: fileStatus(descriptor, "log.sqlite")?.identity,
@@ -137,7 +137,7 @@ final class BusDirectory: Sendable {
     }
 
     /// The type of the file system with the device, as in the fields of proc(5) mountinfo:
-    /// `36 35 98:0 /root /mount options [tags…] - type source options`. Nil where no line names the device.
+    /// `36 35 98:0 /root /mount options [tags…] - type source options`. Nil if no line names the device.
     private static func fileSystemType(_ identity: FileIdentity) -> String? {
         let numbers = deviceNumbers(identity.device)
         let wanted = "\(numbers.major):\(numbers.minor)"
@@ -160,7 +160,7 @@ func deviceNumbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
     )
 }
 
-/// All of a small file that the kernel makes up; empty where it can't be read.
+/// The whole of a small file of the kernel's; empty if it cannot be read.
 package func readText(_ path: String) -> String {
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return "" }

@@ -24,7 +24,7 @@ import System
             case .readWrite: SQLITE_OPEN_READWRITE
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             }
-        // Also where it is not used, since it configures SQLite, which must come first.
+        // Also if it is not used, since it configures SQLite, which must come first.
         let gathering = unsafe cframes_vfs()
         var opened: OpaquePointer?
         errno = 0
@@ -52,14 +52,14 @@ import System
 
     // MARK: Statements
 
-    /// Runs statements to their ends; rows are passed over.
+    /// Runs statements to their ends; rows are ignored.
     func execute(_ sql: String) throws(LogError) {
         errno = 0
         let code = unsafe sqlite3_exec(connection, sql, nil, nil, nil)
         if code != SQLITE_OK { throw failure(code) }
     }
 
-    /// The first column of the first row; nil where there is no row.
+    /// The first column of the first row; nil if there is no row.
     func fetchInteger(_ sql: String) throws(LogError) -> Int64? {
         let query = try PreparedStatement(self, sql)
         defer { query.finish() }
@@ -130,7 +130,7 @@ import System
         return version
     }
 
-    /// Of the call that just failed, before which errno was 0.
+    /// The system's errno of the call that just failed, before which errno was 0.
     func failure(_ code: Int32) -> LogError {
         unsafe .database(DatabaseError(code, on: connection))
     }
@@ -189,7 +189,7 @@ import System
         return Checkpointed(isComplete: isComplete, isDone: isComplete && code == SQLITE_OK)
     }
 
-    /// Writes all of it, as of one moment, over the other.
+    /// Overwrites the other one with all of it, as of one moment.
     func backUp(to other: Database) throws(LogError) {
         guard let backup = unsafe sqlite3_backup_init(other.connection, "main", connection, "main")
         else { throw other.failure(SQLITE_ERROR) }

@@ -6,7 +6,7 @@ import Glibc
 struct FileIdentity: Equatable, Sendable {
     var device: UInt64
     var inode: UInt64
-    /// Nanoseconds since 1970; 0 where the file system does not say.
+    /// Nanoseconds since 1970; 0 if the file system does not say.
     var birth: Int64
 
     init(device: UInt64, inode: UInt64, birth: Int64) {
@@ -15,7 +15,7 @@ struct FileIdentity: Equatable, Sendable {
         self.birth = birth
     }
 
-    /// Of what the path leads to now; nil if there is nothing or it can't be reached.
+    /// Of what the path leads to now; nil if there is nothing or it cannot be reached.
     init?(path: String) { self.init(in: AT_FDCWD, path) }
 
     init?(descriptor: Int32) { self.init(in: descriptor, "") }

@@ -3,7 +3,7 @@ package import Channels
 import Glibc
 import System
 
-/// Measures how fast messages get committed, through the log's public face.
+/// Measures how fast messages are committed, through the log's public interface.
 package enum LogBench {
     /// About three seconds each for single messages (the next after the outcome of the last), for many at once, and for
     /// one message every two milliseconds. Each is given with the CPU time of a message in all threads of the process;
@@ -41,7 +41,7 @@ package enum LogBench {
         }
     }
 
-    /// The number of messages that the event says are committed; nil where it is about something else.
+    /// The number of messages that the event says are committed; nil if it is about something else.
     private static func outcome(_ event: LogEvent) -> Result<Int, LogError>? {
         switch event {
         case .opened: .success(0)

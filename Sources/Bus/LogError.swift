@@ -5,7 +5,7 @@ import System
 /// Why the log, or an operation on it, failed.
 package enum LogError: Error, CustomStringConvertible {
     case database(DatabaseError)
-    /// A sentence on why the log can't be used, for the operator.
+    /// A sentence on why the log cannot be used, for the operator.
     case problem(String)
     /// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still saves
     /// them within a second or so.

@@ -3,7 +3,7 @@ package import Channels
 import Glibc
 import System
 
-/// What an administrator does with the log's file, also while processes use it.
+/// The operations of an administrator on the log's file, also while processes use it.
 package enum LogFiles {
     /// Writes a complete and consistent copy to a new file.
     package static func backUp(_ settings: BusSettings, to path: String) throws(LogError) {
@@ -36,7 +36,7 @@ package enum LogFiles {
         return shared.position.opened?.epochs.current.name ?? ""
     }
 
-    /// For a log that is only opened; nothing is trimmed.
+    /// Settings for a log that is only opened; nothing is trimmed.
     static func unserved(
         _ settings: BusSettings,
         deliver: @escaping @Sendable ([LogEvent]) -> Void = { _ in }
@@ -130,7 +130,7 @@ package enum LogFiles {
         "give it to that user: chown -R \(user): \(directory)"
     }
 
-    /// After a call on it that failed.
+    /// The reason for a failed call on it.
     private static func inTheWay(_ path: String) -> String {
         if errno == EROFS { return "\(path) is on a disk that is mounted read-only" }
         return

@@ -77,7 +77,7 @@ final class LogQueries {
         // Everything else is derived from these. The clocks may hold any time.
         guard (0..<4).allSatisfy({ isPlausible(selectState.integer($0)) }) else {
             throw LogError.database(
-                DatabaseError(SQLITE_CORRUPT, message: "its state holds a number that can't be")
+                DatabaseError(SQLITE_CORRUPT, message: "its state holds an impossible number")
             )
         }
         func time(_ column: Int32) -> Int64 { min(max(selectState.integer(column), 0), 1 << 50) }
@@ -255,7 +255,7 @@ final class LogQueries {
     {
         guard let channel = try? ChannelName(query.text(1)),
             let kind = BodyKind(rawValue: UInt8(truncatingIfNeeded: query.integer(3)))
-        else { throw LogError.problem("log.sqlite holds a message that this holdfast can't read") }
+        else { throw LogError.problem("log.sqlite holds a message that this holdfast cannot read") }
         let offset = Offset(query.integer(0))
         return Message(
             offset: offset,

@@ -18,7 +18,7 @@ final class LogReader {
 
     init(_ shared: LogShared) { self.shared = shared }
 
-    /// To be answered in the next turn.
+    /// Requests to be answered in the next turn.
     func add(_ requests: [ReadRequest]) { self.requests += requests }
 
     /// Follows other processes and answers requests, once.
@@ -172,7 +172,7 @@ final class LogReader {
         for request in requests { shared.deliver(request.failed) }
     }
 
-    /// At most once a second for one state of affairs.
+    /// At most once a second for one and the same state.
     private func askWriter(_ generation: Int) {
         let now = MonotonicClock.milliseconds()
         if asked.generation == generation, now < asked.at + 1000 { return }

@@ -3,16 +3,17 @@ package import Channels
 import Glibc
 import System
 
-/// A named pipe of the bus, kept open for reading and writing by every process, so that what is in it outlives any of
-/// them, and so that writers who come and go are not the end of a stream.
+/// A named pipe of the bus, kept open for reading and writing by every process, so that its content outlives any of
+/// them, and so that a writer that leaves does not end the stream.
 ///
-/// Only the process that serves the bus reads. It looks at what is there without taking it (tee(2) into a pipe of its
-/// own), and takes out exactly what has been done with: killed in between, the next one finds it again. For one thread.
+/// Only the process that serves the bus reads. It copies the content without removing it (tee(2) into a pipe of its
+/// own), and removes exactly what is finished: if it is killed in between, the next one finds the rest again. For one
+/// thread.
 @safe package final class NamedPipe {
     package let path: String
     /// -1 once closed.
     package private(set) var descriptor: Int32
-    /// Bytes that fit in for certain, however they are written.
+    /// The number of bytes that certainly fit, however they are written.
     package let capacity: Int
     private let identity: FileIdentity
     private let copy: (read: Int32, write: Int32)
@@ -27,7 +28,8 @@ import System
         if unsafe mkfifo(path, 0o600) != 0, errno != EEXIST {
             throw Self.problem("make the pipe", path)
         }
-        // Before it is opened, which may do things to what is no pipe; and what was opened is looked at itself.
+        // Checked before it is opened, since opening a file that is not a pipe may have effects; and what was opened is
+        // checked itself.
         var info = stat()
         guard unsafe lstat(path, &info) == 0 else { throw Self.problem("look at", path) }
         try Self.refuseOthers(info, path)
@@ -121,10 +123,10 @@ import System
     /// Whether the path still leads to this pipe.
     package var isInPlace: Bool { FileIdentity(path: path) == identity }
 
-    /// Tells this pipe from others in a note that outlives the process.
+    /// Distinguishes this pipe from others in a note that outlives the process.
     package var name: String { "\(identity.device):\(identity.inode)" }
 
-    /// What is in the pipe, which stays there, and whether it is full: then nothing more can come behind.
+    /// The pipe's content, which stays there, and whether the pipe is full: then nothing more can follow.
     package func peek() -> (bytes: [UInt8], isFull: Bool) {
         // Asked before: what was full then is seen to its end.
         let isFull = isFull
@@ -138,13 +140,13 @@ import System
         return (bytes, isFull || taken < before)
     }
 
-    /// Lets go of the pipe. What is in it lives on while another process has it open.
+    /// Closes the pipe. Its content remains while another process has it open.
     package func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
         descriptor = -1
     }
 
-    /// Whether a process reads from what is there, as far as can be told.
+    /// Whether a process reads from the path, as far as can be determined.
     package static func isRead(_ path: String) -> Bool {
         let writer = unsafe open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
         guard writer >= 0 else { return errno != ENXIO && errno != ENOENT }
@@ -170,13 +172,13 @@ import System
         return unsafe poll(&look, 1, 0) == 0
     }
 
-    /// Takes so many bytes out from the front.
+    /// Removes this many bytes from the front.
     package func take(_ count: Int) {
         var left = count
         while left > 0 {
             let taken = unsafe read(descriptor, buffer.baseAddress, min(left, buffer.count))
             if taken < 0, errno == EINTR { continue }
-            // Somebody else reads from it, who should not.
+            // Another program, which should not, reads from it.
             guard taken > 0 else { return }
             left -= taken
         }

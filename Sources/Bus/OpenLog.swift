@@ -30,13 +30,13 @@ final class OpenLog {
     var directory: BusDirectory { paths.directory }
     var files: LogFileSet { paths.files }
 
-    /// Opens the log, made if need be; under the gate, which it takes and leaves itself.
+    /// Opens the log, creating it if necessary; under the gate, which this enters and leaves itself.
     ///
     /// - Parameters:
-    ///   - suspect: read all of the file first, since something in it looked damaged.
-    ///   - isPatient: rather fail than go on without what another process may still have open.
-    ///   - known: what this process itself had open and told, where the file `wake` says nothing any more.
-    ///   - newEpochBecause: begin a new epoch although nothing asks for it.
+    //   - suspect: read all of the file first, since something in it looked damaged.
+    //   - isPatient: fail rather than continue without what another process may still have open.
+    //   - known: what this process itself had open and reported, if the file `wake` no longer says.
+    //   - newEpochBecause: begin a new epoch although nothing else asks for it.
     static func open(
         _ shared: LogShared,
         suspect: Bool,
@@ -244,7 +244,7 @@ final class OpenLog {
         )
     }
 
-    /// Takes up the site's epochs and the place where its log begins here, unless it has them.
+    /// Applies the site's epochs and the place where its log begins here, unless it has them.
     private static func joinSite(
         _ table: EngineTable,
         _ transaction: inout WriteTransaction,

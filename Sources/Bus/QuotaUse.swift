@@ -11,7 +11,7 @@ struct QuotaUse: Equatable {
 
     enum Outcome: Equatable {
         case taken
-        /// Not now: so many microseconds later.
+        /// Not now, but this many microseconds later.
         case wait(microseconds: Int64)
         /// It is more than the whole quota.
         case never

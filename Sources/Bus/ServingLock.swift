@@ -18,7 +18,8 @@ package final class ServingLock: Sendable {
     ///
     /// - Parameters:
     ///   - settings: its directory must exist.
-    ///   - told: called on that thread (or at once, where there is none), at most once: that it is ours, or why it can't be had.
+    ///   - told: called on that thread (or at once if there is none), at most once: the lock is ours, or why it cannot
+    ///     be acquired.
     ///   - name: of the file.
     package init(
         _ settings: BusSettings,
@@ -121,12 +122,12 @@ package final class ServingLock: Sendable {
         }
     }
 
-    /// The number of the process that serves the bus of this directory, as far as that can be told.
+    /// The number of the process that serves the bus of this directory, as far as that can be determined.
     package static func holder(_ settings: BusSettings) -> Int32? {
         FileIdentity(path: settings.directory + "/serve").flatMap(BusDirectory.holder)
     }
 
-    /// Whether some process serves the bus of this directory now; nil where that can't be found out.
+    /// Whether some process serves the bus of this directory now; nil if that cannot be determined.
     package static func isTaken(_ settings: BusSettings) -> Bool? {
         let file = unsafe open(settings.directory + "/serve", O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { return errno == ENOENT ? false : nil }
@@ -136,7 +137,7 @@ package final class ServingLock: Sendable {
     }
 }
 
-/// Why a process can't serve a bus, as a sentence for the operator.
+/// Why a process cannot serve a bus, as a sentence for the operator.
 package struct ServingProblem: Error, Sendable, CustomStringConvertible {
     package let description: String
 }

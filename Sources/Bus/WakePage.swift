@@ -4,7 +4,7 @@ import Channels
 import Glibc
 import System
 
-/// What is remembered about the log: enough to tell a log that was rolled back from one that was closed in order.
+/// A record of the log: enough to distinguish a log that was rolled back from one that was closed in order.
 struct LogWitness: Equatable, Sendable {
     var files: LogFileSet
     var head: Int64
@@ -14,7 +14,7 @@ struct LogWitness: Equatable, Sendable {
     /// Whether every commit was synced to the disk before it was acknowledged.
     var synced: Bool
 
-    /// How far the log was told.
+    /// How far the log was reported.
     var position: Channels.Cursor? {
         Epoch(epoch).map { Channels.Cursor(epoch: $0, offset: Offset(head)) }
     }
@@ -37,9 +37,9 @@ struct LogWitness: Equatable, Sendable {
 /// and the offset are written under the gate, the bell by anyone at any time.
 ///
 /// The file is mapped for the futex, which the kernel works on. Everything else is read and written by system calls: if
-/// the file is shortened while it is open, as by copying over it, that is a short read and not a SIGBUS in every process.
-/// Only the newest offset, for which every poll asks, and what each turn of the writer asks for are read from a mapping
-/// of their own: where that meets the file's end, the guard puts zeros in its place.
+/// the file is shortened while it is open, for example by copying over it, that is a short read and not a SIGBUS in
+/// every process. Only the newest offset, which every poll reads, and what each turn of the writer reads come from a
+/// mapping of their own: beyond the file's end, the guard replaces it by zeros.
 @safe final class WakePage: @unchecked Sendable {
     private static let magic: UInt64 = 0x0200_454b_4157_4648  // "HFWAKE", 0, 2
     private static let size = 4096
@@ -130,7 +130,7 @@ struct LogWitness: Equatable, Sendable {
     func ringForAll() { ring(for: .max) }
 
     private func ring(for bits: UInt32) {
-        // Nobody waits for the second half of the magic.
+        // Nothing waits on the second half of the magic.
         _ = unsafe clinux_futex_add(word, word - 1)
         _ = unsafe clinux_futex_wake_bits(word, bits)
     }
@@ -153,13 +153,13 @@ struct LogWitness: Equatable, Sendable {
 
     // MARK: The witness
 
-    /// The newest committed offset that any process told.
+    /// The newest committed offset that any process reported.
     var head: Int64 {
         var found =
             unsafe mirror.map { mirror in
                 unsafe cguard_load((mirror + Self.head).assumingMemoryBound(to: Int64.self))
             } ?? 0
-        // A new log's, or zeros in the place of a file that was shortened.
+        // A new log's, or zeros in place of a shortened file.
         if found == 0 { found = read(Int64.self, at: Self.head) ?? 0 }
         return isPlausible(found) ? found : 0
     }
@@ -203,7 +203,7 @@ struct LogWitness: Equatable, Sendable {
 
     /// Under the gate only. Nil: there is no witness, or not of these files.
     func note(of files: LogFileSet) -> Note? {
-        // Where the file was shortened, there are zeros.
+        // If the file was shortened, there are zeros.
         if let mirror = unsafe mirror,
             let note = unsafe note(of: files, in: UnsafeRawPointer(mirror))
         {

@@ -22,7 +22,7 @@ struct WakerThread {
             if opened.page.head > max(position.head, position.committed)
                 || opened.page.isOfAnotherEpoch(than: opened.epochs.current.name)
             {
-                // The reader thread looks again when it has answered what it is about.
+                // The reader thread checks again when it has answered its present requests.
                 if !reader.turnIfFree() { shared.readerBox.post(.follow) }
             }
             opened.page.wait(whileEqual: seen, milliseconds: 1000)

@@ -129,7 +129,7 @@ extension WriteTransaction {
         for message in found {
             if let name = try remove(message) { through[name] = message.offset }
         }
-        // Who is present is told by messages as old as that.
+        // The joins of present members may be as old as that.
         if let table = database.engine,
             let newest = through.filter({ $0.key.isOwn }).values.max(), try newest > table.lack()
         {

@@ -16,7 +16,7 @@ struct WriteTransaction {
     var touched: [ChannelName: ChannelRow] = [:]
     /// Whether it raised a mark, and so has its own trim stamp.
     var hasTrimStamp = false
-    /// Marks raised by retention, and those by publishers who dropped a channel's messages.
+    /// Marks raised by retention, and those by publishers that dropped a channel's messages.
     var raised: [TrimMark] = []
     var dropped: [TrimMark] = []
     /// Whether a channel had more to remove than a portion.

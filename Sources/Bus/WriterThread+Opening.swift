@@ -14,7 +14,7 @@ extension WriterThread {
         guard open == nil, MonotonicClock.milliseconds() >= nextOpening else { return }
         nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
         guard shared.closeReader(patienceMilliseconds: 5000) else {
-            return fail(.problem("the log can't be opened anew while it is being read"))
+            return fail(.problem("the log cannot be opened anew while it is being read"))
         }
         do throws(LogError) {
             try reopen()
@@ -26,7 +26,8 @@ extension WriterThread {
             patienceEnds = patienceEnds ?? MonotonicClock.milliseconds() + Self.patienceMilliseconds
             nextOpening = MonotonicClock.milliseconds() + 100
         } catch .engineAwaited {
-            // No mistake of the setup: it says itself whether it can be reached. Nothing is here to be read meanwhile.
+            // This is not a mistake of the setup: the engine reports itself whether it can be reached. Nothing can be
+            // read meanwhile.
             nextOpening = MonotonicClock.milliseconds() + 100
             if shared.wasOpened {
                 tellUnavailable(

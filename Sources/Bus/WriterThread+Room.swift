@@ -39,7 +39,7 @@ extension WriterThread {
             // Nothing is lost: everything stays in the write-ahead log. Trying again at once would not help.
             pace.wasBlocked(now: now, waited: false)
             if begins(.checkpoint) {
-                shared.say("log.sqlite-wal can't be copied into log.sqlite: \(error)", .error)
+                shared.say("log.sqlite-wal cannot be copied into log.sqlite: \(error)", .error)
             }
         }
     }
@@ -65,7 +65,7 @@ extension WriterThread {
         guard now >= since + 1000, !suspects.isEmpty else { return }
         namedReaders = suspects
         shared.say(
-            "\(Self.list(suspects)) has been reading the log without a pause: log.sqlite-wal can't be emptied, "
+            "\(Self.list(suspects)) has been reading the log without a pause: log.sqlite-wal cannot be emptied, "
                 + "and has \(Self.megabytes(pages)) MB; at \(Self.megabytes(pace.mostPages)) MB nothing can be "
                 + "published any more; end it, or let it read in shorter transactions",
             .warning
@@ -77,7 +77,7 @@ extension WriterThread {
         guard begins(.writeAheadFull) else { return }
         let readers = LockHolders.readers(of: open.files)
         shared.say(
-            "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages)) MB and can't be emptied, "
+            "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages)) MB and cannot be emptied, "
                 + (readers.isEmpty
                     ? "since another program reads the log; end it"
                     : "since \(Self.list(readers)) reads the log; end it"),

@@ -14,13 +14,13 @@ import System
 final class WriterThread {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000
-    /// How long the next append is waited for by spinning, where that has paid: less than it costs to sleep and to be
-    /// woken. It pays where a thread of this process appends as soon as it is told of the last outcome, and not where
-    /// a publisher in another one does.
+    /// How long to spin for the next append if that has paid: less than sleeping and being woken costs. It pays if a
+    /// thread of this process appends as soon as it gets the last outcome, and does not if a publisher in another
+    /// process does.
     private static let spinMicroseconds: Int64 = 25
-    /// After so many commits it is tried again whether it pays.
+    /// After this many commits, another attempt shows whether it pays.
     private static let spinTrial = 64
-    /// Messages of others that are read inside the gate, at the most.
+    /// The most messages of other processes to read inside the gate.
     private static let farBehind: Int64 = 512
     /// How long a group of messages waits for another program that holds SQLite's write lock.
     private static let busyMilliseconds: Int64 = 2000
@@ -32,15 +32,15 @@ final class WriterThread {
     /// Commits until waiting by spinning is tried; 0: it paid last time.
     private var commitsToSpin = 0
     var suspect = false
-    /// The witness of the log that this process had open last.
+    /// The witness of the log that this process last had open.
     var known: LogWitness?
     var said = ""
-    /// Of the newest turn for the engine.
+    /// The result of the newest turn for the engine.
     var lastResult: EngineResult?
     var conditions: Set<Condition> = []
     var nextChores: Int64 = 0
     var nextOpening: Int64 = 0
-    /// Until when another process may still save what a removed write-ahead log held.
+    /// The time until which another process may still save what a removed write-ahead log held.
     var patienceEnds: Int64?
     /// See `WriterDatabase.chores`.
     var walk: Int64? = 0
@@ -51,7 +51,7 @@ final class WriterThread {
     var suspectedSince: Int64 = 0
     /// The size of the reserve, or its size before it was released.
     var reserveBytes: Int64 = 0
-    /// While the disk is full the file may not grow, or checkpoints could not be completed.
+    /// While the disk is full, the file may not grow, or checkpoints could not be completed.
     var tight = false
     var nextFullNotice: Int64 = 0
     var nextRefusalNotice: Int64 = 0
@@ -135,7 +135,7 @@ final class WriterThread {
     // MARK: Turns
 
     enum Attempt {
-        /// So many appends of the group were answered.
+        /// This many appends of the group were answered.
         case done(Int)
         case replaced
         case full(LogError)
@@ -186,7 +186,7 @@ final class WriterThread {
         for append in appends { shared.deliver(.appended(ticket: append.ticket, outcome)) }
     }
 
-    /// Messages too old, past their time to live, and what else the clock makes due; also the look at the paths.
+    /// Messages that are too old or past their time to live, and whatever else is due; also the check of the paths.
     private func doChores() {
         nextChores = MonotonicClock.milliseconds() + 1000
         switch attempt([], chores: true) {
@@ -211,7 +211,7 @@ final class WriterThread {
                 return try abandon(open)
             }
             if note.head - shared.head > Self.farBehind {
-                // A process that was stopped for a while reads what it missed while others go on.
+                // A process that was stopped for a while reads what it missed while others continue.
                 open.directory.leave()
                 inside = false
                 try catchUp(open)

@@ -7,7 +7,7 @@
 
 enum {
     HEADER = 24,
-    /// More than a message of 64 kB needs; more than one frame of any page size.
+    /// More than a message of 64 kB needs, and more than one frame of any page size.
     CAPACITY = 128 << 10,
 };
 
@@ -16,7 +16,7 @@ struct cframes {
     sqlite3_file base;
     enum {
         PLAIN,
-        /// A header is awaited, or the page that follows one; the last page is that which ends the commit.
+        /// Waits for a header, or for the page that follows one; the last page is the one that ends the commit.
         HEADER_NEXT,
         PAGE_NEXT,
         LAST_PAGE_NEXT,
@@ -68,14 +68,14 @@ static int write_bytes(sqlite3_file *file, const void *bytes, int count, sqlite3
         code = keep(log, bytes, count, offset);
         return code == SQLITE_OK ? write_out(file) : code;
     }
-    // The header of the file, or a page that was written before the commit, as when the cache was full. Nothing that is
-    // not known to end is gathered.
+    // The header of the file, or a page that is written before the commit, for example when the cache is full. Only
+    // frames whose end is known are gathered.
     log->state = PLAIN;
     code = write_out(file);
     return code == SQLITE_OK ? real(file)->pMethods->xWrite(real(file), bytes, count, offset) : code;
 }
 
-// Whatever else is done with the file finds it as SQLite has written it.
+// Every other use of the file finds it as SQLite has written it.
 
 static int read_bytes(sqlite3_file *file, void *bytes, int count, sqlite3_int64 offset) {
     int code = write_out(file);
@@ -118,7 +118,7 @@ static int sector_size(sqlite3_file *file) { return real(file)->pMethods->xSecto
 
 static int characteristics(sqlite3_file *file) { return real(file)->pMethods->xDeviceCharacteristics(real(file)); }
 
-// The write-ahead log is neither mapped nor has it shared memory, for which later versions have methods.
+// The write-ahead log is not mapped and has no shared memory, for which later versions have methods.
 static const sqlite3_io_methods methods = {
     .iVersion = 1,
     .xClose = close_file,
@@ -141,7 +141,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     if (!(flags & SQLITE_OPEN_WAL)) return below->xOpen(below, name, file, flags, outcome);
     memset(file, 0, sizeof(cframes));
     int code = below->xOpen(below, name, real(file), flags, outcome);
-    // SQLite closes whatever has methods, also what could not be opened.
+    // SQLite closes everything that has methods, also what could not be opened.
     if (real(file)->pMethods != NULL) file->pMethods = &methods;
     return code;
 }

@@ -1,4 +1,4 @@
-// SIGBUS for pages behind the end of a mapped file. Everything in the handler is a system call or an atomic access.
+// SIGBUS for pages beyond the end of a mapped file. Everything in the handler is a system call or an atomic access.
 #define _GNU_SOURCE
 #include "cguard.h"
 
@@ -29,11 +29,11 @@ static void handle(int signal, siginfo_t *info, void *context) {
         int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
         if (mmap((void *)start, bytes, PROT_READ, flags, -1, 0) != MAP_FAILED) return;
     }
-    // Not of a guarded mapping: the access is repeated, and meets what was there before.
+    // Not of a guarded mapping: the access is repeated, and has its original effect.
     sigaction(signal, &before, NULL);
 }
 
-// A parent may have left it blocked, and a blocked one ends the process.
+// A parent may have left the signal blocked, and a blocked one ends the process.
 __attribute__((constructor)) static void unblock(void) {
     sigset_t set;
     sigemptyset(&set);

@@ -1,3 +1,3 @@
-// libfcgi's event-driven face. Not fcgi_stdio.h, which redefines FILE, printf and stdin.
+// libfcgi's event-driven interface. Not fcgi_stdio.h, which redefines FILE, printf and stdin.
 #include <fastcgi.h>
 #include <fcgiapp.h>

@@ -138,8 +138,8 @@ static inline ssize_t clinux_receive_message(int fd, void *bytes, size_t room, i
     return length;
 }
 
-/// A descriptor that is readable once the process has ended, whoever its parent is; and a signal to exactly that process.
-/// -1 with errno on failure.
+/// A descriptor that is readable once the process has ended, whatever its parent is; and a signal to exactly that
+/// process. -1 with errno on failure.
 static inline int clinux_open_process(pid_t process) { return (int)syscall(434 /* pidfd_open */, process, 0); }
 /// The same for the peer of a Unix socket: the process that connected, even if its number belongs to another one by now.
 /// ENOPROTOOPT before Linux 6.5.
@@ -200,7 +200,7 @@ static inline int clinux_futex_add(uint32_t *word, uint32_t *other) {
 typedef struct {
     uint64_t device;
     uint64_t inode;
-    /// When it was created, in nanoseconds since 1970; 0 if the file system does not say.
+    /// When it was created, in nanoseconds since 1970; 0 if the file system does not record it.
     int64_t birth;
     /// When it, or a directory's content, was last changed, in the same form.
     int64_t changed;

@@ -4,7 +4,7 @@
 
 #include <sqlite3.h>
 
-/// Leaves the write-ahead log alone when the last connection closes. Returns an SQLite result code.
+/// Keeps the write-ahead log when the last connection closes. Returns an SQLite result code.
 static inline int csqlite_no_checkpoint_on_close(sqlite3 *connection) {
     return sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }

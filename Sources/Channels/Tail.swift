@@ -141,8 +141,8 @@ package struct Tail {
         )
     }
 
-    /// What was committed after `offset`, for those who stand there; nil if memory does not reach so far back. What is gone
-    /// since then, for whatever reason, may never have been here: it is among the marks.
+    /// What was committed after `offset`, for readers at that position; nil if memory does not reach back that far.
+    /// What is gone since then, for whatever reason, may never have been here: it is among the marks.
     package func missed(after offset: Offset) -> CommittedBatch? {
         guard offset >= floor, offset <= head else { return nil }
         let gone = channels.filter { $0.value.trimmedThrough > offset }

@@ -1,14 +1,14 @@
 package import Channels
 internal import Text
 
-/// What a token says (RFC 7519 §4), whoever has signed it.
+/// The content of a token (RFC 7519 §4), whatever key it is signed with.
 ///
 /// ```
 /// {"exp": 1767225600, "nbf": …, "aud": "…", "sub": "ada",
 ///  "holdfast": {"read": ["news/**"], "publish": ["chat/*"], "name": "Ada"}}
 /// ```
 ///
-/// `mercure` with `subscribe` and `publish` counts as well: the claim of tokens made for a Mercure hub.
+/// `mercure` with `subscribe` and `publish` counts as well: the claim of tokens for a Mercure hub.
 package struct Claims: Equatable, Sendable {
     /// Milliseconds since 1970.
     package let expires: Int64
@@ -54,7 +54,7 @@ package struct Claims: Equatable, Sendable {
     private static func time(_ name: String, in claims: JSONObject) throws(Refusal) -> Int64? {
         guard let value = claims[name] else { return nil }
         let text = String(decoding: value.bytes, as: UTF8.self)
-        // Until the year 9999.
+        // Up to the year 9999.
         guard let seconds = Double(text), (0...253_402_300_799).contains(seconds) else {
             throw .unusableClaim("'\(name)' is not a number of seconds since 1970")
         }
@@ -131,7 +131,7 @@ package struct Claims: Equatable, Sendable {
     }
 }
 
-/// A token's header and claims, of which nothing is verified.
+/// A token's header and claims, none of them verified.
 package struct TokenContents: Sendable {
     package let algorithm: String
     package let keyName: String?
@@ -141,14 +141,14 @@ package struct TokenContents: Sendable {
 /// Topic selectors of the Mercure protocol, as far as they select channels: `*` (every topic), the name of a channel, and
 /// URI templates in which an expression such as `{id}` is a whole segment (RFC 6570 §3.2.2: it stands for no `/`).
 ///
-/// Not understood, so that they grant nothing: URLs (`https://…` has `:` and `//`, which no channel has), other
+/// Not supported, so that they grant nothing: URLs (`https://…` has `:` and `//`, which no channel has), other
 /// expressions (`{+path}`, `{/path*}`, `{?query}`), and expressions within a segment (`book-{id}`).
 enum MercureSelector {
     static func pattern(_ selector: String) -> ChannelPattern? {
         if selector == "*" { return .any }
         var segments: [Substring] = []
         for segment in selector.split(separator: "/", omittingEmptySubsequences: false) {
-            // In a selector a star has no meaning but alone.
+            // In a selector, a star has a meaning only by itself.
             if segment.contains("*") { return nil }
             segments.append(isExpression(segment) ? "*" : segment)
         }

@@ -1,6 +1,6 @@
 internal import CCrypto
 
-/// A SHA-256 hash (FIPS 180-4): stands for a text from an untrusted source.
+/// A SHA-256 hash (FIPS 180-4), which represents a text from an untrusted source.
 struct Digest: Hashable, Sendable {
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
@@ -28,12 +28,12 @@ struct Digest: Hashable, Sendable {
     }
 }
 
-/// What libcrypto does for the module.
+/// The module's functions of libcrypto.
 enum Crypto {
     /// Found once: a look-up for each hash would cost more than the hash of a short text.
     nonisolated(unsafe) static let sha256: OpaquePointer? = unsafe EVP_MD_fetch(nil, "SHA256", nil)
 
-    /// Compares in a time that depends on the lengths alone.
+    /// Compares in a time that depends only on the lengths.
     static func areEqual(_ one: [UInt8], _ other: [UInt8]) -> Bool {
         guard one.count == other.count else { return false }
         return unsafe CRYPTO_memcmp(one, other, one.count) == 0

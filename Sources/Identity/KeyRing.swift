@@ -55,14 +55,14 @@ package struct KeyRing: Sendable {
 
     package var isEmpty: Bool { keys.isEmpty }
 
-    /// The name of a key that is still the same.
+    /// The name of the key with this fingerprint; nil if the key has changed or is gone.
     package func name(of fingerprint: KeyFingerprint) -> String? {
         keys.first { $0.fingerprint == fingerprint }?.name
     }
 
     // MARK: Tokens
 
-    /// The verdict on a token's signature, and on all that it says but its times.
+    /// The verdict on a token's signature, and on its whole content except for its times.
     package func verified(
         token text: [UInt8],
         from source: TokenSource
@@ -89,7 +89,7 @@ package struct KeyRing: Sendable {
         throw isSigned ? .wrongAudience : .wrongSignature
     }
 
-    /// What a token says, for its author: without any verdict.
+    /// The content of a token, without any verdict; for its author.
     package static func contents(ofToken text: [UInt8]) throws(Refusal) -> TokenContents {
         let token = try Token(text)
         return TokenContents(
@@ -99,7 +99,7 @@ package struct KeyRing: Sendable {
         )
     }
 
-    /// The keys that may have signed it. A token's own word on its algorithm only ever rules keys out.
+    /// The keys that may have signed it. The token's own `alg` and `kid` can only exclude keys.
     private func candidates(
         for token: Token,
         from source: TokenSource
@@ -112,7 +112,7 @@ package struct KeyRing: Sendable {
         return candidates
     }
 
-    /// Why a visa that was given before is no longer good; nil if it is.
+    /// Why a visa that was issued before is no longer valid; nil if it is.
     package func refusal(of visa: Visa, at now: Int64) -> Refusal? {
         guard name(of: visa.key) != nil else { return .unknownKey }
         return visa.expires > now ? nil : .expired
@@ -123,7 +123,7 @@ package struct KeyRing: Sendable {
     /// The verdict on a signed link.
     ///
     /// - Parameters:
-    ///   - keyName: which key, if the link says; else every key with a shared secret is tried.
+    //   - keyName: the key, if the link names one; otherwise every key with a shared secret is tried.
     ///   - signature: 64 hexadecimal digits.
     ///   - now: milliseconds since 1970.
     package func visa(

@@ -1,6 +1,6 @@
 /// `[key NAME]`: a key that signs links and tokens.
 package struct KeySettings: Equatable, Sendable {
-    /// The only one that signatures under the key may have, whatever a token says of itself.
+    /// The only algorithm of signatures under the key, whatever a token's header has.
     package enum Algorithm: String, Equatable, Sendable, CaseIterable {
         /// HMAC with SHA-256 (RFC 7518 §3.2); also signs links.
         case hs256 = "HS256"
@@ -43,7 +43,7 @@ package struct KeySettings: Equatable, Sendable {
     /// A token or link that names no key is tried with several.
     package static let countLimit = 16
 
-    /// A token's `kid` may be any text; a name is what can stand in a list of the ini file.
+    /// A token's `kid` may be any text; a name can be an element of a list of the ini file.
     package static func isName(_ text: String) -> Bool {
         (1...nameByteLimit).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in

@@ -64,7 +64,7 @@ internal import Text
         guard let context = unsafe EVP_MD_CTX_new() else { return false }
         defer {
             unsafe EVP_MD_CTX_free(context)
-            // What failed is left in a queue of the thread.
+            // OpenSSL leaves errors in a queue of the thread.
             ERR_clear_error()
         }
         // Ed25519 has its own hash.
@@ -77,11 +77,11 @@ internal import Text
 }
 
 enum ECDSASignature {
-    /// The signature as OpenSSL wants it, of `r` and `s` as tokens have them: two numbers of the same length, the most
-    /// significant byte first (RFC 7518 §3.4).
+    /// The signature in OpenSSL's form, made of `r` and `s` as tokens have them: two numbers of the same length, the
+    /// most significant byte first (RFC 7518 §3.4).
     ///
     /// ```
-    /// 30 LENGTH  02 LENGTH r…  02 LENGTH s…      X.690; no zeros in front, but one where the first bit is set
+    /// 30 LENGTH  02 LENGTH r…  02 LENGTH s…      X.690; no leading zeros, except one if the first bit is set
     /// ```
     static func der(_ raw: [UInt8]) -> [UInt8] {
         let half = raw.count / 2

@@ -9,7 +9,7 @@ package enum Refusal: Error, Equatable, Sendable {
     case wrongAlgorithm
     case unknownKey
     case wrongSignature
-    /// Of a token or a link.
+    /// A token or a link.
     case expired
     case notYetValid
     case wrongAudience
@@ -20,7 +20,7 @@ package enum Refusal: Error, Equatable, Sendable {
     case unknownLinkKey
     case wrongLinkSignature
 
-    /// The reason without what is particular.
+    /// The reason without its details.
     package enum Kind: Int, CaseIterable, Sendable {
         case tokenTooLarge, malformedToken, criticalHeader, wrongAlgorithm, unknownKey
         case wrongSignature, expired, notYetValid, wrongAudience, unusableClaim
@@ -81,10 +81,10 @@ package enum Refusal: Error, Equatable, Sendable {
             "No [key] section has the name that the token's 'kid' gives, or none may sign a token that comes in a "
                 + "cookie."
         case .wrongSignature: "The token's signature was not made with a key of this service."
-        case .expired: "The token's or link's time is over; get a new one."
-        case .notYetValid: "The token is not valid yet: its 'nbf' lies ahead."
+        case .expired: "The token or link has expired; get a new one."
+        case .notYetValid: "The token is not valid yet: its 'nbf' is in the future."
         case .wrongAudience:
-            "The token is meant for another service: its 'aud' is not what 'audience' in the [key] section says."
+            "The token is meant for another service: its 'aud' is not the 'audience' of the [key] section."
         case .unusableClaim(let wrong): "The token's \(wrong)."
         case .malformedLink(let wrong): "The signed link's \(wrong)."
         case .unknownLinkKey:

@@ -5,17 +5,17 @@ internal import Text
 ///
 ///     …/push/?channel=user/42&expires=1767225600&signature=HEX
 ///
-/// What is signed is the query as it stands there before any escaping, in this order, without what is absent:
+/// The signed text is the query before any escaping, in this order, without parameters that are absent:
 ///
 ///     channel=A,B&expires=SECONDS&rights=read,publish&user=NAME
 ///
 /// No name of a channel has a comma or `&`, and the user comes last, so the text has one meaning. In the link itself the
 /// order does not matter, and `since`, `wait`, `subscriber` and all others may be added: they give no right.
 ///
-/// Under a key with an audience the text begins with `audience=AUDIENCE&`, which does not stand in the link: so a service
-/// with the same secret and another audience, or none, does not take it.
+/// Under a key with an audience, the text begins with `audience=AUDIENCE&`, which is not part of the link: so a service
+/// with the same secret and another audience, or none, does not accept it.
 package struct SignedLink: Equatable, Sendable {
-    /// Those that the request names, in its order.
+    /// The channels that the request names, in its order.
     package var channels: [ChannelName]
     /// Seconds since 1970, in decimal digits.
     package var expires: String
@@ -32,7 +32,7 @@ package struct SignedLink: Equatable, Sendable {
         (self.channels, self.expires, self.rights, self.user) = (channels, expires, rights, user)
     }
 
-    /// What is signed.
+    /// The signed text.
     ///
     /// - Parameter audience: the key's.
     package func text(audience: String?) -> [UInt8] {

@@ -1,17 +1,17 @@
 internal import Text
 
-/// A signed token in compact form (RFC 7515 §3.1), taken apart; nothing of it is verified yet, so nothing but the header is
-/// read.
+/// A signed token in compact form (RFC 7515 §3.1), split into its parts; nothing of it is verified yet, so only the
+/// header is read.
 ///
 /// ```
 /// base64url(header) . base64url(payload) . base64url(signature)
-/// ╰────────── what is signed ──────────╯
+/// ╰────────── signed text ─────────────╯
 /// ```
 struct Token {
-    /// The header's members that count. All others say where keys could be found, which is not for the token to say.
+    /// The members of the header that count. Others name places of keys, which a token must not choose.
     let algorithm: String
     let keyName: String?
-    /// As it was sent: what it says is of interest only once the signature is verified.
+    /// As it was sent; it is parsed only after the signature is verified.
     private let payload: ArraySlice<UInt8>
     let signed: [UInt8]
     let signature: [UInt8]
@@ -50,7 +50,7 @@ struct Token {
         signed = Array(text[..<parts[1].endIndex])
     }
 
-    /// What it says, for whoever has verified the signature.
+    /// Its claims; to be called after the signature is verified.
     func claims() throws(Refusal) -> Claims {
         guard let payload = Base64URL.decoded(payload) else { throw Self.notBase64URL }
         return try Claims(payload)
@@ -59,12 +59,12 @@ struct Token {
     private static let notBase64URL = Refusal.malformedToken("is not base64url without padding")
 }
 
-/// An object whose members, at every depth, have distinct names: of two with one name, another reader could see the
+/// An object whose members, at every depth, have distinct names: of two with one name, another reader might take the
 /// other (RFC 7515 §4, RFC 7519 §4).
 struct JSONObject {
     private let members: [(name: String, value: JSONValue)]
 
-    /// Deep enough for claims; a limit, because each level is looked through again.
+    /// Deep enough for claims; a limit, because each level is searched again.
     private static let depthLimit = 8
 
     /// - Parameter part: of a token, for the refusal.
@@ -75,7 +75,7 @@ struct JSONObject {
             throw .malformedToken("has a \(part) that is not a JSON object")
         }
         guard Self.isUnambiguous(value) else {
-            throw .malformedToken("has a \(part) in which a name stands twice")
+            throw .malformedToken("has a \(part) in which a name occurs twice")
         }
         self.members = members
     }

@@ -1,18 +1,18 @@
 internal import Channels
 
-/// Remembers the verdicts on tokens by the hash of their text and of the way they came, so that a client that shows one with
-/// each poll costs one signature for as long as the token lives, whether it is good or bad.
+/// Remembers the verdicts on tokens by the hash of their text and of the way they came, so that a client that sends one
+/// with each poll costs one check of a signature for as long as the token lives, whether it is valid or not.
 ///
-/// Good ones and bad ones have a bound each, so that however many bad ones come, no good one is forgotten. No verdict that
-/// is remembered depends on the time: whether a token is valid now is asked at each use.
+/// Valid and invalid tokens have a bound each, so that no valid one is forgotten however many invalid ones come. No
+/// remembered verdict depends on the time: whether a token is valid now is checked at each use.
 package struct TokenMemory: Sendable {
     /// What was counted so far.
     package struct Counters: Equatable, Sendable {
-        /// Verdicts from memory, good or bad: they cost no signature.
+        /// Verdicts from memory, good or bad: they cost no check of a signature.
         package fileprivate(set) var remembered: UInt64 = 0
-        /// Tokens whose signature was looked at, and good.
+        /// Tokens whose signature was checked, and valid.
         package fileprivate(set) var verified: UInt64 = 0
-        /// Tokens that were refused, and not from memory.
+        /// Tokens that were refused, other than from memory.
         package fileprivate(set) var refused: UInt64 = 0
         /// All refusals.
         package fileprivate(set) var refusals = RefusalCounts()
@@ -30,26 +30,26 @@ package struct TokenMemory: Sendable {
         }
     }
 
-    /// - Parameter byteLimit: memory of the good ones, about; half of it is certain to those in use.
+    /// - Parameter byteLimit: about the memory of the valid ones; half of it is certain for those in use.
     package init(byteLimit: Int) {
         self.byteLimit = byteLimit
         good = RecentlyUsed(byteLimit: byteLimit)
         bad = RecentlyUsed(byteLimit: Self.badByteLimit(byteLimit))
     }
 
-    /// As many as of the good ones, which take about three times as much each.
+    /// As many as of the valid ones, which take about three times as much each.
     private static func badByteLimit(_ byteLimit: Int) -> Int { byteLimit / 4 }
 
     package var count: Int { good.count }
     package var byteCount: Int { good.byteCount }
 
-    /// The keys are others now.
+    /// The keys have changed.
     package mutating func forgetAll() {
         good.forgetAll()
         bad.forgetAll()
     }
 
-    /// The verdict on a token, which counts.
+    /// The verdict on a token, which is counted.
     ///
     /// - Parameters:
     ///   - ring: the same until `forgetAll`.
@@ -73,7 +73,7 @@ package struct TokenMemory: Sendable {
 
     fileprivate enum Cost: Sendable { case nothing, goodSignature, badSignature }
 
-    /// The verdict on a token, which counts only if it decides about a request.
+    /// The verdict on a token, which is counted only if it decides on a request.
     package mutating func judgement(
         onToken text: [UInt8],
         from source: TokenSource,
@@ -118,9 +118,10 @@ package struct TokenMemory: Sendable {
     }
 }
 
-/// Values by the hash of what they are about, within a bound: two generations. A look-up moves an entry to the younger one;
-/// when that is half the bound, it becomes the older one, and what was in that is forgotten: what is not in use goes first,
-/// and nothing is ever searched for. As many as fit into half the bound are found again, in whatever order they are used.
+/// Values by the hash of their subjects, within a bound: two generations. A look-up moves an entry to the younger one;
+/// when that is half the bound, it becomes the older one, and the former older one is forgotten: entries not in use go
+/// first, and nothing is ever searched. As many as fit into half the bound are found again, in whatever order they are
+/// used.
 private struct RecentlyUsed<Value: Sendable>: Sendable {
     private struct Entry {
         let value: Value
@@ -150,7 +151,7 @@ private struct RecentlyUsed<Value: Sendable>: Sendable {
         return entry.value
     }
 
-    /// - Parameter byteCount: what the value has elsewhere.
+    /// - Parameter byteCount: the value's memory elsewhere.
     mutating func keep(_ digest: Digest, _ value: Value, byteCount: Int) {
         // A table is between three eighths and three quarters full.
         let place = (MemoryLayout<Digest>.stride + MemoryLayout<Entry>.stride) * 2
@@ -162,7 +163,7 @@ private struct RecentlyUsed<Value: Sendable>: Sendable {
             (old, oldBytes) = (young, youngBytes)
             (young, youngBytes) = ([:], 0)
         }
-        // One that alone is more than that is judged each time.
+        // An entry that exceeds that alone is judged each time.
         guard entry.byteCount <= byteLimit / 2 else { return }
         young[digest] = entry
         youngBytes += entry.byteCount
@@ -170,14 +171,14 @@ private struct RecentlyUsed<Value: Sendable>: Sendable {
 }
 
 extension Visa {
-    /// What is kept of it outside: the patterns with their segments, and the name.
+    /// Its memory elsewhere: the patterns with their segments, and the name.
     fileprivate var byteCount: Int {
         (read + publish).reduce(name?.utf8.count ?? 0) { $0 + 128 + $1.text.utf8.count }
     }
 }
 
 extension TokenSource {
-    /// Distinct for each way, whatever token follows: one way may have other keys than another.
+    /// Distinct for each way, whatever token follows: the ways may have different keys.
     fileprivate var tag: [UInt8] {
         switch self {
         case .sent: [0]

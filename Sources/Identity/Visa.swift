@@ -3,7 +3,7 @@ package import Channels
 /// What a verified token or signed link permits, and until when. It opens only channels whose [allow] section names its
 /// key.
 package struct Visa: Equatable, Sendable {
-    /// The key under which it was signed; another one after any change of the key.
+    /// The key under which it was signed; its fingerprint changes with any change of the key.
     package let key: KeyFingerprint
     package let keyName: String
     /// The name of the user that shows it.
@@ -26,13 +26,13 @@ package struct Visa: Equatable, Sendable {
     }
 }
 
-/// A token whose signature is verified. Whether its time has come, and is not over, is another question at each use.
+/// A token whose signature is verified. Whether it is valid at a time is checked at each use.
 package struct VerifiedToken: Equatable, Sendable {
     let visa: Visa
     /// Milliseconds since 1970.
     let notBefore: Int64?
 
-    /// A token that was made just now, on a machine whose clock is a little ahead, is valid.
+    /// A token that was just made on a machine whose clock is slightly ahead is valid.
     private static let clockToleranceMilliseconds: Int64 = 5000
 
     /// - Parameter now: milliseconds since 1970.
@@ -43,7 +43,7 @@ package struct VerifiedToken: Equatable, Sendable {
     }
 }
 
-/// Stands for a key with everything that is set of it, in every process.
+/// Identifies a key with all its settings, in every process.
 package struct KeyFingerprint: Hashable, Sendable, BitwiseCopyable {
     package let value: UInt64
 
@@ -54,6 +54,6 @@ package struct KeyFingerprint: Hashable, Sendable, BitwiseCopyable {
 package enum TokenSource: Equatable, Sendable {
     /// `Authorization: Bearer`, or a parameter of the query: a program or a page sends it on purpose.
     case sent
-    /// The cookie of this name: a browser sends it by itself, whatever page asks.
+    /// The cookie of this name: a browser sends it by itself, whatever page makes the request.
     case cookie(String)
 }

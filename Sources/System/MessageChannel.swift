@@ -125,7 +125,7 @@ package final class MessageChannel {
             }
         }
         var length = attempt()
-        // The other process has ended without reading everything. What it said before can be read still.
+        // The other process has ended without reading everything. What it sent before can still be read.
         if length < 0, errno == ECONNRESET { length = attempt() }
         let descriptors = Array(found.prefix(Int(count)))
         if length < 0, errno == EAGAIN { return .nothing }

@@ -6,7 +6,7 @@ package enum ProcessStatus {
     /// CPU time of all threads.
     package static func cpuMicroseconds() -> Int64 { SystemClock.processNanoseconds() / 1000 }
 
-    /// From `/proc/self/statm`; nil where there is no `/proc`.
+    /// From `/proc/self/statm`; nil if there is no `/proc`.
     package static func memory() -> (virtualBytes: Int, residentBytes: Int)? {
         let descriptor = unsafe open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

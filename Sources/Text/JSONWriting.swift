@@ -1,5 +1,5 @@
-// JSON is written where it goes, part by part, with nothing between the parts: as few bytes as there can be. No depth is
-// counted: what an object or array holds is told from its last byte, for no value ends with an opening bracket.
+// JSON is written in place, part by part, with nothing between the parts: as few bytes as possible. Depth is not
+// counted: the last byte shows whether an object or array is empty, for no value ends with an opening bracket.
 extension [UInt8] {
     package mutating func openObject() { append(UInt8(ascii: "{")) }
     package mutating func closeObject() { append(UInt8(ascii: "}")) }

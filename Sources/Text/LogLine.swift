@@ -1,7 +1,7 @@
 /// One event as a line of the operator's log, without its end. Pure.
 ///
-/// Nobody but the process writes lines or control characters into the log: what a client said is quoted and escaped, and a
-/// control character, a format character or a line separator is written as `\u{…}`.
+/// Only the process itself writes lines or control characters into the log: what a client sent is quoted and escaped,
+/// and a control character, a format character or a line separator is written as `\u{…}`.
 package struct LogLine {
     /// As in RFC 3339, in UTC.
     let time: String

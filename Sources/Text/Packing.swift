@@ -1,7 +1,7 @@
 /// A value that is written as bytes and read again by another process, perhaps of another release.
 ///
 /// The form is explicit and has nothing to do with memory layouts: numbers in 7-bit groups, lengths before contents, a
-/// code for each case. Whoever writes a stream of such values says once which version of the form it has.
+/// code for each case. A stream of such values begins with the version of its form.
 package protocol Packable {
     func pack(into pack: inout Packer)
     init(from pack: inout Unpacker) throws(UnpackError)

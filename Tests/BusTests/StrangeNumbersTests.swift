@@ -22,7 +22,7 @@ import Testing
         try execute("UPDATE state SET \(change)", bus(directory))
         #expect(probe.append(draft("a", "x")) == .unavailable)
         probe.wait("a new log") { $0.opened.count == 2 }
-        #expect(probe.now.notices.contains { $0.contains("holds a number that can't be") })
+        #expect(probe.now.notices.contains { $0.contains("holds an impossible number") })
         #expect(probe.append(draft("a", "new")).id?.offset == Offset(1))
         #expect(probe.read(["a"], .first).messages.map(\.text) == ["new"])
         probe.stop()

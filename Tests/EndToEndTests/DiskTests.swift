@@ -116,7 +116,7 @@ import Testing
             // The log is looked at once a second; closing it must need no descriptor, and opening it fails.
             try limitDescriptors("4")
             try Files.remove(server.directory.file("bus/log.sqlite"))
-            try waitUntil("the log can't be opened") {
+            try waitUntil("the log cannot be opened") {
                 if let exit = process.exitNow() { throw HarnessError("holdfast \(exit)") }
                 return server.log.contains("Too many open files")
             }

@@ -189,7 +189,7 @@ import Testing
         #expect(poll.start == .cursor(cursor(5)))
         #expect(poll.waitMilliseconds > 1000)
         #expect(poll.subscription.messageLimit == 7)
-        // A URL can't repeat what the body said.
+        // A URL cannot repeat what the body said.
         let reply = try #require(Reply(poll.answer(reading(), epoch: epoch)))
         #expect(reply["Link"] == nil)
         #expect(http.refusal(.post("/push/a?op=write")) == "unknown_operation")

@@ -53,7 +53,7 @@ import Testing
     ) throws {
         let answer = try poll(.close, format, query: query).answer(reading(), epoch: epoch)
         #expect(!answer.closes)
-        // A client that waits for a message can't use an empty answer, also when the wait ends at once (SIGTERM).
+        // A client that waits for a message cannot use an empty answer, also when the wait ends at once (SIGTERM).
         let empty = format == .json ? 200 : 204
         #expect(Reply(answer)?.status == (query == "wait=5" ? 503 : empty))
         let held = try poll(.close, format).subscription.answer(reading(), epoch: epoch)

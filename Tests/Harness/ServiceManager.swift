@@ -39,7 +39,7 @@ package final class ServiceManager {
 
     /// Passes a socket under this name.
     ///
-    /// - Parameter isDatagram: one that can't be listened on.
+    /// - Parameter isDatagram: one that cannot be listened on.
     package func pass(
         _ name: String,
         _ address: Address,

@@ -145,7 +145,7 @@ package final class WebServer {
     private static func makeCGIProgram(_ place: Place) throws {
         try place.directory.makeDirectory("www")
         try place.directory.makeDirectory("www/cgi-bin")
-        // By a process of its own: a file that another test's child has open for writing can't be run.
+        // By a process of its own: a file that another test's child has open for writing cannot be run.
         try ChildProcess.run(
             "/bin/cp",
             [try Harness.Place.holdfast, place.cgiProgram],

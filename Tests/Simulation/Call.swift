@@ -7,7 +7,7 @@ struct Call {
     enum Kind: Equatable {
         case poll, events, lines, busLines
         case publish, leave, presence, message, listing
-        /// Anything whose answer is only looked at for its status.
+        /// Any request whose answer is checked only for its status.
         case other
     }
 
@@ -16,7 +16,7 @@ struct Call {
     let number: Int
     let client: Int
     let kind: Kind
-    /// Where the front end has put it.
+    /// Where the front end has placed it.
     var process = -1
     var wire = -1
     var connection: ConnectionID?
@@ -30,52 +30,53 @@ struct Call {
     var subscriber: Int?
     var address = 0
     var member: Int?
-    /// Monotonic milliseconds when the token that it shows is over.
+    /// Monotonic milliseconds when its token expires.
     var rightEndsAt: Int64?
     var session: Session?
     /// Seconds.
     var wait = 0
     var isBare = false
-    /// Its cursor comes and goes in a cookie.
+    /// Its cursor is in a cookie.
     var isClassic = false
     var failsOnGap = false
-    /// Where the log stood when it came.
+    /// The log's position when it came.
     var arrived: Cursor?
-    /// The places of what is published, and the texts.
+    /// The channels of what is published, and the texts.
     var drafts: [(channel: Int, text: String)] = []
     var drops: [Int] = []
-    /// Statuses that may come, besides 503.
+    /// Further statuses that are allowed, besides 503.
     var statuses: [Int] = [200]
 
     var state = State.waiting
-    /// Monotonic milliseconds when the core was given it, and when it may be held at the longest.
+    /// Monotonic milliseconds when the core got it, and the latest time up to which it may be held.
     var givenAt: Int64 = 0
     var endsAt: Int64 = .max
     var order = 0
-    /// The core has counted it among those that are held.
+    /// Whether the core has counted it as held.
     var isHeld = false
-    /// The same in nanoseconds, where nothing kept it waiting.
+    /// Nanoseconds at which the core got it, if nothing kept it waiting.
     var cameAt: Int64?
-    /// The same where the log was asked, too; nil where it had to queue.
+    /// The same, also if the log was asked; nil if it had to queue.
     var askedAt: Int64?
-    /// Monotonic milliseconds until which another of its id waited before it: it was not judged earlier.
+    /// Monotonic milliseconds until which another request of its id waited before it: it was not judged earlier.
     var blockedUntil: Int64 = .min
-    /// Before which it does not end by its deadline.
+    /// The deadline does not end it before this time.
     var earliestEnd: Int64 = .min
-    /// Monotonic milliseconds of the last bytes.
+    /// Monotonic milliseconds at which the last bytes came.
     var heardAt: Int64 = 0
-    /// It is sent blanks from time to time.
+    /// Whether it is sent blanks from time to time.
     var isProbed = false
-    /// It asked the log, so that nobody knows from outside when it began to be held.
+    /// It asked the log, so it is not known from outside when it began to be held.
     var hasAsked = false
-    /// It waits until its process knows of what was committed up to here.
+    /// It waits until its process has the events of what was committed up to here.
     var awaits: Cursor?
-    /// Where its process stood whenever the log became another: it may have been held there, which its client can't know.
+    /// The positions of its process whenever the log was replaced: it may have been held there, which its client cannot
+    /// know.
     var stood: [Cursor] = []
-    /// An abort is allowed to leave it without an answer.
+    /// An abort may leave it without an answer.
     var isAborted = false
 
-    // What has been heard.
+    // What its client has received.
     var header: [UInt8] = []
     var isHeaderComplete = false
     var received: [UInt8] = []
@@ -83,7 +84,7 @@ struct Call {
     var lineReader = LineReader()
     var bye: String?
     var isGreeted = false
-    /// Where its client goes on.
+    /// Where its client continues.
     var cursor: Cursor?
     var gaveMessages = false
 
@@ -95,7 +96,7 @@ struct Call {
     var mayBeHeld: Bool { isStream || kind == .poll }
 }
 
-/// The ways in which a held request may have ended, as far as can be told from outside.
+/// The ways in which a held request may have ended, as far as they can be distinguished from outside.
 struct Endings: OptionSet {
     let rawValue: UInt32
 
@@ -117,7 +118,7 @@ struct Endings: OptionSet {
     static let overtaken = Endings(all: [.superseded, .newerRequest])
     static let left = Endings(.left)
     static let time = Endings(all: [.deadline, .lifetime])
-    /// An empty answer without a word about coming back.
+    /// An empty answer that does not say when to come back.
     static let empty: Endings = [
         .time, .gone, .overtaken, .left, .shutdown, .revoked, .expired, .released,
     ]
@@ -138,7 +139,7 @@ struct Endings: OptionSet {
     }
 }
 
-/// What the core was told, and how held requests may end by it.
+/// The events that the core got, and how they may end held requests.
 enum Cause {
     case request, leaving, busBytes, aborted, peerEnded, lost(Loss), log, turn, word(isLeft: Bool)
     case reload, stop, giveWay, unsent, other

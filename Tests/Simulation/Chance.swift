@@ -12,7 +12,7 @@ struct Chance: RandomNumberGenerator {
         return z ^ (z >> 31)
     }
 
-    /// 0 to `count` - 1; 0 where `count` is less than 1.
+    /// 0 to `count` - 1; 0 if `count` is less than 1.
     mutating func below(_ count: Int) -> Int {
         guard count > 1 else { return 0 }
         return Int(((next() >> 32) &* UInt64(count)) >> 32)
@@ -20,7 +20,7 @@ struct Chance: RandomNumberGenerator {
 
     mutating func between(_ low: Int, _ high: Int) -> Int { low + below(high - low + 1) }
 
-    /// True in so many of a thousand cases.
+    /// True in this many of a thousand cases.
     mutating func happens(_ perMille: Int) -> Bool { below(1000) < perMille }
 
     /// Nil for an empty array.
@@ -29,7 +29,7 @@ struct Chance: RandomNumberGenerator {
     }
 }
 
-/// FNV-1a with 64 bits over everything that happens: two runs with the same digest were the same run.
+/// FNV-1a with 64 bits over everything that happens: two runs with the same digest are the same run.
 struct Digest {
     private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 

@@ -11,11 +11,11 @@ struct Client {
     let subscriber: Int?
     let address: Int
     let member: Int?
-    /// Where it goes on.
+    /// Where it continues.
     var cursor: Cursor?
     var call: Int?
     var nextAt: Int64 = 0
-    /// Of the endpoint that keeps the cursor in one.
+    /// The cookie of the endpoint that keeps the cursor in one.
     var cookieName: String?
     /// Its connection to the bus socket.
     var bus: (process: Int, place: Int)?
@@ -26,13 +26,13 @@ struct Client {
             .poller, .poller, .poller, .poller, .streamer, .streamer, .publisher, .publisher,
             .reader, .bus, .classic,
         ]
-        // At least one says something.
+        // At least one of them sends something.
         kind = number == 0 ? .publisher : chance.one(of: kinds) ?? .poller
         frontEnd = plan.frontEnd ?? chance.below(FrontEnd.all.count)
         var channels: [Int] = []
         for _ in 0..<(chance.happens(600) ? 1 : chance.between(2, 3)) {
             let channel = chance.below(Plan.openCount + (chance.happens(100) ? 4 : 0))
-            // Only the two rooms have somebody to tell of.
+            // Only the two rooms have presence.
             let usable =
                 channel < Plan.openCount
                 ? channel : Plan.openCount + Plan.presenceChannels[channel % 2]
@@ -45,23 +45,23 @@ struct Client {
         member = chance.happens(400) ? chance.below(Plan.memberNames.count) : nil
     }
 
-    /// Its request is over; it comes back after a while.
+    /// Its request has ended; it comes back after a while.
     mutating func finish(_ now: Int64, _ chance: inout Chance) {
         call = nil
         nextAt = now + Int64(chance.happens(700) ? chance.below(50) : chance.below(5000))
     }
 }
 
-/// A kind of web server, as far as a responder notices.
+/// A kind of web server, as far as it matters to a responder.
 struct FrontEnd {
     enum Habit {
-        /// It closes the connection of a client that has gone.
+        /// Closes the connection of a client that has left.
         case closes
         case halfCloses
         case aborts
-        /// It notices only when it has sent something in vain.
+        /// Notices a departure only when it has sent something in vain.
         case hides
-        /// It uses the connection for another client at once.
+        /// Uses the connection for another client at once.
         case reuses
     }
 
@@ -70,7 +70,7 @@ struct FrontEnd {
     let keeps: Bool
     let multiplexes: Bool
     let habit: Habit
-    /// It sends the next request before the last one was answered, with the same id.
+    /// Sends the next request before the last one was answered, with the same id.
     var isRude = false
 
     static let all: [FrontEnd] = [

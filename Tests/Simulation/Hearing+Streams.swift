@@ -2,7 +2,7 @@ import Channels
 import Configuration
 import Core
 
-/// Streams, as their clients hear them: events and lines.
+/// Streams, as their clients receive them: events and lines.
 extension World {
     func hearHeader(_ number: Int, _ header: [UInt8], _ body: [UInt8]) -> [UInt8]? {
         if calls[number].isHeaderComplete {
@@ -21,7 +21,7 @@ extension World {
         }
         let type = calls[number].kind == .events ? "text/event-stream" : "application/x-ndjson"
         if response.status != 200 || response.field("Content-Type")?.hasPrefix(type) != true {
-            // Refused, as any request may be.
+            // Refused, like any request.
             guard calls[number].statuses.contains(response.status) || response.status == 503 else {
                 fail("call \(number): a stream is answered \(response.status)", call: number)
                 return nil
@@ -184,7 +184,7 @@ extension World {
         if message != nil { calls[number].gaveMessages = true }
     }
 
-    /// Where the client is told to go on: it has been given everything before.
+    /// The position after which the client is told to continue: it has been given everything before.
     private func sayGoodbye(_ number: Int, at cursor: Cursor) {
         if calls[number].isGreeted || calls[number].session?.position != nil {
             if calls[number].session?.position != cursor,

@@ -2,11 +2,11 @@ import Channels
 import Configuration
 import Core
 
-/// What a client makes of the bytes of its request, as they leave the core.
+/// What a client understands of the bytes of its request, as they leave the core.
 extension World {
-    /// Takes bytes in; what is wrong with them fails the run.
+    /// Receives bytes; anything wrong with them fails the run.
     ///
-    /// - Returns: how a held request ends that is told this, where it ends.
+    /// - Returns: the endings of a held request that these bytes allow, if they end it.
     func hear(_ number: Int, header: [UInt8], body: [UInt8], ends: Bool) -> Endings {
         guard calls[number].state == .given else {
             fail("call \(number) is sent something after its end", call: number)
@@ -43,7 +43,7 @@ extension World {
         guard ends else { return [] }
         let call = calls[number]
         if call.received.isEmpty {
-            // As its endpoint asks for where nothing came.
+            // As its endpoint asks if nothing came.
             if call.isClassic, plan.settings.endpoints.first?.onTimeout == .close {
                 return [.empty, .limit, .gap, .aborted]
             }
@@ -193,7 +193,7 @@ extension World {
             if response.field("Content-Type")?.hasPrefix("application/json") == true {
                 text = StrictJSON(response.body)?.text ?? text
             }
-            // The same is told of a member each time, so that the place decides.
+            // A member's messages have the same text each time, so the offset decides.
             let from = session.position.map { $0.epoch == cursor.epoch ? $0.offset.value : 0 }
             let there = log.ledger.messages(
                 in: cursor.epoch,
@@ -209,7 +209,7 @@ extension World {
                 return []
             }
             messages = [first]
-            // Of equal texts, one that explains the answer is meant: it does not say which.
+            // Of equal texts, the one that explains the answer is meant: the answer does not say which.
             for one in given where from != nil {
                 var trial = session
                 guard trial.take([one], to: cursor, gap: gap, in: log) == nil else { continue }
@@ -218,7 +218,7 @@ extension World {
             }
         }
         if call.isClassic, session.position == nil, response.field("Retry-After") != nil {
-            // Sent away, but not without its first cursor.
+            // It was ended early, but not without its first cursor.
             calls[number].cursor = cursor
             return [.limit, .empty]
         }
@@ -242,7 +242,7 @@ extension World {
         calls[number].session = session
         calls[number].cursor = cursor
         if !messages.isEmpty { calls[number].gaveMessages = true }
-        // A publisher that was told of its commit, by whatever process, finds the message at this one, too.
+        // A message whose publisher was told of its commit, by any process, is found at this process, too.
         let call = calls[number]
         guard call.wait == 0, !more, let arrived = call.arrived, arrived.epoch == cursor.epoch,
             cursor.offset < arrived.offset
@@ -263,7 +263,7 @@ extension World {
         }
     }
 
-    /// As the session takes it: from its own place, or, behind a gap, from where its process stood.
+    /// As the session takes it: from its own position, or, after a gap, from the position of its process.
     func take(
         _ number: Int,
         _ messages: [Session.Given],

@@ -1,12 +1,13 @@
 import Channels
 
-/// Everything that was ever committed, whatever became of the log's file since: what clients are judged by.
+/// Everything that was ever committed, whatever happened to the log's file since: the standard by which clients are
+/// judged.
 struct Ledger {
     /// One place in the order of an epoch.
     struct Record {
-        /// In the world's list of channels; -1 where nothing is known of the place.
+        /// Index in the world's list of channels; -1 if nothing is known of the offset.
         let channel: Int
-        /// What stands in the message; nil: the channel was dropped here.
+        /// The text of the message; nil: the channel was dropped here.
         let text: String?
         let topic: String?
         /// On the retention clock.
@@ -20,16 +21,16 @@ struct Ledger {
     private struct Stretch {
         let epoch: Epoch
         let start: Int64
-        /// As all stretches of the log stood when this one began, itself the last.
+        /// The stretches of the log when this one began, itself the last.
         var history: [EpochHistory.Stretch]
         var records: [Record] = []
-        /// For each channel, the places of its records, ascending.
+        /// For each channel, the offsets of its records, ascending.
         var places: [[Int]]
     }
 
     private var stretches: [Stretch] = []
     private var indexes: [String: Int] = [:]
-    /// Found by text, never gone through.
+    /// Looked up by text, never iterated.
     private var ids: [String: Cursor] = [:]
     let channelCount: Int
 
@@ -66,7 +67,7 @@ struct Ledger {
         return stretches[index].start - 1 + Int64(stretches[index].records.count)
     }
 
-    /// Where a text was committed last.
+    /// Where a text was last committed.
     func id(ofText text: String) -> Cursor? { ids[text] }
 
     func record(_ id: Cursor) -> Record? {
@@ -76,7 +77,7 @@ struct Ledger {
             ? stretches[index].records[place] : nil
     }
 
-    /// It can't be read any more, in the log whose newest epoch this is.
+    /// The record can no longer be read in the log whose newest epoch is this one.
     mutating func remove(_ offset: Int64, in history: [EpochHistory.Stretch], _ gone: Gone) {
         guard let epoch = history.last(where: { $0.start.value <= offset })?.epoch,
             let index = indexes[epoch.name]
@@ -129,15 +130,15 @@ struct Ledger {
         return low
     }
 
-    /// What a client that comes with a cursor is owed in the log whose newest epoch is this one: everything behind an
-    /// offset, and whether something may have been lost before it.
+    /// What a client with this cursor is owed in the log whose newest epoch is this one: everything after an offset,
+    /// and whether something may have been lost before it.
     enum Standing: Equatable {
         case valid(after: Int64)
         case restarted(after: Int64)
         case future
     }
 
-    /// By the meaning of cursors, not by the code that is checked.
+    /// By the meaning of cursors, not by the code under test.
     func standing(of cursor: Cursor, in epoch: Epoch, head: Int64) -> Standing {
         guard let last = indexes[epoch.name] else { return .restarted(after: 0) }
         let history = stretches[last].history

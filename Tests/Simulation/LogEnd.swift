@@ -1,8 +1,8 @@
 import Channels
 
-/// One process's end of the log: what it has asked and been told, in the order that `LogEvent` promises.
+/// One process's end of the log: its questions and the log's events for it, in the order that `LogEvent` promises.
 ///
-/// Told is what stands in `events` and has not been taken yet: a process may take it much later.
+/// `events` holds those that have not been taken yet: a process may take them much later.
 struct LogEnd {
     private(set) var events: [LogEvent] = []
     private var taken = 0
@@ -35,14 +35,14 @@ struct LogEnd {
     mutating func append(_ append: Append) { appends.append(append) }
     mutating func read(_ read: ReadRequest) { reads.append(read) }
 
-    /// What this process can see of what anybody has committed.
+    /// What this process can see of everything committed.
     func committedHead(_ log: SharedLog) -> Offset? {
         number == nil ? nil : Offset(log.file.head)
     }
 
     // MARK: The log's threads
 
-    /// Opens it, or finds that it is another.
+    /// Opens it, or finds that it was replaced.
     mutating func open(_ log: SharedLog) {
         guard number != log.file.number else { return }
         let state = log.file.state(
@@ -61,7 +61,7 @@ struct LogEnd {
         reads = []
     }
 
-    /// Tells what others have committed.
+    /// Reports what other processes have committed.
     mutating func follow(_ log: SharedLog, _ chance: inout Chance) {
         guard number != nil else { return }
         guard number == log.file.number else { return open(log) }
@@ -76,7 +76,7 @@ struct LogEnd {
             return
         }
         var from = head
-        // The two threads that follow overlap: what one has told the other may tell again.
+        // The two threads that follow overlap: one may report again what the other has.
         if chance.happens(50) { from = max(0, head - Int64(chance.below(4))) }
         if !log.file.canFollow(from, limit: memoryMessages) { from = head }
         let batches = log.file.follow(
@@ -88,10 +88,10 @@ struct LogEnd {
         (head, stamp) = (log.file.head, log.file.stamp)
     }
 
-    /// What becomes of a group of appends.
+    /// The fate of a group of appends.
     enum Fate {
         case committed
-        /// Nothing is written, and that is told.
+        /// Nothing is written, and that is reported.
         case failed(AppendOutcome)
     }
 
@@ -147,7 +147,7 @@ struct LogEnd {
         }
     }
 
-    /// Answers up to so many of the questions, in any order; what the answers see is told before them.
+    /// Answers up to this many of the questions, in any order; what the answers see is reported before them.
     mutating func answer(_ count: Int, fails: Bool, _ log: SharedLog, _ chance: inout Chance) {
         guard !reads.isEmpty else { return }
         guard number != nil, !fails else {

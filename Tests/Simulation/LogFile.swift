@@ -1,8 +1,8 @@
 import Channels
 
-/// The log's file as it lies on the disk: a value, so that a copy of it can be put back in its place.
+/// The log's file on the disk: a value, so that a copy of it can be put back.
 struct LogFile {
-    /// What is known of one channel.
+    /// The state of one channel.
     struct Row {
         var isKnown = false
         /// Those that can be read, ascending.
@@ -10,18 +10,18 @@ struct LogFile {
         var lastOffset: Int64 = 0
         var trimmedThrough: Int64 = 0
         var reason = GapReason.trimmed
-        /// Of the transaction that raised the mark last.
+        /// The stamp of the transaction that last raised the mark.
         var stamp = 0
     }
 
     private(set) var stretches: [EpochHistory.Stretch]
-    /// Of the newest epoch, and of no other one, in whichever file.
+    /// The newest epoch, which no other file has.
     private(set) var number: Int
     private(set) var head: Int64
     private(set) var stamp = 0
     private(set) var forgottenThrough: Int64 = 0
     private(set) var rows: [Row]
-    /// Everything after `recentBase`; nil where there is no message (any more).
+    /// Everything after `recentBase`; nil if there is no message, or no longer one.
     private var recent: [Message?] = []
     private var recentBase: Int64 = 0
     private var keys: [(key: IdempotencyKey, append: Append, ids: [Cursor])] = []
@@ -56,7 +56,7 @@ struct LogFile {
 
     // MARK: Writing
 
-    /// What a transaction did besides giving out offsets.
+    /// The effects of a transaction besides giving out offsets.
     struct Written {
         var messages: [Message] = []
         var dropped: [TrimMark] = []
@@ -137,7 +137,7 @@ struct LogFile {
         }
     }
 
-    /// Ends a transaction: trims what it has touched.
+    /// Ends a transaction: trims the channels that it has touched.
     mutating func trim(
         _ touched: [Int],
         keep: (Int) -> Int,
@@ -191,7 +191,7 @@ struct LogFile {
         )
     }
 
-    /// Removes what has outlived its own time, which is no gap.
+    /// Removes messages that have outlived their own time, which is no gap.
     mutating func expire(now: Int64) -> [Int64] {
         var removed: [Int64] = []
         for row in rows.indices {
@@ -206,7 +206,7 @@ struct LogFile {
         return removed
     }
 
-    /// Forgets channels without messages; their marks live on as the floor of the forgotten.
+    /// Forgets channels without messages; their marks remain as the floor of the forgotten.
     mutating func forgetIdle(_ isWanted: (Int) -> Bool) {
         for row in rows.indices
         where rows[row].isKnown && rows[row].messages.isEmpty && isWanted(row) {
@@ -217,13 +217,13 @@ struct LogFile {
 
     // MARK: Following
 
-    /// Whether what lies behind a position can be told in batches.
+    /// Whether what follows a position can be reported in batches.
     func canFollow(_ head: Int64, limit: Int) -> Bool {
         if min(forgottenThrough, self.head) > head || head < recentBase { return false }
         return self.head - head <= 8 || self.head - head <= Int64(max(64, limit))
     }
 
-    /// What was committed since a position, in batches of so many messages.
+    /// What was committed since a position, in batches of this many messages.
     func follow(
         after position: (head: Int64, stamp: Int),
         names: [ChannelName],
@@ -335,7 +335,7 @@ struct LogFile {
                         )
                     )
                 }
-            // All are as old as the step they were committed in; none is too old.
+            // All are as old as the step in which they were committed; none is too old.
             case .age: found += alive.prefix(limit + 1)
             case .newest: break
             }

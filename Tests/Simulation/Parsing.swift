@@ -22,7 +22,7 @@ struct CGIResponse {
         return nil
     }
 
-    /// Nil where it breaks the rules.
+    /// Nil if it breaks the rules.
     init?(_ bytes: [UInt8]) {
         guard let end = Self.headerEnd(bytes) else { return nil }
         var status: Int?
@@ -63,7 +63,7 @@ struct EventReader {
     private var event = Event(data: "")
     private var hasData = false
 
-    /// - Returns: the events that are complete; nil where a line is none that we send.
+    /// - Returns: the events that are complete; nil if a line is not one that Holdfast sends.
     mutating func take(_ bytes: some Sequence<UInt8>) -> [Event]? {
         var events: [Event] = []
         for byte in bytes {
@@ -105,7 +105,7 @@ struct EventReader {
 struct LineReader {
     private var line: [UInt8] = []
 
-    /// - Returns: nil where a line is no object with a kind.
+    /// - Returns: nil if a line is not an object with a kind.
     mutating func take(_ bytes: some Sequence<UInt8>) -> [(kind: String, StrictJSON)]? {
         var lines: [(kind: String, StrictJSON)] = []
         for byte in bytes {
@@ -124,7 +124,7 @@ struct LineReader {
 }
 
 extension Session.Given {
-    /// A message as JSON answers have it; nil where it is not one.
+    /// A message as JSON answers have it; nil if it is not one.
     init?(_ value: StrictJSON) {
         guard let id = value["id"]?.text.flatMap({ Cursor($0) }),
             let channel = value["channel"]?.text, value["time"]?.text?.utf8.count == 24,
@@ -134,7 +134,7 @@ extension Session.Given {
         self.channel = channel
         switch data {
         case .string(let text): self.text = text
-        // What Holdfast publishes itself.
+        // Messages of Holdfast's own.
         case .object(let members):
             var text = "{"
             for (index, member) in members.enumerated() {

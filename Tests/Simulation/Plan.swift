@@ -3,7 +3,7 @@ import Configuration
 import Identity
 import Liveness
 
-/// What a run is like: sizes and rules, drawn once.
+/// The parameters of a run: sizes and rules, drawn once.
 struct Plan {
     let names: [ChannelName]
     let keeps: [Int]
@@ -13,23 +13,23 @@ struct Plan {
     let connectionLimit: Int
     /// How often the log, the processes and the peers misbehave, in thousandths.
     let trouble: Int
-    /// Of texts, in thousandths, are long: a stream reads the log in several pieces then.
+    /// How many texts of a thousand are long: a stream then reads the log in several pieces.
     let longTexts: Int
-    /// All clients come by this one; nil: by any.
+    /// All clients use this one; nil: any.
     let frontEnd: Int?
     /// Requests that may be on a connection at a time.
     let pipelineLimit: Int
 
     static let memberNames = ["ann", "bob", "cid", "dot"]
-    /// Channels that clients use; those that tell of presence follow.
+    /// Channels that clients use; their channels of presence follow.
     static let openCount = 8
-    /// Open to readers by the web server's word, or by a token under `key`.
+    /// Opened to readers by the web server, or by a token under `key`.
     static let grantedChannel = 7
-    /// Of which it is told who is there.
+    /// The channels with presence.
     static let presenceChannels = [4, 5]
-    /// Of the endpoint that keeps the cursor in a cookie.
+    /// The channels of the endpoint that keeps the cursor in a cookie.
     static let classicChannels = [0, 1]
-    /// Which a reload closes and opens.
+    /// The channel that a reload closes and opens.
     static let closableChannel = 6
 
     init(_ chance: inout Chance) {
@@ -102,7 +102,7 @@ struct Plan {
         return key
     }()
 
-    /// As a token that is in order gives it.
+    /// As a valid token grants it.
     static func visa(expires: Int64) -> Visa {
         Visa(
             key: key.fingerprint,

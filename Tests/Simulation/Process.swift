@@ -20,48 +20,48 @@ struct Wire {
     var isOpen = true
     /// The shell has given it up in this drain.
     var loss: Loss?
-    /// Calls of which the core knows, or will.
+    /// Calls that the core has, or will get.
     var calls: [Int] = []
     var requests = 0
     var multiplexes = false
     /// The front end closes it after one request.
     var isForOne = false
-    /// A request of it went by the wrong id or in the wrong order: the core may drop it.
+    /// A request of it had the wrong id or came in the wrong order: the core may drop the connection.
     var isRude = false
 
     // The peer
     var peerClosed = Closed.no
     var isEndTold = false
-    /// Polls may be forgotten without a word from now on.
+    /// Polls may be forgotten from now on without an answer.
     var isForgetful = false
     /// It takes what is sent.
     var reads = true
-    /// What its system takes before it does not read.
+    /// The bytes that its system takes while it does not read.
     var room = 0
     var unsent: [Chunk] = []
     var unsentBytes = 0
     var unsentTold = 0
     var unreadSince: Int64 = 0
-    /// Chunks that its client was not there for any more.
+    /// Chunks for a client that was gone.
     var vain = 0
-    /// See `standing` when everything has gone out.
+    /// See `standing` when everything is sent.
     var isToBeSettled = false
 
     // The bus socket
     var input: [UInt8] = []
     var isPaused = false
     var outputs = LineReader()
-    /// What is expected of the commands, in their order.
+    /// The answers expected to the commands, in their order.
     var expected: [Expected] = []
     var subscription: Int?
-    /// Its subscription has said its last word.
+    /// Its subscription has ended.
     var isOver = false
 
     struct Chunk {
         let call: Int
         let bytes: Int
         let ends: Bool
-        /// Where the client of the call stands behind it.
+        /// The position of the call's client after it.
         let cursor: Cursor?
     }
 
@@ -73,7 +73,7 @@ struct Wire {
     }
 }
 
-/// One process: a core, a shell that does what it says, and its end of the log.
+/// One process: a core, a shell that carries out its actions, and its end of the log.
 final class SimulatedProcess {
     let index: Int
     var core: Core
@@ -86,44 +86,44 @@ final class SimulatedProcess {
     var isAlive = true
     var isStopping = false
     var stopsAt: Int64 = .max
-    /// Stopped by the operator's debugger, say: it does nothing until then.
+    /// Stopped, for example by a debugger: it does nothing until then.
     var frozenUntil: Int64 = .min
-    /// It was, and has not caught up with the clock.
+    /// It was stopped, and has not caught up with the clock.
     var isLate = false
     /// Monotonic milliseconds of the turn that has begun; nil between two.
     var turn: Int64?
     /// Turns in a row that the core has asked for without a pause.
     var turnsAtOnce = 0
-    /// What other processes have said and it has not heard.
+    /// Messages of other processes that it has not received.
     var words: [Word] = []
-    /// Of the publications that wait for the log.
+    /// The publications that wait for the log.
     var queue: [(ticket: UInt64, messages: Int, bytes: Int)] = []
     var readsUnderWay = 0
-    /// Those of them whose answers have no messages.
+    /// The questions of which the answers have no messages.
     var lookAheads: Set<UInt64> = []
-    /// All that it has ever asked.
+    /// All questions that it has ever asked.
     var readsAsked = 0
-    /// Since when the log is asked nothing.
+    /// Since when the log has been asked nothing.
     var quietSince: Int64 = 0
     /// Held requests that this core has taken over, and so has not counted.
     var carried = 0
     /// The lines of a pipe that wait for the log.
     var pipe: [String]?
     var surveys: [(ticket: Ticket, question: SurveyQuestion)] = []
-    /// Counted by the wires that the shell has to look at after a drain.
+    /// Counted by the connections that the shell has to check after a drain.
     var touched: [Int] = []
     var given = 0
     /// The core was told of other processes.
     var hasSiblings = false
-    /// What it has told them of subscribers, ever.
+    /// All messages about subscribers that it has sent to them.
     var wordsTold = 0
-    /// Of the event that is being looked at.
+    /// The record of the current event.
     var account = Account()
 
-    /// What a core has done in one event, to be compared with what it counts.
+    /// What a core has done in one event, to be compared with its counts.
     struct Account {
         var sends = 0
-        /// As `Errand.delivered` says.
+        /// As `Errand.delivered` reports.
         var deliveries = 0
         /// Answers by the class of their status, as `CoreCounters.answers`.
         var answers = [UInt64](repeating: 0, count: 6)
@@ -157,7 +157,7 @@ final class SimulatedProcess {
         )
     }
 
-    /// What the system knows of the peers and no event has told yet.
+    /// Departures of peers that the system knows of and no event has reported yet.
     final class Peers {
         var closed: [(generation: UInt32, Wire.Closed)] = []
 
@@ -174,7 +174,7 @@ final class SimulatedProcess {
 
     let peers: Peers
 
-    /// A newer process is in this place: its core knows nothing yet, and its log is not open.
+    /// A newer process in this place: its core knows nothing yet, and its log is not open.
     func beginAnew(seed: UInt64, connectionLimit: Int, now: Int64) {
         let peers = peers
         core = Core(

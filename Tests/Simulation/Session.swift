@@ -1,31 +1,31 @@
 import Channels
 
-/// What one reader has been given so far, and is still owed: the promise of cursors, by what was committed and not by
-/// the code that is checked.
+/// What one reader has been given so far, and is still owed: the promise of cursors, judged by what was committed and
+/// not by the code under test.
 struct Session {
     enum Start: Equatable {
         case cursor(Cursor)
-        /// What is committed after this place, which was the log's end when the request came.
+        /// What is committed after this position, which was the log's end when the request came.
         case now(Cursor)
         case first
         /// The newest few of each channel.
         case last(Int)
-        /// Where the newest stands.
+        /// The position of the newest message.
         case newest
     }
 
-    /// In the world's list.
+    /// Indices in the world's list.
     let channels: [Int]
-    /// Everything up to here was given or told of; nil where that is not known yet.
+    /// Everything up to here was given or reported as missing; nil if the position is not known yet.
     private(set) var position: Cursor?
     let start: Start
-    /// Of each channel, what a gap has told of.
+    /// For each channel, up to where a gap was reported.
     private var passed: [Int64]
-    /// Marks behind which a gap is to be told.
+    /// Marks after which a gap must be reported.
     private var debts: [Int64] = []
     /// Nothing below is owed: only the newest few were asked for.
     private var owedFrom: Int64 = 0
-    /// The log's end when it was made: what comes later is given besides the newest few.
+    /// The log's end when the answer was made: what comes later is given in addition to the newest few.
     private let head: Cursor?
 
     init(channels: [Int], start: Start, head: Cursor? = nil) {
@@ -36,7 +36,7 @@ struct Session {
         if case .cursor(let cursor) = start { position = cursor }
     }
 
-    /// It was held by a process that stood here.
+    /// It was held by a process at this position.
     mutating func stand(at place: Cursor) { position = place }
 
     struct Given {
@@ -45,10 +45,10 @@ struct Session {
         let text: String
     }
 
-    /// Takes messages and the place behind them in.
+    /// Receives messages and the position after them.
     ///
     /// - Parameters:
-    ///   - cursor: where the reader goes on.
+    ///   - cursor: where the reader continues.
     ///   - gap: its reason.
     ///   - isComplete: nothing more was there when the answer was made.
     /// - Returns: what is wrong with it.
@@ -75,7 +75,7 @@ struct Session {
         case (let position?, _):
             switch log.ledger.standing(of: position, in: cursor.epoch, head: head) {
             case .valid(let place):
-                // What was trimmed meanwhile may be told in the same breath as what was lost before.
+                // What was trimmed meanwhile may be reported together with what was lost before.
                 if gap == "restarted" || gap == "future" {
                     return
                         "a gap (\(gap ?? "")) is told at \(position), which is valid in \(cursor.epoch)"
@@ -91,7 +91,7 @@ struct Session {
                 guard gap != nil else { return "no gap is told at \(position), beyond the end" }
             }
         case (nil, .now(let place)):
-            // In another epoch it is not known here where the process stood.
+            // In another epoch, the position of the process is not known here.
             if place.epoch == cursor.epoch, gap != "restarted" {
                 after = place.offset.value
                 if cursor.offset.value < place.offset.value {
@@ -169,14 +169,14 @@ struct Session {
                 at += 1
                 continue
             }
-            // Where it was in the file still, it was not read, and is trimmed like any other.
+            // If it was still in the file, it was not read, and is trimmed like any other.
             if record.expires ?? .max <= log.retention { continue }
             switch record.gone {
             case .replaced, .expired: continue
             case .trimmed, .deleted:
                 let place = channels.firstIndex(of: record.channel) ?? 0
                 if allowsGone || id.offset.value <= passed[place] { continue }
-                // A channel has one mark, which may stand further on: the gap is told when the reader comes there.
+                // A channel has one mark, which may be further on: the gap is reported when the reader comes there.
                 let row = log.file.rows[record.channel]
                 let mark = row.isKnown ? row.trimmedThrough : log.file.forgottenThrough
                 if cursor.epoch != log.file.epoch || mark > cursor.offset.value {
@@ -189,7 +189,7 @@ struct Session {
             return
                 "the message \(id) of \(log.names[record.channel]) is missing between \(after) and \(cursor) (\(record.gone.map { "\($0)" } ?? "kept"))"
         }
-        // What is left is in another order, or of another log.
+        // The rest is in another order, or of another log.
         return at == messages.count ? nil : "the message \(messages[at].id) is out of place"
     }
 
@@ -203,7 +203,7 @@ struct Session {
         return nil
     }
 
-    /// A gap needs a mark behind the place where the reader stood.
+    /// A gap needs a mark after the reader's position.
     private func unfounded(
         _ gap: String,
         _ after: Int64,
@@ -231,7 +231,7 @@ struct Session {
         }
     }
 
-    /// A stream's first word: where it begins.
+    /// The greeting of a stream: where it begins.
     mutating func greet(at cursor: Cursor, in log: borrowing SharedLog) -> String? {
         if case .cursor(let asked) = start {
             return cursor == asked ? nil : "it is greeted at \(cursor), not at \(asked)"
@@ -247,7 +247,7 @@ struct Session {
         return nil
     }
 
-    /// A gap ends the reading; the reader goes on behind it.
+    /// A gap ends the reading; the reader continues after it.
     mutating func skip(
         to cursor: Cursor,
         _ gap: String,
@@ -272,6 +272,6 @@ struct Session {
 }
 
 extension Cursor {
-    /// Of an epoch that no log has.
+    /// A cursor of an epoch that no log has.
     static let unknown = Cursor(epoch: .ofNoLog, offset: .start)
 }

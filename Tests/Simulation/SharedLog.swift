@@ -1,6 +1,6 @@
 import Channels
 
-/// The one log of all processes: its file, what was put aside of it, and what everybody was told.
+/// The one log of all processes: its file, copies of it, and what was reported to all.
 struct SharedLog {
     let names: [ChannelName]
     /// How many messages each channel keeps.
@@ -17,7 +17,7 @@ struct SharedLog {
     init(names: [ChannelName], keeps: [Int], chance: inout Chance) {
         self.names = names
         self.keeps = keeps
-        // Found by name, never gone through.
+        // Looked up by name, never iterated.
         places = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1.text, $0) })
         ledger = Ledger(channelCount: names.count)
         let stretch = EpochHistory.Stretch(
@@ -32,11 +32,11 @@ struct SharedLog {
     func place(of name: ChannelName) -> Int? { places[name.text] }
     func place(ofName name: String) -> Int? { places[name] }
 
-    // MARK: What becomes of the file
+    // MARK: The fate of the file
 
     mutating func keepCopy() { copy = file }
 
-    /// The file is another one, with nothing in it.
+    /// The file is replaced by an empty one.
     mutating func replace(_ chance: inout Chance) {
         lastNumber += 1
         let stretch = EpochHistory.Stretch(
@@ -48,18 +48,18 @@ struct SharedLog {
         ledger.begin(file.stretches)
     }
 
-    /// The file ends before what was told, or a copy of an earlier day takes its place.
+    /// The file ends before what was reported, or an older copy replaces it.
     mutating func fallBack(_ chance: inout Chance) {
         guard let copy else { return }
         let (told, epoch) = (file.head, file.epoch)
         file = copy
         self.copy = nil
-        // What proves how far it was told may be lost as well.
+        // The proof of how far it was reported may be lost as well.
         let isProved = copy.epoch == epoch && chance.happens(700)
         beginEpoch(told: isProved ? told : nil, &chance)
     }
 
-    /// The machine was restarted; nothing is lost, and that is known or not.
+    /// The machine was restarted; nothing is lost, whether that is known or not.
     mutating func restart(_ chance: inout Chance) {
         beginEpoch(told: chance.happens(500) ? file.head : nil, &chance)
     }

@@ -1,8 +1,8 @@
 import Configuration
 import Core
 
-/// Runs of the simulated world, one after the other, from one seed: each is a small world of its own, with a few thousand
-/// steps, in which everybody leaves at the end.
+/// Runs of the simulated world, one after the other, from one seed: each is a small world of its own, with a few
+/// thousand steps, in which all leave at the end.
 package struct Simulation {
     package struct Outcome: Sendable {
         package var steps = 0
@@ -10,23 +10,23 @@ package struct Simulation {
         /// Over everything that happened; equal for equal runs.
         package var digest: UInt64 = 0
         package var failure: Failure?
-        /// What was met, as lines for a person.
+        /// What occurred, as lines for a person.
         package var summary: [String] = []
     }
 
     package struct Failure: Sendable {
         package let seed: UInt64
         package let run: Int
-        /// Of the run, counted from 1: as many steps are needed to see it.
+        /// The run's number, from 1, and the steps needed to see the failure.
         package let steps: Int
-        /// Of the run with all clients.
+        /// The steps of the run with all clients.
         package let stepsOfAll: Int
-        /// It shows only once everybody has left.
+        /// It shows only after all have left.
         package let isAtEnd: Bool
         package let text: String
-        /// Of the request that it is about, or of everything; the last lines.
+        /// The last lines about the request concerned, or about everything.
         package let events: [String]
-        /// Of everybody.
+        /// The last lines about everything.
         package let everything: [String]
         /// Clients that do not matter for it.
         package let muted: [Int]
@@ -38,7 +38,7 @@ package struct Simulation {
 
     /// - Parameters:
     ///   - steps: in all.
-    ///   - only: the number of the one run that is made.
+    //   - only: the number of the only run to make.
     package func run(
         steps: Int,
         only: Int? = nil,
@@ -69,7 +69,8 @@ package struct Simulation {
         return outcome
     }
 
-    /// Makes so many runs, whatever comes of them: each kind of failure once, with how often it came and where first.
+    /// Makes this many runs, whatever their results: each kind of failure once, with how often it occurred and where
+    /// first.
     package func failures(runs: Int) -> [(text: String, count: Int, run: Int, step: Int)] {
         var found: [(text: String, count: Int, run: Int, step: Int)] = []
         for number in 0..<runs {
@@ -86,7 +87,7 @@ package struct Simulation {
         return found.sorted { $0.count > $1.count }
     }
 
-    /// Without what differs from one to the other.
+    /// Without what differs between them.
     private static func kind(_ text: String) -> [Substring] {
         text.split(separator: " ").filter { !$0.contains(where: \.isNumber) }
     }
@@ -106,7 +107,7 @@ package struct Simulation {
         return World(seed: chance.next(), muted: muted)
     }
 
-    /// - Returns: whether what is wrong showed after the last step.
+    /// - Returns: whether the failure showed after the last step.
     private static func drive(_ world: World, steps: Int) -> Bool {
         for process in world.processes { world.begin(process) }
         while world.steps < steps, world.violation == nil { world.step() }
@@ -118,7 +119,7 @@ package struct Simulation {
     // MARK: Failures
 
     private func describe(_ number: Int, _ world: World, _ isAtEnd: Bool) -> Failure {
-        // What shows at the end may be there long before.
+        // What shows at the end may have happened long before.
         var steps = world.steps
         if isAtEnd {
             var low = 0
@@ -129,7 +130,7 @@ package struct Simulation {
             }
         }
         let stepsOfAll = steps
-        // Without some of the clients everything else happens otherwise: most often it is not met again.
+        // Without some of the clients everything else happens differently: most often the failure does not occur again.
         var muted: Set<Int> = []
         for client in world.clients.indices.dropFirst() {
             let smaller = makeWorld(number, muted: muted.union([client]))
@@ -174,7 +175,7 @@ package struct Simulation {
         return lines.suffix(call == nil ? 10_000 : 80)
     }
 
-    // MARK: What was met
+    // MARK: What occurred
 
     private struct Sums {
         var calls = 0

@@ -1,5 +1,5 @@
-/// A JSON value as a careful client reads it: what is not RFC 8259 to the byte is an error, and a name that comes twice in an
-/// object is one too.
+/// A JSON value as a careful client reads it: any deviation from RFC 8259 is an error, and so is a name that occurs
+/// twice in an object.
 enum StrictJSON: Equatable {
     case null
     case bool(Bool)

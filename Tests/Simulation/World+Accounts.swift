@@ -4,7 +4,7 @@ import Core
 
 /// What a core counts, and what it sends to peers that do not read.
 extension World {
-    /// Counters of an event, against what was seen of it from outside.
+    /// The counters of an event, against what was observed of it from outside.
     func checkAccount(_ process: SimulatedProcess, _ before: Counts, _ after: Counts) {
         let deliveries = after.deliveries - before.deliveries
         if deliveries != UInt64(process.account.deliveries) {
@@ -28,7 +28,7 @@ extension World {
         return call.kind == .poll && call.isHeld && process.wires[call.wire].peerClosed != .no
     }
 
-    /// Where its peer has not read what came before, a probe or a heartbeat shows nothing.
+    /// If its peer has not read what came before, a probe or a heartbeat shows nothing.
     func checkUnread(header: [UInt8], body: [UInt8], _ flags: Send.Flags, _ wire: Wire) {
         guard wire.unsentTold > 0, !flags.contains(.last), header.isEmpty, !body.isEmpty else {
             return
@@ -56,7 +56,7 @@ extension World {
         }
     }
 
-    /// What a request shows must be good when its turn comes.
+    /// The token of a request must be valid when its turn comes.
     func checkRight(_ number: Int) {
         guard let ends = calls[number].rightEndsAt, ends < calls[number].blockedUntil else {
             return
@@ -64,7 +64,7 @@ extension World {
         fail("call \(number) is served, and its token was over before its turn", call: number)
     }
 
-    /// A request of a subscriber is held: where each may have one, the other processes were told to end theirs.
+    /// A request of a subscriber is held: since each may have only one, the other processes were told to end theirs.
     func checkTold(_ number: Int, _ process: SimulatedProcess, since told: Int) {
         guard calls[number].subscriber != nil, process.hasSiblings,
             process.settings.limits.heldPerSubscriber == 1, process.wordsTold == told

@@ -5,7 +5,7 @@ import Endpoint
 import FastCGI
 import Liveness
 
-/// What the cores ask for, as a shell would carry it out.
+/// The cores' actions, carried out as a shell would.
 extension World {
     func drain(_ process: SimulatedProcess) {
         for _ in 0..<10_000 {
@@ -58,7 +58,8 @@ extension World {
             if case .history(let history) = read, history.looksAhead {
                 process.lookAheads.insert(read.ticket)
             }
-            // Of what is here, and of messages that may come; the core's own one stands besides those of clients.
+            // Questions about what is here, and about messages that may come; the core's own one is in addition to
+            // those of clients.
             let reads = process.readsUnderWay - process.lookAheads.count
             if reads > 16 + 16 + 1 || process.lookAheads.count > 1024 {
                 fail("\(reads) reads at a time, and \(process.lookAheads.count) that look ahead")
@@ -139,7 +140,7 @@ extension World {
     }
 
     private func queue(_ append: Append, _ process: SimulatedProcess) {
-        // Presence is told beside the queue.
+        // Events of presence are not in the queue.
         if append.drafts.contains(where: \.channel.isOwn) { return }
         let bytes = append.drafts.reduce(0) { $0 + $1.body.count }
         process.queue.append((append.ticket, max(1, append.drafts.count), bytes))
@@ -175,7 +176,7 @@ extension World {
             if payload.form == .plain { return }
             let ends = payload.form == .answer || payload.form == .end
             if process.wires[place].isForgetful {
-                // A poll that nobody waits for any more is forgotten: whose answer this is can't be told.
+                // A poll that nothing waits for any more is forgotten: it is not known whose answer this is.
                 let same = process.wires[place].calls.filter { calls[$0].id == send.id.value }
                 if same.count > 1, calls[same[0]].mayBeHeld {
                     guard ends else { return }
@@ -233,7 +234,7 @@ extension World {
         if !wire.unsent.isEmpty, !send.flags.contains(.unbounded),
             wire.unsentBytes + chunk.bytes > limit
         {
-            // The core knew, and has a last word for it.
+            // The core knew, and has sent its end.
             if chunk.call >= 0, calls[chunk.call].isStream, !chunk.ends,
                 wire.unsentBytes == wire.unsentTold
             {
@@ -254,7 +255,7 @@ extension World {
         guard chunk.call >= 0 else { return }
         let client = calls[chunk.call].client
         guard clients[client].call == chunk.call else {
-            // A front end that hides departures finds out by what it can't pass on.
+            // A front end that hides departures notices one when it cannot pass something on.
             process.wires[place].vain += 1
             if FrontEnd.all[clients[client].frontEnd].habit == .hides, !chunk.ends,
                 process.wires[place].vain > 1, process.wires[place].peerClosed == .no

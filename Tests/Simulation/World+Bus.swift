@@ -5,7 +5,7 @@ import Endpoint
 
 /// Clients of the bus socket.
 extension World {
-    /// Sends a command, or a part of it. False where the client can't now.
+    /// Sends a command, or a part of it. False if the client cannot now.
     func command(_ number: Int) -> Bool {
         guard let bus = clients[number].bus else { return connect(number) }
         let process = processes[bus.process]
@@ -63,7 +63,7 @@ extension World {
             case 13:
                 text += "status\n"
                 expect(.simple("status"))
-            // More than the answers of which may be left unread: the rest waits until it reads again.
+            // More than the answers that may be left unread: the rest waits until it reads again.
             case 14 where chance.happens(50) && process.settings.limits.unsentBytes > 65_536:
                 process.wires[place].reads = false
                 process.wires[place].room = 0
@@ -143,7 +143,7 @@ extension World {
         }
     }
 
-    // MARK: What comes back
+    // MARK: Answers
 
     func hear(_ bytes: [UInt8], of client: Int, _ place: Int, _ process: SimulatedProcess) {
         guard let lines = process.wires[place].outputs.take(bytes) else {
@@ -174,7 +174,7 @@ extension World {
             return
         }
         guard let expected = wire.expected.first else {
-            // The last word to a command that was not finished.
+            // The last line for a command that was not complete.
             if kind == "error" { return }
             return fail("a line of the kind \(kind) to client \(client) answers nothing")
         }

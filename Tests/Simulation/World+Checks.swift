@@ -17,7 +17,7 @@ struct Counts {
     }
 }
 
-/// What holds after every event.
+/// The invariants after every event.
 extension World {
     func check(_ process: SimulatedProcess, _ cause: Cause, _ before: Counts) {
         guard violation == nil else { return }
@@ -60,7 +60,7 @@ extension World {
             fail("\(after.holds) were held, \(sum) have ended and \(now) are held")
         }
         if holds < 0 { fail("holds are taken back") }
-        // Nothing is held for a peer that has gone.
+        // Nothing is held for a peer that has left.
         if holds > 0, case .log = cause {
             var candidates = ended.count
             for wire in process.wires where wire.isOpen && !wire.isEndTold {
@@ -71,7 +71,7 @@ extension World {
         checkBounds(process)
     }
 
-    /// Each that has ended and was held for sure is counted in a way that fits.
+    /// Each that has ended and was certainly held is counted in a way that fits.
     private func checkEach(
         _ process: SimulatedProcess,
         _ cause: Cause,
@@ -102,7 +102,7 @@ extension World {
         if held < 0 || process.core.waitingCount < 0 { fail("less than nothing is held") }
     }
 
-    /// After a request of a subscriber, or of an address: others of its have given way.
+    /// After a request of a subscriber, or of an address: others of the same have ended.
     func checkOwners(_ number: Int, _ process: SimulatedProcess) {
         guard violation == nil, calls[number].mayBeHeld, calls[number].kind != .busLines else {
             return
@@ -141,7 +141,7 @@ extension World {
 
     private func mayHaveEnded(_ call: Call, _ wire: Wire) -> Bool { wire.isEndTold }
 
-    /// After a turn: nothing is held longer than it may be.
+    /// After a turn: nothing is held for longer than it may be.
     func checkTimes(_ process: SimulatedProcess, at now: Int64) {
         guard violation == nil else { return }
         for wire in process.wires where wire.isOpen {
@@ -149,7 +149,7 @@ extension World {
                 let call = calls[number]
                 checkBeats(call, wire, process, at: now)
                 guard now >= call.endsAt else { continue }
-                // What waits for its peer to read is ended by the shell.
+                // The shell ends what waits for its peer to read.
                 if call.isStream, wire.unsentBytes > 0 { continue }
                 if wire.isEndTold, call.mayBeHeld { continue }
                 fail(
@@ -160,7 +160,7 @@ extension World {
         }
     }
 
-    /// After a turn, where nobody waits for the log.
+    /// After a turn in which nothing waits for the log.
     func checkQuiet(_ process: SimulatedProcess, at now: Int64) {
         guard violation == nil, process.isAlive, process.core.waitingCount == 0,
             process.readsUnderWay == 0, process.core.nextAlarm > now
@@ -182,7 +182,7 @@ extension World {
         }
     }
 
-    /// After something of the log was told: polls that waited for just that do so no longer.
+    /// After an event of the log: polls that waited for just that no longer do.
     ///
     /// - Parameter begun: holds, and questions to the log.
     func checkAwaited(_ process: SimulatedProcess, begun: Int) {
@@ -193,7 +193,7 @@ extension World {
         for wire in process.wires where wire.isOpen && !wire.isEndTold {
             for number in wire.calls where calls[number].state == .given {
                 guard let awaited = calls[number].awaits else { continue }
-                // In another log it may wait for something else.
+                // In another log, it may wait for something else.
                 if awaited.epoch != position.epoch {
                     calls[number].awaits = nil
                 } else if awaited.offset <= position.offset {
@@ -207,7 +207,7 @@ extension World {
         }
     }
 
-    /// When all have left, but for clients of the bus socket: each of their commands was answered.
+    /// When all have left except clients of the bus socket: each of their commands was answered.
     func checkCommands() {
         for process in processes where process.isAlive {
             for wire in process.wires where wire.isOpen && wire.peerClosed == .no {
@@ -234,7 +234,7 @@ extension World {
         let interval =
             call.isProbed
             ? max(1000, Int64(hold.probeSeconds) * 1000) : Int64(hold.heartbeatSeconds) * 1000
-        // Since it could have been sent something.
+        // Since when it could have been sent something.
         let since = max(call.heardAt, wire.unreadSince, process.quietSince)
         if now - since > interval + 3 * 64 {
             fail(
@@ -244,7 +244,7 @@ extension World {
         }
     }
 
-    /// When all have left and everything was told.
+    /// When all have left and everything was reported.
     func checkEmpty() {
         for process in processes where process.isAlive {
             guard violation == nil else { return }

@@ -4,9 +4,9 @@ import Core
 import Endpoint
 import FastCGI
 
-/// What clients do.
+/// The actions of clients.
 extension World {
-    /// Lets one client that has nothing under way begin something. False where none is ready.
+    /// Has one client without anything under way begin something. False if none is ready.
     func act() -> Bool {
         let first = chance.below(clients.count)
         for step in clients.indices {
@@ -52,7 +52,7 @@ extension World {
         tally.calls += 1
         clients[number].call = call.number
         calls.append(call)
-        // What a front end has not received completely is nothing yet.
+        // What a front end has not received completely does not exist yet.
         if chance.happens(100) { waiting.append(call.number) } else { give(call.number) }
     }
 
@@ -76,7 +76,7 @@ extension World {
         return query
     }
 
-    /// Where a reader without a cursor begins; sometimes one with a wrong one.
+    /// Where a reader without a cursor begins; sometimes one with an invalid one.
     private func start(_ client: Client, waits: Bool) -> (query: String, Session.Start) {
         let newest = Cursor(epoch: log.file.epoch, offset: Offset(log.file.head))
         if let cursor = client.cursor, chance.happens(930) {
@@ -147,7 +147,7 @@ extension World {
         return call
     }
 
-    /// A page of old, whose cursor is in a cookie.
+    /// A page from before Holdfast, whose cursor is in a cookie.
     private func classic(_ client: Client) -> Call {
         var call = newCall(client, .poll)
         (call.isBare, call.isClassic) = (true, true)
@@ -179,7 +179,7 @@ extension World {
         return call
     }
 
-    /// A text that nobody has published before.
+    /// A text that was not published before.
     func newText() -> String {
         lastText += 1
         var text = "m\(lastText)"
@@ -196,7 +196,7 @@ extension World {
 
     private func publication(_ client: Client) -> Call {
         var call = newCall(client, .publish)
-        // Presence is told by Holdfast alone.
+        // Only Holdfast publishes presence.
         let channel = chance.below(Plan.openCount)
         if chance.happens(90) {
             call.drops = [channel]
@@ -233,7 +233,7 @@ extension World {
         return call
     }
 
-    /// Something besides the messages.
+    /// A request other than for messages.
     private func aside(_ client: Client) -> Call {
         var call: Call
         func get(_ path: String) -> [(name: String, value: String)] {
@@ -269,7 +269,7 @@ extension World {
         return call
     }
 
-    /// A client goes in the middle of what it has asked.
+    /// A client leaves in the middle of its request.
     func leave() {
         guard let number = chance.one(of: clients.indices.filter { clients[$0].call != nil }) else {
             return

@@ -6,7 +6,7 @@ import FastCGI
 
 /// How clients leave, and what their front ends show of it.
 extension World {
-    /// The client of a call has gone: the front end does what its kind does.
+    /// The client of a call has left: the front end reacts as its kind does.
     func departed(_ number: Int) {
         let process = processes[calls[number].process]
         let place = calls[number].wire
@@ -36,7 +36,7 @@ extension World {
             .aborted,
             about: number,
             silently: { [self] in
-                // What waits behind it is not begun, and not heard of again.
+                // What waits behind it is not begun, and gets nothing more.
                 for other in process.wires[place].calls
                 where calls[other].id == id && calls[other].state == .given && !calls[other].isHeld
                 {
@@ -54,7 +54,7 @@ extension World {
         }
     }
 
-    /// The process learns that the peer has closed.
+    /// The process gets the event that the peer has closed.
     func tellEnd(_ place: Int, _ process: SimulatedProcess) {
         let wire = process.wires[place]
         guard wire.isOpen, wire.peerClosed != .no, !wire.isEndTold else { return }
@@ -77,7 +77,7 @@ extension World {
             silently: { [self] in
                 for number in process.wires[place].calls
                 where calls[number].state == .given && calls[number].mayBeHeld {
-                    // What waits for the log is forgotten when that answers.
+                    // What waits for the log is forgotten when the log answers.
                     if calls[number].isHeld { end(number, .gone) } else { maybeEnded += 1 }
                 }
             }
@@ -87,7 +87,7 @@ extension World {
         }
     }
 
-    /// Something about connections: ends that were not told yet, peers that stop reading or go on, and too slow ones.
+    /// Events of connections: ends that were not reported yet, peers that stop or continue to read, and too slow ones.
     func stirWires() {
         let able = processes.filter { $0.isAlive && now >= $0.frozenUntil }
         guard let process = chance.one(of: able) else { return }

@@ -1,7 +1,7 @@
 import Channels
 import Core
 
-/// The end of a run: all leave, and nothing may be left of them.
+/// The end of a run: all leave, and nothing of them may be left.
 extension World {
     func finish() {
         isEnding = true
@@ -18,7 +18,7 @@ extension World {
         for round in 0..<80 {
             guard violation == nil else { return }
             quieten()
-            // Peers that hide departures are closed in the end, as all are.
+            // Connections of peers that hide departures are closed in the end, like all.
             if round == 12 {
                 checkCommands()
                 closeAll()
@@ -54,7 +54,7 @@ extension World {
         }
     }
 
-    /// Changes while something goes on.
+    /// Changes while something continues.
     private func steps(of process: SimulatedProcess) -> [Int] {
         [
             process.core.heldCount, process.core.waitingCount, process.openWires,

@@ -5,7 +5,7 @@ import Endpoint
 import FastCGI
 import Identity
 
-/// What front ends do with the requests of their clients.
+/// How front ends treat the requests of their clients.
 extension World {
     // MARK: Giving
 
@@ -19,7 +19,7 @@ extension World {
         let frontEnd = FrontEnd.all[clients[calls[number].client].frontEnd]
         let kind = Wire.Kind.web(frontEnd: clients[calls[number].client].frontEnd)
         var place: Int?
-        // Not every front end reads all answers before it goes on.
+        // Not every front end reads all answers before it continues.
         let isHasty = (frontEnd.multiplexes || frontEnd.isRude) && chance.happens(200)
         if frontEnd.keeps {
             place = process.wires.indices.first { at in
@@ -131,7 +131,7 @@ extension World {
         }
         var head = request(call)
         head.awaitsBody = true
-        // It may be answered in there.
+        // It may be answered there.
         calls[number].state = .given
         process.wires[place].calls.append(number)
         process.wires[place].requests += 1
@@ -201,7 +201,7 @@ extension World {
         process.wires[place].requests += call.isHeadGiven ? 0 : 1
         let at = process.turn ?? now
         calls[number].givenAt = at
-        // A process whose log is closed, or another one, does not know what others have committed.
+        // A process whose log is closed, or replaced, does not know what others have committed.
         let newest = Cursor(epoch: log.file.epoch, offset: Offset(log.file.head))
         let isKnown = process.end.isOpen && process.core.position?.epoch == newest.epoch
         calls[number].arrived = isKnown ? newest : nil
@@ -268,7 +268,7 @@ extension World {
         if call.kind == .leave { checkLeft(number, process) }
     }
 
-    /// What a request may end besides itself: what is on its connection, or of its subscriber, or the oldest where a bound
+    /// What a request may end besides itself: what is on its connection, or of its subscriber, or the oldest if a bound
     /// is reached.
     private func checkOthers(_ number: Int, _ place: Int) {
         let call = calls[number]
@@ -286,7 +286,7 @@ extension World {
         }
     }
 
-    /// One that has given way is the oldest.
+    /// One that was ended at a bound is the oldest.
     private func checkOldest(_ number: Int, _ newcomer: Int) {
         let call = calls[number]
         guard let came = call.cameAt, call.kind == .poll else { return }
@@ -304,14 +304,14 @@ extension World {
         }
     }
 
-    /// As long as the log may be asked for one request, one question after the other.
+    /// For as long as the log may be asked for one request, one question after the other.
     static let patience: Int64 = 31_000 + 2 * 250
 
     private func setTime(_ number: Int, _ process: SimulatedProcess, isQueued: Bool) {
         let call = calls[number]
-        // A deadline is kept to the tick, and looked at once a tick.
+        // A deadline is met to the tick, and checked once a tick.
         let tick: Int64 = 2 * 64
-        // Behind another of its id it may wait for that one's end.
+        // Behind another request of its id, it may wait for that one's end.
         if isQueued, !call.isHeld {
             calls[number].endsAt = .max
             return
@@ -342,7 +342,7 @@ extension World {
         case .busLines: break
         }
         if let ends = call.rightEndsAt, calls[number].endsAt < .max {
-            // A stream may stand behind what its peer has not taken.
+            // A stream may be behind what its peer has not taken.
             let isPrompt = call.kind == .poll && call.isHeld
             let most = max(ends, now) + tick + (isPrompt ? 0 : Self.patience)
             calls[number].endsAt = min(calls[number].endsAt, most)

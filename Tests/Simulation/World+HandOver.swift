@@ -2,13 +2,13 @@ import Channels
 import Core
 import Text
 
-/// A newer process takes over from one that runs: the same connections, another core.
+/// A newer process takes over from a running one: the same connections, another core.
 extension World {
     func handOver(_ process: SimulatedProcess) {
         guard !process.isStopping, process.end.isOpen, process.core.position != nil else { return }
         note("process \(process.index) hands over")
         tell(process, .turn) { core, moment in core.pause(at: moment) }
-        // What is under way comes to its end; its log answers.
+        // What is under way is completed; its log answers.
         for _ in 0..<60 where violation == nil && !process.core.isSettled {
             process.end.write(100, .committed, &log, &chance)
             process.end.answer(100, fails: false, log, &chance)
@@ -23,7 +23,7 @@ extension World {
             turn(process)
         }
         guard violation == nil else { return }
-        // Now and then the newer one dies before it has everything.
+        // Now and then the newer one ends before it has everything.
         if !process.core.isSettled || chance.happens(200) {
             return tell(process, .other) { core, moment in core.goOn(at: moment) }
         }

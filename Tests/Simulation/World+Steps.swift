@@ -3,7 +3,7 @@ import Configuration
 import Core
 import Endpoint
 
-/// One thing after the other.
+/// One step after the other.
 extension World {
     func step() {
         steps += 1
@@ -53,7 +53,7 @@ extension World {
             }
             guard let next else { break }
             pass(to: next.at)
-            // Now and then it comes late to that.
+            // Now and then the call comes late.
             if chance.happens(100) { pass(to: min(target, now + Int64(chance.below(40)))) }
             turn(next.process)
         }
@@ -78,7 +78,7 @@ extension World {
         process.turn = nil
         checkTimes(process, at: at)
         checkQuiet(process, at: at)
-        // A core that always has something to do at once would keep its process awake for ever.
+        // A core that always has something to do at once would keep its process busy for ever.
         process.turnsAtOnce = process.core.nextAlarm <= at ? process.turnsAtOnce + 1 : 0
         if process.turnsAtOnce > 2000 { fail("process \(process.index) does not come to rest") }
         if process.isStopping, process.openWires == 0 || now >= process.stopsAt {
@@ -95,7 +95,7 @@ extension World {
 
     // MARK: The log
 
-    /// A process hears what the log has told.
+    /// A process gets an event of the log.
     private func hearLog() {
         guard let process = chance.one(of: processes.filter(isRunning)) else { return }
         for _ in 0..<chance.between(1, 6) { hearLog(process) }
@@ -120,14 +120,14 @@ extension World {
         checkAwaited(process, begun: begun)
     }
 
-    /// The log is another one for the process: what is held stands where the process stood.
+    /// The log was replaced for the process: what is held is at the process's position.
     private func noteStanding(_ process: SimulatedProcess, _ epoch: Epoch) {
         guard let position = process.core.position, position.epoch != epoch else { return }
         for wire in process.wires where wire.isOpen {
             for number in wire.calls where calls[number].state == .given {
                 guard calls[number].mayBeHeld else { continue }
                 calls[number].stood.append(position)
-                // A poll for which the log was asked is judged anew, and may ask as long again.
+                // A poll for which the log was asked is judged anew, and may ask for as long again.
                 if calls[number].hasAsked, calls[number].endsAt < .max {
                     calls[number].endsAt += Self.patience
                 }
@@ -155,7 +155,7 @@ extension World {
         }
     }
 
-    /// The log's threads do something.
+    /// The log's threads do some work.
     private func workLog() {
         guard let process = chance.one(of: processes.filter(\.isAlive)) else { return }
         switch chance.below(10) {
@@ -184,7 +184,7 @@ extension World {
 
     // MARK: Others
 
-    /// Something that has begun goes on: requests that arrive late, commands of bus clients.
+    /// Continues what has begun: requests that arrive late, commands of bus clients.
     private func goOn() {
         if !waiting.isEmpty, chance.happens(600) {
             let number = waiting.remove(at: chance.below(waiting.count))

@@ -8,7 +8,7 @@ extension World {
     func trouble() {
         let process = chance.one(of: processes)
         if plan.longTexts > 100, chance.happens(500), isStreamBehind {
-            // By chance alone that hardly ever comes between two pieces of a stream.
+            // By chance alone, that hardly ever happens between two pieces of a stream.
             tally.logChanges += 1
             note("the log falls back while a stream reads it")
             return log.fallBack(&chance)
@@ -48,10 +48,10 @@ extension World {
             }
         case 15, 16: if let process, isRunning(process) { handOver(process) }
         default:
-            // A crowd of publishers.
+            // Many publishers at once.
             for _ in 0..<10 { _ = act() }
         }
-        // Nobody waits for ever for a log that is there.
+        // No client waits for ever for a log that is there.
         for process in processes where process.isAlive && !process.end.isOpen {
             if chance.happens(300) { process.end.open(log) }
         }
@@ -70,7 +70,7 @@ extension World {
         }
     }
 
-    /// The process is gone from one moment to the next.
+    /// The process ends without warning.
     private func kill(_ process: SimulatedProcess) {
         guard process.isAlive else { return }
         note("process \(process.index) is killed")
@@ -109,7 +109,7 @@ extension World {
         guard plan.processCount > 1 else { return }
         process.hasSiblings = true
         tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
-        // Time may pass in the step that has replaced it; its turn must not stand still meanwhile.
+        // Time may pass in the step that has replaced it; meanwhile its turn must not stand still.
         turn(process)
     }
 

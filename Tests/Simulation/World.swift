@@ -7,7 +7,7 @@ import Liveness
 
 /// Some processes, the log they share, front ends and clients; everything that happens comes from one seed.
 ///
-/// A client is never simulated on its word: what the cores send is taken apart by readers of its own and held against
+/// A client's state is never taken from the core: independent parsers read what the cores send, and it is compared with
 /// the ledger of what was committed.
 final class World {
     var chance: Chance
@@ -19,25 +19,25 @@ final class World {
     var calls: [Call] = []
     /// Calls that no front end has given to a process yet.
     var waiting: [Int] = []
-    /// Monotonic milliseconds, and nanoseconds of the same clock, which every event moves on.
+    /// Monotonic milliseconds, and nanoseconds of the same clock, which every event advances.
     var now: Int64 = 1_000_000
     private var nanoseconds: Int64 = 0
     var steps = 0
     var isEnding = false
     private(set) var violation: Violation?
-    /// Nil unless somebody wants to read it.
+    /// Nil unless it is to be read.
     var trace: Trace?
-    /// Held requests that ended in the event that is being looked at.
+    /// Held requests that ended in the current event.
     var ended: [(call: Int, endings: Endings)] = []
-    /// Those of whom that can't be told from outside.
+    /// Those for which that cannot be told from outside.
     var maybeEnded = 0
     /// The request that is being given, and how many requests waited for the log before it.
     var newcomer: (call: Int, waiting: Int)?
     var lastText = 0
-    /// Clients that do nothing, so that a failing run can be made smaller.
+    /// Clients that do nothing, so that a failing run can be reduced.
     let muted: Set<Int>
     var tally = Tally()
-    /// Only to make what pipes publish.
+    /// Only to make the publications of pipes.
     let interface: HTTPInterface
 
     struct Violation {
@@ -46,7 +46,7 @@ final class World {
         let call: Int?
     }
 
-    /// How often what is interesting has happened: a run that meets nothing proves nothing.
+    /// How often interesting events have occurred: a run without them proves nothing.
     struct Tally {
         var calls = 0
         var held = 0
@@ -59,7 +59,7 @@ final class World {
         var handOvers = 0
     }
 
-    /// A line for each thing that happened, of the last few thousand.
+    /// A line for each event, of the last few thousand.
     struct Trace {
         private(set) var lines: [(step: Int, call: Int?, text: String)] = []
 
@@ -94,7 +94,7 @@ final class World {
 
     // MARK: Processes
 
-    /// What a request takes while it queues.
+    /// The memory that a request takes while it queues.
     static let requestSize = 400
 
     func start(_ index: Int) -> SimulatedProcess {
@@ -122,11 +122,11 @@ final class World {
         )
     }
 
-    /// Tells the core something, does what it says, and looks at what became of it.
+    /// Gives the core an event, carries out its actions, and checks the result.
     ///
     /// - Parameters:
-    ///   - ending: calls that end by the event itself, without a word to them.
-    ///   - silently: ends those that the core has ended without a word.
+    ///   - ending: calls that the event itself ends, without an answer.
+    ///   - silently: ends those that the core has ended without an answer.
     func tell(
         _ process: SimulatedProcess,
         _ cause: Cause,
@@ -156,7 +156,7 @@ final class World {
         settle(process)
     }
 
-    /// One call is over, however its client hears of it.
+    /// One call has ended, whether or not its client got an answer.
     func end(_ number: Int, _ endings: Endings) {
         guard calls[number].state == .given else {
             return fail("call \(number) ends twice", call: number)
@@ -204,7 +204,7 @@ final class World {
         process.free(place)
     }
 
-    /// After an event: what peers did not take, and who is found gone or done.
+    /// After an event: what peers did not take, and which are found gone or done.
     func settle(_ process: SimulatedProcess) {
         while let place = process.touched.popLast() {
             guard violation == nil, process.isAlive else { return }
@@ -216,7 +216,7 @@ final class World {
             }
             if wire.unsentBytes != wire.unsentTold {
                 process.wires[place].unsentTold = wire.unsentBytes
-                // Looked at again, now that this is told.
+                // Checked again, now that this is reported.
                 process.touched.append(place)
                 tell(process, .unsent) { core, _ in core.unsent(wire.id, bytes: wire.unsentBytes) }
                 continue
@@ -237,7 +237,7 @@ final class World {
         }
     }
 
-    /// Whether the connection is of use.
+    /// Whether the connection is in use.
     private func look(_ place: Int, _ process: SimulatedProcess) {
         process.wires[place].isToBeSettled = false
         let wire = process.wires[place]
@@ -260,7 +260,7 @@ final class World {
         }
     }
 
-    /// Nobody waits behind the connection, so that its polls need no answer.
+    /// Nothing waits behind the connection, so its polls need no answer.
     private func mayBeForgotten(_ number: Int, _ wire: Wire) -> Bool {
         wire.isEndTold && calls[number].mayBeHeld
     }

@@ -84,7 +84,7 @@ async def measure(responder, server, port, base):
             return (await responder.status())["held"] >= wanted
 
         await until("the clients wait", all_wait)
-        # nginx has taken all of them up.
+        # nginx has accepted all of them.
         await asyncio.sleep(1)
         published = time.monotonic()
         await responder.publish("public/bench", str(number))

@@ -171,7 +171,7 @@ class Bus:
         self.wrong = self.serial = 0
 
     def committed(self):
-        """A count of messages, from whoever has committed them."""
+        """A count of messages, from the process that committed them."""
         if self.postgresql:
             return int(self.postgresql.sql("SELECT last_offset FROM holdfast.head"))
         client = Client(self.machines[0])
@@ -211,7 +211,7 @@ def measure_alone(bus):
 
 
 def measure_single(bus):
-    """One publisher, who waits for each answer."""
+    """One publisher, which waits for each answer."""
     publisher, count = Client(bus.machines[0]), 0
     begun = time.perf_counter()
     while time.perf_counter() < begun + SECONDS:
@@ -251,7 +251,7 @@ def measure_grouped(bus):
                 sent += count
     took = time.perf_counter() - begun
     bus.grouped.append(answered / took)
-    # The order is one for all channels: who has the last message has all before it.
+    # All channels share one order: a subscriber that has the last message has all before it.
     last.put("last", "x")
     subscriber.message()
     bus.caught_up.append((time.perf_counter() - begun - took) * 1000)

@@ -92,7 +92,7 @@ measure_bus() {
     stop_all
 }
 
-# Answers at once whoever shows a link or a token, beside those who need neither; and counts the signatures.
+# Immediate answers to requests with a link or a token, and to requests that need neither; counts the signatures.
 measure_tokens() {
     local exp payload token query
     command -v openssl >/dev/null || { progress 'openssl is missing; tokens are left out'; return 0; }

@@ -251,7 +251,7 @@ static Step flow_at(uint32_t rate) {
     step.p50_ms = histogram_ms(&tally->latencies, 0.5);
     step.p99_ms = histogram_ms(&tally->latencies, 0.99);
     bool complete = step.lost == 0 && wrong_so_far() == wrong && tally->acknowledged - acknowledged == step.published;
-    // A publisher that waits for its acknowledgement falls behind the clock where the server can't keep up.
+    // A publisher that waits for its acknowledgement falls behind the clock where the server cannot keep up.
     bool in_time = step.per_second >= 0.98 * rate &&
                    histogram_ms(&run.late, 0.5) <= 2 * histogram_ms(&run.early, 0.5) + 5;
     step.held = complete && in_time;

@@ -36,7 +36,7 @@ heading() {
 version_of() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo none; }
 
 token_rows() {
-    heading 'Immediate answers to whoever shows something (16 connections, kept)'
+    heading 'Immediate answers to requests with a link or a token (16 connections, kept)'
     row 'responder CPU µs, nothing shown' tokens.open.cpu_us_app
     row 'responder CPU µs, a signed link' tokens.link.cpu_us_app
     row 'responder CPU µs, a token under Ed25519' tokens.token.cpu_us_app
@@ -57,7 +57,7 @@ repoll_rows() {
     row 'misordered' "$2.misordered" 0
     row 'damaged' "$2.damaged" 0
     row 'gaps reported' "$2.gaps" 0
-    row 'different orders among those who got all' "$2.orders" 1
+    row 'different orders among subscribers that got all' "$2.orders" 1
     row 'refused publishes, failed polls' "$2.refused+$2.errors" 0
     row 'answers' "$2.answers"
     row 'latency, median ms' "$2.p50_ms"
@@ -240,7 +240,7 @@ print_notes() {
 		TCP, plain HTTP/1.1, kept client connections; "kept" is between nginx and responder. CPU: process clocks (user and system).
 		Memory: resident without shared memory. Messages of 100 bytes. Times of a release are medians of $rounds. From publish to
 		delivery: from sending the POST until the answer to the poll is there, both FastCGI direct and kept, 100 messages/s.
-		Streams: server-sent events, CPU of whole seconds with the publishing in it; each channel has a publisher who waits for its
+		Streams: server-sent events, CPU of whole seconds with the publishing in it; each channel has a publisher that waits for its
 		acknowledgement. The highest rate: steps of $flow_seconds s, to an eighth; the delay grows where the median of the last third is
 		over 5 ms beyond twice that of the first, or publishers fall 2 % behind.
 		One generator thread on the same cores. Other work on the machine used up to $most_foreign % of the CPUs$( ((most_foreign > 10)) && echo ': too much for trust in times').

@@ -253,7 +253,7 @@ async def run(place):
     scene.is_over = True
     status = await scene.status()
     held, overdue = status["held"], status["ended"]["deadline"]
-    # Where so many are held, holds become shorter: an answer without a message is one at its deadline, which all processes
+    # With so many held, holds become shorter: an answer without a message is one at its deadline, which all processes
     # together have counted.
     scene.early += ["a poll was answered without a message"] * max(0, scene.empty - overdue)
     lost = repeated = misordered = 0

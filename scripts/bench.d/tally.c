@@ -48,7 +48,7 @@ void tally_answered(Tally *tally, uint32_t sender, const Answer *answer) {
 }
 
 bool tally_receive(Tally *tally, Receipts *receipts, const Stamp *stamp, uint64_t now) {
-    // Nobody sent such a message, or it carries another time than that of its sending.
+    // No publisher sent such a message, or it has another time than that of its sending.
     if (stamp->publisher >= tally->senders || stamp->number >= tally->per_sender || stamp->sent_ns == 0 ||
         tally->sent_ns[place(tally, stamp->publisher, stamp->number)] != stamp->sent_ns) {
         tally->damaged++;

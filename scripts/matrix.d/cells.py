@@ -9,7 +9,7 @@ HELD_WAYS.append(("long-poll", "stall"))
 IN_TURN_WAYS = [("long-poll", "amid"), ("stream", "stall"), ("stream", "amid")]
 IN_TURN_WAYS += [("poll", way) for way in WAYS]
 
-# The probe at which a server that does not watch a waiting client lets go, by way and version of HTTP. None: not before
+# The probe at which a server that does not watch a waiting client closes, by way and version of HTTP. None: not before
 # the hold's end, because a client that has only half-closed still reads.
 PROBES = {
     ("close", "1.1"): 2, ("reset", "1.1"): 1, ("half", "1.1"): None,
@@ -40,14 +40,14 @@ class Cell:
         self.way = way
         self.version = version
         self.channel = f"{prefix}{kind}/{way}/{version}"
-        self.seconds = None  # from the client's leaving until the request was let go
-        self.reasons = set()  # by what; several where several requests ended in one moment
+        self.seconds = None  # from the client's departure until the request was released
+        self.reasons = set()  # the endings; several if several requests ended at once
         self.was_late = False  # the machine was busy for so long that something else may have ended the request first
         self.trouble = None
 
     @property
     def may_be_taken_whole(self):
-        """A layer has room for a large answer, in its sockets or on disk, and may take it in before the client leaves."""
+        """A layer has room for a large answer, in its sockets or on disk, and may take all of it before the client leaves."""
         return self.server in LAYERS and self.kind != "stream" and self.way in ("stall", "amid")
 
     @property
@@ -97,16 +97,16 @@ class Cell:
         if self.trouble is not None:
             return f"{name}: {self.trouble}"
         if self.seconds is None:
-            return f"{name}: not let go; {expected}"
+            return f"{name}: not released; {expected}"
         if not self.reasons & reasons or self.seconds > seconds + SLACK_SECONDS:
             return f"{name}: {' or '.join(sorted(self.reasons))} after {self.seconds:.2f} s; {expected}"
         return None
 
     @property
     def text(self):
-        """For a table: how soon, and for which reason."""
+        """For a table: how soon, and for what reason."""
         if self.seconds is None:
-            return self.trouble or "NOT LET GO"
+            return self.trouble or "NOT RELEASED"
         by = "/".join(sorted(self.reasons & self.expected[0] or self.reasons))
         return f"{self.seconds:.2f} s {by}"
 

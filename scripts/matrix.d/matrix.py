@@ -98,7 +98,7 @@ def main():
     options = parser.parse_args()
     # Longer than the five probes of which Caddy needs four.
     options.wait = 5 * options.interval + 1
-    # Apart from it, so that the two ends are not taken for each other; and long enough that a stream is given up as unread
+    # Not equal to it, so that the two ends are distinguishable; and long enough that a stream is given up as unread
     # before, also on a busy machine.
     options.life = options.wait + 4
     try:

@@ -10,12 +10,12 @@ from watch import Watch
 
 # An answer of 2.4 MB, much more than the buffers between Holdfast and a narrow client can hold.
 LARGE = ["x" * 60_000] * 40
-# The time between the arrival of two clients, so that their fates are apart, too.
+# The time between the arrival of two clients, so that their endings are apart, too.
 APART_SECONDS = 0.06
 # How long to wait for an expected event.
 PATIENCE_SECONDS = 20
-# How often a client tries to leave at the moment that its cell is about: on a busy machine it may come to it when a probe
-# is due, or when something else has ended its request.
+# How often a client tries to leave at the moment that its cell is about: on a busy machine it may be late, when a probe
+# is due or something else has ended its request.
 ATTEMPTS = 3
 
 
@@ -180,7 +180,7 @@ class Row:
             one.leave(cell.way)
         await self.see_end_of_hold(cell, left_at)
         if "probe" in cell.reasons and cell.seconds < self.options.interval / 4:
-            # One was due at that very moment, so it may not have been the probe that showed it.
+            # A probe was due at that very moment, so it may not have been the one that revealed it.
             cell.was_late = True
 
     async def leave_stream(self, cell):

@@ -15,7 +15,7 @@ class Watch:
         self.reasons = {}
         self.status = None
         self.asked_at = 0  # when it was asked for
-        self.most_connections = 0  # since somebody set it
+        self.most_connections = 0  # since it was last set
         self.gone = {}  # channel → when, not yet explained
         self.unexplained = Counter()
         self.news = asyncio.Condition()

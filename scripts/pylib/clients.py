@@ -11,7 +11,7 @@ import h2.exceptions
 
 
 class Client:
-    """A request on its own connection. What arrives is counted, not stored."""
+    """A request on its own connection. Received bytes are counted, not stored."""
 
     def __init__(self, port, is_narrow=False):
         """`is_narrow`: buffers little while it does not read, and makes its server's socket buffer little as well."""

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 30
 
 
 class Failed(Exception):
-    """A failure that says nothing about what is being tested."""
+    """A failure that is not one of the program under test."""
 
 
 def free_ports(count):

@@ -5,7 +5,7 @@ import os
 
 from place import PATIENCE_SECONDS, Failed, has_web_group, until
 
-# Codes of answers after which one tries again.
+# Codes of answers after which to try again.
 NOT_NOW = ("outcome_unknown", "log_unavailable", "busy")
 
 

@@ -9,7 +9,7 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
 
 for (let tries = 0; ; tries++) {
   if (await fetch(base + "-/ready").then(({ ok }) => ok, () => false)) break;
-  if (tries === 300) throw new Error("nobody answers");
+  if (tries === 300) throw new Error("nothing answers");
   await pause(0.1);
 }
 
@@ -233,7 +233,7 @@ const states = {
 const others = [await named("Bob", { ...wide, scheme: "light" }), await named("Zoë", { ...wide, scheme: "light" })];
 for (const [size, look] of Object.entries({ phone, wide })) { // the wide, light ones last: their charts are the fullest
   for (const scheme of ["dark", "light"]) {
-    // Each in a browser of its own, at a time, so that those that wait do so together; but who is here is counted.
+    // Each in a browser of its own, one at a time, so that the clients that wait do so together; but those present are counted.
     const together = Object.entries(states).filter(([name]) => name !== "chat");
     const run = async ([name, state]) => {
       const page = await state({ ...look, scheme }, (page, isWhole) => page.picture(join(directory, `${name}-${size}-${scheme}.png`), isWhole));
@@ -241,7 +241,7 @@ for (const [size, look] of Object.entries({ phone, wide })) { // the wide, light
     };
     await run(["chat", states.chat]);
     await Promise.all(together.map(run));
-    await pause(3); // until nobody of these is here
+    await pause(3); // until none of these is present
   }
 }
 isOver = true;

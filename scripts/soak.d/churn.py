@@ -1,4 +1,4 @@
-"""A place in a crowd: one client after the other, each with a random behaviour."""
+"""One of many clients at a time: one client after the other, each with a random behaviour."""
 import asyncio
 
 from clients import client

@@ -11,7 +11,7 @@ from responder import Responder
 from servers import KINDS, Server
 
 ROUNDS = 6
-# These set up what is set up only once, and warm the allocator.
+# These rounds set up what is set up only once, and warm the allocator.
 WARMING_ROUNDS = 2
 WARMING_SECONDS = 20
 MESSAGES_PER_SECOND = 20
@@ -119,9 +119,9 @@ class Soak:
             return status["held"] == status["interests"] == 0 and status["connections"] <= kept
 
         try:
-            await until("everybody is let go", is_at_rest)
+            await until("all are released", is_at_rest)
         except Failed:
-            # Whatever was left is a finding, not a failure.
+            # What was left is a finding, not a failure.
             pass
         return Figures(self.responder, await self.responder.status())
 

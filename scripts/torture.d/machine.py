@@ -20,7 +20,7 @@ class Machine:
         self.bus_socket = f"{self.directory}/bus.sock"
         self.pipe = f"{self.directory}/bus.pipe"
         self.responders = [None] * processes
-        # Those whose successor was killed, which may have had everything by then.
+        # Those whose successor was killed, and may have had everything by then.
         self.orphaned = set()
         self.nginx = None
         self.port = None
@@ -53,7 +53,7 @@ class Machine:
             await self.responders[index].wait()
 
     def has_handed_over(self, index):
-        """Whether it has ended since it had handed over to one that was killed then; fails if it ended by itself."""
+        """Whether it has ended because it had handed over to a process that was killed then; fails if it ended by itself."""
         status = self.responders[index].returncode
         if status is None:
             return False
@@ -62,7 +62,7 @@ class Machine:
         raise Failed(f"{self.name} process {index} has ended by itself, with {status}")
 
     async def renew_responder(self, index, chance, counts):
-        """Lets a newer process take over, and perhaps kills one of the two at any moment of that.
+        """Has a newer process take over, and perhaps kills one of the two at some moment meanwhile.
 
         Returns a sentence if neither of them serves afterwards, although that was not its own doing.
         """
@@ -79,7 +79,7 @@ class Machine:
             await victim.wait()
         try:
             if victim is None:
-                # It may be refused: while it is busy, say.
+                # It may be refused, for example while the older one is busy.
                 await asyncio.wait_for(
                     asyncio.wait({asyncio.create_task(one.wait()) for one in (older, newer)},
                                  return_when=asyncio.FIRST_COMPLETED), 20)
@@ -104,7 +104,7 @@ class Machine:
                 await self.start_responder(index)
             else:
                 return (
-                    f"{self.name} process {index}: nobody serves; newer {newer.returncode}, older {older.returncode}"
+                    f"{self.name} process {index}: none serves; newer {newer.returncode}, older {older.returncode}"
                 )
         elif victim is None:
             counts["refused"] += 1
@@ -130,7 +130,7 @@ class Machine:
             await until("nginx answers", self.has_answered)
             if self.nginx.returncode is None:
                 return
-            # A connection of somebody else's may have got one of the ports meanwhile.
+            # A connection of another program may have got one of the ports meanwhile.
         raise Failed(f"nginx does not start; see {self.directory}/log/error.log")
 
     async def has_answered(self):

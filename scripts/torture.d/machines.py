@@ -23,7 +23,7 @@ WAYS = (
     ByHTTP, ByHTTP, ByHTTPWithoutKey, ByBatch, ByBusSocket, ByCommandLine, ByPipe, ByPipeWithKey,
     BySQL, BySQL, BySQLWithoutKey,
 )
-# How long everybody gets to reach the end, on a busy machine.
+# How long everything may take to reach the end, on a busy machine.
 DRAIN_SECONDS = 120
 
 
@@ -45,7 +45,7 @@ class Torture:
         self.publishers, self.wanderers, self.pipes = {}, [], []
 
     def chance(self, name):
-        """One for each part, so that the order in which parts come makes no difference."""
+        """One for each part, so that the order in which parts run makes no difference."""
         return random.Random(f"{self.seed} {name}")
 
     async def start(self):
@@ -62,7 +62,8 @@ class Torture:
             await machine.start()
         for machine in self.machines:
             await machine.wait_until_ready()
-            # What is in a pipe is kept as long as anybody has it open: by a supervisor, where all processes end.
+            # The content of a pipe is kept as long as any process has it open: a supervisor has, when all processes
+            # end.
             self.pipes.append(os.open(machine.pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
 
     def make_clients(self):
@@ -106,7 +107,7 @@ class Torture:
             return
         async with self.cluster.losing:
             await self.cluster.trouble(kind)
-            # Only then all know whether something was lost.
+            # Only then do all know whether something was lost.
             for machine in self.machines:
                 await until(f"{machine.name} has what is committed", machine.is_level, DRAIN_SECONDS)
 
@@ -124,7 +125,7 @@ class Torture:
     async def run(self):
         await self.start()
         self.make_clients()
-        # Publishers go on until the last event is over, for which they may have to.
+        # Publishers continue until the last event is over, which may need them.
         ending, published = asyncio.Event(), asyncio.Event()
         reading = [asyncio.create_task(one.run()) for one in self.wanderers]
         # So that all begin with the first message.
@@ -192,7 +193,7 @@ class Torture:
         await ByHTTP(name, self.machines, channel, self.chance(name)).publish(int(number))
 
     async def check_rest(self):
-        """Nothing is held for those who have left, and nothing waits in PostgreSQL."""
+        """Nothing is held for departed clients, and nothing waits in PostgreSQL."""
         for machine in self.machines:
             async def is_at_rest(machine=machine):
                 try:
@@ -330,7 +331,7 @@ async def run(options):
         torture.faults.append(f"the run came to no end: {failure}")
         has_ended = True
     except asyncio.CancelledError:
-        # Nobody waits for what it found.
+        # No one waits for its result.
         has_ended = True
         raise
     finally:

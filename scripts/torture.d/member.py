@@ -1,4 +1,4 @@
-"""A machine of a site of several, with what may happen to it."""
+"""A machine of a site of several, with the events that befall it."""
 import asyncio
 import contextlib
 import json
@@ -11,7 +11,7 @@ from machine import Machine
 from place import Failed, send, until
 from verdict import position
 
-# While servers are killed and copied on a busy machine, much waits.
+# While servers are killed and copied on a busy machine, much has to wait.
 LONG_SECONDS = 120
 
 
@@ -29,7 +29,7 @@ class Member(Machine):
         super().__init__(torture.place, torture.options.processes, f"machine-{number}")
 
     async def connect(self):
-        """Starts the relay, and says in the ini file where PostgreSQL is."""
+        """Starts the relay, and names it in the ini file as the address of PostgreSQL."""
         sockets = [server.socket for server in self.cluster.servers]
         self.relay = await asyncio.create_subprocess_exec(
             sys.executable, "-B", f"{os.path.dirname(__file__)}/relay.py", *sockets,
@@ -64,7 +64,7 @@ class Member(Machine):
         return output.decode()
 
     async def status(self):
-        """What all of its processes have together."""
+        """The figures of all its processes together."""
         return json.loads(await self.run("status", "--json"))
 
     @property
@@ -73,7 +73,7 @@ class Member(Machine):
         with open(f"{self.bus}/engine", encoding="ascii") as file:
             return dict(line.strip().split("=") for line in file)["machine"]
 
-    # What happens to it.
+    # Events.
 
     async def renew(self):
         """One of its processes is killed and started again, or renewed."""
@@ -94,7 +94,7 @@ class Member(Machine):
             await asyncio.gather(*(self.kill_responder(index) for index in range(len(self.responders))))
         else:
             statuses = await asyncio.gather(*(self.place.end(one) for one in self.responders))
-            # One that has just been started may not have heard of signals yet.
+            # A process that has just been started may not handle signals yet.
             if not set(statuses) <= {0, -signal.SIGTERM}:
                 self.faults.append(f"processes of {self.name} ended with {statuses} after SIGTERM")
 
@@ -116,7 +116,7 @@ class Member(Machine):
         await self.network("reset")
 
     async def be_away(self, others):
-        """Away for longer than groups are kept: PostgreSQL drops what it has not got, as it does by itself in time."""
+        """Away for longer than groups are kept: PostgreSQL drops the groups that it lacks, as it would by itself in time."""
         async with self.busy, self.cluster.losing:
             is_stopped = self.chance.random() < 0.5
             self.counts["away, " + ("stopped" if is_stopped else "cut off")] += 1
@@ -135,7 +135,7 @@ class Member(Machine):
             async def is_kept():
                 return all(position(other)[0] >= bound for other in others)
 
-            # What only PostgreSQL had would be gone for good.
+            # What only PostgreSQL had would be lost for ever.
             with contextlib.suppress(Failed):
                 await until("the others have it", is_kept, 20)
                 for machine in (self, *others):
@@ -158,7 +158,7 @@ class Member(Machine):
         return (await self.cluster.sql("SELECT seq FROM holdfast.head"))[0][0]
 
     async def lose_log(self):
-        """Its log is deleted, and it starts again; or all that it has is, and it joins again."""
+        """Its log is deleted, and it starts again; or all its files are, and it joins again."""
         is_whole = self.chance.random() < 0.3
         self.counts["machines installed anew" if is_whole else "logs deleted"] += 1
         async with contextlib.AsyncExitStack() as stack:
@@ -186,7 +186,7 @@ class Member(Machine):
             await self.start_all()
 
     async def succeeds(self, *words):
-        """Whether a command does what it should; while PostgreSQL is away, it does not."""
+        """Whether a command succeeds; while PostgreSQL is away, it does not."""
         try:
             await self.run(*words)
             return True

@@ -1,4 +1,4 @@
-"""PostgreSQL: a primary with standbys, of which one at a time must have what is committed."""
+"""PostgreSQL: a primary with standbys, of which at least one must have what is committed."""
 import asyncio
 import contextlib
 import os
@@ -9,15 +9,15 @@ import psycopg
 from place import Failed, is_root, send, until
 
 PROGRAMS = "/usr/lib/postgresql/15/bin"
-# On a busy machine a recovery takes its time.
+# On a busy machine, a recovery takes long.
 PATIENCE_SECONDS = 120
 PROMOTED = "primary killed and promoted"
-# What was acknowledged is lost, as by a mistake of an operator: all must be told.
+# What was acknowledged is lost, as by an operator's mistake: all must be told.
 PROMOTED_WRONGLY = "primary killed, and one promoted that lacks some"
 
 
 def reason_not_to_run():
-    """Why it can't be run here; none if it can."""
+    """Why it cannot be run here; none if it can."""
     if not os.access(f"{PROGRAMS}/postgres", os.X_OK):
         return f"there is no {PROGRAMS}/postgres"
     if is_root() and not any(user.pw_name == "postgres" for user in pwd.getpwall()):
@@ -69,7 +69,7 @@ class Server:
             file.write("".join(f"{setting}\n" for setting in settings))
 
     async def start(self):
-        # The process that it names is dead, and its number may be another's by now.
+        # The process that it names is dead, and its number may be that of another one by now.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.data}/postmaster.pid")
         self.process = await self.place.start(
@@ -90,7 +90,7 @@ class Server:
     async def kill(self):
         """All of its processes at once, as when the machine loses power."""
         pid = self.process.pid
-        # So that it starts no other meanwhile.
+        # So that it starts no other process meanwhile.
         send(signal.SIGSTOP, self.process)
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
             children = [int(word) for word in file.read().split()]
@@ -132,7 +132,7 @@ class Server:
 
     async def rewind(self, primary):
         """A standby of the primary, from what it has; it must have ended."""
-        # It is what the primary began with that is compared, and that is known only from then on.
+        # What the primary began with is compared, and that is known only from then on.
         await primary.sql("CHECKPOINT")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.data}/postmaster.pid")
@@ -141,7 +141,7 @@ class Server:
             f"--source-server={primary.options}",
         )
         await self.run("/usr/bin/touch", f"{self.data}/standby.signal")
-        # The last line counts.
+        # The last line applies.
         with open(f"{self.data}/postgresql.auto.conf", "a", encoding="utf-8") as file:
             file.write(f"primary_conninfo = '{primary.options} application_name={self.name}'\n")
 
@@ -159,7 +159,7 @@ class Server:
         await until(f"{self.name} is promoted", is_promoted, PATIENCE_SECONDS)
 
     async def end_of_log(self):
-        """Where its log ends, as a number; none while it still gets or applies something. The primary must be dead."""
+        """The end of its log, as a number; none while it still gets or applies something. The primary must be dead."""
         rows = await self.sql(
             "SELECT (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint, EXISTS (SELECT FROM pg_stat_wal_receiver), "
             "(SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup')"
@@ -173,14 +173,14 @@ class Server:
 class Cluster:
     def __init__(self, place, chance, counts):
         self.chance, self.counts = chance, counts
-        # While something is lost: those who know of it stay.
+        # While something is lost, the servers that have it stay.
         self.losing = asyncio.Lock()
         self.servers = [Server(place, name) for name in ("pg-a", "pg-b", "pg-c")]
         self.primary = self.servers[0]
 
     @property
     def options(self):
-        """libpq's words for whichever of them takes writes."""
+        """libpq's options for the server that takes writes."""
         hosts = ",".join(server.path for server in self.servers)
         return f"host={hosts} dbname=postgres target_session_attrs=read-write connect_timeout=2"
 
@@ -222,7 +222,7 @@ class Cluster:
         )[0]
 
     async def trouble(self, kind):
-        """One event; in the end all servers are there again."""
+        """One event; in the end all servers run again."""
         self.counts[kind] += 1
         if kind == PROMOTED:
             await self.promote()
@@ -240,10 +240,10 @@ class Cluster:
             await server.start()
 
     async def promote(self):
-        """Kills the primary, and promotes the standby that has most: that has all that was committed."""
+        """Kills the primary, and promotes the standby that has most, which is all that was committed."""
         old, standbys = self.primary, self.standbys
         if self.chance.random() < 0.3:
-            # One is away at that moment, and may have been the only one that had the newest.
+            # One is away at that moment, and may have been the only one with the newest groups.
             self.counts["… while a standby was away"] += 1
             victim = self.chance.choice(standbys)
             await victim.kill()

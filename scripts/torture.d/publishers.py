@@ -13,7 +13,7 @@ import socket
 import psycopg
 from place import Failed, send
 
-# What a publisher is told where it should repeat the request.
+# Codes after which a publisher should repeat the request.
 NOT_NOW = (b"HTTP/1.1 502", b"HTTP/1.1 503", b"HTTP/1.1 504")
 
 
@@ -28,7 +28,7 @@ class Publisher:
     size = 1
     # Whether a message may be there twice.
     may_repeat = False
-    # Whether what is committed may still wait for its place in the order, where nobody sees it.
+    # Whether what is committed may still wait, unseen, for its place in the order.
     waits_outside = False
 
     def __init__(self, name, machines, channel="torture", chance=None):
@@ -63,7 +63,7 @@ class Publisher:
         pass
 
     def leave(self):
-        """Lets go of what would wait, where nobody wants to know any more."""
+        """Closes what would wait, when the outcome no longer matters."""
 
     async def pause(self):
         self.retries += 1
@@ -105,7 +105,7 @@ class ByHTTP(Publisher):
 
 
 class ByHTTPWithoutKey(ByHTTP):
-    """Does not repeat anything: whatever was not acknowledged is there once, or not at all."""
+    """Repeats nothing: what was not acknowledged is in the log once, or not at all."""
 
     has_key = False
 
@@ -152,10 +152,10 @@ class ByBusSocket(Publisher):
 
 
 class ByCommandLine(Publisher):
-    """One `holdfast pub --lines` for all messages: it has to survive all kills by itself."""
+    """One `holdfast pub --lines` for all messages: it must survive all kills by itself."""
 
     process = None
-    # A file for its standard error, which is long where it serves the log itself.
+    # A file for its standard error, which is long when it serves the log itself.
     errors = "/dev/stderr"
 
     def __init__(self, *arguments):
@@ -190,7 +190,7 @@ class ByCommandLine(Publisher):
 
     @contextlib.asynccontextmanager
     async def away(self):
-        """Meanwhile nothing runs that opens the log where no process serves."""
+        """Meanwhile nothing runs that opens the log when no process serves."""
         async with self.lock:
             await self.finish()
             yield
@@ -252,7 +252,7 @@ class BySQL(Publisher):
                 return
 
     async def transact_in_time(self, number, is_void):
-        """Gives up after a while as a program does that ends: psycopg's own way would cancel the commit, too."""
+        """Gives up after a while like a program that ends: psycopg's own way would also cancel the commit."""
         transaction = asyncio.create_task(self.transact(number, is_void))
         await asyncio.wait({transaction}, timeout=5)
         if not transaction.done():
@@ -272,7 +272,7 @@ class BySQL(Publisher):
             f"SELECT holdfast.publish('{self.channel}', %s, content_type => 'text/plain', key => %s)",
             (f"{self.name} {number}", key),
         )
-        # As an application that does something else, too.
+        # Like an application that also does something else.
         await self.connection.execute("SELECT pg_sleep(%s)", (self.chance.random() * 0.05,))
         await (self.connection.rollback() if is_void else self.connection.commit())
 

@@ -5,7 +5,7 @@ usage: relay.py SOCKET...
 Listens on 127.0.0.1 for each of these Unix sockets, and prints its ports as one line. Each line of standard input
 changes what it does, at once:
   open      passes everything, in both directions; what was kept back before comes now
-  silent    passes nothing and takes no connection; nobody is told (as where packets are lost)
+  silent    passes nothing and takes no connection, without telling anyone (as if packets were lost)
   deaf      passes requests, and keeps their answers back
   slow      passes everything late
   refusing  resets all connections, and each new one
@@ -78,18 +78,18 @@ class Relay:
         except asyncio.CancelledError:
             reset(client)
         except OSError:
-            # As a machine answers where nothing listens.
+            # As a machine answers on a port without a listener.
             reset(client)
         finally:
             client.close()
             server.close()
 
     async def pump(self, source, target, gate):
-        """Until the source ends; then neither side has anything to say to the other."""
+        """Until the source ends; then neither side sends anything to the other."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
             while data := await loop.sock_recv(source, 65536):
-                # What is under way is late, too.
+                # What is under way is delayed, too.
                 await gate.wait()
                 if self.delay:
                     await asyncio.sleep(self.delay)
@@ -121,6 +121,6 @@ async def main(paths):
         task.cancel()
 
 
-# That of a terminal is for who started this, too, and ends this by its input.
+# A terminal's Ctrl-C also reaches the program that started this one, and that ends this one by closing its input.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 asyncio.run(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What the site's log has, and whether all that was received and acknowledged agrees with it."""
+"""The content of the site's log, and whether all that was received and acknowledged agrees with it."""
 import bisect
 import contextlib
 import json
@@ -10,14 +10,14 @@ JSON_KIND = 0
 
 
 class Epochs:
-    """The site's, oldest first; messages at or above the start of a later one are not what an earlier one had there."""
+    """The site's, oldest first; messages at or above the start of a later epoch are not those of an earlier epoch."""
 
     def __init__(self, rows):
         """`rows`: name, start, and whether it tells of a loss."""
         self.starts = [start for _, start, _ in rows]
         self.number = {name: number for number, (name, _, _) in enumerate(rows)}
         self.losses = [number for number, (_, _, is_loss) in enumerate(rows) if is_loss]
-        # The least start of all that come after each.
+        # The least start of all later epochs.
         self.bounds = [float("inf")] * len(rows)
         for number in range(len(rows) - 2, -1, -1):
             self.bounds[number] = min(self.bounds[number + 1], self.starts[number + 1])
@@ -32,11 +32,11 @@ class Epochs:
 
 
 class SiteLog:
-    """What the logs of all machines had together: channel and text by offset."""
+    """The content of all machines' logs together: channel and text by offset."""
 
     def __init__(self):
         self.messages = {}
-        # Offsets at which another message was at another time.
+        # Offsets that had another message at another time.
         self.changed = set()
 
     def read(self, machine):
@@ -74,7 +74,7 @@ class Verdict:
         self.has_lost = has_lost
         self.messages, self.changed, self.epochs, self.head = messages, changed, epochs, head
         self.faults = []
-        # Messages that were received, and lost with the server that had them before anybody was told of them.
+        # Messages that were received, and lost with the server that had them before any subscriber was told.
         self.lost = 0
         self.lost_acknowledged = 0
         self.places = {}
@@ -93,7 +93,7 @@ class Verdict:
                 self.faults.append(f"offset {offset} had two messages, although no epoch began before")
 
     def check_machines(self, logs):
-        """`logs`: by the machine's name, what each has in the end."""
+        """`logs`: by the machine's name, the content of each in the end."""
         for name, log in logs.items():
             offsets = sorted(log)
             if offsets and (offsets[-1] != self.head or len(offsets) != self.head - offsets[0] + 1):
@@ -135,7 +135,7 @@ class Verdict:
         return len(certain), sum(len(found) - 1 for found in repeated.values())
 
     def check_truth(self, truth):
-        """Whatever anybody received is in the log, or was lost with an epoch."""
+        """All that any subscriber received is in the log, or was lost with an epoch."""
         for name, (channel, text) in truth.items():
             epoch, offset = name.split("-")
             offset = int(offset, 16)
@@ -151,7 +151,7 @@ class Verdict:
     def check_received(self, number, received):
         faults = list(received.faults)
         where = sorted(offset for channel in received.channels for offset in self.places.get(channel, ()))
-        # Received something that was lost, and not told of it yet.
+        # Received something that was lost, and has not been told of it yet.
         is_owed = False
         end, before = 0, None
         for run in received.runs[1:]:

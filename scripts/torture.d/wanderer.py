@@ -1,4 +1,4 @@
-"""A subscriber that goes from machine to machine with its cursor, and what it received."""
+"""A subscriber that moves from machine to machine with its cursor, and what it received."""
 import array
 import asyncio
 import json
@@ -17,7 +17,7 @@ def parsed(cursor):
 
 
 class Run:
-    """What was received in one epoch and without a gap: all that came after `start` up to `end`."""
+    """What was received in one epoch and without a gap: everything after `start` up to `end`."""
 
     def __init__(self, epoch, start, gap=None):
         self.epoch, self.start, self.end, self.gap = epoch, start, start, gap
@@ -25,10 +25,10 @@ class Run:
 
 
 class Received:
-    """All that a subscriber received, and what is wrong with it at first sight."""
+    """All that a subscriber received, and what is obviously wrong with it."""
 
     def __init__(self, channels, truth):
-        """`truth`: channel and text by id, of all that anybody received; shared."""
+        """`truth`: channel and text by id, of all that any subscriber received; shared."""
         self.channels, self.truth = channels, truth
         self.runs = [Run(None, 0)]
         self.faults = []
@@ -42,7 +42,7 @@ class Received:
         return not self.awaited
 
     def take(self, cursor, messages, gap=None, resumed=None):
-        """An answer, or a line of a stream; `cursor` is after it, `resumed` where it goes on behind its gap."""
+        """An answer, or a line of a stream; `cursor` is after it, `resumed` where it continues after its gap."""
         epoch, end = parsed(cursor)
         if gap is not None:
             self.gaps.append(gap)
@@ -71,7 +71,7 @@ class Received:
 
 class Wanderer:
     def __init__(self, number, machines, channels, truth, publishers, latencies, chance):
-        """`latencies`: how often each number of milliseconds went by until a message was delivered; shared."""
+        """`latencies`: how often a delivery took each number of milliseconds; shared."""
         self.number, self.machines, self.publishers, self.chance = number, machines, publishers, chance
         self.latencies = latencies
         self.received = Received(channels, truth)
@@ -86,7 +86,7 @@ class Wanderer:
             if self.chance.random() < 0.5:
                 self.move()
             if self.chance.random() < 0.03 and self.cursor != FIRST:
-                # As a laptop that is closed.
+                # Like a laptop that is closed.
                 self.naps += 1
                 await asyncio.sleep(self.chance.random() * 10)
             connection = None

@@ -1,6 +1,6 @@
-// Files that are in the program: the pages that it serves, and the SQL that makes a bus.
+// Files that are part of the program: the pages that it serves, and the SQL that creates a bus.
 //
-// C's #embed (C23) takes them as they are. As arrays of Swift, which "embedInCode" makes of resources, they cost half a
+// C's #embed (C23) includes them as they are. As Swift arrays, which "embedInCode" makes of resources, they cost half a
 // minute of processor time in each build.
 #ifndef HOLDFAST_CEMBEDDED_H
 #define HOLDFAST_CEMBEDDED_H
@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 typedef struct {
-    /// NULL where there is no such file.
+    /// NULL if there is no such file.
     const void *bytes;
     size_t count;
 } cembedded_file;

@@ -1,12 +1,12 @@
-// Memory of a file that others may shorten: what lay behind the end reads as zeros instead of ending the process.
+// Memory of a file that others may shorten: what was beyond the new end reads as zeros instead of ending the process.
 #ifndef HOLDFAST_CGUARD_H
 #define HOLDFAST_CGUARD_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/// Guards a mapping of whole pages that is only read. An access behind the file's end puts pages of zeros in place of the mapping, which
-/// then has nothing to do with the file any more. Any thread. 0, or -1 if there is no place for another one.
+/// Guards a read-only mapping of whole pages. An access beyond the file's end replaces the mapping by pages of zeros,
+/// which have no connection to the file any more. Any thread. 0, or -1 if there is no place for another one.
 int cguard_add(void *start, size_t bytes);
 
 /// To be called before the mapping is removed.

@@ -1,6 +1,6 @@
 // PostgreSQL's client library, loaded on demand: libpq is not needed without [engine].
 //
-// Declared here, as far as Holdfast calls it, and not included from libpq-fe.h, so that it is not needed to build either.
+// Only what Holdfast calls is declared here, and libpq-fe.h is not included, so that a build does not need it either.
 // The functions and numbers are those of libpq.so.5, whose interface has been the same since PostgreSQL 8.0.
 #ifndef HOLDFAST_CPQ_H
 #define HOLDFAST_CPQ_H
@@ -13,7 +13,7 @@ typedef struct pg_result PGresult;
 enum { cpq_ok = 0, cpq_bad = 1 };
 /// What PQconnectPoll waits for.
 enum { cpq_polling_failed = 0, cpq_polling_reading = 1, cpq_polling_writing = 2, cpq_polling_ok = 3 };
-/// What PQresultStatus says.
+/// Values of PQresultStatus.
 enum { cpq_empty = 0, cpq_command = 1, cpq_tuples = 2, cpq_fatal = 7 };
 /// The field of a result that holds its SQLSTATE, and the one with the sentence.
 enum { cpq_sqlstate = 'C', cpq_primary = 'M' };
@@ -58,23 +58,23 @@ typedef struct {
     void *(*set_notice_receiver)(PGconn *, void (*receiver)(void *, const PGresult *), void *argument);
 } cpq_functions;
 
-/// The library's functions; NULL if it can't be loaded, which `cpq_problem` explains. Any thread.
+/// The library's functions; NULL if it cannot be loaded, which `cpq_problem` explains. Any thread.
 const cpq_functions *cpq_load(void);
 const char *cpq_problem(void);
 
-/// How many warnings the server has sent on a connection; in the memory of its owner.
+/// How many warnings the server has sent on a connection; in the owner's memory.
 typedef struct {
     int warnings;
 } cpq_notes;
 
-/// Counts warnings, and keeps all notices from standard error.
+/// Counts warnings, and prevents notices from being printed on standard error.
 void cpq_note(PGconn *connection, cpq_notes *notes);
 
-/// Takes the oldest notification; NULL if there is none. To be given to `free_memory`, its payload with it.
+/// Takes the oldest notification; NULL if there is none. The caller passes it to `free_memory`, its payload with it.
 void *cpq_take_notification(PGconn *connection, const char **payload);
 
-/// The values of a connection string's options: calls back with each keyword that has one. NULL, or why the text can't be
-/// read, to be given to `free_memory`.
+/// The values of a connection string's options: calls back with each keyword that has one. Returns NULL, or why the
+/// text cannot be read, which the caller passes to `free_memory`.
 char *cpq_options(
     const char *text, void (*each)(void *context, const char *keyword, const char *value), void *context
 );

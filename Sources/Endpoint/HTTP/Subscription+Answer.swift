@@ -346,7 +346,7 @@ extension Poll {
         )
     }
 
-    /// The content of the answer at once, as far as its body is worth remembering for others; nil where it is not, or has
+    /// The content of the answer at once, as far as its body is worth remembering for others; nil if it is not, or has
     /// none.
     package func content(of page: HistoryPage) -> Subscription.Content? {
         guard page.messages.count > 1, !isRevalidating, subscription.form == .json,

@@ -32,8 +32,8 @@ extension PresenceEvent {
         )
     }
 
-    /// What such a message says besides its member: the machines that have it, where several share the log, and when it
-    /// joined, if that was before.
+    /// The content of such a message besides its member: the machines that have it, if several share the log, and when
+    /// it joined, if that was before.
     package static func told(by message: Message) -> (
         machines: [MachineID], sinceMilliseconds: Int64?
     ) {

@@ -161,11 +161,6 @@ package struct Tail {
         )
     }
 
-    /// A page without messages: the answer of a held request at its deadline.
-    package func nothingNew(newest: Offset) -> HistoryPage {
-        HistoryPage(messages: [], scanned: head, more: false, gap: nil, newest: newest)
-    }
-
     /// The newest message or trim mark of these channels, or nil if only the log knows it.
     package func newest(of names: [ChannelName]) -> Offset? {
         var newest = Offset.start

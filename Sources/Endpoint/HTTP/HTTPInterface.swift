@@ -177,10 +177,11 @@ package final class HTTPInterface: Sendable {
         switch request.method ?? "GET" {
         case "GET", "HEAD":
             // A query is large: the one that has been read is lent, not copied.
-            if let fields = request.fields {
-                return try read(list, fields.query, request, shape, random)
+            guard let fields = request.fields else {
+                return try read(list, Self.query(of: request), request, shape, random)
             }
-            return try read(list, Self.query(of: request), request, shape, random)
+            if fields.query.isMalformed { throw .malformedPath }
+            return try read(list, fields.query, request, shape, random)
         case "POST":
             let query = try Self.query(of: request)
             if let operation = query.operation {
@@ -209,8 +210,7 @@ package final class HTTPInterface: Sendable {
         _ shape: Shape,
         _ random: UInt32
     ) throws(Problem) -> Intent {
-        if query.isMalformed { throw .malformedPath }
-        return try subscribe(names(list, query.channels), query, nil, request, shape, random)
+        try subscribe(names(list, query.channels), query, nil, request, shape, random)
     }
 
     /// `QUERY` (RFC 10008), and `POST …?op=read` for clients and servers that do not know it: a poll with its parameters in

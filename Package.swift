@@ -53,6 +53,7 @@ let package = Package(
         .target(name: "CFrames", linkerSettings: [.linkedLibrary("sqlite3")]),
         // The files in BrowserClient/Resources and Engine/Resources.
         .target(name: "CEmbedded"),
+        .target(name: "Embedded", dependencies: ["CEmbedded"], swiftSettings: cold),
         // PostgreSQL's client library, loaded when it is asked for.
         .target(name: "CPQ", linkerSettings: [.linkedLibrary("dl")]),
         // What happens before `main`: arguments and signals.
@@ -98,7 +99,7 @@ let package = Package(
         // The log of a site of several machines, in PostgreSQL.
         .target(
             name: "Engine",
-            dependencies: ["CCrypto", "CEmbedded", "Channels", "CPQ", "System", "Text"],
+            dependencies: ["CCrypto", "Channels", "CPQ", "Embedded", "System", "Text"],
             exclude: ["Resources"],
             swiftSettings: settings
         ),
@@ -113,7 +114,7 @@ let package = Package(
         ),
         .target(
             name: "BrowserClient",
-            dependencies: ["Text", "CEmbedded", "CZlib"],
+            dependencies: ["Embedded", "Text", "CZlib"],
             exclude: ["Resources"],
             swiftSettings: cold
         ),

@@ -1,4 +1,4 @@
-internal import CEmbedded
+internal import Embedded
 internal import Text
 
 /// The pages inside the binary, so that nothing needs to be installed beside it.
@@ -20,11 +20,7 @@ package enum Pages {
     }
 
     /// A file of the directory Resources.
-    static func file(_ name: String) -> [UInt8] {
-        let file = unsafe cembedded(name)
-        unsafe precondition(file.bytes != nil, "there is no file \(name)")
-        return unsafe [UInt8](UnsafeRawBufferPointer(start: file.bytes, count: file.count))
-    }
+    static func file(_ name: String) -> [UInt8] { EmbeddedFile.bytes(of: name) }
 
     /// The page at `-/NAME`, or nil if there is none.
     package static func page(named name: String) -> Page? { pages[name] }

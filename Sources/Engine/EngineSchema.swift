@@ -1,4 +1,4 @@
-internal import CEmbedded
+internal import Embedded
 internal import Text
 
 /// The SQL that makes a bus in a database.
@@ -27,9 +27,7 @@ package enum EngineSchema {
     //   - name: what operators call the site.
     package static func script(schema: String, name: String) -> String {
         precondition(isName(schema), "the name of a schema was checked before")
-        let file = unsafe cembedded("engine.sql")
-        let bytes = unsafe UnsafeRawBufferPointer(start: file.bytes, count: file.count)
-        return unsafe String(decoding: bytes, as: UTF8.self)
+        return String(decoding: EmbeddedFile.bytes(of: "engine.sql"), as: UTF8.self)
             .replacing(part: "@SCHEMA@", with: schema)
             .replacing(part: "@ROLE@", with: schema)
             .replacing(part: "@ENTRY@", with: "\(entryBytes)")

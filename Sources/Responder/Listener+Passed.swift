@@ -101,42 +101,10 @@ extension Listener {
 
     /// The address as in the ini file; nil if it has no form there.
     static func address(of number: Int32) -> FastCGISettings.Listen? {
-        var storage = sockaddr_storage()
-        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let outcome = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe getsockname(number, $0, &size)
-            }
-        }
-        guard outcome == 0 else { return nil }
-        return unsafe withUnsafeBytes(of: storage) { bytes in
-            switch Int32(storage.ss_family) {
-            case AF_UNIX:
-                let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-                let end = min(bytes.count, max(start, Int(size)))
-                let path = unsafe bytes[start..<end].prefix { $0 != 0 }
-                return unsafe path.isEmpty
-                    ? nil : .unix(path: unsafe String(decoding: path, as: UTF8.self))
-            case AF_INET:
-                let place = unsafe bytes.load(as: sockaddr_in.self)
-                return text(of: place.sin_addr, AF_INET).map {
-                    .tcp(address: $0, port: UInt16(bigEndian: place.sin_port))
-                }
-            case AF_INET6:
-                let place = unsafe bytes.load(as: sockaddr_in6.self)
-                return text(of: place.sin6_addr, AF_INET6).map {
-                    .tcp(address: $0, port: UInt16(bigEndian: place.sin6_port))
-                }
-            default: return nil
-            }
-        }
-    }
-
-    private static func text<Number>(of number: Number, _ family: Int32) -> String? {
-        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-        let length = socklen_t(buffer.count)
-        return unsafe withUnsafePointer(to: number) { pointer in
-            unsafe inet_ntop(family, pointer, &buffer, length).map { unsafe String(cString: $0) }
+        switch SocketName(of: number) {
+        case .unix(let path): .unix(path: path)
+        case .tcp(let address, let port): .tcp(address: address, port: port)
+        case nil: nil
         }
     }
 }

@@ -175,30 +175,16 @@ package final class Listener {
         -> OwnedDescriptor
     {
         let isIPv6 = address.contains(":")
+        guard let place = InternetAddress(address, port) else {
+            throw .sentence("\(address) is not an IPv\(isIPv6 ? 6 : 4) address")
+        }
         let name = isIPv6 ? "[\(address)]:\(port)" : "\(address):\(port)"
-        let descriptor = try newSocket(isIPv6 ? AF_INET6 : AF_INET, for: name)
+        let descriptor = try newSocket(place.family, for: name)
         var yes: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
         unsafe setsockopt(descriptor.number, SOL_SOCKET, SO_REUSEADDR, &yes, size)
         sendAtOnce(descriptor.number)
-        let bound: Int32
-        if isIPv6 {
-            var where6 = sockaddr_in6()
-            where6.sin6_family = sa_family_t(AF_INET6)
-            where6.sin6_port = port.bigEndian
-            guard unsafe inet_pton(AF_INET6, address, &where6.sin6_addr) == 1 else {
-                throw .sentence("\(address) is not an IPv6 address")
-            }
-            bound = unsafe withBytes(of: &where6) { unsafe bind(descriptor.number, $0, $1) }
-        } else {
-            var where4 = sockaddr_in()
-            where4.sin_family = sa_family_t(AF_INET)
-            where4.sin_port = port.bigEndian
-            guard unsafe inet_pton(AF_INET, address, &where4.sin_addr) == 1 else {
-                throw .sentence("\(address) is not an IPv4 address")
-            }
-            bound = unsafe withBytes(of: &where4) { unsafe bind(descriptor.number, $0, $1) }
-        }
+        let bound = place.bind(descriptor.number)
         let code = errno
         guard bound == 0, listen(descriptor.number, backlog) == 0 else {
             throw .cannotListen(name, code: bound == 0 ? errno : code, key: key)
@@ -249,15 +235,9 @@ package final class Listener {
 
     private static func unix(_ place: UnixPlace) throws(ListenerError) -> OwnedDescriptor {
         let path = place.path
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        let room = MemoryLayout.size(ofValue: address.sun_path) - 1
-        guard bytes.count <= room else {
-            throw .sentence("\(path): a socket's path has at most \(room) bytes")
+        guard let address = UnixAddress(path) else {
+            throw .sentence("\(path): a socket's path has at most \(UnixAddress.pathBytes) bytes")
         }
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-
         var info = stat()
         if unsafe lstat(path, &info) == 0 {
             guard info.st_mode & S_IFMT == S_IFSOCK else {
@@ -267,7 +247,7 @@ package final class Listener {
             }
             // Another program, which does not hold our lock, may listen there.
             let probe = try newSocket(AF_UNIX, for: path)
-            let answer = unsafe withBytes(of: &address) { unsafe connect(probe.number, $0, $1) }
+            let answer = address.connect(probe.number)
             let code = errno
             let mayBeAlive = code == EACCES && mayBeBound(path)
             if answer != 0, mayBeAlive { throw .inTheWay(path, of: path) }
@@ -282,7 +262,7 @@ package final class Listener {
         // No process may connect between bind and chmod. Linux gives the path the mode of the socket; the umask belongs
         // to all threads, of which another one may be making a file.
         _ = fchmod(descriptor.number, 0o600)
-        let bound = unsafe withBytes(of: &address) { unsafe bind(descriptor.number, $0, $1) }
+        let bound = address.bind(descriptor.number)
         let code = errno
         guard bound == 0 else { throw .cannotListen(path, code: code, key: place.key) }
         try place.admit()
@@ -290,16 +270,5 @@ package final class Listener {
             throw .cannotListen(path, code: errno, key: place.key)
         }
         return descriptor
-    }
-
-    private static func withBytes<Address>(
-        of address: inout Address,
-        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
-    ) -> Int32 {
-        unsafe withUnsafeMutablePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe body($0, socklen_t(MemoryLayout<Address>.size))
-            }
-        }
     }
 }

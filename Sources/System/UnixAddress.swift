@@ -26,8 +26,14 @@ package struct UnixAddress {
         address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-        let before = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-        length = socklen_t(before + bytes.count)
+        length = socklen_t(Self.pathStart + bytes.count)
+    }
+
+    private static let pathStart = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+
+    /// The path in the bytes of an address, as the system writes them; empty if there is none.
+    static func path(in bytes: UnsafeRawBufferPointer.SubSequence) -> String {
+        unsafe String(decoding: bytes.dropFirst(pathStart).prefix { $0 != 0 }, as: UTF8.self)
     }
 
     package func bind(_ descriptor: Int32) -> Int32 {

@@ -10,28 +10,32 @@ package struct BusConnector {
     /// Nil if only the socket's path is known.
     private let settings: BusSettings?
     /// Connects to a responder inside this process; nil if only one of another process will do.
-    private let direct: (() throws -> Int32)?
+    private let direct: (() throws(BusClientError) -> Int32)?
 
     /// - Parameter direct: returns a connected socket.
-    package init(path: String, settings: BusSettings?, direct: (() throws -> Int32)? = nil) {
+    package init(
+        path: String,
+        settings: BusSettings?,
+        direct: (() throws(BusClientError) -> Int32)? = nil
+    ) {
         self.path = path
         self.settings = settings
         self.direct = direct
     }
 
     /// Connects. If the process that serves the bus has just ended, waits for another to take its place.
-    package func open(until deadline: Int64) throws -> LineConnection {
+    package func open(until deadline: Int64) throws(BusClientError) -> LineConnection {
         let giveUp = min(deadline, MonotonicClock.milliseconds() + 2000)
         while true {
             if let connection = LineConnection.connect(path) { return connection }
             switch errno {
             case ENOENT, ECONNREFUSED, EAGAIN: break
             case EACCES:
-                throw BusClientError.absent(
+                throw .absent(
                     "this user may not connect to \(path): see socket_mode and socket_group in [bus] of the ini file"
                 )
             case let code:
-                throw BusClientError.absent(
+                throw .absent(
                     "cannot connect to \(path): \(SystemError.sentence(of: code))"
                 )
             }

@@ -21,11 +21,11 @@ package final class BusSession {
 
     /// Sends a command and waits for the answer; repeats it on a new connection if the old one has ended, and later if
     /// the refusal is transient.
-    package func ask(_ command: String) throws -> BusAnswer {
+    package func ask(_ command: String) throws(BusClientError) -> BusAnswer {
         let deadline = MonotonicClock.milliseconds() + Int64(patienceSeconds) * 1000
         var last: BusAnswer?
         while MonotonicClock.milliseconds() < deadline {
-            let connection = try connection ?? connector.open(until: deadline)
+            let connection = try connected(until: deadline)
             self.connection = nil
             guard connection.send(Array((command + "\n").utf8), until: deadline),
                 case .line(let line) = connection.next(until: deadline)
@@ -42,11 +42,16 @@ package final class BusSession {
         throw last?.refusal ?? connector.lateError("no answer within \(patienceSeconds) s")
     }
 
+    private func connected(until deadline: Int64) throws(BusClientError) -> LineConnection {
+        if let connection { return connection }
+        return try connector.open(until: deadline)
+    }
+
     /// Lists the channels that this user may read, up to a limit.
     package func channels(
         atMost limit: Int = .max,
-        _ body: (JSONValue) throws -> Void
-    ) throws {
+        _ body: (JSONValue) -> Void
+    ) throws(BusClientError) {
         var count = 0
         var after: String?
         repeat {
@@ -54,7 +59,7 @@ package final class BusSession {
             for channel in answer["channels"]?.elements ?? [] {
                 guard count < limit else { return }
                 count += 1
-                try body(channel)
+                body(channel)
             }
             after = answer["next"]?.string
         } while after != nil

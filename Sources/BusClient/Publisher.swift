@@ -37,7 +37,7 @@ package final class Publisher {
         options: [String],
         key: String? = nil,
         waitsForQuota: Bool = false
-    ) throws -> BusAnswer {
+    ) throws(BusClientError) -> BusAnswer {
         sent += 1
         let words =
             ["put", channel, "\(body.count)"] + options
@@ -82,8 +82,8 @@ package final class Publisher {
         _ command: [UInt8],
         until deadline: Int64,
         _ sendBy: inout Int64?
-    ) throws -> BusAnswer? {
-        let connection = try connection ?? connector.open(until: min(deadline, sendBy ?? deadline))
+    ) throws(BusClientError) -> BusAnswer? {
+        let connection = try connected(until: min(deadline, sendBy ?? deadline))
         self.connection = connection
         sendBy = sendBy ?? MonotonicClock.milliseconds() + repeatMilliseconds
         guard connection.send(command, until: deadline) else {
@@ -96,6 +96,11 @@ package final class Publisher {
             self.connection = nil
             return nil
         }
+    }
+
+    private func connected(until deadline: Int64) throws(BusClientError) -> LineConnection {
+        if let connection { return connection }
+        return try connector.open(until: deadline)
     }
 
     /// Escapes the value of an option as ASCII: blanks and percent signs have a meaning of their own.

@@ -32,7 +32,7 @@ package final class Subscriber {
     }
 
     /// Waits for the next line. Each message is reported once: reconnecting resumes after the last reported message.
-    package func next() throws -> Event {
+    package func next() throws(BusClientError) -> Event {
         while true {
             if let connection {
                 switch try line(connection) {
@@ -42,12 +42,12 @@ package final class Subscriber {
             }
             if isOutputClosed(waiting: pause) { return .outputClosed }
             pause = min(2000, max(20, pause * 2))
-            do {
+            do throws(BusClientError) {
                 let deadline = MonotonicClock.milliseconds() + 10_000
                 let opened = try connector.open(until: deadline)
                 let command = "subscribe \(channels.joined(separator: " ")) since \(since)\n"
                 if opened.send(Array(command.utf8), until: deadline) { connection = opened }
-            } catch let error as BusClientError {
+            } catch {
                 // A subscriber that was connected before waits for the service to come back.
                 guard hasBegun else { throw error }
                 if let event = waiting(error) { return event }
@@ -62,7 +62,7 @@ package final class Subscriber {
     }
 
     /// Waits for the next event of a connection; nil if it has ended.
-    private func line(_ connection: LineConnection) throws -> Event? {
+    private func line(_ connection: LineConnection) throws(BusClientError) -> Event? {
         let deadline = MonotonicClock.milliseconds() + Self.silenceMilliseconds
         while true {
             if let line = connection.takeLine() { return try take(line) }
@@ -80,7 +80,7 @@ package final class Subscriber {
         }
     }
 
-    private func take(_ line: [UInt8]) throws -> Event? {
+    private func take(_ line: [UInt8]) throws(BusClientError) -> Event? {
         let answer = try BusAnswer(line)
         if let refusal = answer.refusal {
             guard answer.isTransient else { throw refusal }

@@ -11,7 +11,7 @@ struct EventSources {
     /// Reads the ini file again at SIGHUP, or logs why it cannot and returns nil.
     let reload: () -> Settings?
 
-    init(signals: SignalDescriptor, reload: @escaping () -> Settings?) throws {
+    init(signals: SignalDescriptor, reload: @escaping () -> Settings?) throws(SystemError) {
         epoll = try Epoll()
         mailbox = try Mailbox()
         self.signals = signals

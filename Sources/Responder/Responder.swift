@@ -221,7 +221,7 @@ package import System
         }
     }
 
-    private func receiveAll() throws {
+    private func receiveAll() throws(LogUnavailable) {
         for event in sources.mailbox.takeAll(resets: false) { try receive(event) }
     }
 

@@ -42,7 +42,7 @@ enum StandardOutput {
 
 enum StandardInput {
     /// Waits for input and returns what has arrived; empty at the end.
-    static func next() throws -> [UInt8] {
+    static func next() throws(ExitCode) -> [UInt8] {
         let bytes = SystemCalls.readSome(0)
         guard let bytes else {
             StandardError.write(
@@ -54,7 +54,7 @@ enum StandardInput {
     }
 
     /// All of standard input; nil as soon as it exceeds the limit.
-    static func all(atMost limit: Int) throws -> [UInt8]? {
+    static func all(atMost limit: Int) throws(ExitCode) -> [UInt8]? {
         var bytes: [UInt8] = []
         while bytes.count <= limit {
             let next = try next()

@@ -59,7 +59,8 @@ struct BusOptions: ParsableArguments {
         let connector = BusConnector(
             path: path,
             settings: settings.bus,
-            direct: needsService ? nil : { try DirectBus.connect(settings) }
+            direct: needsService
+                ? nil : { () throws(BusClientError) in try DirectBus.connect(settings) }
         )
         return (connector, max(settings.limits.messageBytes, settings.limits.batchBytes))
     }
@@ -84,11 +85,11 @@ enum DirectBus {
     }()
 
     /// Our end of a pair of sockets; the responder serves the other end until we close ours.
-    static func connect(_ settings: Settings) throws -> Int32 {
+    static func connect(_ settings: Settings) throws(BusClientError) -> Int32 {
         var ends: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard unsafe socketpair(AF_UNIX, type, 0, &ends) == 0 else {
-            throw SystemError("make", on: "a pair of sockets", code: errno)
+            throw .broken("\(SystemError("make", on: "a pair of sockets", code: errno))")
         }
         let theirs = ends[1]
         _ = fcntl(theirs, F_SETFL, O_NONBLOCK)
@@ -113,7 +114,7 @@ enum DirectBus {
         guard thread != nil else {
             close(ends[0])
             close(theirs)
-            throw SystemError("start", on: "a thread", code: EAGAIN)
+            throw .broken("\(SystemError("start", on: "a thread", code: EAGAIN))")
         }
         return ends[0]
     }

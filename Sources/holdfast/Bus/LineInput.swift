@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import Text
 
 /// Standard input, line by line; each piece has all lines that have arrived, up to a bound.
@@ -36,7 +37,7 @@ struct LineInput {
     }
 
     /// Waits for the next piece; nil at the end.
-    mutating func next() throws -> Piece? {
+    mutating func next() throws(ExitCode) -> Piece? {
         while true {
             if let piece = take() { return piece }
             if hasEnded { return nil }

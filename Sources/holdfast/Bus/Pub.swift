@@ -148,10 +148,10 @@ struct Pub: ParsableCommand {
         // The bus skips empty lines in a batch of JSON but would refuse a single one, so they are not sent.
         var input = LineInput(lineLimit: lineLimit, skipsEmptyLines: json)
         var refused = false
-        func publish(_ lines: [LineInput.Line]) throws {
-            do {
+        func publish(_ lines: [LineInput.Line]) throws(BusClientError) {
+            do throws(BusClientError) {
                 say(try put(lines, publisher))
-            } catch let error as BusClientError {
+            } catch {
                 guard case .refused = error else { throw error }
                 // One bad line makes the bus refuse the whole batch: send each by itself.
                 guard lines.count > 1 else {
@@ -173,7 +173,10 @@ struct Pub: ParsableCommand {
         if refused { throw ExitCode(1) }
     }
 
-    private func put(_ lines: [LineInput.Line], _ publisher: Publisher) throws -> BusAnswer {
+    private func put(
+        _ lines: [LineInput.Line],
+        _ publisher: Publisher
+    ) throws(BusClientError) -> BusAnswer {
         let body = lines.reduce(into: [UInt8]()) { $0 += $1.text + [0x0A] }
         let kind = json ? ["content-type=application/x-ndjson"] : ["split=lines"]
         return try publisher.put(

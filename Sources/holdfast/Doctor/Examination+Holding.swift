@@ -20,7 +20,7 @@ extension Examination {
         }
         do {
             try responder.publish("holdfast doctor", to: channel.name)
-        } catch let error as BusClientError {
+        } catch {
             return .notPublished("\(error)")
         }
         let mark = Array("\"holdfast doctor\"".utf8)

@@ -109,7 +109,7 @@ final class ResponderClient {
     }
 
     /// Names of some of the channels that are remembered.
-    func channels(atMost limit: Int) throws -> [String] {
+    func channels(atMost limit: Int) throws(BusClientError) -> [String] {
         guard case .bus(let session, _) = source else { return [] }
         var names: [String] = []
         try session.channels(atMost: limit) { channel in
@@ -121,9 +121,9 @@ final class ResponderClient {
     // MARK: Publishing
 
     /// Publishes a message that expires in case nobody removes it; throws if this user may not publish.
-    func publish(_ text: String, to channel: String) throws {
+    func publish(_ text: String, to channel: String) throws(BusClientError) {
         guard case .bus(_, let publisher) = source else {
-            throw BusClientError.absent(
+            throw .absent(
                 "the bus socket does not exist, or this user may not use it."
             )
         }
@@ -140,7 +140,10 @@ final class ResponderClient {
 
     /// Finds a channel in the listing, which starts after a name: after the longest proper prefix of this one that is a
     /// name, too.
-    private func listed(_ channel: String, _ session: BusSession) throws -> Int? {
+    private func listed(
+        _ channel: String,
+        _ session: BusSession
+    ) throws(BusClientError) -> Int? {
         var after = String(channel.dropLast())
         while after.hasSuffix("/") || after.hasSuffix(".") || after.hasSuffix("-") {
             after.removeLast()

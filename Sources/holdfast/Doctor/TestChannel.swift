@@ -63,7 +63,7 @@ struct TestChannel {
         let text = "holdfast doctor \(String.randomName())"
         do {
             try responder.publish(text, to: name)
-        } catch let error as BusClientError {
+        } catch {
             obstacle = "\(error)"
             return
         }

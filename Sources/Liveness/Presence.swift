@@ -155,30 +155,6 @@ package struct Presence: Sendable {
 
     // MARK: Handing over
 
-    /// A member without a held request that stays present for a while, on behalf of a subscriber.
-    package struct Grace: Sendable {
-        package let channel: ChannelName
-        package let member: Member
-        package let subscriber: Subscriber
-        /// Milliseconds of the clock of this type.
-        package let until: Int64
-        package let cameAt: Int64
-
-        package init(
-            channel: ChannelName,
-            member: Member,
-            subscriber: Subscriber,
-            until: Int64,
-            cameAt: Int64
-        ) {
-            self.channel = channel
-            self.member = member
-            self.subscriber = subscriber
-            self.until = until
-            self.cameAt = cameAt
-        }
-    }
-
     /// The grace periods of this process, for one that takes over, which knows the other members by their held
     /// requests.
     package func graces(now: Int64) -> [Grace] {

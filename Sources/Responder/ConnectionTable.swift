@@ -10,34 +10,6 @@ internal import System
 /// those that end, at the end of the turn. The core interprets the bytes, and `Output` sends.
 /// Reactor thread only.
 @safe final class ConnectionTable {
-    private struct Connection {
-        /// The number of earlier connections with this descriptor.
-        var generation: UInt32 = 0
-        var flags: Flags = []
-    }
-
-    private struct Flags: OptionSet {
-        let rawValue: UInt16
-
-        static let open = Flags(rawValue: 1)
-        /// Given up; closed at the end of the turn.
-        static let marked = Flags(rawValue: 2)
-        /// Whether epoll watches it, also for room to send.
-        static let watched = Flags(rawValue: 4)
-        static let sending = Flags(rawValue: 8)
-        /// A client of the bus socket.
-        static let busSocket = Flags(rawValue: 16)
-        /// Whether it is in the list of connections with more input.
-        static let readAgain = Flags(rawValue: 32)
-        /// Whether a request has ever arrived on it, and one since idle connections were last looked for (`leastUsed`).
-        static let hasAsked = Flags(rawValue: 64)
-        static let isUsed = Flags(rawValue: 128)
-        /// A request was answered before all of it had arrived: the connection is closed when the rest has.
-        static let passingOver = Flags(rawValue: 256)
-        /// The rest has arrived.
-        static let passedOver = Flags(rawValue: 512)
-    }
-
     private let epoll: Epoll
     let bounds: Bounds
     /// The limits of requests that begin from now on.
@@ -45,7 +17,7 @@ internal import System
     /// Of all connections on which nothing is unfinished: their input is complete requests, as a rule.
     private var assembler: RequestAssembler
     /// By descriptor.
-    private var connections: ContiguousArray<Connection> = []
+    private var connections: ContiguousArray<Record> = []
     private var marked: [Int32] = []
     /// Those that the core must be told of.
     private var lost: [(id: ConnectionID, loss: Loss)] = []
@@ -63,12 +35,6 @@ internal import System
         byteCount: pieceBytes,
         alignment: 16
     )
-
-    /// The limits on open connections: as in the ini file, but never all descriptors, because the log needs some, too.
-    struct Bounds {
-        let web: Int
-        let bus: Int
-    }
 
     init(_ limits: FramingLimits, _ bounds: Bounds, epoll: Epoll) {
         self.limits = limits
@@ -115,7 +81,7 @@ internal import System
 
     /// Takes over a connected stream socket.
     func add(_ descriptor: Int32, isBusSocket: Bool) -> ConnectionID {
-        while connections.count <= Int(descriptor) { connections.append(Connection()) }
+        while connections.count <= Int(descriptor) { connections.append(Record()) }
         connections[Int(descriptor)].flags = isBusSocket ? [.open, .busSocket] : [.open, .isUsed]
         if isBusSocket { busCount += 1 } else { webCount += 1 }
         return ConnectionID(
@@ -406,7 +372,7 @@ internal import System
             close(index)
             let connection = connections[Int(index)]
             if connection.flags.contains(.busSocket) { busCount -= 1 } else { webCount -= 1 }
-            connections[Int(index)] = Connection(generation: connection.generation &+ 1)
+            connections[Int(index)] = Record(generation: connection.generation &+ 1)
         }
         markedWebCount = 0
         marked.removeAll(keepingCapacity: true)

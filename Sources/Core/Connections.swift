@@ -57,9 +57,9 @@ struct Connections {
         count += 1
     }
 
-    /// Gives it up. Its record stays until another connection gets the place.
+    /// Gives it up: it has nothing any more, and its place stays free until another connection gets it.
     mutating func close(_ id: ConnectionID) {
-        table[Int(id.index)].flags.remove(.open)
+        table[Int(id.index)] = Connection(generation: id.generation)
         count -= 1
     }
 

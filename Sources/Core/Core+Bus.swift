@@ -13,12 +13,9 @@ package enum CommandEnd: Sendable {
 
 /// The clients of the bus socket: from the bytes of their commands to the lines of their answers.
 extension Core {
-    /// Whether the client may be read from. If not, `.read` follows.
+    /// Whether a client of the bus socket may be read from. If not, `.read` follows.
     package mutating func mayRead(_ connection: ConnectionID) -> Bool {
-        guard connections.isOpen(connection) else { return false }
-        guard connections[connection].flags.contains(.bus), let peer = peers[connection] else {
-            return true
-        }
+        guard let peer = peers[connection] else { return false }
         peer.isPaused = !mayRead(peer, connection)
         return !peer.isPaused
     }
@@ -39,8 +36,7 @@ extension Core {
         from connection: ConnectionID,
         at moment: Moment
     ) {
-        enter(moment)
-        guard connections.isOpen(connection), let peer = peers[connection] else { return }
+        guard enter(connection, at: moment), let peer = peers[connection] else { return }
         unsafe peer.reader.receive(bytes)
         peer.hasUnlooked = true
         obey(connection)
@@ -52,8 +48,7 @@ extension Core {
         _ reason: CommandEnd,
         at moment: Moment
     ) {
-        enter(moment)
-        guard connections.isOpen(connection), let peer = peers[connection] else { return }
+        guard enter(connection, at: moment), let peer = peers[connection] else { return }
         guard let line = peer.reader.unfinishedLine else { return drop(connection, .closed) }
         peer.reader = BusReader()
         noteUnfinished(nil, peer, connection)
@@ -206,7 +201,7 @@ extension Core {
 
     /// Fills the answer's place and sends what is next in the order.
     mutating func reply(_ connection: ConnectionID, _ place: Int, _ line: [UInt8]) {
-        guard connections.isOpen(connection), let peer = peers[connection] else { return }
+        guard let peer = peers[connection] else { return }
         send(peer.fill(place, line), to: connection, .last)
     }
 

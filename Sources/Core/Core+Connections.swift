@@ -19,8 +19,7 @@ extension Core {
     /// publications are still answered. A client of the bus socket still waits for answers and messages; if it has closed
     /// the whole connection, call `connectionLost` instead.
     package mutating func peerEnded(_ connection: ConnectionID, at moment: Moment) {
-        enter(moment)
-        guard connections.isOpen(connection) else { return }
+        guard enter(connection, at: moment) else { return }
         connections[connection].flags.formUnion([.closesWhenIdle, .peerEnded])
         if connections[connection].flags.contains(.bus), let peer = peers[connection] {
             // Commands that have come are executed first, now or when the peer may go on; only then is it known which
@@ -48,8 +47,8 @@ extension Core {
         _ loss: Loss,
         at moment: Moment
     ) {
-        // Not a new hold: a batch that is being delivered continues in its portions, however many connections are lost
-        // meanwhile.
+        // Not a new hold, as in `enter`: a batch that is being delivered continues in its portions, however many
+        // connections are lost meanwhile.
         self.moment = moment
         guard connections.isOpen(connection) else { return }
         let ending: Ending =
@@ -68,11 +67,12 @@ extension Core {
     }
 
     private mutating func giveUp(_ connection: ConnectionID, _ ending: Ending) {
-        connections.close(connection)
+        // Before what it holds, behind whose end the next queued request would begin.
+        if connections[connection].flags.remove(.queues) != nil { turns.removeAll(of: connection) }
         endSilently(connection, ending)
         traceEnd(connection, ending)
-        if connections[connection].flags.contains(.queues) { turns.removeAll(of: connection) }
         if connections[connection].flags.contains(.bus) { peers.remove(connection) }
+        connections.close(connection)
     }
 
     /// Ends a connection's holds without an answer: no peer is there to read one.
@@ -80,7 +80,8 @@ extension Core {
         forEachHold(of: connection) { core, slot in
             core.take(slot, ending == .closed ? core.departed(slot) : ending)
         }
-        for replay in replays.of(connection) where forget(replay) {
+        for replay in replays.of(connection) {
+            forget(replay)
             counters[ending] += 1
             traceEnd(replay, ending)
         }
@@ -102,7 +103,6 @@ extension Core {
     /// The number of bytes that the peer has not taken yet. Called whenever that changes: after a send that left some,
     /// and each time the peer has taken some; 0 when it has taken all.
     package mutating func unsent(_ connection: ConnectionID, bytes: Int) {
-        guard connections.isOpen(connection) else { return }
         connections[connection].unsent = Int32(clamping: bytes)
         if bytes == 0, connections[connection].replays > 0 {
             for replay in replays.of(connection) where replay.isWaiting {
@@ -115,9 +115,8 @@ extension Core {
         }
     }
 
-    /// Whether the connection is of use, as far as the core knows.
+    /// Whether the connection is of use, as far as the core knows. Asked once all actions are carried out.
     package mutating func standing(of connection: ConnectionID) -> Standing {
-        guard connections.isOpen(connection) else { return .done }
         let record = connections[connection]
         guard record.isIdle, !record.flags.contains(.bus) || peers[connection]?.isIdle ?? true
         else {
@@ -129,7 +128,6 @@ extension Core {
     /// What the process keeps for it; `Action.account` announces changes.
     package func kept(of connection: ConnectionID) -> Kept {
         var kept = Kept()
-        guard connections.isOpen(connection) else { return kept }
         if connections[connection].flags.contains(.queues) {
             kept.queuedBytes = turns.bytes(of: connection)
         }
@@ -159,7 +157,6 @@ extension Core {
 
     /// Sends the last bytes of a request.
     mutating func finish(_ address: RequestAddress, _ payload: Int32, unbounded: Bool = false) {
-        guard connections.isOpen(address.connection) else { return }
         actions.append(
             .send(
                 Send(
@@ -184,7 +181,7 @@ extension Core {
 
     /// Lines of the bus socket.
     mutating func send(_ lines: [UInt8], to connection: ConnectionID, _ flags: Send.Flags) {
-        guard !lines.isEmpty, connections.isOpen(connection) else { return }
+        guard !lines.isEmpty else { return }
         let payload = actions.add(.plain, body: lines)
         actions.append(
             .send(Send(connection: connection, payload: payload, id: .first, flags: flags))

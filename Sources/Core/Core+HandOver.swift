@@ -47,9 +47,6 @@ extension Core {
         }
     }
 
-    /// Whether the connection has not been given up here.
-    package func knows(_ id: ConnectionID) -> Bool { connections.isOpen(id) }
-
     /// The order in which the held requests came, for `handOver`.
     package var holdRanks: [Int32] { holds.ranks }
 
@@ -76,7 +73,7 @@ extension Core {
     }
 
     private func handed(_ id: ConnectionID, _ ranks: [Int32]) -> HandedConnection {
-        guard connections.isOpen(id) else { preconditionFailure("it is open") }
+        precondition(connections.isOpen(id), "what is handed over is open")
         let record = connections[id]
         var held: [HandedConnection.Hold] = []
         var next = record.newestHold

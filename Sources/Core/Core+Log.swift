@@ -22,15 +22,15 @@ extension Core {
         case .appended(let number, let outcome): appended(Ticket(number), outcome)
         case .history(let number, let outcome):
             if let entry = settle(Ticket(number)) { read(outcome, for: entry) }
-            readEnded(Ticket(number))
+            waiting.readEnded(Ticket(number))
         case .message(let number, let outcome):
             if let entry = settle(Ticket(number)) {
                 reply(entry.work.reply(outcome), to: entry.recipient)
             }
-            readEnded(Ticket(number))
+            waiting.readEnded(Ticket(number))
         case .channels(let number, let outcome):
             if let entry = settle(Ticket(number)) { listed(outcome, for: entry) }
-            readEnded(Ticket(number))
+            waiting.readEnded(Ticket(number))
         case .unavailable:
             if tail != nil { isLogInTrouble = true }
         case .engine(let trouble):
@@ -77,11 +77,6 @@ extension Core {
     }
 
     // MARK: Answers
-
-    private mutating func readEnded(_ ticket: Ticket) {
-        waiting.readEnded(ticket)
-        askReader()
-    }
 
     private mutating func read(
         _ outcome: Result<HistoryPage, ReadFailure>,

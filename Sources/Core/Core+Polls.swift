@@ -198,7 +198,6 @@ extension Core {
         owing gap: GapReason?
     ) {
         let address = requester.address
-        guard connections.isOpen(address.connection) else { return }
         // The peer left while the log was asked; no event will report that again.
         guard !connections[address.connection].flags.contains(.peerEnded) else {
             traceEnd(address, .closed)

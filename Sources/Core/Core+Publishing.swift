@@ -90,6 +90,7 @@ extension Core {
     private mutating func stillThere(_ entry: Waiting.Entry?) -> Waiting.Entry? {
         guard let entry else { return nil }
         guard let connection = entry.recipient.connection else { return entry }
+        // It may have been given up since the entry was made, and another one have its place.
         guard connections.isOpen(connection) else { return nil }
         connections[connection].waiting -= 1
         if case .request(let address) = entry.recipient, let tag = entry.tag {
@@ -108,11 +109,8 @@ extension Core {
         }
     }
 
-    /// Asks the log's reader, at once or when it has answered other questions.
-    mutating func read(_ question: ReadRequest) {
-        waiting.queue(question, kind(of: question))
-        askReader()
-    }
+    /// Asks the log's reader once this event is over, or when it has answered other questions.
+    mutating func read(_ question: ReadRequest) { waiting.queue(question, kind(of: question)) }
 
     private func kind(of question: ReadRequest) -> Waiting.ReadKind {
         switch question {
@@ -122,27 +120,29 @@ extension Core {
         }
     }
 
+    /// Asks the log's reader what it may be asked now. Between events, since it drops connections whose peers have closed
+    /// them while their requests waited.
     mutating func askReader() {
         while let (question, kind) = waiting.nextQuestion() {
             let ticket = Ticket(question.ticket)
             guard let entry = waiting[ticket] else { continue }
-            guard isStillThere(entry.recipient) else {
-                _ = settle(ticket)
-                continue
+            if let connection = entry.recipient.connection {
+                if connections.isOpen(connection), hasClosed(connection) {
+                    drop(connection, .closed)
+                }
+                guard connections.isOpen(connection) else {
+                    _ = settle(ticket)
+                    continue
+                }
             }
             waiting.readBegan(ticket, kind)
             actions.append(.read(question))
         }
     }
 
-    /// Whether the recipient's connection is open. Drops one whose peer has closed it while its request waited.
-    private mutating func isStillThere(_ recipient: Recipient) -> Bool {
-        guard let connection = recipient.connection else { return true }
-        guard connections.isOpen(connection) else { return false }
-        guard connections[connection].flags.contains(.peerEnded), hasLeft(connection, .whole)
-        else { return true }
-        drop(connection, .closed)
-        return false
+    /// Whether the peer, which sends nothing any more, does not read either.
+    private mutating func hasClosed(_ connection: ConnectionID) -> Bool {
+        connections[connection].flags.contains(.peerEnded) && hasLeft(connection, .whole)
     }
 
     /// Ends entries that the log or the other processes have not answered in time.

@@ -20,12 +20,10 @@ extension Core {
         tell(of: arrival)
     }
 
-    /// Removes it from all tables. The caller sends the end of the stream.
-    ///
-    /// - Returns: false if it had ended before.
-    @discardableResult
-    mutating func forget(_ replay: Replay) -> Bool {
-        guard replays.remove(replay) else { return false }
+    /// Removes it from all tables, in which it is. The caller sends the end of the stream.
+    mutating func forget(_ replay: Replay) {
+        let wasThere = replays.remove(replay)
+        precondition(wasThere, "a stream ends once")
         connections[replay.connection].replays -= 1
         if let origin = replay.web?.origin, let member = origin.member {
             presence.release(member, replay.attended, origin.subscriber, now: now)
@@ -35,7 +33,6 @@ extension Core {
         if let ticket = replay.ticket { _ = settle(ticket) }
         replay.ticket = nil
         takeUpLater(replay.connection)
-        return true
     }
 
     /// Reads and sends a piece if the peer has taken the one before.
@@ -85,7 +82,6 @@ extension Core {
         _ epoch: Epoch
     ) {
         replay.ticket = nil
-        guard replays.contains(replay) else { return }
         // The log was replaced meanwhile: the position is judged anew, and what was read is useless.
         guard tail?.epochs.current == epoch else { return advance(replay) }
         guard case .success(let page) = outcome else { return endReplay(replay, .unavailable) }

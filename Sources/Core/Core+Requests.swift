@@ -8,8 +8,7 @@ extension Core {
     /// Whether a request whose variables have come may be judged now. One that queues behind another request of its id is
     /// judged in its turn.
     package mutating func mayJudge(_ id: RequestID, on connection: ConnectionID) -> Bool {
-        connections.isOpen(connection) && !isInUse(id, connection)
-            && !connections[connection].flags.contains(.queues)
+        !isInUse(id, connection) && !connections[connection].flags.contains(.queues)
     }
 
     /// A request's variables have come, and its body has not: refuses it at once if they are reason enough.
@@ -18,8 +17,7 @@ extension Core {
         from address: RequestAddress,
         at moment: Moment
     ) -> HeadVerdict {
-        enter(moment)
-        guard connections.isOpen(address.connection) else { return .answered }
+        guard enter(address.connection, at: moment) else { return .answered }
         switch interface.verdict(onHead: head) {
         case .keep: return .keep
         case .drop: return .drop
@@ -42,8 +40,7 @@ extension Core {
         mayWait: Bool,
         at moment: Moment
     ) {
-        enter(moment)
-        guard connections.isOpen(address.connection) else { return }
+        guard enter(address.connection, at: moment) else { return }
         guard mustQueue(address) else { return act(on: request, takeUp(address, request)) }
         guard turns.count(of: address.connection) < Turns.limit, mayWait else {
             counters[.queuedRequests] += 1
@@ -56,8 +53,7 @@ extension Core {
 
     /// FCGI_ABORT_REQUEST for a complete request.
     package mutating func aborted(_ id: RequestID, on connection: ConnectionID, at moment: Moment) {
-        enter(moment)
-        guard connections.isOpen(connection) else { return }
+        guard enter(connection, at: moment) else { return }
         var queued: RequestAddress?
         if connections[connection].flags.contains(.queues) {
             // Those that wait behind the request with this id are not begun.
@@ -83,7 +79,6 @@ extension Core {
 
     /// The peer asks about multiplexing: a second request says nothing about the first.
     package mutating func askedAboutMultiplexing(_ connection: ConnectionID) {
-        guard connections.isOpen(connection) else { return }
         connections[connection].flags.insert(.mayMultiplex)
     }
 
@@ -93,21 +88,18 @@ extension Core {
         records: [UInt8],
         at moment: Moment
     ) {
-        enter(moment)
-        guard mayEnd(address) else { return }
+        guard enter(address.connection, at: moment), mayEnd(address) else { return }
         finish(address, actions.add(.plain, body: records))
     }
 
     /// A request whose variables are too many or too long.
     package mutating func oversized(_ address: RequestAddress, at moment: Moment) {
-        enter(moment)
-        guard mayEnd(address) else { return }
+        guard enter(address.connection, at: moment), mayEnd(address) else { return }
         answer(interface.headersTooLarge(), to: address)
     }
 
     /// False, and the connection is dropped, if the id is in use.
     private mutating func mayEnd(_ address: RequestAddress) -> Bool {
-        guard connections.isOpen(address.connection) else { return false }
         guard isInUse(address.id, address.connection) else { return true }
         actions.append(
             .complaint(.idInUse, "connection closed: it began a request whose id was in use")
@@ -123,16 +115,20 @@ extension Core {
         on connection: ConnectionID,
         at moment: Moment
     ) {
-        enter(moment)
-        guard connections.isOpen(connection) else { return }
+        guard enter(connection, at: moment) else { return }
         guard !addresses.isEmpty, !addresses.contains(where: { isInUse($0.id, connection) }) else {
             return drop(connection, .closed)
         }
         for address in addresses { answer(interface.tooSlow(), to: address) }
     }
 
-    /// The shell has made the answer, as to `Errand.page`.
-    package mutating func answer(_ answer: Answer, to address: RequestAddress) {
+    /// The shell has made the answer to `Errand.page`: within the same event, so that no other one begins.
+    package mutating func made(_ answer: Answer, for address: RequestAddress) {
+        // What came behind the request may have broken the rules.
+        if connections.isOpen(address.connection) { self.answer(answer, to: address) }
+    }
+
+    mutating func answer(_ answer: Answer, to address: RequestAddress) {
         if let note = answer.note {
             actions.append(.complaint(.mistake(note.kind), note.sentence))
         }
@@ -244,8 +240,7 @@ extension Core {
         turns.takingUp = nil
         // The shell answers this one after the turn's actions: the one behind it waits for that.
         if turns.waitsForShell { takeUpLater(connection) }
-        return !turns.waitsForShell && connections.isOpen(connection)
-            && connections[connection].flags.contains(.queues)
+        return !turns.waitsForShell && connections[connection].flags.contains(.queues)
     }
 
     private mutating func queueChanged(_ connection: ConnectionID) {

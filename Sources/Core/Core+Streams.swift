@@ -193,7 +193,7 @@ extension Core {
     }
 
     mutating func endReplay(_ replay: Replay, _ reason: StreamEnd, retryAfterSeconds: Int? = nil) {
-        guard forget(replay) else { return }
+        forget(replay)
         counters[Ending(reason)] += 1
         traceEnd(replay, Ending(reason))
         var bytes = replay.isGreeted ? [] : replay.head
@@ -211,7 +211,6 @@ extension Core {
 
     /// Ends the subscription of a bus client, and its connection.
     private mutating func finish(lines: [UInt8], _ connection: ConnectionID) {
-        guard connections.isOpen(connection) else { return }
         greeted(connection)
         connections[connection].flags.insert(.closesWhenIdle)
         send(lines, to: connection, [.last, .unbounded])
@@ -219,7 +218,8 @@ extension Core {
 
     /// FCGI_ABORT_REQUEST: nothing is sent to end the stream.
     mutating func abortReplay(_ replay: Replay) {
-        guard case .web(let requester, _) = replay.target, forget(replay) else { return }
+        guard case .web(let requester, _) = replay.target else { return }
+        forget(replay)
         counters[.aborted] += 1
         traceEnd(replay, .aborted)
         finishWithoutAnswer(requester.address)

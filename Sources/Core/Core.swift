@@ -17,7 +17,10 @@ internal import Endpoint
 /// copied as a whole to be passed.
 ///
 /// Each part owns its state; this type connects them. Nothing that it asks for is answered within a call, and sends
-/// cannot fail within one, so what it iterates over does not change meanwhile.
+/// cannot fail within one, so what it iterates over does not change meanwhile. A connection is given up by the last act of
+/// an event of its own, or between events, in `exchange`. So whether one is still open is asked in three places only:
+/// where an event of it begins (`enter`), where something comes back for it (`settle`), and where it continues in a later
+/// turn (`goOn`).
 package struct Core: ~Copyable {
     /// What was counted so far.
     package internal(set) var counters = CoreCounters()
@@ -126,16 +129,27 @@ package struct Core: ~Copyable {
         while delivery != nil { goOnDelivering(upTo: .max) }
     }
 
+    /// An event of one connection begins.
+    ///
+    /// - Returns: false if it has been given up, of which the shell may not have heard.
+    mutating func enter(_ connection: ConnectionID, at moment: Moment) -> Bool {
+        enter(moment)
+        return connections.isOpen(connection)
+    }
+
     // MARK: Actions
 
     /// Whether there are actions. How many bytes are made at a time is bounded: `exchange` while there are actions.
-    package var hasActions: Bool { mutating get { !actions.isEmpty || delivery != nil } }
+    package var hasActions: Bool {
+        mutating get { !actions.isEmpty || delivery != nil || waiting.mayAskReader }
+    }
 
     /// Takes the actions, and leaves an empty buffer in their place.
     ///
     /// - Parameter actions: those that were carried out; the buffer is emptied and used again.
     package mutating func exchange(_ actions: inout Actions) {
         if self.actions.isEmpty, delivery != nil { goOnDelivering(upTo: Self.bytesAtOnce) }
+        if waiting.mayAskReader { askReader() }
         swap(&self.actions, &actions)
         self.actions.removeAll()
     }
@@ -190,9 +204,7 @@ package struct Core: ~Copyable {
 
     /// The commands or queued requests of a connection continue in the next turn.
     mutating func goOnLater(_ connection: ConnectionID) {
-        guard connections.isOpen(connection),
-            !connections[connection].flags.contains(.goesOn)
-        else { return }
+        guard !connections[connection].flags.contains(.goesOn) else { return }
         connections[connection].flags.insert(.goesOn)
         agenda.append(.connection(connection))
     }

@@ -138,6 +138,8 @@ struct Waiting {
 
     /// Questions that the log has not been asked yet, and the number of those under way.
     private var reads = [Reads](repeating: Reads(), count: ReadKind.allCases.count)
+    /// Whether `nextQuestion` may have one.
+    private(set) var mayAskReader = false
     /// The kinds of the questions under way that may wait for other machines.
     private var kinds: [UInt64: ReadKind] = [:]
 
@@ -339,6 +341,7 @@ struct Waiting {
 
     mutating func queue(_ question: ReadRequest, _ kind: ReadKind) {
         reads[kind.rawValue].questions.append(question)
+        mayAskReader = true
     }
 
     /// The next question that the log may be asked.
@@ -346,6 +349,7 @@ struct Waiting {
         for kind in ReadKind.allCases where reads[kind.rawValue].underWay < kind.limit {
             if let question = reads[kind.rawValue].questions.popFirst() { return (question, kind) }
         }
+        mayAskReader = false
         return nil
     }
 
@@ -357,6 +361,7 @@ struct Waiting {
     mutating func readEnded(_ ticket: Ticket) {
         let kind = kinds.removeValue(forKey: ticket.number) ?? .local
         reads[kind.rawValue].underWay -= 1
+        mayAskReader = true
     }
 
     // MARK: The publish queue

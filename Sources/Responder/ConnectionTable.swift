@@ -55,7 +55,9 @@ internal import System
     /// kept.
     var isCrowded: Bool { webCount - markedWebCount >= bounds.web }
 
-    /// Whether it exists and is not given up.
+    /// Whether it exists and is not given up. Asked where a connection may have been given up since it was named: by what was
+    /// read from it or sent to it in this turn, or, of a stored name, in a turn before. What is asked about a connection in
+    /// one turn is true of one that was given up in it, whose descriptor is still its own.
     func isOpen(_ id: ConnectionID) -> Bool {
         guard Int(id.index) < connections.count else { return false }
         let connection = connections[Int(id.index)]
@@ -138,7 +140,7 @@ internal import System
 
     /// Continues to read from this peer in the next turn.
     func readLater(_ id: ConnectionID) {
-        guard isOpen(id), !connections[Int(id.index)].flags.contains(.readAgain) else { return }
+        guard !connections[Int(id.index)].flags.contains(.readAgain) else { return }
         connections[Int(id.index)].flags.insert(.readAgain)
         readAgain.append(id)
     }

@@ -66,7 +66,6 @@ extension Responder {
 
     private func deliver(_ send: Send, _ records: PayloadEncoder.Encoded) {
         let id = send.connection
-        guard connections.isOpen(id) else { return }
         let limit = send.isBounded ? settings.limits.unsentBytes : nil
         let isAlone = records.rest != nil && output.isEmpty(id.index)
         transmit(records.first.bytes(for: send.id), to: id, limit: limit)
@@ -77,7 +76,8 @@ extension Responder {
         if send.isLast { outbox.settling.append(id) }
     }
 
-    /// Sends bytes to a peer, queues them within the bound, or gives the connection up.
+    /// Sends bytes to a peer, queues them within the bound, or gives the connection up. What was sent before may have done
+    /// that.
     func transmit(_ bytes: [UInt8], to id: ConnectionID, limit: Int?) {
         guard connections.isOpen(id) else { return }
         let sent = output.send(
@@ -119,7 +119,7 @@ extension Responder {
             pipes.appended(pipe, outcome, isStopping: isStopping, now: now)
         case .tell(let word): siblings.post(word)
         case .tellMembers(let members): siblings.tell(members)
-        case .page(let request, let address): core.answer(page(request), to: address)
+        case .page(let request, let address): core.made(page(request), for: address)
         case .survey(let ticket, let question): survey(ticket, question)
         case .endSurvey(let ticket): conclude(ticket)
         case .figures(let areWatched): tellFigures(areWatched: areWatched)

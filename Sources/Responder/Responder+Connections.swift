@@ -30,6 +30,7 @@ extension Responder {
         // Everything is checked again if this process goes on.
         guard !succession.isPaused else { return }
         for _ in 0..<4 {
+            // What it has sent, or the writing before, may have ended it.
             guard connections.isOpen(id) else { return }
             let isBusSocket = connections.isBusSocket(id)
             guard !isBusSocket || core.mayRead(id) else { return }
@@ -43,9 +44,7 @@ extension Responder {
                 }
                 afterInput(id, isBusSocket)
                 // In the middle of a request, a socket may return less than it has.
-                if count < ConnectionTable.pieceBytes, !toTheEnd, connections.isOpen(id),
-                    !connections.isReceiving(id)
-                {
+                if count < ConnectionTable.pieceBytes, !toTheEnd, !connections.isReceiving(id) {
                     return
                 }
             case .wouldBlock: return

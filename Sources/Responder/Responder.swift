@@ -107,7 +107,7 @@ package import System
             isForOneClient: !isService,
             seed: UInt64.random(in: 1 ... .max),
             now: now,
-            hasLeft: { connections.isOpen($0) && connections.hasGone($0, $1) }
+            hasLeft: { connections.hasGone($0, $1) }
         )
         tenure = Tenure(
             settings.bus,

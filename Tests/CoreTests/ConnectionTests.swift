@@ -47,11 +47,10 @@ import Testing
         world.get("/push/news?wait=25&since=now", on: new)
         world.lose(old)
         world.end(old)
-        world.unsent(old, 5)
         world.abort(1, on: old)
         world.get("/push/-/live", on: old)
         #expect(world.heldCount == 1 && world.take(old).isEmpty)
-        #expect(world.standing(of: old) == .done)
+        #expect(world.standing(of: new) == .busy)
     }
 
     @Test func `an answer of the log to a connection that has gone goes to nobody`() {

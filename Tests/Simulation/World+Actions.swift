@@ -98,7 +98,7 @@ extension World {
             }
         case .page(let page, let address):
             digest.add("page")
-            process.core.answer(page.notFound(), to: address)
+            process.core.made(page.notFound(), for: address)
         case .survey(let ticket, let question):
             digest.add("survey")
             process.surveys.append((ticket, question))

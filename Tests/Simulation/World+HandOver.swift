@@ -31,9 +31,7 @@ extension World {
     }
 
     private func replaceCore(_ process: SimulatedProcess) {
-        let open = process.wires.indices.filter {
-            process.wires[$0].isOpen && process.core.knows(process.wires[$0].id)
-        }
+        let open = process.wires.indices.filter { process.wires[$0].isOpen }
         guard let common = process.core.handedCommon else { return fail("nothing to hand over") }
         var pack = Packer()
         pack.add(common)

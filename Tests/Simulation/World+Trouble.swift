@@ -171,10 +171,10 @@ extension World {
         tell(process, .giveWay) { core, moment in connection = core.giveWay(at: moment) }
         guard violation == nil else { return }
         if connection == nil, held > 0 { fail("nobody gives way of \(held)") }
-        if let connection, case .kept = process.core.standing(of: connection) {
-            fail("connection \(connection.index) has given way, and is kept")
-        }
         if let connection, let place = process.place(of: connection) {
+            if case .kept = process.core.standing(of: connection) {
+                fail("connection \(connection.index) has given way, and is kept")
+            }
             process.wires[place].isToBeSettled = true
             process.touched.append(place)
             settle(process)

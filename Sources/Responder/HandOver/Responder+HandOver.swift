@@ -235,7 +235,7 @@ extension Responder {
     }
 
     private func send(on channel: MessageChannel, until end: Int64) throws(HandOverFailure) {
-        let all = connections.all.filter { core.knows($0) }
+        let all = connections.all
         let (common, descriptors) = try handedCommon()
         try send(.common, common, descriptors, on: channel, until: end)
         let ranks = core.holdRanks

@@ -117,7 +117,7 @@ extension Responder {
         drain()
         for word in succession.takeWords() { core.heard(word, at: moment) }
         drain()
-        for (id, _, _) in named where connections.isOpen(id) {
+        for (id, _, _) in named {
             if !output.isEmpty(id.index) { watchSending(id, true) }
             watch(id)
         }

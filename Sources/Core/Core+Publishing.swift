@@ -126,23 +126,23 @@ extension Core {
         while let (question, kind) = waiting.nextQuestion() {
             let ticket = Ticket(question.ticket)
             guard let entry = waiting[ticket] else { continue }
-            if let connection = entry.recipient.connection {
-                if connections.isOpen(connection), hasClosed(connection) {
-                    drop(connection, .closed)
-                }
-                guard connections.isOpen(connection) else {
-                    _ = settle(ticket)
-                    continue
-                }
+            guard isStillThere(entry.recipient) else {
+                _ = settle(ticket)
+                continue
             }
             waiting.readBegan(ticket, kind)
             actions.append(.read(question))
         }
     }
 
-    /// Whether the peer, which sends nothing any more, does not read either.
-    private mutating func hasClosed(_ connection: ConnectionID) -> Bool {
-        connections[connection].flags.contains(.peerEnded) && hasLeft(connection, .whole)
+    /// Whether the recipient's connection is open. Drops one whose peer, which sends nothing any more, does not read either.
+    private mutating func isStillThere(_ recipient: Recipient) -> Bool {
+        guard let connection = recipient.connection else { return true }
+        guard connections.isOpen(connection) else { return false }
+        guard connections[connection].flags.contains(.peerEnded), hasLeft(connection, .whole)
+        else { return true }
+        drop(connection, .closed)
+        return false
     }
 
     /// Ends entries that the log or the other processes have not answered in time.

@@ -172,7 +172,7 @@ package struct Core: ~Copyable {
     /// Monotonic milliseconds when `turn` is to be called again at the latest; `.min`: at once; `.max`: only after an event.
     package var nextAlarm: Int64 {
         mutating get {
-            if !agenda.isEmpty || delivery != nil { return .min }
+            if hasActions || !agenda.isEmpty { return .min }
             var next = Int64.max
             for duty in Duty.allCases { next = min(next, dueAt(duty)) }
             return next

@@ -23,6 +23,9 @@ struct DeadlineWheel {
     /// All buckets of ticks before this one have been emptied of expired entries.
     private var current: UInt32 = 0
     private(set) var count = 0
+    /// No entry expires in a tick before this one. Where the first was removed, that is found out when its time has come,
+    /// not by a search in each turn of the loop.
+    private var earliest: UInt32 = .max
 
     /// `now` is in milliseconds of any clock that never goes back, here and in all later calls. `room`: as in
     /// `HeldTable`.
@@ -35,13 +38,17 @@ struct DeadlineWheel {
     /// Milliseconds until an entry may expire; nil if there is none.
     func millisecondsToNext(now: Int64) -> Int64? {
         guard count > 0 else { return nil }
+        return max(0, start + (Int64(earliest) + 1) * Self.tickMilliseconds - now)
+    }
+
+    /// The first tick with an entry, perhaps of a later round; what expires before `current` is gone.
+    private func firstTick() -> UInt32 {
+        guard count > 0 else { return .max }
         for step in 0..<UInt32(Self.bucketCount) {
             let tick = current &+ step
-            if buckets[Int(tick) % Self.bucketCount] >= 0 {
-                return max(0, start + (Int64(tick) + 1) * Self.tickMilliseconds - now)
-            }
+            if buckets[Int(tick) % Self.bucketCount] >= 0 { return tick }
         }
-        return nil
+        preconditionFailure("each entry is in a bucket")
     }
 
     mutating func add(_ entry: Int32, deadline: Int64) {
@@ -54,6 +61,7 @@ struct DeadlineWheel {
         if first >= 0 { links[Int(first)].previous = entry }
         buckets[Int(bucket)] = entry
         count += 1
+        earliest = min(earliest, due)
     }
 
     /// The deadline of an entry, to the tick; nil without one.
@@ -74,6 +82,7 @@ struct DeadlineWheel {
         if link.next >= 0 { links[Int(link.next)].previous = link.previous }
         links[Int(entry)] = Link()
         count -= 1
+        if count == 0 { earliest = .max }
     }
 
     /// Removes and returns every entry whose deadline is reached.
@@ -95,6 +104,7 @@ struct DeadlineWheel {
             }
         }
         current = target
+        if earliest < target { earliest = firstTick() }
         return expired
     }
 

@@ -44,6 +44,25 @@ import Testing
         #expect(wheel.expire(now: 100 + wait + tick) == [1])
     }
 
+    @Test func `where the first was removed, there is one look too many, and not one in each turn`()
+        throws
+    {
+        var wheel = DeadlineWheel(now: 0)
+        wheel.add(1, deadline: 1000)
+        wheel.add(2, deadline: 90_000)
+        wheel.remove(1)
+        let early = try #require(wheel.millisecondsToNext(now: 0))
+        #expect(early <= 1000 + tick)
+        #expect(wheel.expire(now: early).isEmpty)
+        // The second is in a later round of the wheel, which is found where the buckets tell of it.
+        var (now, looks) = (early, 0)
+        while wheel.count > 0, looks < 10 {
+            now += try #require(wheel.millisecondsToNext(now: now))
+            if wheel.expire(now: now).isEmpty { looks += 1 }
+        }
+        #expect(looks <= 1 && (90_000...90_000 + 2 * tick).contains(now))
+    }
+
     @Test(arguments: 0..<20)
     func `random entries expire as in a plain list`(seed: Int) {
         var wheel = DeadlineWheel(now: 0)
@@ -67,6 +86,10 @@ import Testing
                 }
                 #expect(model.values.allSatisfy { $0 > now - 2 * tick })
             }
+            let first = model.values.min()
+            let wait = wheel.millisecondsToNext(now: now)
+            #expect((wait == nil) == (first == nil))
+            if let first, let wait { #expect(wait <= max(0, first - now) + 2 * tick) }
             #expect(wheel.count == model.count)
         }
     }

@@ -248,7 +248,8 @@ let package = Package(
             name: "ResponderTests",
             dependencies: [
                 "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "FastCGICodec",
-                "Harness", "Identity", "Liveness", "Reactor", "Responder", "SeededRandom", log,
+                "Harness", "Identity", "Liveness", "Reactor", "Responder", "SeededRandom",
+                "System", log,
             ],
             swiftSettings: common
         ),

@@ -33,8 +33,8 @@ struct Entrance {
     /// The log is open.
     mutating func logOpened() { opensAt = 0 }
 
-    /// Monotonic milliseconds when connections may be accepted again.
-    var alarm: Int64 { listener.isOpen && !isAccepting && !isCrowded ? opensAt : .max }
+    /// Monotonic milliseconds when connections may be accepted again, where there is a place.
+    var alarm: Int64 { listener.isOpen && !isAccepting ? opensAt : .max }
 
     /// All places are taken: connections wait in the backlog until another one closes.
     mutating func waitForPlaces() {

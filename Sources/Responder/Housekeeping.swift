@@ -6,10 +6,6 @@ struct Housekeeping {
 
     private static let periodMilliseconds: Int64 = 250
 
-    /// Whether it is time for a look; if so, the look counts as taken.
-    mutating func isDue(now: Int64) -> Bool {
-        guard now >= dueAt else { return false }
-        dueAt = now + Self.periodMilliseconds
-        return true
-    }
+    /// A look is taken.
+    mutating func looked(now: Int64) { dueAt = now + Self.periodMilliseconds }
 }

@@ -72,6 +72,9 @@ struct Journal {
         )
     }
 
+    /// Monotonic milliseconds when `turn` has a line to write.
+    var alarm: Int64 { min(complaints.alarm, closings.alarm) }
+
     /// Writes the lines that are due although nothing has happened since.
     mutating func turn(unsentLimit: Int, now: Int64) {
         noteClosed(0, limit: unsentLimit, now: now)
@@ -93,6 +96,9 @@ private struct Throttle {
         total += count
         untold += count
     }
+
+    /// Monotonic milliseconds when a line is due.
+    var alarm: Int64 { untold > 0 ? resumesAt : .max }
 
     /// Whether a line is due, which then counts as written.
     mutating func isDue(now: Int64) -> Bool {
@@ -138,12 +144,17 @@ struct Complaints {
         return line(subject, now)
     }
 
+    /// Monotonic milliseconds when a line is due, or a complaint may be forgotten.
+    private(set) var alarm = Int64.max
+
     /// The lines that are due although nothing has happened since.
     mutating func due(now: Int64) -> [(subject: Subject, line: String)] {
         for (subject, matter) in matters where matter.untold == 0 && now >= matter.resumesAt {
             matters[subject] = nil
         }
-        return matters.keys.compactMap { subject in line(subject, now).map { (subject, $0) } }
+        let lines = matters.keys.compactMap { subject in line(subject, now).map { (subject, $0) } }
+        alarm = matters.values.reduce(.max) { min($0, $1.resumesAt) }
+        return lines
     }
 
     private mutating func line(_ subject: Subject, _ now: Int64) -> String? {
@@ -151,6 +162,7 @@ struct Complaints {
             return nil
         }
         matters[subject] = Matter(resumesAt: now + Self.pauseMilliseconds)
+        alarm = min(alarm, now + Self.pauseMilliseconds)
         return matter.untold == 1
             ? matter.sentence
             : "\(matter.sentence) (and \(matter.untold - 1) more such since the last line)"

@@ -10,6 +10,8 @@ struct Lifetime {
         /// Monotonic milliseconds by which it ends, and when it leaves the content of the pipes to other processes.
         let deadline: Int64
         var leavesPipesAt: Int64?
+        /// Of the next look at the pipes.
+        var looksAt = Int64.max
     }
 
     private var client: OneClient?
@@ -22,6 +24,9 @@ struct Lifetime {
     var isService: Bool { client == nil }
 
     var isStopping: Bool { shutdown != nil }
+
+    /// Monotonic milliseconds when the process may have stopped without an event.
+    var alarm: Int64 { shutdown.map { min($0.deadline, $0.looksAt) } ?? .max }
 
     /// The connected socket of the only client, the first time.
     mutating func takeClient() -> Int32? { client?.descriptor.take() }

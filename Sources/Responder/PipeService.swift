@@ -151,15 +151,16 @@ final class PipeService {
 
     // MARK: Pipes that were replaced
 
-    /// Finds pipes whose path leads to another pipe now.
+    /// Finds pipes whose path leads to another pipe now. Also in processes that do not serve the bus, for which a pipe is
+    /// empty once the one that does has published its lines.
     func findReplaced(_ limits: LimitSettings, now: Int64, leave: (String) -> Void) {
-        for place in pipes.indices where pipes[place].findReplaced() {
-            if pipes[place].left.lines > 0 {
+        for place in pipes.indices {
+            if pipes[place].findReplaced(), pipes[place].left.lines > 0 {
                 logger.warning(
                     "the pipe \(pipes[place].settings.path) was replaced; the lines in it are published first"
                 )
             }
-            exchange(place, limits, now: now, leave: leave)
+            if pipes[place].isReplaced { exchange(place, limits, now: now, leave: leave) }
         }
     }
 

@@ -25,13 +25,14 @@ extension Responder {
         core.forgetPipes()
     }
 
-    /// Does what is due for the bus socket and the pipes.
-    func serveBus() {
-        guard !succession.isPaused, !succession.isWaitingItsTurn else { return }
-        if now >= tenure.alarm {
-            pipes.findReplaced(settings.limits, now: now) { tenure.note = $0 }
-            if tenure.turn(isLogOpen: core.position != nil, now: now) { leavePipes() }
-        }
+    /// Looks whether the socket and the pipes are in their places, and whether this process serves them.
+    func lookAfterBus() {
+        pipes.findReplaced(settings.limits, now: now) { tenure.note = $0 }
+        if tenure.turn(isLogOpen: core.position != nil, now: now) { leavePipes() }
+    }
+
+    /// Publishes what is due of the pipes.
+    func publishPipes() {
         for pipe in pipes.due(now: now) { publish(pipe) }
         pipes.turn(settings.limits, now: now) { tenure.note = $0 }
     }

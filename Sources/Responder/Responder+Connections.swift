@@ -18,7 +18,6 @@ extension Responder {
 
     /// Continues with peers that sent more than one turn's share.
     func readMore() {
-        guard connections.hasMoreInput, !succession.isPaused else { return }
         for id in connections.takeReadAgain() { read(id, toTheEnd: true) }
     }
 

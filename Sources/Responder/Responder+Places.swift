@@ -20,6 +20,8 @@ extension Responder {
             guard connections.hasPlace || isStopping || makePlace() else {
                 telemetry.counters[.connections] += 1
                 entrance.waitForPlaces()
+                // New connections have until the next look to send their first requests.
+                housekeeping.looked(now: now)
                 return true
             }
             switch connections.accept(from: entrance.descriptor, isBusSocket: false) {
@@ -195,6 +197,7 @@ extension Responder {
 
     /// Drops peers that stopped in the middle; called at most four times a second.
     func keepHouse() {
+        housekeeping.looked(now: now)
         let limits = settings.limits
         let receiving = Int64(limits.requestSeconds) * 1000
         for id in connections.overdue(milliseconds: receiving, now: now) {
@@ -219,13 +222,9 @@ extension Responder {
         makePlace()
     }
 
-    /// Closes connections that were given up, and accepts new ones if there is room.
+    /// Closes connections that were given up.
     func closeMarked() {
         drain()
         if connections.closeMarked() { housekeeping.memory.freed(now: now) }
-        if !entrance.isAccepting, !isStopping, !succession.isPaused, connections.hasPlace {
-            connections.keepSpare()
-            entrance.open(now: now)
-        }
     }
 }

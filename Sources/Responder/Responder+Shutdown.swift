@@ -120,10 +120,12 @@ extension Responder {
         if !isOver, pipes.haveLines {
             if core.position != nil, tenure.takeIfFree() {
                 pipes.start(note: tenure.note, now: now)
+                lifetime.shutdown?.looksAt = .max
                 return false
             }
             let leavesAt = shutdown.leavesPipesAt ?? now + 500
             lifetime.shutdown?.leavesPipesAt = leavesAt
+            lifetime.shutdown?.looksAt = min(leavesAt, now + 10)
             if now < leavesAt { return false }
         }
         pipes.close()

@@ -164,7 +164,7 @@ package import System
             {
                 try turn()
                 // Another process continues everything: only the log is closed here.
-                if case .done = succession.handingOver {
+                if succession.hasHandedOver {
                     _ = log.stop(patienceMilliseconds: 2000)
                     return passSignalsOn()
                 }
@@ -182,23 +182,7 @@ package import System
         // What was committed comes first: otherwise polls of this turn would wait for the events of it.
         if sources.mailbox.isWaiting { try receiveAll() }
         for index in 0..<count { try dispatch(sources.epoll.event(index)) }
-        readMore()
-        core.turn(at: clock.moment)
-        drain()
-        try turnTakeOver()
-        turnHandOver()
-        if case .done = succession.handingOver { return }
-        serveBus()
-        if siblings.turn(now: now) { knowSiblings() }
-        siblings.flush()
-        if housekeeping.isDue(now: now) {
-            keepHouse()
-            journal.turn(unsentLimit: settings.limits.unsentTotalBytes, now: now)
-        }
-        housekeeping.memory.turn(now: now)
-        supervision.turn(statusLine, now: now)
-        keepHistory()
-        closeMarked()
+        try carryOutDuties()
     }
 
     private func dispatch(_ readiness: Readiness) throws {
@@ -223,23 +207,6 @@ package import System
 
     private func receiveAll() throws(LogUnavailable) {
         for event in sources.mailbox.takeAll(resets: false) { try receive(event) }
-    }
-
-    /// Milliseconds until something is due that no event reports.
-    private var timeout: Int32 {
-        if connections.hasMoreInput, !succession.isPaused { return 0 }
-        var alarm = min(core.nextAlarm, siblings.alarm(now: now), succession.alarm(now: now))
-        if !succession.isPaused { alarm = min(alarm, tenure.alarm, pipes.alarm) }
-        alarm = min(alarm, housekeeping.memory.alarm, supervision.alarm)
-        if lifetime.isService { alarm = min(alarm, telemetry.history.dueAt) }
-        if connections.hasPlace { alarm = min(alarm, entrance.alarm) }
-        if isStopping || entrance.isCrowded || connections.hasUnfinished || output.isWaiting {
-            alarm = min(alarm, housekeeping.dueAt)
-        }
-        if let leavesAt = lifetime.shutdown?.leavesPipesAt {
-            alarm = min(alarm, leavesAt, now + 10)
-        }
-        return alarm <= now ? 0 : Int32(min(alarm - now, 60_000))
     }
 
     /// Closes what is left, passes the bus on, and ends the log.

@@ -25,8 +25,9 @@ final class SiblingService {
     private var silent: Set<String> = []
     /// The messages about subscribers for each of the others.
     private var outbox: [String: [SubscriberWord]] = [:]
-    /// Monotonic milliseconds of the next question whether the others are present.
+    /// Monotonic milliseconds of the next question whether the others are present, and of the next attempt to send.
     private var askAt = Int64.max
+    private var sendAt = Int64.max
     /// The number of skipped messages.
     private(set) var passedOver: UInt64 = 0
 
@@ -43,7 +44,7 @@ final class SiblingService {
     func open(_ settings: BusSettings, now: Int64) {
         if let socket { epoll.remove(socket.descriptor) }
         socket = nil
-        (asked, silent, outbox) = ([], [], [:])
+        (asked, silent, outbox, sendAt) = ([], [], [:], .max)
         do {
             let made = try Siblings(settings)
             try epoll.add(made.descriptor, [.read])
@@ -62,15 +63,19 @@ final class SiblingService {
 
     // MARK: Time
 
-    func alarm(now: Int64) -> Int64 {
-        !outbox.isEmpty ? min(askAt, now + Self.retryMilliseconds) : askAt
-    }
+    /// Monotonic milliseconds when `turn` has something to do; `.min`: at the end of this turn of the loop.
+    var alarm: Int64 { min(askAt, sendAt) }
 
-    /// Asks from time to time whether the others are present, and reports those that do not answer to the operator: no
-    /// process can take over what they serve.
+    /// Sends the posted messages, and asks from time to time whether the others are present.
     ///
     /// - Returns: whether the others were asked, so that `hasOthers` may have changed.
     func turn(now: Int64) -> Bool {
+        defer { if now >= sendAt { send(now: now) } }
+        return ask(now: now)
+    }
+
+    /// Reports those that do not answer to the operator: no process can take over what they serve.
+    private func ask(now: Int64) -> Bool {
         guard now >= askAt else { return false }
         askAt = now + Self.askMilliseconds
         // A process that has ended since then, for example by a hand-over, sends nothing more.
@@ -87,8 +92,9 @@ final class SiblingService {
     }
 
     /// Sends the posted messages, as far as the others' queues have room.
-    func flush() {
-        guard let socket, !outbox.isEmpty else { return }
+    private func send(now: Int64) {
+        sendAt = .max
+        guard let socket else { return }
         for (name, words) in outbox {
             var rest = words[...]
             while !rest.isEmpty {
@@ -99,6 +105,7 @@ final class SiblingService {
             }
             outbox[name] = rest.isEmpty ? nil : Array(rest)
         }
+        if !outbox.isEmpty { sendAt = now + Self.retryMilliseconds }
     }
 
     // MARK: Receiving
@@ -143,6 +150,8 @@ final class SiblingService {
     /// Tells all others about a subscriber at the end of the turn, or later if their queues are full.
     func post(_ word: SubscriberWord) {
         for name in socket?.known ?? [] where (outbox[name]?.count ?? 0) < 60_000 {
+            // What waits for room goes with it.
+            sendAt = .min
             outbox[name, default: []].append(word)
         }
     }

@@ -49,8 +49,9 @@ final class HandOverService {
     private static let endingMilliseconds: Int64 = 2000
     /// Monotonic milliseconds when it is ended.
     private var childEndsAt = Int64.max
-    /// Monotonic milliseconds of the next check of the socket.
+    /// Monotonic milliseconds of the next check of the socket, and of a successor that has not taken over.
     private var looksAt: Int64 = 0
+    private var reapsAt: Int64 = 0
 
     init(epoll: Epoll, logger: Logger) {
         self.epoll = epoll
@@ -80,7 +81,8 @@ final class HandOverService {
         }
     }
 
-    /// Creates the socket again if it was removed or could not be created; checks every two seconds.
+    /// Creates the socket again if it was removed or could not be created; checks every two seconds, so that a process
+    /// that asks finds it before it gives up.
     func lookAfter(_ settings: BusSettings, listen: String?, now: Int64) {
         guard isOpen, now >= looksAt else { return }
         looksAt = now + 2000
@@ -182,8 +184,9 @@ final class HandOverService {
     }
 
     /// Collects the exit status of a successor that has not taken over.
-    func reap() {
-        guard let running = child else { return }
+    func reap(now: Int64) {
+        guard let running = child, now >= reapsAt else { return }
+        reapsAt = now + 100
         guard let ended = running.endIfEnded() else {
             if MonotonicClock.milliseconds() >= childEndsAt {
                 childEndsAt = .max
@@ -210,7 +213,10 @@ final class HandOverService {
     var isChild: Bool { child != nil && child?.number == channel?.process }
 
     /// Monotonic milliseconds of the next check.
-    func alarm(now: Int64) -> Int64 { min(deadline, child == nil || isTalking ? .max : now + 100) }
+    var alarm: Int64 {
+        if isTalking { return deadline }
+        return min(isOpen ? looksAt : .max, child == nil ? .max : reapsAt)
+    }
 
     /// The process stops: no process can take over any more.
     func close() {

@@ -111,8 +111,9 @@ extension Responder {
         }
     }
 
-    /// Does what is due; once a turn.
+    /// Does what is due.
     func turnHandOver() {
+        succession.looksAtHandOver(now: now)
         if case .settling(let end) = succession.handingOver {
             if core.isSettled {
                 handOver()
@@ -123,7 +124,7 @@ extension Responder {
             keep("it has been silent for too long")
         }
         guard !succession.service.isTalking else { return }
-        succession.service.reap()
+        succession.service.reap(now: now)
         succession.service.lookAfter(settings.bus, listen: offeredAddress, now: now)
     }
 

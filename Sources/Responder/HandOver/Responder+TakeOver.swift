@@ -28,9 +28,10 @@ extension Responder {
         try step(heard)
     }
 
-    /// Once a turn.
+    /// Does what is due.
     func turnTakeOver() throws {
         guard let takeOver = succession.takeOver else { return }
+        succession.looksAtTakeOver(now: now)
         if succession.isLogOpen, takeOver.able() {
             logger.notice("taking over", metadata: ["process": "\(takeOver.process)"])
         }

@@ -77,10 +77,31 @@ struct Succession {
     /// Whether an older process still serves, from which this one is about to take over.
     var isWaitingItsTurn: Bool { takeOver != nil }
 
-    /// Monotonic milliseconds of the next check.
-    func alarm(now: Int64) -> Int64 {
-        let alarm = min(service.alarm(now: now), takeOver?.alarm(now: now) ?? .max)
-        return isPaused || awaitsPosition || isItsTurn && isWaitingItsTurn
-            ? min(alarm, now + 5) : alarm
+    /// Another process has everything.
+    var hasHandedOver: Bool { if case .done = handingOver { true } else { false } }
+
+    // MARK: Time
+
+    /// Monotonic milliseconds of the last check of how far either one is.
+    private var handOverLookedAt: Int64 = .min / 2
+    private var takeOverLookedAt: Int64 = .min / 2
+    /// What no event reports is checked in each turn, and at least this often: nobody is served meanwhile.
+    private static let lookMilliseconds: Int64 = 1
+
+    mutating func looksAtHandOver(now: Int64) { handOverLookedAt = now }
+    mutating func looksAtTakeOver(now: Int64) { takeOverLookedAt = now }
+
+    /// Monotonic milliseconds when something may be due for the older one.
+    var handOverAlarm: Int64 {
+        if case .settling = handingOver { return handOverLookedAt + Self.lookMilliseconds }
+        return service.alarm
+    }
+
+    /// The same for the newer one.
+    var takeOverAlarm: Int64 {
+        guard let takeOver else { return .max }
+        if isLogOpen, takeOver.isAwaited { return .min }
+        return awaitsPosition || isItsTurn
+            ? takeOverLookedAt + Self.lookMilliseconds : takeOver.alarm(after: takeOverLookedAt)
     }
 }

@@ -239,10 +239,13 @@ package final class TakeOver {
     /// The other process has closed the connection.
     var hasLeft: Bool { leftAt != nil }
 
-    /// Monotonic milliseconds of the next check.
-    func alarm(now: Int64) -> Int64 {
-        leftAt != nil || state == .apart ? now + 10 : deadline
+    /// Monotonic milliseconds of the next check, after one at this time.
+    func alarm(after lookedAt: Int64) -> Int64 {
+        leftAt != nil || state == .apart ? lookedAt + 10 : deadline
     }
+
+    /// The older process waits until this one is able to take over.
+    var isAwaited: Bool { state == .greeted }
 
     // MARK: Taking
 

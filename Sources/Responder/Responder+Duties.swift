@@ -1,0 +1,102 @@
+internal import Configuration
+internal import Core
+
+/// What the loop does after the events of a turn, in this order.
+///
+/// Each is due at a time, by the clock or because something was left for later. The loop waits until the first of these
+/// times, and carries out whatever is due then, so that nothing that is carried out is slept through, or the reverse.
+enum Duty: CaseIterable {
+    /// Peers that sent more than one turn's share.
+    case input
+    case core
+    /// From an older process.
+    case takeOver
+    /// To a newer one.
+    case handOver
+    /// Which process serves the bus, and whether its socket and pipes are in their places.
+    case tenure
+    case pipes
+    case siblings
+    /// Peers that stopped in the middle.
+    case housekeeping
+    case journal
+    case memory
+    case supervision
+    case history
+    /// Connections that were given up in this turn.
+    case closing
+    /// New connections, where there is room.
+    case entrance
+    /// Whether the process has stopped, which `run` looks at after each turn.
+    case ending
+}
+
+extension Responder {
+    /// Milliseconds until something is due that no event reports.
+    var timeout: Int32 {
+        var alarm = Int64.max
+        for duty in Duty.allCases { alarm = min(alarm, dueAt(duty)) }
+        return alarm <= now ? 0 : Int32(min(alarm - now, 60_000))
+    }
+
+    func carryOutDuties() throws {
+        for duty in Duty.allCases where dueAt(duty) <= now { try perform(duty) }
+    }
+
+    /// Monotonic milliseconds; `.min`: in this turn; `.max`: only after an event.
+    private func dueAt(_ duty: Duty) -> Int64 {
+        // Another process goes on with everything.
+        if succession.hasHandedOver { return .max }
+        return switch duty {
+        case .input: connections.hasMoreInput && !succession.isPaused ? .min : .max
+        case .core: core.nextAlarm
+        case .takeOver: succession.takeOverAlarm
+        case .handOver: succession.handOverAlarm
+        case .tenure: mayServeBus ? tenure.alarm : .max
+        case .pipes: mayServeBus ? pipes.alarm : .max
+        case .siblings: siblings.alarm
+        case .housekeeping: hasSlowPeers ? housekeeping.dueAt : .max
+        case .journal: journal.alarm
+        case .memory: housekeeping.memory.alarm
+        case .supervision: supervision.alarm
+        case .history: lifetime.isService ? telemetry.history.dueAt : .max
+        case .closing: connections.hasMarked ? .min : .max
+        case .entrance: mayAccept ? entrance.alarm : .max
+        case .ending: lifetime.alarm
+        }
+    }
+
+    private func perform(_ duty: Duty) throws {
+        switch duty {
+        case .input: readMore()
+        case .core:
+            core.turn(at: clock.moment)
+            drain()
+        case .takeOver: try turnTakeOver()
+        case .handOver: turnHandOver()
+        case .tenure: lookAfterBus()
+        case .pipes: publishPipes()
+        case .siblings: if siblings.turn(now: now) { knowSiblings() }
+        case .housekeeping: keepHouse()
+        case .journal: journal.turn(unsentLimit: settings.limits.unsentTotalBytes, now: now)
+        case .memory: housekeeping.memory.turn(now: now)
+        case .supervision: supervision.turn(statusLine, now: now)
+        case .history: keepHistory()
+        case .closing: closeMarked()
+        case .entrance:
+            connections.keepSpare()
+            entrance.open(now: now)
+        case .ending: break
+        }
+    }
+
+    /// Whether this process is the one that acts on what comes by the bus.
+    private var mayServeBus: Bool { !succession.isPaused && !succession.isWaitingItsTurn }
+
+    private var mayAccept: Bool { !isStopping && !succession.isPaused && connections.hasPlace }
+
+    /// Whether a peer may have stopped in the middle, or places are looked for.
+    private var hasSlowPeers: Bool {
+        isStopping || entrance.isCrowded || connections.hasUnfinished || output.isWaiting
+    }
+}

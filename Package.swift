@@ -185,8 +185,8 @@ let package = Package(
         .testTarget(
             name: "CoreTests",
             dependencies: [
-                "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity", "Liveness",
-                "Text",
+                "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity",
+                "Liveness", "SeededRandom", "Text",
             ],
             swiftSettings: common
         ),

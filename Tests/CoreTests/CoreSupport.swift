@@ -229,6 +229,28 @@ final class World {
         return appends
     }
 
+    func takeWords() -> [SubscriberWord] {
+        defer { words = [] }
+        return words
+    }
+
+    func takeMembers() -> [PresentMember] {
+        defer { members = [] }
+        return members
+    }
+
+    // MARK: Other processes
+
+    func hear(_ word: SubscriberWord) {
+        core.heard(word, at: moment)
+        drain()
+    }
+
+    func hear(_ members: [PresentMember]) {
+        core.heard(members, at: moment)
+        drain()
+    }
+
     // MARK: Connections and requests
 
     func connect() -> ConnectionID {

@@ -16,14 +16,7 @@ struct Check: ParsableCommand {
             """
     )
 
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp(
-            "The ini file (default: \(IniFileReader.usualPlaces)).",
-            valueName: "file"
-        )
-    )
-    var config = IniFileReader.usualPath
+    @OptionGroup var ini: IniFileOption
 
     @Flag(help: "Print the settings in force, with all defaults filled in.")
     var print = false
@@ -36,22 +29,23 @@ struct Check: ParsableCommand {
 
     func run() throws {
         let settings = try IniFileReader.settings(
-            elsewhere ? IniFileReader.read(config) : IniFileReader.readForThisMachine(config),
+            elsewhere
+                ? IniFileReader.read(ini.config) : IniFileReader.readForThisMachine(ini.config),
             orExit: 1
         )
-        if let warning = IniFileReader.warning(for: config) { StandardError.write(warning) }
+        if let warning = IniFileReader.warning(for: ini.config) { StandardError.write(warning) }
         for notice in settings.notices() {
-            StandardError.write(notice.description(file: config))
+            StandardError.write(notice.description(file: ini.config))
         }
         if let engine = settings.bus.engine, !elsewhere {
             let found = EngineAdministration.findings(engine.postgresql, schema: engine.schema)
-            for finding in found { StandardError.write("\(config): [engine] \(finding)") }
+            for finding in found { StandardError.write("\(ini.config): [engine] \(finding)") }
             // Before it joins, there is nothing to report of that.
             let membership = EngineMembership.read(settings.bus)
             let obstacle = membership.flatMap { EngineMembership.obstacle($0) }
-            if let obstacle { StandardError.write("\(config): [engine] \(obstacle)") }
+            if let obstacle { StandardError.write("\(ini.config): [engine] \(obstacle)") }
             if obstacle != nil || found.contains(where: \.isProblem) { throw ExitCode(1) }
         }
-        StandardOutput.write(self.print ? settings.render() : "\(config): no problems\n")
+        StandardOutput.write(self.print ? settings.render() : "\(ini.config): no problems\n")
     }
 }

@@ -287,7 +287,7 @@ struct EngineCommand: ParsableCommand {
                 }
                 try EngineFiles.leave(bus)
                 StandardOutput.writeLine(
-                    "this machine is no longer part of the site; remove [engine] from \(file.config)"
+                    "this machine is no longer part of the site; remove [engine] from \(file.ini.config)"
                 )
             } catch let error as ExitCode {
                 throw error
@@ -331,20 +331,12 @@ private func refusal(_ sentence: String) -> ExitCode {
 }
 
 struct EngineFile: ParsableArguments {
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp(
-            "The ini file (default: \(IniFileReader.usualPlaces)).",
-            valueName: "file"
-        ),
-        completion: .file(extensions: ["ini"])
-    )
-    var config = IniFileReader.usualPath
+    @OptionGroup var ini: IniFileOption
 
     func settings() throws -> (BusSettings, EngineSettings) {
-        let bus = try IniFileReader.read(config, orExit: EX_CONFIG).bus
+        let bus = try IniFileReader.read(ini.config, orExit: EX_CONFIG).bus
         guard let engine = bus.engine else {
-            StandardError.write("holdfast: \(config) has no section [engine]")
+            StandardError.write("holdfast: \(ini.config) has no section [engine]")
             throw ExitCode(EX_CONFIG)
         }
         return (bus, engine)

@@ -58,18 +58,10 @@ struct LogCommand: ParsableCommand {
 }
 
 struct LogFile: ParsableArguments {
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp(
-            "The ini file (default: \(IniFileReader.usualPlaces)).",
-            valueName: "file"
-        ),
-        completion: .file(extensions: ["ini"])
-    )
-    var config = IniFileReader.usualPath
+    @OptionGroup var ini: IniFileOption
 
     func run(_ body: (BusSettings) throws -> Void) throws {
-        let settings = try IniFileReader.read(config, orExit: EX_CONFIG)
+        let settings = try IniFileReader.read(ini.config, orExit: EX_CONFIG)
         do {
             try body(settings.bus)
         } catch {

@@ -20,14 +20,7 @@ struct Serve: ParsableCommand {
             """
     )
 
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp(
-            "The ini file (default: \(IniFileReader.usualPlaces)).",
-            valueName: "file"
-        )
-    )
-    var config = IniFileReader.usualPath
+    @OptionGroup var ini: IniFileOption
 
     @Option(
         help: ArgumentHelp(
@@ -66,16 +59,16 @@ struct Serve: ParsableCommand {
         // Each held request costs one.
         let descriptors = ProcessStatus.raiseDescriptorLimit()
 
-        let read = IniFileReader.readWithKeys(config)
+        let read = IniFileReader.readWithKeys(ini.config)
         if case .failure(let problems) = read {
-            predecessor?.unable("the ini file has problems: \(problems.lines.first ?? config)")
+            predecessor?.unable("the ini file has problems: \(problems.lines.first ?? ini.config)")
         }
         let settings = withListen(try IniFileReader.settings(read, orExit: EX_CONFIG))
         let level = LogLevel(settings.log.level)
         LogSink.standardError.setFormat(settings.log.format)
         LoggingSystem.bootstrap { _ in LineLogHandler(shared: level) }
         let logger = Logger(label: "holdfast")
-        if let warning = IniFileReader.warning(for: config) { logger.warning("\(warning)") }
+        if let warning = IniFileReader.warning(for: ini.config) { logger.warning("\(warning)") }
         warn(of: settings.notices(), logger)
         defer { LogSink.standardError.flush() }
 
@@ -101,7 +94,7 @@ struct Serve: ParsableCommand {
                 // A parent other than a manager waits for this process's end, and would not know of the next one.
                 successor: { manager.flatMap { program.successor(under: $0) } }
             ) {
-                switch IniFileReader.readWithKeys(config) {
+                switch IniFileReader.readWithKeys(ini.config) {
                 case .success(let read):
                     let new = withListen(read)
                     level.set(new.log.level)
@@ -122,7 +115,7 @@ struct Serve: ParsableCommand {
         logger.notice(
             "starting",
             metadata: [
-                "version": "\(Version.current)", "ini": "\(config)",
+                "version": "\(Version.current)", "ini": "\(ini.config)",
                 "listen": "\(settings.fastcgi.listen)",
             ]
         )
@@ -147,7 +140,7 @@ struct Serve: ParsableCommand {
 
     /// Logs settings that are allowed but may not be intended.
     private func warn(of notices: [ConfigurationProblem], _ logger: Logger) {
-        for notice in notices { logger.warning("\(notice.description(file: config))") }
+        for notice in notices { logger.warning("\(notice.description(file: ini.config))") }
     }
 
     private func withListen(_ read: Settings) -> Settings {

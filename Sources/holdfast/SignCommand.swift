@@ -18,15 +18,7 @@ struct Sign: ParsableCommand {
             """
     )
 
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp(
-            "The ini file (default: \(IniFileReader.usualPlaces)).",
-            valueName: "file"
-        ),
-        completion: .file(extensions: ["ini"])
-    )
-    var config = IniFileReader.usualPath
+    @OptionGroup var ini: IniFileOption
 
     @Option(help: "The [key] section (default: the only one with a shared secret).")
     var key: String?
@@ -51,7 +43,7 @@ struct Sign: ParsableCommand {
 
     func run() throws {
         let settings = try IniFileReader.settings(
-            IniFileReader.readWithKeys(config),
+            IniFileReader.readWithKeys(ini.config),
             orExit: EX_CONFIG
         )
         let names = try names(atMost: settings.limits.channelsPerRequest)
@@ -123,7 +115,7 @@ struct Sign: ParsableCommand {
     private func keyName(in settings: Settings) throws -> String {
         if let key {
             guard settings.keys.contains(where: { $0.name == key }) else {
-                throw ValidationError("\(config) has no section [key \(key)]")
+                throw ValidationError("\(ini.config) has no section [key \(key)]")
             }
             return key
         }
@@ -131,7 +123,7 @@ struct Sign: ParsableCommand {
         guard let only = secrets.first, secrets.count == 1 else {
             throw ValidationError(
                 secrets.isEmpty
-                    ? "\(config) has no [key] section with a shared secret"
+                    ? "\(ini.config) has no [key] section with a shared secret"
                     : "say with --key which one: \(secrets.map(\.name).joined(separator: ", "))"
             )
         }

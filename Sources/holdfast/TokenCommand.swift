@@ -14,15 +14,7 @@ struct TokenCommand: ParsableCommand {
         discussion: "Exits 0 if the token is valid now, else 1."
     )
 
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp(
-            "The ini file (default: \(IniFileReader.usualPlaces)).",
-            valueName: "file"
-        ),
-        completion: .file(extensions: ["ini"])
-    )
-    var config = IniFileReader.usualPath
+    @OptionGroup var ini: IniFileOption
 
     @Argument(
         help: "The token, or - for standard input, which keeps it out of the list of processes."
@@ -31,7 +23,7 @@ struct TokenCommand: ParsableCommand {
 
     func run() throws {
         let settings = try IniFileReader.settings(
-            IniFileReader.readWithKeys(config),
+            IniFileReader.readWithKeys(ini.config),
             orExit: EX_CONFIG
         )
         let text = token == "-" ? readLine() ?? "" : token

@@ -12,18 +12,10 @@ struct CGICommand: ParsableCommand {
             """
     )
 
-    @Option(
-        name: .shortAndLong,
-        help: ArgumentHelp(
-            "The ini file (default: \(IniFileReader.usualPlaces)).",
-            valueName: "file"
-        ),
-        completion: .file(extensions: ["ini"])
-    )
-    var config = IniFileReader.usualPath
+    @OptionGroup var ini: IniFileOption
 
     func run() throws {
-        throw ExitCode(CGIBridge(iniFile: config).run())
+        throw ExitCode(CGIBridge(iniFile: ini.config).run())
     }
 }
 

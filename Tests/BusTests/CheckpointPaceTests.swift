@@ -20,7 +20,7 @@ import Testing
         var pace = fresh
         var waited: Int64 = 0
         var waits = 0
-        // A publish each millisecond for ten minutes, while somebody reads all the time.
+        // A publish each millisecond for ten minutes, while a program reads all the time.
         for now in Int64(0)..<600_000 where pace.isDue(pages: 5000, now: now) {
             let patience = pace.patience(now: now)
             waited += Int64(patience)

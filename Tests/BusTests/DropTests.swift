@@ -2,14 +2,14 @@ import Bus
 import Channels
 import Testing
 
-/// Publishers who drop a channel's messages.
+/// Publishers that drop a channel's messages.
 @Suite struct DropTests {
-    @Test func `a dropped channel is empty, and who waits or comes back is told`() {
+    @Test func `a dropped channel is empty, and readers that wait or come back are told`() {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         probe.append(draft("a", "1"), draft("a", "2"), draft("b", "3"))
         #expect(probe.outcome(of: probe.send([], dropping: ["a"])) == .committed(ids: []))
-        // It has a place of its own in the order, so that those who had seen all are told as well.
+        // It has a place of its own in the order, so that readers that had seen everything are told as well.
         #expect(probe.now.head == Offset(4))
         #expect(
             probe.now.missed.map { "\($0.channel) \($0.through) \($0.reason)" } == ["a 4 deleted"]
@@ -74,7 +74,7 @@ import Testing
         #expect(try countsAgree(directory.path + "/bus"))
     }
 
-    @Test func `bug: who follows was told messages that were dropped and not removed yet`() throws {
+    @Test func `bug: a follower got messages that were dropped and not removed yet`() throws {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         probe.append(draft("a", "1"), draft("a", "2"), draft("b", "3"), draft("a", "4"))

@@ -71,7 +71,7 @@ import Testing
         }
         #expect(two.now.epochs == one.now.epochs)
         expectJudgement(two, ids)
-        // What it has not is told, and only to who asks for it.
+        // What it lacks is reported, and only to readers that ask for it.
         #expect(two.read(["a"], .after(ids[0].offset)).gap == .trimmed)
         #expect(two.read(["a"], .after(Offset(4))).gap == nil)
         let id = try #require(two.publish(draft("a", "5")).id)

@@ -57,7 +57,9 @@ import Testing
         probe.stop()
     }
 
-    @Test func `who applies knows the engine's head, its own, and the machines`() throws {
+    @Test func `the process that applies knows the engine's head, its own, and the machines`()
+        throws
+    {
         let site = try EngineSite()
         let (one, two) = (site.start(try site.machine("1")), site.start(try site.machine("2")))
         one.publish(draft("a", "1"))
@@ -83,7 +85,7 @@ import Testing
         let site = try EngineSite()
         let other = site.start(try site.machine("other"))
         let (settings, lock) = try stuckMachine(site, other, maxLagSeconds: 1)
-        // Its own processes publish, and nobody applies.
+        // Its own processes publish, and none applies.
         let probe = site.start(settings)
         try eventuallyKnown("it is up to date", by: probe) { $0.lagMilliseconds == 0 }
         other.publish(draft("a", "2"))
@@ -174,7 +176,7 @@ import Testing
         before.publish(draft("a", "1"))
         before.wait("it is ready") { $0.engine.last == .some(nil) }
         before.stop()
-        // Where a server listens, and answers nobody.
+        // A server that listens there, and never answers.
         var silent = settings
         let place = try site.directory.makeDirectory("silent", mode: 0o755)
         let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -199,7 +201,8 @@ import Testing
         probe.stop()
     }
 
-    @Test func `a machine where an append failed is ready again, although nobody publishes`() throws
+    @Test func `a machine where an append failed is ready again, although nothing is published`()
+        throws
     {
         let site = try EngineSite()
         let one = site.start(try site.machine("1"))
@@ -232,7 +235,8 @@ import Testing
         one.stop()
     }
 
-    @Test func `a machine said it was ready where nothing could be committed, as nobody published`()
+    @Test
+    func `a machine was ready although nothing could be committed, because nothing was published`()
         throws
     {
         let site = try EngineSite()
@@ -268,7 +272,9 @@ import Testing
         one.stop()
     }
 
-    @Test func `epochs, losses and logs that began anew are counted by who applies`() throws {
+    @Test func `epochs, losses and logs that began anew are counted by the process that applies`()
+        throws
+    {
         let site = try EngineSite()
         let (one, two) = (site.start(try site.machine("1")), site.start(try site.machine("2")))
         one.publish(draft("a", "kept"))
@@ -302,7 +308,9 @@ import Testing
         for probe in [one, two, third, back] { probe.stop() }
     }
 
-    @Test func `who begins to apply does not say how far it was before others did`() throws {
+    @Test func `a process that begins to apply does not report how far it was before others did`()
+        throws
+    {
         let site = try EngineSite()
         let other = site.start(try site.machine("other"))
         let settings = try site.machine("1")

@@ -62,7 +62,10 @@ import Testing
         #expect(!lag.isCatchingUp && lag.isAwaiting)
     }
 
-    @Test func `who was cut off has been behind since the last answer, also when it comes back`() {
+    @Test
+    func
+        `a machine that was cut off has been behind since the last answer, also when it comes back`()
+    {
         var lag = none(10, askedAt: 1000)
         lag.missed(at: 3000)
         #expect(lag.milliseconds(now: 61_000) == 60_000)
@@ -81,7 +84,8 @@ import Testing
         #expect(lag.milliseconds(now: 5000) == 4000)
     }
 
-    @Test func `who applies knows when the oldest entry was committed that it lacks`() {
+    @Test func `the process that applies knows when the oldest entry was committed that it lacks`()
+    {
         var lag = none()
         lag.missing(since: -7_200_000)
         #expect(lag.knownMilliseconds(now: 0) == 7_200_000)

@@ -158,7 +158,7 @@ import Testing
         let state = probe.now.opened[0]
         #expect(state.epochs.stretches.count == epochs)
         #expect(state.messages.map(\.text) == ["1"])
-        // What was told before a loss of power nobody knows.
+        // What was reported before a loss of power is unknown.
         #expect(
             state.epochs.verdict(on: id, head: state.head)
                 == (epochs == 1 ? .valid(id.offset) : .restarted(resume: id.offset))
@@ -193,7 +193,7 @@ import Testing
         again.stop()
     }
 
-    @Test func `a log deleted while nobody publishes is noticed too`() throws {
+    @Test func `a log deleted while nothing is published is noticed, too`() throws {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         probe.append(draft("a", "gone"))

@@ -230,7 +230,7 @@ import Testing
         _ = other.append(draft("x", "2"))
         _ = other.outcome(of: other.send([], dropping: ["x"]))
         for channel in ["y", "z", "w"] { _ = other.append(draft(channel, "new")) }
-        // Nobody can say which channels have lost something: all is begun anew, and the log says it.
+        // It is unknown which channels have lost something: everything begins anew, and the log says so.
         guard case .resumed(let state)? = try sleeper.look(look).first else {
             Issue.record("it was passed over")
             return

@@ -115,7 +115,7 @@ import Testing
             offsets.last == Int64(number) && offsets.last! - offsets[0] == Int64(offsets.count - 1)
         )
 
-        // Somebody else fills what is left: refused or not, the process lives and says so.
+        // Another program fills what is left: refused or not, the process lives and reports it.
         let filler = directory.path + "/filler"
         _ = FileManager.default.createFile(atPath: filler, contents: nil)
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: filler))

@@ -64,7 +64,7 @@ import Testing
         var frames: Int { database.writeAheadFrames }
     }
 
-    /// What whoever opens the files finds: what was inserted, in order.
+    /// The content of the files for a program that opens them: what was inserted, in order.
     private func content(_ path: String) throws -> String {
         let database = try Database(path: path, .readWrite)
         try database.leaveWriteAheadLogOnClosing()

@@ -73,7 +73,7 @@ import Testing
         )
     }
 
-    // MARK: A log that nobody gave up
+    // MARK: A log that was not given up
 
     @Test func `a log of its own was dropped where the machine was a member already`() throws {
         let site = try EngineSite()
@@ -82,7 +82,7 @@ import Testing
         try site.join(settings, "1")
         try expectRefused(settings, because: "1 messages that are not those of the site")
         expectAlone(settings, has: ["own"]).stop()
-        // Now somebody says so.
+        // Now it is given up.
         try join(site, settings, "1")
         let one = site.start(settings)
         #expect(one.read(["a"], .first).messages.isEmpty)

@@ -46,7 +46,7 @@ import Testing
         #expect(try integrity(bus(directory)) == "ok")
     }
 
-    @Test func `who published before a removed log was saved was refused`()
+    @Test func `a publisher that came before a removed log was saved was refused`()
         throws
     {
         let directory = TemporaryDirectory()
@@ -70,7 +70,7 @@ import Testing
         probe.stop()
     }
 
-    @Test func `a publisher is answered though nobody saves a removed log`() throws {
+    @Test func `a publisher is answered although no process saves a removed log`() throws {
         let directory = TemporaryDirectory()
         let writer = try WriterProcess("hold", bus(directory), "a", "0", "20")
         for _ in 0...20 { _ = try #require(writer.line()) }
@@ -86,7 +86,7 @@ import Testing
         probe.stop()
     }
 
-    @Test func `files removed while nobody publishes are noticed too`() throws {
+    @Test func `files removed while nothing is published are noticed, too`() throws {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         probe.append(draft("a", "1"))

@@ -121,7 +121,7 @@ import Testing
                 #expect(probes[which].now.head.value == Int64(all.count))
             }
         }
-        // Whoever reads on to the end has all of it.
+        // A reader that reads to the end gets all of it.
         for index in readers.indices {
             var more = true
             while more {
@@ -162,7 +162,7 @@ import Testing
         #expect(scanned >= reader.cursor)
         let got = reading.messages.map(\.offset.value)
         let drops = all.filter { $0.isDrop && reader.channels.contains($0.channel) }
-        // Whoever was before a drop is told of it, and has nothing from before it.
+        // A reader before a drop is told of it, and has nothing from before it.
         let isDropped = drops.contains { $0.offset > reader.cursor }
         if isDropped { #expect(reading.gap != nil) }
         let wanted = all.filter { message in

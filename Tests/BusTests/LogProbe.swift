@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 
-/// A directory of a test's own, removed when nobody has it any more.
+/// A directory of a test's own, removed when nothing refers to it any more.
 final class TemporaryDirectory: Sendable {
     let path: String
 
@@ -300,7 +300,7 @@ final class LogProbe: Sendable {
     }
 }
 
-/// Looks again and again at what nobody tells.
+/// Polls a condition that no event reports.
 func eventually(
     _ what: String,
     seconds: Double = 60,

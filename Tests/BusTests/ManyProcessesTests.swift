@@ -142,7 +142,7 @@ extension Thread {
     func `four writers are killed at random, and nothing acknowledged is missing`() throws {
         let directory = TemporaryDirectory()
         let path = directory.path + "/bus"
-        // They are told while they live: a reader for each, so that none stops because nobody reads.
+        // They are told while they live: a reader for each, so that none stops because its output is not read.
         let told = Mutex<[String: String]>([:])
         let done = DispatchGroup()
         for index in 0..<4 {
@@ -198,7 +198,7 @@ extension Thread {
         #expect(try countsAgree(path))
     }
 
-    @Test func `two logs on one directory tell the same, whoever appended`() {
+    @Test func `two logs on one directory report the same, whichever appended`() {
         let directory = TemporaryDirectory()
         let settings = settings(directory)
         let probes = (0..<2).map { _ in LogProbe(settings, retention: keep(count: 100_000)) }
@@ -229,13 +229,14 @@ extension Thread {
     }
 
     @Test
-    func `a message trimmed before a slower process saw it is a gap for those who wait there`() {
+    func `a message trimmed before a slower process saw it is a gap for requests that wait there`()
+    {
         let directory = TemporaryDirectory()
         let settings = settings(directory)
         let slow = LogProbe(settings, retention: keep(count: 2))
         slow.append(draft("a", "seen"))
         let fast = LogProbe(settings, retention: keep(count: 2))
-        // One transaction: nobody can read in between.
+        // One transaction: no process can read in between.
         _ = fast.outcome(of: fast.send((1...20).map { draft("a", "\($0)") }))
         slow.wait("followed") { $0.head == Offset(21) }
         #expect(slow.now.live.map(\.text) == ["seen", "19", "20"])
@@ -245,7 +246,8 @@ extension Thread {
         fast.stop()
     }
 
-    @Test func `a process's own messages reach those who wait there, even if trimmed at once`() {
+    @Test func `a process's own messages reach requests that wait there, even if trimmed at once`()
+    {
         let directory = TemporaryDirectory()
         let settings = settings(directory)
         let probes = (0..<2).map { _ in LogProbe(settings, retention: keep(count: 1)) }
@@ -270,7 +272,7 @@ extension Thread {
         }
     }
 
-    @Test func `a process stuck inside the gate stops publishers, and nobody who reads`() throws {
+    @Test func `a process stuck inside the gate stops publishers, and no reader`() throws {
         let directory = TemporaryDirectory()
         let probe = LogProbe(settings(directory))
         probe.append(draft("a", "before"))

@@ -48,7 +48,7 @@ import Testing
         )
     }
 
-    @Test func `a clock set back locks nobody out for longer than the stretch`() {
+    @Test func `a clock set back locks no publisher out for longer than the stretch`() {
         var use = QuotaUse()
         let limits = limits(1, seconds: 10)
         #expect(use.take(1, bytes: 0, of: limits, now: 1_000_000 * second) == .taken)
@@ -106,7 +106,7 @@ import Testing
         probe.stop()
     }
 
-    @Test func `what nobody used for a while is forgotten`() throws {
+    @Test func `what was not used for a while is forgotten`() throws {
         let directory = TemporaryDirectory()
         let clock = GivenClock()
         let probe = LogProbe(settings(directory), clocks: clock.clocks())

@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test
-    func `where times do not rise, what is too old in between was a hole that nobody was told of`()
+    func `where times do not rise, what is too old in between was a hole that was not reported`()
         throws
     {
         let directory = TemporaryDirectory()
@@ -205,7 +205,7 @@ import Testing
         probe.stop()
     }
 
-    @Test func `shorter rules after a reload apply to channels nobody writes to`() {
+    @Test func `shorter rules after a reload apply to channels without publishers`() {
         let directory = TemporaryDirectory()
         var probe = LogProbe(settings(directory))
         for channel in 1...100 {

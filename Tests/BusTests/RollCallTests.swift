@@ -18,7 +18,7 @@ import Testing
         #expect(roll.present([one: 100, two: 8], own: one) == [one, two])
     }
 
-    @Test func `a machine that is slow is not missed, and nobody misses itself`() {
+    @Test func `a slow machine is not missing, and no machine finds itself missing`() {
         var roll = RollCall()
         for round in 0..<100 {
             let seen = [one: Int64(0), two: Int64(round / 5)]
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test func `a clock that jumps, forwards or back, makes nobody missed`() {
+    @Test func `a clock that jumps, forwards or back, makes no machine missing`() {
         var roll = RollCall()
         for round in 0..<40 {
             let jump: Int64 = round % 2 == 0 ? 1_000_000_000 : 0
@@ -49,7 +49,7 @@ import Testing
         #expect(missed == [one: 6, two: 8])
     }
 
-    @Test func `who is away does not keep others from being missed`() {
+    @Test func `a machine that is away does not keep others from being found missing`() {
         var roll = RollCall()
         var missed: Int?
         for round in 0..<20 where missed == nil {

@@ -40,7 +40,7 @@ import Testing
         let seq = try site.head
         one.publish(draft("a", "lost"))
         one.stop()
-        // A failover that nobody else can know to have lost something.
+        // A failover of which no other machine can know that it lost something.
         try site.lose(after: seq)
         try site.server.sql("UPDATE holdfast.epochs SET system = 'another'")
         let third = site.start(other)
@@ -144,7 +144,9 @@ import Testing
         two.stop()
     }
 
-    @Test func `what SQL published and nobody can append kept a machine from catching up`() throws {
+    @Test func `what SQL published and no machine can append kept a machine from catching up`()
+        throws
+    {
         let site = try EngineSite()
         let settings = try site.machine("2")
         let (one, two) = (site.start(try site.machine("1")), site.start(settings))

@@ -121,7 +121,7 @@ import Testing
         #expect(one.read(["a"], .first).messages.map(\.text) == ["before"])
         one.wait("the loss is said") { $0.notices.contains { $0.contains("get 503") } }
         try site.server.start()
-        // Who has been refused for longer than two seconds is refused at once until there is a connection.
+        // After two seconds of refusals, publishers are refused at once until there is a connection.
         try eventually("the engine is there") { one.log.engineFigures?.canPublish == true }
         one.publish(draft("a", "after"))
         one.wait("the return is said") { $0.notices.contains { $0.contains("again") } }
@@ -184,7 +184,7 @@ import Testing
         let page = second.read(["a"], .after(id.offset))
         #expect(page.gap == .trimmed)
         #expect(page.messages.map(\.text) == ["3"])
-        // No loss that would concern those who missed nothing.
+        // No loss that would concern readers that missed nothing.
         let cursor = Cursor(epoch: id.epoch, offset: Offset(2))
         #expect(second.now.epochs?.verdict(on: cursor, head: second.now.head) == .valid(Offset(2)))
         #expect(second.read(["a"], .after(Offset(2))).gap == nil)
@@ -192,7 +192,8 @@ import Testing
         other.stop()
     }
 
-    @Test func `what a failover loses is removed, and told once to all who read across it`() throws
+    @Test func `what a failover loses is removed, and reported once to all that read across it`()
+        throws
     {
         let site = try EngineSite()
         let (one, two) = (site.start(try site.machine("1")), site.start(try site.machine("2")))

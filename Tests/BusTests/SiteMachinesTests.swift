@@ -10,7 +10,8 @@ import Testing
     private let first = MachineID(1)
     private let second = MachineID(2)
 
-    @Test func `a process that follows knows who shares the log, and the others who they are`()
+    @Test
+    func `a process that follows knows which machines share the log, and the others their own`()
         throws
     {
         let site = try EngineSite()
@@ -20,7 +21,7 @@ import Testing
         one.wait("both are known") { $0.machines?.present == [first: .start, second: .start] }
         let other = site.start(machine)
         #expect(other.now.machines == SiteMachines(own: first))
-        // Whoever has left the site is not waited for.
+        // Machines that have left the site are not waited for.
         #expect(
             try EngineAdministration.leave(
                 site.server.options,

@@ -44,7 +44,7 @@ struct SiteModel {
     struct Machine {
         /// The site's log as far as this machine has applied it.
         var applied: [Entry] = []
-        /// Nothing up to here is kept, and everyone who continues from before it is told.
+        /// Nothing up to here is kept, and every reader that continues from before it is told.
         var floor: Int64 = 0
         var kept: [Int64: Entry] = [:]
         /// What the lost part of a log had replaced or dropped, which a rewind does not bring back.

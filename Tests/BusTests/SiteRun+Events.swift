@@ -104,7 +104,7 @@ extension SiteRun {
 
     // MARK: The engine
 
-    /// All but who is there, which no failover changes.
+    /// Everything except the members, which no failover changes.
     private func tables() throws -> [String] {
         let rows = try ask(
             """
@@ -157,7 +157,7 @@ extension SiteRun {
                 + (endsConnections ? ", connections end" : "")
         )
         let tables = try tables()
-        // Whoever waits for the locks finds what was put back.
+        // A process that waits for the locks finds what was put back.
         var change = tables.map { "LOCK TABLE holdfast.\($0);" }
         change += tables.map {
             "DELETE FROM holdfast.\($0); INSERT INTO holdfast.\($0) OVERRIDING SYSTEM VALUE "
@@ -196,7 +196,7 @@ extension SiteRun {
             }
         }
         lostEpochs = try engineHead().lostEpochs
-        // Each publisher that knows of something lost may begin an epoch, rather than nobody.
+        // Each publisher that knows of something lost may begin an epoch, rather than none.
         let processes = running.reduce(0) { $0 + machines[$1].probes.count }
         mostLostEpochs = lostEpochs + Int64(processes) + 1
         for index in running { try meet(index, places[index], after) }
@@ -213,7 +213,7 @@ extension SiteRun {
         try script("DELETE FROM holdfast.log WHERE seq < \(oldest)")
         receipts = receipts.filter { $0.value.position.seq >= oldest }
         let gids = Set(receipts.keys)
-        // Who repeats those would publish them again, as late as that.
+        // A repetition of those would publish them again, that late.
         groups.removeAll { group in !gids.contains(group.gid) }
     }
 }

@@ -175,7 +175,7 @@ extension SiteRun {
 
     func greet() throws { _ = try call { session throws(EngineError) in session.isOpen } }
 
-    /// A group of which nobody but its publisher knows, with some of what SQL published.
+    /// A group that only its publisher knows of, with some of what SQL published.
     func appendGroup() throws {
         var parts: [EnginePart] = []
         var entries: [SiteModel.Entry] = []

@@ -110,7 +110,7 @@ extension SiteRun {
         switch verdict {
         case .future:
             try expect(!mustTell && !isSame, whose)
-            // Nobody is left who knows better.
+            // Nothing is left that shows the loss.
             return
         case .restarted(let resume):
             seen["restarted", default: 0] += 1

@@ -57,7 +57,7 @@ final class SiteRun {
     var round = 0
     /// How often what a reader may be told was told, so that a run in which nothing happened is noticed.
     var seen: [String: Int] = [:]
-    /// The newest steps, for who looks for a fault.
+    /// The newest steps, for finding a fault.
     private var story: [String] = []
 
     var model = SiteModel()

@@ -55,7 +55,7 @@ import Testing
         arguments: [
             // What was told before b, and before c; then the verdicts on a-5, a-10 and b-15.
             (10, 20, [Verdict.valid(Offset(5)), .valid(Offset(10)), .valid(Offset(15))]),
-            // Less was told than is there, as where nobody lived to acknowledge the newest.
+            // Less was reported than is there, for example if no process lived to acknowledge the newest.
             (7, 0, [.valid(Offset(5)), .valid(Offset(10)), .valid(Offset(15))]),
             (
                 11, 20,

@@ -35,7 +35,7 @@ import Testing
         )
     }
 
-    @Test func `equal interests are one, and live as long as somebody holds them`() {
+    @Test func `equal interests are one, and live as long as a request holds them`() {
         var audience = Audience<String>()
         let first = audience.join("chat", channels: names("chat"))
         let second = audience.join("chat", channels: names("chat"))

@@ -138,7 +138,7 @@ import Testing
         #expect(world.waitingCount == 0)
     }
 
-    @Test func `a listing adds those who wait in other processes`() {
+    @Test func `a listing adds the requests that wait in other processes`() {
         let world = World()
         let (bus, poll) = (world.connectBus(), world.connect())
         world.get("/push/news?wait=25&since=now", on: poll)

@@ -37,7 +37,7 @@ import Testing
         #expect(world.isEmpty)
     }
 
-    @Test func `what is said of one that has gone concerns nobody`() {
+    @Test func `events of a connection that is gone have no effect`() {
         let world = World()
         let old = world.connect()
         world.get("/push/news?wait=25&since=now", on: old)
@@ -53,7 +53,7 @@ import Testing
         #expect(world.standing(of: new) == .busy)
     }
 
-    @Test func `an answer of the log to a connection that has gone goes to nobody`() {
+    @Test func `an answer of the log to a connection that is gone is not sent`() {
         let world = World()
         world.fallBehind(to: 10)
         let old = world.connect()
@@ -222,8 +222,7 @@ import Testing
         #expect(world.standing(of: connection) == .done)
     }
 
-    @Test func `the reader is asked sixteen things at a time, and nothing for those who have gone`()
-    {
+    @Test func `the reader is asked sixteen things at a time, and nothing for departed clients`() {
         let world = World()
         world.fallBehind(to: 10)
         let connections = (0..<20).map { _ in world.connect() }

@@ -537,7 +537,7 @@ final class World {
 }
 
 extension World {
-    /// One whose channel `room` tells who is present, and which has read that nobody is.
+    /// One whose channel `room` has presence, and which has read that it has no members.
     static func withPresence() -> World {
         let world = World(isOpen: false) {
             $0.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]

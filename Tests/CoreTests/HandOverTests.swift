@@ -231,7 +231,7 @@ import Text
         load(new, known)
         new.pass(8000)
         #expect(new.memberCount == 2 && new.appends.isEmpty)
-        // The one who went away leaves when the old process would have said so.
+        // The absent member leaves when the old process would have reported it.
         new.pass(2000)
         #expect(new.takeAppends().map { $0.drafts[0].topic } == ["name bob"])
     }
@@ -266,7 +266,8 @@ import Text
         #expect(world.endings == [.deadline: 1])
     }
 
-    @Test func `keeps who a subscriber is, and the order in which requests came`() throws {
+    @Test func `keeps the subscriber of each request, and the order in which requests came`() throws
+    {
         let old = World()
         let (first, second) = (old.connect(), old.connect())
         old.get("/push/news?since=k7f2-0&wait=60&subscriber=0123456789abcdef", on: first)

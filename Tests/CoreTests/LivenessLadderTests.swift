@@ -89,7 +89,7 @@ import Testing
         #expect(world.words.map(\.kind) == [.cameAgain, .cameAgain])
     }
 
-    @Test func `nobody is told where nobody is`() {
+    @Test func `without members, nothing is reported`() {
         let world = World()
         world.get("/push/news?wait=25&since=now&\(id)", on: world.connect())
         #expect(world.words.isEmpty)
@@ -170,7 +170,7 @@ import Testing
         #expect(world.take(a).isEmpty)
     }
 
-    @Test func `who leaves is answered, here and elsewhere`() {
+    @Test func `a client that leaves is answered, here and elsewhere`() {
         let world = World()
         world.core.siblings(arePresent: true, at: world.moment)
         let (poll, stream, leaving) = (world.connect(), world.connect(), world.connect())

@@ -35,7 +35,7 @@ import Testing
         #expect(world.appends.count == 1)
     }
 
-    @Test func `a machine that lacks what others have tells of nobody until it has that`() {
+    @Test func `a machine that lacks what others have reports no member until it has that`() {
         let world = World.withPresence()
         world.tell(.engine(.catchingUp))
         world.get(poll, on: world.connect())
@@ -46,7 +46,7 @@ import Testing
         #expect(world.appends.map(\.drafts.first?.type) == ["join"])
     }
 
-    @Test func `whoever is held joins, and leaves when the grace period is over`() {
+    @Test func `a held member joins, and leaves when the grace period is over`() {
         let world = World.withPresence()
         let connection = world.connect()
         world.get(poll, on: connection)
@@ -90,7 +90,7 @@ import Testing
         #expect(world.members.map(\.member.name) == ["Ada"])
     }
 
-    @Test func `a channel's full number is told of nobody else`() {
+    @Test func `a channel that is full reports no further member`() {
         let world = World {
             $0.presence = [
                 PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10, members: 1)
@@ -110,7 +110,7 @@ import Testing
         #expect(world.complaints == [.placelessPresence] && world.counters[.members] == 1)
     }
 
-    @Test func `presence that begins anew counts those who are held, and no older answers`() {
+    @Test func `presence that begins anew counts the held members, and no older answers`() {
         let world = World.withPresence()
         world.get(poll, on: world.connect())
         world.pass(100)

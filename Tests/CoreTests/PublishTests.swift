@@ -44,7 +44,7 @@ import Testing
         #expect(world.publisherWaits == 2)
     }
 
-    @Test func `the queue has a bound, until the log answers, whoever waits`() {
+    @Test func `the queue has a bound, until the log answers, whatever waits`() {
         let world = World { $0.limits.publishQueueMessages = 2 }
         let (a, b, c) = (world.connect(), world.connect(), world.connect())
         world.post("/push/news", "1", on: a)

@@ -98,7 +98,8 @@ import Testing
         #expect(world.texts(connection).joined().contains(#""reason":"expired""#))
     }
 
-    @Test func `a channel that a reload closed stayed open to who had a right to another one`() {
+    @Test func `a channel that a reload closed stayed open to clients with a right to another one`()
+    {
         let world = world()
         let connection = world.connect()
         let both = SignedLink(

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Core
 
-/// Who is present, of several machines: each judges its own members, and all go by the one order of joins and leaves.
+/// Presence on several machines: each judges its own members, and all go by the one order of joins and leaves.
 @Suite struct SitePresenceTests {
     private let own = MachineID(0xa)
     private let other = MachineID(0xb)

@@ -122,7 +122,7 @@ import Testing
         #expect(world.endings == [.aborted: 1])
     }
 
-    @Test func `the figures go to those who watch them, each second`() {
+    @Test func `the figures go to their watchers, each second`() {
         let world = World()
         let connection = world.connect()
         world.get("/push/-/status?stream=ndjson", on: connection, ["HOLDFAST_OPERATOR": "1"])

@@ -1,12 +1,12 @@
 import Harness
 import Testing
 
-/// Who may do what: closed by default, and only the web server's word counts.
+/// Rights: closed by default, and only the web server grants them.
 @Suite struct AuthorizationTests {
     /// Nothing is open.
     private let closed = "[log]\nlevel = info\n"
 
-    @Test func `everything is closed until somebody opens it`() throws {
+    @Test func `everything is closed until it is opened`() throws {
         try HoldfastServer.with(closed) { server throws in
             let read = try server.get("/push/news?wait=5")
             #expect(read.status == 403)

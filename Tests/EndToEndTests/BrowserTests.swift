@@ -193,7 +193,7 @@ struct BrowserTests {
     }
 
     @Test(.enabled(if: Tool.usable(.chromium), "chromium is not installed"))
-    func `the chat is no wider than the window, whoever is there`() throws {
+    func `the chat is no wider than the window, whatever the members`() throws {
         let settings = HoldfastServer.open + "[presence chat]\ngrace = 10m\n"
         try HoldfastServer.with(settings) { holdfast in
             let people = try (0..<20).map { number in

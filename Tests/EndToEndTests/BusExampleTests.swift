@@ -61,7 +61,7 @@ struct BusExampleTests {
             #expect(try child.readLine()?.contains("hello from the shell") == true)
             try server.publish("news", "next")
             #expect(try child.readLine()?.contains("next") == true)
-            // socat learns that nobody reads from it when it writes.
+            // socat notices that its output is not read when it writes.
             try server.publish("news", "and another")
         }
     }

@@ -57,7 +57,7 @@ import Testing
             for number in 1...1100 {
                 #expect(try client.next("message")["data"].string == "\(number)")
             }
-            // Whoever subscribes may publish on the same connection.
+            // A subscriber may publish on the same connection.
             try client.send("publish a 1101\n")
             let two = [try client.next(), try client.next()].compactMap { $0?["kind"].string }
             #expect(two.sorted() == ["message", "ok"])

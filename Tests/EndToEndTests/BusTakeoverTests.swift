@@ -2,7 +2,7 @@ import Glibc
 import Harness
 import Testing
 
-/// Which process of a bus serves its socket and pipes, and who takes over from it.
+/// Which process of a bus serves its socket and pipes, and which one takes over from it.
 @Suite struct BusTakeoverTests {
     @Test(arguments: [SIGTERM, SIGKILL])
     func `the bus socket is served by another when its process ends`(signal: Int32) throws {

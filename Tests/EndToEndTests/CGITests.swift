@@ -98,7 +98,7 @@ struct CGITests {
         )
     }
 
-    @Test func `it goes when nobody reads its answer any more`() throws {
+    @Test func `it ends when its answer has no reader any more`() throws {
         try HoldfastServer.with { server in
             let bridge = try start(server)
             try server.waitForHeld(1)

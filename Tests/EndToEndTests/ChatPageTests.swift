@@ -1,7 +1,7 @@
 import Harness
 import Testing
 
-/// What the chat page promises to those who use it.
+/// What the chat page promises to its users.
 @Suite(
     .enabled(if: Tool.usable(.chromium, .nginx), "chromium or nginx is not installed"),
     .serialized
@@ -97,7 +97,9 @@ struct ChatPageTests {
         }
     }
 
-    @Test func `who may not write is told so in plain words, and has nothing to send with`() throws
+    @Test
+    func `a visitor that may not write is told so in plain words, and has nothing to send with`()
+        throws
     {
         try with("[allow chat]\nread = everyone\n") { browser, web, holdfast, url in
             let page = try browser.open(url)
@@ -114,7 +116,9 @@ struct ChatPageTests {
         }
     }
 
-    @Test func `who loses the right to write reads that the message was not sent`() throws {
+    @Test func `a visitor that loses the right to write reads that the message was not sent`()
+        throws
+    {
         try with { browser, web, holdfast, url in
             web.expectsFailures = true
             let page = try browser.open(url)
@@ -133,7 +137,7 @@ struct ChatPageTests {
         }
     }
 
-    @Test func `the reader counts among those who are here, named or not`() throws {
+    @Test func `the reader counts among the members, named or not`() throws {
         try with { browser, _, holdfast, url in
             let page = try browser.open(url)
             try page.waitForText("1 here")
@@ -179,7 +183,7 @@ struct ChatPageTests {
         }
     }
 
-    @Test func `who does not want to wait for the next attempt has a button`() throws {
+    @Test func `a visitor that does not want to wait for the next attempt has a button`() throws {
         try with { browser, web, holdfast, url in
             web.expectsFailures = true
             let page = try browser.open(url)

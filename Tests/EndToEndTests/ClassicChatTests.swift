@@ -83,7 +83,7 @@ struct ClassicChatTests {
                 #expect(nothing.status == 503)
                 #expect(try nothing.json["code"] == "nothing_new")
                 let cookie = try #require(nothing["Set-Cookie"]).prefix { $0 != ";" }
-                // What comes while nobody waits.
+                // What comes while no request waits.
                 try holdfast.publish("chat", "between two polls")
                 let answer = try web.get("/push/sub", ["Cookie": String(cookie)])
                 #expect(answer.status == 200)

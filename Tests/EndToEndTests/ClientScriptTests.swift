@@ -91,7 +91,7 @@ struct ClientScriptTests {
         }
     }
 
-    @Test func `a channel that may not be read stops nobody else`() throws {
+    @Test func `a channel that may not be read stops no other`() throws {
         let settings = """
             [allow news]
             read = everyone
@@ -240,7 +240,8 @@ struct ClientScriptTests {
         }
     }
 
-    @Test func `messages no longer kept are reported as a gap to those who missed them`() throws {
+    @Test func `messages no longer kept are reported as a gap to readers that missed them`() throws
+    {
         try with(HoldfastServer.open + "[retain news]\ncount = 3\n") { browser, web, holdfast in
             let early = try holdfast.cursor("news")
             for number in 1...6 { try holdfast.publish("news", "n\(number)") }
@@ -263,7 +264,7 @@ struct ClientScriptTests {
         }
     }
 
-    // MARK: Who is there
+    // MARK: Presence
 
     @Test(arguments: ["sse", "poll"])
     func `a message may be called as a field of event streams is`(transport: String) throws {

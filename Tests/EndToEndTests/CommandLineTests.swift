@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test(.enabled(if: Place.isRoot, "needs root, to become somebody else"))
-    func `nobody else gets at the log where no process serves it`() throws {
+    func `no other user gets at the log where no process serves it`() throws {
         try HoldfastServer.withBus { server in
             try server.stop()
             let run = try ChildProcess.run(

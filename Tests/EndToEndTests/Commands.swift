@@ -2,7 +2,7 @@ import Harness
 
 /// Programs that a test runs beside its server.
 extension HoldfastServer {
-    /// A server whose bus socket is there; whoever serves it reads the pipes, too.
+    /// A server whose bus socket is there; the process that serves it also reads the pipes.
     static func withBus(
         _ settings: String = open,
         _ body: (HoldfastServer) throws -> Void

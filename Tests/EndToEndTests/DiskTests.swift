@@ -64,7 +64,7 @@ import Testing
             #expect(numbers == acknowledged.suffix(numbers.count))
             #expect(!numbers.isEmpty)
 
-            // Somebody else takes what is left.
+            // Another program takes what is left.
             try disk.fill()
             for _ in 1...20 {
                 let answer = try server.post("/push/news", text)

@@ -425,7 +425,7 @@ struct DoctorTests {
         }
     }
 
-    // MARK: Nobody there
+    // MARK: No answer
 
     @Test func `a wrong mount is diagnosed`() throws {
         let options = ["--server", "location /live/ { fastcgi_pass holdfast; }"]

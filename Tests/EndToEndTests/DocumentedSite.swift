@@ -56,7 +56,7 @@ struct DocumentedSite {
         """
     }
 
-    /// For the doctor, who waits for a whole hold.
+    /// For the doctor, which waits for a whole hold.
     func shortenHolds() throws {
         try holdfast.writeSettings(Self.settings(directory, hold: "max_wait = 1s"))
         holdfast.reload()

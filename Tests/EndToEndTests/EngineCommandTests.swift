@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test func `a promoted standby goes on, and nobody is told of a gap`() throws {
+    @Test func `a promoted standby continues, and no gap is reported`() throws {
         let directory = try TestDirectory()
         let primary = try PostgreSQL(
             directory: directory,

@@ -99,7 +99,7 @@ struct EngineExampleTests {
         _ = try order("cups=1")
         #expect(try told(1, &cursor) == ["cups 2"])
         #expect(try server.sql("SELECT last_offset FROM holdfast.head") == "3")
-        // The product is the topic: who comes later sees what is left of each now.
+        // The product is the topic: a later client sees what is left of each now.
         var first = "first"
         #expect(try told(2, &first) == ["tea 7", "cups 2"])
 

@@ -117,14 +117,14 @@ import Testing
             let answer = try held.answer()
             #expect(try texts(answer) == ["m4"])
             #expect(try answer.json["gap"] == .null)
-            // What the second one never had is told to who asks there.
+            // What the second one never had is reported to clients that ask there.
             let older = try second.get("/push/news?since=\(ids[0])")
             #expect(try texts(older) == ["m4"])
             #expect(try older.json["gap"]["reason"] == "trimmed")
         }
     }
 
-    @Test func `what a machine had given up was not adopted, and nobody was told`() throws {
+    @Test func `what a machine had given up was not adopted, and that was not reported`() throws {
         let directory = try TestDirectory()
         let server = try PostgreSQL(directory: directory)
         let (machine, _) = try formerly(alone: server.options)

@@ -4,7 +4,7 @@ import Testing
 /// Event streams read by others than ourselves: a client library, and a browser's own EventSource.
 @Suite(.enabled(if: Tool.usable(.nginx), "nginx is not installed"))
 struct EventSourceTests {
-    /// What has been hard for somebody's reader, and chance.
+    /// Texts that have been hard for some reader, and random ones.
     private static func texts() -> [String] {
         let letters = Array("ab :\n\r\t\u{FEFF}ä\u{2028}\u{85}\"\\{}<\u{1F300}".unicodeScalars)
         let random = (0..<40).map { _ in

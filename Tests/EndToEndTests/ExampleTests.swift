@@ -61,7 +61,7 @@ struct ExampleTests {
             try page.waitForText("Not begun yet.")
             try run("progress", language, ["7", holdfast.busSocket], holdfast)
             try page.waitForText("Done.")
-            // Who comes later sees it at once.
+            // A page that is opened later sees it at once.
             try browser.open("\(site)progress.html?job=7").waitForText("Done.")
         }
     }

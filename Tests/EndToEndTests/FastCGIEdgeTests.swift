@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    @Test func `an unknown management record is named, and its content is nobody's parameter`()
+    @Test func `an unknown management record is named, and its content is no request's parameter`()
         throws
     {
         try HoldfastServer.with("[log]\nlevel = info\n") { server in
@@ -172,7 +172,7 @@ import Testing
             #expect(try peer.response().protocolStatus == 0)
             #expect(try server.metrics().held == 0)
             #expect(try server.metrics().ended("aborted") == 1)
-            // An abort of what has ended already concerns nobody.
+            // An abort of a request that has ended already has no effect.
             try peer.send(FastCGIRecord(FastCGIRecord.abort, id: 1))
             try peer.send(FastCGIRequest("GET", "/push/-/live"), id: 2)
             #expect(try peer.answer(2).status == 200)

@@ -2,7 +2,7 @@ import Glibc
 import Harness
 import Testing
 
-/// Another program has the log open: it reads for long, or writes, which nobody but Holdfast may do.
+/// Another program has the log open: it reads for a long time, or writes, which only Holdfast may do.
 @Suite(.enabled(if: Tool.usable(.python)))
 struct ForeignReaderTests {
     /// A process with a transaction on the log that lasts until it is told to end.

@@ -205,7 +205,7 @@ struct FrontEndTests {
                     curl.signal(SIGTERM)
                     _ = try curl.wait()
                 }
-                // A message reveals a departure to those who hide it.
+                // A message reveals a departure to servers that hide it.
                 try waitUntil("they have gone") {
                     try holdfast.publish("s\(web.port)", "anybody there?")
                     try holdfast.publish("s\(web.http2Port)", "anybody there?")
@@ -424,7 +424,7 @@ struct FrontEndTests {
     }
 
     @Test(arguments: WebServer.Kind.routing)
-    func `behind a routing layer nobody sees that a client has left, and its hold runs out`(
+    func `behind a routing layer a departure is hidden, and the hold runs out`(
         kind: WebServer.Kind
     ) throws {
         try HoldfastServer.with(HoldfastServer.open + "probe = off\n") { holdfast in

@@ -214,7 +214,7 @@ struct HandOverFailureTests {
     @Test func `another older process is asked if the first one ends`() throws {
         try HoldfastServer.with { server in
             let held = try server.hold("/push/news?since=now&wait=60")
-            // As one that has just handed over: nobody accepts its newcomers any more.
+            // Like one that has just handed over: no process accepts its new connections any more.
             let gone = try played(server, "decoy", "hello", "die")
             try waitUntil("it can be asked") { gone.outputText.contains("listening") }
             let newer = try server.launchNewer()

@@ -1,7 +1,7 @@
 import Harness
 import Testing
 
-/// The bounds of what is held, and who gives way there.
+/// The bounds on held requests, and which are ended there.
 @Suite struct HoldBoundTests {
     @Test func `at the bound the oldest gives way, and is told when to come back`() throws {
         try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_requests = 3\n") { server in
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func `a connection that is given up to make room for its own request harms nobody`()
+    @Test func `a connection that is given up to make room for its own request does no harm`()
         throws
     {
         try HoldfastServer.with(HoldfastServer.open + "[limits]\nheld_requests = 1\n") { server in

@@ -1,11 +1,11 @@
 import Harness
 import Testing
 
-/// Who somebody is, and what else real web servers make of what clients say, named after what went wrong.
+/// The identity of clients, and what else real web servers make of their requests, named after what went wrong.
 @Suite(.enabled(if: Front.areUsable, "nginx, lighttpd or curl is not installed"))
 struct IdentityTests {
     private static let settings = HoldfastServer.open + "[presence **]\n"
-    /// root, with a password that nobody checks.
+    /// root, with a password that is not checked.
     private let claim = ["Authorization": "Basic cm9vdDp3cm9uZw=="]
 
     /// The members of a separate channel while a request with these fields is held there.

@@ -2,7 +2,7 @@ import Foundation
 import Harness
 import Testing
 
-/// Who is on a channel of several machines: each judges its own members, all list all.
+/// The members of a channel on several machines: each machine judges its own members, all list all.
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct MachinesPresenceTests {
     /// Machines of one site; the database's role of each is `machine0`, and so on.
     private final class Site {
@@ -103,7 +103,9 @@ import Testing
         return peer
     }
 
-    @Test func `who joins or leaves on one machine does so on all, by one message`() throws {
+    @Test func `a member that joins or leaves on one machine does so on all, by one message`()
+        throws
+    {
         let site = try Site(3)
         try site.run {
             let ada = try come("Ada", to: site.machines[0])

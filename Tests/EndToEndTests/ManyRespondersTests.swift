@@ -39,7 +39,7 @@ import Testing
         try waitUntil("all four know each other") {
             try server.metrics()["holdfast_processes"] == 4
         }
-        // Whoever accepts them, all hear it.
+        // All get it, whichever process has accepted them.
         let held = try (1...40).map { _ in try server.hold("/push/news?wait=25") }
         try waitUntil("all are counted") { try server.metrics().held == 40 }
         let id = try server.publish("news", "hello")
@@ -165,7 +165,7 @@ import Testing
             let again = try group.servers.map { try $0.hold("/push/news,other?wait=25") }
             _ = try ask("channels", group[1]) { $0["channels"].array.map { $0["held"] } == [3, 3] }
             _ = try ask("channels/news", group[1]) { $0["held"] == 3 }
-            // One that is stopped is missed, and keeps nobody waiting for long.
+            // One that is stopped counts as missing, and delays nothing for long.
             let pid = try #require(group[1].process?.pid)
             try Gate.stopOutside(group.busDirectory, process: pid)
             let without = try ask("status", group[0]) { $0["processes"].array.count == 2 }
@@ -209,7 +209,7 @@ import Testing
         }
     }
 
-    @Test func `a process that is stopped delays nobody but those it holds`() throws {
+    @Test func `a process that is stopped delays only the clients that it holds`() throws {
         try HoldfastGroup.with(3) { group in
             let stopped = try group.serving()
             let others = group.servers.filter { $0 !== stopped }

@@ -106,7 +106,7 @@ struct PHPExampleTests {
             try notify("ann", "<i>one</i> & two", holdfast)
             try ann.waitForText("<i>one</i> & two")
 
-            // Another one, in another browser, who writes to the first.
+            // Another user, in another browser, writes to the first.
             let bob = try browser.open("\(site)/php/login.php")
             try logIn(bob, "bob")
             try bob.waitForText("Inbox of bob")
@@ -173,7 +173,7 @@ struct PHPExampleTests {
         }
     }
 
-    @Test func `nobody reads what is another's, and no file but the pages is given out`() throws {
+    @Test func `no user reads what is another's, and no file but the pages is served`() throws {
         try with { holdfast, site, port in
             func get(_ target: String, _ fields: [String: String] = [:]) throws -> HTTPAnswer {
                 try HTTPClient.exchange("GET", target, fields, port: port)

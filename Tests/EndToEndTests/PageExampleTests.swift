@@ -45,7 +45,7 @@ struct PageExampleTests {
         }
     }
 
-    @Test func `the page of the guide chats, and shows who is there`() throws {
+    @Test func `the page of the guide chats, and shows the members`() throws {
         try open("presence(") { page, holdfast in
             try page.waitForText("from before")
             try page.waitForText("Ann")

@@ -93,7 +93,8 @@ struct PagesTests {
         }
     }
 
-    @Test func `the status page and the command show who was let in by tokens and links`() throws {
+    @Test func `the status page and the command show which tokens and links were accepted`() throws
+    {
         let settings =
             HoldfastServer.open
             + "[key web]\nsecret = 0123456789abcdef0123456789abcdef\n[allow closed]\nread = key:web\n"

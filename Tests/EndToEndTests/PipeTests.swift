@@ -14,7 +14,7 @@ import Testing
         let directory = try TestDirectory()
         let path = directory.file(Self.pipe)
         try HoldfastServer.with(settings + "[pipe \(path)]\n" + section) { server in
-            // Whoever reads has the lock before the socket is there.
+            // The process that reads has the lock before the socket is there.
             _ = try server.busClient()
             try body(server, path)
         }
@@ -149,10 +149,10 @@ import Testing
         }
     }
 
-    @Test func `what waits in the pipe while nobody serves is published afterwards`() throws {
+    @Test func `what waits in the pipe while no process serves is published afterwards`() throws {
         try with { server, pipe in
             try server.stop()
-            // Opened by nobody now: as a program that keeps it open.
+            // No process has it open now, only a program like this one.
             let file = open(pipe, O_RDWR | O_NONBLOCK)
             defer { close(file) }
             _ = write(file, "a\twaited\n", 9)
@@ -248,7 +248,7 @@ import Testing
         )
         try server.start()
         _ = try server.busClient()
-        // Nobody gets into the log any more.
+        // No process can write to the log any more.
         let gate = open(server.directory.file("bus"), O_RDONLY | O_DIRECTORY)
         defer { close(gate) }
         #expect(flock(gate, LOCK_EX) == 0)
@@ -260,7 +260,7 @@ import Testing
 
     @Test func `lines in a pipe that was replaced were lost without a word`() throws {
         try with("channel = a\n") { server, pipe in
-            // Nobody gets into the log.
+            // No process can write to the log.
             let gate = open(server.directory.file("bus"), O_RDONLY | O_DIRECTORY)
             defer { close(gate) }
             #expect(flock(gate, LOCK_EX) == 0)

@@ -1,7 +1,7 @@
 import Harness
 import Testing
 
-/// Who is on a channel, told to those who may read it.
+/// The members of a channel, for those that may read it.
 @Suite struct PresenceEndTests {
     private static let settings = HoldfastServer.open + "[presence chat]\ngrace = 1s\n"
     private static let id = "3f0c2d9e-7c1b-4a5e"
@@ -20,7 +20,7 @@ import Testing
 
     @Test
     func
-        `who subscribes with a name is there, and who has gone is not when the grace period is over`()
+        `a subscriber with a name is a member, and no longer when it has left and the grace period is over`()
         throws
     {
         try HoldfastServer.with(Self.settings) { server in
@@ -164,7 +164,7 @@ import Testing
             #expect(try second.answer().status == 200)
             #expect(try names(group[1]) == ["Ada"])
             #expect(try events(group[1], since: cursor) == ["join Ada"])
-            // Nobody has her any more, and one process alone knows it.
+            // No process has this member any more, and only one knows that.
             try waitUntil("Ada has left", seconds: 60) { try names(group[1]) == [] }
             #expect(try events(group[1], since: cursor) == ["leave Ada"])
         }

@@ -171,7 +171,7 @@ import Testing
         }
     }
 
-    @Test func `streams of nobody end soon where heartbeats do not reach the client`() throws {
+    @Test func `orphaned streams end soon where heartbeats do not reach the client`() throws {
         let settings = HoldfastServer.open + "heartbeat = 1s\n"
         try HoldfastServer.with(settings) { server in
             func stream(_ software: String) throws -> FastCGIPeer {
@@ -195,7 +195,7 @@ import Testing
     }
 
     @Test(.enabled(if: Tool.usable(.apache), "apache2 is not installed"))
-    func `a stream of nobody behind an Apache that gathers what it gets ends soon`() throws {
+    func `an orphaned stream behind an Apache that buffers ends soon`() throws {
         let settings = HoldfastServer.open + "heartbeat = 1s\n"
         try HoldfastServer.with(settings) { server in
             let edits = [(" flushpackets=on", "")]

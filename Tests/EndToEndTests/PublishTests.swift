@@ -77,7 +77,7 @@ import Testing
             #expect(answer["gap"]["reason"] == "deleted")
             #expect(answer["messages"] == [])
             #expect(try server.metrics().ended("gap") == 1)
-            // Again: nothing is there any more, and nobody is told.
+            // Again: nothing is there any more, and no gap is reported.
             #expect(try server.exchange(request).status == 204)
             let next = answer["cursor"].string ?? ""
             #expect(try server.get("/push/news?since=\(next)").json["gap"] == .null)

@@ -103,7 +103,7 @@ struct RecipeTests {
 
     @Test
     func
-        `thirty who poll one public channel are one request to Holdfast, and none misses a message`()
+        `thirty clients that poll one public channel are one request to Holdfast, and none misses a message`()
         throws
     {
         let rules = "[allow public/**]\nread = everyone\npublish = everyone\n"

@@ -46,7 +46,8 @@ import Testing
         }
     }
 
-    @Test func `a process that starts after the files were removed waits for who has them open`()
+    @Test
+    func `a process that starts after the files were removed waits for one that has them open`()
         throws
     {
         try HoldfastGroup.with(2) { group in

@@ -37,7 +37,7 @@ struct RequestNameTests {
                 #expect(log.contains("request method=GET path=/push/secret request=\(name)\n"))
                 #expect(log.contains("request answered request=\(name) status=403\n"))
                 #expect(!log.contains("SECRET"))
-                // An answer that is no problem tells no name; it would not be shared by all who wait.
+                // An answer that is not a problem has no name; otherwise waiting clients could not share it.
                 let held = try WaitingClient(.http1, "/push/news?wait=25&since=now", through: web)
                 try holdfast.waitForHeld(1)
                 #expect(try web.post("/push/news", "x").status == 201)

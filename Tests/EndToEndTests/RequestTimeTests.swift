@@ -4,7 +4,7 @@ import Testing
 
 /// The time that requests are given, and the clock it is taken from.
 @Suite struct RequestTimeTests {
-    /// Time passes, and nobody says anything: the condition under test, and no wait for something else.
+    /// Time passes without input: the condition under test, not a wait for something else.
     private func pause(milliseconds: Int32) { _ = poll(nil, 0, milliseconds) }
 
     @Test func `a publish after idle seconds was answered 503, since time stood still meanwhile`()

@@ -3,7 +3,7 @@ import Glibc
 import Harness
 import Testing
 
-/// What a restore or a replaced log has lost is told to everybody who reads on, in whatever way, and once.
+/// What a restore or a replaced log has lost is reported to every reader that continues, in whatever way, and once.
 @Suite struct RestoreTests {
     /// The events of a stream over HTTP, as `hello`, `gap restarted` or a message's text.
     private func events(_ answer: HTTPAnswer) throws -> [String] {
@@ -99,7 +99,7 @@ import Testing
             // On a channel that has never had anything, too: it may have been lost.
             let other = try server.get("/push/other?since=\(ids[4])&wait=25").json
             #expect(other["gap"]["reason"] == "restarted")
-            // Who says where to begin has nothing to miss.
+            // A reader that gives a place to begin has nothing to miss.
             for since in ["first", "last:3", "age:1h", "now"] {
                 #expect(try server.get("/push/news?since=\(since)").json["gap"] == .null)
             }

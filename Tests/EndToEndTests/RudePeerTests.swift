@@ -217,7 +217,7 @@ import Testing
         }
     }
 
-    @Test func `stuck peers delay nobody`() throws {
+    @Test func `stuck peers delay no other`() throws {
         try HoldfastServer.with { server in
             let bytes = FastCGIRequest("GET", "/push/news?wait=25").bytes()
             let stuck = try (1...40).map { number in
@@ -330,7 +330,7 @@ import Testing
         }
     }
 
-    @Test func `a poll whose peer went while the log was asked was held for nobody`() throws {
+    @Test func `a poll whose peer left while the log was asked was held`() throws {
         try HoldfastServer.with { server in
             let process = try #require(server.process)
             for _ in 1...5 {

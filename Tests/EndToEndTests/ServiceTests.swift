@@ -69,7 +69,7 @@ import Testing
                 HoldfastServer.open.replacing("publish = everyone", with: "publish = nobody")
             )
             server.reload()
-            // Nobody waits there: what is published before the reload must not end the hold.
+            // No request waits there: what is published before the reload must not end the hold.
             try waitUntil("publishing is closed") {
                 try server.post("/push/other", "x").status == 403
             }

@@ -101,7 +101,7 @@ struct ShellExampleTests {
         return children.map(\.outputText)
     }
 
-    /// Whether it goes on until somebody ends it.
+    /// Whether it runs until it is ended.
     private static func isEndless(_ line: String) -> Bool {
         line.hasPrefix("curl -N") || line.hasPrefix("tail -F")
             || line.hasPrefix("holdfast sub") && !line.contains("--count")

@@ -93,7 +93,7 @@ import Testing
                         let values = (0..<figures).flatMap { _ in Self.most }
                         let answer = Array("=".utf8) + number + figure + values
                         try pretender.send(answer, to: name)
-                        // Nobody counts twice.
+                        // No client counts twice.
                         try pretender.send(answer, to: name)
                         break
                     }

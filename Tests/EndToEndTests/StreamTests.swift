@@ -197,7 +197,7 @@ import Testing
     }
 
     @Test
-    func `a stream whose client does not read ends with its cursor, and keeps nobody else waiting`()
+    func `a stream whose client does not read ends with its cursor, and delays no other`()
         throws
     {
         // The slow one reads only when all is published, which takes a busy machine a while.
@@ -276,7 +276,7 @@ import Testing
         }
     }
 
-    @Test func `an operator watches the figures of all processes, and nobody else`() throws {
+    @Test func `only an operator watches the figures of all processes`() throws {
         try HoldfastGroup.with(2) { group in
             let held = try group[1].hold("/push/news?wait=25")
             let peer = try group[0].peer()

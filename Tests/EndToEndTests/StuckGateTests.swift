@@ -2,7 +2,7 @@ import Glibc
 import Harness
 import Testing
 
-/// The gate to the log is kept by somebody that does not go on.
+/// A process that is stopped keeps the gate to the log.
 @Suite struct StuckGateTests {
     /// Takes the gate to the log and keeps it, as a process does that is frozen inside it.
     private final class StuckGate {

@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test func `sub ends when nobody reads its output any more, without a message`() throws {
+    @Test func `sub ends when its output has no reader any more, without a message`() throws {
         try HoldfastServer.withBus { server in
             let subscriber = try server.start(["sub", "a", "--format", "ndjson"], output: .pipe)
             #expect(try subscriber.readLine()?.contains("hello") == true)
@@ -106,7 +106,7 @@ import Testing
             // The fourth is the directory that ls reads.
             #expect(String(decoding: run.output, as: UTF8.self) == "0 1 2 3 0 1 2 3 ")
             #expect(run.error.contains("exited with 1"))
-            // A command that does not read what it is given keeps nobody waiting.
+            // A command that does not read its input blocks nothing.
             let blind = try server.command(
                 "sub",
                 "a/b",

@@ -28,7 +28,7 @@ import Testing
         try server.launch()
         let ready = try manager.hear("READY=1")
         #expect(ready == ["READY=1", "STATUS=holding 0 requests"])
-        // Not a moment later: whoever was told may send requests.
+        // Not a moment later: the manager's clients may send requests then.
         #expect(try server.get("/push/-/ready").status == 200)
 
         let held = try server.hold("/push/news?wait=25")
@@ -199,7 +199,7 @@ import Testing
         }
         #expect(try servingPID() == first.process.map { Double($0.pid) })
         try first.kill()
-        // Connected at once, whoever accepts it.
+        // Connected at once, whichever process accepts it.
         let client = try LineClient(first.busSocket)
         #expect(try client.ask("publish news hello")["kind"] == "ok")
         #expect(try servingPID() == second.process.map { Double($0.pid) })

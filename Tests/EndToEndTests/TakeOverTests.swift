@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    @Test func `an answer that nobody has read is sent to its end`() throws {
+    @Test func `an answer that was not read is sent to its end`() throws {
         try HoldfastServer.with { server in
             let text = String(repeating: "0123456789", count: 6000)
             for _ in 0..<10 { try server.publish("news", text) }
@@ -107,7 +107,7 @@ import Testing
             #expect(try server.members("room").count == 1)
             let eventsAfter = try server.get("/push/~presence/room?since=first").text
             #expect(events.components(of: "\"id\"") == eventsAfter.components(of: "\"id\""))
-            // Whoever does not come back leaves.
+            // A member that does not come back leaves.
             try waitUntil("ann has left") { try server.members("room").isEmpty }
         }
     }
@@ -235,7 +235,7 @@ import Testing
         }
     }
 
-    @Test func `who may connect is what the newer ini file says`() throws {
+    @Test func `the newer ini file decides who may connect`() throws {
         try HoldfastServer.with { server in
             let paths = [server.directory.file("holdfast.sock"), server.busSocket]
             try waitUntil("the bus is served") { paths.allSatisfy { mode($0) == 0o660 } }
@@ -328,7 +328,7 @@ import Testing
                 name: "newer",
                 directory: server.directory
             )
-            // Nobody listens there: it starts as usual, beside the other one.
+            // No process listens there: it starts as usual, beside the other one.
             try waitUntil("it has started") { newer.errorText.contains("log open") }
             newer.signal(SIGTERM)
             #expect(try newer.wait() == .exited(0))

@@ -68,7 +68,7 @@ import Testing
     @Test func `all unsent bytes together had no bound`() throws {
         let limits = "[limits]\nunsent_bytes = 512k\nanswer_bytes = 64k\nunsent_bytes_total = 1M\n"
         try HoldfastServer.with(HoldfastServer.open + limits) { server in
-            /// A poll of a message that is nobody else's, whose answer is not read.
+            /// A poll of a message for this client alone, whose answer is not read.
             func poll(_ number: Int, count: Int) throws -> FastCGIPeer {
                 let text = String(repeating: "\u{1}", count: count)
                 try server.publish("own/\(number)", "\(number) " + text)

@@ -89,7 +89,7 @@ import Testing
             #expect(try refused.json["code"] == "too_many_uploads")
             let other = try server.post("/push/news", String(repeating: "y", count: 60_000))
             #expect(other.status == 201)
-            // Nothing is left of those who go.
+            // Nothing is left of clients that leave.
             for peer in slow { peer.socket.close() }
             try waitUntil("their memory is given back") {
                 try server.metrics()["holdfast_unfinished_bytes"] == 0

@@ -98,7 +98,7 @@ struct WebServerExampleTests {
                 #expect(try web.get("/push/-/status").status == 401)
                 #expect(try web.get("/push/-/status", admin).status == 200)
                 #expect(try web.get("/push/-/channels/news", admin).status == 200)
-                // Elsewhere nobody is the operator.
+                // Elsewhere no client is the operator.
                 #expect(try web.get("/push/x/%2e%2e/-/status").status == 401)
                 try expectAwayAnswers(web, holdfast)
             }

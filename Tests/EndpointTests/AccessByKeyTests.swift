@@ -226,7 +226,7 @@ import Testing
             source("/push/a?access_token=\(good)", KeyValuePairs(dictionaryLiteral: foreign))
                 == .sent
         )
-        // What was passed over is nobody's refusal.
+        // A skipped token does not count as refused.
         #expect(check.memory.counters.refusals.total == 0)
         #expect(check.memory.counters.verified == 2 && check.memory.counters.remembered == 4)
         // A page that sends one whose time is over is to get a new one.

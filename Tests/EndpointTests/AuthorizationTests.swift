@@ -49,7 +49,7 @@ import Testing
         let ann = #""ann""#
         #expect(rights("news", granted) == json("news", read: true, publish: true, ann))
         #expect(rights("secret", granted) == json("secret", read: true, publish: false, ann))
-        // Nobody but Holdfast writes these.
+        // Only Holdfast writes these.
         let own = "~presence/chat"
         #expect(rights(own) == json(own, read: true, publish: false))
         // What a page of another origin may not do, it is not told it could.

@@ -57,7 +57,7 @@ import Testing
         let http = HTTPInterface.open { $0.presence = [PresenceRule(pattern: .any)] }
         let poll = try #require(http.poll(.get("/push/a?name=root", ["HOLDFAST_USER": "ada"])))
         #expect(poll.origin.member == Member(name: "ada", isVerified: true))
-        // What a client claims, and what stands for an address, is nobody's name.
+        // What a client claims, and what stands for an address, is not the name of a user.
         let claimed = CGIRequest.get(
             "/push/a?wait=9",
             ["REMOTE_USER": "root", "HOLDFAST_PUBLISHER": "192.0.2.7"]

@@ -129,7 +129,7 @@ import Testing
         for query in ["name=%ff", "since=%ff", "channel=%e9", "wait=5&subscriber=%ff"] {
             #expect(http.refusal(.get("/push/a?" + query)) == "malformed_path")
         }
-        // What nobody looks at may be anything.
+        // Parameters that are not used may have any value.
         #expect(http.poll(.get("/push/a?x=%ff&%ff=1")) != nil)
     }
 

@@ -164,7 +164,9 @@ import Testing
         ("text/plain", false), ("application/openmetrics-text;q=0, */*", false),
         ("application/openmetrics-text;q=0.2,text/plain;version=0.0.4;q=0.5", false),
     ])
-    func `figures are OpenMetrics for who prefers it`(accept: String, isOpenMetrics: Bool) throws {
+    func `figures are OpenMetrics for clients that prefer it`(accept: String, isOpenMetrics: Bool)
+        throws
+    {
         let request = CGIRequest.get(
             "/push/-/metrics",
             ["HOLDFAST_OPERATOR": "1", "HTTP_ACCEPT": accept]

@@ -14,7 +14,7 @@ import Testing
             """
         )
         try site.server.withholdCommits()
-        // Who only reads need not wait.
+        // A session that only reads need not wait.
         let session = try site.session(
             "one",
             "host=\(site.server.path) dbname=postgres user=lazy"

@@ -85,7 +85,7 @@ import Testing
         #expect(common == kept.seq)
         let before = try session.look(deadline: soon).epoch
         try session.fork(.after(kept.seq), newest: at, deadline: soon)
-        // Each who has seen what is lost says so.
+        // Each machine that has seen what is lost reports it.
         try session.fork(.after(kept.seq), newest: at, deadline: soon)
         try session.fork(.inEpoch(before), newest: at, deadline: soon)
         let groups = try session.read(after: kept, deadline: soon).groups
@@ -196,7 +196,7 @@ import Testing
         _ = try one.callRoll(lacking: 7, deadline: soon)
         let before = try two.callRoll(lacking: 0, deadline: soon)
         #expect(before.map(\.machine) == ["one", "two"] && before.map(\.lacking) == [7, 0])
-        // Who only looks has not been here in this sense; who tends its log has.
+        // A machine that only looks has not reported; one that tends its log has.
         #expect(try two.callRoll(lacking: 0, deadline: soon) == before)
         try one.tend(applied: 0, deadline: soon)
         let after = try two.callRoll(lacking: 3, deadline: soon)

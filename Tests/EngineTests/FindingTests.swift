@@ -22,7 +22,7 @@ import Testing
         )
     }
 
-    @Test func `a server that loses what it acknowledged is no problem to nobody`() throws {
+    @Test func `a server that loses what it acknowledged is a problem`() throws {
         let site = try Site(
             settings: ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
         )

@@ -6,7 +6,7 @@ import Testing
 
 /// What notifications tell.
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct HintTests {
-    /// A site, whoever listens there, where its log ends, and whoever publishes.
+    /// A site, its listener, the end of its log, and its publisher.
     private struct Listening {
         let site: Site
         let listener: EngineSession

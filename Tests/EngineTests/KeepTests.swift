@@ -99,7 +99,7 @@ import Testing
         #expect(try session.anchor(deadline: soon).position.seq == 0)
         try site.server.sql("UPDATE holdfast.machines SET keep_bytes = 5000")
         try session.tend(applied: 0, deadline: soon)
-        // Whoever has not heard of an append may still repeat it.
+        // A publisher without an answer may still repeat its append.
         #expect(try session.anchor(deadline: soon).position.seq == 0)
         try site.server.sql("UPDATE holdfast.log SET at = at - 61000 WHERE seq <= 17")
         try session.tend(applied: 0, deadline: soon)

@@ -344,7 +344,7 @@ import Testing
         #expect(assembler.isIdle)
     }
 
-    @Test func `a body that nobody looks at is not kept`() {
+    @Test func `a body that is not used is not kept`() {
         var assembler = RequestAssembler(limits: FramingLimits())
         let (head, body) = parts(60_000)
         _ = feed(head, .drop, by: &assembler)

@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test(arguments: RecordedRequest.all)
-    func `variables that nobody wants are left out, and nothing else`(
+    func `unused variables are left out, and nothing else`(
         recorded: RecordedRequest
     ) throws {
         let codec = try Codec()

@@ -168,7 +168,7 @@ import Testing
         )
     }
 
-    @Test func `a broken assembler is not idle, so that nobody replaces it`() {
+    @Test func `a broken assembler is not idle, so that it is not replaced`() {
         var assembler = RequestAssembler(limits: FramingLimits())
         _ = events(of: [UInt8]("HTTP/1.1"), by: &assembler)
         #expect(!assembler.isIdle)

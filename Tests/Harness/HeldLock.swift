@@ -4,7 +4,7 @@ internal import Glibc
 package final class HeldLock {
     private var descriptor: Int32
 
-    /// Waits until nobody else has it; the file must exist.
+    /// Waits until no other process has it; the file must exist.
     package init(_ path: String) throws {
         descriptor = open(path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { throw HarnessError.system("open \(path)") }

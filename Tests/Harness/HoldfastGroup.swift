@@ -57,7 +57,7 @@ package final class HoldfastGroup {
 
     package subscript(index: Int) -> HoldfastServer { servers[index] }
 
-    /// A client of the bus socket, once somebody serves it.
+    /// A client of the bus socket, once a process serves it.
     package func busClient() throws -> LineClient {
         try waitFor("the bus socket") { try? LineClient(busSocket) }
     }

@@ -7,7 +7,7 @@ internal import Foundation
 package final class HoldfastServer {
     package enum Listen {
         case unix, tcp, tcp6
-        /// A socket on descriptor 0 that somebody else makes; `start` is then theirs.
+        /// A socket on descriptor 0 that another program makes, which then starts the process.
         case inherited
     }
 
@@ -29,7 +29,7 @@ package final class HoldfastServer {
     package private(set) var process: ChildProcess?
     /// A test that provokes errors says so.
     package var expectsErrors = false
-    /// Who starts it, if not the test itself; set before the start.
+    /// The program that starts it, if not the test itself; set before the start.
     package var manager: ServiceManager?
 
     private let listen: Listen
@@ -321,9 +321,10 @@ package final class HoldfastServer {
         return try answer.json
     }
 
-    /// Who is on the channel, in the order they came.
+    /// The members of the channel, in the order in which they came.
     ///
-    /// Waits until the process has read in the log who came and left before it started; until then it answers 503.
+    /// Waits until the process has read in the log which members came and left before it started; until then it answers
+    /// 503.
     package func members(_ channel: String) throws -> [JSON] {
         let target = "/push/-/presence/\(channel)"
         let answer = try waitFor("presence is known") {

@@ -33,7 +33,7 @@ package final class SmallDisk {
         }
     }
 
-    /// Nobody may have a file open for writing.
+    /// No process may have a file open for writing.
     package func makeReadOnly(_ isReadOnly: Bool) throws {
         let flags = UInt(MS_REMOUNT | (isReadOnly ? MS_RDONLY : 0))
         guard mount("tmpfs", path, "tmpfs", flags, nil) == 0 else {

@@ -7,7 +7,7 @@ import Testing
     private let ring = KeyRing([web])
     private let payload = #"{"exp":1767225601}"#
 
-    @Test func `a token says who has it and what its key may open`() throws {
+    @Test func `a token names its user and what its key may open`() throws {
         let text = token(
             #"{"exp":1767225660.5,"nbf":1767225600,"sub":"ada","holdfast":{"read":["user/ada/**","news"],"publish":"chat/* room"}}"#
         )
@@ -121,7 +121,7 @@ import Testing
             #expect(ring.code(wrong) == "token_signature", "\(payload)")
             #expect(ring.code(token(payload)) == code, "\(payload)")
         }
-        // The clock of whoever made it may be a little ahead.
+        // The clock of its maker may be slightly ahead.
         #expect(ring.code(token(#"{"exp":1767225999,"nbf":1767225605}"#)) == nil)
         let header = base64URL(#"{"alg":"HS256"}"#)
         #expect(ring.code(header + ".!." + base64URL("x")) == "token_signature")
@@ -135,7 +135,7 @@ import Testing
         #expect(ring.code(token(#"{"exp":1767225601,"aud":"three"}"#)) == "token_audience")
     }
 
-    @Test func `whoever is not the audience refuses, and so does who has no name as one`() {
+    @Test func `a service that is not the audience refuses, and so does one without an audience`() {
         let ring = KeyRing([key("web", .hs256, secret) { $0.audience = "https://www.example.org" }])
         #expect(ring.code(token(#"{"exp":1767225601}"#)) == "token_audience")
         #expect(ring.code(token(#"{"exp":1767225601,"aud":"https://www.example.org"}"#)) == nil)

@@ -275,7 +275,7 @@ struct PresenceTests {
         let told = (0..<1000).count { come($0, 0) }
         #expect(told == 100)
         _ = commit(&presence, at: 1, now: 0)
-        // Who is told of already stays.
+        // Members that were reported already stay.
         expect(come(0, 1))
         for number in 0..<100 {
             presence.released(ada, on: channel(number), subscriber: 1, limits, now: 1)

@@ -91,7 +91,7 @@ import Testing
     {
         var policy = ProbePolicy()
         let place = place(&policy, "nginx/1.22.1")
-        // Three of four clients reset, or speak HTTP/2; those who close are found by heartbeats of 15 s.
+        // Three of four clients reset, or speak HTTP/2; those that close are found by heartbeats of 15 s.
         for round in 1...20 {
             _ = see(.shown, 3, &policy, place, isStream: true, chance: 1.0 / 60)
             let changed = see(.revealed, 1, &policy, place, isStream: true, chance: 1.0 / 60)
@@ -238,12 +238,12 @@ import Testing
         #expect(late == (0, false))
     }
 
-    @Test func `a front end that comes again is counted where it stands, whoever came between`() {
+    @Test func `a front end that comes again is counted in its place, whatever came between`() {
         var policy = ProbePolicy()
         for software in ["", "a", "a", "b", "a", "", "b"] {
             _ = policy.place(of: FrontEnd(software: software, isForwarded: false))
         }
-        // One without a name is not one of those for whom there is no place.
+        // One without a name does not count as a front end without a place.
         #expect(policy.entries.map(\.holds) == [0, 2, 3, 2])
     }
 }

@@ -72,7 +72,7 @@ import Testing
             )
         }
 
-        /// Lets time pass, and nobody act.
+        /// Lets time pass without any event.
         func wait(_ milliseconds: Int64) { now += milliseconds }
 
         /// Lets time pass, and the machines tell what is due, all before any of them hears of it.
@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    @Test func `who comes to one machine is listed on all, by one message`() {
+    @Test func `a member that comes to one machine is listed on all, by one message`() {
         let site = Site(3)
         site.come(ada, at: 0)
         site.pass(60_000)
@@ -205,7 +205,7 @@ import Testing
                 site.pass(8000)
                 site.end(ada, at: turn % 2)
             }
-            // Nobody has taken it for gone.
+            // No other machine has found it missing.
             #expect(site.events == ["join 0", "join 0 1"])
             #expect(site.names(0) == ["Ada"])
             site.pass(10_500)
@@ -214,7 +214,7 @@ import Testing
         }
     }
 
-    @Test func `who comes to another machine at the moment of leaving one is told of once`() {
+    @Test func `a member that comes to another machine while it leaves one is reported once`() {
         let site = Site(2)
         site.come(ada, at: 0)
         site.pass(1000)
@@ -230,7 +230,7 @@ import Testing
         #expect(site.names(0) == ["Ada"])
     }
 
-    @Test func `who comes to two machines at once is listed by both, and leaves once`() {
+    @Test func `a member that comes to two machines at once is listed by both, and leaves once`() {
         let site = Site(2)
         for machine in 0..<2 { site.come(ada, at: machine) }
         site.pass(30_000)
@@ -334,7 +334,7 @@ import Testing
         for machine in 0..<3 { #expect(site.names(machine) == []) }
     }
 
-    @Test func `what no log has any more is told again by who still knows it`() {
+    @Test func `what no log has any more is reported again by a machine that still knows it`() {
         let site = Site(2)
         site.come(ada, at: 0)
         site.pass(40_000)
@@ -382,7 +382,7 @@ import Testing
         #expect(site.events == ["join 0", "join 0"])
     }
 
-    @Test func `who comes to a machine that the others have not heard of yet does not leave`() {
+    @Test func `a member of a machine that the others do not know yet does not leave`() {
         let site = Site(3)
         site.hear(of: [0, 1])
         site.come(ada, at: 0)
@@ -398,7 +398,7 @@ import Testing
         for machine in 0..<3 { #expect(site.names(machine) == ["Ada"]) }
     }
 
-    @Test func `a machine that is behind judges nobody by what it has`() {
+    @Test func `a machine that is behind judges no member by what it has`() {
         let site = Site(3)
         site.come(ada, at: 1)
         site.pass(40_000)
@@ -445,7 +445,7 @@ import Testing
         #expect(site.names(0) == ["Ada"])
     }
 
-    @Test func `members of a log from before, without machines, leave when nobody has them`() {
+    @Test func `members of a log from before, without machines, leave when no process has them`() {
         let site = Site(1)
         site.machines[0].told(
             ada,

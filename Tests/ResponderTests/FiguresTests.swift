@@ -176,7 +176,7 @@ import Testing
                     ]
             )
         }
-        // Nobody applies, or the one that does has not answered.
+        // No process applies, or the one that does has not answered.
         let alone = overview([other])
         #expect(!alone.text(.prometheus).contains("holdfast_engine_applied "))
         bytes = []

@@ -63,7 +63,7 @@ import Testing
         #expect(shown["ended_milliseconds_ago"] == 5000)
     }
 
-    @Test func `a slot in which nobody ran is unknown`() throws {
+    @Test func `a slot in which no process ran is unknown`() throws {
         var history = History(now: 0)
         history.record(values(held: 1), now: 5000)
         history.record(values(held: 2), now: 15_000)

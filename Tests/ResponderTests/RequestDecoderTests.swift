@@ -204,7 +204,7 @@ import Testing
             #expect(memory.entries.count <= RequestMemory.entryLimit)
             if number % 5 == 0 { #expect(!asksToMake([0])) }
         }
-        // Nobody asks for it any more.
+        // It is not asked for any more.
         for number in 101...120 as ClosedRange<UInt8> { #expect(asksToMake([number])) }
         #expect(asksToMake([0]))
     }

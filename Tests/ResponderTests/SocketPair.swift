@@ -5,7 +5,7 @@ import Testing
 final class SocketPair {
     let near: Int32
     private(set) var far: Int32
-    /// Whoever closes the near end says so.
+    /// The caller that closes the near end reports it here.
     var isNearOurs = true
 
     init(bufferBytes: Int32? = nil) throws {

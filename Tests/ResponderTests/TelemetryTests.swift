@@ -33,7 +33,7 @@ import Testing
         #expect(telemetry.take(ticket)?.snapshots.isEmpty == true)
     }
 
-    @Test func `those who wait are added over the processes`() throws {
+    @Test func `waiting requests are added up over the processes`() throws {
         var telemetry = telemetry
         let channel = try ChannelName("a")
         telemetry.begin(ticket, .holders(from: "a", through: "a"), asked: 2)
@@ -42,7 +42,7 @@ import Testing
         #expect(telemetry.take(ticket)?.holders == [channel: .max])
     }
 
-    @Test func `answers for those who watch are kept until the next second`() throws {
+    @Test func `answers for watchers are kept until the next second`() throws {
         var telemetry = telemetry
         #expect(telemetry.takeWatch() == nil)
         let number = telemetry.nextWatch()

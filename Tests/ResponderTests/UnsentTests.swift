@@ -50,7 +50,7 @@ import Testing
         #expect(unsent.bytes == 0)
     }
 
-    @Test func `who keeps much alone costs more than who keeps more together with many`() {
+    @Test func `unsent bytes of one peer alone cost it more than more bytes shared with many`() {
         var unsent = Unsent()
         var crowd = (0..<100).map { _ in Unsent.Queue() }
         let message = bytes(1_000_000)

@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test(arguments: [0, 200])
-    func `the same holds for one who waits in it`(spin: Int64) throws {
+    func `the same holds for a thread that waits in it`(spin: Int64) throws {
         let mailbox = Mailbox<(thread: Int, number: Int)>(bell: FutexWord())
         try take(from: mailbox) {
             var taken = spin > 0 ? mailbox.take(spinningMicroseconds: spin) : []

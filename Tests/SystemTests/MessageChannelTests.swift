@@ -49,7 +49,7 @@ import Testing
         for descriptor in descriptors { close(descriptor) }
     }
 
-    @Test func `what was said last is heard, even from one who has not listened any more`() throws {
+    @Test func `the last message is received, even from a process that no longer reads`() throws {
         let (ours, theirs) = try pair()
         #expect(ours.send(Array("unread".utf8)) == .sent)
         do {

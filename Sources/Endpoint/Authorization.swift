@@ -185,12 +185,18 @@ extension HTTPInterface {
         _ request: borrowing CGIRequest
     ) throws(Problem) -> ChannelRights.Basis {
         if channels.allSatisfy(isOpenToEveryone) { return ChannelRights.Basis() }
-        return try ChannelRights(
+        return try reader(request, shown).check(channels)
+    }
+
+    /// What a request may read.
+    func reader(_ request: borrowing CGIRequest, _ shown: Shown) -> ChannelRights {
+        ChannelRights(
             settings: settings,
             action: .read,
             granted: request.read,
-            shown: shown
-        ).check(channels)
+            shown: shown,
+            isOfOtherOrigin: crossOrigin.opensToAnyone(request)
+        )
     }
 }
 

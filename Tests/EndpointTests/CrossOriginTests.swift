@@ -179,6 +179,52 @@ import Testing
         }
     }
 
+    @Test func `with a star any site read what the web server opens to its visitor`() throws {
+        let http = HTTPInterface.open {
+            $0.allow = [AllowRule(pattern: ChannelPattern("open")!, read: .everyone)]
+            $0.presence = [PresenceRule(pattern: ChannelPattern("**")!)]
+            $0.cors.origins = .any
+        }
+        func get(_ path: String, _ fields: [(String, String)]) -> CGIRequest {
+            CGIRequest(
+                [
+                    ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/push/\(path)"),
+                    ("HTTP_HOST", "here.test"), ("HOLDFAST_READ", "**"), ("HOLDFAST_USER", "ada"),
+                    ("HOLDFAST_OPERATOR", "1"),
+                ] + fields
+            )
+        }
+        let closed = [
+            ("closed?since=first", "read_forbidden"), ("closed?stream=sse", "read_forbidden"),
+            ("-/presence/closed", "read_forbidden"), ("-/status", "operator_only"),
+            ("-/status?stream=sse", "operator_only"), ("-/metrics", "operator_only"),
+            ("-/channels/closed", "operator_only"),
+        ]
+        for fields in [
+            [("HTTP_ORIGIN", "https://evil.test")], [("HTTP_ORIGIN", "null")],
+            [("HTTP_ORIGIN", "http://here.test:8081"), ("HTTP_SEC_FETCH_SITE", "same-site")],
+        ] {
+            for (path, code) in closed {
+                let reply = try #require(http.answer(get(path, fields)))
+                #expect(reply.code == code && reply.body.contains("other origins"))
+            }
+            #expect(http.refusal(get("open?since=first", fields)) == nil)
+            let rights = http.answer(get("-/rights/closed", fields))?.body
+            #expect(rights?.contains(#""read":false,"publish":false,"user":null"#) == true)
+            let intent = http.intent(of: get("-/messages/k7f2-1", fields), random: 0)
+            guard case .message(let message) = intent else {
+                Issue.record("no message is asked for")
+                continue
+            }
+            #expect(
+                !message.rights.cover(channel("closed")) && message.rights.cover(channel("open"))
+            )
+        }
+        for fields in [[], [("HTTP_ORIGIN", "http://here.test")]] {
+            for (path, _) in closed { #expect(http.refusal(get(path, fields)) == nil) }
+        }
+    }
+
     @Test func `not even a star lets the null origin publish`() {
         let http = interface(.any)
         #expect(

@@ -43,6 +43,13 @@ struct CrossOrigin: Sendable {
         case anyone
     }
 
+    /// Whether a page of another origin may read the answer only because of `*`: what the web server says about the
+    /// visitor, whom it may know by the address, does not count for that page.
+    func opensToAnyone(_ request: borrowing CGIRequest) -> Bool {
+        guard case .any = origins, request.origin != nil else { return false }
+        return isFromElsewhere(request)
+    }
+
     /// Refuses a write that a page of another origin initiated: forms and beacons need no preflight, and carry cookies
     /// and passwords.
     ///

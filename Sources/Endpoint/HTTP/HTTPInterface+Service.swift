@@ -67,12 +67,7 @@ extension HTTPInterface {
                 MessageRequest(
                     id: id,
                     form: format,
-                    rights: ChannelRights(
-                        settings: settings,
-                        action: .read,
-                        granted: request.read,
-                        shown: try shown(by: request)
-                    ),
+                    rights: reader(request, try shown(by: request)),
                     shape: shape
                 )
             )
@@ -82,14 +77,22 @@ extension HTTPInterface {
         case "OPTIONS": return options("GET, HEAD, OPTIONS", request, shape)
         default: throw .methodNotAllowed("GET, HEAD, OPTIONS")
         }
-        if intent.isForOperators, !request.isOperator {
-            throw Problem(
-                .forbidden,
-                "operator_only",
+        if intent.isForOperators { try requireOperator(request) }
+        return intent
+    }
+
+    private func requireOperator(_ request: borrowing CGIRequest) throws(Problem) {
+        guard request.isOperator else {
+            throw .operatorOnly(
                 "This is for the operator: it requires HOLDFAST_OPERATOR from the web server."
             )
         }
-        return intent
+        guard !crossOrigin.opensToAnyone(request) else {
+            throw .operatorOnly(
+                "This is for the operator, and not for pages of other origins unless they are listed under [cors] in "
+                    + "the ini file."
+            )
+        }
     }
 
     /// Whether it may be the name of a page; which pages exist is not known here.
@@ -115,5 +118,11 @@ extension HTTPInterface {
             )
         }
         return min(number, 10_000)
+    }
+}
+
+extension Problem {
+    fileprivate static func operatorOnly(_ detail: String) -> Problem {
+        Problem(.forbidden, "operator_only", detail)
     }
 }

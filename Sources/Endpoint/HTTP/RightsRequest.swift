@@ -13,20 +13,17 @@ extension HTTPInterface {
     ) throws(Problem) -> Answer {
         let channel = try ChannelName(requested: name)
         let shown = try shown(by: request, Self.query(of: request), [channel])
-        let reader = ChannelRights(
-            settings: settings,
-            action: .read,
-            granted: request.read,
-            shown: shown
-        )
+        let reader = reader(request, shown)
         let author = try? author(of: request, showing: shown, to: "publish")
         var body: [UInt8] = []
         body.openObject()
         body.append(member: "channel", text: channel.text)
         body.append(member: "read", reader.cover(channel))
         body.append(member: "publish", !channel.isOwn && author?.rights.cover(channel) == true)
-        var user = try user(request)
-        if user == nil { user = try shown.named(toOthers: false) }
+        let isForAnyone = crossOrigin.opensToAnyone(request)
+        var user: String?
+        if !isForAnyone { user = try self.user(request) }
+        if user == nil { user = try shown.named(toOthers: isForAnyone) }
         if let user {
             body.append(member: "user", text: user)
         } else {

@@ -12,37 +12,43 @@ package final class Siblings {
     private let socket: OwnedDescriptor
     private let directory: OwnedDescriptor
     private let name: String
+    /// Where the others look for this process.
+    package let path: String
     /// The processes that were there when the directory was last read, and those that have sent something since.
     package private(set) var known: Set<String> = []
     /// The largest datagram that is taken.
     package static let datagramBytes = 65_536
 
     package init(_ settings: BusSettings) throws(SystemError) {
-        let path = settings.directory + "/processes"
-        if unsafe mkdir(path, 0o770) == 0 {
+        let place = settings.directory + "/processes"
+        if unsafe mkdir(place, 0o770) == 0 {
             // The umask may have taken the group's part; the group itself comes from the bus directory.
-            _ = unsafe chmod(path, 0o2770)
+            _ = unsafe chmod(place, 0o2770)
         }
-        let opened = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        directory = OwnedDescriptor(try SystemCalls.check(opened, "open", on: path))
+        let opened = unsafe open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        directory = OwnedDescriptor(try SystemCalls.check(opened, "open", on: place))
         name = "\(getpid())-" + String(UInt32.random(in: .min ... .max), radix: 16)
+        path = "\(place)/\(name)"
         let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let made = Glibc.socket(AF_UNIX, type, 0)
-        socket = OwnedDescriptor(try SystemCalls.check(made, "make a socket in", on: path))
+        socket = OwnedDescriptor(try SystemCalls.check(made, "make a socket in", on: place))
         // Before any process can send.
         guard UnixDatagram.nameSenders(of: made) else {
-            throw SystemError("learn who sends to a socket in", on: path, code: errno)
+            throw SystemError("learn who sends to a socket in", on: place, code: errno)
         }
         guard let address = Self.address(directory.number, name) else {
-            throw SystemError("make a socket in", on: path, code: ENAMETOOLONG)
+            throw SystemError("make a socket in", on: place, code: ENAMETOOLONG)
         }
-        try SystemCalls.check(address.bind(made), "make a socket in", on: path)
+        try SystemCalls.check(address.bind(made), "make a socket in", on: place)
         unsafe fchmodat(directory.number, name, 0o660, 0)
     }
 
     deinit { unsafe unlinkat(directory.number, name, 0) }
 
     package var descriptor: Int32 { socket.number }
+
+    /// Whether the others still find this process. Its name belongs to no other one.
+    package var isInPlace: Bool { unsafe access(path, F_OK) == 0 || errno == EACCES }
 
     // MARK: Sending
 

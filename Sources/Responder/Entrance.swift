@@ -12,17 +12,26 @@ struct Entrance {
     private var opensAt: Int64
     /// Whether connections wait for a place, which is looked for from time to time.
     private(set) var isCrowded = false
+    /// The path at which web servers look for this process, unless a service manager keeps it.
+    private var path: String?
+    /// Monotonic milliseconds of the next look at the path.
+    private(set) var looksAt: Int64
+    /// Why there is no socket at the path, as logged last.
+    private var trouble = ""
 
     /// Nothing is accepted before the log is open: until then connections wait in the backlog, and get no 503. If
     /// opening the log takes long, they are accepted and get 503.
     private static let openingMilliseconds: Int64 = 5000
     private static let pauseMilliseconds: Int64 = 250
+    private static let lookMilliseconds: Int64 = 2000
 
     init(_ listener: Listener, epoll: Epoll, logger: Logger, now: Int64) {
         self.listener = listener
         self.epoll = epoll
         self.logger = logger
         opensAt = now + Self.openingMilliseconds
+        path = listener.place?.text
+        looksAt = path == nil ? .max : now
     }
 
     var descriptor: Int32 { listener.descriptor }
@@ -69,13 +78,41 @@ struct Entrance {
     mutating func adopt(_ listener: Listener) {
         self.listener = listener
         opensAt = 0
+        path = listener.place?.text
+        looksAt = path == nil ? .max : 0
+    }
+
+    /// Makes the socket again if its path was removed: no web server could connect any more.
+    mutating func keepPlace(_ settings: FastCGISettings, now: Int64) {
+        guard now >= looksAt, let path else { return }
+        looksAt = now + Self.lookMilliseconds
+        if listener.isOpen, !listener.isLost { return }
+        if listener.isOpen { logger.warning("\(path) was removed; making it again") }
+        pause()
+        // The lock beside the path goes with it.
+        listener.close()
+        listener = Listener()
+        do {
+            var settings = settings
+            settings.listen = .unix(path: path)
+            listener = try Listener(settings)
+            trouble = ""
+            logger.notice("serving web servers again", metadata: ["listen": "\(path)"])
+        } catch {
+            let sentence = "\(error)"
+            if sentence != trouble { logger.error("\(sentence); trying again") }
+            trouble = sentence
+        }
     }
 
     /// The address of web servers, as the kernel has it.
     var address: String { listener.address.map { "\($0)" } ?? "" }
 
     /// Another process has the socket now.
-    func letGo() { listener.letGo() }
+    mutating func letGo() {
+        listener.letGo()
+        looksAt = .max
+    }
 
     /// Accepts nothing for now: connections wait in the backlog.
     mutating func rest() { pause() }
@@ -85,6 +122,7 @@ struct Entrance {
         pause()
         isCrowded = false
         listener.close()
+        looksAt = .max
     }
 
     /// Removes the path, if the socket has one.

@@ -118,6 +118,17 @@ package final class Listener {
         return found.device == path.device && found.inode == path.inode
     }
 
+    /// Whether nobody can connect by the path any more: it is gone, or leads elsewhere. What cannot be looked at may still
+    /// be there.
+    package var isLost: Bool {
+        guard let path, !isPassed else { return false }
+        var info = stat()
+        guard unsafe lstat(path.text, &info) == 0 else {
+            return errno == ENOENT || errno == ENOTDIR
+        }
+        return UInt64(info.st_dev) != path.device || UInt64(info.st_ino) != path.inode
+    }
+
     private static let backlog: Int32 = 4096
 
     private static func inherited() throws(ListenerError) -> OwnedDescriptor {

@@ -25,6 +25,8 @@ enum Duty: CaseIterable {
     case history
     /// Connections that were given up in this turn.
     case closing
+    /// Whether web servers still find the socket by its path.
+    case place
     /// New connections, where there is room.
     case entrance
     /// Whether the process has stopped, which `run` looks at after each turn.
@@ -61,6 +63,7 @@ extension Responder {
         case .supervision: supervision.alarm
         case .history: lifetime.isService ? telemetry.history.dueAt : .max
         case .closing: connections.hasMarked ? .min : .max
+        case .place: succession.isPaused ? .max : entrance.looksAt
         case .entrance: mayAccept ? entrance.alarm : .max
         case .ending: lifetime.alarm
         }
@@ -83,6 +86,7 @@ extension Responder {
         case .supervision: supervision.turn(statusLine, now: now)
         case .history: keepHistory()
         case .closing: closeMarked()
+        case .place: entrance.keepPlace(settings.fastcgi, now: now)
         case .entrance:
             connections.keepSpare()
             entrance.open(now: now)

@@ -20,6 +20,7 @@ final class SiblingService {
     private let logger: Logger
     private let epoll: Epoll
     private var socket: Siblings?
+    private var settings: BusSettings?
     /// Processes that have not answered the last question, and those that had not answered an earlier one.
     private var asked: Set<String> = []
     private var silent: Set<String> = []
@@ -44,6 +45,7 @@ final class SiblingService {
     func open(_ settings: BusSettings, now: Int64) {
         if let socket { epoll.remove(socket.descriptor) }
         socket = nil
+        self.settings = settings
         (asked, silent, outbox, sendAt) = ([], [], [:], .max)
         do {
             let made = try Siblings(settings)
@@ -77,6 +79,10 @@ final class SiblingService {
     /// Reports those that do not answer to the operator: no process can take over what they serve.
     private func ask(now: Int64) -> Bool {
         guard now >= askAt else { return false }
+        if let socket, let settings, !socket.isInPlace {
+            logger.warning("\(socket.path) was removed; making another one")
+            open(settings, now: now)
+        }
         askAt = now + Self.askMilliseconds
         // A process that has ended since then, for example by a hand-over, sends nothing more.
         let present = socket?.tell(SiblingMessage.question(0).bytes) ?? []

@@ -135,7 +135,7 @@ final class Tenure {
         guard isLocked else { return ask(now: now) }
         guard let path = settings.socket else { return false }
         if let listener {
-            if listener.isInPlace { return false }
+            if !listener.isLost { return false }
             logger.warning("\(path) was removed; making it again")
             closeSocket()
         }

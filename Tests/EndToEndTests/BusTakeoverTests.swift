@@ -39,6 +39,54 @@ import Testing
         }
     }
 
+    @Test func `no web server reached a process whose socket had been removed`() throws {
+        try HoldfastServer.with { server in
+            guard case .unix(let path) = server.address else { return }
+            let cursor = try server.cursor("news")
+            let held = try server.hold("/push/news?wait=25&since=\(cursor)")
+            let admitted = Self.admitted(path)
+            try Files.remove(path)
+            try Files.remove(path + ".lock")
+            try waitUntil("it is there again") { (try? server.publish("news", "hello")) != nil }
+            #expect(try held.answer().json["messages"].array.count == 1)
+            #expect(Self.admitted(path) == admitted && Files.exists(path + ".lock"))
+            #expect(server.log.contains("\(path) was removed; making it again"))
+            #expect(server.log.split(separator: "\n").filter { $0.contains("again") }.count == 2)
+        }
+    }
+
+    /// Who may connect: the mode and the group.
+    private static func admitted(_ path: String) -> [UInt32] {
+        var info = stat()
+        return lstat(path, &info) == 0 ? [info.st_mode, info.st_gid] : []
+    }
+
+    @Test func `a socket is made again once that is possible`() throws {
+        try HoldfastServer.with { server in
+            guard case .unix(let path) = server.address else { return }
+            server.expectsErrors = true
+            let away = path + ".away"
+            try Files.remove(path)
+            try server.directory.makeDirectory("holdfast.sock", mode: 0o700)
+            try waitUntil("it is told why not") {
+                server.log.contains("something that is not a socket is there; move it away; trying")
+            }
+            #expect(rename(path, away) == 0)
+            try waitUntil("it is there again") { (try? server.publish("news", "hello")) != nil }
+        }
+    }
+
+    @Test func `processes whose sockets were removed never found each other again`() throws {
+        try HoldfastGroup.with(2) { group in
+            for name in Files.names(in: group.busDirectory + "/processes") {
+                try Files.remove("\(group.busDirectory)/processes/\(name)")
+            }
+            #expect(try group[0].metrics()["holdfast_processes"] == 1)
+            try group.waitUntilAcquainted()
+            #expect(group[0].log.contains("was removed; making another one"))
+        }
+    }
+
     @Test func `a bus directory that is replaced is served too`() throws {
         try HoldfastGroup.with(2) { group in
             _ = try group.busClient()

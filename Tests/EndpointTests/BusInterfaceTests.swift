@@ -107,6 +107,9 @@ import Testing
         ("delete", "no_channel"), ("subscribe", "no_channel"),
         ("subscribe a since yesterday", "invalid_since"), ("subscribe since now", "none"),
         ("subscribe since since now", "none"), ("subscribe a//b", "invalid_channel"),
+        // They subscribed to "since" and what stood behind it, from now on.
+        ("subscribe a since", "invalid_since"), ("subscribe a since ", "invalid_since"),
+        ("subscribe a since first b", "invalid_since"), ("subscribe a since since now", "none"),
         ("put a 1 ttl=0", "invalid_ttl"), ("put a 1 ttl", "invalid_option"),
         ("put a 1 colour=red", "invalid_option"), ("put a 1 ttl=1 ttl=2", "invalid_option"),
         ("put a 1 topic=", "invalid_topic"), ("put a 1 key=%00", "invalid_idempotency_key"),

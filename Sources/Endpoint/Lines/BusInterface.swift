@@ -290,6 +290,12 @@ package struct BusInterface: Sendable {
         if words.count >= 3, words[words.count - 2] == "since" {
             start = try PollStart(since: words[words.count - 1], waits: true)
             words.removeLast(2)
+        } else if words.dropFirst().contains("since") {
+            // An empty variable of a shell, say: "since" would be a channel, and the subscription begin now.
+            throw .badRequest(
+                "invalid_since",
+                "Write subscribe CHANNEL … since POSITION: one position after 'since', and no channel behind it."
+            )
         }
         let names = try channels(words)
         try rights.check(names, .read, peer)

@@ -4,7 +4,7 @@ internal import Endpoint
 package struct CoreCounters: Equatable, Sendable {
     /// Requests that were begun.
     package internal(set) var requests: UInt64 = 0
-    /// Answers by status class, 1xx to 5xx; at 0 the 503s that are the ordinary end of a wait.
+    /// Answers by status class, 1xx to 5xx; at 0 the ordinary ends of a wait: by a 503, or without an answer.
     package internal(set) var answers = [UInt64](repeating: 0, count: 6)
     /// Held requests given messages.
     package internal(set) var deliveries: UInt64 = 0

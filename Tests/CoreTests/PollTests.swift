@@ -181,13 +181,7 @@ import Testing
     }
 
     @Test func `a gap that was owed is told where a newer request has overtaken the poll`() {
-        let world = World { settings in
-            var endpoint = FixedEndpoint(path: "/sub", action: .subscribe)
-            endpoint.channels = [channel("news")]
-            endpoint.waitSeconds = 20
-            endpoint.onTimeout = .close
-            settings.endpoints = [endpoint]
-        }
+        let world = World { $0.endpoints = [Self.classic(.close)] }
         let connection = world.connect()
         world.get("/sub?since=aaaaaaaa-5", on: connection)
         world.get("/push/-/live", on: connection, id: 2)
@@ -196,14 +190,26 @@ import Testing
         #expect(world.texts(connection).first?.contains(#""reason":"restarted""#) == true)
     }
 
+    @Test func `a wait that ended without an answer was counted as a good one`() {
+        let world = World { $0.endpoints = [Self.classic(.close)] }
+        let connection = world.connect()
+        world.get("/sub?since=now", on: connection)
+        world.pass(21_000)
+        #expect(world.endings == [.deadline: 1])
+        #expect(world.counters.answers == [1, 0, 0, 0, 0, 0])
+    }
+
+    /// Holds for 20 s.
+    private static func classic(_ onTimeout: FixedEndpoint.OnTimeout) -> FixedEndpoint {
+        var endpoint = FixedEndpoint(path: "/sub", action: .subscribe)
+        endpoint.channels = [channel("news")]
+        endpoint.waitSeconds = 20
+        endpoint.onTimeout = onTimeout
+        return endpoint
+    }
+
     @Test func `the end of a wait as on_timeout wants it was counted as a fault`() {
-        let world = World { settings in
-            var endpoint = FixedEndpoint(path: "/sub", action: .subscribe)
-            endpoint.channels = [channel("news")]
-            endpoint.waitSeconds = 20
-            endpoint.onTimeout = .unavailable
-            settings.endpoints = [endpoint]
-        }
+        let world = World { $0.endpoints = [Self.classic(.unavailable)] }
         let connections = [world.connect(), world.connect()]
         for connection in connections { world.get("/sub?since=now", on: connection) }
         world.pass(21_000)

@@ -23,8 +23,9 @@ package struct Answer: Sendable {
     fileprivate var problemBytes: Int?
     /// Whether it says by 503 that nothing has come, as an endpoint with `on_timeout = 503` ends each wait.
     var isNothingNew = false
-    /// The status by which it counts; 0 for the ordinary end of a wait, which is no fault although it is a 503.
-    package var countedStatus: Int { isNothingNew ? 0 : status }
+    /// The status by which it counts; 0 for the ordinary end of a wait as `on_timeout` wants it: a 503 that is no fault,
+    /// or none at all.
+    package var countedStatus: Int { isNothingNew || closes ? 0 : status }
     /// A remark for the administrator.
     package fileprivate(set) var note: Remark?
     /// The deciding setting of the ini file: of interest during configuration.

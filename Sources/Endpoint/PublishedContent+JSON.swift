@@ -15,6 +15,9 @@ extension PublishedContent {
         case .notUTF8: "The body must be JSON in UTF-8."
         case .notJSON:
             "The body is not valid JSON; send other text as text/plain, or quote it."
+        case .tooDeep:
+            "The JSON has more than \(JSONText.depthLimit) levels of nested brackets, which many parsers refuse; send it "
+                + "as a string."
         case .halfSurrogate:
             "The JSON contains half a surrogate pair as an escape, which is not a character; write both halves, such as "
                 + "\\ud83d\\ude00."

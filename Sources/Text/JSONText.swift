@@ -27,8 +27,10 @@ package enum JSONText {
 /// Why a text is not accepted as JSON.
 package enum JSONError: Error, Equatable {
     case notUTF8
-    /// It violates the grammar, or has more nested brackets than `JSONText.depthLimit`.
+    /// It violates the grammar.
     case notJSON
+    /// It has more nested brackets than the limit.
+    case tooDeep
     /// An escape that is half a surrogate pair.
     case halfSurrogate
     /// A number of more than `JSONText.numberLimit` characters.
@@ -108,7 +110,10 @@ private struct JSONWalk {
     }
 
     private mutating func takeOpening(_ byte: UInt8) -> Bool {
-        guard open.count < depthLimit else { return false }
+        guard open.count < depthLimit else {
+            complaint = .tooDeep
+            return false
+        }
         open.append(byte == UInt8(ascii: "{"))
         takeByte()
         return true

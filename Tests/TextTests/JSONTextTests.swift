@@ -52,6 +52,8 @@ import Testing
         }
         #expect(compacted(nested(JSONText.depthLimit)) != nil)
         #expect(compacted(nested(JSONText.depthLimit + 1)) == nil)
+        // It is JSON, and was called none.
+        #expect(refusal(nested(JSONText.depthLimit + 1)) == .tooDeep)
         #expect(compacted(String(repeating: "{\"a\":[", count: 100_000)) == nil)
     }
 

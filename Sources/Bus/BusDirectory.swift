@@ -104,13 +104,17 @@ final class BusDirectory: Sendable {
         if let group { _ = fchown(file, UInt32.max, group) }
     }
 
-    static func problem(_ what: String, _ path: String) -> LogError {
+    /// - Parameter needed: what a file needs to which access is denied; here, one of the bus directory.
+    static func problem(
+        _ what: String,
+        _ path: String,
+        needed: String = "the directory and its files must belong to the group in [bus] group"
+    ) -> LogError {
         let code = errno
         let reason = SystemError.sentence(of: code)
         let advice =
             switch code {
-            case EACCES, EPERM:
-                "; the directory and its files must belong to the group in [bus] group"
+            case EACCES, EPERM: "; \(needed)"
             case ENOENT: "; its parent directory must exist"
             case EROFS: "; it must be writable"
             case ENOSPC, EDQUOT: "; make room on it"

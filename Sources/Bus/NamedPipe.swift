@@ -185,6 +185,11 @@ import System
     }
 
     private static func problem(_ what: String, _ path: String) -> ServingProblem {
-        ServingProblem(description: "\(BusDirectory.problem(what, path)) (see [pipe \(path)])")
+        let problem = BusDirectory.problem(
+            what,
+            path,
+            needed: "its directory must be writable for holdfast's user"
+        )
+        return ServingProblem(description: "\(problem) (see [pipe \(path)])")
     }
 }

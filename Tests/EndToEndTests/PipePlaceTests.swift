@@ -33,6 +33,27 @@ import Testing
         #expect(server.log.contains("\(path) is not a named pipe"))
     }
 
+    @Test(.enabled(if: Place.isRoot, "needs root, to be another user"))
+    func `a pipe that could not be made was called one of the bus directory`() throws {
+        let directory = try TestDirectory()
+        for path in [directory.path, try directory.makeDirectory("bus", mode: 0o770)] {
+            #expect(chown(path, 65_534, 65_534) == 0)
+        }
+        let roots = try TestDirectory()
+        let server = try HoldfastServer(
+            HoldfastServer.open + "[pipe \(roots.file(Self.pipe))]\n",
+            prelude: #"exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" "$@""#,
+            directory: directory
+        )
+        // Only root may give the socket to a group.
+        let text = Files.text(server.iniFile).replacing("group = www-data\n", with: "")
+        try directory.write(text, to: "holdfast.ini")
+        try server.launch()
+        #expect(try server.process?.wait() == .exited(78))
+        #expect(server.log.contains("denied; its directory must be writable for holdfast's user"))
+        #expect(!server.log.contains("[bus]"))
+    }
+
     @Test func `an own pipe with too wide a mode was adopted unchanged`() throws {
         let directory = try TestDirectory()
         let path = directory.file(Self.pipe)

@@ -155,7 +155,14 @@ struct Pub: ParsableCommand {
                 guard case .refused = error else { throw error }
                 // One bad line makes the bus refuse the whole batch: send each by itself.
                 guard lines.count > 1 else {
-                    StandardError.write("holdfast: line \(lines[0].number): \(error)")
+                    // The bus numbers the lines of a batch, of which this is the only one.
+                    var sentence = error.description
+                    if let number = sentence.firstRange(of: "Line 1: "),
+                        number.lowerBound == sentence.startIndex
+                    {
+                        sentence.removeSubrange(number)
+                    }
+                    StandardError.write("holdfast: line \(lines[0].number): \(sentence)")
                     refused = true
                     return
                 }

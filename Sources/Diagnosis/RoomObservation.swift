@@ -5,15 +5,18 @@ package struct RoomObservation: Sendable {
     package let workers: Int
     /// How many requests Holdfast can hold.
     package let wanted: Int
+    /// Where that was read; the nginx that answers may have been started with another file.
+    package let file: String
 
-    package init(connections: Int, workers: Int, wanted: Int) {
+    package init(connections: Int, workers: Int, wanted: Int, file: String) {
         self.connections = connections
         self.workers = workers
         self.wanted = wanted
+        self.file = file
     }
 
     /// Reads nginx's configuration; the built-in values apply if it sets none.
-    package init(configuration: String, processors: Int, wanted: Int) {
+    package init(configuration: String, processors: Int, wanted: Int, file: String) {
         func value(_ name: String) -> String? {
             for line in configuration.split(whereSeparator: \.isNewline) {
                 let words = line.prefix { $0 != "#" }
@@ -29,7 +32,8 @@ package struct RoomObservation: Sendable {
         self.init(
             connections: value("worker_connections").flatMap { Int($0) } ?? 512,
             workers: workers == "auto" ? processors : workers.flatMap { Int($0) } ?? 1,
-            wanted: wanted
+            wanted: wanted,
+            file: file
         )
     }
 
@@ -41,7 +45,7 @@ package struct RoomObservation: Sendable {
         return Finding(
             .room,
             .note,
-            "nginx has room for \(room) held requests, Holdfast for \(wanted): worker_connections is "
+            "By \(file), nginx has room for \(room) held requests, Holdfast for \(wanted): worker_connections is "
                 + "\(connections), for each of \(workers) workers, and a held request takes two.",
             Remedy.hasFewConnections.advice(for: ServerChain(.nginx))
         )

@@ -191,7 +191,8 @@ struct Examination {
         return RoomObservation(
             configuration: configuration,
             processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
-            wanted: wanted
+            wanted: wanted,
+            file: Self.nginxFile
         )
     }
 

@@ -253,4 +253,16 @@ let classicEndpoints: [FixedEndpoint] = {
             #expect(next?.start == .cursor(cursor(100)))
         }
     }
+
+    @Test func `a stream that a cookie cannot follow is refused, and one with a cursor is not`() {
+        var endpoint = FixedEndpoint(path: "/json", action: .subscribe)
+        endpoint.channels = [channel("chat")]
+        let other = HTTPInterface.open { $0.endpoints = [endpoint] }
+        for fields: KeyValuePairs in [["HTTP_ACCEPT": "text/event-stream"], [:]] {
+            let isAsked = fields.isEmpty ? "?stream=sse" : ""
+            #expect(other.refusal(.get("/json" + isAsked, fields)) == nil)
+        }
+        let reply = http.answer(.get("/sub?stream=sse"))
+        #expect(reply?.status == 406 && reply?.code == "no_stream_here")
+    }
 }

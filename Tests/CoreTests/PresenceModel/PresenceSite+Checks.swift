@@ -8,6 +8,9 @@ extension PresenceSite {
     /// How a member was held, on whatever machine.
     struct Held {
         var last: Int64 = .min / 2
+        /// The same on machines that the engine heard of then, and on each.
+        var lastReached: Int64 = .min / 2
+        var lastOn: [MachineID: Int64] = [:]
         /// Since when, but for moments that its grace period covers.
         var steadySince: Int64 = .max
     }
@@ -38,13 +41,15 @@ extension PresenceSite {
             count("leave")
             try expect(wasPresent, "a leave of one who has left, or never came")
             let others = before?.machines.filter { $0 != flight.machine } ?? []
-            for machine in others {
-                try expect(flight.site.hasLost(machine), "a leave while \(machine) has the member")
-            }
+            for machine in others { try checkLost(machine, by: flight) }
             let here = holds(of: event.key).filter { $0.machine.id == flight.machine }
             try expect(
                 here.allSatisfy { $0.since > now - 5000 },
                 "\(flight.machine) tells that one has left who is there"
+            )
+            try expect(
+                !here.isEmpty || held[event.key]?.lastOn[flight.machine] ?? 0 < now - 5000,
+                "\(flight.machine) tells that one has left who was there just now"
             )
             let isSteady = held[event.key].map {
                 $0.steadySince <= now - 60_000 && $0.last >= now - 5000
@@ -76,15 +81,26 @@ extension PresenceSite {
         )
         let (old, new) = (before?.machines ?? [], event.machines)
         for machine in Set(old).subtracting(new) {
-            try expect(
-                machine == flight.machine || flight.site.hasLost(machine),
-                "\(machine) no longer has the member, says \(flight.machine)"
-            )
+            if machine != flight.machine { try checkLost(machine, by: flight) }
         }
         count(old == new ? "told again" : "further join")
         try expect(
             old != new || isRace || newest <= flight.site.lacking,
             "a join told again that no machine lacks"
+        )
+    }
+
+    /// That a machine is left out which is gone. One that has come back is not known to be there at once, a new one is.
+    private func checkLost(_ machine: MachineID, by flight: Flight) throws {
+        try expect(
+            flight.site.hasLost(machine),
+            "\(machine) no longer has a member, says \(flight.machine), which has not missed it"
+        )
+        guard engine.machines[machine] != nil, let heard = heardAt[machine] else { return }
+        let isBack = now - (backAt[machine] ?? 0) < 10_000
+        try expect(
+            isBack || now - heard > 20_000,
+            "\(machine) no longer has a member, says \(flight.machine), and was heard of"
         )
     }
 
@@ -129,10 +145,14 @@ extension PresenceSite {
 
     private func check(_ key: Key, _ holds: [Hold]) throws {
         if !holds.isEmpty { note(key) }
+        for machine in Set(holds.map(\.machine.id)) {
+            held[key]?.lastOn[machine] = now
+            if heardAt[machine] ?? 0 > now - 10_000 { held[key]?.lastReached = now }
+        }
         let isListed = standing(of: key)?.isPresent ?? false
         let isSeen = holds.contains { $0.since <= now - 20_000 && isWell($0.machine, for: 20_000) }
         try expectSoon(isListed || !isSeen, 15_000, "\(key) is there, and not listed")
-        let last = held[key]?.last ?? .min / 2
+        let last = held[key]?.lastReached ?? .min / 2
         guard isListed, last <= now - 60_000 else { return }
         let isWatched = machines.values.contains { isWell($0, for: 120_000) }
         try expect(

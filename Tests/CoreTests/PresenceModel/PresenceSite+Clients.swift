@@ -120,7 +120,10 @@ extension PresenceSite {
             world.lose(hold.connection)
             client.comesAt = now + pick(4...400) * Self.tick
             // No grace period follows.
-            for key in client.keys { held[key]?.steadySince = .max }
+            for key in client.keys {
+                held[key]?.steadySince = .max
+                held[key]?.lastOn = [:]
+            }
             count("left")
         }
     }

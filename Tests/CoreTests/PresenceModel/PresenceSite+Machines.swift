@@ -20,7 +20,7 @@ extension PresenceSite {
         var silentSince: Int64?
         /// From here on its list is what the log says: what was trimmed before it began to read is not.
         var knowsFrom = Offset.start
-        var answers: [(at: Int64, read: ReadRequest)] = []
+        var answers: [(at: Int64, read: ReadRequest, page: HistoryPage?)] = []
 
         init(_ number: Int, _ world: World, _ site: SiteMachines) {
             (self.number, self.world, self.site) = (number, world, site)
@@ -157,11 +157,15 @@ extension PresenceSite {
             }
             watch(process, machine)
             let others = machine.processes.filter { $0 !== process }
-            for word in process.world.takeWords() {
-                for other in others { other.world.hear(word) }
-            }
+            let words = process.world.takeWords()
             let members = process.world.takeMembers()
-            if !members.isEmpty { for other in others { other.world.hear(members) } }
+            guard !others.isEmpty, !words.isEmpty || !members.isEmpty else { continue }
+            plan(in: pick(0...2) * Self.tick) {
+                for other in others {
+                    for word in words { other.world.hear(word) }
+                    if !members.isEmpty { other.world.hear(members) }
+                }
+            }
         }
     }
 
@@ -240,11 +244,14 @@ extension PresenceSite {
 
     private func answerReads(of process: Process, _ machine: Machine) throws {
         for read in process.world.takeReads() {
-            process.answers.append((now + pick(0...2) * Self.tick, read))
+            // What was read may be older than what the process is told before it.
+            var page: HistoryPage?
+            if case .history(let request) = read, chance(50) { page = self.page(request, machine) }
+            process.answers.append((now + pick(0...3) * Self.tick, read, page))
         }
         let due = process.answers.filter { $0.at <= now }
         process.answers.removeAll { $0.at <= now }
-        for (_, read) in due {
+        for (_, read, page) in due {
             guard !chance(2) else {
                 process.world.tell(read.failed)
                 continue
@@ -267,7 +274,10 @@ extension PresenceSite {
                 process.world.tell(.channels(ticket: ticket, .success(listing)))
             case .history(let request):
                 process.world.tell(
-                    .history(ticket: request.ticket, .success(page(request, machine)))
+                    .history(
+                        ticket: request.ticket,
+                        .success(page ?? self.page(request, machine))
+                    )
                 )
             }
         }
@@ -315,6 +325,7 @@ extension PresenceSite {
         if chance(80) { apply(machine) }
         if now + machine.clockShift >= machine.tendAt {
             machine.tendAt = now + machine.clockShift + 5000
+            if now - (heardAt[machine.id] ?? 0) > 20_000 { backAt[machine.id] = now }
             heardAt[machine.id] = now
             let seen = engineClock * 1000 + pick(0...999)
             engine.machines[machine.id]?.seen = seen

@@ -16,7 +16,7 @@ extension PresenceSite {
             tell("\(machine.id) is cut off")
             count("cut")
             machine.isCut = true
-            plan(in: pick(4...800) * Self.tick) { [weak self] in
+            plan(in: pick(4...1200) * Self.tick) { [weak self] in
                 machine.isCut = false
                 self?.tell("\(machine.id) is reached again")
             }

@@ -110,6 +110,8 @@ final class PresenceSite {
     var lastProcess = 0
     /// When each machine was heard of in truth.
     var heardAt: [MachineID: Int64] = [:]
+    /// And when after a silence.
+    var backAt: [MachineID: Int64] = [:]
     /// Nothing goes wrong, and no client comes or goes.
     var isQuiet = false
     /// Since when nothing has gone wrong.
@@ -254,7 +256,7 @@ final class PresenceSite {
             }
             let outcome = try decide(flight)
             // The answer is lost now and then.
-            answer(flight, chance(3) ? .unavailable : outcome)
+            answer(flight, chance(6) ? .unavailable : outcome)
         }
     }
 

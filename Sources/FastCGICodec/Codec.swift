@@ -99,6 +99,17 @@ package struct CodecError: Error, CustomStringConvertible {
         return unsafe sorter.sort(framed.records, use)
     }
 
+    /// Takes from its divided variables the parts that are particular.
+    ///
+    /// - Parameter part: the part of the value of a variable of this name; empty if it has none.
+    /// - Returns: what takes the place of `sorted`, which is not valid any more; nil if there are no such parts.
+    package func divide(
+        _ sorted: SortedRequest,
+        by part: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Range<Int>
+    ) -> SortedRequest? {
+        unsafe sorter.divide(sorted, part)
+    }
+
     /// The same for the common variables of a request.
     package func decode<T>(
         commonOf sorted: SortedRequest,

@@ -28,25 +28,40 @@ struct RequestDecoder {
         now: Int64,
         _ body: (borrowing CGIRequest) -> Void
     ) -> Bool {
-        guard let sorted = unsafe codec.sort(framed, by: Self.use),
-            unsafe sorted.common.count <= RequestMemory.byteLimit
-        else {
+        guard let (place, sorted) = find(framed) else {
             var request = CGIRequest()
             guard decode(framed, now: now, into: &request) else { return false }
             body(request)
             return true
         }
-        let codec = codec
-        let lent: Void? = unsafe memory.lend(sorted.common) { request in
-            codec.decode(commonOf: sorted) { decoded in
-                unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
-            } != nil
-        } _: { request in
-            unsafe sorted.forEachParticular { unsafe request.set($0, $1) }
+        guard let place else { return false }
+        memory.lend(place) { request in
+            unsafe sorted.forEachParticular { unsafe request.setParticular($0, $1) }
             judge(&request, now: now)
             body(request)
         }
-        return lent != nil
+        return true
+    }
+
+    /// Where in the memory a request is, or is put. As it was sent, it is found only if it has no parts that are
+    /// particular, since it would have been kept without them.
+    ///
+    /// - Returns: nil if it is not for the memory; without a place if libfcgi refuses.
+    private func find(_ framed: FramedRequest) -> (place: Int?, SortedRequest)? {
+        guard var sorted = unsafe codec.sort(framed, by: Self.use) else { return nil }
+        if let place = unsafe memory.find(sorted.common) { return (place, sorted) }
+        var parts = OwnParts()
+        if let divided = unsafe codec.divide(sorted, by: { unsafe parts.part(of: $0, $1) }) {
+            sorted = divided
+            if let place = unsafe memory.find(sorted.common) { return (place, sorted) }
+        }
+        guard unsafe sorted.common.count <= RequestMemory.byteLimit else { return nil }
+        let place = unsafe memory.keep(sorted.common) { request in
+            codec.decode(commonOf: sorted) { decoded in
+                unsafe decoded.forEachVariable { unsafe request.set($0, $1) }
+            } != nil
+        }
+        return (place, sorted)
     }
 
     /// The same for a request that is not kept in the memory, such as one whose body has not come.
@@ -78,6 +93,7 @@ struct RequestDecoder {
         case .unused: .unused
         case .common: .common
         case .particular: .particular
+        case .divided: .divided
         }
     }
 }

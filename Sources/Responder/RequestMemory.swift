@@ -35,24 +35,16 @@ internal import Glibc
 
     deinit { unsafe kept.deallocate() }
 
-    /// Lends the request with these common variables, without particulars.
-    ///
-    /// - Parameters:
-    ///   - common: name-value pairs, at least one, and at most `byteLimit` bytes.
-    ///   - make: sets the common variables of a new request; false if that fails.
-    /// - Returns: nil if `make` fails.
-    func lend<T>(
-        _ common: UnsafeRawBufferPointer,
-        make: (inout CGIRequest) -> Bool,
-        _ body: (inout CGIRequest) -> T
-    ) -> T? {
-        guard let place = unsafe find(common) ?? keep(common, make) else { return nil }
-        newest = place
+    /// Lends the request at this place, without particulars.
+    func lend(_ place: Int, _ body: (inout CGIRequest) -> Void) {
         defer { entries[place].request.forgetParticulars() }
-        return body(&entries[place].request)
+        body(&entries[place].request)
     }
 
-    private func find(_ common: UnsafeRawBufferPointer) -> Int? {
+    /// The place of the request with these common variables, until the next one is kept; nil if there is none.
+    ///
+    /// - Parameter common: name-value pairs, at least one.
+    func find(_ common: UnsafeRawBufferPointer) -> Int? {
         if newest < entries.count, unsafe isAt(newest, common) { return found(newest) }
         for place in entries.indices where unsafe isAt(place, common) { return found(place) }
         return nil
@@ -67,6 +59,7 @@ internal import Glibc
 
     /// Reads its fields in full, now that another request has turned out to have the same.
     private func found(_ place: Int) -> Int {
+        newest = place
         if !entries[place].isOfUse {
             entries[place].isOfUse = true
             entries[place].request.parseFields()
@@ -74,10 +67,13 @@ internal import Glibc
         return place
     }
 
-    private func keep(
-        _ common: UnsafeRawBufferPointer,
-        _ make: (inout CGIRequest) -> Bool
-    ) -> Int? {
+    /// Keeps one that is not there.
+    ///
+    /// - Parameters:
+    ///   - common: name-value pairs, at least one, and at most `byteLimit` bytes.
+    ///   - make: sets the common variables of a new request; false if that fails.
+    /// - Returns: its place; nil if `make` fails.
+    func keep(_ common: UnsafeRawBufferPointer, _ make: (inout CGIRequest) -> Bool) -> Int? {
         let place = room()
         entries[place].request = CGIRequest()
         entries[place].bytes = 0
@@ -85,6 +81,7 @@ internal import Glibc
         entries[place].bytes = common.count
         unsafe UnsafeMutableRawBufferPointer(rebasing: kept[(place * Self.byteLimit)...])
             .copyMemory(from: common)
+        newest = place
         return place
     }
 

@@ -73,15 +73,49 @@ package enum URLDecoding {
         _ source: Span<UInt8>,
         _ body: (_ piece: Range<Int>, _ name: Range<Int>, _ value: Range<Int>) -> Void
     ) {
-        var start = 0
-        while start < source.count {
-            let end = source.first(UInt8(ascii: "&"), in: start..<source.count) ?? source.count
-            if end > start {
-                let equals = source.first(UInt8(ascii: "="), in: start..<end)
-                body(start..<end, start..<(equals ?? end), (equals.map { $0 + 1 } ?? end)..<end)
+        unsafe source.withUnsafeBytes { bytes in
+            var start = 0
+            var equals: Int?
+            func end(_ end: Int) {
+                if end > start {
+                    body(start..<end, start..<(equals ?? end), (equals.map { $0 + 1 } ?? end)..<end)
+                }
+                (start, equals) = (end + 1, nil)
             }
-            start = end + 1
+            for at in stride(from: 0, to: bytes.count, by: 8) {
+                var separators = unsafe separators(bytes, at)
+                while separators != 0 {
+                    let place = at + separators.trailingZeroBitCount / 8
+                    separators &= separators - 1
+                    if unsafe bytes[place] == UInt8(ascii: "&") {
+                        end(place)
+                    } else if equals == nil {
+                        equals = place
+                    }
+                }
+            }
+            end(bytes.count)
         }
+    }
+
+    /// Which of the eight bytes from `start` on are `&` or `=`: the highest bit of each that is, the first byte lowest.
+    private static func separators(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> UInt64 {
+        var word: UInt64 = 0
+        if bytes.count - start >= 8 {
+            word = unsafe UInt64(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)
+            )
+        } else {
+            for at in start..<bytes.count { unsafe word |= UInt64(bytes[at]) << (8 * (at - start)) }
+        }
+        return places(of: UInt8(ascii: "&"), word) | places(of: UInt8(ascii: "="), word)
+    }
+
+    private static func places(of byte: UInt8, _ word: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let low = ones &* 0x7f
+        let different = word ^ (ones &* UInt64(byte))
+        return ~(((different & low) &+ low) | different | low)
     }
 }
 

@@ -147,6 +147,56 @@ import Testing
         #expect(codec.refusals == 0)
     }
 
+    /// Of every second one, a part that depends on its length.
+    @Test(arguments: RecordedRequest.all)
+    func `a variable is divided into its part and the rest`(recorded: RecordedRequest) throws {
+        let codec = try Codec()
+        func part(_ name: Int, _ value: Int) -> Range<Int>? {
+            name % 2 == 0 ? value / 3..<value - value / 4 : nil
+        }
+        recorded.bytes.withUnsafeBytes { bytes in
+            var assembler = RequestAssembler(limits: FramingLimits())
+            assembler.receive(bytes) { event in
+                guard case .request(let request) = event,
+                    let sorted = codec.sort(
+                        request,
+                        by: { $0.count % 2 == 0 ? .divided : .common }
+                    )
+                else { return }
+                let divided = codec.divide(sorted) { part($0.count, $1.count) ?? 0..<0 }
+                guard let all = try? Decoded(pairs: recorded.pairs, body: []) else { return }
+                var (parts, rests) = (Decoded(), Decoded())
+                for (name, value) in zip(all.names, all.values) {
+                    var rest = value
+                    if let part = part(name.count, value.count) {
+                        // The first ones without a part are left out.
+                        if !part.isEmpty || !parts.names.isEmpty {
+                            parts.names.append(name)
+                            parts.values.append(Array(value[part]))
+                        }
+                        rest.removeSubrange(part)
+                    }
+                    rests.names.append(name)
+                    rests.values.append(rest)
+                }
+                var particulars = Decoded()
+                #expect((divided == nil) == parts.names.isEmpty)
+                divided?.forEachParticular { name, value in
+                    particulars.names.append(Array(name))
+                    particulars.values.append(Array(value))
+                }
+                #expect(particulars == parts)
+                #expect(codec.decode(commonOf: divided ?? sorted) { Decoded($0) } == rests)
+                // The rest is what it would be if it had been sent so.
+                let common = (divided ?? sorted).common
+                var rest: [Int] = []
+                _ = NameValuePairs.forEach(in: common) { rest.append($0.count + $1.count) }
+                #expect(rest == zip(rests.names, rests.values).map { $0.count + $1.count })
+            }
+        }
+        #expect(codec.refusals == 0)
+    }
+
     @Test func `long variables are left out, and long ones stay`() throws {
         let codec = try Codec()
         let long = [UInt8](repeating: 0x78, count: 300)

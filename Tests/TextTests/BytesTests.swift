@@ -35,6 +35,23 @@ import Text
         #expect([UInt8](base64: Data(source).base64EncodedString()) == source)
     }
 
+    /// Bytes that differ from each other and from the one in question in one bit, or by one.
+    @Test(arguments: [0, 1, 0x26, 0x80, 0xff] as [UInt8])
+    func `a byte is found where it stands first`(byte: UInt8) {
+        let others = (0..<8).map { byte ^ 1 << $0 } + [byte &+ 1, byte &- 1]
+        for length in 0..<26 {
+            for place in 0...length {
+                var bytes = (0..<length).map { others[($0 &* 7 &+ place) % others.count] }
+                // Those behind do not count.
+                for at in place..<length where at == place || at % 3 == 0 { bytes[at] = byte }
+                let found = place < length ? place : nil
+                #expect(bytes.span.first(byte, in: 0..<length) == found)
+                let start = min(place, 3)
+                #expect(bytes.span.first(byte, in: start..<place) == nil)
+            }
+        }
+    }
+
     @Test(arguments: ["a", "ab", "abc", "abcde", "a===", "====", "ab=c", "a b=", "ab-_", "abcä"])
     func `what is not base64 has no bytes`(text: String) {
         #expect([UInt8](base64: text) == nil)

@@ -112,6 +112,8 @@ package struct CGIRequest: Sendable {
         case common
         /// It is about one client, or one request.
         case particular
+        /// Requests may have it in common but for a part of its value.
+        case divided
     }
 
     /// Whether a variable of this name is one of those that are used.
@@ -122,7 +124,7 @@ package struct CGIRequest: Sendable {
     /// How the variable of this name is used.
     package static func use(of name: UnsafeRawBufferPointer) -> Use {
         guard let variable = unsafe CGIVariable(name) else { return .unused }
-        return variable.isParticular ? .particular : .common
+        return variable.isDivided ? .divided : variable.isParticular ? .particular : .common
     }
 
     /// The next request has the same common variables: forgets everything else, and what it had in common with no
@@ -140,6 +142,26 @@ package struct CGIRequest: Sendable {
         if variable.isParticular { return unsafe particulars.set(variable, value) }
         fields = nil
         unsafe set(variable, value)
+    }
+
+    /// Adds one that is particular, or the part of one that is: once all common ones, and the rests, have been set. The
+    /// last part of a variable counts, as its last rest does.
+    package mutating func setParticular(
+        _ name: UnsafeRawBufferPointer,
+        _ value: UnsafeRawBufferPointer
+    ) {
+        guard let variable = unsafe CGIVariable(name) else { return }
+        switch variable {
+        case .queryString: unsafe setOwn(value)
+        // It counts where its rest does.
+        case .requestURI: if queryString == nil { unsafe setOwn(value) }
+        default: unsafe particulars.set(variable, value)
+        }
+    }
+
+    private mutating func setOwn(_ part: UnsafeRawBufferPointer) {
+        particulars.own =
+            unsafe part.isEmpty ? nil : OwnParameters(Span<UInt8>(_unsafeBytes: part))
     }
 
     private mutating func set(_ variable: CGIVariable, _ value: UnsafeRawBufferPointer) {
@@ -212,6 +234,8 @@ package struct CGIRequest: Sendable {
 // MARK: Particulars
 
 extension CGIRequest {
+    /// The parameters that are the client's own, where they stand apart: the query is without them.
+    var own: OwnParameters? { particulars.own }
     package var cookie: String? { particulars.cookie }
     package var authorization: String? { particulars.authorization }
     package var remoteUser: String? { particulars.remoteUser }

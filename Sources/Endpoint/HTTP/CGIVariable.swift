@@ -20,6 +20,9 @@ enum CGIVariable {
         }
     }
 
+    /// Whether that may be so of a part of its value.
+    var isDivided: Bool { self == .requestURI || self == .queryString }
+
     /// Nil for a variable that means nothing here.
     init?(_ name: UnsafeRawBufferPointer) {
         let variable: CGIVariable? =

@@ -31,7 +31,7 @@ extension HTTPInterface {
         let limit = try messageLimit(query.limit)
         let onGap = try Self.onGap(query.onGap)
         let shown = try shown(by: request, query, channels)
-        var origin = try origin(query, channels, request, showing: shown)
+        var origin = try origin(request.own ?? query.own, channels, request, showing: shown)
         let wait = try waitSeconds(query.wait, request.preferredWait, fixed)
         let start = try start(query, endpoint, request, waits: wait.seconds > 0)
         let basis = try readers(of: channels, shown, request)
@@ -87,13 +87,13 @@ extension HTTPInterface {
     // MARK: Origin
 
     func origin(
-        _ query: Query,
+        _ own: OwnParameters,
         _ channels: [ChannelName],
         _ request: borrowing CGIRequest,
         showing shown: Shown
     ) throws(Problem) -> RequestOrigin {
         var origin = RequestOrigin()
-        origin.subscriber = try Self.subscriberHash(query.subscriber)
+        origin.subscriber = try own.subscriber?.value()
         origin.address = request.remoteAddress.map { FNV1a<UInt64>.mixed($0) }
         origin.frontEnd = FrontEnd(
             software: request.serverSoftware ?? "",
@@ -104,7 +104,7 @@ extension HTTPInterface {
             headers: request.earlyHeaders.map(Self.isYes)
         )
         if channels.contains(where: { settings.presence(on: $0) != nil }) {
-            origin.member = try member(query.name, request, shown)
+            origin.member = try member(own.name, request, shown)
         }
         return origin
     }
@@ -162,19 +162,6 @@ extension HTTPInterface {
                 "The parameter 'on_gap' allows 'report' and 'fail'."
             )
         }
-    }
-
-    static func subscriberHash(_ subscriber: String?) throws(Problem) -> UInt64? {
-        guard let subscriber else { return nil }
-        guard (16...64).contains(subscriber.utf8.count),
-            subscriber.utf8.allSatisfy(\.isVisibleASCII)
-        else {
-            throw .badRequest(
-                "invalid_subscriber",
-                "The parameter 'subscriber' must be 16 to 64 visible ASCII characters, such as a random UUID."
-            )
-        }
-        return FNV1a<UInt64>.mixed(subscriber)
     }
 
     /// The parameter, or else the preference, or else the endpoint's own wait; never above what the ini file allows.

@@ -37,11 +37,13 @@ extension HTTPInterface {
 
     /// The query; QUERY_STRING takes precedence if the server passes it.
     static func query(of request: borrowing CGIRequest) throws(Problem) -> Query {
-        let query = request.fields?.query ?? takenQuery(of: request)
+        var query = request.fields?.query ?? takenQuery(of: request)
+        if let own = request.own { query.own = own }
         if query.isMalformed { throw .malformedPath }
         return query
     }
 
+    /// Without what stands apart in `request.own`.
     static func takenQuery(of request: borrowing CGIRequest) -> Query {
         if let query = request.queryString { return Query(query.utf8Span.span) }
         guard let uri = request.requestURI else { return Query() }

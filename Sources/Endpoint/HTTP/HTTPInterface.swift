@@ -176,11 +176,13 @@ package final class HTTPInterface: Sendable {
     ) throws(Problem) -> Intent {
         switch request.method ?? "GET" {
         case "GET", "HEAD":
-            // A query is large: the one that has been read is lent, not copied.
+            // A query is large: the one that has been read is lent, not copied. What is the client's own is not in it.
             guard let fields = request.fields else {
                 return try read(list, Self.query(of: request), request, shape, random)
             }
-            if fields.query.isMalformed { throw .malformedPath }
+            if fields.query.isMalformed || request.own?.isMalformed == true {
+                throw .malformedPath
+            }
             return try read(list, fields.query, request, shape, random)
         case "POST":
             let query = try Self.query(of: request)

@@ -10,6 +10,8 @@ struct Particulars {
     private(set) var publisher: String?
     private(set) var remoteAddress: String?
     private(set) var name: RequestName?
+    /// Nil unless they stand apart from the other parameters.
+    var own: OwnParameters?
     /// Whether the name is HOLDFAST_REQUEST_ID.
     private var hasOwnName = false
     /// Whether there is a `Via` or `Forwarded`, which no server adds by itself.

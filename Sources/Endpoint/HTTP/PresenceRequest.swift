@@ -76,7 +76,7 @@ extension HTTPInterface {
         var query = try Self.query(of: request)
         let body = request.body
         try query.take(body: body.span)
-        guard let subscriber = try Self.subscriberHash(query.subscriber) else {
+        guard let subscriber = try query.own.subscriber?.value() else {
             throw .badRequest(
                 "no_subscriber",
                 "Send subscriber=ID, with the id of the subscriptions."

@@ -12,9 +12,7 @@ struct Query {
     var lastEventID: String?
     var wait: String?
     var limit: String?
-    var subscriber: String?
-    /// The name that others see.
-    var name: String?
+    var own = OwnParameters()
     var onGap: String?
     var format: String?
     var stream: String?
@@ -27,13 +25,15 @@ struct Query {
     var rights: String?
     var user: String?
     var key: String?
-    /// The query as sent, without positions, `subscriber`, `name`, tokens and jQuery's `_`; each piece is followed by
-    /// `&`. Safe in a header field.
+    /// The query as sent, without positions and what is one client's own; each piece is followed by `&`. Safe in a
+    /// header field.
     var link: [UInt8] = []
-    /// Whether a value that counts was not UTF-8.
-    private(set) var isMalformed = false
+    private var hasMalformedValue = false
     /// Whether parts are in the body, so that no link repeats them.
     private(set) var isInBody = false
+
+    /// Whether a value that counts was not UTF-8.
+    var isMalformed: Bool { hasMalformedValue || own.isMalformed }
 
     init(_ source: Span<UInt8>) {
         link.reserveCapacity(source.count)
@@ -60,7 +60,9 @@ struct Query {
         _ value: Range<Int>
     ) {
         var isLinked = true
-        switch Parameter(source, name) {
+        let parameter = Parameter(source, name)
+        if let parameter, parameter.isOwn { return own.take(parameter, source, value) }
+        switch parameter {
         case .channel: channels.append(text(source, value) ?? "")
         case .since:
             since = text(source, value)
@@ -72,12 +74,6 @@ struct Query {
             isLinked = false
         case .wait: wait = text(source, value)
         case .limit: limit = text(source, value)
-        case .subscriber:
-            subscriber = text(source, value)
-            isLinked = false
-        case .name:
-            self.name = text(source, value)
-            isLinked = false
         case .onGap: onGap = text(source, value)
         case .format: format = text(source, value)
         case .stream: stream = text(source, value)
@@ -89,8 +85,7 @@ struct Query {
         case .rights: rights = text(source, value)
         case .user: user = text(source, value)
         case .key: key = text(source, value)
-        case .token, .cacheBreaker: isLinked = false
-        case nil: break
+        case .subscriber, .name, .token, .cacheBreaker, nil: break
         }
         if isLinked {
             link.append(urlBytes: source, piece)
@@ -98,13 +93,20 @@ struct Query {
         }
     }
 
-    private enum Parameter {
+    enum Parameter {
         case channel, since, lastEventID, wait, limit, subscriber, name, onGap, format, stream
         case lineLimit, operation, after, signature, expires, rights, user, key
-        /// Read where tokens are; it stands in no link.
         case token
         /// jQuery's `_`
         case cacheBreaker
+
+        /// Whether it is one of `OwnParameters`.
+        var isOwn: Bool {
+            switch self {
+            case .subscriber, .name, .token, .cacheBreaker: true
+            default: false
+            }
+        }
 
         /// Nil for a name that means nothing here.
         init?(_ source: Span<UInt8>, _ name: Range<Int>) {
@@ -117,53 +119,42 @@ struct Query {
             self.init(plain: source, name)
         }
 
-        private init?(plain source: Span<UInt8>, _ name: Range<Int>) {
-            func spells(_ text: StaticString) -> Bool { source.equals(text, in: name) }
-            if spells("since") {
-                self = .since
-            } else if spells("wait") {
-                self = .wait
-            } else if spells("channel") {
-                self = .channel
-            } else if spells("subscriber") {
-                self = .subscriber
-            } else if spells("lastEventId") || spells("evs_last_event_id")
-                || spells("Last-Event-ID")
-            {
-                self = .lastEventID
-            } else if spells("limit") {
-                self = .limit
-            } else if spells("name") {
-                self = .name
-            } else if spells("on_gap") {
-                self = .onGap
-            } else if spells("format") {
-                self = .format
-            } else if spells("stream") {
-                self = .stream
-            } else if spells("line_limit") {
-                self = .lineLimit
-            } else if spells("op") {
-                self = .operation
-            } else if spells("after") {
-                self = .after
-            } else if spells("signature") {
-                self = .signature
-            } else if spells("expires") {
-                self = .expires
-            } else if spells("rights") {
-                self = .rights
-            } else if spells("user") {
-                self = .user
-            } else if spells("key") {
-                self = .key
-            } else if spells("access_token") || spells("authorization") {
-                self = .token
-            } else if spells("_") {
-                self = .cacheBreaker
-            } else {
-                return nil
+        /// The same for a name without escapes.
+        init?(plain source: Span<UInt8>, _ name: Range<Int>) {
+            @inline(__always) func spells(_ text: StaticString) -> Bool {
+                source.equals(text, in: name)
             }
+            let parameter: Parameter? =
+                switch name.count {
+                case 1: spells("_") ? .cacheBreaker : nil
+                case 2: spells("op") ? .operation : nil
+                case 3: spells("key") ? .key : nil
+                case 4:
+                    spells("wait") ? .wait : spells("name") ? .name : spells("user") ? .user : nil
+                case 5:
+                    spells("since")
+                        ? .since : spells("limit") ? .limit : spells("after") ? .after : nil
+                case 6:
+                    spells("on_gap")
+                        ? .onGap
+                        : spells("format")
+                            ? .format
+                            : spells("stream") ? .stream : spells("rights") ? .rights : nil
+                case 7: spells("channel") ? .channel : spells("expires") ? .expires : nil
+                case 9: spells("signature") ? .signature : nil
+                case 10:
+                    spells("subscriber")
+                        ? .subscriber : spells("line_limit") ? .lineLimit : nil
+                case 11: spells("lastEventId") ? .lastEventID : nil
+                case 12: spells("access_token") ? .token : nil
+                case 13:
+                    spells("authorization")
+                        ? .token : spells("Last-Event-ID") ? .lastEventID : nil
+                case 17: spells("evs_last_event_id") ? .lastEventID : nil
+                default: nil
+                }
+            guard let parameter else { return nil }
+            self = parameter
         }
     }
 
@@ -175,7 +166,7 @@ struct Query {
     private mutating func text(_ source: Span<UInt8>, _ range: Range<Int>) -> String? {
         if range.isEmpty { return nil }
         guard let text = URLDecoding.formText(source, range) else {
-            isMalformed = true
+            hasMalformedValue = true
             return nil
         }
         return text

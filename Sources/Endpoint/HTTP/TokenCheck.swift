@@ -142,6 +142,8 @@ package struct TokenCheck: Sendable {
 
     /// RFC 6750 §2.3, and the name that Mercure uses.
     private static func parameter(of request: borrowing CGIRequest) -> [UInt8]? {
+        // All tokens are in it, where it stands apart.
+        if let own = request.own { return own.token }
         if let query = request.queryString { return parameter(in: query.utf8Span.span) }
         guard let uri = request.requestURI else { return nil }
         let source = uri.utf8Span.span

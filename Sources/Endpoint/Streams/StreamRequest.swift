@@ -81,7 +81,7 @@ extension HTTPInterface {
         StreamRequest(
             stream: StreamSubscription(channels: [.status], form: wish.form(bare: false)),
             start: .now,
-            origin: try origin(Query(), [], request, showing: Shown()),
+            origin: try origin(OwnParameters(), [], request, showing: Shown()),
             // Only the web server says who is an operator.
             lifeSeconds: min(settings.hold.streamSeconds, settings.hold.grantedSeconds),
             shape: shape
@@ -104,7 +104,7 @@ extension HTTPInterface {
             )
         }
         let shown = try shown(by: request, query, channels)
-        var origin = try origin(query, channels, request, showing: shown)
+        var origin = try origin(request.own ?? query.own, channels, request, showing: shown)
         var start = PollStart.now
         if let last = request.lastEventID ?? query.lastEventID {
             // A browser cannot repair it, and would give up for good on an error: what is not a cursor counts as a

@@ -21,8 +21,11 @@ static void read_params(const uint8_t *at, size_t length, Call *call) {
         if (name_length == 14 && memcmp(name, "REQUEST_METHOD", 14) == 0) {
             call->post = value_length == 4 && memcmp(value, "POST", 4) == 0;
         } else if (name_length == 11 && memcmp(name, "REQUEST_URI", 11) == 0) {
-            const char *since = memmem(value, value_length, "since=f-", 8);
-            if (since != NULL) call->since = strtoull(since + 8, NULL, 10);
+            const char *since = memmem(value, value_length, "since=", 6), *stop = value + value_length;
+            // Of a cursor, the number behind the log; otherwise from now on.
+            for (since = since != NULL ? since + 6 : stop; since < stop && *since != '&'; since++) {
+                if (*since == '-') call->since = strtoull(since + 1, NULL, 16);
+            }
             call->wait = memmem(value, value_length, "wait=", 5) != NULL;
         } else if (name_length == 11 && memcmp(name, "HTTP_ACCEPT", 11) == 0) {
             call->stream = value_length == 17 && memcmp(value, "text/event-stream", 17) == 0;

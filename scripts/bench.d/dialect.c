@@ -18,7 +18,13 @@ const Request *poll_request(const Place *place, bool hold) {
         }
     } else {
         const char *since = place->cursor[0] != 0 ? place->cursor : "now";
-        snprintf(path, sizeof path, "%s?since=%s%s", base, since, hold ? "&wait=55" : "");
+        int length = snprintf(path, sizeof path, "%s?since=%s%s", base, since, hold ? "&wait=55" : "");
+        if (hold && options.pages) {
+            uint64_t random = (place->subscriber + 1) * 0x9E3779B97F4A7C15u;
+            snprintf(path + length, sizeof path - (size_t)length, "&subscriber=%08x-%04x-4%03x-8%03x-%012llx",
+                     (unsigned)(random >> 32), (unsigned)(random & 0xFFFF), (unsigned)(random >> 16 & 0xFFF),
+                     (unsigned)(random >> 28 & 0xFFF), (unsigned long long)place->subscriber);
+        }
     }
     request = (Request){.method = "GET", .path = path, .extra_headers = headers};
     return &request;

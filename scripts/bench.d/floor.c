@@ -4,7 +4,10 @@
 // interface, of server-sent events (for `Accept: text/event-stream`, from now on) and, on the same socket, of the bus
 // socket's lines: `publish bench TEXT` and `status`.
 //
-//   floor SOCKET [FAULT:K]
+//   floor SOCKET [FAULT:K | alike]
+//
+// With `alike`, its answers have the header fields and the bodies of holdfast's: what a web server does with them costs
+// as much.
 //
 // With a fault, it makes a known mistake with every K-th message or holder, to prove the counting:
 //   drop      acknowledged and never delivered     corrupt   one digit of the message is altered
@@ -54,6 +57,10 @@ static struct {
 } ring[RING];
 static uint64_t newest;  // messages are numbered from 1
 
+/// Before the number of a cursor.
+static const char *log_name = "f-";
+static bool alike;
+
 static const char *fault = "";
 static uint64_t fault_step = 1, posted, polls;
 
@@ -66,12 +73,12 @@ static size_t answer_length;
 static struct {
     uint64_t since, newest;
     uint16_t id;
-    bool odd, events, valid;
+    bool odd, events, waits, valid;
 } answer_for;
 
 static void encode_answer(const char *head, const char *content, size_t length, uint16_t id) {
     static char *text;
-    if (text == NULL) text = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
+    if (text == NULL) text = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256) + 1024);
     int head_length = sprintf(text, "%sContent-Length: %zu\r\n\r\n", head, length);
     memcpy(text + head_length, content, length);
     uint8_t *to = wire_stream(answer, FCGI_STDOUT, id, text, (size_t)head_length + length);
@@ -80,22 +87,23 @@ static void encode_answer(const char *head, const char *content, size_t length, 
     answer_length = (size_t)(to + 8 - answer);
 }
 
-static bool is_encoded(uint64_t since, uint16_t id, bool odd, bool events) {
+static bool is_encoded(uint64_t since, uint16_t id, bool odd, bool events, bool waits) {
     return answer_for.valid && answer_for.since == since && answer_for.newest == newest && answer_for.id == id &&
-           answer_for.odd == odd && answer_for.events == events;
+           answer_for.odd == odd && answer_for.events == events && answer_for.waits == waits;
 }
 
-static void encoded(uint64_t since, uint16_t id, bool odd, bool events) {
+static void encoded(uint64_t since, uint16_t id, bool odd, bool events, bool waits) {
     answer_for.since = since;
     answer_for.newest = newest;
     answer_for.id = id;
     answer_for.odd = odd;
     answer_for.events = events;
+    answer_for.waits = waits;
     answer_for.valid = true;
 }
 
 static char *write_message(char *at, uint64_t n) {
-    at += sprintf(at, "{\"id\":\"f-%llu\",\"channel\":\"bench\",\"time\":\"2026-01-31T12:00:00.123Z\",\"data\":",
+    at += sprintf(at, "{\"id\":\"%s%llx\",\"channel\":\"bench\",\"time\":\"2026-01-31T12:00:00.123Z\",\"data\":", log_name,
                   (unsigned long long)n);
     memcpy(at, ring[n % RING].text, ring[n % RING].length);
     at += ring[n % RING].length;
@@ -103,14 +111,27 @@ static char *write_message(char *at, uint64_t n) {
     return at;
 }
 
-static void encode_batch(uint64_t since, uint16_t id, bool odd) {
+/// The fields of every answer that holdfast gives to these requests.
+#define ALIKE "Vary: Accept, Origin\r\nX-Content-Type-Options: nosniff\r\n"
+
+static const char *batch_head(uint64_t cursor, bool waits) {
+    static char head[512];
+    if (!alike) return "Status: 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n";
+    sprintf(head,
+            "Status: 200 OK\r\n" ALIKE "Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n"
+            "Link: <?%ssince=%s%llx>; rel=\"next\"\r\n",
+            waits ? "wait=55&" : "", log_name, (unsigned long long)cursor);
+    return head;
+}
+
+static void encode_batch(uint64_t since, uint16_t id, bool odd, bool waits) {
     static char *content;
     if (content == NULL) content = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
-    if (is_encoded(since, id, odd, false)) return;
+    if (is_encoded(since, id, odd, false, waits)) return;
     uint64_t oldest = newest > RING ? newest - RING : 0, from = since < oldest ? oldest : since;
     uint64_t to = newest - from > ANSWER_MESSAGES ? from + ANSWER_MESSAGES : newest;
     bool gap = since < oldest;
-    char *at = content + sprintf(content, "{\"cursor\":\"f-%llu\",\"messages\":[", (unsigned long long)to);
+    char *at = content + sprintf(content, "{\"cursor\":\"%s%llx\",\"messages\":[", log_name, (unsigned long long)to);
     for (uint64_t i = from + 1; i <= to; i++) {
         uint64_t n = i;
         if (odd && strcmp(fault, "diverge") == 0 && to - from >= 2 && i <= from + 2) n = from + from + 3 - i;
@@ -118,32 +139,34 @@ static void encode_batch(uint64_t since, uint16_t id, bool odd) {
         at = write_message(at, n);
         gap = gap || faulty("gap", n);
     }
-    at += sprintf(at, "],\"more\":%s,\"gap\":%s}", to < newest ? "true" : "false",
-                  gap ? "{\"reason\":\"trimmed\",\"resumed\":\"f-0\"}" : "null");
-    encode_answer("Status: 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", content,
-                  (size_t)(at - content), id);
-    encoded(since, id, odd, false);
+    at += sprintf(at, "],\"more\":%s,\"gap\":%s}%s", to < newest ? "true" : "false",
+                  gap ? "{\"reason\":\"trimmed\",\"resumed\":\"f-0\"}" : "null", alike ? "\n" : "");
+    encode_answer(batch_head(to, waits), content, (size_t)(at - content), id);
+    encoded(since, id, odd, false, waits);
 }
 
 /// Encodes the messages newer than `since` in one record; with `first`, the header and the first event before them.
 static void encode_events(uint64_t since, uint16_t id, bool first) {
     static char *content;
     if (content == NULL) content = malloc(ANSWER_MESSAGES * (MESSAGE_MAX + 256));
-    if (!first && is_encoded(since, id, false, true)) return;
+    if (!first && is_encoded(since, id, false, true, true)) return;
     char *at = content;
     if (first) {
-        at += sprintf(at, "Status: 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n"
-                          "id: f-%llu\nevent: hello\ndata: {}\n\n", (unsigned long long)since);
+        at += sprintf(at, "Status: 200 OK\r\n%sid: %s%llx\nevent: hello\ndata: {}\n\n",
+                      alike ? ALIKE "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-store, no-transform\r\n"
+                                    "X-Accel-Buffering: no\r\nIncremental: ?1\r\n\r\nretry: 2000\n"
+                            : "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n",
+                      log_name, (unsigned long long)since);
     }
     for (uint64_t n = since + 1; n <= newest; n++) {
         if (faulty("gap", n)) at += sprintf(at, "event: gap\ndata: {\"reason\":\"trimmed\"}\n\n");
-        at += sprintf(at, "id: f-%llu\ndata: ", (unsigned long long)n);
+        at += sprintf(at, "id: %s%llx\ndata: ", log_name, (unsigned long long)n);
         at = write_message(at, n);
         *at++ = '\n';
         *at++ = '\n';
     }
     answer_length = (size_t)(wire_stream(answer, FCGI_STDOUT, id, content, (size_t)(at - content)) - answer);
-    encoded(since, id, false, true);
+    encoded(since, id, false, true, true);
     answer_for.valid = !first;
 }
 
@@ -252,7 +275,7 @@ static void release_holders(void) {
             send_events(fd);
             continue;
         }
-        encode_batch(peers[fd].since, peers[fd].id, fd % 2 == 1);
+        encode_batch(peers[fd].since, peers[fd].id, fd % 2 == 1, true);
         send_answer(fd);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -291,11 +314,19 @@ static void serve(int fd, const Call *call) {
     peer->keep = call->keep;
     peer->id = call->id;
     if (call->post) {
-        char content[96];
+        char content[96], head[512];
         publish(call->body, call->body_length);
-        int length = sprintf(content, "{\"status\":\"sent\",\"id\":\"f-%llu\",\"cursor\":\"f-%llu\"}",
-                             (unsigned long long)newest, (unsigned long long)newest);
-        encode_answer("Status: 201 Created\r\nContent-Type: application/json\r\n", content, (size_t)length, call->id);
+        int length = sprintf(content, "{\"status\":\"sent\",\"id\":\"%s%llx\",\"cursor\":\"%s%llx\"}%s", log_name,
+                             (unsigned long long)newest, log_name, (unsigned long long)newest, alike ? "\n" : "");
+        if (alike) {
+            sprintf(head,
+                    "Status: 201 Created\r\n" ALIKE "Content-Type: application/json; charset=utf-8\r\n"
+                    "Cache-Control: no-store\r\nLocation: /push/-/messages/%s%llx\r\n",
+                    log_name, (unsigned long long)newest);
+        } else {
+            strcpy(head, "Status: 201 Created\r\nContent-Type: application/json\r\n");
+        }
+        encode_answer(head, content, (size_t)length, call->id);
         answer_for.valid = false;
         send_answer(fd);
     } else if (call->stream) {
@@ -307,7 +338,7 @@ static void serve(int fd, const Call *call) {
     } else if (call->wait && call->since >= newest && !faulty("early", ++polls)) {
         hold(fd, call->since == UINT64_MAX ? newest : call->since);
     } else {
-        encode_batch(call->since > newest ? newest : call->since, call->id, fd % 2 == 1);
+        encode_batch(call->since > newest ? newest : call->since, call->id, fd % 2 == 1, call->wait);
         send_answer(fd);
     }
 }
@@ -330,7 +361,9 @@ static void serve_lines(int fd, const char *line, const char *end) {
             to += sprintf(to, "{\"kind\":\"error\"}\n");
         } else {
             publish(text, (size_t)(next - 1 - text));
-            if (!faulty("skip", posted)) to += sprintf(to, "{\"kind\":\"ok\",\"id\":\"f-%llu\"}\n", (unsigned long long)newest);
+            if (!faulty("skip", posted)) {
+                to += sprintf(to, "{\"kind\":\"ok\",\"id\":\"%s%llx\"}\n", log_name, (unsigned long long)newest);
+            }
         }
     }
     answer_for.valid = false;
@@ -384,8 +417,13 @@ static void accept_peers(int listener) {
 
 int main(int argc, char **argv) {
     if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: floor SOCKET [FAULT:K]\n");
+        fprintf(stderr, "usage: floor SOCKET [FAULT:K | alike]\n");
         return 2;
+    }
+    if (argc == 3 && strcmp(argv[2], "alike") == 0) {
+        alike = true;
+        log_name = "floor000-";
+        argc = 2;
     }
     char *colon = argc == 3 ? strchr(argv[2], ':') : NULL;
     if (colon != NULL) {

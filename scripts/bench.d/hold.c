@@ -82,7 +82,10 @@ int run_hold(void) {
     hold.places = calloc(options.count, sizeof *hold.places);
     hold.right = calloc(options.count, 1);
     hold.latencies = histogram_new();
-    for (uint32_t i = 0; i < options.count; i++) hold.connections[i].handler = subscriber_answered;
+    for (uint32_t i = 0; i < options.count; i++) {
+        hold.connections[i].handler = subscriber_answered;
+        hold.places[i].subscriber = i;
+    }
     Connection *publisher = client_connections(1, &options.target);
     publisher->handler = publisher_answered;
 

@@ -16,6 +16,7 @@
 //   OPTION  --publish-fcgi SOCKET     repoll: publish there, at another process on the same bus
 //           --to PIPE                 lines: write there
 //           --instant-list FILE       rate, with --no-cursor: ask its lines in turn instead of instant_path
+//           --pages                   hold, repoll: poll as pages do with -/holdfast.js, each with a subscriber of its own
 //           --dialect push|nchan  --poll PATH  --instant PATH  --publish PATH  --no-cursor
 //           --count N  --grow-from N  --rounds N  --connections N  --outstanding N  --publishers N  --rate N
 //           --channels N  --search  --seconds S
@@ -288,6 +289,7 @@ int main(int argc, char **argv) {
         {"group", 1, NULL, 'G'},      {"publish-fcgi", 1, NULL, 'F'}, {"socket", 1, NULL, 'S'},
         {"to", 1, NULL, 't'},         {"outstanding", 1, NULL, 'O'},
         {"channels", 1, NULL, 'C'},   {"search", 0, NULL, 'e'},    {"instant-list", 1, NULL, 'l'},
+        {"pages", 0, NULL, 'a'},
         {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
@@ -319,6 +321,7 @@ int main(int argc, char **argv) {
         case 'O': options.outstanding = number(optarg, 1, OUTSTANDING_MAX); break;
         case 'C': options.channels = number(optarg, 1, CHANNELS_MAX); break;
         case 'e': options.search = true; break;
+        case 'a': options.pages = true; break;
         case 'R': options.rate = number(optarg, 1, 20000); break;
         case 'P': options.publishers = number(optarg, 1, PUBLISHERS_MAX); break;
         case 's': options.seconds = number(optarg, 1, SECONDS_MAX); break;

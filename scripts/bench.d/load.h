@@ -20,6 +20,7 @@ typedef struct {
     const char *instant_path;  // answered at once
     const char *publish_path;
     bool no_cursor;  // the rate mode asks instant_path as it is
+    bool pages;  // a held poll is as -/holdfast.js makes it, with the random name of its subscriber
     uint32_t count, grow_from, rounds, connections, outstanding, publishers, rate, channels;
     bool search;  // of the flow mode: go on to the highest rate
     double seconds;
@@ -31,6 +32,7 @@ extern Options options;
 typedef struct {
     char cursor[64];  // the cursor, or nchan's Etag; empty: from now on
     char modified[40];  // nchan's Last-Modified
+    uint64_t subscriber;  // whose place it is, from 0
 } Place;
 
 /// A request in its own buffers; valid until the next one is built.

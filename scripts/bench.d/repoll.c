@@ -96,6 +96,7 @@ static void prepare(uint32_t per_publisher) {
     for (uint32_t i = 0; i < options.count; i++) {
         run.subscriber_connections[i].handler = subscriber_answered;
         run.subscribers[i].receipts = receipts_new(&run.tally);
+        run.subscribers[i].place.subscriber = i;
     }
     for (uint32_t i = 0; i < options.publishers; i++) run.publisher_connections[i].handler = publisher_answered;
 }

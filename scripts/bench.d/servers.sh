@@ -71,6 +71,7 @@ start_app() {
     bus_socket=$socket # floor has one for both
     case $1 in
         floor) "$directory/floor" "$socket" ${2:+"$2"} >"$log" 2>&1 & ;;
+        alike) "$directory/floor" "$socket" alike >"$log" 2>&1 & ;;
         threads) "$directory/threads" "$socket" 64 >"$log" 2>&1 & ;;
         holdfast)
             bus_socket=$directory/bus$serial.sock pipe=$directory/pipe$serial

@@ -7,8 +7,8 @@ for line in sys.stdin:
     scene, name, figure = line.rstrip("\n").split("\t")
     figures.setdefault(scene, {}).setdefault(name, []).append(float(figure))
 
-names = [name for name in ("floor", "holdfast", "against") if any(name in found for found in figures.values())]
-pairs = [("holdfast", other) for other in ("floor", "against") if other in names]
+names = [name for name in ("floor", "alike", "holdfast", "against") if any(name in found for found in figures.values())]
+pairs = [("holdfast", other) for other in ("floor", "alike", "against") if other in names]
 print(f"{'CPU µs':50}" + "".join(f" {name:>10}" for name in names) + "".join(f"  {a + '/' + b:>24}" for a, b in pairs))
 for scene, found in figures.items():
     line = f"{scene:50}"

@@ -4,9 +4,9 @@
 
 declare -A running_as # NAME.KEY: the servers that run at the same time, of which one is asked at a time
 
-# start_for_turns NAME PROGRAM: a responder and nginx in front of it; PROGRAM is empty for the floor.
+# start_for_turns NAME PROGRAM: a responder and nginx in front of it; PROGRAM is empty for the floors.
 start_for_turns() {
-    if [[ -n $2 ]]; then holdfast=$2 start_app holdfast; else start_app floor; fi
+    if [[ -n $2 ]]; then holdfast=$2 start_app holdfast; else start_app "$1"; fi
     start_nginx_before kept
     running_as[$1.app]=$app running_as[$1.socket]=$socket running_as[$1.nginx]=$nginx running_as[$1.port]=$port
 }
@@ -19,14 +19,18 @@ turn() {
     measure "$1.direct-$2" rate "${direct[@]}" --seconds "$seconds"
     measure "$1.nginx-$2" rate "${behind[@]}" --seconds "$seconds"
     measure "$1.direct-$2" hold "${direct[@]}" --count 2000 --grow-from 500 --rounds 5
+    measure "$1.direct-$2" streams "${direct[@]}" --count 2000 --rounds 5
     measure "$1.direct-$2+released" repoll "${direct[@]}" "${released[@]}"
     measure "$1.nginx-$2+released" repoll "${behind[@]}" "${released[@]}"
+    measure "$1.direct-$2+pages" repoll "${direct[@]}" "${released[@]}" --pages
+    measure "$1.nginx-$2+pages" repoll "${behind[@]}" "${released[@]}" --pages
     measure "$1.direct-$2" repoll "${direct[@]}" "${repoll[@]}"
     measure "$1.nginx-$2" repoll "${behind[@]}" "${repoll[@]}"
     print_turn "$1" 'an immediate answer: responder, direct' direct-"$2".rate.cpu_us_app
     print_turn "$1" 'an immediate answer: responder, nginx' nginx-"$2".rate.cpu_us_app
     print_turn "$1" 'a delivery to a held poll: responder, direct' direct-"$2".hold.cpu_us_app
-    for scene in released repoll; do
+    print_turn "$1" 'a delivery to a stream: responder, direct' direct-"$2".streams.cpu_us_app
+    for scene in released pages repoll; do
         for way in direct nginx; do
             print_turn "$1" "$scene: responder, $way" "$way-$2.$scene.cpu_us_app"
             print_turn "$1" "$scene: messages an answer, $way" "$way-$2.$scene.messages_an_answer"
@@ -46,10 +50,11 @@ print_turn() {
     printf '%s\t%s\t%s\n' "$2" "$1" "$sum"
 }
 
-# measure_turns TURNS: the floor, this build, and --against if given. Each turn begins with another of them.
+# measure_turns TURNS: the floors, this build, and --against if given. Each turn begins with another of them.
 measure_turns() {
-    local names=(floor holdfast) number place name
+    local names=(floor alike holdfast) number place name
     start_for_turns floor ''
+    start_for_turns alike ''
     start_for_turns holdfast "$holdfast"
     if [[ -n $against ]]; then
         names+=(against)

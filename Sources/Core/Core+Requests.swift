@@ -252,7 +252,7 @@ extension Core {
 
     private mutating func act(on request: borrowing CGIRequest, _ requester: Requester) {
         let address = requester.address
-        switch interface.intent(of: request, random: jitter.next()) {
+        switch interface.intent(of: request, random: jitter.next(), &polls) {
         case .answer(let ready): answer(ready, to: address)
         case .subscribe(var poll):
             // HEAD sends no questions.

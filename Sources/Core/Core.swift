@@ -44,6 +44,8 @@ package struct Core: ~Copyable {
     /// Monotonic milliseconds when figures are sent next to the streams that show them.
     var figuresAt: Int64 = .max
     var jitter: Jitter
+    /// For polls that ask for the same.
+    var polls = PollMemory()
 
     /// The newest stretch of the log; nil until it is open.
     var tail: Tail?

@@ -18,7 +18,8 @@ import Testing
         ("REQUEST_URI", ["/push/a?since=k7f2-a&wait=5", "/push/b"]),
         ("QUERY_STRING", ["", "channel=a"]), ("HTTP_ACCEPT", ["*/*", "text/event-stream"]),
         ("HTTP_PREFER", ["wait=3"]), ("SERVER_SOFTWARE", ["nginx", "Caddy/2"]),
-        ("CONTENT_TYPE", [""]), ("HTTP_HOLDFAST_TYPE", ["x"]), ("HTTP_USER_AGENT", ["one", "two"]),
+        ("HOLDFAST_OPERATOR", ["", "1"]), ("HOLDFAST_READ", ["a", ""]), ("CONTENT_TYPE", [""]),
+        ("HTTP_HOLDFAST_TYPE", ["x"]), ("HTTP_USER_AGENT", ["one", "two"]),
     ]
     private static let particular: [(name: String, values: [String])] = [
         ("REMOTE_ADDR", ["10.0.0.1", "fe80::1%eth0", ""]), ("HTTP_X_FORWARDED_FOR", ["10.0.0.1"]),
@@ -46,7 +47,8 @@ import Testing
         "authorization=\(bob)", "access%5ftoken=\(bob)",
     ]
     private static let targets = [
-        "/push/a?", "/push/a?", "/push/a?", "?", "/push/a#?", "http://h/push/b?",
+        "/push/a?", "/push/a?", "/push/a?", "?", "/push/a#?", "/push/-/status?", "/sub?", "/keyed?",
+        "http://h/push/b?",
     ]
     /// Signed with the key of `settings`.
     private static let ada =
@@ -71,11 +73,23 @@ import Testing
         return settings
     }
 
-    private var interfaces: [HTTPInterface]
+    /// Interfaces, each with what it remembers of polls.
+    private final class Interfaces {
+        var all: [(interface: HTTPInterface, polls: PollMemory)] = []
+    }
+
+    private let interfaces = Interfaces()
 
     init() {
-        interfaces = []
-        interfaces = [settings(), Settings()].map { HTTPInterface(settings: $0) }
+        var keyed = settings()
+        keyed.endpoints = [FixedEndpoint(path: "/sub", action: .subscribe)]
+        keyed.allow = [
+            AllowRule(pattern: ChannelPattern("b")!, read: .everyone),
+            AllowRule(pattern: ChannelPattern("**")!, read: .local([], keys: ["web"])),
+        ]
+        interfaces.all = [settings(), Settings(), keyed].map {
+            (HTTPInterface(settings: $0), PollMemory())
+        }
     }
 
     private func variables(_ generator: inout SplitMix64) -> Variables {
@@ -113,6 +127,28 @@ import Testing
         return all
     }
 
+    /// The same common variables, with other particulars.
+    private func others(_ variables: Variables, _ generator: inout SplitMix64) -> Variables {
+        var all: Variables = []
+        let names = Self.particular.map(\.name)
+        for (name, value) in variables where !names.contains(name) {
+            let own = [
+                "", "subscriber=aaaaaaaaaaaaaaaa", "access_token=\(Self.ada)", "name=%ff",
+                "name=Eve&_=1",
+            ]
+            .randomElement(using: &generator)!
+            let separator = [
+                "REQUEST_URI": value.contains(UInt8(ascii: "?")) ? "&" : "?", "QUERY_STRING": "&",
+            ][name]
+            all.append((name, value + Array((separator.map { $0 + own } ?? "").utf8)))
+        }
+        for (name, values) in Self.particular
+        where Int.random(in: 0..<4, using: &generator) == 0 {
+            all.append((name, Array(values.randomElement(using: &generator)!.utf8)))
+        }
+        return all
+    }
+
     private func records(_ variables: Variables, body: [UInt8] = []) -> [UInt8] {
         Record.request(
             id: .first,
@@ -134,7 +170,11 @@ import Testing
     private func contents(_ request: borrowing CGIRequest) -> String {
         var (request, text) = (copy request, "")
         request.clock = Clock()
-        for interface in interfaces { dump(interface.intent(of: request, random: 0), to: &text) }
+        for at in interfaces.all.indices {
+            let interface = interfaces.all[at].interface
+            let intent = interface.intent(of: request, random: 7, &interfaces.all[at].polls)
+            dump(intent, to: &text)
+        }
         dump(request.token, to: &text)
         dump(request.name, to: &text)
         text +=
@@ -169,13 +209,17 @@ import Testing
     func `are what libfcgi makes of each whole request, whatever came before`(seed: UInt64) throws {
         var generator = SplitMix64(seed: seed)
         var decoder = RequestDecoder(try Codec(), settings())
-        for number in 0..<120 {
+        for number in 0..<80 {
             let body: [UInt8] = number % 16 == 0 ? [1, 2, 3] : []
-            let bytes = records(variables(&generator), body: body)
-            // The second one is found.
-            for _ in 0..<Int.random(in: 1...2, using: &generator) {
+            let all = variables(&generator)
+            let bytes = records(all, body: body)
+            let isSame = lent(bytes, by: &decoder) == whole(bytes, by: &decoder)
+            #expect(isSame, "request \(number)")
+            // Others come with the same common variables: one is found, and those after it ask for the same.
+            for _ in 0..<Int.random(in: 0...4, using: &generator) {
+                let bytes = records(others(all, &generator), body: body)
                 let isSame = lent(bytes, by: &decoder) == whole(bytes, by: &decoder)
-                #expect(isSame, "request \(number)")
+                #expect(isSame, "one like request \(number)")
             }
         }
         #expect(decoder.memory.entries.count == RequestMemory.entryLimit)

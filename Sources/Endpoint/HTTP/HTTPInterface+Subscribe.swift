@@ -42,7 +42,7 @@ extension HTTPInterface {
             cookie = Self.cookie(endpoint, request)
         }
         let onTimeout = fixed?.onTimeout ?? .answer
-        let waits = wait.seconds > 0 && !shape.headOnly
+        let waitSeconds = shape.headOnly ? 0 : wait.seconds
         let subscription = Subscription(
             channels: channels.count > 1 ? channels.sorted { $0.text < $1.text } : channels,
             form: form,
@@ -59,8 +59,8 @@ extension HTTPInterface {
             Poll(
                 subscription: subscription,
                 start: start,
-                waitMilliseconds: waits
-                    ? holdMilliseconds(bounded(wait.seconds, basis), random) : 0,
+                waitSeconds: waitSeconds,
+                waitMilliseconds: holdMilliseconds(waitSeconds, basis, random),
                 ifNoneMatch: request.ifNoneMatch,
                 origin: origin,
                 isRevalidating: wait.seconds == 0 && cookie == nil && start.isHistory
@@ -182,6 +182,15 @@ extension HTTPInterface {
         }
         if let seconds = preferred { return (min(seconds, most), true) }
         return (fixed?.waitSeconds ?? 0, false)
+    }
+
+    /// How long to hold a poll that asks for so many seconds; 0: not at all.
+    func holdMilliseconds(
+        _ seconds: Int,
+        _ basis: ChannelRights.Basis,
+        _ random: UInt32
+    ) -> Int {
+        seconds > 0 ? holdMilliseconds(bounded(seconds, basis), random) : 0
     }
 
     /// The length of a hold, shortened by a random part of up to `jitterPercent`, so that clients that started together

@@ -85,7 +85,9 @@ package struct Subscription: Hashable, Sendable {
 package struct Poll: Sendable {
     package private(set) var subscription: Subscription
     package let start: PollStart
-    /// How long to hold while there is no message, clamped and with jitter; 0: answer at once.
+    /// How long was asked for, within what the ini file allows; 0: answer at once.
+    let waitSeconds: Int
+    /// How long to hold while there is no message, bounded by the right to read and with jitter; 0: answer at once.
     package let waitMilliseconds: Int
     package let ifNoneMatch: String?
     package var origin: RequestOrigin

@@ -28,7 +28,7 @@ package enum LogFiles {
         try requireLog(settings.directory + "/log.sqlite")
         guard settings.engine == nil else {
             throw LogError.problem(
-                "the epochs of a site of several machines are the engine's; a restored engine tells of what it lost itself"
+                "the epochs of a site of several machines are the engine's; a restored engine reports its loss by itself"
             )
         }
         let shared = unserved(settings)

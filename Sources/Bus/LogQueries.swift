@@ -103,7 +103,7 @@ final class LogQueries {
         while try selectEpochs.step() {
             guard let epoch = Epoch(selectEpochs.text(0)) else {
                 selectEpochs.finish()
-                throw LogError.problem("log.sqlite names an epoch in a way this holdfast does not")
+                throw LogError.problem("log.sqlite has an epoch with an invalid name")
             }
             stretches.append(
                 EpochHistory.Stretch(

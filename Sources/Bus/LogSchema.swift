@@ -106,14 +106,14 @@ enum LogSchema {
         case Self.version: return
         default:
             throw LogError.problem(
-                "log.sqlite has format \(version), this holdfast knows format \(Self.version); "
+                "log.sqlite has format \(version); this holdfast knows format \(Self.version): "
                     + "run the release that wrote it, or move the file away to begin a new log"
             )
         }
         guard upgrades || version == 0 else {
             throw LogError.problem(
-                "log.sqlite has format \(version), and this holdfast would change it to \(Self.version), which the process that "
-                    + "runs does not know; restart that one instead of taking over from it"
+                "log.sqlite has format \(version), and this holdfast would change it to \(Self.version), which the running "
+                    + "process does not know; restart that one instead of taking over from it"
             )
         }
         try database.inTransaction { () throws(LogError) in

@@ -87,7 +87,7 @@ import System
                 let most = String(settings.mode, radix: 8)
                 throw ServingProblem(
                     description:
-                        "the pipe \(path) has the mode 0\(mode), which lets in more than mode = 0\(most) "
+                        "the pipe \(path) has the mode 0\(mode), which is wider than mode = 0\(most) "
                         + "of [pipe \(path)]: chmod it, or change that"
                 )
             }

@@ -30,7 +30,7 @@ package final class ServingLock: Sendable {
         // The thread keeps the object alive, so the descriptor stays open until the thread ends.
         let thread = WorkerThread(name: "hf-serving") { told(self.acquire(settings)) }
         if thread == nil {
-            told(.failure(ServingProblem(description: "the system gives no thread")))
+            told(.failure(ServingProblem(description: "the system starts no thread")))
         }
     }
 

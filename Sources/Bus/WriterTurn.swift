@@ -78,7 +78,7 @@ struct WriterTurn {
         }
         if abs(slip) >= 10_000 {
             shared.say(
-                "the wall clock jumped by \(slip / 1000) s; retention goes by the time that passes, and is not changed",
+                "the wall clock jumped by \(slip / 1000) s; retention follows elapsed time, and is not affected",
                 .notice
             )
         }

@@ -7,8 +7,8 @@ const MOST = 300; // names on the page
 let count = 0;
 
 /**
- * Shows the members, or nothing if the channel has no presence. The reader is one of those who are here, whether or not
- * the server counts him: it counts those who have a name.
+ * Shows the members, or nothing if the channel has no presence. The reader is always shown as one, although the server
+ * counts only readers with a name.
  */
 export const showHere = (members, { nick, user }) => {
   $("here").hidden = !members;

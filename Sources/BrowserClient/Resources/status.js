@@ -251,10 +251,10 @@ const showBounds = ({ limits = {}, processes, connections, bus_clients, held, lo
   );
 };
 
-/** What was shown to be let in; nothing where nobody shows anything. */
+/** The tokens and links that requests came with; hidden if there were none. */
 const showIdentity = ({ tokens, links, refused_credentials: refused }) => {
   const total = Object.values(refused).reduce((sum, count) => sum + count, 0);
-  // What is known already is good or not: those that are not are among the refused.
+  // A remembered verdict may be a refusal: those are among the refused.
   const bad = total - links.refused;
   const good = tokens.verified + tokens.remembered - (bad - tokens.refused);
   $("identity").hidden = good + links.verified + total === 0;
@@ -268,11 +268,11 @@ const showIdentity = ({ tokens, links, refused_credentials: refused }) => {
 
 const counted = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;
 
-/** How far a machine is, or was when it was seen last. */
+/** How far a machine is, or was when it was last seen. */
 const standing = ({ lag_groups: groups, seen_seconds_ago: seconds }, isNow) =>
   groups ? `${counted(groups, "group")} behind${isNow ? "" : " then"}` : seconds > 60 && !isNow ? "up to date then" : "up to date";
 
-/** How this machine stands in a site of several; nothing where it is a bus of its own. */
+/** The state of this machine within a site of several; hidden if it is a bus of its own. */
 const showSite = ({ engine, limits = {} }) => {
   $("site").hidden = !engine;
   if (!engine) return;

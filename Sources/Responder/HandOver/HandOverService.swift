@@ -199,7 +199,7 @@ final class HandOverService {
         case .exited(let status):
             logger.notice("the new program has ended", metadata: ["status": "\(status)"])
         case .killed(let signal):
-            logger.notice("the new program was ended", metadata: ["signal": "\(signal)"])
+            logger.notice("the new program was killed", metadata: ["signal": "\(signal)"])
         }
     }
 

@@ -32,7 +32,16 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
             case "HF006": .adoptsNothing(sentence)
             // An undefined schema, table or function.
             case "3F000", "42P01", "42883":
-                .otherSite("the database has no bus in schema \(schema) (\(sentence))")
+                .otherSite(
+                    "the database has no bus in schema \(schema) (\(sentence)); holdfast engine init makes one"
+                )
+            case "42501":
+                .postgres(
+                    .server(
+                        state: state,
+                        "\(sentence); GRANT \(schema)_machine to the role that connects"
+                    )
+                )
             default: .postgres(error)
             }
     }

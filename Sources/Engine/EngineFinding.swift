@@ -22,8 +22,6 @@ extension EngineAdministration {
         } catch {
             let sentence =
                 switch error {
-                case .postgres(.server("42501", let sentence)):
-                    "\(sentence); GRANT \(schema)_machine to the role that connects"
                 case .postgres(.server(let state, _)) where Self.strangers.contains(state): pooling
                 case .postgres(.connection(let sentence)) where isStandby(options, hostMilliseconds):
                     "\(standby) (\(sentence))"

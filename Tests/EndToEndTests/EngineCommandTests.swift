@@ -7,6 +7,12 @@ import Testing
     private func holdfast(_ machine: HoldfastServer, _ arguments: String...) throws -> (
         exit: ChildProcess.Exit, output: String, error: String
     ) {
+        try holdfast(machine, arguments)
+    }
+
+    private func holdfast(_ machine: HoldfastServer, _ arguments: [String]) throws -> (
+        exit: ChildProcess.Exit, output: String, error: String
+    ) {
         let run = try ChildProcess.run(
             try Place.holdfast,
             arguments + ["--config", machine.iniFile],
@@ -178,6 +184,14 @@ import Testing
         )
         let rights = try holdfast(machine, "check")
         #expect(rights.error.contains("GRANT holdfast_machine"), "\(rights.error)")
+        // These said what is wrong, and not what to do.
+        let status = try holdfast(machine, "engine", "status")
+        #expect(status.error.contains("GRANT holdfast_machine"), "\(status.error)")
+        try machine.writeSettings(Self.section(server.options) + "schema = nothing\n")
+        for arguments in [["check"], ["engine", "status"], ["engine", "join"]] {
+            let none = try holdfast(machine, arguments)
+            #expect(none.error.contains("holdfast engine init makes one"), "\(none.error)")
+        }
         try server.sql("UPDATE holdfast.site SET format = 99")
         try machine.writeSettings(Self.section(server.options))
         #expect(try holdfast(machine, "check").error.contains("format 99"))

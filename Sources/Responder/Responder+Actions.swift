@@ -1,5 +1,6 @@
 internal import BrowserClient
 internal import Bus
+internal import Channels
 internal import Configuration
 internal import Core
 internal import Endpoint
@@ -145,11 +146,12 @@ extension Responder {
     }
 
     private func notePublisherWaits() {
+        let what = settings.bus.engine == nil ? "disk" : "disk or PostgreSQL"
         let why =
             switch log.gateHolder {
-            case getpid(): "this process is inside the gate; its disk may be slow"
+            case getpid(): "this process is inside the gate; its \(what) may be slow"
             case .some(let other): "it waits for the gate, which process \(other) is inside of"
-            case .none: "the disk may be slow"
+            case .none: "the \(what) may be slow"
             }
         logger.warning("the log has not answered a publisher in time: \(why)")
     }

@@ -99,6 +99,7 @@ package enum URLDecoding {
     }
 
     /// Which of the eight bytes from `start` on are `&` or `=`: the highest bit of each that is, the first byte lowest.
+    @inline(__always)
     private static func separators(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> UInt64 {
         var word: UInt64 = 0
         if bytes.count - start >= 8 {
@@ -111,6 +112,7 @@ package enum URLDecoding {
         return places(of: UInt8(ascii: "&"), word) | places(of: UInt8(ascii: "="), word)
     }
 
+    @inline(__always)
     private static func places(of byte: UInt8, _ word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let low = ones &* 0x7f

@@ -20,6 +20,7 @@ turn() {
     measure "$1.nginx-$2" rate "${behind[@]}" --seconds "$seconds"
     measure "$1.direct-$2" hold "${direct[@]}" --count 2000 --grow-from 500 --rounds 5
     measure "$1.direct-$2" streams "${direct[@]}" --count 2000 --rounds 5
+    measure "$1.nginx-$2" streams "${behind[@]}" --count 2000 --rounds 5
     measure "$1.direct-$2+released" repoll "${direct[@]}" "${released[@]}"
     measure "$1.nginx-$2+released" repoll "${behind[@]}" "${released[@]}"
     measure "$1.direct-$2+pages" repoll "${direct[@]}" "${released[@]}" --pages
@@ -30,6 +31,8 @@ turn() {
     print_turn "$1" 'an immediate answer: responder, nginx' nginx-"$2".rate.cpu_us_app
     print_turn "$1" 'a delivery to a held poll: responder, direct' direct-"$2".hold.cpu_us_app
     print_turn "$1" 'a delivery to a stream: responder, direct' direct-"$2".streams.cpu_us_app
+    print_turn "$1" 'a delivery to a stream: responder, nginx' nginx-"$2".streams.cpu_us_app
+    print_turn "$1" 'a delivery to a stream: whole chain' nginx-"$2".streams.cpu_us_{app,nginx}
     for scene in released pages repoll; do
         for way in direct nginx; do
             print_turn "$1" "$scene: responder, $way" "$way-$2.$scene.cpu_us_app"

@@ -40,7 +40,7 @@ struct OwnParameters: Sendable {
         // As a rule: an id that needs no text to be made.
         if !id.isEmpty, id.first(UInt8(ascii: "%"), in: 0..<id.count) == nil,
             id.first(UInt8(ascii: "+"), in: 0..<id.count) == nil,
-            unsafe id.withUnsafeBytes({ unsafe $0.isASCII })
+            SubscriberID.isVisible(id)
         {
             return SubscriberID(id)
         }
@@ -119,9 +119,17 @@ struct SubscriberID: Sendable {
     private let hash: UInt64?
 
     init(_ text: Span<UInt8>) {
-        var isVisible = (16...64).contains(text.count)
-        for at in 0..<text.count where !text[at].isVisibleASCII { isVisible = false }
-        hash = isVisible ? FNV1a<UInt64>.mixed(text) : nil
+        let isGood = (16...64).contains(text.count) && Self.isVisible(text)
+        hash = isGood ? FNV1a<UInt64>.mixed(text) : nil
+    }
+
+    /// Whether all of it is visible ASCII.
+    static func isVisible(_ text: Span<UInt8>) -> Bool {
+        var most: UInt8 = 0
+        unsafe text.withUnsafeBytes { bytes in
+            for at in 0..<bytes.count { most = max(most, unsafe bytes[at] &- 0x21) }
+        }
+        return most <= 0x7E - 0x21
     }
 
     func value() throws(Problem) -> UInt64 {

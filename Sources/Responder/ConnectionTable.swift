@@ -7,7 +7,7 @@ internal import System
 /// The connections of web servers and of clients of the bus socket: accepted, watched, read from, framed and closed here.
 ///
 /// A connection that is given up is marked, so that nothing more is read from it or sent to it; `closeMarked` alone closes
-/// those that end, at the end of the turn. The core interprets the bytes, and `Output` sends.
+/// those that end, at the end of the turn. What goes out is in `Output`, one for all. The core interprets the bytes.
 /// Reactor thread only.
 @safe final class ConnectionTable {
     private let epoll: Epoll
@@ -23,6 +23,8 @@ internal import System
     private var lost: [(id: ConnectionID, loss: Loss)] = []
     private var readAgain: [ConnectionID] = []
     private var unfinished = UnfinishedInput()
+    /// What is sent to them, and what they have not taken.
+    let output = Output()
     /// The number of open descriptors, including the marked ones.
     private(set) var webCount = 0
     private(set) var busCount = 0
@@ -284,10 +286,10 @@ internal import System
 
     // MARK: Idle connections
 
-    /// Whether nothing on it is incomplete.
+    /// Whether nothing on it is incomplete, in either direction.
     func isIdle(_ id: ConnectionID) -> Bool {
         isOpen(id) && !connections[Int(id.index)].flags.contains(.passingOver)
-            && unfinished.isEmpty(id.index)
+            && unfinished.isEmpty(id.index) && output.isEmpty(id.index)
     }
 
     /// Notes that a kept connection has become idle.
@@ -351,6 +353,7 @@ internal import System
         connections[Int(id.index)].flags.insert(.marked)
         if !connections[Int(id.index)].flags.contains(.busSocket) { markedWebCount += 1 }
         unfinished.removeAll(id.index)
+        output.discard(id.index)
         marked.append(id.index)
         return true
     }

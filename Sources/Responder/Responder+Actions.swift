@@ -48,7 +48,7 @@ extension Responder {
             case .send(let send):
                 let index = Int(send.payload)
                 deliver(send, outbox.encoder.records(of: payloads[index], at: index))
-            case .drop(let id): if connections.mark(id, nil) { output.discard(id.index) }
+            case .drop(let id): connections.mark(id, nil)
             case .settle(let id): outbox.settling.append(id)
             case .read(let id): connections.readLater(id)
             case .account(let id): connections.account(id, core.kept(of: id), now: now)
@@ -68,7 +68,7 @@ extension Responder {
     private func deliver(_ send: Send, _ records: PayloadEncoder.Encoded) {
         let id = send.connection
         let limit = send.isBounded ? settings.limits.unsentBytes : nil
-        let isAlone = records.rest != nil && output.isEmpty(id.index)
+        let isAlone = records.rest != nil && connections.output.isEmpty(id.index)
         transmit(records.first.bytes(for: send.id), to: id, limit: limit)
         if let rest = records.rest {
             // The rest follows its header.
@@ -81,7 +81,7 @@ extension Responder {
     /// that.
     func transmit(_ bytes: [UInt8], to id: ConnectionID, limit: Int?) {
         guard connections.isOpen(id) else { return }
-        let sent = output.send(
+        let sent = connections.output.send(
             bytes,
             to: id.index,
             limit: limit,
@@ -91,7 +91,7 @@ extension Responder {
         case .all: break
         case .some(let isFirst):
             if isFirst { watchSending(id, true) }
-            core.unsent(id, bytes: output.unsentBytes(of: id.index))
+            core.unsent(id, bytes: connections.output.unsentBytes(of: id.index))
             relieve()
         case .failed(.gone): lose(id, .closed)
         case .failed(.slow):
@@ -103,8 +103,8 @@ extension Responder {
     /// Closes the connections with most unsent bytes, if all together have too many.
     private func relieve() {
         let limit = settings.limits.unsentTotalBytes
-        guard output.bytes > limit else { return }
-        let closed = output.relieve(limit: limit).compactMap(connections.connection)
+        guard connections.output.bytes > limit else { return }
+        let closed = connections.output.relieve(limit: limit).compactMap(connections.connection)
         for id in closed { lose(id, .slow) }
         telemetry.counters[.unsentTotal] += UInt64(closed.count)
         journal.noteClosed(closed.count, limit: limit, now: now)
@@ -117,7 +117,7 @@ extension Responder {
         case .read(let question): log.read(question)
         case .append(let append): log.append(append)
         case .piped(let pipe, let outcome):
-            pipes.appended(pipe, outcome, isStopping: isStopping, now: now)
+            bus.appended(pipe, outcome, isStopping: isStopping, now: now)
         case .tell(let word): siblings.post(word)
         case .tellMembers(let members): siblings.tell(members)
         case .page(let request, let address): core.made(page(request), for: address)

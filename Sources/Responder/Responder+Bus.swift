@@ -11,42 +11,37 @@ extension Responder {
 
     /// The log is open, perhaps in another directory, or the lock was lost.
     func askToServe() {
-        if !isStopping, !succession.isWaitingItsTurn, tenure.ask(now: now) { leavePipes() }
+        if !isStopping, !succession.isWaitingItsTurn, bus.ask(now: now) { core.forgetPipes() }
     }
 
     /// This process no longer serves the bus.
     func endServing() {
-        tenure.end()
-        leavePipes()
-    }
-
-    private func leavePipes() {
-        pipes.stop(now: now)
+        bus.end(now: now)
         core.forgetPipes()
     }
 
     /// Looks whether the socket and the pipes are in their places, and whether this process serves them.
     func lookAfterBus() {
-        pipes.findReplaced(settings.limits, now: now) { tenure.note = $0 }
-        if tenure.turn(isLogOpen: core.position != nil, now: now) { leavePipes() }
+        let isLogOpen = core.position != nil
+        if bus.look(settings.limits, isLogOpen: isLogOpen, now: now) { core.forgetPipes() }
     }
 
     /// Publishes what is due of the pipes.
     func publishPipes() {
-        for pipe in pipes.due(now: now) { publish(pipe) }
-        pipes.turn(settings.limits, now: now) { tenure.note = $0 }
+        for pipe in bus.duePipes(now: now) { publish(pipe) }
+        bus.turnPipes(settings.limits, now: now)
     }
 
-    private func publish(_ pipe: PipeService.Place) {
-        guard core.position != nil else { return pipes.postpone(pipe, until: now + 1000) }
+    private func publish(_ pipe: BusService.Pipe) {
+        guard core.position != nil else { return bus.postpone(pipe, until: now + 1000) }
         // A pipe that another process may read must not be read here.
-        guard tenure.isLocked else {
-            pipes.postpone(pipe, until: .max)
+        guard bus.isLocked else {
+            bus.postpone(pipe, until: .max)
             return askToServe()
         }
-        guard let lines = pipes.next(pipe, now: now, leave: { tenure.note = $0 }) else { return }
+        guard let lines = bus.next(pipe, now: now) else { return }
         if !core.publish(lines, ofPipe: pipe, at: moment) {
-            pipes.postpone(pipe, until: now + 50)
+            bus.postpone(pipe, until: now + 50)
         }
         drain()
     }

@@ -160,6 +160,7 @@ extension Responder {
     // MARK: Writing
 
     private func flush(_ id: ConnectionID) {
+        let output = connections.output
         guard !output.isEmpty(id.index) else { return }
         switch output.flush(id.index, now: MonotonicClock.milliseconds()) {
         case .all:
@@ -201,12 +202,12 @@ extension Responder {
 
     /// Gives a connection up: its holds end without an answer, once the core is told in the next `drain`.
     func lose(_ id: ConnectionID, _ loss: Loss, atOnce: Bool = false) {
-        if connections.mark(id, loss, atOnce: atOnce) { output.discard(id.index) }
+        connections.mark(id, loss, atOnce: atOnce)
     }
 
     /// Closes an idle connection if its web server asked for that, or its place is needed.
     func settle(_ id: ConnectionID) {
-        guard connections.isIdle(id), output.isEmpty(id.index) else { return }
+        guard connections.isIdle(id) else { return }
         switch core.standing(of: id) {
         case .busy: break
         case .done: lose(id, .closed)

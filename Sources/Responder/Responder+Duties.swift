@@ -14,7 +14,7 @@ enum Duty: CaseIterable {
     /// To a newer one.
     case handOver
     /// Which process serves the bus, and whether its socket and pipes are in their places.
-    case tenure
+    case bus
     case pipes
     case siblings
     /// Peers that stopped in the middle.
@@ -54,8 +54,8 @@ extension Responder {
         case .core: core.nextAlarm
         case .takeOver: succession.takeOverAlarm
         case .handOver: succession.handOverAlarm
-        case .tenure: mayServeBus ? tenure.alarm : .max
-        case .pipes: mayServeBus ? pipes.alarm : .max
+        case .bus: mayServeBus ? bus.lookAlarm : .max
+        case .pipes: mayServeBus ? bus.pipeAlarm : .max
         case .siblings: siblings.alarm
         case .housekeeping: hasSlowPeers ? housekeeping.dueAt : .max
         case .journal: journal.alarm
@@ -77,7 +77,7 @@ extension Responder {
             drain()
         case .takeOver: try turnTakeOver()
         case .handOver: turnHandOver()
-        case .tenure: lookAfterBus()
+        case .bus: lookAfterBus()
         case .pipes: publishPipes()
         case .siblings: if siblings.turn(now: now) { knowSiblings() }
         case .housekeeping: keepHouse()
@@ -101,6 +101,7 @@ extension Responder {
 
     /// Whether a peer may have stopped in the middle, or places are looked for.
     private var hasSlowPeers: Bool {
-        isStopping || entrance.isCrowded || connections.hasUnfinished || output.isWaiting
+        isStopping || entrance.isCrowded || connections.hasUnfinished
+            || connections.output.isWaiting
     }
 }

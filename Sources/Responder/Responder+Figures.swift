@@ -16,8 +16,8 @@ extension Responder {
         var readings = Readings()
         readings.core = core.counters
         readings.shell = telemetry.counters
-        readings.shell.pipeLines = pipes.lines
-        readings.shell.pipeRefusals = pipes.refusals
+        readings.shell.pipeLines = bus.lines
+        readings.shell.pipeRefusals = bus.refusals
         readings.shell.passedOver = siblings.passedOver
         readings.log = log.statistics
         readings.engine = log.engineFigures
@@ -31,7 +31,7 @@ extension Responder {
         readings.gauges.pending = core.waitingCount
         readings.gauges.connections = connections.webCount
         readings.gauges.busClients = connections.busCount
-        readings.gauges.unsentBytes = output.bytes
+        readings.gauges.unsentBytes = connections.output.bytes
         readings.gauges.unfinishedBytes = connections.unfinishedBytes
         readings.gauges.members = core.memberCount
         readings.gauges.isLogAvailable = core.isLogAvailable
@@ -48,7 +48,7 @@ extension Responder {
             pid: Int64(getpid()),
             uptimeSeconds: (now - telemetry.startedAt) / 1000,
             isReady: core.isReady,
-            isServing: tenure.isServing,
+            isServing: bus.isServing,
             values: telemetry.values(readings),
             history: wish == .history ? telemetry.history.slots : []
         )

@@ -11,8 +11,7 @@ extension Responder {
         switch event {
         case .log(let event, let nanoseconds): try receive(event, toldAt: nanoseconds)
         case .serving(let attempt, let outcome):
-            guard tenure.answered(attempt, outcome, isWanted: !isStopping, now: now) else { return }
-            pipes.start(note: tenure.note, now: now)
+            bus.answered(attempt, outcome, isWanted: !isStopping, now: now)
         }
     }
 

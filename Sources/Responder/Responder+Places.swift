@@ -49,7 +49,7 @@ extension Responder {
 
     func acceptBusClients() {
         for _ in 0..<64 {
-            switch connections.accept(from: tenure.descriptor, isBusSocket: true) {
+            switch connections.accept(from: bus.descriptor, isBusSocket: true) {
             case .connection(let id):
                 guard connections.busCount <= connections.bounds.bus,
                     let peer = SystemCalls.credentials(of: id.index)
@@ -62,7 +62,7 @@ extension Responder {
             case .noDescriptor:
                 telemetry.counters[.descriptors] += 1
                 // It is created again soon; clients in its backlog are told to come back.
-                tenure.closeSocket()
+                bus.closeSocket()
                 return
             case .nobody, .failed: return
             }
@@ -109,9 +109,7 @@ extension Responder {
     }
 
     private func closeIdle() -> Bool {
-        while let id = connections.leastUsed(where: {
-            output.isEmpty($0.index) && core.standing(of: $0) != .busy
-        }) {
+        while let id = connections.leastUsed(where: { core.standing(of: $0) != .busy }) {
             closeKept(id)
             if connections.hasMarked { return true }
         }
@@ -143,7 +141,7 @@ extension Responder {
 
     private func closeUnread() -> Bool {
         guard
-            let oldest = output.mostStuck(milliseconds: 5000, now: now).flatMap(
+            let oldest = connections.output.mostStuck(milliseconds: 5000, now: now).flatMap(
                 connections.connection
             )
         else { return false }
@@ -209,7 +207,7 @@ extension Responder {
             }
         }
         let sending = Int64(limits.unsentSeconds) * 1000
-        for index in output.stuck(milliseconds: sending, now: now) {
+        for index in connections.output.stuck(milliseconds: sending, now: now) {
             guard let id = connections.connection(index) else { continue }
             telemetry.counters[.unsentTime] += 1
             lose(id, .slow)

@@ -33,7 +33,7 @@ extension Responder {
         // A setting that needs a restart keeps its old value, so that status and checks show what is in force.
         settings = settings.reloaded(with: new)
         connections.limits = Self.framingLimits(settings)
-        pipes.apply(settings.limits)
+        bus.apply(settings.limits)
         log.replaceRetention { [settings] in settings.retention(of: $0) }
         decoder.reload(settings)
         core.reload(settings, numbers: Self.numbers(settings, logger), at: moment)
@@ -94,9 +94,8 @@ extension Responder {
             while !acceptWebServers() { closeMarked() }
         }
         entrance.close()
-        tenure.closeSocket()
-        tenure.stopLooking()
-        if pipes.isEmpty { endServing() } else { pipes.readAll(now: now) }
+        bus.stopLooking()
+        if bus.hasPipes { bus.readAll(now: now) } else { endServing() }
         core.stop(at: moment)
         drain()
         // A request may already be on its way on a connection that looks idle.
@@ -112,14 +111,13 @@ extension Responder {
     /// then checks whether something has arrived since. If so, the one that gets the lock publishes it, and one that does
     /// not get it waits a little: the other either reads it, or gives the lock back in its turn.
     func letGoOfPipes() -> Bool {
-        guard let shutdown = lifetime.shutdown, !pipes.isEmpty else { return true }
+        guard let shutdown = lifetime.shutdown, bus.hasPipes else { return true }
         let isOver = now >= shutdown.deadline
-        if tenure.isServing, tenure.isLocked, !isOver, !pipes.areDry { return false }
-        endServing()
-        tenure.giveUp()
-        if !isOver, pipes.haveLines {
-            if core.position != nil, tenure.takeIfFree() {
-                pipes.start(note: tenure.note, now: now)
+        if bus.isServing, bus.isLocked, !isOver, !bus.areDry { return false }
+        bus.giveUp(now: now)
+        core.forgetPipes()
+        if !isOver, bus.haveLines {
+            if core.position != nil, bus.takeIfFree(now: now) {
                 lifetime.shutdown?.looksAt = .max
                 return false
             }
@@ -128,7 +126,7 @@ extension Responder {
             lifetime.shutdown?.looksAt = min(leavesAt, now + 10)
             if now < leavesAt { return false }
         }
-        pipes.close()
+        bus.closePipes()
         return true
     }
 }

@@ -24,12 +24,10 @@ package import System
     var outbox: Outbox
     // Peers.
     let connections: ConnectionTable
-    let output: Output
     var decoder: RequestDecoder
     var entrance: Entrance
     // The bus.
-    let tenure: Tenure
-    let pipes: PipeService
+    let bus: BusService
     let siblings: SiblingService
     // Figures and log for the operator.
     var telemetry: Telemetry
@@ -80,7 +78,7 @@ package import System
         supervision = Supervision(manager, now: now)
         sources = try EventSources(signals: signals, reload: reload)
         let (epoll, mailbox) = (sources.epoll, sources.mailbox)
-        pipes = try PipeService(
+        let pipes = try PipeService(
             isService ? settings.pipes : [],
             settings.limits,
             epoll: epoll,
@@ -93,7 +91,6 @@ package import System
         let codec = try Codec()
         decoder = RequestDecoder(codec, settings)
         outbox = Outbox(codec)
-        output = Output()
         let connections = ConnectionTable(
             Self.framingLimits(settings),
             ConnectionTable.Bounds(web: web, bus: busClients),
@@ -109,7 +106,7 @@ package import System
             now: now,
             hasLeft: { connections.hasGone($0, $1) }
         )
-        tenure = Tenure(
+        let tenure = Tenure(
             settings.bus,
             isCandidate: isService && (settings.bus.socket != nil || !settings.pipes.isEmpty),
             hasPipes: !pipes.isEmpty,
@@ -118,6 +115,7 @@ package import System
             logger: logger,
             told: { mailbox.post(.serving(attempt: $0, $1)) }
         )
+        bus = BusService(tenure, pipes)
         siblings = SiblingService(epoll: epoll, logger: logger)
         journal = Journal(logger)
         succession = Succession(
@@ -128,11 +126,11 @@ package import System
             successor: successor
         )
         if let takeOver { try epoll.add(takeOver.descriptor, .read) }
-        var bus = settings.bus
+        var logSettings = settings.bus
         // The other process uses the log until it has handed over, and afterwards if it does not.
-        bus.upgradesLog = takeOver == nil
+        logSettings.upgradesLog = takeOver == nil
         log = Log(
-            settings: bus,
+            settings: logSettings,
             channelLimit: settings.limits.channels,
             retention: { [settings] in settings.retention(of: $0) },
             deliver: { events in
@@ -194,14 +192,14 @@ package import System
         switch readiness.descriptor {
         case sources.mailbox.descriptor: try receiveAll()
         case entrance.descriptor where entrance.isAccepting: acceptWebServers()
-        case tenure.descriptor: acceptBusClients()
+        case bus.descriptor: acceptBusClients()
         case siblings.descriptor: hearSiblings()
         case succession.service.doorDescriptor: welcomeSuccessors()
         case succession.service.channelDescriptor: hearSuccessor()
         case succession.takeOver?.descriptor: try hearPredecessor()
         case succession.predecessor?.descriptor: hearLastOfPredecessor()
         case sources.signals.number: while let signal = sources.signals.next() { handle(signal) }
-        default: _ = pipes.isReady(readiness.descriptor, now: now)
+        default: _ = bus.isReady(readiness.descriptor, now: now)
         }
     }
 

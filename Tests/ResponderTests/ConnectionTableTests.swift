@@ -196,6 +196,20 @@ import Testing
         table.closeMarked()
     }
 
+    @Test func `what a peer has not taken keeps its connection from being idle, and goes with it`()
+        throws
+    {
+        let pair = try SocketPair(bufferBytes: 4096)
+        pair.isNearOurs = false
+        let id = table.add(pair.near, isBusSocket: false)
+        let bytes = [UInt8](repeating: 1, count: 1 << 20)
+        _ = table.output.send(bytes, to: id.index, limit: nil, now: 0)
+        #expect(table.output.bytes > 0 && !table.isIdle(id))
+        table.mark(id, .slow)
+        #expect(table.output.bytes == 0 && table.output.isEmpty(id.index))
+        table.closeMarked()
+    }
+
     @Test func `a connection with more input is read on once`() throws {
         let (_, id) = try connect()
         table.readLater(id)

@@ -147,7 +147,7 @@ extension Responder {
         succession.handingOver = .settling(until: now + Self.settlingMilliseconds)
         logger.notice("handing over", metadata: ["held": "\(core.heldCount)"])
         entrance.rest()
-        tenure.rest()
+        bus.rest()
         core.pause(at: moment)
         drain()
     }
@@ -173,7 +173,7 @@ extension Responder {
         succession.hasReloaded = false
         core.goOn(at: moment)
         drain()
-        tenure.goOn()
+        bus.goOn()
         entrance.open(now: now)
         // Their events came while nothing was read.
         for id in connections.all { connections.readLater(id) }
@@ -247,7 +247,7 @@ extension Responder {
             let shells = ids.map { id in
                 HandedShellConnection(
                     table: connections.handed(id),
-                    output: output.handed(id.index)
+                    output: connections.output.handed(id.index)
                 )
             }
             let bytes = HandedBatch.bytes(shells) { pack in
@@ -277,12 +277,12 @@ extension Responder {
             return value
         }
         state.web = add(entrance.listener)
-        if let (listener, lock) = tenure.handed {
+        if let (listener, lock) = bus.handed {
             state.servesBus = true
             descriptors.append(lock)
             state.bus = add(listener)
         }
-        state.restingBus = add(tenure.resting)
+        state.restingBus = add(bus.resting)
         let values = snapshot(.counts).values
         for (figure, value) in zip(Figure.all, values) where figure.isCarried && value > 0 {
             state.figures[figure.sample] = value
@@ -349,9 +349,8 @@ extension Responder {
         passSignalsOn()
         connections.letGo()
         entrance.letGo()
-        tenure.letGo()
+        bus.letGo()
         succession.service.letGo()
-        pipes.letGo()
     }
 }
 

@@ -1,6 +1,5 @@
 internal import Configuration
 internal import Core
-internal import Glibc
 internal import Logging
 internal import Reactor
 internal import System
@@ -101,14 +100,14 @@ extension Responder {
         } else {
             entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: succession.passed))
         }
-        if let resting = takeOver.restingBus { tenure.adopt(passed: resting) }
+        if let resting = takeOver.restingBus { bus.adopt(passed: resting) }
         let handed = takeOver.takeConnections()
         var named: [(id: ConnectionID, connection: HandedConnection, unsent: Int)] = []
         for (descriptor, shell, connection) in handed {
             let isBusSocket = connection.isBusSocket
             let id = connections.resume(descriptor, isBusSocket: isBusSocket, shell.table)
-            if let unsent = shell.output { output.resume(unsent, descriptor) }
-            named.append((id, connection, output.unsentBytes(of: descriptor)))
+            if let unsent = shell.output { connections.output.resume(unsent, descriptor) }
+            named.append((id, connection, connections.output.unsentBytes(of: descriptor)))
         }
         telemetry.resume(
             common.figures,
@@ -119,10 +118,12 @@ extension Responder {
         for word in succession.takeWords() { core.heard(word, at: moment) }
         drain()
         for (id, _, _) in named {
-            if !output.isEmpty(id.index) { watchSending(id, true) }
+            if !connections.output.isEmpty(id.index) { watchSending(id, true) }
             watch(id)
         }
-        if let (listener, lock) = takeOver.takeBus() { adoptBus(lock, listener) }
+        if let (listener, lock) = takeOver.takeBus() {
+            bus.adopt(lock: lock, listener, now: now)
+        }
         connections.noteIdle()
         drain()
         logger.notice(
@@ -142,15 +143,5 @@ extension Responder {
         sources.epoll.remove(predecessor.descriptor)
         succession.predecessor = nil
         supervision.isServing(statusLine, now: now)
-    }
-
-    private func adoptBus(_ lock: Int32, _ listener: Listener?) {
-        guard tenure.mayServe else {
-            listener?.removePath()
-            close(lock)
-            return
-        }
-        tenure.adopt(lock: lock, listener, now: now)
-        pipes.start(note: tenure.note, now: now)
     }
 }

@@ -13,6 +13,8 @@ struct Agenda {
     }
 
     private var items: Deque<Item> = []
+    /// Streams that would go on while the core is about to be handed over.
+    private var resting: [Replay] = []
 
     var isEmpty: Bool { items.isEmpty }
     var count: Int { items.count }
@@ -23,4 +25,13 @@ struct Agenda {
     mutating func putBack(_ item: Item) { items.prepend(item) }
 
     mutating func next() -> Item? { items.popFirst() }
+
+    /// It goes on only if the core is not handed over.
+    mutating func rest(_ replay: Replay) { resting.append(replay) }
+
+    /// Nothing is handed over: what has rested goes on.
+    mutating func goOn() {
+        for replay in resting { items.append(.replay(replay)) }
+        resting = []
+    }
 }

@@ -22,8 +22,7 @@ extension Core {
     package mutating func goOn(at moment: Moment) {
         enter(moment)
         isPaused = false
-        for replay in resting { agenda.append(.replay(replay)) }
-        resting = []
+        agenda.goOn()
         for connection in peers.all { goOnLater(connection) }
     }
 
@@ -39,7 +38,7 @@ extension Core {
             position.map { position in
                 HandedCommon(
                     position: position,
-                    lastTimestamp: lastTimestamp,
+                    lastTimestamp: timestamps.last,
                     frontEnds: frontEnds.policy.learned,
                     graces: presence.graces(now: now)
                 )
@@ -138,7 +137,7 @@ extension Core {
         at moment: Moment
     ) {
         enter(moment)
-        lastTimestamp = max(lastTimestamp, common.lastTimestamp)
+        timestamps.resume(after: common.lastTimestamp)
         let places = frontEnds.resume(common.frontEnds)
         presence.resume(common.graces, now: now)
         var held: [(id: ConnectionID, hold: HandedConnection.Hold)] = []

@@ -63,17 +63,10 @@ extension Core {
 
     // MARK: Superseding and leaving
 
-    /// The time, in monotonic nanoseconds; never the same twice, so that of two requests of a subscriber one came
-    /// first, even if they queued and begin in the same turn.
-    private mutating func timestamp() -> Int64 {
-        lastTimestamp = max(moment.nanoseconds, lastTimestamp + 1)
-        return lastTimestamp
-    }
-
     /// A subscriber's request has come: its earlier ones end, in this process and in the others.
     mutating func arrived(_ origin: inout RequestOrigin) {
         guard let subscriber = origin.subscriber else { return }
-        origin.arrivedAt = timestamp()
+        origin.arrivedAt = timestamps.next(at: moment.nanoseconds)
         let bound = settings.limits.heldPerSubscriber
         guard bound > 1 else {
             supersede(subscriber, before: origin.arrivedAt)
@@ -137,7 +130,7 @@ extension Core {
 
     /// `-/leave`, received here.
     mutating func leave(_ subscriber: UInt64) {
-        let time = timestamp()
+        let time = timestamps.next(at: moment.nanoseconds)
         tell(SubscriberWord(kind: .left, time: time, subscriber: subscriber))
         leave(subscriber, at: time)
     }
@@ -173,19 +166,7 @@ extension Core {
     }
 
     private mutating func makeRoom(_ bound: Int, ofAddress address: UInt64?) {
-        guard let address else {
-            if !hasMissedAddresses {
-                hasMissedAddresses = true
-                actions.append(
-                    .notice(
-                        .warning,
-                        "held_per_address does not bound requests without REMOTE_ADDR, and one has come; let the web "
-                            + "server pass it (nginx: fastcgi_param REMOTE_ADDR $remote_addr;)"
-                    )
-                )
-            }
-            return
-        }
+        guard let address else { return frontEnds.missesAddress(&actions) }
         while holds.count(ofAddress: address) + replays.count(ofAddress: address) >= bound {
             counters[.heldPerAddress] += 1
             let oldest = holds.oldest(ofAddress: address)

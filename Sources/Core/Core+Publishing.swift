@@ -166,8 +166,6 @@ extension Core {
     /// Counts a publisher that has waited too long, and reports it once in a while.
     private mutating func noteWaiting() {
         counters[.publishTime] += 1
-        guard now >= waitingNoteAt else { return }
-        waitingNoteAt = now + 10_000
-        actions.append(.publisherWaits)
+        if waiting.mayNotePublisher(now: now) { actions.append(.publisherWaits) }
     }
 }

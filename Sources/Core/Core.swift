@@ -62,19 +62,13 @@ package struct Core: ~Copyable {
 
     /// When the current event happened.
     var moment: Moment
-    /// What `timestamp` returned last.
-    var lastTimestamp: Int64 = .min
+    var timestamps = Timestamps()
     var actions = Actions()
     /// Other processes are there to be told.
     var hasSiblings = false
-    /// It has been reported that a bound on addresses cannot be kept.
-    var hasMissedAddresses = false
-    /// Monotonic milliseconds when it may be reported again that the log keeps publishers waiting.
-    var waitingNoteAt: Int64 = .min
     var isStopping = false
-    /// It is about to be handed over to another process; and the streams that would go on meanwhile.
+    /// It is about to be handed over to another process.
     var isPaused = false
-    var resting: [Replay] = []
     var keepsConnections = true
 
     /// - Parameters:
@@ -190,7 +184,7 @@ package struct Core: ~Copyable {
         while left > 0, !isFull, let item = agenda.next() {
             left -= 1
             switch item {
-            case .replay(let replay) where isPaused: resting.append(replay)
+            case .replay(let replay) where isPaused: agenda.rest(replay)
             case .replay(let replay): if replays.contains(replay) { advance(replay) }
             case .connection(let connection):
                 guard connections.isOpen(connection) else { continue }

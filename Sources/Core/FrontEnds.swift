@@ -8,6 +8,10 @@ struct FrontEnds {
     private(set) var policy = ProbePolicy()
     /// As the ini file says.
     var settings: HoldSettings
+    /// That a bound on addresses can't be kept has been said.
+    private var hasMissedAddress = false
+
+    init(settings: HoldSettings) { self.settings = settings }
 
     /// Departures follow a probe through all hops within this time.
     static let echoMilliseconds: Int64 = 250
@@ -132,6 +136,19 @@ struct FrontEnds {
         let frontEnd = policy.entries[Int(place)].frontEnd
         let server = frontEnd.software.isEmpty ? "an unnamed server" : frontEnd.software
         return server + (frontEnd.isForwarded ? " behind a proxy" : "")
+    }
+
+    /// A request has come without the address that a bound counts; said once.
+    mutating func missesAddress(_ actions: inout Actions) {
+        guard !hasMissedAddress else { return }
+        hasMissedAddress = true
+        actions.append(
+            .notice(
+                .warning,
+                "held_per_address does not bound requests without REMOTE_ADDR, and one has come; let the web "
+                    + "server pass it (nginx: fastcgi_param REMOTE_ADDR $remote_addr;)"
+            )
+        )
     }
 
     private func sentence(_ place: ProbePolicy.Place) -> String {

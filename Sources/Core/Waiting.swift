@@ -160,6 +160,9 @@ struct Waiting {
         var limit: Int { self == .lookAhead ? 1024 : 16 }
     }
 
+    /// Monotonic milliseconds when it may be told again that the log keeps publishers waiting.
+    private var notesPublisherAt: Int64 = .min
+
     private var queuedMessages = 0
     private var queuedBytes = 0
     private var charges = 0
@@ -307,6 +310,14 @@ struct Waiting {
         guard let entry = entries[number] else { return true }
         if case .nothing = entry.work { return true }
         return false
+    }
+
+    /// Whether it may be reported that the log keeps a publisher waiting, which then counts as reported: once in ten
+    /// seconds.
+    mutating func mayNotePublisher(now: Int64) -> Bool {
+        guard now >= notesPublisherAt else { return false }
+        notesPublisherAt = now + 10_000
+        return true
     }
 
     /// An entry whose deadline is reached; each is returned once.

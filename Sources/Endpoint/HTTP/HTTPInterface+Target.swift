@@ -37,10 +37,16 @@ extension HTTPInterface {
 
     /// The query; QUERY_STRING takes precedence if the server passes it.
     static func query(of request: borrowing CGIRequest) throws(Problem) -> Query {
-        var query = request.fields?.query ?? takenQuery(of: request)
-        if let own = request.own { query.own = own }
-        if query.isMalformed { throw .malformedPath }
-        return query
+        let query = request.fields?.query ?? takenQuery(of: request)
+        guard let own = request.own else {
+            // As a rule, and without a copy.
+            if query.isMalformed { throw .malformedPath }
+            return query
+        }
+        var whole = query
+        whole.own = own
+        if whole.isMalformed { throw .malformedPath }
+        return whole
     }
 
     /// Without what stands apart in `request.own`.

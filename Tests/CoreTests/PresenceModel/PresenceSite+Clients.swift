@@ -61,7 +61,10 @@ extension PresenceSite {
         if let subscriber = client.subscriber { uri += "&subscriber=\(subscriber)" }
         holds.append(hold)
         process.world.get(uri, on: hold.connection)
-        for key in client.keys { note(key) }
+        for key in client.keys {
+            note(key)
+            held[key]?.lastReached = now
+        }
         count("came")
     }
 

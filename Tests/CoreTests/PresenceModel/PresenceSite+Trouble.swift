@@ -117,6 +117,7 @@ extension PresenceSite {
         engine.keys = engine.keys.filter { $0.value.offset <= engine.head }
         for (id, older) in olderMachines where engine.machines[id] != nil {
             engine.machines[id] = older
+            heardAt[id] = olderHeardAt[id]
         }
         engine.standings = Self.standings(of: engine.entries[...])
         engine.history += 1
@@ -154,7 +155,9 @@ extension PresenceSite {
             var next = now + pick(1...40) * 1000
             while now < end {
                 try step()
-                if now.isMultiple(of: 8000) { olderMachines = engine.machines }
+                if now.isMultiple(of: 8000) {
+                    (olderMachines, olderHeardAt) = (engine.machines, heardAt)
+                }
                 if now >= next {
                     try trouble()
                     next = now + pick(1...40) * 1000

@@ -101,6 +101,7 @@ final class PresenceSite {
     var engine = Engine()
     /// What a standby has that is behind: the machines as they were noted a while ago.
     var olderMachines: [MachineID: (seen: Int64, lacks: Offset)] = [:]
+    var olderHeardAt: [MachineID: Int64] = [:]
     var machines: [MachineID: Machine] = [:]
     var clients: [Client] = []
     var keys: [Key] = []

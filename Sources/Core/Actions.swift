@@ -111,6 +111,8 @@ package enum Complaint: Hashable, Sendable {
     case idInUse
     /// The log has no room for a further channel with members.
     case placelessPresence
+    /// Another machine tells of presence where this one has no section.
+    case otherPresence
     /// A mistake of the web server's, by its kind.
     case mistake(String)
     /// A refusal, by the section of the ini file and the right that decided.

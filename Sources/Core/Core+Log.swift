@@ -17,7 +17,7 @@ extension Core {
         case .resumed(let state): takeUp(state, toldAt: toldAt, isOpening: false)
         case .committed(let batch):
             guard let news = tail?.receive(batch) else { return }
-            presence.told(news.messages, now: now)
+            if let channel = presence.told(news.messages, now: now) { complainOfSections(channel) }
             deliver(news, toldAt: toldAt)
         case .appended(let number, let outcome): appended(Ticket(number), outcome)
         case .history(let number, let outcome):

@@ -59,6 +59,16 @@ extension Core {
         )
     }
 
+    mutating func complainOfSections(_ channel: ChannelName) {
+        actions.append(
+            .complaint(
+                .otherPresence,
+                "another machine reports who is on \(channel), and no [presence] section of this one names that channel: "
+                    + "nobody is listed there; give all machines of the site the same [presence] sections"
+            )
+        )
+    }
+
     /// The [presence] sections have changed: begins anew with the members whose requests are held here, and with the
     /// log's events.
     mutating func renewPresence() {

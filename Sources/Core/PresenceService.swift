@@ -227,12 +227,19 @@ struct PresenceService {
     // MARK: The log
 
     /// Applies the joins and leaves among committed messages.
-    mutating func told(_ messages: [Message], now: Int64) {
-        guard !rules.settings.presence.isEmpty else { return }
+    ///
+    /// - Returns: a channel on which another machine has members, and which no section here names.
+    @discardableResult
+    mutating func told(_ messages: [Message], now: Int64) -> ChannelName? {
+        guard !rules.settings.presence.isEmpty || site != nil else { return nil }
+        var unnamed: ChannelName?
         for message in messages where message.channel.isOwn {
             guard let member = message.topic.flatMap({ Member(topic: $0) }) else { continue }
             let channel = message.channel.subject
-            guard let limits = rules.settings.presence(on: channel) else { continue }
+            guard let limits = rules.settings.presence(on: channel) else {
+                if unnamed == nil, isElsewhere(message) { unnamed = channel }
+                continue
+            }
             let told = site.map { _ in PresenceEvent.told(by: message) }
             presence.told(
                 member,
@@ -245,6 +252,13 @@ struct PresenceService {
                 now: now
             )
         }
+        return unnamed
+    }
+
+    /// Whether it says that another machine has the member.
+    private func isElsewhere(_ message: Message) -> Bool {
+        guard let own = site?.own, message.type == "join" else { return false }
+        return PresenceEvent.told(by: message).machines.contains { $0 != own }
     }
 
     /// Begins to read the log's events of members; at once, or after an answer that will be out of date. Until that is

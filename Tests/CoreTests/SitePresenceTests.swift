@@ -57,4 +57,32 @@ import Testing
         let told = world.takeAppends().flatMap(\.drafts)
         #expect(told.map(\.topic) == ["name Bob"] && told.first?.type == "leave")
     }
+
+    @Test func `sections that another machine has, and this one lacks, are complained of`() {
+        let world = world()
+        func tell(_ room: String, at machine: String) {
+            world.commit(
+                world.message(
+                    "~presence/\(room)",
+                    #"{"name":"Bob","verified":false,"at":"\#(machine)"}"#,
+                    at: world.head.next.value,
+                    type: "join",
+                    topic: "name Bob"
+                )
+            )
+        }
+        tell("room", at: "b")
+        // Its own, from before a reload.
+        tell("hall", at: "a")
+        #expect(world.complaints.isEmpty)
+        tell("hall", at: "b")
+        #expect(world.complaints == [.otherPresence])
+    }
+
+    @Test func `a machine without any section complains, too`() {
+        let world = World()
+        world.tell(.machines(SiteMachines(own: own)))
+        tell(world, join: "Bob", #"{"name":"Bob","verified":false,"at":"b"}"#)
+        #expect(world.complaints == [.otherPresence] && world.memberCount == 0)
+    }
 }

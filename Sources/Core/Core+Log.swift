@@ -51,12 +51,8 @@ extension Core {
 
     /// The reason given for a cursor beyond the log's end, after a check that this process is not behind. The log of a
     /// site may have lost what it stands for: after a failover, a machine goes back before it knows the epoch that
-    /// tells of the loss, and what only a machine has had that is away is lost before any other can tell. Nil: none yet,
-    /// because the epoch that is to come tells everybody, once, and only its cursor says that this was told.
-    var unissued: GapReason? {
-        if awaitsLoss { return nil }
-        return settings.bus.engine == nil ? .future : .restarted
-    }
+    /// tells of the loss, and what only a machine has had that is away is lost before any other can tell.
+    var unissued: GapReason { settings.bus.engine == nil ? .future : .restarted }
 
     /// The log is open and takes publications.
     package var isLogAvailable: Bool { tail != nil && !isLogInTrouble }
@@ -147,11 +143,6 @@ extension Core {
             releaseAll(.standing(at: before.offset), .released)
         }
         tail = after
-        switch verdict {
-        case .future: awaitsLoss = settings.bus.engine != nil
-        case .restarted, nil: awaitsLoss = false
-        case .valid: break
-        }
         switch (before, verdict) {
         case (let before?, .valid(let offset)) where offset < after.floor:
             replayAll(from: before)
@@ -167,7 +158,6 @@ extension Core {
         case (let before?, .restarted(let resume)):
             startOver(from: before, resume: resume)
             serveCaughtUp(all: isOpening)
-        case (_?, .future) where awaitsLoss: serveCaughtUp(all: isOpening)
         case (let before?, .future):
             startOver(from: before, resume: after.head)
             serveCaughtUp(all: isOpening)

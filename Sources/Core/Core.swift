@@ -53,8 +53,6 @@ package struct Core: ~Copyable {
     var isLogInTrouble = false
     /// Publications do not get to other machines, or theirs do not arrive in time.
     var engineTrouble: EngineTrouble?
-    /// The log of a site went back behind what was told, and the epoch that tells of the loss is still to come.
-    var awaitsLoss = false
     /// The batch that is being delivered.
     var delivery: Delivery?
     /// Bodies of immediate answers.

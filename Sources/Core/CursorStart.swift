@@ -10,13 +10,13 @@ enum CursorStart: Equatable {
     /// - Parameters:
     ///   - isFinal: the log was asked whether it has more than this process knows, or that does not matter: the verdict
     ///     is final.
-    ///   - unissued: the reason given for a cursor beyond the log's end; nil: none is given, it continues at that end.
+    ///   - unissued: the reason given for a cursor beyond the log's end.
     init(
         _ cursor: Cursor,
         in epochs: EpochHistory,
         head: Offset,
         isFinal: Bool,
-        unissued: @autoclosure () -> GapReason? = .future
+        unissued: @autoclosure () -> GapReason = .future
     ) {
         switch epochs.verdict(on: cursor, head: head) {
         case .valid(let offset): self = .after(offset, gap: nil)

@@ -97,7 +97,7 @@ final class Replay {
     /// - Parameters:
     ///   - retention: now on the clock of `Message.expiresMilliseconds`.
     ///   - unissued: see `CursorStart`.
-    func next(in tail: borrowing Tail, retention: Int64, unissued: GapReason?) -> Step {
+    func next(in tail: borrowing Tail, retention: Int64, unissued: GapReason) -> Step {
         if case .start(let start) = position {
             switch start {
             case .now: return .goLive(at: Cursor(epoch: tail.epochs.current, offset: tail.head))
@@ -150,7 +150,7 @@ final class Replay {
         of cursor: Cursor,
         in epochs: EpochHistory,
         head: Offset,
-        unissued: GapReason? = .future
+        unissued: GapReason = .future
     ) -> Offset {
         let stands = cursor.epoch == epochs.current ? cursor : beforeGap ?? cursor
         guard

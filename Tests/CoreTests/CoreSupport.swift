@@ -406,13 +406,6 @@ final class World {
         tell(.opened(state(floor: newHead)))
     }
 
-    /// The epoch that tells of the loss.
-    func beginEpochOfLoss(_ name: String = "m3x9") {
-        let next = EpochHistory.Stretch(epoch: epoch(name), start: head.next, told: head.next)
-        epochs = EpochHistory(epochs.stretches + [next])
-        tell(.opened(state(floor: head.value)))
-    }
-
     /// More came than memory keeps.
     func fallBehind(to newHead: Int64) {
         head = Offset(newHead)

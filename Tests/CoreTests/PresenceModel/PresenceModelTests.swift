@@ -9,7 +9,7 @@ import Testing
         ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
     }
 
-    @Test(arguments: number("HOLDFAST_PRESENCE_SEED").map { [$0] } ?? [1, 2])
+    @Test(arguments: number("HOLDFAST_PRESENCE_SEED").map { [$0] } ?? [1, 3])
     func `whatever happens, who is there is listed, and nobody else`(seed: UInt64) throws {
         let site = PresenceSite(seed: seed)
         try site.run(rounds: Int(Self.number("HOLDFAST_PRESENCE_ROUNDS") ?? 2))

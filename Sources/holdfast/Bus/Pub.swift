@@ -157,11 +157,8 @@ struct Pub: ParsableCommand {
                 guard lines.count > 1 else {
                     // The bus numbers the lines of a batch, of which this is the only one.
                     var sentence = error.description
-                    if let number = sentence.firstRange(of: "Line 1: "),
-                        number.lowerBound == sentence.startIndex
-                    {
-                        sentence.removeSubrange(number)
-                    }
+                    let number = "Line 1: "
+                    if sentence.hasPrefix(number) { sentence.removeFirst(number.count) }
                     StandardError.write("holdfast: line \(lines[0].number): \(sentence)")
                     refused = true
                     return

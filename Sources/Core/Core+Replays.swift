@@ -117,7 +117,9 @@ extension Core {
             at: cursor,
             heartbeatSeconds: settings.hold.heartbeatSeconds
         )
-        send(replay.head + hello, replay)
+        // The peer may not have taken what others on its connection were sent while the log was asked. It is small, and the
+        // piece follows.
+        send(replay.head + hello, replay, .unbounded)
         greeted(replay.connection)
     }
 

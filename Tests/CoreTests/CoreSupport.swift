@@ -27,6 +27,7 @@ struct Sent: Equatable {
     let form: Payload.Form
     let text: String
     let isLast: Bool
+    let isBounded: Bool
 
     var status: Int? {
         text.hasPrefix("Status: ") ? Int(text.dropFirst(8).prefix(3)) : nil
@@ -184,7 +185,8 @@ final class World {
                     id: send.id.value,
                     form: payload.form,
                     text: String(decoding: payload.header + payload.body, as: UTF8.self),
-                    isLast: send.flags.contains(.last)
+                    isLast: send.flags.contains(.last),
+                    isBounded: send.isBounded
                 )
             )
         case .drop(let connection): dropped.append(connection)

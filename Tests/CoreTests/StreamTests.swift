@@ -112,6 +112,23 @@ import Testing
         #expect(world.endings == [.newerRequest: 1])
     }
 
+    /// A full connection was given up for the greeting, with all that it held, and no stream on it was told.
+    @Test
+    func `one that begins behind what others on its connection were sent does not end these`() {
+        let world = World { $0.limits.unsentBytes = 3000 }
+        let connection = world.connect()
+        world.core.askedAboutMultiplexing(connection)
+        world.get("/push/news?stream=ndjson", on: connection)
+        world.get("/push/other?stream=ndjson&since=first", on: connection, id: 2)
+        world.unsent(connection, 2990)
+        _ = world.take(connection)
+        world.answerHistory([], scanned: 0)
+        let sent = world.take(connection)
+        #expect(sent.map(\.id) == [2] && sent.first?.text.contains("hello") == true)
+        #expect(sent.first?.isBounded == false)
+        #expect(world.heldCount == 2)
+    }
+
     @Test func `an aborted stream says nothing more`() {
         let world = World()
         let connection = world.connect()

@@ -21,6 +21,8 @@ final class SiblingService {
     private let epoll: Epoll
     private var socket: Siblings?
     private var settings: BusSettings?
+    /// Why there is no socket, as logged last.
+    private var trouble = ""
     /// Processes that have not answered the last question, and those that had not answered an earlier one.
     private var asked: Set<String> = []
     private var silent: Set<String> = []
@@ -41,7 +43,7 @@ final class SiblingService {
         self.logger = logger
     }
 
-    /// The bus directory exists, perhaps in place of an old one.
+    /// The bus directory exists, perhaps in place of an old one. What fails is tried again.
     func open(_ settings: BusSettings, now: Int64) {
         if let socket { epoll.remove(socket.descriptor) }
         socket = nil
@@ -52,8 +54,12 @@ final class SiblingService {
             try epoll.add(made.descriptor, [.read])
             socket = made
             askAt = now
+            trouble = ""
         } catch {
-            logger.warning("cannot reach the other processes of the bus: \(error)")
+            let sentence = "cannot reach the other processes of the bus: \(error)"
+            if sentence != trouble { logger.warning("\(sentence)") }
+            trouble = sentence
+            askAt = now + Self.askMilliseconds
         }
     }
 
@@ -79,8 +85,8 @@ final class SiblingService {
     /// Reports those that do not answer to the operator: no process can take over what they serve.
     private func ask(now: Int64) -> Bool {
         guard now >= askAt else { return false }
-        if let socket, let settings, !socket.isInPlace {
-            logger.warning("\(socket.path) was removed; making another one")
+        if let settings, socket?.isInPlace != true {
+            if let socket { logger.warning("\(socket.path) was removed; making another one") }
             open(settings, now: now)
         }
         askAt = now + Self.askMilliseconds

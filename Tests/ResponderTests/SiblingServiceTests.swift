@@ -1,6 +1,7 @@
 import Bus
 import Channels
 import Core
+import Glibc
 import Harness
 import Reactor
 import Testing
@@ -132,5 +133,16 @@ import Testing
         one.open(moved, now: 50)
         #expect(one.turn(now: 50) && !one.hasOthers && one.alarm == 10_050)
         #expect(words(other) == [])
+    }
+
+    @Test func `a socket that cannot be made is tried again, and reported once`() throws {
+        let place = try directory.write("", to: "processes")
+        one.open(settings, now: 0)
+        #expect(one.descriptor == -1 && log.take().count == 1 && one.alarm == 10_000)
+        #expect(one.turn(now: 10_000) && one.alarm == 20_000 && log.take() == [])
+        unlink(place)
+        #expect(one.turn(now: 20_000) && one.descriptor >= 0 && one.alarm == 30_000)
+        other.open(settings, now: 20_000)
+        #expect(other.turn(now: 20_000) && other.hasOthers)
     }
 }

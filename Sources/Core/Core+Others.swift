@@ -124,7 +124,6 @@ extension Core {
     ///
     /// Whether the web server granted the channel as well is not known here: its client comes back, and is admitted.
     /// What was granted by the web server alone is bounded by `granted_life`.
-    /// in. What was granted alone is bounded by `granted_life`.
     mutating func judgeReaders(_ wasOpen: (ChannelName) -> Bool) {
         let now = interface
         func isClosed(_ channel: ChannelName) -> Bool {

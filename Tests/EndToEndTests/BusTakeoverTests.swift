@@ -55,6 +55,17 @@ import Testing
         }
     }
 
+    /// What was taken over kept its lock open, so that the address seemed to be in use.
+    @Test func `a process that has taken over makes its socket again, too`() throws {
+        try HoldfastServer.with { server in
+            guard case .unix(let path) = server.address else { return }
+            try server.renew()
+            try Files.remove(path)
+            try waitUntil("it is there again") { (try? server.publish("news", "hello")) != nil }
+            #expect(Files.exists(path + ".lock"))
+        }
+    }
+
     /// Who may connect: the mode and the group.
     private static func admitted(_ path: String) -> [UInt32] {
         var info = stat()

@@ -90,7 +90,7 @@ extension Responder {
             succession.predecessor = takeOver
         }
         let begin = MonotonicClock.milliseconds()
-        if let web = takeOver.web {
+        if let web = takeOver.takeWeb() {
             entrance.adopt(web)
             do {
                 try web.agree(with: settings.fastcgi)

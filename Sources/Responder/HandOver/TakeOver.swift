@@ -44,8 +44,8 @@ package final class TakeOver {
     private var leftAt: Int64?
     private var limits = FramingLimits()
     private(set) var common: HandedCommonState?
-    private(set) var web: Listener?
-    private(set) var bus: (listener: Listener?, lock: Int32)?
+    private var web: Listener?
+    private var bus: (listener: Listener?, lock: Int32)?
     private(set) var restingBus: Listener?
     /// Each with its descriptor, which this owns until they are taken.
     private var connections:
@@ -333,6 +333,12 @@ package final class TakeOver {
     )] {
         defer { connections = [] }
         return connections
+    }
+
+    /// The socket for web servers; once. Nothing of it is kept here: its lock is released with its last owner.
+    func takeWeb() -> Listener? {
+        defer { web = nil }
+        return web
     }
 
     /// The lock of the bus, and its socket; once.

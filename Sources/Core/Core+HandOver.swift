@@ -71,7 +71,7 @@ extension Core {
         channels.filter { interface.isOpenToEveryone($0) }
     }
 
-    private func handed(_ id: ConnectionID, _ ranks: [Int32]) -> HandedConnection {
+    func handed(_ id: ConnectionID, _ ranks: [Int32]) -> HandedConnection {
         precondition(connections.isOpen(id), "what is handed over is open")
         let record = connections[id]
         var held: [HandedConnection.Hold] = []

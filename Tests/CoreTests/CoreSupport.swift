@@ -141,6 +141,12 @@ final class World {
         let common = try HandedCommon(from: &unpack)
         let handed = try Core.connections(from: &unpack)
         #expect(unpack.isAtEnd && handed.count == connections.count)
+        var (written, read, places) = (Packer(), Packer(), (HandedInterests(), HandedInterests()))
+        for (id, connection) in zip(connections, handed) {
+            core.handed(id, core.holdRanks).pack(into: &written, &places.0)
+            connection.pack(into: &read, &places.1)
+        }
+        #expect(read.bytes == written.bytes, "what was read is not what was written")
         let hasReached = new.core.hasReached(common)
         #expect(hasReached)
         let named = zip(connections, handed).map {
@@ -469,7 +475,8 @@ final class World {
         _ messages: [Message],
         scanned: Int64,
         more: Bool = false,
-        gap: GapReason? = nil
+        gap: GapReason? = nil,
+        marks: [TrimMark] = []
     ) {
         let read = reads.removeFirst()
         tell(
@@ -481,6 +488,7 @@ final class World {
                         scanned: Offset(scanned),
                         more: more,
                         gap: gap,
+                        marks: marks,
                         newest: Offset(scanned)
                     )
                 )

@@ -180,6 +180,26 @@ import Text
         #expect(new.texts(stream).joined().contains("eleven"))
     }
 
+    @Test(arguments: [2, 58, 400_000] as [Int64])
+    func `the gaps that a stream had been told of were read as something else`(
+        through: Int64
+    ) throws {
+        let old = World()
+        let stream = old.connect()
+        old.fallBehind(to: 500_000)
+        old.get("/push/news?stream=ndjson&since=k7f2-0", on: stream)
+        let mark = TrimMark(channel: channel("news"), through: Offset(through), reason: .deleted)
+        let one = old.message("news", "one", at: 1)
+        old.answerHistory([one], scanned: 1, more: true, gap: .deleted, marks: [mark])
+        #expect(old.texts(stream).joined().contains("deleted"))
+        #expect(old.pause())
+        let new = try old.handOver([stream], floor: 500_000)
+        let two = new.message("news", "two", at: 450_000)
+        new.answerHistory([two], scanned: 500_000, gap: .deleted, marks: [mark])
+        let texts = new.texts(stream).joined()
+        #expect(texts.contains("two") && !texts.contains("deleted"))
+    }
+
     @Test func `does not let members leave, nor join again`() throws {
         func change(_ settings: inout Settings) {
             settings.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]

@@ -98,7 +98,9 @@ extension ToldMarks: Packable {
         var through: [ChannelName: Offset] = [:]
         for _ in 0..<(try pack.count()) {
             let channel: ChannelName = try pack.value()
-            through[channel] = try pack.value()
+            // Not an Optional, as the subscript would have it: its form is another one.
+            let offset: Offset = try pack.value()
+            through[channel] = offset
         }
         self.init(through: through)
     }

@@ -6,7 +6,8 @@ extension World {
     func finish() {
         isEnding = true
         for process in processes {
-            process.frozenUntil = .min
+            // A turn that began before it stood still is late, too.
+            process.frozenUntil = min(process.frozenUntil, now)
             process.end.open(log)
         }
         for number in clients.indices where violation == nil { leave(number) }

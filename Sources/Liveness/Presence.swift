@@ -19,7 +19,7 @@ package struct Presence: Sendable {
     private var rate: EventRate
     /// The log had no room for another channel's events: until this time it is asked for no further channel.
     private var noRoomUntil: Int64 = .min
-    /// Whether the events already in the log are known; nothing is reported before.
+    /// Whether the events already in the log are known; nothing is reported before, but leases are announced.
     package private(set) var isLoaded = false
     /// Whether the log lacks events of other machines. Nothing is reported meanwhile, since members judged by old
     /// events may have left, or be on another machine; leases are announced as always.
@@ -329,17 +329,17 @@ package struct Presence: Sendable {
             [(channel: ChannelName, member: Member, subscriber: Subscriber)] = []
     }
 
+    private var mayReport: Bool { isLoaded && !isBehind }
+
     /// When something is due next; `.max` if nothing becomes due by itself.
     package var nextLook: Int64 {
-        guard isLoaded else { return .max }
-        let isReporting = table.hasUnreported && !isBehind
+        let isReporting = table.hasUnreported && mayReport
         return min(table.nextLook, isReporting ? rate.nextMilliseconds : .max)
     }
 
     /// Examines the members for which something is due.
     package mutating func due(now: Int64) -> Due {
         var due = Due()
-        guard isLoaded else { return due }
         for _ in 0..<Self.turn {
             guard let key = table.takeDue(now: now), let entry = table[key] else { break }
             if entry.change(now, table.site) != nil, entry.askedUntil <= now {
@@ -359,7 +359,7 @@ package struct Presence: Sendable {
             }
             table.forgetIfAbsent(key, now)
         }
-        if !isBehind { due.events = takeEvents(now) }
+        if mayReport { due.events = takeEvents(now) }
         return due
     }
 

@@ -90,6 +90,19 @@ import Testing
         #expect(world.members.map(\.member.name) == ["Ada"])
     }
 
+    @Test func `the other processes are told again while the log's events are still to be read`() {
+        let world = World(isOpen: false) {
+            $0.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]
+        }
+        world.core.siblings(arePresent: true, at: world.moment)
+        world.open()
+        world.get(poll, on: world.connect())
+        #expect(world.takeMembers().map(\.member.name) == ["Ada"])
+        world.pass(Presence.tellMilliseconds + 1000)
+        #expect(world.takeMembers().map(\.member.name) == ["Ada"])
+        #expect(world.reads.count == 1 && world.appends.isEmpty)
+    }
+
     @Test func `a channel that is full reports no further member`() {
         let world = World {
             $0.presence = [

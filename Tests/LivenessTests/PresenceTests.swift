@@ -135,6 +135,27 @@ struct PresenceTests {
         expect(here.due(now: end).events.map(\.isJoin) == [false])
     }
 
+    @Test func `a member was reported as gone while its process had yet to read the log's events`()
+    {
+        var (one, other) = (loaded(), loaded())
+        one.tellOthers(true, now: 0)
+        expect(attends(&one, ada, 1, 0))
+        other.told(ada, on: chat, isJoin: true, id: id(1), timeMilliseconds: 0, limits, now: 0)
+        // The log was replaced, and does not answer for long.
+        one.forgetEvents(now: 0)
+        for turn in 0..<100 {
+            let now = Int64(turn) * 1000
+            let due = one.due(now: now)
+            expect(due.events.isEmpty && one.nextLook > now)
+            for (channel, member, subscriber) in due.leases {
+                other.heard(member, on: channel, subscriber: subscriber, limits, now: now)
+            }
+            expect(other.due(now: now).events.isEmpty)
+        }
+        one.loaded()
+        expect(one.due(now: 100_000).events.map(\.isJoin) == [true])
+    }
+
     @Test func `a new process reports nothing before it has read the log's events`() {
         var presence = Presence()
         expect(came(&presence, ada, 1, 0))

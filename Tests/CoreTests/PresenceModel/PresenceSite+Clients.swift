@@ -32,11 +32,15 @@ extension PresenceSite {
         let process: Process
         let connection: ConnectionID
         let since: Int64
+        /// What it makes its client a member of: nothing if no section named any of its channels when it came.
+        var keys: [Key]
         /// Its client has another one, and this one is lost then.
         var endsAt: Int64 = .max
 
         init(_ client: Client, _ machine: Machine, _ process: Process, at now: Int64) {
             (self.client, self.machine, self.process, since) = (client, machine, process, now)
+            let isNamed = client.keys.contains { machine.rooms.contains($0.channel.text) }
+            keys = isNamed ? client.keys : []
             connection = process.world.connect()
         }
     }
@@ -61,7 +65,7 @@ extension PresenceSite {
         if let subscriber = client.subscriber { uri += "&subscriber=\(subscriber)" }
         holds.append(hold)
         process.world.get(uri, on: hold.connection)
-        for key in client.keys {
+        for key in hold.keys {
             note(key)
             held[key]?.lastReached = now
         }
@@ -101,7 +105,7 @@ extension PresenceSite {
 
     private func act(_ client: Client) {
         guard let hold = current(client), !hold.machine.isStalled else { return }
-        let world = hold.process.world
+        let (machine, world) = (hold.machine, hold.process.world)
         switch pick(0...9) {
         case 0...2:
             // It moves, and the connection that it had is lost later, or by what supersedes it.
@@ -122,7 +126,11 @@ extension PresenceSite {
             holds.removeAll { $0 === hold }
             world.lose(hold.connection)
             client.comesAt = now + pick(4...400) * Self.tick
-            // No grace period follows.
+            tell("\(client.name) leaves \(client.channels) on \(machine.id)")
+            // No grace period follows, and another process ends what it holds as soon as it hears of it.
+            for other in holds where other.client === client && other.machine === machine {
+                other.keys = []
+            }
             for key in client.keys {
                 held[key]?.steadySince = .max
                 held[key]?.lastOn = [:]

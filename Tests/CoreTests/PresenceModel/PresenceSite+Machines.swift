@@ -11,9 +11,13 @@ extension PresenceSite {
         let number: Int
         let world: World
         var told = Offset.start
+        /// How far the pages go that it has read, which may be further.
+        var read = Offset.start
         /// Of the machine's log.
         var generation = -1
         var site: SiteMachines
+        /// When it last called the roll.
+        var calledAt: Int64 = 0
         var trouble: EngineTrouble? = .catchingUp
         /// Since when it has lacked something, or asked in vain.
         var behindSince: Int64?
@@ -142,17 +146,20 @@ extension PresenceSite {
                         append: append,
                         machine: machine.id,
                         process: process.number,
-                        told: process.told,
+                        told: max(process.told, process.read),
                         knowsFrom: process.knowsFrom,
                         site: process.site,
+                        calledAt: process.calledAt,
                         history: isOfEngine(process, machine) ? engine.history : -1,
                         dueAt: now + pick(0...(chance(5) ? 8 : 2)) * Self.tick
                     )
                 )
             }
+            let isLoaded = process.world.core.presence.isLoaded
             try answerReads(of: process, machine)
             pull(process, machine)
-            if !process.world.core.presence.isLoaded {
+            // What it was told just now may have been trimmed before.
+            if !isLoaded || !process.world.core.presence.isLoaded {
                 process.knowsFrom = max(process.knowsFrom, machine.lacks)
             }
             watch(process, machine)
@@ -181,7 +188,7 @@ extension PresenceSite {
         guard chance(80) else { return }
         if process.generation != machine.generation {
             process.generation = machine.generation
-            process.told = machine.head
+            (process.told, process.read) = (machine.head, .start)
             let floor = max(machine.lacks, Offset(machine.head.value - 30))
             let events = machine.kept.values.map(\.message).filter { $0.offset > floor }
             process.knowsFrom = machine.lacks
@@ -273,12 +280,9 @@ extension PresenceSite {
                 let listing = ChannelListing(entries: entries, next: nil)
                 process.world.tell(.channels(ticket: ticket, .success(listing)))
             case .history(let request):
-                process.world.tell(
-                    .history(
-                        ticket: request.ticket,
-                        .success(page ?? self.page(request, machine))
-                    )
-                )
+                let page = page ?? self.page(request, machine)
+                process.read = max(process.read, page.messages.last?.offset ?? .start)
+                process.world.tell(.history(ticket: request.ticket, .success(page)))
             }
         }
     }
@@ -334,6 +338,7 @@ extension PresenceSite {
 
     private func callRoll(_ machine: Machine, _ process: Process) throws {
         machine.rollAt = now + machine.clockShift + 5000
+        process.calledAt = now
         engine.machines[machine.id]?.lacks = machine.lacks
         let present = machine.roll.present(engine.machines.mapValues(\.seen), own: machine.id)
         for (id, heard) in heardAt where engine.machines[id] != nil && !present.contains(id) {

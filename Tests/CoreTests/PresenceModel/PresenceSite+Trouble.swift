@@ -87,7 +87,9 @@ extension PresenceSite {
                 self?.reload(machine)
             }
         case 15:
-            engine.clockShift += pick(-500_000...500_000)
+            let shift = pick(-500_000...500_000)
+            engine.clockShift += shift
+            tell("the engine's clock jumps by \(shift) ms")
             count("clock")
         case 16:
             guard machines.count < 5 else { return }

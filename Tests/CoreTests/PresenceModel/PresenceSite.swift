@@ -87,6 +87,8 @@ final class PresenceSite {
         let told: Offset
         let knowsFrom: Offset
         let site: SiteMachines
+        /// When the roll was last called there.
+        let calledAt: Int64
         let history: Int
         var dueAt: Int64
     }
@@ -94,6 +96,15 @@ final class PresenceSite {
     static let tick: Int64 = 250
     static let rooms = ["room", "hall"]
     static let grace = 10
+    /// What a few seeds together have.
+    static let events = [
+        "came", "moved", "left", "join", "leave", "further join", "told again", "asked", "repeated",
+        "conflict",
+        "missed", "away", "rewound", "lost", "promoted", "cut", "engine away", "killed", "deleted",
+        "stalled",
+        "stuck", "trimmed", "engine trimmed", "reloaded", "clock", "joined", "dismissed",
+        "event of a lost history", "rest",
+    ]
 
     let seed: UInt64
     var random: SplitMix64
@@ -268,7 +279,8 @@ final class PresenceSite {
         }
         engine.lastAt = max(engine.lastAt, engineClock)
         let scope = "\(draft.channel) \(key)"
-        if let used = engine.keys[scope], used.at > engine.lastAt - 300_000 {
+        let used = engine.keys[scope]
+        if let used, used.at > engine.lastAt - 300_000 {
             count(used.draft == draft ? "repeated" : "conflict")
             return used.draft == draft ? .repeated(ids: []) : .conflict
         }
@@ -297,7 +309,7 @@ final class PresenceSite {
         tell(
             "\(flight.machine) tells \(offset): \(draft.type ?? "") \(event.key) at \(event.machines)"
         )
-        try check(event, by: flight)
+        try check(event, by: flight, isForgotten: used != nil)
         lastNumber += 1
         append(Entry(number: lastNumber, head: offset, event: event))
         return .committed(ids: [])

@@ -17,7 +17,7 @@ struct Entrance {
     /// Monotonic milliseconds of the next look at the path.
     private(set) var looksAt: Int64
     /// Why there is no socket at the path, as logged last.
-    private var trouble = ""
+    private var trouble = LastingReason()
 
     /// Nothing is accepted before the log is open: until then connections wait in the backlog, and get no 503. If
     /// opening the log takes long, they are accepted and get 503.
@@ -96,12 +96,11 @@ struct Entrance {
             var settings = settings
             settings.listen = .unix(path: path)
             listener = try Listener(settings)
-            trouble = ""
+            trouble.end()
             logger.notice("serving web servers again", metadata: ["listen": "\(path)"])
         } catch {
             let sentence = "\(error)"
-            if sentence != trouble { logger.error("\(sentence); trying again") }
-            trouble = sentence
+            if trouble.isNew(sentence) { logger.error("\(sentence); trying again") }
         }
     }
 

@@ -115,18 +115,17 @@ package final class Listener {
     package var isInPlace: Bool {
         if isPassed { return true }
         guard let path, let found = Self.identity(path.text) else { return false }
-        return found.device == path.device && found.inode == path.inode
+        return found == path
     }
 
     /// Whether nobody can connect by the path any more: it is gone, or leads elsewhere. What cannot be looked at may still
     /// be there.
     package var isLost: Bool {
         guard let path, !isPassed else { return false }
-        var info = stat()
-        guard unsafe lstat(path.text, &info) == 0 else {
+        guard let found = Self.identity(path.text) else {
             return errno == ENOENT || errno == ENOTDIR
         }
-        return UInt64(info.st_dev) != path.device || UInt64(info.st_ino) != path.inode
+        return found != path
     }
 
     private static let backlog: Int32 = 4096

@@ -43,7 +43,7 @@ struct PipeReader {
     /// Another pipe has taken its path, and is used once no line is left in this one.
     private(set) var isReplaced = false
     /// Why the new one cannot be opened, as logged last.
-    private var lastTrouble = ""
+    private var trouble = LastingReason()
     private var refusals: Refusals = (0, "", "")
     /// Monotonic milliseconds of the next note on refusals, at the earliest.
     private var noteAt: Int64 = 0
@@ -215,15 +215,15 @@ struct PipeReader {
     mutating func exchange(for new: PipeReader, now: Int64) {
         pipe.close()
         (pipe, interface) = (new.pipe, new.interface)
-        (isSkipping, isReplaced, lastTrouble) = (false, false, "")
+        (isSkipping, isReplaced) = (false, false)
+        trouble.end()
         readNow(now: now)
     }
 
-    /// The new pipe cannot be opened. Returns the sentence, unless it was logged before.
-    mutating func trouble(_ sentence: String) -> String? {
+    /// The new pipe cannot be opened. Returns whether that is to be logged.
+    mutating func cannotExchange(_ sentence: String) -> Bool {
         isReplaced = false
-        defer { lastTrouble = sentence }
-        return lastTrouble == sentence ? nil : sentence
+        return trouble.isNew(sentence)
     }
 
     // MARK: Refusals

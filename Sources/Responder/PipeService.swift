@@ -188,9 +188,8 @@ final class PipeService {
             }
         } catch {
             // The next look at the pipes tries again.
-            if let sentence = pipes[place].trouble(error.description) {
-                logger.error("\(sentence)")
-            }
+            let sentence = error.description
+            if pipes[place].cannotExchange(sentence) { logger.error("\(sentence)") }
         }
     }
 

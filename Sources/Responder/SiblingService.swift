@@ -22,7 +22,7 @@ final class SiblingService {
     private var socket: Siblings?
     private var settings: BusSettings?
     /// Why there is no socket, as logged last.
-    private var trouble = ""
+    private var trouble = LastingReason()
     /// Processes that have not answered the last question, and those that had not answered an earlier one.
     private var asked: Set<String> = []
     private var silent: Set<String> = []
@@ -54,11 +54,10 @@ final class SiblingService {
             try epoll.add(made.descriptor, [.read])
             socket = made
             askAt = now
-            trouble = ""
+            trouble.end()
         } catch {
             let sentence = "cannot reach the other processes of the bus: \(error)"
-            if sentence != trouble { logger.warning("\(sentence)") }
-            trouble = sentence
+            if trouble.isNew(sentence) { logger.warning("\(sentence)") }
             askAt = now + Self.askMilliseconds
         }
     }

@@ -43,28 +43,15 @@ extension Span<UInt8> {
 
     /// Eight bytes at a time: paths, queries and fields are read by their separators.
     package func first(_ byte: UInt8, in range: Range<Int>) -> Int? {
-        var at = range.lowerBound
-        let rest = unsafe extracting(range).withUnsafeBytes { bytes in
-            let ones: UInt64 = 0x0101_0101_0101_0101
-            let wanted = ones &* UInt64(byte)
-            var at = 0
-            while at &+ 8 <= bytes.count {
-                let word = unsafe bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
-                let different = UInt64(littleEndian: word) ^ wanted
-                // The lowest bit that is set is in the first byte that is 0.
-                let zeros = (different &- ones) & ~different & (ones << 7)
-                if zeros != 0 { return (at: at &+ zeros.trailingZeroBitCount >> 3, isFound: true) }
-                at &+= 8
+        unsafe extracting(range).withUnsafeBytes { bytes in
+            for start in stride(from: 0, to: bytes.count, by: 8) {
+                let found = unsafe EightBytes(of: bytes, from: start).places(of: byte)
+                guard found != 0 else { continue }
+                let place = start + found.trailingZeroBitCount / 8
+                return place < bytes.count ? range.lowerBound + place : nil
             }
-            return (at: at, isFound: false)
+            return nil
         }
-        at &+= rest.at
-        if rest.isFound { return at }
-        while at < range.upperBound {
-            if self[at] == byte { return at }
-            at &+= 1
-        }
-        return nil
     }
 
     /// The range without blanks at its ends.
@@ -74,5 +61,32 @@ extension Span<UInt8> {
         while low < high, self[low].isBlank { low += 1 }
         while low < high, self[high - 1].isBlank { high -= 1 }
         return low..<high
+    }
+}
+
+/// Eight bytes that are searched at once.
+struct EightBytes {
+    /// The first byte in the lowest bits.
+    private var word: UInt64 = 0
+
+    /// - Parameter start: at least one byte before the end; what is missing behind it is 0.
+    @inline(__always)
+    init(of bytes: UnsafeRawBufferPointer, from start: Int) {
+        if bytes.count - start >= 8 {
+            word = unsafe UInt64(
+                littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)
+            )
+        } else {
+            for at in start..<bytes.count { unsafe word |= UInt64(bytes[at]) << (8 * (at - start)) }
+        }
+    }
+
+    /// The highest bit of each byte that is this one.
+    @inline(__always)
+    func places(of byte: UInt8) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let low = ones &* 0x7f
+        let different = word ^ (ones &* UInt64(byte))
+        return ~(((different & low) &+ low) | different | low)
     }
 }

@@ -83,7 +83,9 @@ package enum URLDecoding {
                 (start, equals) = (end + 1, nil)
             }
             for at in stride(from: 0, to: bytes.count, by: 8) {
-                var separators = unsafe separators(bytes, at)
+                let eight = unsafe EightBytes(of: bytes, from: at)
+                var separators =
+                    eight.places(of: UInt8(ascii: "&")) | eight.places(of: UInt8(ascii: "="))
                 while separators != 0 {
                     let place = at + separators.trailingZeroBitCount / 8
                     separators &= separators - 1
@@ -96,28 +98,6 @@ package enum URLDecoding {
             }
             end(bytes.count)
         }
-    }
-
-    /// Which of the eight bytes from `start` on are `&` or `=`: the highest bit of each that is, the first byte lowest.
-    @inline(__always)
-    private static func separators(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> UInt64 {
-        var word: UInt64 = 0
-        if bytes.count - start >= 8 {
-            word = unsafe UInt64(
-                littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)
-            )
-        } else {
-            for at in start..<bytes.count { unsafe word |= UInt64(bytes[at]) << (8 * (at - start)) }
-        }
-        return places(of: UInt8(ascii: "&"), word) | places(of: UInt8(ascii: "="), word)
-    }
-
-    @inline(__always)
-    private static func places(of byte: UInt8, _ word: UInt64) -> UInt64 {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let low = ones &* 0x7f
-        let different = word ^ (ones &* UInt64(byte))
-        return ~(((different & low) &+ low) | different | low)
     }
 }
 

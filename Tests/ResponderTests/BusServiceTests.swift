@@ -16,10 +16,7 @@ import Testing
 
     init() throws {
         directory = try TestDirectory()
-        var settings = BusSettings()
-        settings.directory = try directory.makeDirectory("bus")
-        settings.socket = directory.file("bus.sock")
-        self.settings = settings
+        settings = try BusSettings(in: directory)
     }
 
     private func service(isCandidate: Bool = true) throws -> BusService {

@@ -55,10 +55,7 @@ import Testing
 
     init() throws {
         directory = try TestDirectory()
-        var settings = BusSettings()
-        settings.directory = try directory.makeDirectory("bus")
-        settings.socket = directory.file("bus.sock")
-        self.settings = settings
+        settings = try BusSettings(in: directory)
     }
 
     private var isSocketThere: Bool { access(settings.socket ?? "", F_OK) == 0 }

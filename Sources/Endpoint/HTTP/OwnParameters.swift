@@ -42,7 +42,7 @@ struct OwnParameters: Sendable {
             id.first(UInt8(ascii: "+"), in: 0..<id.count) == nil,
             SubscriberID.isVisible(id)
         {
-            return SubscriberID(id)
+            return SubscriberID(visible: id)
         }
         return text(source, value).map { SubscriberID($0.utf8Span.span) }
     }
@@ -119,8 +119,14 @@ struct SubscriberID: Sendable {
     private let hash: UInt64?
 
     init(_ text: Span<UInt8>) {
-        let isGood = (16...64).contains(text.count) && Self.isVisible(text)
-        hash = isGood ? FNV1a<UInt64>.mixed(text) : nil
+        hash = Self.isVisible(text) ? Self.hash(text) : nil
+    }
+
+    /// - Parameter text: of which `isVisible` is true.
+    init(visible text: Span<UInt8>) { hash = Self.hash(text) }
+
+    private static func hash(_ text: Span<UInt8>) -> UInt64? {
+        (16...64).contains(text.count) ? FNV1a<UInt64>.mixed(text) : nil
     }
 
     /// Whether all of it is visible ASCII.

@@ -31,7 +31,7 @@ final class HandOverService {
     private var door: MessageDoor?
     /// Whether there is to be such a socket, and why there is none, as logged last.
     private var isOpen = false
-    private var trouble = ""
+    private var trouble = LastingReason()
     private(set) var channel: MessageChannel?
     /// The other side has sent its hello.
     private(set) var isGreeted = false
@@ -73,11 +73,10 @@ final class HandOverService {
             let made = try MessageDoor(in: settings.directory, named: Self.name(listen))
             try epoll.add(made.descriptor, [.read])
             door = made
-            trouble = ""
+            trouble.end()
         } catch {
             let sentence = "no other process can take over from this one: \(error)"
-            if trouble != sentence { logger.warning("\(sentence)") }
-            trouble = sentence
+            if trouble.isNew(sentence) { logger.warning("\(sentence)") }
         }
     }
 

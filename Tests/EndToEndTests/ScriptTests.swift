@@ -45,6 +45,30 @@ import Testing
         }
     }
 
+    /// A row of the matrix spoke to another's server.
+    @Test func `two servers of a script were given one port`() throws {
+        let directory = try TestDirectory()
+        let script = """
+            import socket
+            from place import reserve_ports
+            ports = reserve_ports(200)
+            assert len(set(ports)) == 200
+            for _ in range(3000):
+                with socket.create_server(("127.0.0.1", 0)) as other:
+                    assert other.getsockname()[1] not in ports
+            # As web servers bind.
+            with socket.create_server(("127.0.0.1", ports[0])):
+                pass
+            """
+        let outcome = try ChildProcess.run(
+            "/usr/bin/python3",
+            ["-c", script],
+            directory: directory,
+            environment: ["PYTHONPATH": "\(Place.root)/scripts/pylib"]
+        )
+        #expect(outcome.exit == .exited(0), "\(outcome.error)")
+    }
+
     /// The quick start of README, with a program that is built already.
     @Test(.enabled(if: Tool.usable(.nginx), "nginx is not installed"))
     func `scripts run starts a site, prints its address, and leaves nothing behind`() throws {

@@ -18,7 +18,7 @@ import time
 ROOT, HOLDFAST, CLIENTS, MESSAGES = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 sys.path.insert(0, f"{ROOT}/scripts/pylib")
 
-from place import Place, free_ports, until  # noqa: E402
+from place import Place, reserve_ports, until  # noqa: E402
 from responder import Responder  # noqa: E402
 from servers import Server  # noqa: E402
 
@@ -109,7 +109,7 @@ async def run(place):
     await responder.start()
     os.chmod(responder.socket, 0o666)
     server = Server(place, "nginx", responder.socket, responder.ini)
-    public = free_ports(1)[0]
+    public = reserve_ports(1)[0]
     recipe = place.derived("recipes/nginx-collapse.conf", "--directory", server.directory, "--port", public)
     await server.start("--append", place.write("recipe", recipe))
     scenes = {"/push/": await measure(responder, server, server.port, "/push/")}

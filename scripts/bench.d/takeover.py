@@ -19,7 +19,7 @@ ROOT, HOLDFAST = sys.argv[1], sys.argv[2]
 POLLS, STREAMS, RATE, HANDOVERS = map(int, sys.argv[3:])
 sys.path.insert(0, f"{ROOT}/scripts/pylib")
 
-from place import Failed, Place, free_ports, has_web_group, until  # noqa: E402
+from place import Failed, Place, has_web_group, reserve_ports, until  # noqa: E402
 
 # Seconds between two hand-overs, and before the first.
 PAUSE = 4
@@ -153,7 +153,7 @@ class Scene:
         )
         self.process = await self.begin()
         await until("Holdfast listens", self.is_listening)
-        self.port, second, third = free_ports(3)
+        self.port, second, third = reserve_ports(3)
         text = place.derived(
             "nginx.conf", "--directory", place.directory, "--port", self.port, "--second", second,
             "--http2", third, "--socket", self.socket, "--replace", "worker_processes auto;", "worker_processes 4;",

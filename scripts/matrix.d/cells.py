@@ -39,7 +39,8 @@ class Cell:
         self.kind = kind
         self.way = way
         self.version = version
-        self.channel = f"{prefix}{kind}/{way}/{version}"
+        # With the server's name: a client that reaches another's Holdfast is not taken for one of that row.
+        self.channel = f"{prefix}{server}/{kind}/{way}/{version}"
         self.seconds = None  # from the client's departure until the request was released
         self.reasons = set()  # the endings; several if several requests ended at once
         self.was_late = False  # the machine was busy for so long that something else may have ended the request first

@@ -18,11 +18,24 @@ class Failed(Exception):
     """A failure that is not one of the program under test."""
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
+# The sockets that keep the ports of reserve_ports().
+reserved = []
+
+
+def reserve_ports(count):
+    """Ports of the loopback address for servers that will be started.
+
+    Each is bound here until the script ends, so that the kernel gives it to nobody else, neither a client nor whoever
+    asks for any port. A server that names it may bind it all the same: both allow the address to be reused, and this
+    socket does not listen.
+    """
+    ports = []
+    for _ in range(count):
+        kept = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        reserved.append(kept)
+        ports.append(kept.getsockname()[1])
     return ports
 
 

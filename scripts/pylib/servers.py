@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-from place import Failed, free_ports, is_root, until
+from place import Failed, is_root, reserve_ports, until
 
 
 class Kind:
@@ -62,7 +62,7 @@ class Server:
         self.directory = place.make_directory(name)
         for directory in ("log", "temp"):
             place.make_directory(f"{name}/{directory}")
-        self.port, self.second, self.http2_port = free_ports(3)
+        self.port, self.second, self.http2_port = reserve_ports(3)
         if self.kind.program != "nginx":
             self.http2_port = self.port
         # The server behind a routing layer.

@@ -3,7 +3,7 @@ import asyncio
 import os
 import signal
 
-from place import Failed, free_ports, has_web_group, send, until
+from place import Failed, has_web_group, reserve_ports, send, until
 
 
 class Machine:
@@ -116,7 +116,7 @@ class Machine:
             f"server unix:{self.socket(index)} max_fails=0;" for index in range(len(self.responders))
         )
         for _ in range(10):
-            self.port, second, third = free_ports(3)
+            self.port, second, third = reserve_ports(3)
             text = self.place.derived(
                 "nginx.conf", "--directory", self.directory, "--descriptors", 2048,
                 "--port", self.port, "--second", second, "--http2", third,

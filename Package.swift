@@ -82,7 +82,7 @@ let package = Package(
         .target(name: "FastCGI", dependencies: ["Text"], swiftSettings: settings),
         .target(
             name: "FastCGICodec",
-            dependencies: ["CLibFCGI", "CLinux", "FastCGI", "System"],
+            dependencies: ["CLibFCGI", "CLinux", "FastCGI", "System", "Text"],
             swiftSettings: loop
         ),
         // System calls as values and errors, descriptors, sockets, accounts, threads, children, clocks, mailboxes.

@@ -3,6 +3,7 @@ internal import CLinux
 package import FastCGI
 internal import Glibc
 internal import System
+package import Text
 
 /// Why the codec cannot be created.
 package struct CodecError: Error, CustomStringConvertible {

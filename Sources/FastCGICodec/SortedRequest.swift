@@ -1,4 +1,5 @@
 internal import FastCGI
+internal import Text
 
 /// A request as `Codec.sort` and `divide` have split it. Valid until the codec sorts the next one.
 @safe package struct SortedRequest {
@@ -28,16 +29,6 @@ internal import FastCGI
     ) {
         _ = unsafe NameValuePairs.forEach(in: particulars, body)
     }
-}
-
-/// How a variable is used.
-package enum VariableUse {
-    case unused
-    /// Many requests have it in common.
-    case common
-    case particular
-    /// Many requests have it in common but for a part of its value.
-    case divided
 }
 
 /// Splits requests, by the names of their variables, into two buffers that it reuses.

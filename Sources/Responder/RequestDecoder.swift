@@ -48,7 +48,9 @@ struct RequestDecoder {
     ///
     /// - Returns: nil if it is not for the memory; without a place if libfcgi refuses.
     private func find(_ framed: FramedRequest) -> (place: Int?, SortedRequest)? {
-        guard var sorted = unsafe codec.sort(framed, by: Self.use) else { return nil }
+        guard var sorted = unsafe codec.sort(framed, by: { unsafe CGIRequest.use(of: $0) }) else {
+            return nil
+        }
         if let place = unsafe memory.find(sorted.common) { return (place, sorted) }
         var parts = OwnParts()
         if let divided = unsafe codec.divide(sorted, by: { unsafe parts.part(of: $0, $1) }) {
@@ -86,14 +88,5 @@ struct RequestDecoder {
         let wall = SystemClock.wallMilliseconds()
         request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
         tokens.judge(&request)
-    }
-
-    private static func use(of name: UnsafeRawBufferPointer) -> VariableUse {
-        switch unsafe CGIRequest.use(of: name) {
-        case .unused: .unused
-        case .common: .common
-        case .particular: .particular
-        case .divided: .divided
-        }
     }
 }

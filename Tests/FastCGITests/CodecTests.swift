@@ -1,6 +1,7 @@
 import FastCGICodec
 import Glibc
 import Testing
+import Text
 
 @testable import FastCGI
 

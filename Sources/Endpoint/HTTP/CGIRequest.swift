@@ -1,4 +1,4 @@
-internal import Text
+package import Text
 
 /// One request as CGI variables (RFC 3875 §4.1): those that Holdfast uses, and the body.
 ///
@@ -105,24 +105,13 @@ package struct CGIRequest: Sendable {
 
     package init() {}
 
-    /// How a variable is used.
-    package enum Use {
-        case unused
-        /// Requests may have it in common.
-        case common
-        /// It is about one client, or one request.
-        case particular
-        /// Requests may have it in common but for a part of its value.
-        case divided
-    }
-
     /// Whether a variable of this name is one of those that are used.
     package static func takes(_ name: UnsafeRawBufferPointer) -> Bool {
         unsafe CGIVariable(name) != nil
     }
 
     /// How the variable of this name is used.
-    package static func use(of name: UnsafeRawBufferPointer) -> Use {
+    package static func use(of name: UnsafeRawBufferPointer) -> VariableUse {
         guard let variable = unsafe CGIVariable(name) else { return .unused }
         return variable.isDivided ? .divided : variable.isParticular ? .particular : .common
     }

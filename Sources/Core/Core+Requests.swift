@@ -16,7 +16,7 @@ extension Core {
         _ head: borrowing CGIRequest,
         from address: RequestAddress,
         at moment: Moment
-    ) -> HeadVerdict {
+    ) -> BodyVerdict {
         guard enter(address.connection, at: moment) else { return .answered }
         switch interface.verdict(onHead: head) {
         case .keep: return .keep

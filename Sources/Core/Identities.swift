@@ -91,16 +91,6 @@ package enum Standing: Sendable {
     case done
 }
 
-/// What to do with a request's body that has not come yet.
-package enum HeadVerdict: Sendable {
-    /// It is collected.
-    case keep
-    /// It is discarded: the request comes without it.
-    case drop
-    /// The request is answered already; the rest of it is skipped.
-    case answered
-}
-
 /// What the process keeps of a peer's input.
 package struct Kept: Equatable, Sendable {
     /// Complete requests that queue.

@@ -121,13 +121,9 @@ extension Responder {
         }
         request.awaitsBody = true
         let address = address(head.id, id, head.keepConnection)
-        switch core.judge(request, from: address, at: moment) {
-        case .keep: return .keep
-        case .drop: return .drop
-        case .answered:
-            connections.used(id)
-            return .answered
-        }
+        let verdict = core.judge(request, from: address, at: moment)
+        if verdict == .answered { connections.used(id) }
+        return verdict
     }
 
     private func address(

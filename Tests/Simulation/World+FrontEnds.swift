@@ -137,7 +137,7 @@ extension World {
         process.wires[place].requests += 1
         calls[number].givenAt = now
         note("call \(number): its variables come", call: number)
-        var verdict = HeadVerdict.keep
+        var verdict = BodyVerdict.keep
         tell(process, .request, about: number) { core, moment in
             verdict = core.judge(head, from: address, at: moment)
         }

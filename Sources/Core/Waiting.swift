@@ -71,13 +71,12 @@ enum Work {
 /// comes, or when its deadline is reached.
 struct Waiting {
     struct Entry {
-        var recipient: Recipient
-        var work: Work
-        fileprivate(set) var deadline: Int64
+        fileprivate(set) var recipient: Recipient
+        fileprivate(set) var work: Work
         /// What it adds to the queue of the log, until the log has answered.
         fileprivate let charge: Charge?
         /// Of a request.
-        fileprivate(set) var tag: RequestTag?
+        let tag: RequestTag?
 
         /// A client on a connection waits for the log.
         fileprivate var waitsForLog: Bool {
@@ -186,16 +185,11 @@ struct Waiting {
         now: Int64
     ) -> Ticket {
         lastNumber += 1
-        let deadline = patience.map { now + $0.milliseconds } ?? .max
-        let entry = Entry(
-            recipient: recipient,
-            work: work,
-            deadline: deadline,
-            charge: charge,
-            tag: tag
-        )
+        let entry = Entry(recipient: recipient, work: work, charge: charge, tag: tag)
         entries[lastNumber] = entry
-        if let patience { deadlines[patience.rawValue].append((deadline, lastNumber)) }
+        if let patience {
+            deadlines[patience.rawValue].append((now + patience.milliseconds, lastNumber))
+        }
         if entry.waitsForLog { count += 1 }
         if case .request(let address) = recipient {
             byRequest[Key(connection: address.connection.index, id: address.id)] = lastNumber

@@ -88,10 +88,8 @@ import Testing
 
     @Test(arguments: [false, true])
     func `a gap known before a hold is told when the hold ends`(earlyHeaders: Bool) throws {
-        let poll = try poll(.answer).owing(.restarted)
-        let subscription =
-            earlyHeaders
-            ? try #require(poll.subscription.startingEarly()) : poll.subscription
+        let owing = try poll(.answer).subscription.owing(.restarted)
+        let subscription = earlyHeaders ? try #require(owing.startingEarly()) : owing
         for messages in [[], [message(9, "1")]] {
             let reading = reading(messages, scanned: 9)
             let text = String(

@@ -83,7 +83,7 @@ package struct Subscription: Hashable, Sendable {
 
 /// A subscribe request.
 package struct Poll: Sendable {
-    package private(set) var subscription: Subscription
+    package let subscription: Subscription
     package let start: PollStart
     /// How long was asked for, within what the ini file allows; 0: answer at once.
     let waitSeconds: Int
@@ -96,11 +96,4 @@ package struct Poll: Sendable {
     package let isRevalidating: Bool
     /// How long caches may keep its answer if that is a full page, which new messages do not change; 0: not at all.
     let cacheSeconds: Int
-
-    /// The same, whose held answer reports this gap.
-    package func owing(_ gap: GapReason) -> Poll {
-        var copy = self
-        copy.subscription = subscription.owing(gap)
-        return copy
-    }
 }

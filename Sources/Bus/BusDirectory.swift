@@ -71,7 +71,7 @@ final class BusDirectory: Sendable {
     /// Whether the path still leads to this directory.
     var isCurrent: Bool { FileIdentity(path: path) == identity }
 
-    /// Its present path, also if it was moved.
+    /// The log's files that are in it now, also if it was moved.
     var files: LogFileSet {
         LogFileSet(
             log: fileStatus(descriptor, "log.sqlite")?.identity,

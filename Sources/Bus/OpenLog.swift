@@ -33,10 +33,10 @@ final class OpenLog {
     /// Opens the log, creating it if necessary; under the gate, which this enters and leaves itself.
     ///
     /// - Parameters:
-    //   - suspect: read all of the file first, since something in it looked damaged.
-    //   - isPatient: fail rather than continue without what another process may still have open.
-    //   - known: what this process itself had open and reported, if the file `wake` no longer says.
-    //   - newEpochBecause: begin a new epoch although nothing else asks for it.
+    ///   - suspect: read all of the file first, since something in it looked damaged.
+    ///   - isPatient: fail rather than continue without what another process may still have open.
+    ///   - known: what this process itself had open and reported, if the file `wake` no longer says.
+    ///   - given: begin a new epoch although nothing else asks for it.
     static func open(
         _ shared: LogShared,
         suspect: Bool,

@@ -85,7 +85,7 @@ package enum Errand: Sendable {
     case tell(SubscriberWord)
     /// Announce to the other processes which members are on which channels here.
     case tellMembers([PresentMember])
-    /// A request for one of the program's own pages: answer it with `Core.answer(_:to:)` in the same drain.
+    /// A request for one of the program's own pages: answer it with `Core.made(_:for:)` within the same event.
     case page(PageRequest, RequestAddress)
     /// Ask all processes; answer with `Core.surveyed`, even if there are no others.
     case survey(Ticket, SurveyQuestion)

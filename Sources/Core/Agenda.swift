@@ -6,7 +6,6 @@ struct Agenda {
     enum Item {
         /// A bus client's commands that have come, or a web server's requests that queue. Each connection is here once:
         /// `Connection.Flags.goesOn`.
-        /// `Connection.Flags.goesOn`.
         case connection(ConnectionID)
         /// A stream that reads the log.
         case replay(Replay)

@@ -12,9 +12,9 @@ struct Arrivals {
     /// `room`: as in `HeldTable`.
     init(room: Int) { all = ArrivalLine(room: room) }
 
-    /// - Parameter origin: nil for a client of the bus socket.
     var isEmpty: Bool { all.isEmpty && subscribers.isEmpty && addresses.isEmpty }
 
+    /// - Parameter origin: nil for a client of the bus socket.
     mutating func add(_ slot: HeldTable.Slot, _ origin: RequestOrigin?, boundsAddresses: Bool) {
         all.append(slot)
         guard let origin else { return }

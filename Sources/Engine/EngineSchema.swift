@@ -24,7 +24,7 @@ package enum EngineSchema {
 
     /// - Parameters:
     ///   - schema: of the form above.
-    //   - name: what operators call the site.
+    ///   - name: what operators call the site.
     package static func script(schema: String, name: String) -> String {
         precondition(isName(schema), "the name of a schema was checked before")
         return String(decoding: EmbeddedFile.bytes(of: "engine.sql"), as: UTF8.self)

@@ -76,7 +76,7 @@ package final class EngineSession {
     /// - Parameters:
     ///   - gid: see `newGroupID`.
     ///   - known: the newest entry that the caller knows of.
-    //   - fromOutbox: how many of the messages that SQL published are appended with it.
+    ///   - fromOutbox: how many of the messages that SQL published are appended with it.
     package func append(
         gid: [UInt8],
         known: EnginePosition,

@@ -26,7 +26,7 @@ internal import System
     ///   - options: as in libpq's connection string.
     ///   - preferred: the host to try first.
     ///   - hostMilliseconds: how long each may take.
-    //   - takesWrites: if false, a standby will do.
+    ///   - takesWrites: if false, a standby will do.
     package static func connect(
         _ options: String,
         preferred: Int = 0,

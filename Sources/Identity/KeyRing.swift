@@ -123,7 +123,7 @@ package struct KeyRing: Sendable {
     /// The verdict on a signed link.
     ///
     /// - Parameters:
-    //   - keyName: the key, if the link names one; otherwise every key with a shared secret is tried.
+    ///   - keyName: the key, if the link names one; otherwise every key with a shared secret is tried.
     ///   - signature: 64 hexadecimal digits.
     ///   - now: milliseconds since 1970.
     package func visa(

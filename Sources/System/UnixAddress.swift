@@ -73,7 +73,7 @@ package struct UnixDatagram {
     /// Whether it was longer than the buffer.
     package let isCut: Bool
 
-    /// The next datagram that waits at a socket to which `sendersAreNamed` was applied; nil if there is none.
+    /// The next datagram that waits at a socket to which `nameSenders` was applied; nil if there is none.
     package static func receive(from descriptor: Int32, atMost limit: Int) -> UnixDatagram? {
         var address = sockaddr_un()
         var user: UInt32 = 0

@@ -38,7 +38,7 @@ package struct Simulation {
 
     /// - Parameters:
     ///   - steps: in all.
-    //   - only: the number of the only run to make.
+    ///   - only: the number of the only run to make.
     package func run(
         steps: Int,
         only: Int? = nil,

@@ -9,12 +9,9 @@ import Text
 /// The process may be killed between any two of these steps; all of them are repeated then, or, after the third, a join
 /// ends them:
 /// 1. The file `engine` says that the site is about to adopt the history, under this machine's id. From now on no
-/// process
-///    serves the log with `[engine]`. Then the log is opened as without `[engine]`, which begins an epoch if something
-///    may be
-///    missing at its end; when all of it is on the disk, the file says where it ends. A repetition uses the same
-///    history, also
-///    after a loss of power: other machines may have begun with it meanwhile.
+///    process serves the log with `[engine]`. Then the log is opened as without `[engine]`, which begins an epoch if
+///    something may be missing at its end; when all of it is on the disk, the file says where it ends. A repetition
+///    uses the same history, also after a loss of power: other machines may have begun with it meanwhile.
 /// 2. The site has the history; it returns the same place for the same history.
 /// 3. The log has its place in the site's.
 /// 4. The file `engine` says that the machine is a member.

@@ -5,9 +5,10 @@ import Engine
 struct EngineAppends {
     private(set) var parts: [EnginePart] = []
     /// For each append its part, and how many offsets of that part come before its first message.
-    /// All of them.
-    var all: [Append] { places.map(\.append) }
     private var places: [(append: Append, part: Int, before: Int)] = []
+
+    /// The appends, in their order.
+    var all: [Append] { places.map(\.append) }
 
     init(_ appends: ArraySlice<Append>) {
         for append in appends {

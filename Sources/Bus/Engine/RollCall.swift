@@ -5,7 +5,6 @@ import Channels
 /// No clocks are compared, and no round counts while the engine is away: a machine is missing if it has not reported in
 /// several rounds in which this one did. The later a machine comes in their order, the slower it is to find one
 /// missing, so that the consequences are drawn once, unless the first machines do not draw them.
-/// what follows from it is done once, unless the first ones do not do it.
 struct RollCall {
     /// This many rounds without a report.
     static let patience = 6

@@ -61,8 +61,6 @@ package final class TakeOver {
     private static let politeMilliseconds: Int64 = 330_000
 
     /// Asks the other process at the end of this channel to hand over.
-    ///
-    /// - Parameter formats: those that are understood here.
     private init(_ channel: MessageChannel) {
         self.channel = channel
         deadline = MonotonicClock.milliseconds() + Self.greetingMilliseconds

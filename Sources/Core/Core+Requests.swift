@@ -219,7 +219,9 @@ extension Core {
     /// A request of the connection has ended: the next queued one begins in the next turn. Not now, since a delivery
     /// may be under way, which must not meet new holds.
     mutating func takeUpLater(_ connection: ConnectionID) {
-        guard connections[connection].flags.contains(.queues) else { return }
+        // The one that is being taken up decides itself when the next one begins.
+        guard connections[connection].flags.contains(.queues), turns.takingUp != connection
+        else { return }
         goOnLater(connection)
     }
 

@@ -83,6 +83,19 @@ import Testing
         #expect(world.standing(of: connection) == .kept)
     }
 
+    @Test func `a connection whose requests had queued stood on the agenda once for each of them`()
+    {
+        let world = World()
+        let connection = world.connect()
+        world.post("/push/news", "hello", on: connection)
+        for _ in 0..<3 { world.get("/push/-/live", on: connection) }
+        world.answerAppend(.full)
+        #expect(world.take(connection).count == 1)
+        world.turn()
+        #expect(world.take(connection).count == 3)
+        #expect(world.core.agenda.isEmpty)
+    }
+
     @Test func `what comes behind a page does not overtake it`() {
         let world = World()
         let connection = world.connect()

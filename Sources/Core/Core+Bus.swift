@@ -144,13 +144,13 @@ extension Core {
             append(publish.publication, .command(publish), for: recipient, .publication)
         case .channels(let listing):
             let place = peer.place()
-            guard tail != nil else {
+            guard knownLog.isOpen else {
                 return reply(connection, place, listing.command.unavailable())
             }
             list(listing, for: .line(connection, place: place))
         case .message(let request):
             let place = peer.place()
-            guard tail != nil else {
+            guard knownLog.isOpen else {
                 return reply(connection, place, request.command.unavailable())
             }
             let recipient = Recipient.line(connection, place: place)
@@ -181,7 +181,7 @@ extension Core {
         guard !peer.isSubscribed else {
             return reply(connection, peer.place(), command.alreadySubscribed())
         }
-        guard tail != nil else { return reply(connection, peer.place(), command.unavailable()) }
+        guard knownLog.isOpen else { return reply(connection, peer.place(), command.unavailable()) }
         makeRoom(for: nil)
         guard holds.count + replays.count < heldLimit else {
             counters[.heldRequests] += 1

@@ -56,7 +56,7 @@ extension Core {
     /// Serves the polls that waited for the log's events to come this far: in portions, too, since many of them may be
     /// answered from memory.
     mutating func serveCaughtUp(all: Bool) {
-        guard let head = tail?.head else { return }
+        guard let head = knownLog.head else { return }
         delivery = Delivery(
             batch: CommittedBatch(previous: head, head: head, messages: [], trims: []),
             toldAt: moment.nanoseconds,
@@ -69,14 +69,14 @@ extension Core {
     private mutating func serveCaughtUp(_ delivery: inout Delivery, upTo limit: Int) {
         var tickets =
             delivery.caughtUp
-            ?? waiting.takeCaughtUp(tail?.head ?? .start, all: delivery.servesAll)[...]
+            ?? waiting.takeCaughtUp(knownLog.head ?? .start, all: delivery.servesAll)[...]
         while actions.byteCount < limit, let ticket = tickets.popFirst() {
             guard let entry = waiting[ticket],
                 case .poll(let poll, let requester, .head(let arrival), let epoch) = entry.work
             else { continue }
             // In another log, what to wait for is judged anew; in the same log opened anew, the events follow.
-            let isSameLog = epoch == tail?.epochs.current
-            if isSameLog, arrival > tail?.head ?? .start {
+            let isSameLog = epoch == knownLog.epoch
+            if isSameLog, arrival > knownLog.head ?? .start {
                 waiting.await(arrival, ticket)
             } else if settle(ticket) != nil {
                 serve(poll, requester, arrival: isSameLog ? arrival : nil)
@@ -117,7 +117,7 @@ extension Core {
         _ ending: Ending,
         _ encoded: inout Encoded
     ) -> Int {
-        guard let epoch = tail?.epochs.current else { return 0 }
+        guard let epoch = knownLog.epoch else { return 0 }
         let content = subscription.content(of: page)
         let known = content.flatMap { encoded.bodies[$0] }
         let page =

@@ -222,10 +222,10 @@ extension Core {
 
     /// Gives the holds, which are at this position, what was committed since.
     private mutating func catchUp(from before: Cursor) {
-        guard let epochs = tail?.epochs, let head = tail?.head else { return }
+        guard let epochs = knownLog.epochs, let head = knownLog.head else { return }
         switch epochs.verdict(on: before, head: head) {
         case .valid(let offset):
-            guard let missed = tail?.missed(after: offset) else {
+            guard let missed = knownLog.tail?.missed(after: offset) else {
                 // More was committed than memory keeps: polls ask again from their positions, and streams read the log.
                 releaseAll(.standing(at: offset), .released)
                 return replayAll(from: before)

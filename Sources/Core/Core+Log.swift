@@ -11,12 +11,10 @@ extension Core {
     package mutating func log(_ event: LogEvent, toldAt: Int64, at moment: Moment) {
         enter(moment)
         switch event {
-        case .opened(let state):
-            isLogInTrouble = false
-            takeUp(state, toldAt: toldAt, isOpening: true)
+        case .opened(let state): takeUp(state, toldAt: toldAt, isOpening: true)
         case .resumed(let state): takeUp(state, toldAt: toldAt, isOpening: false)
         case .committed(let batch):
-            guard let news = tail?.receive(batch) else { return }
+            guard let news = knownLog.receive(batch) else { return }
             if let channel = presence.told(news.messages, now: now) { complainOfSections(channel) }
             deliver(news, toldAt: toldAt)
         case .appended(let number, let outcome): appended(Ticket(number), outcome)
@@ -31,10 +29,9 @@ extension Core {
         case .channels(let number, let outcome):
             if let entry = settle(Ticket(number)) { listed(outcome, for: entry) }
             waiting.readEnded(Ticket(number))
-        case .unavailable:
-            if tail != nil { isLogInTrouble = true }
+        case .unavailable: knownLog.failed()
         case .engine(let trouble):
-            engineTrouble = trouble
+            knownLog.engine(trouble)
             presence.isBehind = trouble != nil
         case .machines(let site): presence.know(site, now: now)
         case .notice: break
@@ -43,10 +40,7 @@ extension Core {
 
     /// The newest position that the core knows of; nil until the log is open.
     package var position: Cursor? {
-        mutating get {
-            guard let epoch = tail?.epochs.current, let head = tail?.head else { return nil }
-            return Cursor(epoch: epoch, offset: head)
-        }
+        mutating get { knownLog.position }
     }
 
     /// The reason given for a cursor beyond the log's end, after a check that this process is not behind. The log of a
@@ -55,7 +49,7 @@ extension Core {
     var unissued: GapReason { settings.bus.engine == nil ? .future : .restarted }
 
     /// The log is open and takes publications.
-    package var isLogAvailable: Bool { tail != nil && !isLogInTrouble }
+    package var isLogAvailable: Bool { knownLog.isAvailable }
 
     /// What `-/ready` says.
     package var isReady: Bool { whyNotReady == nil }
@@ -63,17 +57,7 @@ extension Core {
     /// Why a load balancer should send clients elsewhere, as a sentence for everyone; nil: the process is ready.
     package var whyNotReady: String? {
         if isStopping { return "the service is stopping" }
-        guard isLogAvailable else { return "the log is not available at the moment" }
-        // A load balancer sends clients to a machine where it works. The log of events says why.
-        return switch engineTrouble {
-        case nil: nil
-        case .publishing: "nothing can be published: PostgreSQL is out of reach, or takes nothing"
-        case .following: "what other machines publish does not arrive"
-        case .lagging:
-            "this machine lags: for more than \(settings.bus.engine?.maxLagSeconds ?? 0) s it has "
-                + "lacked what other machines publish"
-        case .catchingUp: "this machine was away and is catching up with the others"
-        }
+        return knownLog.obstacle(maxLagSeconds: settings.bus.engine?.maxLagSeconds ?? 0)
     }
 
     // MARK: Answers
@@ -142,7 +126,7 @@ extension Core {
             // More was committed than memory keeps: polls ask again, and the log answers them; streams read it.
             releaseAll(.standing(at: before.offset), .released)
         }
-        tail = after
+        knownLog.begin(after, isOpening: isOpening)
         switch (before, verdict) {
         case (let before?, .valid(let offset)) where offset < after.floor:
             replayAll(from: before)
@@ -188,7 +172,7 @@ extension Core {
 
     /// Another log has replaced the one to which the holds belong.
     mutating func startOver(from position: Cursor, resume: Offset) {
-        guard let epoch = tail?.epochs.current else { return }
+        guard let epoch = knownLog.epoch else { return }
         replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))
         releaseAll(.standing(at: resume, gap: .restarted), .gap)
     }

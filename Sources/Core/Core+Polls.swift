@@ -18,7 +18,7 @@ extension Core {
         arrival: Offset? = nil,
         isFinal: Bool = false
     ) {
-        guard let head = tail?.head else { return turnAway(poll, requester, .unavailable) }
+        guard let head = knownLog.head else { return turnAway(poll, requester, .unavailable) }
         // A message whose publisher was told that it is committed, by any process, is found at this process, too.
         if arrival == nil, !isFinal, let committed = moment.committedHead, committed > head {
             guard let ticket = wait(poll, requester, .head(committed)) else { return }
@@ -29,14 +29,14 @@ extension Core {
             // The poll also gets what was committed since it came, however late its events arrive.
             answerOrHold(poll, requester, after: min(arrival ?? head, head), gap: nil)
         case .history(.newest):
-            if let newest = tail?.newest(of: poll.subscription.channels) {
+            if let newest = knownLog.tail?.newest(of: poll.subscription.channels) {
                 answer(poll, requester, nothingNew(newest: newest))
             } else {
                 ask(poll, requester, .newest, .reading(gap: nil))
             }
         case .history(let start): ask(poll, requester, start, .reading(gap: nil))
         case .cursor(let cursor):
-            guard let epochs = tail?.epochs else { return }
+            guard let epochs = knownLog.epochs else { return }
             let start = CursorStart(
                 cursor,
                 in: epochs,
@@ -71,7 +71,7 @@ extension Core {
     func nothingNew(newest: Offset) -> HistoryPage {
         HistoryPage(
             messages: [],
-            scanned: tail?.head ?? .start,
+            scanned: knownLog.head ?? .start,
             more: false,
             gap: nil,
             newest: newest
@@ -83,7 +83,7 @@ extension Core {
         _ requester: Requester,
         _ page: HistoryPage
     ) {
-        guard let epoch = tail?.epochs.current else { return }
+        guard let epoch = knownLog.epoch else { return }
         let fitting = poll.subscription.fitting(page, bytes: settings.limits.answerBytes)
         guard let content = poll.content(of: fitting) else {
             return answer(poll.answer(fitting, epoch: epoch), to: requester.address)
@@ -104,10 +104,11 @@ extension Core {
         gap: GapReason?
     ) {
         // The usual case: it comes with the cursor that it was just given.
-        if tail?.hasNothing(after: offset) == true, poll.mayWait(despite: gap), !isStopping {
+        if knownLog.tail?.hasNothing(after: offset) == true, poll.mayWait(despite: gap), !isStopping
+        {
             return hold(poll, requester, owing: gap)
         }
-        let page = tail?.read(
+        let page = knownLog.tail?.read(
             poll.subscription.channels,
             after: offset,
             messageLimit: poll.subscription.messageLimit,
@@ -154,7 +155,7 @@ extension Core {
         _ requester: Requester,
         _ question: Question
     ) -> Ticket? {
-        guard let epoch = tail?.epochs.current, waiting.count < heldLimit else {
+        guard let epoch = knownLog.epoch, waiting.count < heldLimit else {
             turnAwayForBound(poll, requester)
             return nil
         }
@@ -171,7 +172,7 @@ extension Core {
         _ epoch: Epoch
     ) {
         // The log was replaced meanwhile: the cursor is judged anew, and what was read is useless.
-        guard tail?.epochs.current == epoch else { return serve(poll, requester) }
+        guard knownLog.epoch == epoch else { return serve(poll, requester) }
         guard case .success(let page) = outcome else {
             return turnAway(poll, requester, .unavailable)
         }
@@ -208,7 +209,7 @@ extension Core {
         }
         guard !isOvertaken(requester) else {
             // The cursor moves on, so a gap that was to come with the first message comes now.
-            let nothing = nothingNew(newest: tail?.head ?? .start)
+            let nothing = nothingNew(newest: knownLog.head ?? .start)
             return answer(poll, requester, nothing.with(gap: gap ?? poll.subscription.owedGap))
         }
         makeRoom(for: poll.origin)

@@ -90,7 +90,7 @@ extension Core {
 
     /// Reads the log's events of members. Until that is done, no event is reported.
     mutating func loadPresence() {
-        guard tail != nil else { return }
+        guard knownLog.isOpen else { return }
         ask(presence.load(now: now))
     }
 
@@ -108,7 +108,7 @@ extension Core {
         _ outcome: Result<ChannelListing, ReadFailure>
     ) {
         guard presence.answered() else { return loadPresence() }
-        guard case .channels(let found, _) = reading, let epoch = tail?.epochs.current else {
+        guard case .channels(let found, _) = reading, let epoch = knownLog.epoch else {
             return
         }
         guard case .success(let listing) = outcome else { return presence.loadLater(now: now) }
@@ -122,7 +122,7 @@ extension Core {
         // A log that has replaced it is read from the beginning.
         guard presence.answered() else { return loadPresence() }
         guard case .messages(let channels, _, let further, let epoch) = reading,
-            tail?.epochs.current == epoch
+            knownLog.epoch == epoch
         else { return }
         guard case .success(let history) = outcome else { return presence.loadLater(now: now) }
         ask(presence.read(history, of: channels, further: further, epoch, now: now))

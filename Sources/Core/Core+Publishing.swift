@@ -115,7 +115,7 @@ extension Core {
     private func kind(of question: ReadRequest) -> Waiting.ReadKind {
         switch question {
         case .history(let history): history.looksAhead ? .lookAhead : .local
-        case .message(_, let cursor): cursor.offset > tail?.head ?? .start ? .ahead : .local
+        case .message(_, let cursor): cursor.offset > knownLog.head ?? .start ? .ahead : .local
         case .channels: .local
         }
     }

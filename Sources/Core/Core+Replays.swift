@@ -46,7 +46,8 @@ extension Core {
             return
         }
         let retention = moment.retentionMilliseconds
-        switch tail.map({ replay.next(in: $0, retention: retention, unissued: unissued) }) {
+        switch knownLog.tail.map({ replay.next(in: $0, retention: retention, unissued: unissued) })
+        {
         case nil: return
         case .goLive(let cursor):
             greet(replay, at: cursor)
@@ -57,7 +58,7 @@ extension Core {
     }
 
     private mutating func ask(_ replay: Replay, _ start: HistoryStart, _ question: Question) {
-        guard let epoch = tail?.epochs.current else { return }
+        guard let epoch = knownLog.epoch else { return }
         let ticket = wait(.replay(replay, question, epoch), for: replay.recipient, .replay)
         replay.ticket = ticket
         read(
@@ -83,7 +84,7 @@ extension Core {
     ) {
         replay.ticket = nil
         // The log was replaced meanwhile: the position is judged anew, and what was read is useless.
-        guard tail?.epochs.current == epoch else { return advance(replay) }
+        guard knownLog.epoch == epoch else { return advance(replay) }
         guard case .success(let page) = outcome else { return endReplay(replay, .unavailable) }
         if case .lookAhead = question {
             replay.lookedAhead()
@@ -95,7 +96,7 @@ extension Core {
     /// Sends a piece. The next one follows in the next turn, or when the peer has taken this one if `unsent` reports
     /// that some of it is left.
     private mutating func send(_ page: HistoryPage, _ replay: Replay) {
-        guard let epoch = tail?.epochs.current, let head = tail?.head else { return }
+        guard let epoch = knownLog.epoch, let head = knownLog.head else { return }
         let begin = page.messages.first?.offset.previous ?? page.scanned
         // Before the gap: a client that is cut off between the two comes back with this cursor, and gets the gap again.
         greet(replay, at: replay.cursor ?? Cursor(epoch: epoch, offset: begin))

@@ -279,11 +279,11 @@ extension Core {
         case .presence(let request): answer(members(request), to: address)
         case .publish(let request): publish(request, address)
         case .message(let request):
-            guard tail != nil else { return answer(request.unavailable(), to: address) }
+            guard knownLog.isOpen else { return answer(request.unavailable(), to: address) }
             let ticket = wait(.message(request), for: .request(address), .reading)
             read(.message(ticket: ticket.number, request.id))
         case .channels(let request):
-            guard tail != nil else { return answer(request.unavailable(), to: address) }
+            guard knownLog.isOpen else { return answer(request.unavailable(), to: address) }
             let ticket = wait(.channels(request), for: .request(address), .reading)
             read(.channels(ticket: ticket.number, request.selection))
         case .page(let request):

@@ -15,7 +15,7 @@ extension Core {
     /// A stream over HTTP.
     mutating func open(_ request: StreamRequest, _ requester: Requester) {
         let retry = HoldBudget.retrySeconds(random: jitter.next())
-        guard tail != nil, !isStopping else {
+        guard knownLog.isOpen, !isStopping else {
             return answer(
                 request.notNow(.unavailable, retryAfterSeconds: retry),
                 to: requester.address
@@ -101,7 +101,7 @@ extension Core {
         after previous: Offset,
         _ encoded: inout Encoded
     ) -> Int {
-        guard let epoch = tail?.epochs.current else { return 0 }
+        guard let epoch = knownLog.epoch else { return 0 }
         let content = stream.content(of: page)
         let payload: Int32
         if let known = encoded.chunks[content] {

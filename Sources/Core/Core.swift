@@ -47,12 +47,7 @@ package struct Core: ~Copyable {
     /// For polls that ask for the same.
     var polls = PollMemory()
 
-    /// The newest stretch of the log; nil until it is open.
-    var tail: Tail?
-    /// The log has reported that it cannot be used.
-    var isLogInTrouble = false
-    /// Publications do not get to other machines, or theirs do not arrive in time.
-    var engineTrouble: EngineTrouble?
+    var knownLog = KnownLog()
     /// The batch that is being delivered.
     var delivery: Delivery?
     /// Bodies of immediate answers.

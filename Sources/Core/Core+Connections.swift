@@ -106,7 +106,7 @@ extension Core {
         connections[connection].unsent = Int32(clamping: bytes)
         if bytes == 0, connections[connection].replays > 0 {
             for replay in replays.of(connection) where replay.isWaiting {
-                replay.isWaiting = false
+                replay.waits(false)
                 agenda.append(.replay(replay))
             }
         }

@@ -32,7 +32,7 @@ extension Core {
         case .unavailable: knownLog.failed()
         case .engine(let trouble):
             knownLog.engine(trouble)
-            presence.isBehind = trouble != nil
+            presence.setBehind(trouble != nil)
         case .machines(let site): presence.know(site, now: now)
         case .notice: break
         }

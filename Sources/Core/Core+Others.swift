@@ -109,8 +109,8 @@ extension Core {
         let changed = Settings.reloadDifferences(from: self.settings, to: settings).applied
         let before = interface
         rules = Rules(settings, numbers: numbers, links: before.links)
-        frontEnds.settings = settings.hold
-        names.isTracing = settings.log.level == .debug
+        frontEnds.reload(settings.hold)
+        names.trace(settings.log.level == .debug)
         let renewsPresence = changed.contains { $0.hasPrefix("[presence") }
         presence.reload(rules, renews: renewsPresence, now: now)
         if changed.contains(where: { $0.hasPrefix("[allow") || $0.hasPrefix("[key") }) {

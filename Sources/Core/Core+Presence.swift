@@ -79,7 +79,7 @@ extension Core {
             guard let origin = replay.web?.origin,
                 let arrival = presence.attend(origin, replay.stream.channels, now: now)
             else { continue }
-            replay.attended = arrival.channels
+            replay.attends(arrival.channels)
             tell(of: arrival)
         }
         presence.tellOthers(hasSiblings, now: now)

@@ -16,7 +16,7 @@ extension Core {
         guard let origin = replay.web?.origin,
             let arrival = presence.attend(origin, replay.stream.channels, now: now)
         else { return }
-        replay.attended = arrival.channels
+        replay.attends(arrival.channels)
         tell(of: arrival)
     }
 
@@ -26,23 +26,21 @@ extension Core {
         precondition(wasThere, "a stream ends once")
         connections[replay.connection].replays -= 1
         if let origin = replay.web?.origin, let member = origin.member {
-            presence.release(member, replay.attended, origin.subscriber, now: now)
-            replay.attended = []
+            presence.release(member, replay.takeAttended(), origin.subscriber, now: now)
         }
         // The log's answer is not needed any more.
-        if let ticket = replay.ticket { _ = settle(ticket) }
-        replay.ticket = nil
+        if let ticket = replay.takeTicket() { _ = settle(ticket) }
         takeUpLater(replay.connection)
     }
 
     /// Reads and sends a piece if the peer has taken the one before.
     mutating func advance(_ replay: Replay) {
-        replay.isWaiting = false
+        replay.waits(false)
         if let web = replay.web, now >= web.endsAt {
             return endReplay(replay, web.origin.right.hasEnded(now) ? .expired : .lifetime)
         }
         guard connections[replay.connection].unsent == 0 else {
-            replay.isWaiting = true
+            replay.waits(true)
             return
         }
         let retention = moment.retentionMilliseconds
@@ -60,7 +58,7 @@ extension Core {
     private mutating func ask(_ replay: Replay, _ start: HistoryStart, _ question: Question) {
         guard let epoch = knownLog.epoch else { return }
         let ticket = wait(.replay(replay, question, epoch), for: replay.recipient, .replay)
-        replay.ticket = ticket
+        replay.asked(ticket)
         read(
             .history(
                 HistoryRequest(
@@ -82,7 +80,7 @@ extension Core {
         _ question: Question,
         _ epoch: Epoch
     ) {
-        replay.ticket = nil
+        replay.takeTicket()
         // The log was replaced meanwhile: the position is judged anew, and what was read is useless.
         guard knownLog.epoch == epoch else { return advance(replay) }
         guard case .success(let page) = outcome else { return endReplay(replay, .unavailable) }
@@ -113,7 +111,7 @@ extension Core {
 
     private mutating func greet(_ replay: Replay, at cursor: Cursor) {
         guard !replay.isGreeted else { return }
-        replay.isGreeted = true
+        replay.greeted()
         let hello = replay.stream.hello(
             at: cursor,
             heartbeatSeconds: settings.hold.heartbeatSeconds

@@ -233,13 +233,12 @@ extension Core {
         guard let id = turns.first(of: connection), waiting(id, connection) == nil,
             let next = turns.takeFirst(of: connection)
         else { return false }
-        (turns.takingUp, turns.waitsForShell) = (connection, false)
         queueChanged(connection)
         var request = next.request
         // Its token or link must be valid now.
         request.clock = request.clock.at(monotonic: now)
         act(on: request, takeUp(next.address, request))
-        turns.takingUp = nil
+        turns.taken()
         // The shell answers this one after the turn's actions: the one behind it waits for that.
         if turns.waitsForShell { takeUpLater(connection) }
         return !turns.waitsForShell && connections[connection].flags.contains(.queues)
@@ -287,7 +286,7 @@ extension Core {
             let ticket = wait(.channels(request), for: .request(address), .reading)
             read(.channels(ticket: ticket.number, request.selection))
         case .page(let request):
-            turns.waitsForShell = true
+            turns.shellAnswers()
             actions.append(.page(request, address))
         case .held(let shape):
             answer(shape.plain(Self.text, "polling = \(holds.count)"), to: address)

@@ -7,11 +7,14 @@ internal import Liveness
 struct FrontEnds {
     private(set) var policy = ProbePolicy()
     /// As the ini file says.
-    var settings: HoldSettings
+    private var settings: HoldSettings
     /// That a bound on addresses can't be kept has been said.
     private var hasMissedAddress = false
 
     init(settings: HoldSettings) { self.settings = settings }
+
+    /// The ini file was read again.
+    mutating func reload(_ settings: HoldSettings) { self.settings = settings }
 
     /// Departures follow a probe through all hops within this time.
     static let echoMilliseconds: Int64 = 250

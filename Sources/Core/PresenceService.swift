@@ -55,9 +55,7 @@ struct PresenceService {
     private(set) var round = 0
     private var inquiry = Inquiry.none
     /// Whether the log lacks events of other machines; nothing is reported until it has them.
-    var isBehind = false {
-        didSet { presence.isBehind = isBehind }
-    }
+    private var isBehind = false
     /// Monotonic milliseconds when the log's events are read again, after a failure.
     private(set) var readsAt: Int64 = .max
     /// Monotonic milliseconds when due work was last looked for.
@@ -78,6 +76,12 @@ struct PresenceService {
         presence.isBehind = isBehind
         if let site { presence.know(site, now: now) }
         round += 1
+    }
+
+    /// Sets whether the log lacks events of other machines.
+    mutating func setBehind(_ isBehind: Bool) {
+        self.isBehind = isBehind
+        presence.isBehind = isBehind
     }
 
     /// Sets which machines share the log.

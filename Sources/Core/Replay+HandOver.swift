@@ -84,8 +84,12 @@ extension Replay {
             )
         }
         self.init(handed.stream, at: handed.position, target, head: handed.head)
-        isGreeted = handed.isGreeted
-        resume(owedGap: handed.owedGap, beforeGap: handed.beforeGap, told: handed.told)
+        resume(
+            isGreeted: handed.isGreeted,
+            owedGap: handed.owedGap,
+            beforeGap: handed.beforeGap,
+            told: handed.told
+        )
     }
 }
 

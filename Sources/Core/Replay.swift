@@ -33,22 +33,22 @@ final class Replay {
     let stream: StreamSubscription
     /// What is sent before the greeting.
     let head: [UInt8]
-    var position: Position
+    private(set) var position: Position
     /// Whether the `hello` went out.
-    var isGreeted: Bool
+    private(set) var isGreeted: Bool
     /// The channels on which this stream makes its member present.
-    var attended: [ChannelName] = []
+    private(set) var attended: [ChannelName] = []
     /// To be reported before the next message.
     private(set) var owedGap: GapReason?
     /// Its position before the gap that is owed.
     private(set) var beforeGap: Cursor?
     private(set) var told = ToldMarks()
     /// Its rank among all; given by the table.
-    var number: UInt64 = 0
+    private(set) var number: UInt64 = 0
     /// The question to the log under way for it.
-    var ticket: Ticket?
+    private(set) var ticket: Ticket?
     /// Waits for the peer to take what was sent.
-    var isWaiting = false
+    private(set) var isWaiting = false
 
     /// - Parameter head: for a stream that has not been greeted yet; nil for one that continues.
     init(
@@ -85,6 +85,38 @@ final class Replay {
         case .lines(let connection): .subscription(connection)
         }
     }
+
+    // MARK: What happens to it
+
+    /// The table gives it its rank.
+    func enlisted(as number: UInt64) { self.number = number }
+
+    /// Its member is present on these channels, by it, until `takeAttended`.
+    func attends(_ channels: [ChannelName]) { attended = channels }
+
+    /// The channels on which its member is not present by it any more.
+    func takeAttended() -> [ChannelName] {
+        defer { attended = [] }
+        return attended
+    }
+
+    /// The `hello` goes out.
+    func greeted() { isGreeted = true }
+
+    /// The log is asked for it.
+    func asked(_ ticket: Ticket) { self.ticket = ticket }
+
+    /// The question to the log that is not under way for it any more: it has been answered, or nobody needs the answer.
+    @discardableResult
+    func takeTicket() -> Ticket? {
+        defer { ticket = nil }
+        return ticket
+    }
+
+    /// Whether it waits for the peer from now on.
+    func waits(_ isWaiting: Bool) { self.isWaiting = isWaiting }
+
+    // MARK: Reading
 
     /// What to do next, once the peer has taken everything.
     enum Step {
@@ -179,9 +211,10 @@ final class Replay {
         told = ToldMarks()
     }
 
-    /// Takes over what another process owed.
-    func resume(owedGap: GapReason?, beforeGap: Cursor?, told: ToldMarks) {
+    /// Takes over what another process owed, and whether it has greeted the client.
+    func resume(isGreeted: Bool, owedGap: GapReason?, beforeGap: Cursor?, told: ToldMarks) {
         (self.owedGap, self.beforeGap, self.told) = (owedGap, beforeGap, told)
+        self.isGreeted = isGreeted
     }
 
     /// What to send of a piece that was read, with the gap that is to be reported before it.

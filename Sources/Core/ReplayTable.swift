@@ -51,7 +51,7 @@ struct ReplayTable {
 
     mutating func add(_ replay: Replay) {
         lastNumber += 1
-        replay.number = lastNumber
+        replay.enlisted(as: lastNumber)
         everybody.replays.append(replay)
         byConnection[replay.connection.index, default: Line()].replays.append(replay)
         if let subscriber = replay.web?.origin.subscriber {

@@ -36,7 +36,7 @@ struct RequestNames {
     private var acting: (address: RequestAddress, tag: RequestTag)?
     private var traced: [RequestAddress: Traced] = [:]
     /// Whether requests are traced.
-    var isTracing: Bool { didSet { if !isTracing { traced = [:] } } }
+    private(set) var isTracing: Bool
 
     init(process: UInt32, isTracing: Bool) {
         (self.process, self.isTracing) = (process, isTracing)
@@ -65,6 +65,12 @@ struct RequestNames {
     }
 
     // MARK: Tracing
+
+    /// Whether requests are traced from now on.
+    mutating func trace(_ isTracing: Bool) {
+        self.isTracing = isTracing
+        if !isTracing { traced = [:] }
+    }
 
     /// - Returns: what to log.
     mutating func begins(_ address: RequestAddress, _ request: borrowing CGIRequest)

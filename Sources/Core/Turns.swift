@@ -11,10 +11,10 @@ struct Turns {
     }
 
     private var queues: [Int32: Deque<Request>] = [:]
-    /// The connection whose queued requests are being begun.
-    var takingUp: ConnectionID?
+    /// The connection whose queued request is being begun.
+    private(set) var takingUp: ConnectionID?
     /// The shell answers what was begun, after this event: the next request has to wait for that.
-    var waitsForShell = false
+    private(set) var waitsForShell = false
 
     /// Requests that may queue on one connection.
     static let limit = 16
@@ -35,11 +35,19 @@ struct Turns {
         queues[request.address.connection.index, default: []].append(request)
     }
 
+    /// The first one begins; `taken` follows.
     mutating func takeFirst(of connection: ConnectionID) -> Request? {
-        let first = queues[connection.index]?.popFirst()
+        guard let first = queues[connection.index]?.popFirst() else { return nil }
         dropIfEmpty(connection)
+        (takingUp, waitsForShell) = (connection, false)
         return first
     }
+
+    /// The shell answers the request that is being begun, if one is.
+    mutating func shellAnswers() { waitsForShell = true }
+
+    /// It has begun.
+    mutating func taken() { takingUp = nil }
 
     mutating func removeAll(of connection: ConnectionID) { queues[connection.index] = nil }
 

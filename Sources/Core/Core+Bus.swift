@@ -16,14 +16,13 @@ extension Core {
     /// Whether a client of the bus socket may be read from. If not, `.read` follows.
     package mutating func mayRead(_ connection: ConnectionID) -> Bool {
         guard let peer = peers[connection] else { return false }
-        peer.isPaused = !mayRead(peer, connection)
-        return !peer.isPaused
+        return peer.read(mayRead(peer, connection))
     }
 
     /// What has come is executed before more is read, so that it does not accumulate.
     private mutating func mayRead(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
         mayGoOn(peer, connection)
-            && !(peer.hasUnlooked && connections[connection].flags.contains(.goesOn))
+            && !(peer.hasUnparsed && connections[connection].flags.contains(.goesOn))
     }
 
     private mutating func mayGoOn(_ peer: BusPeer, _ connection: ConnectionID) -> Bool {
@@ -37,8 +36,7 @@ extension Core {
         at moment: Moment
     ) {
         guard enter(connection, at: moment), let peer = peers[connection] else { return }
-        unsafe peer.reader.receive(bytes)
-        peer.hasUnlooked = true
+        unsafe peer.receive(bytes)
         obey(connection)
     }
 
@@ -49,9 +47,8 @@ extension Core {
         at moment: Moment
     ) {
         guard enter(connection, at: moment), let peer = peers[connection] else { return }
-        guard let line = peer.reader.unfinishedLine else { return drop(connection, .closed) }
-        peer.reader = BusReader()
-        noteUnfinished(nil, peer, connection)
+        guard let line = peer.discardCommand() else { return drop(connection, .closed) }
+        noteUnfinished(peer, connection)
         let lastWord =
             switch reason {
             case .outOfTime: busInterface.outOfTime(line)
@@ -65,18 +62,15 @@ extension Core {
     /// Executes the commands that have come, as far as answers are taken.
     mutating func obey(_ connection: ConnectionID) {
         guard let peer = peers[connection] else { return }
-        if let deferred = peer.deferred, peer.outstanding == 0 {
-            peer.deferred = nil
-            act(on: deferred, peer, connection)
-        }
+        if let command = peer.takeWaiting() { act(on: command, peer, connection) }
         let before = actions.byteCount
-        while peer.hasUnlooked, mayGoOn(peer, connection) {
+        while peer.hasUnparsed, mayGoOn(peer, connection) {
             // Only after they are sent is it known whether the peer takes these answers.
             guard actions.byteCount - before < BusPeer.unsentLimit else {
                 goOnLater(connection)
                 break
             }
-            let piece = peer.reader.next(
+            let piece = peer.next(
                 lineLimit: busInterface.lineLimit,
                 bodyLimit: busInterface.bodyLimit,
                 judge: { busInterface.problem(with: $0, from: peer.identity) }
@@ -86,30 +80,16 @@ extension Core {
                 act(on: piece, peer, connection)
                 continue
             }
-            peer.hasUnlooked = false
-            // Nothing complete is left, and the rest of what has begun will not come.
-            if peer.hasEnded, let rest = peer.reader.end() {
-                act(on: rest, peer, connection)
-            }
+            // Nothing complete is left, and the rest of what has begun may not come.
+            if let rest = peer.takeRest() { act(on: rest, peer, connection) }
         }
-        let isReceiving = !peer.hasUnlooked && !peer.hasEnded && !peer.isEnding
-        let line = isReceiving ? peer.reader.unfinishedLine : nil
-        noteUnfinished(line.map { (peer.reader.byteCount, $0) }, peer, connection)
+        noteUnfinished(peer, connection)
         if peer.isPaused, mayRead(peer, connection) { actions.append(.read(connection)) }
         actions.append(.settle(connection))
     }
 
-    /// A command that has begun and not ended counts among the unfinished requests, in memory and in time. Complete
-    /// commands that wait for their turn do not: nothing further is read meanwhile.
-    private mutating func noteUnfinished(
-        _ command: (bytes: Int, line: Int)?,
-        _ peer: BusPeer,
-        _ connection: ConnectionID
-    ) {
-        guard command?.bytes != peer.unfinished?.bytes || command?.line != peer.unfinished?.line
-        else { return }
-        peer.unfinished = command
-        actions.append(.account(connection))
+    private mutating func noteUnfinished(_ peer: BusPeer, _ connection: ConnectionID) {
+        if peer.noteUnfinished() { actions.append(.account(connection)) }
     }
 
     private mutating func act(
@@ -121,8 +101,7 @@ extension Core {
         // A command whose answer is outside the order of commands, or may be long, waits until that can go out; the
         // client's rights are judged anew then.
         if peer.outstanding > 0, request.waitsForAnswers {
-            peer.deferred = piece
-            return
+            return peer.wait(piece)
         }
         carryOut(request, peer, connection)
     }
@@ -164,7 +143,7 @@ extension Core {
             reply(connection, peer.place(), line)
         case .ended(let line):
             counters.busRefusals += 1
-            peer.isEnding = true
+            peer.end()
             connections[connection].flags.insert(.closesWhenIdle)
             reply(connection, peer.place(), line)
             endStreams(of: connection, .error)
@@ -187,7 +166,7 @@ extension Core {
             counters[.heldRequests] += 1
             return reply(connection, peer.place(), command.busy())
         }
-        (peer.isSubscribed, peer.isGreeting) = (true, true)
+        peer.subscribe()
         open(Replay(stream, at: .start(start), .lines(connection), head: []))
     }
 
@@ -213,8 +192,7 @@ extension Core {
 
     /// The `hello` of a client's subscription has gone out.
     mutating func greeted(_ connection: ConnectionID) {
-        guard let peer = peers[connection], peer.isGreeting else { return }
-        peer.isGreeting = false
+        guard let peer = peers[connection], peer.greeted() else { return }
         goOnLater(connection)
     }
 }

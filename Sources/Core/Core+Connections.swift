@@ -24,7 +24,7 @@ extension Core {
         if connections[connection].flags.contains(.bus), let peer = peers[connection] {
             // Commands that have come are executed first, now or when the peer may go on; only then is it known which
             // one is incomplete.
-            (peer.hasEnded, peer.hasUnlooked) = (true, true)
+            peer.inputEnded()
             return obey(connection)
         }
         // lighttpd signals a departure by half-closing. It would log an answer that just stops as an error; and a peer

@@ -187,8 +187,6 @@ extension Core {
         }
         peers.add(id, peer)
         goOnLater(id)
-        // The part of a command that has come is counted again in the next turn.
-        peer.hasUnlooked = peer.hasUnlooked || !handed.input.bytes.isEmpty || handed.hasEnded
     }
 
     private mutating func resume(
@@ -234,32 +232,5 @@ extension Core {
         case .restarted(let resume): startOver(from: before, resume: resume)
         case .future: startOver(from: before, resume: head)
         }
-    }
-}
-
-extension BusPeer {
-    var handed: HandedConnection.Peer {
-        HandedConnection.Peer(
-            identity: identity,
-            input: reader.handed,
-            isEnding: isEnding,
-            hasUnlooked: hasUnlooked,
-            hasEnded: hasEnded,
-            isSubscribed: isSubscribed,
-            isGreeting: isGreeting,
-            unfinished: unfinished
-        )
-    }
-
-    /// - Parameter judge: as in `BusReader.next`.
-    convenience init(_ handed: HandedConnection.Peer, judge: ([UInt8]) -> Problem?) {
-        self.init(handed.identity)
-        reader = BusReader(handed.input, judge: judge)
-        isEnding = handed.isEnding
-        hasUnlooked = handed.hasUnlooked
-        hasEnded = handed.hasEnded
-        isSubscribed = handed.isSubscribed
-        isGreeting = handed.isGreeting
-        unfinished = handed.unfinished
     }
 }

@@ -63,7 +63,7 @@ package struct HandedConnection {
         let identity: LocalPeer
         let input: BusReader.Handed
         let isEnding: Bool
-        let hasUnlooked: Bool
+        let hasUnparsed: Bool
         let hasEnded: Bool
         let isSubscribed: Bool
         let isGreeting: Bool
@@ -197,7 +197,7 @@ extension HandedConnection.Peer: Packable {
     func pack(into pack: inout Packer) {
         pack.add(identity)
         pack.add(input)
-        for flag in [isEnding, hasUnlooked, hasEnded, isSubscribed, isGreeting] { pack.add(flag) }
+        for flag in [isEnding, hasUnparsed, hasEnded, isSubscribed, isGreeting] { pack.add(flag) }
         pack.add(unfinished?.bytes)
         pack.add(unfinished?.line)
     }
@@ -206,7 +206,7 @@ extension HandedConnection.Peer: Packable {
         identity = try pack.value()
         input = try pack.value()
         isEnding = try pack.value()
-        hasUnlooked = try pack.value()
+        hasUnparsed = try pack.value()
         hasEnded = try pack.value()
         isSubscribed = try pack.value()
         isGreeting = try pack.value()

@@ -1,17 +1,17 @@
 /// What the core keeps for one connection; the table is indexed by the shell's place for it.
 struct Connection {
-    var generation: UInt32 = 0
+    fileprivate(set) var generation: UInt32 = 0
     /// Newest of its held requests in the held table, or -1.
-    var newestHold: HeldTable.Slot = -1
+    fileprivate(set) var newestHold: HeldTable.Slot = -1
     /// Counts its requests: a poll that the log kept waiting may have been overtaken by a newer one.
-    var requests: UInt32 = 0
+    fileprivate(set) var requests: UInt32 = 0
     /// Bytes that the peer has not taken yet, as the shell last reported.
-    var unsent: Int32 = 0
+    fileprivate(set) var unsent: Int32 = 0
     /// Requests and commands that wait for the log or for other processes.
-    var waiting: UInt16 = 0
+    fileprivate(set) var waiting: UInt16 = 0
     /// Streams of it that read the log.
-    var replays: UInt16 = 0
-    var flags: Flags = []
+    fileprivate(set) var replays: UInt16 = 0
+    fileprivate(set) var flags: Flags = []
 
     struct Flags: OptionSet {
         let rawValue: UInt8
@@ -48,12 +48,14 @@ struct Connections {
     /// - Parameter room: as in `HeldTable`.
     init(room: Int) { table.reserveCapacity(room) }
 
-    mutating func open(_ id: ConnectionID, flags: Connection.Flags) {
+    /// - Parameter requests: those that it has sent to another process.
+    mutating func open(_ id: ConnectionID, flags: Connection.Flags, requests: UInt32 = 0) {
         while table.count <= Int(id.index) { table.append(Connection()) }
-        var connection = Connection()
-        connection.generation = id.generation
-        connection.flags = flags.union(.open)
-        table[Int(id.index)] = connection
+        table[Int(id.index)] = Connection(
+            generation: id.generation,
+            requests: requests,
+            flags: flags.union(.open)
+        )
         count += 1
     }
 
@@ -74,13 +76,72 @@ struct Connections {
         ConnectionID(index: index, generation: table[Int(index)].generation)
     }
 
-    subscript(index: Int32) -> Connection {
-        get { table[Int(index)] }
-        _modify { yield &table[Int(index)] }
+    subscript(index: Int32) -> Connection { table[Int(index)] }
+
+    subscript(id: ConnectionID) -> Connection { table[Int(id.index)] }
+
+    // MARK: What happens to one
+
+    /// The head of its list in the held table, which alone changes it.
+    subscript(newestHoldOf index: Int32) -> HeldTable.Slot {
+        get { table[Int(index)].newestHold }
+        _modify { yield &table[Int(index)].newestHold }
     }
 
-    subscript(id: ConnectionID) -> Connection {
-        get { table[Int(id.index)] }
-        _modify { yield &table[Int(id.index)] }
+    mutating func unsent(_ id: ConnectionID, bytes: Int) {
+        table[Int(id.index)].unsent = Int32(clamping: bytes)
+    }
+
+    mutating func closeWhenIdle(_ id: ConnectionID) {
+        table[Int(id.index)].flags.insert(.closesWhenIdle)
+    }
+
+    mutating func peerEnded(_ id: ConnectionID) {
+        table[Int(id.index)].flags.formUnion([.closesWhenIdle, .peerEnded])
+    }
+
+    mutating func multiplex(_ id: ConnectionID) {
+        table[Int(id.index)].flags.insert(.mayMultiplex)
+    }
+
+    /// A request of it begins.
+    ///
+    /// - Returns: its number among those of the connection.
+    mutating func count(_ id: ConnectionID) -> UInt32 {
+        table[Int(id.index)].requests &+= 1
+        return table[Int(id.index)].requests
+    }
+
+    /// One more request or command of it waits.
+    mutating func wait(_ id: ConnectionID) { table[Int(id.index)].waiting += 1 }
+
+    /// One of them waits no more.
+    mutating func settle(_ id: ConnectionID) { table[Int(id.index)].waiting -= 1 }
+
+    /// One more stream of it reads the log.
+    mutating func addReplay(_ id: ConnectionID) { table[Int(id.index)].replays += 1 }
+
+    mutating func removeReplay(_ id: ConnectionID) { table[Int(id.index)].replays -= 1 }
+
+    mutating func queue(_ id: ConnectionID) { table[Int(id.index)].flags.insert(.queues) }
+
+    /// None of its requests queues any more.
+    ///
+    /// - Returns: whether one has.
+    @discardableResult
+    mutating func endQueue(_ id: ConnectionID) -> Bool {
+        table[Int(id.index)].flags.remove(.queues) != nil
+    }
+
+    /// It is on the agenda from now on.
+    ///
+    /// - Returns: false if it was there already.
+    mutating func schedule(_ id: ConnectionID) -> Bool {
+        table[Int(id.index)].flags.insert(.goesOn).inserted
+    }
+
+    /// It is not on the agenda any more.
+    mutating func unschedule(_ id: ConnectionID) {
+        table[Int(id.index)].flags.remove(.goesOn)
     }
 }

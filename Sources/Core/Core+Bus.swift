@@ -144,7 +144,7 @@ extension Core {
         case .ended(let line):
             counters.busRefusals += 1
             peer.end()
-            connections[connection].flags.insert(.closesWhenIdle)
+            connections.closeWhenIdle(connection)
             reply(connection, peer.place(), line)
             endStreams(of: connection, .error)
         }

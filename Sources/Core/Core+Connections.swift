@@ -20,7 +20,7 @@ extension Core {
     /// the whole connection, call `connectionLost` instead.
     package mutating func peerEnded(_ connection: ConnectionID, at moment: Moment) {
         guard enter(connection, at: moment) else { return }
-        connections[connection].flags.formUnion([.closesWhenIdle, .peerEnded])
+        connections.peerEnded(connection)
         if connections[connection].flags.contains(.bus), let peer = peers[connection] {
             // Commands that have come are executed first, now or when the peer may go on; only then is it known which
             // one is incomplete.
@@ -68,7 +68,7 @@ extension Core {
 
     private mutating func giveUp(_ connection: ConnectionID, _ ending: Ending) {
         // Before what it holds, behind whose end the next queued request would begin.
-        if connections[connection].flags.remove(.queues) != nil { turns.removeAll(of: connection) }
+        if connections.endQueue(connection) { turns.removeAll(of: connection) }
         endSilently(connection, ending)
         traceEnd(connection, ending)
         if connections[connection].flags.contains(.bus) { peers.remove(connection) }
@@ -103,7 +103,7 @@ extension Core {
     /// The number of bytes that the peer has not taken yet. Called whenever that changes: after a send that left some,
     /// and each time the peer has taken some; 0 when it has taken all.
     package mutating func unsent(_ connection: ConnectionID, bytes: Int) {
-        connections[connection].unsent = Int32(clamping: bytes)
+        connections.unsent(connection, bytes: bytes)
         if bytes == 0, connections[connection].replays > 0 {
             for replay in replays.of(connection) where replay.isWaiting {
                 replay.waits(false)
@@ -149,7 +149,7 @@ extension Core {
         else { return nil }
         counters[.heldRequests] += 1
         sendAway(oldest, or: replays.oldest)
-        connections[connection].flags.insert(.closesWhenIdle)
+        connections.closeWhenIdle(connection)
         return connection
     }
 
@@ -167,9 +167,7 @@ extension Core {
                 )
             )
         )
-        if !address.keepConnection {
-            connections[address.connection].flags.insert(.closesWhenIdle)
-        }
+        if !address.keepConnection { connections.closeWhenIdle(address.connection) }
         takeUpLater(address.connection)
     }
 

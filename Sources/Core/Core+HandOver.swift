@@ -145,7 +145,7 @@ extension Core {
         var readable: Set<ChannelName> = []
         for (id, connection, unsent) in handed {
             open(id, connection)
-            connections[id].unsent = Int32(clamping: unsent)
+            connections.unsent(id, bytes: unsent)
             held += connection.holds.map { (id, $0) }
             for replay in connection.replays { readable.formUnion(replay.openChannels) }
             reading += connection.replays.map {
@@ -179,8 +179,7 @@ extension Core {
         if connection.mayMultiplex { flags.insert(.mayMultiplex) }
         if connection.peerEnded { flags.insert(.peerEnded) }
         if connection.peer != nil { flags.insert(.bus) }
-        connections.open(id, flags: flags)
-        connections[id].requests = connection.requests
+        connections.open(id, flags: flags, requests: connection.requests)
         guard let handed = connection.peer else { return }
         let peer = BusPeer(handed) { [busInterface] in
             busInterface.problem(with: $0, from: handed.identity)

@@ -272,7 +272,7 @@ extension Core {
         let slot = holds.insert(
             hold,
             boundsAddresses: settings.limits.heldPerAddress != nil,
-            newest: &connections[hold.address.connection].newestHold
+            newest: &connections[newestHoldOf: hold.address.connection.index]
         )
         guard hold.origin != nil else { return }
         let address = hold.address
@@ -288,7 +288,7 @@ extension Core {
     mutating func take(_ slot: Holds.Slot, _ ending: Ending?) -> Holds.Held {
         let (held, attendance) = holds.remove(
             slot,
-            newest: &connections[holds[slot].connection].newestHold
+            newest: &connections[newestHoldOf: holds[slot].connection]
         )
         if let ending {
             counters[ending] += 1

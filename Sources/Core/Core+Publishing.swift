@@ -73,7 +73,7 @@ extension Core {
         _ patience: Waiting.Patience?,
         charge: Waiting.Charge? = nil
     ) -> Ticket {
-        if let connection = recipient.connection { connections[connection].waiting += 1 }
+        if let connection = recipient.connection { connections.wait(connection) }
         var tag: RequestTag?
         if case .request(let address) = recipient { tag = names.tag(of: address) }
         return waiting.open(work, for: recipient, patience, charge: charge, tag: tag, now: now)
@@ -92,7 +92,7 @@ extension Core {
         guard let connection = entry.recipient.connection else { return entry }
         // It may have been given up since the entry was made, and another one have its place.
         guard connections.isOpen(connection) else { return nil }
-        connections[connection].waiting -= 1
+        connections.settle(connection)
         if case .request(let address) = entry.recipient, let tag = entry.tag {
             names.act(on: address, tag)
         }

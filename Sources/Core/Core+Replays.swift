@@ -9,7 +9,7 @@ extension Core {
     /// Adds it to all tables.
     mutating func enlist(_ replay: Replay) {
         replays.add(replay)
-        connections[replay.connection].replays += 1
+        connections.addReplay(replay.connection)
         if names.isTracing, case .request(let address) = replay.recipient {
             trace { $0.held(address) }
         }
@@ -24,7 +24,7 @@ extension Core {
     mutating func forget(_ replay: Replay) {
         let wasThere = replays.remove(replay)
         precondition(wasThere, "a stream ends once")
-        connections[replay.connection].replays -= 1
+        connections.removeReplay(replay.connection)
         if let origin = replay.web?.origin, let member = origin.member {
             presence.release(member, replay.takeAttended(), origin.subscriber, now: now)
         }

@@ -47,7 +47,7 @@ extension Core {
             return drop(address.connection, .closed)
         }
         turns.append(.init(request: copy request, address: address, size: size))
-        connections[address.connection].flags.insert(.queues)
+        connections.queue(address.connection)
         actions.append(.account(address.connection))
     }
 
@@ -79,7 +79,7 @@ extension Core {
 
     /// The peer asks about multiplexing: a second request says nothing about the first.
     package mutating func askedAboutMultiplexing(_ connection: ConnectionID) {
-        connections[connection].flags.insert(.mayMultiplex)
+        connections.multiplex(connection)
     }
 
     /// A request that ended in its framing, with the records that end it.
@@ -189,14 +189,14 @@ extension Core {
         _ address: RequestAddress,
         _ request: borrowing CGIRequest
     ) -> Requester {
-        connections[address.connection].requests &+= 1
+        let ordinal = connections.count(address.connection)
         endOlder(than: address)
         counters.requests += 1
         names.act(on: address, RequestTag(number: counters.requests, given: request.name))
         if names.isTracing, let trace = names.begins(address, request) {
             actions.append(.trace(trace))
         }
-        return Requester(address: address, ordinal: connections[address.connection].requests)
+        return Requester(address: address, ordinal: ordinal)
     }
 
     /// A peer that does not multiplex has given up its older requests; one that does may still not use an id twice.
@@ -245,7 +245,7 @@ extension Core {
     }
 
     private mutating func queueChanged(_ connection: ConnectionID) {
-        if turns.count(of: connection) == 0 { connections[connection].flags.remove(.queues) }
+        if turns.count(of: connection) == 0 { connections.endQueue(connection) }
         actions.append(.account(connection))
     }
 

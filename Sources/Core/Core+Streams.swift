@@ -212,7 +212,7 @@ extension Core {
     /// Ends the subscription of a bus client, and its connection.
     private mutating func finish(lines: [UInt8], _ connection: ConnectionID) {
         greeted(connection)
-        connections[connection].flags.insert(.closesWhenIdle)
+        connections.closeWhenIdle(connection)
         send(lines, to: connection, [.last, .unbounded])
     }
 

@@ -181,11 +181,10 @@ package struct Core: ~Copyable {
             case .replay(let replay): if replays.contains(replay) { advance(replay) }
             case .connection(let connection):
                 guard connections.isOpen(connection) else { continue }
-                connections[connection].flags.remove(.goesOn)
+                connections.unschedule(connection)
                 if connections[connection].flags.contains(.bus) {
                     obey(connection)
-                } else if takeUpNext(of: connection) {
-                    connections[connection].flags.insert(.goesOn)
+                } else if takeUpNext(of: connection), connections.schedule(connection) {
                     agenda.putBack(item)
                     left += 1
                 }
@@ -195,9 +194,7 @@ package struct Core: ~Copyable {
 
     /// The commands or queued requests of a connection continue in the next turn.
     mutating func goOnLater(_ connection: ConnectionID) {
-        guard !connections[connection].flags.contains(.goesOn) else { return }
-        connections[connection].flags.insert(.goesOn)
-        agenda.append(.connection(connection))
+        if connections.schedule(connection) { agenda.append(.connection(connection)) }
     }
 }
 

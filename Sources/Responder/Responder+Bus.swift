@@ -11,7 +11,7 @@ extension Responder {
 
     /// The log is open, perhaps in another directory, or the lock was lost.
     func askToServe() {
-        if !isStopping, !succession.isWaitingItsTurn, bus.ask(now: now) { core.forgetPipes() }
+        if !isStopping, !takeOver.isWaiting, bus.ask(now: now) { core.forgetPipes() }
     }
 
     /// This process no longer serves the bus.
@@ -78,7 +78,7 @@ extension Responder {
         case .snapshot(let number, let bytes):
             answered(number, by: sender, .snapshot(Snapshot(bytes)))
         case .waiting(let number, let counts): answered(number, by: sender, .holders(counts))
-        case .words(let words) where succession.isWaitingItsTurn: succession.keep(words)
+        case .words(let words) where takeOver.isWaiting: takeOver.keep(words)
         case .words(let words): for word in words { core.heard(word, at: moment) }
         case .here(let members): core.heard(members, at: moment)
         }

@@ -27,7 +27,7 @@ extension Responder {
     /// closed, only the end of the stream ends the reading.
     func read(_ id: ConnectionID, toTheEnd: Bool) {
         // Everything is checked again if this process goes on.
-        guard !succession.isPaused else { return }
+        guard !handOver.isPaused else { return }
         for _ in 0..<4 {
             // What it has sent, or the writing before, may have ended it.
             guard connections.isOpen(id) else { return }

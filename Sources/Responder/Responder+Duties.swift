@@ -48,12 +48,12 @@ extension Responder {
     /// Monotonic milliseconds; `.min`: in this turn; `.max`: only after an event.
     private func dueAt(_ duty: Duty) -> Int64 {
         // Another process goes on with everything.
-        if succession.hasHandedOver { return .max }
+        if handOver.isDone { return .max }
         return switch duty {
-        case .input: connections.hasMoreInput && !succession.isPaused ? .min : .max
+        case .input: connections.hasMoreInput && !handOver.isPaused ? .min : .max
         case .core: core.nextAlarm
-        case .takeOver: succession.takeOverAlarm
-        case .handOver: succession.handOverAlarm
+        case .takeOver: takeOver.alarm
+        case .handOver: handOver.alarm
         case .bus: mayServeBus ? bus.lookAlarm : .max
         case .pipes: mayServeBus ? bus.pipeAlarm : .max
         case .siblings: siblings.alarm
@@ -63,7 +63,7 @@ extension Responder {
         case .supervision: supervision.alarm
         case .history: lifetime.isService ? telemetry.history.dueAt : .max
         case .closing: connections.hasMarked ? .min : .max
-        case .place: succession.isPaused ? .max : entrance.looksAt
+        case .place: handOver.isPaused ? .max : entrance.looksAt
         case .entrance: mayAccept ? entrance.alarm : .max
         case .ending: lifetime.alarm
         }
@@ -95,9 +95,9 @@ extension Responder {
     }
 
     /// Whether this process is the one that acts on what comes by the bus.
-    private var mayServeBus: Bool { !succession.isPaused && !succession.isWaitingItsTurn }
+    private var mayServeBus: Bool { !handOver.isPaused && !takeOver.isWaiting }
 
-    private var mayAccept: Bool { !isStopping && !succession.isPaused && connections.hasPlace }
+    private var mayAccept: Bool { !isStopping && !handOver.isPaused && connections.hasPlace }
 
     /// Whether a peer may have stopped in the middle, or places are looked for.
     private var hasSlowPeers: Bool {

@@ -54,8 +54,8 @@ extension Responder {
     private func logOpened() {
         entrance.logOpened()
         if lifetime.isService { siblings.open(settings.bus, now: now) }
-        succession.isLogOpen = true
-        if !succession.isWaitingItsTurn { beginServing() }
+        takeOver.logOpened()
+        if !takeOver.isWaiting { beginServing() }
         if let descriptor = lifetime.takeClient() {
             let identity = LocalPeer(user: geteuid(), groups: [getegid()], isOwner: true)
             welcome(connections.add(descriptor, isBusSocket: true), identity)
@@ -68,9 +68,9 @@ extension Responder {
     func beginServing() {
         guard core.position != nil else { return }
         askToServe()
-        if lifetime.isService { succession.service.open(settings.bus, listen: offeredAddress) }
+        if lifetime.isService { handOver.service.open(settings.bus, listen: offeredAddress) }
         // A manager does not accept messages of this process before the older one has named it as the service.
-        if succession.predecessor == nil { supervision.isServing(statusLine, now: now) }
+        if takeOver.predecessor == nil { supervision.isServing(statusLine, now: now) }
     }
 }
 

@@ -16,10 +16,9 @@ extension Responder {
         let new = sources.reload()
         telemetry.keepsOldSettings = new == nil
         if let new { apply(new) }
-        if succession.service.isTalking { succession.hasReloaded = true }
-        succession.reloadedAt = now
+        handOver.reloaded(now: now)
         // The manager gets the end of the reload from the successor, or after that has failed.
-        if !startSuccessor(), !succession.service.isTalking {
+        if !startSuccessor(), !handOver.service.isTalking {
             supervision.hasReloaded(statusLine, now: now)
         }
     }
@@ -85,7 +84,7 @@ extension Responder {
         let deadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
         lifetime.shutdown = Lifetime.Shutdown(deadline: deadline)
         logger.notice("stopping", metadata: ["held": "\(core.heldCount)"])
-        if succession.passesOnTo == nil {
+        if handOver.successor == nil {
             supervision.stops("answering \(core.heldCount) held requests", now: now)
         }
         // Peers in the backlog are connected already, and get an answer: from the next process, if the socket outlives

@@ -38,7 +38,9 @@ package import System
     var clock = TurnClock()
     var lifetime: Lifetime
     var housekeeping = Housekeeping()
-    var succession: Succession
+    // Another process, which this one replaces or is replaced by.
+    var handOver: HandOverState
+    var takeOver: TakeOverState
 
     /// The clients of a responder.
     package enum Role {
@@ -118,12 +120,14 @@ package import System
         bus = BusService(tenure, pipes)
         siblings = SiblingService(epoll: epoll, logger: logger)
         journal = Journal(logger)
-        succession = Succession(
+        handOver = HandOverState(
             HandOverService(epoll: epoll, logger: logger),
-            takeOver: takeOver,
+            newProgram: successor
+        )
+        self.takeOver = TakeOverState(
+            takeOver,
             passed: passed,
-            descriptorLimit: descriptorLimit,
-            successor: successor
+            descriptorLimit: descriptorLimit
         )
         if let takeOver { try epoll.add(takeOver.descriptor, .read) }
         var logSettings = settings.bus
@@ -162,13 +166,13 @@ package import System
             {
                 try turn()
                 // Another process continues everything: only the log is closed here.
-                if succession.hasHandedOver {
+                if handOver.isDone {
                     _ = log.stop(patienceMilliseconds: 2000)
                     return passSignalsOn()
                 }
             }
         } catch {
-            succession.takeOver?.unable("\(error)")
+            takeOver.source?.unable("\(error)")
             throw error
         }
         finish()
@@ -194,10 +198,10 @@ package import System
         case entrance.descriptor where entrance.isAccepting: acceptWebServers()
         case bus.descriptor: acceptBusClients()
         case siblings.descriptor: hearSiblings()
-        case succession.service.doorDescriptor: welcomeSuccessors()
-        case succession.service.channelDescriptor: hearSuccessor()
-        case succession.takeOver?.descriptor: try hearPredecessor()
-        case succession.predecessor?.descriptor: hearLastOfPredecessor()
+        case handOver.service.doorDescriptor: welcomeSuccessors()
+        case handOver.service.channelDescriptor: hearSuccessor()
+        case takeOver.source?.descriptor: try hearPredecessor()
+        case takeOver.predecessor?.descriptor: hearLastOfPredecessor()
         case sources.signals.number: while let signal = sources.signals.next() { handle(signal) }
         default: _ = bus.isReady(readiness.descriptor, now: now)
         }
@@ -212,8 +216,8 @@ package import System
         for id in connections.all { lose(id, .shutdown) }
         closeMarked()
         endServing()
-        succession.service.close()
-        if let successor = succession.passesOnTo {
+        handOver.service.close()
+        if let successor = handOver.successor {
             supervision.passesOn(to: successor.process, now: now)
         }
         // Nothing is queued any more, unless another process is stuck inside the gate.
@@ -232,11 +236,10 @@ package import System
 
     private func handle(_ signal: Int32) {
         switch signal {
-        case SIGHUP where succession.isPaused: succession.reloadsLater = true
+        case SIGHUP where handOver.isPaused: handOver.reloadLater()
         case SIGHUP: reload()
         // What is held here is answered first. A second one does not wait for that.
-        case _ where succession.isItsTurn && succession.isWaitingItsTurn && !succession.stopsLater:
-            succession.stopsLater = true
+        case _ where takeOver.isItsTurn && !takeOver.stopsLater: takeOver.stopLater()
         default: stop()
         }
     }

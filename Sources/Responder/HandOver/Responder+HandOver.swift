@@ -38,10 +38,10 @@ extension Responder {
     // MARK: Communication
 
     func welcomeSuccessors() {
-        succession.service.welcomeAll(user: geteuid(), now: now) { newcomer in
-            if succession.service.isTalking { return "another process is about to take over" }
+        handOver.service.welcomeAll(user: geteuid(), now: now) { newcomer in
+            if handOver.service.isTalking { return "another process is about to take over" }
             if isStopping { return "this process stops" }
-            if succession.isWaitingItsTurn { return "this process is about to take over itself" }
+            if takeOver.isWaiting { return "this process is about to take over itself" }
             // The manager would not follow: for it, the service would have ended.
             if supervision.isWatched, !isOfSameGroup(newcomer.process) {
                 return
@@ -59,17 +59,17 @@ extension Responder {
 
     /// Starts the program anew if its file has changed. Returns false if there is nothing to start.
     func startSuccessor() -> Bool {
-        guard !isStopping, succession.service.mayStart, !succession.isWaitingItsTurn,
+        guard !isStopping, handOver.service.mayStart, !takeOver.isWaiting,
             core.position != nil,
-            let successor = succession.successor()
+            let successor = handOver.newProgram()
         else { return false }
         do {
-            try succession.service.start(successor, now: now)
+            try handOver.service.start(successor, now: now)
             logger.notice(
                 "the program's file has changed: starting the new one, which takes over",
                 metadata: ["program": "\(successor.program)"]
             )
-            return succession.service.isTalking
+            return handOver.service.isTalking
         } catch {
             logger.error("the new program cannot be started, so this one continues: \(error)")
             return false
@@ -77,7 +77,7 @@ extension Responder {
     }
 
     func hearSuccessor() {
-        while let received = succession.service.next() {
+        while let received = handOver.service.next() {
             switch received {
             case .success(let message): hear(message)
             case .failure(let end): keep(end.sentence)
@@ -91,11 +91,11 @@ extension Responder {
             logger.notice(
                 "another process asks to take over",
                 metadata: [
-                    "process": "\(succession.service.channel?.process ?? 0)",
+                    "process": "\(handOver.service.channel?.process ?? 0)",
                     "version": "\(release)",
                 ]
             )
-            succession.service.greet(
+            handOver.service.greet(
                 .welcome(
                     format: HandOverMessage.format,
                     release: Version.current,
@@ -104,7 +104,7 @@ extension Responder {
                 ),
                 now: now
             )
-        case .able where succession.handingOver == .no && succession.service.isGreeted: pause()
+        case .able where !handOver.isPaused && handOver.service.isGreeted: pause()
         case .unable(let why): keep(why)
         case .endPolitely(let why): endPolitely(why)
         default: keep(HandOverEnd.notUnderstood.sentence)
@@ -113,19 +113,19 @@ extension Responder {
 
     /// Does what is due.
     func turnHandOver() {
-        succession.looksAtHandOver(now: now)
-        if case .settling(let end) = succession.handingOver {
+        handOver.looked(now: now)
+        if let end = handOver.settlesUntil {
             if core.isSettled {
-                handOver()
+                handEverythingOver()
             } else if now >= end {
                 keep("requests wait for the log, which does not answer")
             }
-        } else if now >= succession.service.deadline {
+        } else if now >= handOver.service.deadline {
             keep("it has been silent for too long")
         }
-        guard !succession.service.isTalking else { return }
-        succession.service.reap(now: now)
-        succession.service.lookAfter(settings.bus, listen: offeredAddress, now: now)
+        guard !handOver.service.isTalking else { return }
+        handOver.service.reap(now: now)
+        handOver.service.lookAfter(settings.bus, listen: offeredAddress, now: now)
     }
 
     /// The newer process does not understand the format: this one ends as if it were stopped, and makes room.
@@ -133,18 +133,14 @@ extension Responder {
         logger.warning(
             "the other process cannot take the held requests over, so they are answered: \(why)"
         )
-        if succession.service.isChild {
-            succession.passesOnTo = succession.service.channel
-            succession.service.leaveChild()
-        }
-        succession.service.hangUp()
+        handOver.leaveToChild()
         stop()
     }
 
     // MARK: Pausing
 
     private func pause() {
-        succession.handingOver = .settling(until: now + Self.settlingMilliseconds)
+        handOver.pause(until: now + Self.settlingMilliseconds)
         logger.notice("handing over", metadata: ["held": "\(core.heldCount)"])
         entrance.rest()
         bus.rest()
@@ -154,46 +150,35 @@ extension Responder {
 
     /// Resumes as if nothing had happened; both sides log why.
     func keep(_ why: String) {
-        guard succession.service.isTalking else { return }
-        let process = succession.service.channel?.process ?? 0
+        guard handOver.service.isTalking else { return }
+        let process = handOver.service.channel?.process ?? 0
         // A process that does not read, and has some of the connections, must not act on them when this one ends later.
-        if succession.service.say(.keeps(why), until: .max) == .full {
-            succession.service.channel?.kill()
+        if handOver.service.say(.keeps(why), until: .max) == .full {
+            handOver.service.channel?.kill()
         }
-        succession.service.hangUp()
+        handOver.service.hangUp()
         logger.error(
             "process \(process) has not taken over, so this one continues: \(why)"
         )
-        if succession.isPaused { goOn() }
+        if handOver.isPaused { goOn() }
         supervision.hasReloaded(statusLine, now: now)
     }
 
     private func goOn() {
-        succession.handingOver = .no
-        succession.hasReloaded = false
+        let reloads = handOver.resume()
         core.goOn(at: moment)
         drain()
         bus.goOn()
         entrance.open(now: now)
         // Their events came while nothing was read.
         for id in connections.all { connections.readLater(id) }
-        if succession.reloadsLater {
-            succession.reloadsLater = false
-            reload()
-        }
-    }
-
-    /// The newer process may have read the ini file before this one was told of a change.
-    private var mayHaveOldSettings: Bool {
-        if succession.reloadsLater || succession.hasReloaded { return true }
-        // The newer process may have been opening the log for this long before its message came.
-        return !succession.service.isChild && now - succession.reloadedAt < 120_000
+        if reloads { reload() }
     }
 
     // MARK: The step
 
-    private func handOver() {
-        guard let channel = succession.service.channel else { return }
+    private func handEverythingOver() {
+        guard let channel = handOver.service.channel else { return }
         let begin = MonotonicClock.milliseconds()
         closeMarked()
         guard core.isSettled else { return }
@@ -341,23 +326,22 @@ extension Responder {
 
     /// The newer process has everything: it is closed here, which ends nothing.
     private func letGo(to channel: MessageChannel) {
-        succession.handingOver = .done(process: channel.process)
+        handOver.end(channel)
         // Orders of the manager or the operator that came meanwhile are for the newer process.
         supervision.passesOn(to: channel.process, now: now)
-        if mayHaveOldSettings { channel.signal(SIGHUP) }
-        succession.passesOnTo = channel
+        if handOver.mayHaveOldSettings(now: now) { channel.signal(SIGHUP) }
         passSignalsOn()
         connections.letGo()
         entrance.letGo()
         bus.letGo()
-        succession.service.letGo()
+        handOver.service.letGo()
     }
 }
 
 extension Responder {
     /// Signals for this process are for the one that has everything now.
     func passSignalsOn() {
-        while let signal = sources.signals.next() { succession.passesOnTo?.signal(signal) }
+        while let signal = sources.signals.next() { handOver.successor?.signal(signal) }
     }
 }
 

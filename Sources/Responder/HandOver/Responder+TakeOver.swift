@@ -8,89 +8,79 @@ internal import System
 extension Responder {
     /// This process is stopped before its turn: the older one continues.
     func giveUpTakeOver() {
-        guard let takeOver = succession.takeOver else { return }
-        takeOver.unable("the new process was stopped")
-        sources.epoll.remove(takeOver.descriptor)
-        succession.takeOver = nil
+        guard let source = takeOver.takeSource() else { return }
+        source.unable("the new process was stopped")
+        sources.epoll.remove(source.descriptor)
     }
 
     /// Messages of the older process have come.
     func hearPredecessor() throws {
-        guard let takeOver = succession.takeOver else { return }
-        let heard = takeOver.hear(
+        guard let source = takeOver.source else { return }
+        let heard = source.hear(
             listen: settings.fastcgi.listen == .inherited ? nil : "\(settings.fastcgi.listen)",
             limits: connections.limits,
-            room: succession.descriptorLimit - 64
+            room: takeOver.room
         )
         // Its end would be reported again and again.
-        if takeOver.hasLeft { sources.epoll.remove(takeOver.descriptor) }
+        if source.hasLeft { sources.epoll.remove(source.descriptor) }
         try step(heard)
     }
 
     /// Does what is due.
     func turnTakeOver() throws {
-        guard let takeOver = succession.takeOver else { return }
-        succession.looksAtTakeOver(now: now)
-        if succession.isLogOpen, takeOver.able() {
-            logger.notice("taking over", metadata: ["process": "\(takeOver.process)"])
+        guard let source = takeOver.source else { return }
+        takeOver.looked(now: now)
+        if takeOver.reportAble() {
+            logger.notice("taking over", metadata: ["process": "\(source.process)"])
         }
-        if succession.awaitsPosition, let common = takeOver.common, core.hasReached(common.core) {
-            succession.awaitsPosition = false
-            takeOver.ready()
+        if takeOver.awaitsPosition, let common = source.common, core.hasReached(common.core) {
+            takeOver.reportReady()
         }
-        try step(takeOver.turn(now: now))
+        try step(source.turn(now: now))
         try actIfItsTurn()
-        if succession.startsAlone, !takeOver.waitsForEnd { try startAlone() }
+        if takeOver.startsAlone, !source.waitsForEnd { try startAlone() }
     }
 
     /// As soon as it has sent `mine`: the older process holds nothing any more, and a signal that has come meanwhile is
     /// for a process that serves.
     private func actIfItsTurn() throws {
-        guard succession.isItsTurn, let common = succession.takeOver?.common,
+        guard takeOver.isItsTurn, let common = takeOver.source?.common,
             core.hasReached(common.core)
         else { return }
         try actOnTakeOver()
-        if succession.stopsLater { stop() }
+        if takeOver.stopsLater { stop() }
     }
 
     private func step(_ step: TakeOver.Step) throws {
-        switch step {
-        case .wait: break
-        case .whole: succession.awaitsPosition = true
-        case .act:
-            succession.isItsTurn = true
-            try actIfItsTurn()
-        case .startAlone: succession.startsAlone = true
-        case .giveUp(let why): throw TakeOverError(sentence: why)
-        }
+        takeOver.advance(step)
+        if case .giveUp(let why) = step { throw TakeOverError(sentence: why) }
+        if step == .act { try actIfItsTurn() }
     }
 
     /// The older process has ended without handing anything over: asks the one that has taken over from it, if there is
     /// one, or starts as if there had been none.
     private func startAlone() throws {
-        succession.takeOver = nil
-        succession.startsAlone = false
-        if let next = try TakeOver.ofRunning(settings, passed: succession.passed) {
-            succession.takeOver = next
+        _ = takeOver.takeSource()
+        if let next = try TakeOver.ofRunning(settings, passed: takeOver.passed) {
+            takeOver.ask(next)
             return try sources.epoll.add(next.descriptor, .read)
         }
-        entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: succession.passed))
+        entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: takeOver.passed))
         logger.notice("the other process has ended; starting as usual")
         beginServing()
     }
 
     /// Everything that has arrived belongs to this process now.
     private func actOnTakeOver() throws {
-        guard let takeOver = succession.takeOver, let common = takeOver.common else { return }
-        succession.takeOver = nil
+        guard let source = takeOver.takeSource(), let common = source.common else { return }
         // A manager accepts messages of this process only after the older one has named it as the service.
-        if takeOver.hasLeft {
-            sources.epoll.remove(takeOver.descriptor)
+        if source.hasLeft {
+            sources.epoll.remove(source.descriptor)
         } else {
-            succession.predecessor = takeOver
+            takeOver.follow(source)
         }
         let begin = MonotonicClock.milliseconds()
-        if let web = takeOver.takeWeb() {
+        if let web = source.takeWeb() {
             entrance.adopt(web)
             do {
                 try web.agree(with: settings.fastcgi)
@@ -98,10 +88,10 @@ extension Responder {
                 logger.error("\(error); it stays as it was")
             }
         } else {
-            entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: succession.passed))
+            entrance.adopt(try Listener.forWebServers(settings.fastcgi, passed: takeOver.passed))
         }
-        if let resting = takeOver.restingBus { bus.adopt(passed: resting) }
-        let handed = takeOver.takeConnections()
+        if let resting = source.restingBus { bus.adopt(passed: resting) }
+        let handed = source.takeConnections()
         var named: [(id: ConnectionID, connection: HandedConnection, unsent: Int)] = []
         for (descriptor, shell, connection) in handed {
             let isBusSocket = connection.isBusSocket
@@ -115,13 +105,13 @@ extension Responder {
         )
         core.resume(common.core, named, at: moment)
         drain()
-        for word in succession.takeWords() { core.heard(word, at: moment) }
+        for word in takeOver.takeWords() { core.heard(word, at: moment) }
         drain()
         for (id, _, _) in named {
             if !connections.output.isEmpty(id.index) { watchSending(id, true) }
             watch(id)
         }
-        if let (listener, lock) = takeOver.takeBus() {
+        if let (listener, lock) = source.takeBus() {
             bus.adopt(lock: lock, listener, now: now)
         }
         connections.noteIdle()
@@ -129,7 +119,7 @@ extension Responder {
         logger.notice(
             "taken over",
             metadata: [
-                "process": "\(takeOver.process)", "connections": "\(handed.count)",
+                "process": "\(source.process)", "connections": "\(handed.count)",
                 "held": "\(core.heldCount)",
                 "milliseconds": "\(MonotonicClock.milliseconds() - begin)",
             ]
@@ -139,9 +129,9 @@ extension Responder {
 
     /// The older process has ended.
     func hearLastOfPredecessor() {
-        guard let predecessor = succession.predecessor else { return }
+        guard let predecessor = takeOver.predecessor else { return }
         sources.epoll.remove(predecessor.descriptor)
-        succession.predecessor = nil
+        takeOver.predecessorEnded()
         supervision.isServing(statusLine, now: now)
     }
 }

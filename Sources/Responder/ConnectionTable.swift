@@ -13,7 +13,7 @@ internal import System
     private let epoll: Epoll
     let bounds: Bounds
     /// The limits of requests that begin from now on.
-    var limits: FramingLimits { didSet { assembler = RequestAssembler(limits: limits) } }
+    private(set) var limits: FramingLimits
     /// Of all connections on which nothing is unfinished: their input is complete requests, as a rule.
     private var assembler: RequestAssembler
     /// By descriptor.
@@ -47,6 +47,12 @@ internal import System
     }
 
     deinit { unsafe input.deallocate() }
+
+    /// The ini file was read again.
+    func apply(_ limits: FramingLimits) {
+        self.limits = limits
+        assembler = RequestAssembler(limits: limits)
+    }
 
     var isEmpty: Bool { webCount + busCount == 0 }
 

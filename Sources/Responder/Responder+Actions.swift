@@ -95,7 +95,7 @@ extension Responder {
             relieve()
         case .failed(.gone): lose(id, .closed)
         case .failed(.slow):
-            telemetry.counters[.unsentBytes] += 1
+            telemetry.count(.unsentBytes)
             lose(id, .slow)
         }
     }
@@ -106,7 +106,7 @@ extension Responder {
         guard connections.output.bytes > limit else { return }
         let closed = connections.output.relieve(limit: limit).compactMap(connections.connection)
         for id in closed { lose(id, .slow) }
-        telemetry.counters[.unsentTotal] += UInt64(closed.count)
+        telemetry.count(.unsentTotal, closed.count)
         journal.noteClosed(closed.count, limit: limit, now: now)
     }
 
@@ -126,7 +126,7 @@ extension Responder {
         case .figures(let areWatched): tellFigures(areWatched: areWatched)
         case .delivered(let count, let toldAt):
             let microseconds = (MonotonicClock.nanoseconds() - toldAt) / 1000
-            telemetry.counters.latency.record(microseconds: microseconds, times: count)
+            telemetry.delivered(count, microseconds: microseconds)
         case .notice(let level, let sentence): journal.note(sentence, level)
         case .trace(let trace): journal.note(trace)
         case .complaint(let complaint, let sentence):

@@ -57,9 +57,7 @@ extension Responder {
     /// Keeps the figures of the slot that has ended, if one has.
     func keepHistory() {
         guard lifetime.isService, now >= telemetry.history.dueAt else { return }
-        let readings = ownReadings
-        let values = telemetry.values(readings)
-        telemetry.history.record(History.figures.map { values[$0] }, now: now)
+        telemetry.keepHistory(telemetry.values(ownReadings), now: now)
     }
 
     /// For the service manager's own status.

@@ -20,7 +20,7 @@ extension Responder {
     {
         switch event {
         case .opened(let state):
-            telemetry.logTrouble = ""
+            telemetry.logOpened()
             logger.notice(
                 "log open",
                 metadata: [
@@ -31,9 +31,8 @@ extension Responder {
         case .unavailable(let sentence):
             // A log that cannot be opened at the start is a mistake in the setup, which must be reported at once.
             guard core.position != nil else { throw LogUnavailable(sentence: sentence) }
-            if telemetry.logTrouble != sentence {
+            if telemetry.logFailed(sentence) {
                 logger.error("\(sentence)")
-                telemetry.logTrouble = sentence
                 supervision.says(statusLine, now: now)
             }
         case .notice(let sentence, let level): journal.note(sentence, level)

@@ -18,7 +18,7 @@ extension Responder {
         let end = MonotonicClock.milliseconds() + 10
         for _ in 0..<256 {
             guard connections.hasPlace || isStopping || makePlace() else {
-                telemetry.counters[.connections] += 1
+                telemetry.count(.connections)
                 entrance.waitForPlaces()
                 // New connections have until the next look to send their first requests.
                 housekeeping.looked(now: now)
@@ -26,19 +26,19 @@ extension Responder {
             }
             switch connections.accept(from: entrance.descriptor, isBusSocket: false) {
             case .connection(let id):
-                telemetry.counters.accepted += 1
+                telemetry.accepted()
                 core.connected(id)
                 begin(id)
             case .nobody: return true
             case .noDescriptor where makePlace(ofHolds: true): break
             case .noDescriptor:
-                telemetry.counters[.descriptors] += 1
+                telemetry.count(.descriptors)
                 if !connections.turnAway(from: entrance.descriptor) {
                     entrance.waitAMoment(now: now)
                 }
                 return true
             case .failed:
-                telemetry.counters[.descriptors] += 1
+                telemetry.count(.descriptors)
                 entrance.waitAMoment(now: now)
                 return true
             }
@@ -60,7 +60,7 @@ extension Responder {
                 let isOwner = peer.user == 0 || peer.user == geteuid()
                 welcome(id, LocalPeer(user: peer.user, groups: peer.groups, isOwner: isOwner))
             case .noDescriptor:
-                telemetry.counters[.descriptors] += 1
+                telemetry.count(.descriptors)
                 // It is created again soon; clients in its backlog are told to come back.
                 bus.closeSocket()
                 return
@@ -70,7 +70,7 @@ extension Responder {
     }
 
     private func turnAway(_ id: ConnectionID) {
-        telemetry.counters[.busClients] += 1
+        telemetry.count(.busClients)
         let sentence = BusInterface.tooManyClients(settings.limits)
         _ = unsafe sentence.withUnsafeBytes { unsafe SystemCalls.send(id.index, $0) }
         connections.mark(id, nil)
@@ -122,7 +122,7 @@ extension Responder {
     /// turn; if input has already arrived, it is read instead.
     func closeKept(_ id: ConnectionID) {
         guard !connections.hasInput(id) else { return connections.readLater(id) }
-        telemetry.counters[.idleConnections] += 1
+        telemetry.count(.idleConnections)
         lose(id, .closed, atOnce: true)
     }
 
@@ -133,7 +133,7 @@ extension Responder {
             now: now
         )
         guard let oldest else { return false }
-        telemetry.counters[.unfinishedBytes] += 1
+        telemetry.count(.unfinishedBytes)
         answerUnfinished(oldest)
         lose(oldest, .closed)
         return true
@@ -145,7 +145,7 @@ extension Responder {
                 connections.connection
             )
         else { return false }
-        telemetry.counters[.unsentTime] += 1
+        telemetry.count(.unsentTime)
         lose(oldest, .slow)
         return true
     }
@@ -171,7 +171,7 @@ extension Responder {
                 now: now
             )
             guard let oldest else { return }
-            telemetry.counters[.unfinishedBytes] += 1
+            telemetry.count(.unfinishedBytes)
             if connections.isBusSocket(oldest) {
                 core.endCommand(of: oldest, .crowded, at: moment)
                 drain()
@@ -199,7 +199,7 @@ extension Responder {
         let limits = settings.limits
         let receiving = Int64(limits.requestSeconds) * 1000
         for id in connections.overdue(milliseconds: receiving, now: now) {
-            telemetry.counters[.requestTime] += 1
+            telemetry.count(.requestTime)
             if connections.isBusSocket(id) {
                 core.endCommand(of: id, .outOfTime, at: moment)
             } else {
@@ -209,7 +209,7 @@ extension Responder {
         let sending = Int64(limits.unsentSeconds) * 1000
         for index in connections.output.stuck(milliseconds: sending, now: now) {
             guard let id = connections.connection(index) else { continue }
-            telemetry.counters[.unsentTime] += 1
+            telemetry.count(.unsentTime)
             lose(id, .slow)
         }
         drain()

@@ -14,7 +14,7 @@ extension Responder {
     func reload() {
         supervision.isReloading(now: now)
         let new = sources.reload()
-        telemetry.keepsOldSettings = new == nil
+        telemetry.reloaded(isRefused: new == nil)
         if let new { apply(new) }
         handOver.reloaded(now: now)
         // The manager gets the end of the reload from the successor, or after that has failed.
@@ -31,7 +31,7 @@ extension Responder {
         }
         // A setting that needs a restart keeps its old value, so that status and checks show what is in force.
         settings = settings.reloaded(with: new)
-        connections.limits = Self.framingLimits(settings)
+        connections.apply(Self.framingLimits(settings))
         bus.apply(settings.limits)
         log.replaceRetention { [settings] in settings.retention(of: $0) }
         decoder.reload(settings)
@@ -82,7 +82,7 @@ extension Responder {
         keep("this process stops")
         giveUpTakeOver()
         let deadline = now + Int64(settings.fastcgi.stopSeconds) * 1000
-        lifetime.shutdown = Lifetime.Shutdown(deadline: deadline)
+        lifetime.stop(by: deadline)
         logger.notice("stopping", metadata: ["held": "\(core.heldCount)"])
         if handOver.successor == nil {
             supervision.stops("answering \(core.heldCount) held requests", now: now)
@@ -110,20 +110,17 @@ extension Responder {
     /// then checks whether something has arrived since. If so, the one that gets the lock publishes it, and one that does
     /// not get it waits a little: the other either reads it, or gives the lock back in its turn.
     func letGoOfPipes() -> Bool {
-        guard let shutdown = lifetime.shutdown, bus.hasPipes else { return true }
-        let isOver = now >= shutdown.deadline
+        guard let deadline = lifetime.deadline, bus.hasPipes else { return true }
+        let isOver = now >= deadline
         if bus.isServing, bus.isLocked, !isOver, !bus.areDry { return false }
         bus.giveUp(now: now)
         core.forgetPipes()
         if !isOver, bus.haveLines {
             if core.position != nil, bus.takeIfFree(now: now) {
-                lifetime.shutdown?.looksAt = .max
+                lifetime.publishesPipes()
                 return false
             }
-            let leavesAt = shutdown.leavesPipesAt ?? now + 500
-            lifetime.shutdown?.leavesPipesAt = leavesAt
-            lifetime.shutdown?.looksAt = min(leavesAt, now + 10)
-            if now < leavesAt { return false }
+            if lifetime.waitForPipes(now: now) { return false }
         }
         bus.closePipes()
         return true

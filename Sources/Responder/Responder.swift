@@ -221,7 +221,7 @@ package import System
             supervision.passesOn(to: successor.process, now: now)
         }
         // Nothing is queued any more, unless another process is stuck inside the gate.
-        let left = (lifetime.shutdown?.deadline ?? now) - MonotonicClock.milliseconds()
+        let left = (lifetime.deadline ?? now) - MonotonicClock.milliseconds()
         if !log.stop(patienceMilliseconds: max(500, left)) {
             logger.warning(
                 "the log could not be closed in time: log.sqlite alone is not complete without log.sqlite-wal"

@@ -3,16 +3,16 @@ internal import Core
 
 /// The shell's counts, and questions to all processes of the bus. Reactor thread only.
 struct Telemetry {
-    var counters = ShellCounters()
+    private(set) var counters = ShellCounters()
     /// Monotonic milliseconds of the start of the process.
     let startedAt: Int64
     /// Lines of the operator's log that could not be written.
     let linesLost: () -> Int
-    var history: History
-    /// Why the log cannot be used, as logged last.
-    var logTrouble = ""
+    private(set) var history: History
+    /// Why the log cannot be used, as logged last; empty if it can.
+    private(set) var logTrouble = ""
     /// The last reload was refused, so older settings are in force.
-    var keepsOldSettings = false
+    private(set) var keepsOldSettings = false
     private var surveys: [UInt64: Survey] = [:]
     /// The survey for watchers of the figures, with a kind of number that no ticket has.
     private var watch: Survey?
@@ -55,6 +55,42 @@ struct Telemetry {
         self.startedAt = startedAt
         self.linesLost = linesLost
         history = History(now: startedAt)
+    }
+
+    // MARK: What happens
+
+    /// A bound was reached.
+    mutating func count(_ bound: Bound, _ times: Int = 1) { counters[bound] += UInt64(times) }
+
+    /// A web server has connected.
+    mutating func accepted() { counters.accepted += 1 }
+
+    /// So many held requests were given messages.
+    ///
+    /// - Parameter microseconds: since the log reported them.
+    mutating func delivered(_ count: Int, microseconds: Int64) {
+        counters.latency.record(microseconds: microseconds, times: count)
+    }
+
+    /// The log is open.
+    mutating func logOpened() { logTrouble = "" }
+
+    /// The log cannot be used.
+    ///
+    /// - Returns: whether the reason is new, and to be logged.
+    mutating func logFailed(_ reason: String) -> Bool {
+        defer { logTrouble = reason }
+        return logTrouble != reason
+    }
+
+    /// The ini file was read again.
+    mutating func reloaded(isRefused: Bool) { keepsOldSettings = isRefused }
+
+    /// Keeps the figures of the slot of the history that has ended.
+    ///
+    /// - Parameter values: in the order of `Figure.all`.
+    mutating func keepHistory(_ values: [Int64], now: Int64) {
+        history.record(History.figures.map { values[$0] }, now: now)
     }
 
     // MARK: Handing over

@@ -8,7 +8,7 @@ import Testing
         #expect(lifetime.isService && !lifetime.isStopping && lifetime.alarm == .max)
         #expect(!lifetime.isOver(hasConnections: false, now: .max))
         #expect(lifetime.takeClient() == nil)
-        lifetime.shutdown = Lifetime.Shutdown(deadline: 500)
+        lifetime.stop(by: 500)
         #expect(lifetime.isStopping && lifetime.alarm == 500)
         #expect(!lifetime.isOver(hasConnections: true, now: 499))
         #expect(lifetime.isOver(hasConnections: false, now: 1))
@@ -18,9 +18,19 @@ import Testing
 
     @Test func `a pipe that another process may read is looked at before the deadline`() {
         var lifetime = Lifetime(.service)
-        lifetime.shutdown = Lifetime.Shutdown(deadline: 500)
-        lifetime.shutdown?.looksAt = 10
-        #expect(lifetime.alarm == 10)
+        lifetime.stop(by: 500)
+        #expect(lifetime.waitForPipes(now: 0) && lifetime.alarm == 10)
+        #expect(lifetime.waitForPipes(now: 495) && lifetime.alarm == 500)
+        let waitsLonger = lifetime.waitForPipes(now: 500)
+        #expect(!waitsLonger)
+    }
+
+    @Test func `what this process publishes from the pipes is not looked at by the clock`() {
+        var lifetime = Lifetime(.service)
+        lifetime.stop(by: 5000)
+        _ = lifetime.waitForPipes(now: 0)
+        lifetime.publishesPipes()
+        #expect(lifetime.alarm == 5000)
     }
 
     @Test func `one for a client runs until that has come and gone`() {

@@ -27,7 +27,7 @@ final class SiblingService {
     private var asked: Set<String> = []
     private var silent: Set<String> = []
     /// The messages about subscribers for each of the others.
-    private var outbox: [String: [SubscriberWord]] = [:]
+    private var posted: [String: [SubscriberWord]] = [:]
     /// Monotonic milliseconds of the next question whether the others are present, and of the next attempt to send.
     private var askAt = Int64.max
     private var sendAt = Int64.max
@@ -48,7 +48,7 @@ final class SiblingService {
         if let socket { epoll.remove(socket.descriptor) }
         socket = nil
         self.settings = settings
-        (asked, silent, outbox, sendAt) = ([], [], [:], .max)
+        (asked, silent, posted, sendAt) = ([], [], [:], .max)
         do {
             let made = try Siblings(settings)
             try epoll.add(made.descriptor, [.read])
@@ -106,7 +106,7 @@ final class SiblingService {
     private func send(now: Int64) {
         sendAt = .max
         guard let socket else { return }
-        for (name, words) in outbox {
+        for (name, words) in posted {
             var rest = words[...]
             while !rest.isEmpty {
                 let piece = rest.prefix(1000)
@@ -114,9 +114,9 @@ final class SiblingService {
                 if outcome == .full { break }
                 rest = outcome == .gone ? [] : rest.dropFirst(piece.count)
             }
-            outbox[name] = rest.isEmpty ? nil : Array(rest)
+            posted[name] = rest.isEmpty ? nil : Array(rest)
         }
-        if !outbox.isEmpty { sendAt = now + Self.retryMilliseconds }
+        if !posted.isEmpty { sendAt = now + Self.retryMilliseconds }
     }
 
     // MARK: Receiving
@@ -160,10 +160,10 @@ final class SiblingService {
 
     /// Tells all others about a subscriber at the end of the turn, or later if their queues are full.
     func post(_ word: SubscriberWord) {
-        for name in socket?.known ?? [] where (outbox[name]?.count ?? 0) < 60_000 {
+        for name in socket?.known ?? [] where (posted[name]?.count ?? 0) < 60_000 {
             // What waits for room goes with it.
             sendAt = .min
-            outbox[name, default: []].append(word)
+            posted[name, default: []].append(word)
         }
     }
 

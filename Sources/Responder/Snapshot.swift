@@ -12,7 +12,7 @@ struct Snapshot: Equatable {
     /// In the order of `Figure.all`.
     let values: [Int64]
     /// Empty if it was not asked for.
-    let history: [History.Slot]
+    let history: [FigureHistory.Slot]
 
     /// Eight bytes for each number; the first distinguishes releases that count other things.
     var encoded: [UInt8] {
@@ -34,7 +34,7 @@ struct Snapshot: Equatable {
         isReady: Bool,
         isServing: Bool,
         values: [Int64],
-        history: [History.Slot] = []
+        history: [FigureHistory.Slot] = []
     ) {
         self.pid = pid
         self.uptimeSeconds = uptimeSeconds
@@ -47,9 +47,9 @@ struct Snapshot: Equatable {
     /// Nil if another release wrote it.
     init?(_ bytes: [UInt8]) {
         let fixed = Figure.all.count + 5
-        let slot = History.figures.count + 1
+        let slot = FigureHistory.figures.count + 1
         guard bytes.count >= fixed * 8, (bytes.count - fixed * 8).isMultiple(of: slot * 8),
-            bytes.count <= (fixed + History.slotLimit * slot) * 8
+            bytes.count <= (fixed + FigureHistory.slotLimit * slot) * 8
         else { return nil }
         let all = stride(from: 0, to: bytes.count, by: 8).map { at in
             Int64(bitPattern: bytes[at..<at + 8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
@@ -58,7 +58,7 @@ struct Snapshot: Equatable {
         (pid, uptimeSeconds, isReady, isServing) = (all[1], all[2], all[3] == 1, all[4] == 1)
         values = Array(all[5..<fixed])
         history = stride(from: fixed, to: all.count, by: slot).map { at in
-            History.Slot(number: all[at], values: Array(all[at + 1..<at + slot]))
+            FigureHistory.Slot(number: all[at], values: Array(all[at + 1..<at + slot]))
         }
     }
 }

@@ -8,7 +8,7 @@ struct Telemetry {
     let startedAt: Int64
     /// Lines of the operator's log that could not be written.
     let linesLost: () -> Int
-    private(set) var history: History
+    private(set) var history: FigureHistory
     /// Why the log cannot be used, as logged last; empty if it can.
     private(set) var logTrouble = ""
     /// The last reload was refused, so older settings are in force.
@@ -54,7 +54,7 @@ struct Telemetry {
     init(startedAt: Int64, linesLost: @escaping () -> Int) {
         self.startedAt = startedAt
         self.linesLost = linesLost
-        history = History(now: startedAt)
+        history = FigureHistory(now: startedAt)
     }
 
     // MARK: What happens
@@ -90,7 +90,7 @@ struct Telemetry {
     ///
     /// - Parameter values: in the order of `Figure.all`.
     mutating func keepHistory(_ values: [Int64], now: Int64) {
-        history.record(History.figures.map { values[$0] }, now: now)
+        history.record(FigureHistory.figures.map { values[$0] }, now: now)
     }
 
     // MARK: Handing over
@@ -109,9 +109,9 @@ struct Telemetry {
     /// Continues the counts of another process.
     ///
     /// - Parameter values: by the names of their samples; those that this release does not count are left out.
-    mutating func resume(_ values: [String: Int64], _ history: HandedHistory?) {
+    mutating func resume(_ values: [String: Int64], _ history: HandedFigureHistory?) {
         before = Figure.all.map { $0.isCarried ? max(0, values[$0.sample] ?? 0) : 0 }
-        self.history.resume(history, totals: History.figures.map { before[$0] })
+        self.history.resume(history, totals: FigureHistory.figures.map { before[$0] })
     }
 
     // MARK: Surveys

@@ -13,7 +13,7 @@ struct HandedCommonState: Packable {
     var restingBus: Listener.Handed?
     /// The counts, by the names of the samples.
     var figures: [String: Int64] = [:]
-    var history: HandedHistory
+    var history: HandedFigureHistory
     var core: HandedCommon
 
     func pack(into pack: inout Packer) {

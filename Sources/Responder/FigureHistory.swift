@@ -5,7 +5,7 @@ internal import Text
 /// Time is cut into slots of five seconds of the monotonic clock, which all processes of a machine share: the slots of
 /// several processes can be added up. A slot has the value of a gauge at its end, and what a counter counted in it. At
 /// most 60 slots are kept, with one number for each figure and one more: some 8 kB.
-struct History {
+struct FigureHistory {
     struct Slot: Equatable {
         /// Of the slot since the start of the clock.
         let number: Int64
@@ -33,10 +33,10 @@ struct History {
     /// - Parameter now: monotonic milliseconds; counters begin at 0 here.
     init(now: Int64) { dueAt = (now / Self.slotMilliseconds + 1) * Self.slotMilliseconds }
 
-    var handed: HandedHistory { HandedHistory(slots: slots, totals: totals) }
+    var handed: HandedFigureHistory { HandedFigureHistory(slots: slots, totals: totals) }
 
     /// - Parameter totals: what was counted before, where no history of the same figures is handed over.
-    mutating func resume(_ handed: HandedHistory?, totals: [Int64]) {
+    mutating func resume(_ handed: HandedFigureHistory?, totals: [Int64]) {
         self.totals = handed?.totals ?? totals
         if let handed { slots = handed.slots }
     }
@@ -57,13 +57,15 @@ struct History {
 }
 
 /// The history of a process, for one that takes over.
-struct HandedHistory: Packable {
-    let slots: [History.Slot]
+struct HandedFigureHistory: Packable {
+    let slots: [FigureHistory.Slot]
     let totals: [Int64]
 
-    init(slots: [History.Slot], totals: [Int64]) { (self.slots, self.totals) = (slots, totals) }
+    init(slots: [FigureHistory.Slot], totals: [Int64]) {
+        (self.slots, self.totals) = (slots, totals)
+    }
 
-    private static var names: [String] { History.figures.map { Figure.all[$0].sample } }
+    private static var names: [String] { FigureHistory.figures.map { Figure.all[$0].sample } }
 
     func pack(into pack: inout Packer) {
         pack.add(Self.names)
@@ -79,28 +81,28 @@ struct HandedHistory: Packable {
     init(from pack: inout Unpacker) throws(UnpackError) {
         let names: [String] = try pack.value()
         let totals: [Int64] = try pack.value()
-        var slots: [History.Slot] = []
+        var slots: [FigureHistory.Slot] = []
         for _ in 0..<(try pack.count()) {
-            slots.append(History.Slot(number: try pack.value(), values: try pack.value()))
+            slots.append(FigureHistory.Slot(number: try pack.value(), values: try pack.value()))
         }
         let isSame =
-            names == Self.names && slots.count <= History.slotLimit
+            names == Self.names && slots.count <= FigureHistory.slotLimit
             && ([totals] + slots.map(\.values)).allSatisfy { $0.count == names.count }
         self.init(slots: isSame ? slots : [], totals: isSame ? totals : [])
     }
 
     /// Whether it has the figures that this release keeps.
-    var isUsable: Bool { totals.count == History.figures.count }
+    var isUsable: Bool { totals.count == FigureHistory.figures.count }
 }
 
-extension [[History.Slot]] {
+extension [[FigureHistory.Slot]] {
     /// Appends the member `history`: for each figure an array with a number for each slot, oldest first, null where no
     /// process ran.
     ///
     /// - Parameter now: monotonic milliseconds.
     func appendHistory(to bytes: inout [UInt8], now: Int64) {
-        let present = now / History.slotMilliseconds
-        let recent = present - Int64(History.slotLimit)..<present
+        let present = now / FigureHistory.slotMilliseconds
+        let recent = present - Int64(FigureHistory.slotLimit)..<present
         var sums: [Int64: [Int64]] = [:]
         var newest: [Int64] = []
         for slots in map({ $0.filter { recent.contains($0.number) } }) {
@@ -115,13 +117,13 @@ extension [[History.Slot]] {
         let last = Swift.max(newest.min() ?? end, end - 1)
         bytes.append(member: "history")
         bytes.openObject()
-        bytes.append(member: "slot_seconds", History.slotSeconds)
+        bytes.append(member: "slot_seconds", FigureHistory.slotSeconds)
         bytes.append(
             member: "ended_milliseconds_ago",
-            Int(now - (last + 1) * History.slotMilliseconds)
+            Int(now - (last + 1) * FigureHistory.slotMilliseconds)
         )
-        Figure.append(History.figures, to: &bytes) { index, bytes in
-            let place = History.figures.firstIndex(of: index) ?? 0
+        Figure.append(FigureHistory.figures, to: &bytes) { index, bytes in
+            let place = FigureHistory.figures.firstIndex(of: index) ?? 0
             bytes.openArray()
             for number in first...last {
                 bytes.beginElement()

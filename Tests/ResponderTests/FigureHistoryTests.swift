@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct `The figures of the last minutes` {
     private func values(held: Int64 = 0, deliveries: Int64 = 0) -> [Int64] {
-        History.figures.map { index in
+        FigureHistory.figures.map { index in
             switch Figure.all[index].path {
             case "held": held
             case "deliveries": deliveries
@@ -15,7 +15,7 @@ import Testing
         }
     }
 
-    private func json(_ all: [[History.Slot]], now: Int64) throws -> JSON {
+    private func json(_ all: [[FigureHistory.Slot]], now: Int64) throws -> JSON {
         var bytes: [UInt8] = []
         bytes.append(UInt8(ascii: "{"))
         all.appendHistory(to: &bytes, now: now)
@@ -26,7 +26,7 @@ import Testing
     private func numbers(_ array: JSON) -> [Double?] { array.array.map(\.number) }
 
     @Test func `a slot has a gauge's value at its end, and what was counted in it`() throws {
-        var history = History(now: 12_000)
+        var history = FigureHistory(now: 12_000)
         #expect(history.dueAt == 15_000)
         history.record(values(held: 3, deliveries: 10), now: 15_001)
         history.record(values(held: 1, deliveries: 25), now: 20_000)
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test func `five minutes are kept, whatever happens`() throws {
-        var history = History(now: 0)
+        var history = FigureHistory(now: 0)
         for slot in Int64(1)...200 {
             history.record(values(held: slot), now: slot * 5000)
         }
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test func `the processes of a bus are added up, slot by slot`() throws {
-        var (one, other) = (History(now: 0), History(now: 0))
+        var (one, other) = (FigureHistory(now: 0), FigureHistory(now: 0))
         one.record(values(held: 1, deliveries: 2), now: 5000)
         one.record(values(held: 1, deliveries: 4), now: 10_000)
         one.record(values(held: 1, deliveries: 9), now: 20_000)
@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test func `a slot in which no process ran is unknown`() throws {
-        var history = History(now: 0)
+        var history = FigureHistory(now: 0)
         history.record(values(held: 1), now: 5000)
         history.record(values(held: 2), now: 15_000)
         #expect(numbers(try json([history.slots], now: 15_000)["held"]) == [1, nil, 2])
@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test func `it travels with a snapshot, and one of a wrong size is none`() {
-        var history = History(now: 0)
+        var history = FigureHistory(now: 0)
         history.record(values(held: 7), now: 5000)
         let one = Snapshot(
             pid: 1,
@@ -84,7 +84,7 @@ import Testing
         )
         #expect(Snapshot(one.encoded) == one)
         #expect(Snapshot(one.encoded + [0, 0, 0, 0, 0, 0, 0, 0]) == nil)
-        let slot = one.encoded.suffix((History.figures.count + 1) * 8)
+        let slot = one.encoded.suffix((FigureHistory.figures.count + 1) * 8)
         let tooMany = one.encoded + [UInt8]((0..<60).map { _ in slot }.joined())
         #expect(Snapshot(tooMany) == nil)
     }

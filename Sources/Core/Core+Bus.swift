@@ -37,7 +37,7 @@ extension Core {
     ) {
         guard enter(connection, at: moment), let peer = peers[connection] else { return }
         unsafe peer.receive(bytes)
-        obey(connection)
+        executeCommands(of: connection)
     }
 
     /// Answers a command that is not complete with the last line of its connection, and discards it.
@@ -60,7 +60,7 @@ extension Core {
     // MARK: Commands
 
     /// Executes the commands that have come, as far as answers are taken.
-    mutating func obey(_ connection: ConnectionID) {
+    mutating func executeCommands(of connection: ConnectionID) {
         guard let peer = peers[connection] else { return }
         if let command = peer.takeWaiting() { act(on: command, peer, connection) }
         let before = actions.byteCount
@@ -134,7 +134,7 @@ extension Core {
             }
             let recipient = Recipient.line(connection, place: place)
             let ticket = wait(.busMessage(request), for: recipient, .reading)
-            read(.message(ticket: ticket.number, request.id))
+            queue(.message(ticket: ticket.number, request.id))
         case .status(let command):
             survey(.line(command), for: .line(connection, place: peer.place()))
         case .answer(let line): reply(connection, peer.place(), line)
@@ -173,7 +173,7 @@ extension Core {
     /// The channels that the client may know of.
     mutating func list(_ listing: BusListing, for recipient: Recipient) {
         let ticket = wait(.listing(listing), for: recipient, .reading)
-        read(.channels(ticket: ticket.number, listing.selection))
+        queue(.channels(ticket: ticket.number, listing.selection))
     }
 
     // MARK: Answers

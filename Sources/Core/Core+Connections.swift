@@ -25,7 +25,7 @@ extension Core {
             // Commands that have come are executed first, now or when the peer may go on; only then is it known which
             // one is incomplete.
             peer.inputEnded()
-            return obey(connection)
+            return executeCommands(of: connection)
         }
         // lighttpd signals a departure by half-closing. It would log an answer that just stops as an error; and a peer
         // that only closed its sending side continues to read.

@@ -55,7 +55,7 @@ extension Core {
         return frontEnds.departed(
             held,
             nextProbe: holds.nextProbe(of: slot),
-            spokenAt: holds.spokenAt(held.interest),
+            messagesAt: holds.messagesAt(held.interest),
             now: now,
             &actions
         )

@@ -135,7 +135,7 @@ extension Core {
         _ question: Question
     ) {
         guard let ticket = wait(poll, requester, question) else { return }
-        read(
+        queue(
             .history(
                 HistoryRequest(
                     ticket: ticket.number,

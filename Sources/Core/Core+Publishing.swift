@@ -110,7 +110,7 @@ extension Core {
     }
 
     /// Asks the log's reader once this event is over, or when it has answered other questions.
-    mutating func read(_ question: ReadRequest) { waiting.queue(question, kind(of: question)) }
+    mutating func queue(_ question: ReadRequest) { waiting.queue(question, kind(of: question)) }
 
     private func kind(of question: ReadRequest) -> Waiting.ReadKind {
         switch question {

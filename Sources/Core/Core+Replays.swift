@@ -59,7 +59,7 @@ extension Core {
         guard let epoch = knownLog.epoch else { return }
         let ticket = wait(.replay(replay, question, epoch), for: replay.recipient, .replay)
         replay.asked(ticket)
-        read(
+        queue(
             .history(
                 HistoryRequest(
                     ticket: ticket.number,

@@ -280,11 +280,11 @@ extension Core {
         case .message(let request):
             guard knownLog.isOpen else { return answer(request.unavailable(), to: address) }
             let ticket = wait(.message(request), for: .request(address), .reading)
-            read(.message(ticket: ticket.number, request.id))
+            queue(.message(ticket: ticket.number, request.id))
         case .channels(let request):
             guard knownLog.isOpen else { return answer(request.unavailable(), to: address) }
             let ticket = wait(.channels(request), for: .request(address), .reading)
-            read(.channels(ticket: ticket.number, request.selection))
+            queue(.channels(ticket: ticket.number, request.selection))
         case .page(let request):
             turns.shellAnswers()
             actions.append(.page(request, address))

@@ -114,7 +114,7 @@ extension Core {
         let size = actions.payloads[Int(payload)].body.count + 1024
         let before = Cursor(epoch: epoch, offset: previous)
         var count = 0
-        holds.spoke(interest, now: now)
+        holds.noteMessages(to: interest, now: now)
         var next = holds.first(ofInterest: interest)
         while let slot = next {
             next = holds.next(ofInterest: slot)

@@ -20,7 +20,7 @@ internal import Endpoint
 /// cannot fail within one, so what it iterates over does not change meanwhile. A connection is given up by the last act of
 /// an event of its own, or between events, in `exchange`. So whether one is still open is asked in three places only:
 /// where an event of it begins (`enter`), where something comes back for it (`settle`), and where it continues in a later
-/// turn (`goOn`).
+/// turn (`carryOutAgenda`).
 package struct Core: ~Copyable {
     /// What was counted so far.
     package internal(set) var counters = CoreCounters()
@@ -156,7 +156,7 @@ package struct Core: ~Copyable {
     /// Does what is due by the clock, and what continues from turn to turn; called once a turn, after its events.
     package mutating func turn(at moment: Moment) {
         enter(moment)
-        goOn()
+        carryOutAgenda()
         for duty in Duty.allCases where dueAt(duty) <= now { perform(duty) }
     }
 
@@ -172,7 +172,7 @@ package struct Core: ~Copyable {
 
     /// Carries out the agenda, until so many bytes are made that they are to be taken first. What is added meanwhile is
     /// for the next turn.
-    private mutating func goOn() {
+    private mutating func carryOutAgenda() {
         var left = agenda.count
         while left > 0, !isFull, let item = agenda.next() {
             left -= 1
@@ -183,7 +183,7 @@ package struct Core: ~Copyable {
                 guard connections.isOpen(connection) else { continue }
                 connections.unschedule(connection)
                 if connections[connection].flags.contains(.bus) {
-                    obey(connection)
+                    executeCommands(of: connection)
                 } else if takeUpNext(of: connection), connections.schedule(connection) {
                     agenda.putBack(item)
                     left += 1

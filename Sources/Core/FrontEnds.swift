@@ -80,11 +80,11 @@ struct FrontEnds {
     ///
     /// - Parameters:
     ///   - nextProbe: when its next probe or heartbeat was due; nil without one.
-    ///   - spokenAt: for a stream, when messages last went to it.
+    ///   - messagesAt: for a stream, when messages last went to it.
     mutating func departed(
         _ held: Holds.Held,
         nextProbe: Int64?,
-        spokenAt: Int64,
+        messagesAt: Int64,
         now: Int64,
         _ actions: inout Actions
     ) -> Ending {
@@ -99,7 +99,7 @@ struct FrontEnds {
         // Slightly below zero if the wheel has rounded, or far below if a reload has changed the interval.
         let isEcho = (-DeadlineWheel.tickMilliseconds...Self.echoMilliseconds).contains(since)
         // A departure after a message may be a reaction to it, or not: nothing is learned from that.
-        if !isStream || now - spokenAt > Self.echoMilliseconds {
+        if !isStream || now - messagesAt > Self.echoMilliseconds {
             saw(
                 isEcho ? .revealed : .shown,
                 held.frontEnd,

@@ -38,7 +38,7 @@ struct Holds {
     /// Of those that rest on a token or a link.
     private var rights: [Slot: Right] = [:]
     /// Monotonic milliseconds when messages last went to the streams of each interest.
-    private var messagesAt: ContiguousArray<Int64> = []
+    private var lastMessagesAt: ContiguousArray<Int64> = []
 
     /// - Parameter room: about how many may be held.
     init(now: Int64, room: Int = 0) {
@@ -154,14 +154,14 @@ struct Holds {
     func next(ofInterest slot: Slot) -> Slot? { table.next(ofInterest: slot) }
 
     /// Notes that messages go to the streams of an interest.
-    mutating func spoke(_ interest: Int32, now: Int64) {
-        while messagesAt.count <= Int(interest) { messagesAt.append(.min / 2) }
-        messagesAt[Int(interest)] = now
+    mutating func noteMessages(to interest: Int32, now: Int64) {
+        while lastMessagesAt.count <= Int(interest) { lastMessagesAt.append(.min / 2) }
+        lastMessagesAt[Int(interest)] = now
     }
 
     /// When messages last went to the streams of an interest.
-    func spokenAt(_ interest: Int32) -> Int64 {
-        messagesAt.indices.contains(Int(interest)) ? messagesAt[Int(interest)] : .min / 2
+    func messagesAt(_ interest: Int32) -> Int64 {
+        lastMessagesAt.indices.contains(Int(interest)) ? lastMessagesAt[Int(interest)] : .min / 2
     }
 
     // MARK: By time

@@ -1,3 +1,5 @@
+internal import Embedded
+
 /// The client in the two forms in which it is served: its source, client.js, between a few lines of its own.
 ///
 /// client.js refers to the address that it was loaded from as `script`, and declares what it exports at the top level.
@@ -19,6 +21,6 @@ enum ClientScript {
     )
 
     private static func enclosed(between head: String, and end: String) -> [UInt8] {
-        Array(head.utf8) + Pages.file("client.js") + Array(end.utf8)
+        Array(head.utf8) + EmbeddedFile.bytes(of: "client.js") + Array(end.utf8)
     }
 }

@@ -20,7 +20,7 @@ package enum Pages {
     }
 
     /// A file of the directory Resources.
-    static func file(_ name: String) -> [UInt8] { EmbeddedFile.bytes(of: name) }
+    private static func file(_ name: String) -> [UInt8] { EmbeddedFile.bytes(of: name) }
 
     /// The page at `-/NAME`, or nil if there is none.
     package static func page(named name: String) -> Page? { pages[name] }

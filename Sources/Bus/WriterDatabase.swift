@@ -1,14 +1,5 @@
 import Channels
 
-/// The times of one turn.
-struct LogTime {
-    /// Milliseconds since 1970.
-    var wall: Int64
-    /// The retention clock's.
-    var retention: Int64
-    var sinceBoot: Int64
-}
-
 /// The writer's connection to the log's file: its statements, and the transactions that change anything.
 ///
 /// For the writer thread, under the gate.

@@ -4,20 +4,6 @@ internal import Identity
 internal import Liveness
 internal import Text
 
-/// The action that an `[allow]` rule is about.
-enum ChannelAction: Sendable {
-    case read, publish
-
-    /// The key of `[allow]`.
-    var key: String { self == .read ? "read" : "publish" }
-    /// The web server's parameter for it.
-    var parameter: String { self == .read ? "HOLDFAST_READ" : "HOLDFAST_WRITE" }
-}
-
-extension AllowRule {
-    func who(may action: ChannelAction) -> Who? { action == .read ? read : publish }
-}
-
 extension [AllowRule] {
     /// The first rule that matches and covers the action; it decides.
     func deciding(_ action: ChannelAction, _ channel: ChannelName) -> AllowRule? {

@@ -57,13 +57,6 @@ package struct KeySettings: Equatable, Sendable {
     }
 }
 
-/// Why a secret or a public key cannot be used: the rest of a sentence about it.
-package struct KeyProblem: Error, Equatable {
-    package let wrong: String
-
-    package init(wrong: String) { self.wrong = wrong }
-}
-
 extension KeySettings {
     /// RFC 7518 §3.2: a secret as long as the hash, or longer.
     package static let secretByteLimits = 32...4096

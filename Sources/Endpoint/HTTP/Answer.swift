@@ -1,15 +1,5 @@
 internal import Text
 
-/// A line for the log that clients can cause as often as they like.
-package struct Remark: Sendable {
-    /// Repeated lines are rate-limited for each kind. There are as many kinds as causes, whatever requests contain.
-    package let kind: String
-    /// Without control characters.
-    package let sentence: String
-
-    init(_ kind: String, _ sentence: String) { (self.kind, self.sentence) = (kind, sentence) }
-}
-
 /// A complete answer to one request.
 package struct Answer: Sendable {
     /// The header of a CGI response (RFC 3875 §6): `Status: 200 OK`, header lines, an empty line. Empty for an answer

@@ -2,48 +2,6 @@ package import Configuration
 package import Identity
 internal import Text
 
-/// The time on two clocks.
-package struct Clock: Equatable, Sendable {
-    /// Milliseconds since 1970.
-    package let wallMilliseconds: Int64
-    package let monotonicMilliseconds: Int64
-
-    package init(wallMilliseconds: Int64 = 0, monotonicMilliseconds: Int64 = 0) {
-        self.wallMilliseconds = wallMilliseconds
-        self.monotonicMilliseconds = monotonicMilliseconds
-    }
-
-    /// The monotonic time at which the wall clock shows this, unless it is set meanwhile.
-    func monotonic(of wall: Int64) -> Int64 {
-        monotonicMilliseconds + min(max(wall - wallMilliseconds, 0), 1 << 40)
-    }
-
-    /// The time when the monotonic clock shows this.
-    package func at(monotonic: Int64) -> Clock {
-        Clock(
-            wallMilliseconds: wallMilliseconds + monotonic - monotonicMilliseconds,
-            monotonicMilliseconds: monotonic
-        )
-    }
-}
-
-/// What was found of the token with which a request comes.
-package enum TokenVerdict: Equatable, Sendable {
-    /// There is none.
-    case none
-    case good(Visa, TokenSource)
-    case bad(Refusal, TokenSource)
-}
-
-extension Refusal {
-    /// Whether it stands whatever else lets the request in. A page that sends an expired token must get a new one,
-    /// not go on anonymously or as the user that a cookie names; any other token may be meant for the web server, or for
-    /// an earlier owner of this key.
-    func isFinal(_ source: TokenSource) -> Bool {
-        source == .sent && (self == .expired || self == .notYetValid)
-    }
-}
-
 /// Judges the tokens with which requests come, before their intent is asked: the only part that sees them, and that
 /// remembers. Does nothing without [key] sections.
 package struct TokenCheck: Sendable {

@@ -74,35 +74,3 @@ enum ChannelCompletion {
         return names.filter { $0.hasPrefix(prefix) }
     }
 }
-
-/// A line of the list of channels.
-struct ChannelLine {
-    static let heading = ["CHANNEL", "MESSAGES", "BYTES", "WAITING", "NEWEST"]
-
-    let cells: [String]
-    let held: Int
-
-    init(_ channel: JSONValue) {
-        func number(_ name: String) -> Int { channel[name]?.integer ?? 0 }
-        held = number("held")
-        cells = [
-            channel["channel"]?.string ?? "?", "\(number("messages"))", "\(number("bytes"))",
-            "\(held)", channel["time"]?.string.map { $0.prefix(19) + "Z" } ?? "-",
-        ]
-    }
-}
-
-/// Columns for the terminal: the first aligned left, numbers aligned right.
-enum Table {
-    static func lines(_ heading: [String], _ rows: [[String]]) -> [String] {
-        let all = [heading] + rows
-        let widths = heading.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-        return all.map { row in
-            row.enumerated().map { column, cell in
-                let blanks = String(repeating: " ", count: widths[column] - cell.count)
-                if column == row.count - 1 { return cell }
-                return column == 0 ? cell + blanks : blanks + cell
-            }.joined(separator: "  ")
-        }
-    }
-}

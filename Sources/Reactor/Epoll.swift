@@ -3,18 +3,18 @@ internal import Glibc
 package import System
 
 /// The events for which a descriptor is watched.
-package struct Interest: OptionSet, Sendable {
+package struct WatchedEvents: OptionSet, Sendable {
     package let rawValue: UInt32
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let read = Interest(rawValue: EPOLLIN.rawValue)
-    package static let write = Interest(rawValue: EPOLLOUT.rawValue)
-    package static let peerClosed = Interest(rawValue: EPOLLRDHUP.rawValue)
+    package static let read = WatchedEvents(rawValue: EPOLLIN.rawValue)
+    package static let write = WatchedEvents(rawValue: EPOLLOUT.rawValue)
+    package static let peerClosed = WatchedEvents(rawValue: EPOLLRDHUP.rawValue)
     /// Reported once per change instead of as long as it lasts.
-    package static let edge = Interest(rawValue: EPOLLET.rawValue)
+    package static let edge = WatchedEvents(rawValue: EPOLLET.rawValue)
     /// Wakes only one of several processes that watch the same socket.
-    package static let exclusive = Interest(rawValue: EPOLLEXCLUSIVE.rawValue)
+    package static let exclusive = WatchedEvents(rawValue: EPOLLEXCLUSIVE.rawValue)
 }
 
 /// An event of a watched descriptor.
@@ -49,16 +49,16 @@ package struct Readiness {
         unsafe events = [epoll_event](repeating: epoll_event(), count: 512)
     }
 
-    package func add(_ number: Int32, generation: UInt32 = 0, _ interest: Interest)
+    package func add(_ number: Int32, generation: UInt32 = 0, _ watched: WatchedEvents)
         throws(SystemError)
     {
-        try control(EPOLL_CTL_ADD, number, generation, interest)
+        try control(EPOLL_CTL_ADD, number, generation, watched)
     }
 
-    package func change(_ number: Int32, generation: UInt32 = 0, _ interest: Interest)
+    package func change(_ number: Int32, generation: UInt32 = 0, _ watched: WatchedEvents)
         throws(SystemError)
     {
-        try control(EPOLL_CTL_MOD, number, generation, interest)
+        try control(EPOLL_CTL_MOD, number, generation, watched)
     }
 
     package func remove(_ number: Int32) {
@@ -94,10 +94,10 @@ package struct Readiness {
         _ operation: Int32,
         _ number: Int32,
         _ generation: UInt32,
-        _ interest: Interest
+        _ watched: WatchedEvents
     ) throws(SystemError) {
         var event = unsafe epoll_event()
-        unsafe event.events = interest.rawValue
+        unsafe event.events = watched.rawValue
         unsafe event.data.u64 = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: number))
         let outcome = unsafe epoll_ctl(descriptor.number, operation, number, &event)
         try SystemCalls.check(outcome, "watch", on: "descriptor \(number)")

@@ -110,7 +110,7 @@ internal import System
     /// Makes epoll watch the connection, if it does not yet.
     func watch(_ id: ConnectionID) throws(SystemError) {
         guard isOpen(id), !connections[Int(id.index)].flags.contains(.watched) else { return }
-        try epoll.add(id.index, generation: id.generation, interest(id))
+        try epoll.add(id.index, generation: id.generation, watched(id))
         connections[Int(id.index)].flags.insert(.watched)
     }
 
@@ -123,17 +123,17 @@ internal import System
             connections[Int(id.index)].flags.remove(.sending)
         }
         guard connections[Int(id.index)].flags.contains(.watched) else { return try watch(id) }
-        try epoll.change(id.index, generation: id.generation, interest(id))
+        try epoll.change(id.index, generation: id.generation, watched(id))
     }
 
-    private func interest(_ id: ConnectionID) -> Interest {
+    private func watched(_ id: ConnectionID) -> WatchedEvents {
         connections[Int(id.index)].flags.contains(.sending)
             ? Self.readingAndSending : Self.reading
     }
 
     /// Made once: generic code of the library combines sets of options.
-    private static let reading: Interest = [.read, .peerClosed, .edge]
-    private static let readingAndSending: Interest = reading.union(.write)
+    private static let reading: WatchedEvents = [.read, .peerClosed, .edge]
+    private static let readingAndSending: WatchedEvents = reading.union(.write)
 
     // MARK: Reading
 

@@ -77,7 +77,7 @@ package final class Mailbox<Element: Sendable>: Sendable {
     /// Everything posted so far, in order, for a reader that watches the descriptor. The descriptor is reset first: an
     /// element posted in between wakes the reader again.
     ///
-    /// - Parameter resets: false saves a reader the system call that is told of changes only (`Interest.edge`).
+    /// - Parameter resets: false saves a reader the system call that is told of changes only (`WatchedEvents.edge`).
     @inlinable
     package func takeAll(resets: Bool = true) -> [Element] {
         if resets, case .event(let event) = bell { event.silence() }

@@ -118,6 +118,19 @@ extension ChannelName {
     }
 }
 
+extension [ChannelName] {
+    /// The channels that a request names, in its order, each once.
+    init(requested texts: [String]) throws(Problem) {
+        self = []
+        var seen: Set<ChannelName> = []
+        reserveCapacity(texts.count)
+        for text in texts {
+            let name = try ChannelName(requested: text)
+            if seen.insert(name).inserted { append(name) }
+        }
+    }
+}
+
 extension Problem {
     static func badRequest(_ code: StaticString, _ detail: String) -> Problem {
         Problem(.badRequest, code, detail)

@@ -301,13 +301,6 @@ package final class HTTPInterface: Sendable {
                 "Name a channel, as in …/news, or several, as in …/news,sport."
             )
         }
-        var names: [ChannelName] = []
-        var seen: Set<ChannelName> = []
-        names.reserveCapacity(texts.count)
-        for text in texts {
-            let name = try ChannelName(requested: text)
-            if seen.insert(name).inserted { names.append(name) }
-        }
-        return names
+        return try [ChannelName](requested: texts)
     }
 }

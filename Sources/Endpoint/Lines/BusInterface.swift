@@ -357,13 +357,7 @@ package struct BusInterface: Sendable {
         guard words.count <= limit else {
             throw .badRequest("too_many_channels", "A command may name at most \(limit) channels.")
         }
-        var names: [ChannelName] = []
-        var seen: Set<ChannelName> = []
-        for word in words {
-            let name = try ChannelName(requested: word)
-            if seen.insert(name).inserted { names.append(name) }
-        }
-        return names
+        return try [ChannelName](requested: words)
     }
 }
 

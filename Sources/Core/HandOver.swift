@@ -116,7 +116,7 @@ extension RequestName: Packable {
     package init(from pack: inout Unpacker) throws(UnpackError) {
         let bytes = try pack.content()
         guard let name = unsafe bytes.withUnsafeBytes({ unsafe RequestName($0) }) else {
-            throw UnpackError("a request's name is none")
+            throw UnpackError("a request's name is invalid")
         }
         self = name
     }
@@ -188,7 +188,7 @@ extension BusReader.Handed: Packable {
             left: try pack.value(),
             isTooLarge: try pack.value()
         )
-        guard body.left >= 0 else { throw UnpackError("a body's length is none") }
+        guard body.left >= 0 else { throw UnpackError("a body's length is invalid") }
         skipped = body
     }
 }

@@ -27,7 +27,7 @@ extension ChannelName: Packable {
         do throws(ChannelNameError) {
             try self.init(text)
         } catch {
-            throw UnpackError("a channel's name is none: \(error)")
+            throw UnpackError("a channel's name is invalid: \(error)")
         }
     }
 }
@@ -45,7 +45,7 @@ extension Cursor: Packable {
 
     package init(from pack: inout Unpacker) throws(UnpackError) {
         guard let epoch = Epoch(try String(from: &pack)) else {
-            throw UnpackError("an epoch's name is none")
+            throw UnpackError("an epoch's name is invalid")
         }
         self.init(epoch: epoch, offset: try pack.value())
     }
@@ -113,7 +113,7 @@ extension Member: Packable {
 
     package init(from pack: inout Unpacker) throws(UnpackError) {
         guard let member = Member(topic: try pack.value()) else {
-            throw UnpackError("a member's name is none")
+            throw UnpackError("a member's name is invalid")
         }
         self = member
     }
@@ -159,7 +159,7 @@ extension Evidence: Packable {
         lastShownAt = try pack.value()
         guard shown >= 0, revealed >= 0, overtaken >= 0, seconds >= 0,
             max(shown, revealed, overtaken, seconds) < 1 << 40
-        else { throw UnpackError("a count is none") }
+        else { throw UnpackError("a count is invalid") }
     }
 }
 

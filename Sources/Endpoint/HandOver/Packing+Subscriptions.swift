@@ -23,7 +23,7 @@ extension OriginDecision: Packable {
             let origin: String = try pack.value()
             // It goes into a header field.
             guard origin.utf8.allSatisfy(\.isVisibleASCII) else {
-                throw UnpackError("an origin is none")
+                throw UnpackError("an origin is invalid")
             }
             self = .listed(origin)
         case let code: throw UnpackError("the origin \(code) is unknown")
@@ -84,7 +84,7 @@ extension Subscription: Packable {
         let word: String = try pack.value()
         guard !channels.isEmpty, messageLimit > 0,
             let onTimeout = FixedEndpoint.OnTimeout(rawValue: word)
-        else { throw UnpackError("a subscription is none") }
+        else { throw UnpackError("a subscription is invalid") }
         let shape: Shape = try pack.value()
         let link = try pack.value(Bool.self) ? pack.content() : nil
         self.init(

@@ -164,9 +164,9 @@ func deviceNumbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
     )
 }
 
-/// The whole of a small file of the kernel's; empty if it cannot be read.
+/// The whole of a small file, as a rule of the kernel's; empty if it cannot be read. Waits for no writer of a named pipe.
 package func readText(_ path: String) -> String {
-    let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    let file = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard file >= 0 else { return "" }
     defer { close(file) }
     var bytes: [UInt8] = []

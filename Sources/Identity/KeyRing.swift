@@ -62,6 +62,9 @@ package struct KeyRing: Sendable {
 
     // MARK: Tokens
 
+    /// A longer text is no token.
+    package static var tokenByteLimit: Int { Token.byteLimit }
+
     /// The verdict on a token's signature, and on its whole content except for its times.
     package func verified(
         token text: [UInt8],

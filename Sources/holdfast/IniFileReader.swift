@@ -94,20 +94,17 @@ enum IniFileReader {
         }.mapError { IniFileProblems($0, path) }
     }
 
+    /// Hundreds of times as much as a large one has; `check --print` prints 10 kB.
+    private static let byteLimit = 1 << 20
+
     private static func bytes(of path: String) -> Result<[UInt8], IniFileProblems> {
-        guard let file = unsafe fopen(path, "re") else {
-            return .failure(.unreadable(path, code: errno))
+        do throws(SmallFile.Problem) {
+            return .success(
+                try SmallFile(path, acceptsGiven: true).contents(atMost: byteLimit)
+            )
+        } catch {
+            return .failure(.unreadable(path, error))
         }
-        defer { unsafe fclose(file) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = unsafe fread(&buffer, 1, buffer.count, file)
-            if count == 0 { break }
-            bytes += buffer[..<count]
-        }
-        if unsafe ferror(file) != 0 { return .failure(.unreadable(path, code: errno)) }
-        return .success(bytes)
     }
 }
 
@@ -121,10 +118,9 @@ struct IniFileProblems: Error {
         lines = problems.map { $0.description(file: path) }
     }
 
-    static func unreadable(_ path: String, code: Int32) -> IniFileProblems {
-        let reason = SystemError.sentence(of: code)
-        return IniFileProblems(lines: [
-            "\(path): cannot be read: \(reason); give the ini file with --config FILE"
+    static func unreadable(_ path: String, _ problem: SmallFile.Problem) -> IniFileProblems {
+        IniFileProblems(lines: [
+            "\(path): \(problem.predicate); give the ini file with --config FILE"
         ])
     }
 }

@@ -28,31 +28,22 @@ enum KeyFiles {
         func problem(_ wrong: String) -> Result<[UInt8], KeyProblem> {
             .failure(KeyProblem(wrong: wrong))
         }
-        // A named pipe would keep the whole process waiting for a writer.
-        let opened = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        guard opened >= 0, let file = unsafe fdopen(opened, "r") else {
-            return problem("cannot be read: \(SystemError.sentence(of: errno))")
+        do throws(SmallFile.Problem) {
+            let file = try SmallFile(path)
+            let mode = String(file.mode, radix: 8)
+            if isSecret, file.mode & 0o137 != 0 {
+                return problem(
+                    "has mode 0\(mode), so that others may read it; chmod 0640, or tighter"
+                )
+            }
+            if file.mode & 0o022 != 0 {
+                return problem(
+                    "has mode 0\(mode), so that others may change it; chmod 0644, or tighter"
+                )
+            }
+            return .success(try file.contents(atMost: byteLimit))
+        } catch {
+            return problem(error.predicate)
         }
-        defer { unsafe fclose(file) }
-        var status = stat()
-        guard unsafe fstat(fileno(file), &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            return problem("is not a file")
-        }
-        let mode = String(status.st_mode & 0o777, radix: 8)
-        if isSecret, status.st_mode & 0o137 != 0 {
-            return problem("has mode 0\(mode), so that others may read it; chmod 0640, or tighter")
-        }
-        if status.st_mode & 0o022 != 0 {
-            return problem(
-                "has mode 0\(mode), so that others may change it; chmod 0644, or tighter"
-            )
-        }
-        var bytes = [UInt8](repeating: 0, count: byteLimit + 1)
-        let count = unsafe fread(&bytes, 1, bytes.count, file)
-        if unsafe ferror(file) != 0 {
-            return problem("cannot be read: \(SystemError.sentence(of: errno))")
-        }
-        guard count <= byteLimit else { return problem("is too long for a key") }
-        return .success(Array(bytes[..<count]))
     }
 }

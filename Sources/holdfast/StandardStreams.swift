@@ -53,6 +53,22 @@ enum StandardInput {
         return bytes
     }
 
+    /// The first line, without its end, as soon as it is there; more than the limit of one that is longer.
+    static func line(atMost limit: Int) throws(ExitCode) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count <= limit {
+            let next = try next()
+            if next.isEmpty { break }
+            if let end = next.firstIndex(of: 0x0A) {
+                bytes += next[..<end]
+                break
+            }
+            bytes += next
+        }
+        if bytes.last == 0x0D { bytes.removeLast() }
+        return bytes
+    }
+
     /// All of standard input; nil as soon as it exceeds the limit.
     static func all(atMost limit: Int) throws(ExitCode) -> [UInt8]? {
         var bytes: [UInt8] = []

@@ -26,8 +26,9 @@ struct TokenCommand: ParsableCommand {
             IniFileReader.readWithKeys(ini.config),
             orExit: EX_CONFIG
         )
-        let text = token == "-" ? readLine() ?? "" : token
-        let bytes = Array(text.utf8)
+        let bytes =
+            token == "-"
+            ? try StandardInput.line(atMost: KeyRing.tokenByteLimit) : Array(token.utf8)
         let now = SystemClock.wallMilliseconds()
         if let contents = try? KeyRing.contents(ofToken: bytes) { show(contents, now) }
         do throws(Refusal) {

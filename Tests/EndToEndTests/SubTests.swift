@@ -155,10 +155,6 @@ import Testing
                 #expect(run.exit == .exited(78))
                 #expect(run.error.contains("\(file) does not hold a cursor; remove it"))
             }
-            let directory = try server.directory.makeDirectory("cursors")
-            let run = try server.command("sub", "a", "--cursor-file", directory, "--count", "1")
-            #expect(run.exit == .exited(78))
-            #expect(run.error.contains("\(directory) cannot be read"))
             #expect(try server.metrics()["holdfast_messages_total"] == 0)
         }
     }

@@ -21,27 +21,28 @@ struct CursorFile {
     }
 
     func read() -> Content {
-        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else {
-            return errno == ENOENT ? .none : .unusable("cannot be read")
+        let bytes: [UInt8]
+        do throws(SmallFile.Problem) {
+            bytes = try SmallFile(path).contents(atMost: 2 * Self.byteCount)
+        } catch {
+            switch error {
+            case .system(ENOENT): return .none
+            case .tooLong: return .unusable("does not hold a cursor")
+            case .system, .notAFile, .ended: return .unusable(error.predicate)
+            }
         }
-        defer { close(file) }
-        var buffer = [UInt8](repeating: 0, count: 2 * Self.byteCount)
-        let count = unsafe Glibc.read(file, &buffer, buffer.count)
-        guard count >= 0 else { return .unusable("cannot be read") }
         let isBlank: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
-        let text = Array(buffer[..<count].drop(while: isBlank))
+        let text = Array(bytes.drop(while: isBlank))
         let trimmed = text.prefix((text.lastIndex { !isBlank($0) } ?? -1) + 1)
         if trimmed.isEmpty { return .none }
         // Anything other than a cursor would become other words of the command.
-        guard count < buffer.count, let text = String(validating: trimmed, as: UTF8.self),
-            let cursor = Cursor(text)
+        guard let text = String(validating: trimmed, as: UTF8.self), let cursor = Cursor(text)
         else { return .unusable("does not hold a cursor") }
         return .cursor(cursor)
     }
 
     func keep(_ cursor: String) throws(SystemError) {
-        let file = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
+        let file = unsafe open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0o666)
         guard file >= 0 else { throw SystemError("open", on: path, code: errno) }
         defer { close(file) }
         var bytes = Array(cursor.utf8)

@@ -29,11 +29,25 @@ enum Program {
         do {
             var command = try Holdfast.parseAsRoot(rest)
             if !(command is Serve) { Arguments.letSignalsEnd() }
-            try command.run()
+            do {
+                try command.run()
+            } catch let error as ValidationError {
+                refuse(error, type(of: command))
+            }
         } catch {
             Arguments.letSignalsEnd()
             Holdfast.exit(withError: error)
         }
+    }
+
+    /// For an argument that is found to be wrong only with the ini file: the same text as for others, which
+    /// argument-parser makes of the root command's usage.
+    private static func refuse(_ error: ValidationError, _ command: any ParsableCommand.Type)
+        -> Never
+    {
+        let usage = Holdfast.usageString(for: command)
+        StandardError.write("Error: \(error.message)\nUsage: \(usage)")
+        exit(EX_USAGE)
     }
 
     private static func refuse(_ sentence: String) -> Never {

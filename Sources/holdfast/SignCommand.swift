@@ -38,15 +38,10 @@ struct Sign: ParsableCommand {
     @Option(help: "The beginning of the link (default: base of the ini file).")
     var base: String?
 
-    @Argument(help: "The channels.")
-    var channels: [String]
+    @Argument(help: "The channels.", transform: channelArgument)
+    var channels: [ChannelName]
 
-    func run() throws {
-        let settings = try IniFileReader.settings(
-            IniFileReader.readWithKeys(ini.config),
-            orExit: EX_CONFIG
-        )
-        let names = try names(atMost: settings.limits.channelsPerRequest)
+    func validate() throws {
         guard let seconds = Self.seconds(expires), seconds > 0 else {
             throw ValidationError(
                 "--expires must be a duration of at most ten years, such as 90s, 10m, 2h or 7d"
@@ -57,11 +52,19 @@ struct Sign: ParsableCommand {
                 "--user must be at most \(Member.nameByteLimit) bytes of text without control characters, and not blank"
             )
         }
+    }
+
+    func run() throws {
+        let settings = try IniFileReader.settings(
+            IniFileReader.readWithKeys(ini.config),
+            orExit: EX_CONFIG
+        )
+        let names = try names(atMost: settings.limits.channelsPerRequest)
         let name = try keyName(in: settings)
         warn(of: names, openBy: name, settings.allow)
         let link = SignedLink(
             channels: names,
-            expires: "\(SystemClock.wallMilliseconds() / 1000 + seconds)",
+            expires: "\(SystemClock.wallMilliseconds() / 1000 + (Self.seconds(expires) ?? 0))",
             rights: publish ? (read ? "read,publish" : "publish") : nil,
             user: user
         )
@@ -95,14 +98,8 @@ struct Sign: ParsableCommand {
 
     /// The channels, each once: a request does not name one twice.
     private func names(atMost limit: Int) throws -> [ChannelName] {
-        var names: [ChannelName] = []
-        for text in channels {
-            do throws(ChannelNameError) {
-                let name = try ChannelName(text)
-                if !names.contains(name) { names.append(name) }
-            } catch {
-                throw ValidationError("\(error)")
-            }
+        let names = channels.reduce(into: [ChannelName]()) { names, name in
+            if !names.contains(name) { names.append(name) }
         }
         guard names.count <= limit else {
             throw ValidationError(

@@ -34,7 +34,7 @@ struct TokenCommand: ParsableCommand {
         do throws(Refusal) {
             let token = try KeyRing(settings.keys).verified(token: bytes, from: .sent)
             let visa = try token.visa(at: now)
-            line("verdict", "good, signed with [key \(visa.keyName)]")
+            line("verdict", "valid, signed with [key \(visa.keyName)]")
         } catch {
             line("verdict", "refused (\(error.code)): \(error.sentence)")
             throw ExitCode(1)

@@ -214,6 +214,25 @@ import Testing
         }
     }
 
+    @Test func `sign printed the usage of another command`() throws {
+        try HoldfastServer.with("[key web]\nsecret = 0123456789abcdef0123456789abcdef\n") {
+            server in
+            let many = (0..<200).map { "c\($0)" }
+            for (arguments, sentence) in [
+                ([], "Missing expected argument"), (["/a"], "a channel name must not begin"),
+                (["a", "--expires", "x"], "--expires must be a duration"),
+                (["a", "--user", "\u{7}"], "--user must be at most"),
+                (["a", "--key", "other"], "has no section [key other]"),
+                (many, "a request may name at most"),
+            ] {
+                let run = try server.start(["sign"] + arguments)
+                #expect(try run.wait() == .exited(64), "\(arguments)")
+                #expect(run.errorText.hasPrefix("Error: ") && run.errorText.contains(sentence))
+                #expect(run.errorText.contains("Usage: holdfast sign "), "\(run.errorText)")
+            }
+        }
+    }
+
     @Test func `status counts the channels`() throws {
         try HoldfastServer.withBus { server in
             for name in ["a", "b", "c"] { try server.publish(name, "x") }

@@ -311,7 +311,7 @@ import Testing
                     == "token_audience"
             )
             let shown = try server.command("token", input: good + "\n")
-            #expect(shown.output.contains("verdict     good, signed with [key idp]"))
+            #expect(shown.output.contains("verdict     valid, signed with [key idp]"))
         }
     }
 

@@ -72,3 +72,9 @@ extension PollStart {
         }
     }
 }
+
+extension Cursor {
+    /// What counts in the place of a broken cursor that nobody on the client's side can repair: a cursor of another log,
+    /// so that what may be missing is reported as a gap.
+    static let ofNoLog = Cursor(epoch: .ofNoLog, offset: .start)
+}

@@ -68,12 +68,37 @@ let classicEndpoints: [FixedEndpoint] = {
         #expect(reply["Set-Cookie"]?.hasSuffix("; Secure") == true)
     }
 
-    @Test(arguments: ["", "x", "k7f2-", "k7f2-07", "\"k7f2-7\""])
-    func `a broken cookie is like none`(value: String) throws {
+    private static let noCursors = [
+        "x", "k7f2-", "k7f2-07", "\"k7f2-7\"", "K7F2-7", "k7f2-7,", "last:3",
+    ]
+
+    @Test(arguments: noCursors)
+    func `what a page with a broken cookie missed was not told`(value: String) throws {
         let poll = try #require(http.poll(.get("/sub")))
         let reply = Reply(poll.subscription.answer(reading(), epoch: epoch))
         let name = try #require(cookieHeader(reply)?.prefix { $0 != "=" })
-        #expect(http.poll(.get("/sub", ["HTTP_COOKIE": "\(name)=\(value)"]))?.start == .now)
+        let broken = try #require(http.poll(.get("/sub", ["HTTP_COOKIE": "\(name)=\(value)"])))
+        // As with Last-Event-ID: a cursor of another log.
+        #expect(broken.start == .cursor(Cursor(epoch: .ofNoLog, offset: .start)))
+        let told = try #require(Reply(broken.answer(reading(gap: .restarted), epoch: epoch)))
+        #expect(told["Holdfast-Gap"] == "restarted")
+        #expect(told["Set-Cookie"]?.contains("=k7f2-64;") == true)
+    }
+
+    @Test func `an empty cookie is none`() throws {
+        let poll = try #require(http.poll(.get("/sub")))
+        let reply = Reply(poll.subscription.answer(reading(), epoch: epoch))
+        let name = try #require(cookieHeader(reply)?.prefix { $0 != "=" })
+        #expect(http.poll(.get("/sub", ["HTTP_COOKIE": "\(name)="]))?.start == .now)
+    }
+
+    @Test(arguments: noCursors.filter { $0 != "last:3" })
+    func `a broken cursor that its sender can repair is refused`(value: String) throws {
+        for target in ["/push/news?wait=9&", "/push/news?", "/push/news?stream=sse&", "/sub?"] {
+            let quoted = value.split(separator: "\"", omittingEmptySubsequences: false)
+            let query = target + "since=" + quoted.joined(separator: "%22")
+            #expect(http.refusal(.get(query)) == "invalid_since", "\(query)")
+        }
     }
 
     @Test func `each path has a cookie of its own`() throws {

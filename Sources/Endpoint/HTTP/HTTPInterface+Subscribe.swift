@@ -216,12 +216,14 @@ extension HTTPInterface {
         return Self.cursor(endpoint, request).map { .cursor($0) } ?? .now
     }
 
-    /// The cursor in the endpoint's cookie. A broken one counts as absent, because an old page cannot repair it.
+    /// The cursor in the endpoint's cookie; nil without one. An old page cannot repair a broken one, and was given another:
+    /// what it missed since is reported as a gap, and the answer replaces the cookie.
     private static func cursor(
         _ endpoint: BoundEndpoint,
         _ request: borrowing CGIRequest
     ) -> Cursor? {
-        cookieValue(endpoint.cookieName, in: request.cookie).flatMap { Cursor($0) }
+        let value = cookieValue(endpoint.cookieName, in: request.cookie) ?? ""
+        return value.isEmpty ? nil : Cursor(value) ?? .ofNoLog
     }
 
     private static func cookie(
@@ -230,12 +232,13 @@ extension HTTPInterface {
     ) -> Subscription.CursorCookie {
         var path: [UInt8] = []
         path.append(urlBytes: endpoint.path.span, 0..<endpoint.path.count)
+        let isUsable = cursor(endpoint, request).map { $0 != .ofNoLog } ?? false
         return Subscription.CursorCookie(
             name: endpoint.cookieName,
             path: path,
             secure: request.isSecure == true,
             // It matters only there, and elsewhere answers can be shared.
-            isFirst: endpoint.settings.onTimeout == .close && cursor(endpoint, request) == nil
+            isFirst: endpoint.settings.onTimeout == .close && !isUsable
         )
     }
 }

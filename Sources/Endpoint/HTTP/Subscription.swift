@@ -21,7 +21,7 @@ package struct Subscription: Hashable, Sendable {
         /// As a URL path, safe in a header field.
         let path: [UInt8]
         let secure: Bool
-        /// The client has no cursor yet, and must not be left without one, for example by a closed connection.
+        /// The client has no usable cursor yet, and must not be left without one, for example by a closed connection.
         let isFirst: Bool
     }
 

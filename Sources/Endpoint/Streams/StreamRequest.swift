@@ -107,8 +107,7 @@ extension HTTPInterface {
         var origin = try origin(request.own ?? query.own, channels, request, showing: shown)
         var start = PollStart.now
         if let last = request.lastEventID ?? query.lastEventID {
-            // A browser cannot repair it, and would give up for good on an error: what is not a cursor counts as a
-            // cursor of another log, which is reported as a gap.
+            // A browser cannot repair it, and would give up for good on an error.
             start = .cursor(Cursor(last) ?? .ofNoLog)
         } else {
             start = try PollStart(query, waits: true) ?? .now
@@ -129,9 +128,4 @@ extension HTTPInterface {
             )
         )
     }
-}
-
-extension Cursor {
-    /// No log has this epoch.
-    fileprivate static let ofNoLog = Cursor(epoch: .ofNoLog, offset: .start)
 }

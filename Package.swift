@@ -207,7 +207,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EngineTests",
-            dependencies: ["Channels", "Engine", "Harness", "System"],
+            dependencies: ["Channels", "Engine", "Harness", "System", "Text"],
             swiftSettings: common
         ),
         // Random numbers that a seed repeats, for tests.

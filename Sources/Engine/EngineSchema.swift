@@ -31,6 +31,8 @@ package enum EngineSchema {
             .replacing(part: "@SCHEMA@", with: schema)
             .replacing(part: "@ROLE@", with: schema)
             .replacing(part: "@ENTRY@", with: "\(entryBytes)")
+            .replacing(part: "@JSON_DEPTH@", with: "\(JSONText.depthLimit)")
+            .replacing(part: "@JSON_NUMBER@", with: "\(JSONText.numberLimit)")
             .replacing(part: "@NAME@", with: name.replacing(part: "'", with: "''"))
     }
 }

@@ -3,6 +3,7 @@ import Engine
 import Harness
 import System
 import Testing
+import Text
 
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct AppendTests {
     @Test func `groups are read in order with dense offsets and a chain that holds`() throws {
@@ -225,6 +226,111 @@ import Testing
             )
         }
         #expect(try site.server.sql("SELECT count(*) FROM holdfast.outbox") == "0")
+    }
+
+    /// Texts at the edges of the rules of `JSONText`.
+    private static let edges: [String] = {
+        func nested(_ depth: Int, _ open: String = "[", _ close: String = "]") -> String {
+            String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)
+        }
+        let digits = String(repeating: "7", count: 300)
+        let backslash = "\\"
+        let escapes = [
+            "ud800", "uDFFF", "ud83d", "ud83d|ude00", "ud83d|ud83d", "ude00|ud83d", "ud83dx|ude00",
+            "ud83d|n|ude00", "ud83d|||ude00", "||ud800", "|||ud800", "||||ud83d|ude00", "u0000",
+            "u00e9", "uD83D|uDE00|udbff|uDFFF", "udbff",
+        ].map {
+            "\"" + backslash
+                + $0.split(separator: "|", omittingEmptySubsequences: false)
+                .joined(separator: backslash) + "\""
+        }
+        return escapes + [
+            nested(500), nested(501), nested(600), nested(50_000), nested(300, "[{\"a\":", "}]"),
+            nested(250, "[{\"a\":", "}]"), "[" + String(repeating: "[],", count: 600) + "{}]",
+            "\"" + nested(600) + "\"", "[\"\(nested(600))\", \"" + backslash + "\"[\"]",
+            digits, digits + "7", "-" + digits, "[0." + digits.dropLast(2) + "]",
+            "[0." + digits + "]",
+            "\"7" + digits + "\"", "1e308", "1e309", "[-1.8e308]", "1.7976931348623157e308",
+            "1.797693134862315808e308", "{\"a\":10000E999999999999999999}", "1e-999", "0e999",
+            "1" + digits.dropLast(10) + "e9", "1" + digits.dropLast(10) + "e+99", "1e" + digits,
+            "[1E2,true,false]", "{\"1e999\":\"1e999\"}", "1e+999", "-1e999", "{", "[1,]", "01", "",
+            "[1] 2", "{\"a\":1,\"a\":2}", "\"\t\"",
+        ]
+    }()
+
+    @Test func `SQL published JSON that parsers of subscribers refuse`() throws {
+        let site = try Site()
+        func isRefused(_ text: String) throws -> Bool {
+            // Whatever the session says of backslashes.
+            let call = "holdfast.publish('a', $text$\(text)$text$)"
+            do {
+                try site.server.sql("SET standard_conforming_strings = off; SELECT \(call)")
+                return false
+            } catch let error as HarnessError {
+                let sentence = error.description
+                #expect(sentence.contains("JSON") && sentence.contains("HINT"), "\(sentence)")
+                return true
+            }
+        }
+        for text in Self.edges {
+            let isJSON = (try? JSONText.compacted(Array(text.utf8))) != nil
+            #expect(try isRefused(text) == !isJSON, "\(text.prefix(80))")
+        }
+        let session = try site.session()
+        while try takeOutbox(session, most: 100) > 0 {}
+        var after = try session.anchor(deadline: soon).position
+        var published: [String] = []
+        while let last = try session.read(after: after, deadline: soon).groups.last {
+            published += try session.read(after: after, deadline: soon).groups.flatMap(\.messages)
+            after = last.position
+        }
+        #expect(published == Self.edges.filter { (try? JSONText.compacted(Array($0.utf8))) != nil })
+    }
+
+    @Test func `a number of jsonb was longer than parsers of subscribers accept`() throws {
+        let site = try Site()
+        for (value, isTaken) in [
+            ("1e299", true), ("1e300", false), ("1e999", false), ("-1.5", true),
+        ] {
+            let sql = "SELECT holdfast.publish('a', '\(value)'::jsonb)"
+            if isTaken {
+                try site.server.sql(sql)
+            } else {
+                let error = #expect(throws: HarnessError.self) { try site.server.sql(sql) }
+                #expect(error?.description.contains("a number of more than 300") == true)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        "application/json; charset=utf-8", "Application/JSON", "application/json ;a=b",
+    ])
+    func `JSON of SQL with a parameter was text that nobody had looked at`(type: String) throws {
+        let site = try Site()
+        func publish(_ body: String) throws {
+            try site.server.sql(
+                "SELECT holdfast.publish('a', '\(body)', content_type => '\(type)')"
+            )
+        }
+        #expect(throws: HarnessError.self) { try publish("[1,") }
+        try publish("[1]")
+        let session = try site.session()
+        #expect(try takeOutbox(session, most: 100) == 1)
+        let start = try session.anchor(deadline: soon).position
+        let json = Draft(
+            channel: try ChannelName("a"),
+            kind: .json,
+            contentType: "application/json",
+            body: Array("[1]".utf8)
+        )
+        guard
+            case .records(let records)? =
+                try session.read(after: start, deadline: soon).groups.first?.content
+        else {
+            Issue.record("no records")
+            return
+        }
+        #expect(records == [.message(json)])
     }
 
     @Test func `roles may do what they are for, and read no table`() throws {

@@ -816,7 +816,7 @@ $$;
 CREATE FUNCTION put(
     channel text, kind int, body bytea, content_type text, type text, ttl int, topic text, key text, publisher text
 ) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SET search_path = @SCHEMA@, pg_catalog, pg_temp SET standard_conforming_strings = on
 AS $$
 DECLARE
     record bytea;
@@ -871,6 +871,72 @@ BEGIN
 END
 $$;
 
+-- JSON by the rules for all publishers (JSONText): the grammar, and nothing that some parsers of subscribers do not read
+-- although the grammar allows it.
+CREATE FUNCTION check_json(body text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = @SCHEMA@, pg_catalog, pg_temp SET standard_conforming_strings = on
+AS $$
+DECLARE
+    wrong text;
+    -- Without the contents of strings.
+    bare text;
+    brackets text;
+    number text;
+BEGIN
+    -- put refuses it.
+    IF body IS NULL OR octet_length(body) > 1048576 THEN RETURN; END IF;
+    BEGIN
+        PERFORM body::json;
+    EXCEPTION
+        WHEN statement_too_complex THEN
+            wrong := 'the JSON has more than @JSON_DEPTH@ levels of nested brackets, which many parsers refuse';
+        WHEN invalid_text_representation OR untranslatable_character THEN
+            RAISE EXCEPTION 'the body is not JSON: %', SQLERRM
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'content_type => ''text/plain'' publishes text';
+    END;
+    IF wrong IS NULL THEN
+        bare := regexp_replace(body, '"(?:[^"\\]|\\.)*"', '""', 'g');
+        brackets := regexp_replace(bare, '[^][{}]+', '', 'g');
+        IF length(brackets) > 2 * @JSON_DEPTH@ AND (
+            SELECT max(d.depth) > @JSON_DEPTH@ FROM (
+                SELECT sum(CASE WHEN b.c IN ('[', '{') THEN 1 ELSE -1 END) OVER (ORDER BY b.n) AS depth
+                FROM unnest(string_to_array(brackets, NULL)) WITH ORDINALITY AS b (c, n)
+            ) d
+        ) THEN
+            wrong := 'the JSON has more than @JSON_DEPTH@ levels of nested brackets, which many parsers refuse';
+        END IF;
+    END IF;
+    -- Without an exponent, so few digits are not beyond a double.
+    IF wrong IS NULL AND (length(bare) > @JSON_NUMBER@ OR bare ~ '[0-9][eE][+0-9]') THEN
+        FOR number IN
+            SELECT m[1] FROM regexp_matches(bare, '[-+.0-9eE]+', 'g') AS m
+            WHERE length(m[1]) > @JSON_NUMBER@ OR m[1] ~ '[0-9][eE][+0-9]'
+        LOOP
+            IF length(number) > @JSON_NUMBER@ THEN
+                wrong := 'the JSON contains a number of more than @JSON_NUMBER@ characters';
+                EXIT;
+            END IF;
+            BEGIN
+                PERFORM number::float8;
+            EXCEPTION WHEN numeric_value_out_of_range THEN
+                wrong := 'the JSON contains a number larger than a double can represent (about 1e308)';
+                EXIT;
+            END;
+        END LOOP;
+    END IF;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value', HINT = 'publish it as a string';
+    END IF;
+    -- What is left without escaped backslashes and whole pairs.
+    IF body ~ '\\u[dD][89a-fA-F]' AND regexp_replace(
+        replace(body, '\\', '_'), '\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}', '', 'g'
+    ) ~ '\\u[dD][89a-fA-F]' THEN
+        RAISE EXCEPTION 'the JSON contains half a surrogate pair as an escape, which is not a character'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'write both halves, such as \ud83d\ude00';
+    END IF;
+END
+$$;
+
 CREATE FUNCTION publish(
     channel text, body text, content_type text DEFAULT 'application/json', type text DEFAULT NULL, ttl int DEFAULT NULL,
     topic text DEFAULT NULL, key text DEFAULT NULL
@@ -880,16 +946,13 @@ AS $$
 DECLARE
     kind int := 1;
 BEGIN
-    IF content_type = 'application/json' THEN
-        BEGIN
-            PERFORM body::json;
-        EXCEPTION WHEN invalid_text_representation THEN
-            RAISE EXCEPTION 'the body is not JSON: %', SQLERRM
-                USING ERRCODE = 'invalid_parameter_value', HINT = 'content_type => ''text/plain'' publishes text';
-        END;
+    -- Whatever charset it names, what a database has as text is converted below.
+    IF lower(btrim(split_part(content_type, ';', 1))) = 'application/json' THEN
+        PERFORM check_json(body);
         -- Line breaks stand between tokens only.
         body := translate(body, E'\r\n', '  ');
         kind := 0;
+        content_type := 'application/json';
     ELSIF content_type = 'text/plain' THEN
         content_type := 'text/plain; charset=utf-8';
     END IF;
@@ -903,9 +966,14 @@ CREATE FUNCTION publish(
     channel text, body jsonb, type text DEFAULT NULL, ttl int DEFAULT NULL, topic text DEFAULT NULL,
     key text DEFAULT NULL
 ) RETURNS void
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
-    SELECT put(channel, 0, convert_to(body::text, 'UTF8'), 'application/json', type, ttl, topic, key, session_user::text)
+BEGIN
+    PERFORM check_json(body::text);
+    PERFORM put(
+        channel, 0, convert_to(body::text, 'UTF8'), 'application/json', type, ttl, topic, key, session_user::text
+    );
+END
 $$;
 
 CREATE FUNCTION publish_bytes(

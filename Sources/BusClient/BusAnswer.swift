@@ -21,10 +21,12 @@ package struct BusAnswer {
     /// The refusal, if the command was refused.
     package var refusal: BusClientError? {
         guard kind == "error" else { return nil }
-        return .refused(
-            code: self["code"]?.string ?? "error",
+        let code = self["code"]?.string ?? "error"
+        let refusal = BusClientError.refused(
+            code: code,
             detail: self["detail"]?.string ?? "refused"
         )
+        return code == "not_the_bus_socket" ? .absent("\(refusal)") : refusal
     }
 
     /// Whether the same command may succeed later; it may also have been carried out already.

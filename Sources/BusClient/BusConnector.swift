@@ -29,6 +29,8 @@ package struct BusConnector {
         while true {
             if let connection = LineConnection.connect(path) { return connection }
             switch errno {
+            case ECONNREFUSED where isOtherFile:
+                throw .absent("\(path) is not a socket; give the bus socket with --socket")
             case ENOENT, ECONNREFUSED, EAGAIN: break
             case EACCES:
                 throw .absent(
@@ -63,6 +65,21 @@ package struct BusConnector {
             sentence
                 + (holder.map { "; process \($0) serves the bus: is it stopped or stuck?" } ?? "")
         )
+    }
+
+    /// Whether something else than a socket is in its place, to which the system connects as little as to a socket that
+    /// nobody serves.
+    private var isOtherFile: Bool {
+        var info = stat()
+        return unsafe stat(path, &info) == 0 && info.st_mode & S_IFMT != S_IFSOCK
+    }
+
+    /// The error if nothing ever came but the end of each connection. A process that serves the bus closes one without a
+    /// word only when it is killed, and another one takes its place.
+    ///
+    /// - Parameter outcome: what that means for what was asked.
+    package func silentError(_ outcome: String = "") -> BusClientError {
+        .late("\(path) closed each connection without a word; is it the bus socket?\(outcome)")
     }
 
     private var ownsLog: Bool {

@@ -24,12 +24,18 @@ package final class BusSession {
     package func ask(_ command: String) throws(BusClientError) -> BusAnswer {
         let deadline = MonotonicClock.milliseconds() + Int64(patienceSeconds) * 1000
         var last: BusAnswer?
+        var isSilent: Bool?
         while MonotonicClock.milliseconds() < deadline {
             let connection = try connected(until: deadline)
             self.connection = nil
-            guard connection.send(Array((command + "\n").utf8), until: deadline),
-                case .line(let line) = connection.next(until: deadline)
-            else { continue }
+            // A peer that closes before it has taken everything may have said why.
+            _ = connection.send(Array((command + "\n").utf8), until: deadline)
+            let next = connection.next(until: deadline)
+            isSilent = next == .end && isSilent != false
+            guard case .line(let line) = next else {
+                MonotonicClock.sleep(milliseconds: 10)
+                continue
+            }
             self.connection = connection
             let answer = try BusAnswer(line)
             guard answer.isTransient else {
@@ -39,7 +45,9 @@ package final class BusSession {
             last = answer
             MonotonicClock.sleep(milliseconds: 250)
         }
-        throw last?.refusal ?? connector.lateError("no answer within \(patienceSeconds) s")
+        if let refusal = last?.refusal { throw refusal }
+        throw isSilent == true
+            ? connector.silentError() : connector.lateError("no answer within \(patienceSeconds) s")
     }
 
     private func connected(until deadline: Int64) throws(BusClientError) -> LineConnection {

@@ -11,6 +11,8 @@ package final class Publisher {
     private let repeatMilliseconds: Int64
     private let timeoutMilliseconds: Int64
     private var connection: LineConnection?
+    /// Whether all that ever came was the end of a connection; nil before.
+    private var isSilent: Bool?
     private let keys = String.randomName() + String.randomName()
     private var sent = 0
 
@@ -50,13 +52,16 @@ package final class Publisher {
         while true {
             let now = MonotonicClock.milliseconds()
             guard now < deadline, now < sendBy ?? .max else {
-                throw last?.refusal
-                    ?? connector.lateError(
-                        now < deadline
-                            ? "no answer came, and the message is not sent again, because its key is known for only five "
-                                + "minutes; it may or may not have been committed"
-                            : "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been committed"
-                    )
+                if let refusal = last?.refusal { throw refusal }
+                if isSilent == true {
+                    throw connector.silentError(" The message may or may not have been committed")
+                }
+                throw connector.lateError(
+                    now < deadline
+                        ? "no answer came, and the message is not sent again, because its key is known for only five "
+                            + "minutes; it may or may not have been committed"
+                        : "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been committed"
+                )
             }
             if let answer = try ask(command, until: deadline, &sendBy) {
                 if waitsForQuota, let seconds = answer.quotaSeconds {
@@ -86,16 +91,17 @@ package final class Publisher {
         let connection = try connected(until: min(deadline, sendBy ?? deadline))
         self.connection = connection
         sendBy = sendBy ?? MonotonicClock.milliseconds() + repeatMilliseconds
-        guard connection.send(command, until: deadline) else {
-            self.connection = nil
-            return nil
-        }
+        // A peer that closes before it has taken everything may have said why.
+        _ = connection.send(command, until: deadline)
         switch connection.next(until: deadline) {
-        case .line(let line): return try BusAnswer(line)
-        case .nothing, .end:
-            self.connection = nil
-            return nil
+        case .line(let line):
+            isSilent = false
+            return try BusAnswer(line)
+        case .nothing: isSilent = false
+        case .end: isSilent = isSilent ?? true
         }
+        self.connection = nil
+        return nil
     }
 
     private func connected(until deadline: Int64) throws(BusClientError) -> LineConnection {

@@ -18,6 +18,9 @@ package final class Subscriber {
     private var since: String
     private var connection: LineConnection?
     private var hasBegun = false
+    /// When a peer is given up that has never said anything; nil once it has, and before there is one.
+    private var heardBy: Int64?
+    private var hasHeard = false
     /// The milliseconds before the next attempt, and whether the interruption was reported.
     private var pause: Int64 = 0
     private var reportedWaiting = false
@@ -39,12 +42,16 @@ package final class Subscriber {
                 case .some(let event): return event
                 case .none: self.connection = nil
                 }
+                if !hasHeard, let heardBy, MonotonicClock.milliseconds() >= heardBy {
+                    throw connector.silentError()
+                }
             }
             if isOutputClosed(waiting: pause) { return .outputClosed }
             pause = min(2000, max(20, pause * 2))
             do throws(BusClientError) {
                 let deadline = MonotonicClock.milliseconds() + 10_000
                 let opened = try connector.open(until: deadline)
+                heardBy = heardBy ?? deadline
                 let command = "subscribe \(channels.joined(separator: " ")) since \(since)\n"
                 if opened.send(Array(command.utf8), until: deadline) { connection = opened }
             } catch {
@@ -82,6 +89,7 @@ package final class Subscriber {
 
     private func take(_ line: [UInt8]) throws(BusClientError) -> Event? {
         let answer = try BusAnswer(line)
+        hasHeard = true
         if let refusal = answer.refusal {
             guard answer.isTransient else { throw refusal }
             connection = nil

@@ -98,6 +98,11 @@ package struct FramingViolation: Error, Equatable, CustomStringConvertible {
         expected == .version && offset == 0 && (0x41...0x5A).contains(found)
     }
 
+    /// Whether the bytes begin with a small letter, as the commands of the bus socket do.
+    package var isCommand: Bool {
+        expected == .version && offset == 0 && (0x61...0x7A).contains(found)
+    }
+
     /// Whether the bytes begin like a TLS handshake.
     package var isTLS: Bool { expected == .version && offset == 0 && found == 0x16 }
 

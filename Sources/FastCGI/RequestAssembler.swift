@@ -152,9 +152,13 @@ package struct RequestAssembler {
                 .copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<taken]))
         }
         headerBytes += taken
-        guard headerBytes == RecordHeader.byteCount else { return taken }
-        headerBytes = 0
         let header = RecordHeader(raw: header)
+        guard headerBytes == RecordHeader.byteCount else {
+            // Who speaks another protocol may await an answer to fewer bytes than a header has.
+            if header.version != 1 { fail(violation(.version, Int(header.version)), body) }
+            return taken
+        }
+        headerBytes = 0
         do {
             let opened = OpenRecord(
                 header: header,

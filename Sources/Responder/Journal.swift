@@ -51,11 +51,16 @@ struct Journal {
         violations.add(1)
         guard violations.isDue(now: now) else { return }
         let what: Logger.Message =
-            violation.isHTTP || violation.isTLS
-            ? """
-            connection closed: it spoke HTTP or TLS to the FastCGI socket; the web server must be told to speak FastCGI, \
-            as by fastcgi_pass (nginx), not proxy_pass
-            """ : "connection closed: its records violate FastCGI 1.0"
+            if violation.isHTTP || violation.isTLS {
+                """
+                connection closed: it spoke HTTP or TLS to the FastCGI socket; the web server must be told to speak FastCGI, \
+                as by fastcgi_pass (nginx), not proxy_pass
+                """
+            } else if violation.isCommand {
+                "connection closed: it sent commands of the bus to the FastCGI socket; see socket in [bus]"
+            } else {
+                "connection closed: its records violate FastCGI 1.0"
+            }
         logger.warning(
             what,
             metadata: ["what": "\(violation)", "so_far": "\(violations.total)"]

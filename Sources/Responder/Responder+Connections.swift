@@ -100,6 +100,7 @@ extension Responder {
             // Requests before it are answered.
             drain()
             if violation.isHTTP { transmit(Self.wordToHTTP, to: id, limit: nil) }
+            if violation.isCommand { transmit(BusInterface.notHere, to: id, limit: nil) }
             lose(id, .closed)
         }
     }

@@ -16,6 +16,7 @@ package struct ByteQueue: Sendable {
 
     package var count: Int { bytes.count - start }
     package var isEmpty: Bool { count == 0 }
+    package var first: UInt8? { isEmpty ? nil : bytes[start] }
 
     package mutating func append(_ new: UnsafeRawBufferPointer) {
         makeRoom()

@@ -19,7 +19,10 @@ import Testing
             at = end
             while let piece = reader.next(lineLimit: lineLimit, bodyLimit: bodyLimit) {
                 found.append(piece)
-                if case .lost = piece { return found }
+                switch piece {
+                case .lost, .records: return found
+                case .command, .refused: break
+                }
             }
         }
         return found
@@ -61,6 +64,17 @@ import Testing
     func `an invalid length ends the connection`(line: String) {
         let found = pieces(Array("ping\n\(line)\nhelp\n".utf8))
         #expect(found.prefix(2) == [command(1, "ping"), .lost(line: 2)])
+    }
+
+    @Test(arguments: [nil, 1, 3])
+    func `a web server's record was the beginning of a line that never ended`(size: Int?) {
+        let record: [UInt8] = [1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+        #expect(pieces(record, cutEvery: size).first == .records(line: 1))
+        let later = pieces(Array("ping\n".utf8) + record, cutEvery: size)
+        #expect(later.prefix(2) == [command(1, "ping"), .records(line: 2)])
+        // Within a line, or a body, it is a byte like others.
+        let bytes = pieces([0x70, 1, 0x0A] + Array("put a 2\n".utf8) + [1, 1], cutEvery: size)
+        #expect(bytes == [command(1, "p\u{1}"), command(2, "put a 2", "\u{1}\u{1}")])
     }
 
     @Test(arguments: [

@@ -29,6 +29,7 @@ import Testing
 
     static let cases: [Case] = [
         Case("HTTP", .version, [UInt8]("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+        Case("a command of the bus, shorter than a header", .version, [UInt8]("ping\n")),
         Case("version 0", .version, [0, 1, 0, 1, 0, 8, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0]),
         Case("version 2 in mid-request", .version, begin, [2, 4, 0, 1, 0, 0, 0, 0]),
         Case("BEGIN with id 0", .beginID, [1, 1, 0, 0, 0, 8, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0]),
@@ -166,6 +167,18 @@ import Testing
             violation.description
                 == "expected record version 1, found 71 in the record at byte \(offset)"
         )
+    }
+
+    @Test func `who speaks another protocol is known by the first byte`() {
+        for (text, isHTTP, isCommand) in [
+            ("G", true, false), ("s", false, true), ("{", false, false), ("\u{16}", false, false),
+        ] {
+            guard case .violation(let violation)? = events(of: [UInt8](text.utf8)).last else {
+                Issue.record("no violation")
+                continue
+            }
+            #expect(violation.isHTTP == isHTTP && violation.isCommand == isCommand)
+        }
     }
 
     @Test func `a broken assembler is not idle, so that it is not replaced`() {

@@ -62,6 +62,8 @@ package struct BusInterface: Sendable {
             return .refused(BusCommand(line: line).error(Self.unfinished))
         case .lost(let line):
             return .ended(BusCommand(line: line).error(Self.wrongPut))
+        case .records(let line):
+            return .ended(BusCommand(line: line).error(Self.notForWebServers))
         }
     }
 
@@ -86,6 +88,15 @@ package struct BusInterface: Sendable {
         .ended(BusCommand(line: line).error(.tooSlow))
     }
 
+    /// The answer to a client that has connected to the socket for web servers instead.
+    package static let notHere = BusCommand(line: 0).error(
+        .badRequest(
+            "not_the_bus_socket",
+            "This socket is for web servers, and speaks FastCGI; commands are for the one that socket in [bus] of the ini "
+                + "file names."
+        )
+    )
+
     /// The answer to a client above the bound.
     package static func tooManyClients(_ limits: LimitSettings) -> [UInt8] {
         BusCommand(line: 0).error(
@@ -101,6 +112,12 @@ package struct BusInterface: Sendable {
         "unfinished_command",
         "The connection ended before this command did: the end of a line, or part of a body, is missing. The command was not "
             + "carried out."
+    )
+
+    private static let notForWebServers = Problem.badRequest(
+        "not_the_fastcgi_socket",
+        "This is the bus socket, which takes lines of text; a web server must be given the one that listen in [fastcgi] of the "
+            + "ini file names."
     )
 
     private static let wrongPut = Problem.badRequest(

@@ -16,6 +16,8 @@ package struct BusReader: Sendable {
         case refused(line: Int, Refusal)
         /// A `put` whose length is invalid, so that the start of the next line is unknown.
         case lost(line: Int)
+        /// A record of FastCGI, which a web server that was given the wrong socket sends.
+        case records(line: Int)
     }
 
     package enum Refusal: Equatable, Sendable {
@@ -69,6 +71,8 @@ package struct BusReader: Sendable {
         while true {
             switch state {
             case .line:
+                // The version, with which no command begins. A line that ends might never come.
+                if buffer.first == 1 { return .records(line: line + 1) }
                 guard let text = takeLine() else {
                     guard byteCount > lineLimit else { return nil }
                     line += 1

@@ -45,7 +45,7 @@ final class BusDirectory: Sendable {
         isInMemory = type == "tmpfs" || type == "ramfs"
         if let type, Self.isNetwork(type) {
             // No close here: every stored property is set, so deinit does it.
-            throw LogError.problem(
+            throw LogError.lasting(
                 "\(path) is on a network file system (\(type)), where neither flock nor SQLite's log is safe; "
                     + "put [bus] directory on a local disk or tmpfs"
             )
@@ -126,7 +126,7 @@ final class BusDirectory: Sendable {
     private static func groupID(_ name: String?) throws(LogError) -> gid_t? {
         guard let name else { return nil }
         guard let number = Accounts.group(name) else {
-            throw LogError.problem("[bus] group = \(name): there is no such group on this machine")
+            throw LogError.lasting("[bus] group = \(name): there is no such group on this machine")
         }
         return number
     }

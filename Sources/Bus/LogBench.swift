@@ -47,7 +47,7 @@ package enum LogBench {
         case .opened: .success(0)
         case .appended(_, .committed(let ids)): .success(ids.count)
         case .appended(_, let outcome): .failure(.problem("an append ended as \(outcome)"))
-        case .unavailable(let sentence): .failure(.problem(sentence))
+        case .unavailable(let sentence, _): .failure(.problem(sentence))
         case .resumed, .committed, .history, .message, .channels, .engine, .machines, .notice: nil
         }
     }

@@ -7,6 +7,8 @@ package enum LogError: Error, CustomStringConvertible {
     case database(DatabaseError)
     /// A sentence on why the log cannot be used, for the operator.
     case problem(String)
+    /// The same where another attempt fails, too, until somebody does what the sentence says.
+    case lasting(String)
     /// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still saves
     /// them within a second or so.
     case writeAheadLogMissing
@@ -16,7 +18,7 @@ package enum LogError: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .database(let error): error.description
-        case .problem(let sentence): sentence
+        case .problem(let sentence), .lasting(let sentence): sentence
         case .writeAheadLogMissing: "log.sqlite-wal is missing, and held messages"
         case .engineAwaited: "the engine has not said yet where the site's messages begin"
         }

@@ -94,7 +94,7 @@ enum LogSchema {
         let version = try database.fetchInteger("PRAGMA user_version") ?? 0
         let objects = try database.fetchInteger("SELECT count(*) FROM sqlite_master") ?? 0
         guard application == Self.application || objects == 0 else {
-            throw LogError.problem(
+            throw LogError.lasting(
                 "log.sqlite is a database of another program; move it away or set [bus] directory"
             )
         }
@@ -105,7 +105,7 @@ enum LogSchema {
         case 2: missing = [sinceVersion2]
         case Self.version: return
         default:
-            throw LogError.problem(
+            throw LogError.lasting(
                 "log.sqlite has format \(version); this holdfast knows format \(Self.version): "
                     + "run the release that wrote it, or move the file away to begin a new log"
             )

@@ -149,13 +149,13 @@ final class LogShared: Sendable {
         link?.headRose(self)
     }
 
-    func tell(unavailable sentence: String) {
+    func tell(unavailable sentence: String, isLasting: Bool = false) {
         let before = positionNow.withLock { position in
             let before = position.opened?.page
             position.generation += 1
             (position.opened, position.isReopening) = (nil, false)
             pageNow.withLock { $0 = nil }
-            deliver(.unavailable(sentence))
+            deliver(.unavailable(sentence, isLasting: isLasting))
             return before
         }
         readerBox.post(.changed)

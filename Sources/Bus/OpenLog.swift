@@ -253,13 +253,13 @@ final class OpenLog {
         guard let link = shared.link else { return }
         let membership = EngineMembership.read(shared.settings)
         if let obstacle = EngineMembership.obstacle(membership) {
-            throw LogError.problem(obstacle)
+            throw LogError.lasting(obstacle)
         }
         guard let membership else { return }
         link.introduce(EngineMembership.id(of: membership.machine), shared)
         let place = try table.place()
         if let place, place.site != membership.site {
-            throw LogError.problem(
+            throw LogError.lasting(
                 "log.sqlite is of site \(place.site), and this machine of \(membership.site); "
                     + "move log.sqlite away, or run holdfast engine join"
             )
@@ -272,7 +272,7 @@ final class OpenLog {
         // these messages.
         let messages = transaction.state.messages
         guard place != nil || messages == 0 else {
-            throw LogError.problem(
+            throw LogError.lasting(
                 "log.sqlite has \(messages) messages that are not those of the site: move it away, "
                     + "or holdfast engine join --discard drops them, or holdfast engine leave keeps them"
             )

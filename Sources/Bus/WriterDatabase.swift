@@ -39,7 +39,7 @@ final class WriterDatabase {
             let keys = try KeyTable(database, logBytes: settings.maxBytes)
             let engine = try settings.engine.map { _ throws(LogError) in try EngineTable(database) }
             if engine == nil, try EngineTable.isUsed(in: database) {
-                throw LogError.problem(
+                throw LogError.lasting(
                     "log.sqlite is part of a site of several machines, but the ini file has no section [engine]; "
                         + "holdfast engine leave makes it a bus of its own"
                 )

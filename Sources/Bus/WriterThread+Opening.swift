@@ -100,22 +100,23 @@ extension WriterThread {
         nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
         let sentence =
             switch error {
-            case .problem(let sentence): sentence
+            case .problem(let sentence), .lasting(let sentence): sentence
             case .database(let error):
                 "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
                     + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
                         ? "; the directory and its files must be writable for this process" : "")
             case .writeAheadLogMissing, .engineAwaited: "cannot use the log: \(error)"
             }
-        tellUnavailable(sentence)
+        let isLasting = if case .lasting = error { true } else { false }
+        tellUnavailable(sentence, isLasting: isLasting)
     }
 
     /// Once for each reason. No question waits for the next opening.
-    private func tellUnavailable(_ sentence: String) {
+    private func tellUnavailable(_ sentence: String, isLasting: Bool = false) {
         let first = sentence != said
         said = sentence
         if first || shared.position.opened != nil {
-            shared.tell(unavailable: sentence)
+            shared.tell(unavailable: sentence, isLasting: isLasting)
         } else {
             shared.endReopening()
         }

@@ -28,9 +28,11 @@ extension Responder {
                     "head": "\(state.head)",
                 ]
             )
-        case .unavailable(let sentence):
+        case .unavailable(let sentence, let isLasting):
             // A log that cannot be opened at the start is a mistake in the setup, which must be reported at once.
-            guard core.position != nil else { throw LogUnavailable(sentence: sentence) }
+            guard core.position != nil else {
+                throw LogUnavailable(sentence: sentence, isLasting: isLasting)
+            }
             if telemetry.logFailed(sentence) {
                 logger.error("\(sentence)")
                 supervision.says(statusLine, now: now)
@@ -77,5 +79,10 @@ extension Responder {
 package struct LogUnavailable: Error, CustomStringConvertible {
     /// The reason, in the log's words.
     let sentence: String
-    package var description: String { "not started: \(sentence) (see [bus] in the ini file)" }
+    /// Another attempt fails, too, until somebody does what the sentence says.
+    package let isLasting: Bool
+
+    package var description: String {
+        "not started: \(sentence)" + (isLasting ? "" : " (see [bus] in the ini file)")
+    }
 }

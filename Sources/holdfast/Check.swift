@@ -40,11 +40,12 @@ struct Check: ParsableCommand {
         if let engine = settings.bus.engine, !elsewhere {
             let found = EngineAdministration.findings(engine.postgresql, schema: engine.schema)
             for finding in found { StandardError.write("\(ini.config): [engine] \(finding)") }
-            // Before it joins, there is nothing to report of that.
             let membership = EngineMembership.read(settings.bus)
-            let obstacle = membership.flatMap { EngineMembership.obstacle($0) }
+            let obstacle = EngineMembership.obstacle(membership)
             if let obstacle { StandardError.write("\(ini.config): [engine] \(obstacle)") }
-            if obstacle != nil || found.contains(where: \.isProblem) { throw ExitCode(1) }
+            // That it is to join next is no fault.
+            let isInterrupted = membership != nil && obstacle != nil
+            if isInterrupted || found.contains(where: \.isProblem) { throw ExitCode(1) }
         }
         StandardOutput.write(self.print ? settings.render() : "\(ini.config): no problems\n")
     }

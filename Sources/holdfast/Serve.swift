@@ -16,7 +16,7 @@ struct Serve: ParsableCommand {
             SIGHUP reads the ini file again, and under systemd also starts the program anew if its file has changed: the new \
             one takes over, as with --take-over. Under systemd, it reports when it is ready (Type=notify), sends keep-alives \
             (WatchdogSec=), and takes the sockets named fastcgi and bus (FileDescriptorName=). Exits 0 after SIGTERM, 1 if it cannot start, and 78 if it cannot start until \
-            something is changed: the ini file, or what it names on this machine.
+            something is done: a change of the ini file, or of what it names on this machine, or engine join.
             """
     )
 
@@ -131,9 +131,12 @@ struct Serve: ParsableCommand {
         do {
             try responder.run()
         } catch {
-            let obstacle = error is LogUnavailable ? LogFiles.obstacle(settings.bus) : nil
+            let unavailable = error as? LogUnavailable
+            let obstacle = unavailable?.isLasting == false ? LogFiles.obstacle(settings.bus) : nil
             logger.critical("\(obstacle.map { "not started: \($0)" } ?? "\(error)")")
-            throw ExitCode(obstacle == nil ? 1 : EX_CONFIG)
+            throw ExitCode(
+                obstacle != nil || unavailable?.isLasting == true ? EX_CONFIG : EXIT_FAILURE
+            )
         }
         logger.notice("stopped")
     }

@@ -152,7 +152,7 @@ final class LogProbe: Sendable {
                 told.histories[ticket] = result
             case .message(let ticket, let result): told.messages[ticket] = result
             case .channels(let ticket, let result): told.channels[ticket] = result
-            case .unavailable(let sentence): told.unavailable.append(sentence)
+            case .unavailable(let sentence, _): told.unavailable.append(sentence)
             case .engine(let trouble): told.engine.append(trouble)
             case .machines(let machines): told.machines = machines
             case .notice(let sentence, _): told.notices.append(sentence)

@@ -72,7 +72,7 @@ for await event in events.stream {
     case .appended(_, let outcome):
         say("failed \(outcome)")
         exit(1)
-    case .unavailable(let sentence): say("unavailable \(sentence)")
+    case .unavailable(let sentence, _): say("unavailable \(sentence)")
     case .notice(let sentence, _): say("notice \(sentence)")
     case .resumed, .committed, .history, .message, .channels, .engine, .machines: break
     }

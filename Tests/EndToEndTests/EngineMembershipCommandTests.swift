@@ -55,6 +55,10 @@ import Testing
         #expect(printed.output.contains("CREATE SCHEMA IF NOT EXISTS holdfast"))
         #expect(try machine.command("engine", "init", "--run").exit == .exited(0))
         #expect(try machine.command("engine", "init", "--run").exit == .exited(1))
+        // It said nothing of what is to be done before serve starts.
+        let next = try machine.command("check")
+        #expect(next.exit == .exited(0) && next.output.contains("no problems"), "\(next.error)")
+        #expect(next.error.contains("[engine] this machine is not part of a site; holdfast engine"))
         let refused = try machine.command("engine", "join")
         #expect(refused.exit == .exited(1))
         #expect(refused.error.contains("has 1 message of its own"), "\(refused.error)")

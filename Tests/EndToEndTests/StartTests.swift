@@ -327,6 +327,51 @@ import Testing
         #expect(elsewhere.exit == .exited(0))
     }
 
+    // MARK: Exit status
+
+    @Test(arguments: [
+        ("[engine]\npostgresql = host=/nowhere\n", "holdfast engine join makes it one"),
+        ("[bus]\ngroup = no-such-group\n", "there is no such group on this machine"),
+    ])
+    func `systemd tried again and again what somebody must do first`(
+        settings: String,
+        sentence: String
+    ) throws {
+        let directory = try TestDirectory()
+        var bus = "directory = \(directory.file("bus"))\nsocket = \(directory.file("bus.sock"))\n"
+        bus = settings.hasPrefix("[bus]\n") ? settings + bus : "[bus]\n" + bus + settings
+        let listen = "[fastcgi]\nlisten = \(directory.file("holdfast.sock"))\n"
+        let ini = try directory.write(listen + bus, to: "holdfast.ini")
+        let run = try ChildProcess.run(
+            try Place.holdfast,
+            ["serve", "--config", ini],
+            directory: directory
+        )
+        #expect(run.exit == .exited(78), "\(run.error)")
+        #expect(run.error.contains("critical not started: "))
+        #expect(run.error.contains("\(sentence)\n"), "\(run.error)")
+    }
+
+    @Test(.enabled(if: Tool.usable(.python), "python3 is not installed"))
+    func `systemd tried again and again to open the database of another program`() throws {
+        let server = try HoldfastServer()
+        let log = try server.directory.makeDirectory("bus") + "/log.sqlite"
+        let script = "import sqlite3; sqlite3.connect('\(log)').execute('CREATE TABLE theirs (a)')"
+        let made = try ChildProcess.run(
+            try Tool.python.path,
+            ["-c", script],
+            directory: server.directory
+        )
+        #expect(made.exit == .exited(0))
+        let run = try ChildProcess.run(
+            try Place.holdfast,
+            ["serve", "--config", server.iniFile],
+            directory: server.directory
+        )
+        #expect(run.exit == .exited(78), "\(run.error)")
+        #expect(run.error.contains("not started: log.sqlite is a database of another program"))
+    }
+
     // MARK: Standard error
 
     @Test func `a full pipe on standard error froze the process`() throws {

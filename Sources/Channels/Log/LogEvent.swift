@@ -17,8 +17,9 @@ package enum LogEvent: Sendable {
     case history(ticket: UInt64, Result<HistoryPage, ReadFailure>)
     case message(ticket: UInt64, Result<Message?, ReadFailure>)
     case channels(ticket: UInt64, Result<ChannelListing, ReadFailure>)
-    /// The log cannot be used at present, with a sentence for the operator; retried about every second.
-    case unavailable(String)
+    /// The log cannot be used at present, with a sentence for the operator; retried about every second. `isLasting`: in
+    /// vain, until somebody does what the sentence says.
+    case unavailable(String, isLasting: Bool = false)
     /// With an engine: the gravest trouble now, or nil: all is well again. What is here can be read in any case.
     case engine(EngineTrouble?)
     /// With an engine: the machines that share it. Comes before the log's events, and whenever this process learns

@@ -72,6 +72,9 @@ struct BusOptions: ParsableArguments {
         } catch let error as BusClientError {
             StandardError.write("holdfast: \(error)")
             throw ExitCode(error.exitCode)
+        } catch let error as SystemError {
+            StandardError.write("holdfast: \(error)")
+            throw ExitCode(BusClientError.broken("").exitCode)
         }
     }
 }

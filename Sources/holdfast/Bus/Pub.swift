@@ -18,7 +18,8 @@ struct Pub: ParsableCommand {
             If the ini file has a [quota] for this user, --lines waits as long as it demands.
 
             Exits 0 if everything is committed, 1 if something was refused, 64 on wrong usage, 69 if no holdfast can be \
-            reached, 75 if no answer came in time (then it may or may not be committed), 78 if the ini file is wrong.
+            reached, 75 if no answer came in time (then it may or may not be committed), 78 if the ini file is wrong; \
+            holdfast(1) has the rest.
             """
     )
 

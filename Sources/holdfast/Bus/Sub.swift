@@ -19,7 +19,8 @@ struct Sub: ParsableCommand {
               holdfast sub jobs/1 --since first --count 1 --format raw
               holdfast sub mail --cursor-file seen --exec 'sendmail -t'
 
-            Ends on Ctrl-C, when nobody reads its output any more, or after --count messages.
+            Ends on Ctrl-C, when nobody reads its output any more, or after --count messages; then it exits 0, or 1 if an \
+            --exec failed. 78 is a cursor file without a cursor, 70 one that cannot be written; holdfast(1) has the rest.
             """
     )
 

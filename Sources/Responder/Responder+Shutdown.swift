@@ -31,11 +31,11 @@ extension Responder {
         }
         // A setting that needs a restart keeps its old value, so that status and checks show what is in force.
         settings = settings.reloaded(with: new)
-        connections.apply(Self.framingLimits(settings))
         bus.apply(settings.limits)
         log.replaceRetention { [settings] in settings.retention(of: $0) }
         decoder.reload(settings)
         core.reload(settings, numbers: Self.numbers(settings, logger), at: moment)
+        connections.apply(framingLimits)
         drain()
         logger.notice(
             "ini file read again",
@@ -43,12 +43,14 @@ extension Responder {
         )
     }
 
-    static func framingLimits(_ settings: Settings) -> FramingLimits {
+    /// What a peer may send, and how much it is told that can be served.
+    var framingLimits: FramingLimits {
         var framing = FramingLimits()
         framing.paramsBytes = settings.limits.requestVariableBytes
         framing.bodyBytes = max(settings.limits.messageBytes, settings.limits.batchBytes)
-        framing.maxConnections = settings.fastcgi.maxConnections
-        framing.maxRequests = settings.limits.heldRequests
+        // Descriptors may allow less than the ini file.
+        framing.maxConnections = connections.bounds.web
+        framing.maxRequests = core.heldLimit
         return framing
     }
 

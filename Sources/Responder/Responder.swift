@@ -94,7 +94,7 @@ package import System
         decoder = RequestDecoder(codec, settings)
         outbox = Outbox(codec)
         let connections = ConnectionTable(
-            Self.framingLimits(settings),
+            FramingLimits(),
             ConnectionTable.Bounds(web: web, bus: busClients),
             epoll: epoll
         )
@@ -142,6 +142,7 @@ package import System
                 mailbox.post(contentsOf: events.lazy.map { .log($0, nanoseconds: now) })
             }
         )
+        connections.apply(framingLimits)
     }
 
     var logger: Logger { journal.logger }

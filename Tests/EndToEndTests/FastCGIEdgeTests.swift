@@ -114,6 +114,20 @@ import Testing
         }
     }
 
+    @Test func `a web server was promised more connections than there are descriptors`() throws {
+        try HoldfastServer.with(prelude: "ulimit -n 200") { server in
+            let peer = try server.peer()
+            let asked = [("FCGI_MAX_CONNS", ""), ("FCGI_MAX_REQS", "")]
+            try peer.send(FastCGIRecord(FastCGIRecord.getValues, id: 0, FastCGIRecord.pairs(asked)))
+            let told = try #require(try peer.record()).shortPairs
+            let connections = try #require(told["FCGI_MAX_CONNS"].flatMap { Int($0) })
+            #expect((1..<200).contains(connections))
+            let held = try server.status()["limits"]["held"].number
+            #expect(told["FCGI_MAX_REQS"] == held.map { "\(Int($0))" })
+            #expect(held.map { Int($0) <= connections } == true)
+        }
+    }
+
     @Test func `an unknown management record is named, and its content is no request's parameter`()
         throws
     {

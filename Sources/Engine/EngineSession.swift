@@ -185,6 +185,16 @@ package final class EngineSession {
         return try Self.read { () throws(PostgresError) in try EngineMachine.all(rows) }
     }
 
+    /// About how many messages that SQL published no machine has taken yet, and for how long the oldest has waited.
+    package func backlog(deadline: Int64) throws(EngineError) -> (
+        messages: Int64, milliseconds: Int64
+    ) {
+        let rows = try call("backlog($1)", [.text(site)], deadline)
+        return try Self.read { () throws(PostgresError) in
+            (try rows.integer(0, 0), try rows.integer(0, 1))
+        }
+    }
+
     package func anchor(deadline: Int64) throws(EngineError) -> EngineAnchor {
         let rows = try call("anchor($1)", [.text(site)], deadline)
         return try Self.read { () throws(PostgresError) in

@@ -39,6 +39,19 @@ extension Figure {
             path: "machines_away",
             .largest
         ) { $0.machines.isEmpty ? nil : Int64($0.machinesAway) },
+        engine(
+            "outbox",
+            "About how many messages that SQL published wait for a machine that takes them.",
+            path: "outbox",
+            .largest
+        ) { $0.outboxMessages },
+        engine(
+            "outbox_seconds",
+            "For how long the oldest of these messages has waited.",
+            path: "outbox_milliseconds",
+            .largest,
+            divisor: 1000
+        ) { $0.outboxMilliseconds },
         engineCounter("groups", "Groups of messages that this machine has appended.", "groups") {
             $0.groups
         },

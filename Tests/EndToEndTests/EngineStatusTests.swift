@@ -138,6 +138,31 @@ import Testing
         }
     }
 
+    @Test func `messages of SQL that no machine takes were in no figure`() throws {
+        let directory = try TestDirectory()
+        let server = try PostgreSQL(directory: directory, settings: ["fsync=off"])
+        let machines = try joined(1, server.options)
+        try run(machines) {
+            #expect(try machines[0].stop() == .exited(0))
+            // No process applies until it is released.
+            let lock = try HeldLock(machines[0].directory.file("bus/apply"))
+            try machines[0].start()
+            for number in 1...3 { try server.sql("SELECT holdfast.publish('news', '\(number)')") }
+            let waiting = try engine("they are counted", of: machines[0]) {
+                ($0["outbox_milliseconds"].number ?? 0) > 1000
+            }
+            #expect(waiting["outbox"] == 3)
+            #expect(try machines[0].metrics()["holdfast_engine_outbox_seconds"] > 1)
+            _ = try machines[0].busClient()
+            let shown = try machines[0].command("status").output
+            #expect(shown.contains("about 3 messages of SQL not taken by any machine"), "\(shown)")
+            lock.release()
+            let taken = try engine("they are taken", of: machines[0]) { $0["outbox"] == 0 }
+            #expect(taken["outbox_milliseconds"] == 0)
+            #expect(try machines[0].get("/push/news?since=first").json["messages"].array.count == 3)
+        }
+    }
+
     @Test(.enabled(if: Front.areUsable, "nginx or curl is not installed"))
     func `the doctor tells the lag in a sentence`() throws {
         try withStuckMachine(maxLag: "1s") { other, stuck, lock in

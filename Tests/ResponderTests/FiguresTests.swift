@@ -133,6 +133,7 @@ import Testing
             EngineFigures.Machine(id: $0, name: "host-\($0)", applied: 10, behind: 5, seenAt: 7000)
         }
         figures.machinesAway = 1
+        (figures.outboxMessages, figures.outboxMilliseconds) = (7, 61_500)
         return figures
     }
 
@@ -153,7 +154,8 @@ import Testing
             "holdfast_engine_head 12", "holdfast_engine_applied 9", "holdfast_engine_lag_groups 2",
             "holdfast_engine_lag_seconds 2.5", "holdfast_engine_publishing 1",
             "holdfast_engine_following 1", "holdfast_engine_machines 2",
-            "holdfast_engine_machines_away 1", "holdfast_engine_groups_total 3",
+            "holdfast_engine_machines_away 1", "holdfast_engine_outbox 7",
+            "holdfast_engine_outbox_seconds 61.5", "holdfast_engine_groups_total 3",
             "holdfast_engine_failures_total{outcome=\"unknown\"} 0",
         ] { #expect(text.contains("\n\(line)\n"), "\(line)") }
         #expect(both.text(.openMetrics).contains("# UNIT holdfast_engine_lag_seconds seconds\n"))
@@ -166,6 +168,7 @@ import Testing
         #expect(json["publishing"] == true && json["following"] == true)
         #expect(json["epoch"] == "k7f2" && json["site"] == "the \"site\"")
         #expect(json["machine"] == "two" && json["groups"] == 3)
+        #expect(json["outbox"] == 7 && json["outbox_milliseconds"] == 61_500)
         // The other one as it was then, which lacks nothing of what came since; this one as it is.
         for (at, id, applied, behind) in [(0, "one", 10, 5), (1, "two", 9, 2)] {
             #expect(

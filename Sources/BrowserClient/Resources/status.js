@@ -289,7 +289,10 @@ const showSite = ({ engine, limits = {} }) => {
   ];
   if (!publishing) parts.push("Nothing can be published.");
   if (following === false) parts.push("What other machines publish does not arrive.");
-  $("site-state").dataset.is = !publishing || following === false || lag > 1000 * (limits.lag_seconds ?? 10) ? "wrong" : "right";
+  // As a rule, they are taken at once.
+  const waiting = (engine.outbox_milliseconds ?? 0) / 1000;
+  if (waiting >= 1) parts.push(`About ${counted(engine.outbox, "message")} of SQL not taken by any machine, the oldest for ${duration(waiting)}.`);
+  $("site-state").dataset.is = !publishing || following === false || waiting > 60 || lag > 1000 * (limits.lag_seconds ?? 10) ? "wrong" : "right";
   setText("site-state", parts.join(" "));
   fill(
     "machines",

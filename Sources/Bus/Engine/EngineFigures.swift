@@ -59,6 +59,10 @@ package struct EngineFigures: Equatable, Sendable {
     package var machines: [Machine] = []
     /// How many of them had not reported to the engine for a minute.
     package var machinesAway = 0
+    /// About how many messages that SQL published no machine had taken when the engine was last asked, and for how long
+    /// the oldest of them had waited; nil while the engine does not answer.
+    package var outboxMessages: Int64?
+    package var outboxMilliseconds: Int64?
 
     package init() {}
 

@@ -269,7 +269,10 @@ extension EngineLink {
 
     /// The engine has not answered.
     func missed() {
-        state.withLock { $0.lag.missed(at: MonotonicClock.milliseconds()) }
+        state.withLock { state in
+            state.lag.missed(at: MonotonicClock.milliseconds())
+            (state.figures.outboxMessages, state.figures.outboxMilliseconds) = (nil, nil)
+        }
     }
 
     /// The engine has this entry.
@@ -290,6 +293,12 @@ extension EngineLink {
         }
         let away = machines.filter { $0.seenMillisecondsAgo > EngineMachine.awayMilliseconds }.count
         state.withLock { ($0.figures.machines, $0.figures.machinesAway) = (seen, away) }
+    }
+
+    func saw(outbox: (messages: Int64, milliseconds: Int64)) {
+        state.withLock {
+            ($0.figures.outboxMessages, $0.figures.outboxMilliseconds) = outbox
+        }
     }
 
     /// The process that applies has read these entries, or found none.

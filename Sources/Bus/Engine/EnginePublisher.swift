@@ -96,6 +96,7 @@ final class EnginePublisher {
             if isNew || now >= nextMembers {
                 nextMembers = now + Self.membersMilliseconds
                 link.saw(try session.members(deadline: deadline))
+                link.saw(outbox: try session.backlog(deadline: deadline))
             }
         } catch {
             self.session = nil

@@ -101,6 +101,13 @@ struct SiteStatus {
         if engine["following"]?.boolean == false {
             parts.append("what other machines publish does not arrive")
         }
+        // As a rule, they are taken at once.
+        if let waiting = engine["outbox_milliseconds"]?.integer, waiting >= 1000 {
+            let messages = SiteText.counted(engine["outbox"]?.integer ?? 0, "message")
+            parts.append(
+                "about \(messages) of SQL not taken by any machine, the oldest for \(waiting / 1000) s"
+            )
+        }
         return parts.joined(separator: "; ")
     }
 

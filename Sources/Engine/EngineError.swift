@@ -33,17 +33,29 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
             // An undefined schema, table or function.
             case "3F000", "42P01", "42883":
                 .otherSite(
-                    "the database has no bus in schema \(schema) (\(sentence)); holdfast engine init makes one"
+                    "the database has no bus in schema \(schema), or not all of it (\(sentence)); "
+                        + "holdfast engine init makes one where there is nothing"
                 )
-            case "42501":
+            default:
                 .postgres(
                     .server(
                         state: state,
-                        "\(sentence); GRANT \(schema)_machine to the role that connects"
+                        Self.remedy(state, schema).map { "\(sentence); \($0)" } ?? sentence
                     )
                 )
-            default: .postgres(error)
             }
+    }
+
+    /// What PostgreSQL's sentence does not say.
+    private static func remedy(_ state: String, _ schema: String) -> String? {
+        switch state {
+        case "42501": "GRANT \(schema)_machine to the role that connects"
+        case "25006": "the server is a standby, or has default_transaction_read_only = on"
+        case "55P03": "another session has locked a table of schema \(schema) (see pg_locks)"
+        case "57014":
+            "another session may have locked a table of schema \(schema) (see pg_locks), or the server is overloaded"
+        default: nil
+        }
     }
 
     package var description: String {

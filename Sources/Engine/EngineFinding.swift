@@ -23,8 +23,8 @@ extension EngineAdministration {
             let sentence =
                 switch error {
                 case .postgres(.server(let state, _)) where Self.strangers.contains(state): pooling
-                case .postgres(.connection(let sentence)) where isStandby(options, hostMilliseconds):
-                    "\(standby) (\(sentence))"
+                case .postgres(.connection(let sentence)):
+                    refusal(options, hostMilliseconds).map { "\($0) (\(sentence))" } ?? sentence
                 default: "\(error)"
                 }
             return [EngineFinding(description: sentence)]
@@ -86,6 +86,9 @@ extension EngineAdministration {
     private static let standby =
         "the server is a standby, which takes no writes; name the host of the primary in postgresql, too"
 
+    private static let readOnly =
+        "the server takes no writes from this role, because default_transaction_read_only is on"
+
     private static let pooling =
         "connections lead through a proxy that pools transactions, behind which the server may change unnoticed and "
         + "notifications do not arrive: connect to PostgreSQL itself, or let the proxy pool sessions"
@@ -93,18 +96,21 @@ extension EngineAdministration {
     /// The errors of a server that gets the name of a statement prepared in another session.
     private static let strangers: Set<String> = ["26000", "42P05"]
 
-    private static func isStandby(_ options: String, _ hostMilliseconds: Int64) -> Bool {
+    /// Why a server that accepts connections takes no writes.
+    private static func refusal(_ options: String, _ hostMilliseconds: Int64) -> String? {
         do throws(PostgresError) {
-            return try PostgresConnection.connect(
+            let found = try PostgresConnection.connect(
                 options,
                 hostMilliseconds: hostMilliseconds,
                 takesWrites: false
             ).run(
-                "SELECT pg_is_in_recovery()",
+                "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'",
                 deadline: MonotonicClock.milliseconds() + hostMilliseconds
-            ).integer(0, 0) != 0
+            )
+            if try found.integer(0, 0) != 0 { return standby }
+            return try found.integer(0, 1) != 0 ? readOnly : nil
         } catch {
-            return false
+            return nil
         }
     }
 

@@ -11,6 +11,8 @@ internal import System
     // Open until deinit.
     private let handle: OpaquePointer
     private let notes: UnsafeMutablePointer<cpq_notes>
+    /// Host, port and database, for messages.
+    private let place: String
     /// The names of prepared statements, by their text.
     private var prepared: [String: String] = [:]
     /// Whether it can still be used.
@@ -20,7 +22,8 @@ internal import System
 
     /// Connects to the first host that can be reached and takes writes.
     ///
-    /// libpq waits for a host that does not answer as long as the system does, so each host is tried separately.
+    /// libpq waits for a host that does not answer as long as the system does, so each host is tried separately, and its
+    /// name is looked up before.
     ///
     /// - Parameters:
     ///   - options: as in libpq's connection string.
@@ -38,10 +41,13 @@ internal import System
         for number in 0..<target.hosts {
             let host = (preferred + number) % target.hosts
             do throws(PostgresError) {
+                let deadline = MonotonicClock.milliseconds() + hostMilliseconds
+                let options = target.options(ofHost: host)
                 return try PostgresConnection(
-                    target.options(ofHost: host),
+                    HostAddresses.added(to: options, deadline: deadline),
+                    place: name(options),
                     host: host,
-                    deadline: MonotonicClock.milliseconds() + hostMilliseconds
+                    deadline: deadline
                 )
             } catch .library(let sentence) {
                 throw .library(sentence)
@@ -54,12 +60,14 @@ internal import System
 
     private init(
         _ options: [(keyword: String, value: String)],
+        place: String,
         host: Int,
         deadline: Int64
     ) throws(PostgresError) {
         let functions = unsafe try PostgresLibrary.functions()
         unsafe self.functions = functions
         self.host = host
+        self.place = place
         unsafe notes = .allocate(capacity: 1)
         unsafe notes.initialize(to: cpq_notes())
         guard let handle = unsafe Self.begin(functions, options) else {
@@ -78,7 +86,7 @@ internal import System
             }
             let events = polled == Int32(cpq_polling_reading) ? POLLIN : POLLOUT
             guard waitFor(events, deadline) else {
-                throw .timedOut("connecting to PostgreSQL (\(Self.name(options)))")
+                throw .timedOut("PostgreSQL (\(place)) has not accepted the connection in time")
             }
             polled = unsafe functions.pointee.connect_poll(handle)
         }
@@ -158,13 +166,13 @@ internal import System
         guard isOpen else { throw .connection("the connection is closed") }
         let name = prepared[sql] ?? "holdfast\(prepared.count)"
         if prepared[sql] == nil {
-            _ = try exchange("preparing a statement", deadline) {
+            _ = try exchange(deadline) {
                 unsafe functions.pointee.send_prepare(handle, name, sql, 0, nil)
             }
             prepared[sql] = name
         }
         let encoded = values.map(\.encoded)
-        return try exchange("a statement", deadline, silence: silence) {
+        return try exchange(deadline, silence: silence) {
             unsafe Self.withPointers(to: encoded) { pointers in
                 unsafe functions.pointee.send_prepared(
                     handle,
@@ -182,7 +190,7 @@ internal import System
     /// Runs statements without arguments and results, one after the other.
     package func runScript(_ sql: String, deadline: Int64) throws(PostgresError) {
         guard isOpen else { throw .connection("the connection is closed") }
-        _ = try exchange("a script", deadline) {
+        _ = try exchange(deadline) {
             unsafe functions.pointee.send_script(handle, sql)
         }
     }
@@ -226,7 +234,6 @@ internal import System
     // MARK: The exchange
 
     private func exchange(
-        _ what: String,
         _ first: Int64,
         silence: Int64? = nil,
         _ send: () -> Int32
@@ -238,14 +245,14 @@ internal import System
             let flushed = unsafe functions.pointee.flush(handle)
             if flushed == 0 { break }
             guard flushed == 1 else { throw lost() }
-            guard waitFor(POLLIN | POLLOUT, deadline) else { throw timedOut(what) }
+            guard waitFor(POLLIN | POLLOUT, deadline) else { throw timedOut() }
             guard unsafe functions.pointee.consume(handle) == 1 else { throw lost() }
         }
         var rows: [[[UInt8]?]] = []
         var failure: PostgresError?
         while true {
             while unsafe functions.pointee.is_busy(handle) == 1 {
-                guard waitFor(POLLIN, deadline) else { throw timedOut(what) }
+                guard waitFor(POLLIN, deadline) else { throw timedOut() }
                 guard unsafe functions.pointee.consume(handle) == 1 else { throw lost() }
                 if let silence { deadline = max(deadline, MonotonicClock.milliseconds() + silence) }
             }
@@ -310,9 +317,11 @@ internal import System
         return .connection(sentence)
     }
 
-    private func timedOut(_ what: String) -> PostgresError {
+    private func timedOut() -> PostgresError {
         isOpen = false
-        return .timedOut(what)
+        return .timedOut(
+            "PostgreSQL (\(place)) has not answered in time; it may be out of reach, or wait for a lock or a standby"
+        )
     }
 
     /// Whether the event came before the deadline.

@@ -4,7 +4,8 @@ package enum PostgresError: Error, Equatable, CustomStringConvertible {
     case library(String)
     /// There is no connection, or no longer one. The statement under way may have been done.
     case connection(String)
-    /// No answer in time; the connection is closed. The statement under way may have been done, or may still be.
+    /// No answer in time, in a sentence; the connection is closed. The statement under way may have been done, or may
+    /// still be.
     case timedOut(String)
     /// The server refused, with the SQLSTATE; nothing was done.
     case server(state: String, String)
@@ -17,9 +18,9 @@ package enum PostgresError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .library(let sentence): sentence
         case .connection(let sentence): sentence
-        case .timedOut(let what): "\(what): no answer in time"
+        case .timedOut(let sentence): sentence
         case .server(let state, let sentence): "\(sentence) (SQLSTATE \(state))"
-        case .doubtful: "the server committed with a warning"
+        case .doubtful: "PostgreSQL committed with a warning, perhaps without a standby"
         case .malformed: "the engine's schema answers in a form that this holdfast does not know"
         }
     }

@@ -39,11 +39,16 @@ enum PostgresLibrary {
 }
 
 extension String {
-    /// Without libpq's line breaks.
+    /// libpq's sentences in one line; in its own ones, a tab begins what continues the line before.
     var trimmedLine: String {
-        let lines = split(separator: "\n").map { line in
-            line.drop { $0 == " " || $0 == "\t" }
+        var line = ""
+        var isContinued = false
+        for part in split(separator: "\n") {
+            if !line.isEmpty { line += part.first == "\t" && isContinued ? " " : "; " }
+            isContinued = part.first == "\t"
+            line += part.drop { $0 == " " || $0 == "\t" }
         }
-        return lines.joined(separator: "; ")
+        if isContinued, line.last == "." { line.removeLast() }
+        return line
     }
 }

@@ -29,10 +29,7 @@ extension EngineAdministration {
     ) throws(EngineError) -> EnginePosition {
         try connected(options, schema, hostMilliseconds) { connection throws(PostgresError) in
             let deadline = MonotonicClock.milliseconds() + hostMilliseconds
-            try connection.runScript(
-                "SET default_transaction_isolation = 'read committed'",
-                deadline: deadline
-            )
+            try readCommitted(connection, deadline)
             let chain = try connection.run(
                 "SELECT \(schema).adopt($1, $2, $3, $4, $5, $6, $7)",
                 [

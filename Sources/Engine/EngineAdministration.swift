@@ -140,6 +140,7 @@ package enum EngineAdministration {
     ) throws(EngineError) -> String {
         try connected(options, schema, hostMilliseconds) { connection throws(PostgresError) in
             let deadline = MonotonicClock.milliseconds() + hostMilliseconds * 2
+            try readCommitted(connection, deadline)
             func ask(_ sql: String, _ values: [PostgresValue]) throws(PostgresError) -> String {
                 try connection.run(sql, values, deadline: deadline).text(0, 0)
             }
@@ -168,6 +169,16 @@ package enum EngineAdministration {
                 deadline: MonotonicClock.milliseconds() + hostMilliseconds
             ).text(0, 0)
         }
+    }
+
+    /// What takes the lock of the log demands this of its transactions (HF005), whatever the role has.
+    static func readCommitted(_ connection: PostgresConnection, _ deadline: Int64)
+        throws(PostgresError)
+    {
+        try connection.runScript(
+            "SET default_transaction_isolation = 'read committed'",
+            deadline: deadline
+        )
     }
 
     /// Connects and runs the body; its errors are reported as those of the schema.

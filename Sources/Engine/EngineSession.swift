@@ -36,10 +36,11 @@ package final class EngineSession {
             // Others hold the log's lock for as long as a commit takes. A session that waits longer gives up, and the
             // server itself says so; it does not end a commit that waits for a standby.
             // Each statement is planned once, since planning takes longer than running it, and by an index, however
-            // small the tables are at that time.
+            // small the tables are at that time. Warnings say that a commit did not wait for a standby. Whether the
+            // server takes writes is for its operator to say.
             try connection.runScript(
                 """
-                SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+                SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning;
                 SET plan_cache_mode = force_generic_plan; SET random_page_cost = 0.1;
                 SET statement_timeout = \(readsLong ? Self.readMilliseconds : Self.lockMilliseconds);
                 SET lock_timeout = \(Self.lockMilliseconds)

@@ -195,4 +195,17 @@ import Testing
         try session.tend(applied: 0, deadline: soon)
         #expect(try site.server.sql("SELECT count(*) FROM holdfast.keys") == "0")
     }
+
+    @Test func `messages of SQL were passed over for ever where their numbers had begun anew`()
+        throws
+    {
+        let site = try Site()
+        let session = try site.session()
+        // As in a copy of the tables without their sequence.
+        try site.server.sql("UPDATE holdfast.kept SET outbox = 9000, outbox_next = 9000")
+        try site.server.sql("SELECT holdfast.publish('a', '1')")
+        try session.tend(applied: 0, deadline: soon)
+        #expect(try session.look(deadline: soon).hasOutbox)
+        #expect(try takeOutbox(session, most: 10) == 1)
+    }
 }

@@ -13,6 +13,8 @@
 --   HF005  the session is set up so that the order of groups would not be the order of commits
 --   HF006  the site does not adopt this history
 BEGIN;
+-- As this text is written, whatever the session has.
+SET LOCAL client_encoding = 'UTF8';
 SET LOCAL client_min_messages = warning;
 -- The schema comes last in the search path from here on; everything is created in it.
 DO $do$
@@ -640,6 +642,11 @@ BEGIN
         );
     END IF;
     k.key_at := coalesce((SELECT min(at) FROM keys WHERE at >= k.key_at), k.key_at);
+    -- The numbers begin anew, as in a copy of the tables without their sequence: nothing of the outbox is passed over.
+    IF given < k.outbox THEN
+        k.outbox := 0;
+        k.outbox_next := 0;
+    END IF;
     -- Numbers of the outbox are committed in any order, by transactions that may run for long.
     IF k.outbox_next > k.outbox AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint > k.outbox_waits THEN
         k.outbox := least(
@@ -813,6 +820,7 @@ END
 $$;
 
 -- Publishes in the caller's transaction: delivered if and only if that commits. It holds no lock of the bus meanwhile.
+-- The text of a function is read as the session reads strings, in which \ may stand for something else.
 CREATE FUNCTION put(
     channel text, kind int, body bytea, content_type text, type text, ttl int, topic text, key text, publisher text
 ) RETURNS void

@@ -61,6 +61,9 @@ final class BusDirectory: Sendable {
         }
     }
 
+    /// Enters the gate unless another process, or a thread of this one, is inside.
+    func enterIfFree() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+
     func leave() { _ = flock(descriptor, LOCK_UN) }
 
     /// The number of the process that is inside the gate; nil if that cannot be told.

@@ -4,7 +4,7 @@ import Channels
 ///
 /// A publisher can invent any number of keys, of any length. So a row consists of hashes, which have one size; one
 /// publisher has at most half of all rows; all rows together take about a twentieth of the log; and the oldest are
-/// removed first. Keys are worth less than messages: a full log removes them before it trims messages (`WriterThread.makeRoom`).
+/// removed first. Keys are worth less than messages: a full log removes them before it trims messages (`LogWriter.makeRoom`).
 struct KeyTable {
     /// How long a key is remembered (HTTP interface, Idempotency-Key).
     static let milliseconds: Int64 = 300_000

@@ -7,15 +7,16 @@ import System
 /// The durable log: one per process, any number of processes on one directory.
 ///
 /// Three threads: the writer appends and trims, the reader reads history, the waker waits for other processes' bell and
-/// follows what they commit. All calls only post to a mailbox, and may come from any thread. `deliver` is called
-/// on these threads, with what is to be told together; for what changes the log's content one call at a time, and with
-/// others waiting for it, so that it must only hand the events over.
+/// follows what they commit. All calls but `appendAtOnce` only post to a mailbox, and may come from any thread. `deliver`
+/// is called on these threads, and in `appendAtOnce`, with what is to be told together; for what changes the log's content
+/// one call at a time, and with others waiting for it, so that it must only hand the events over.
 ///
 /// The directory holds `log.sqlite` with its -wal and -shm, `wake` (bell and witness), `reserve`, and at most three
 /// `log.sqlite.damaged-N`: a log that turned out damaged is renamed and a new one begun under a new epoch, because a
 /// service that goes on and tells every subscriber of the gap loses nothing silently, and nothing readable is deleted.
 package final class Log: Sendable {
     private let shared: LogShared
+    private let writer: SharedWriter
     private let threads = Mutex<[WorkerThread]>([])
     private let engine: EngineThreads?
 
@@ -36,16 +37,21 @@ package final class Log: Sendable {
             retention: retention,
             deliver: deliver
         )
+        writer = SharedWriter(shared)
         engine = shared.link.map { [shared] in EngineThreads(shared, $0) }
     }
 
     /// Opens the log on the writer thread; `.opened` or `.unavailable` follows.
     package func start() {
-        let shared = shared
+        let (shared, writer) = (shared, writer)
         let reader = SharedReader(shared)
         threads.withLock { threads in
             precondition(threads.isEmpty, "the log is started once")
-            threads.append(Self.thread("hf-log-writer") { WriterThread(shared).run() })
+            threads.append(
+                Self.thread("hf-log-writer") {
+                    WriterThread(shared: shared, writer: writer).run()
+                }
+            )
             threads.append(
                 Self.thread("hf-log-reader") {
                     ReaderThread(shared: shared, reader: reader).run()
@@ -77,6 +83,13 @@ package final class Log: Sendable {
         } else {
             shared.writerBox.post(.charge(append))
         }
+    }
+
+    /// The same for a thread that has nothing else to do: it commits the append itself if the log is in memory and nothing
+    /// must be waited for, and the events are delivered before this returns. That costs less than waking the writer
+    /// thread and being woken by it.
+    package func appendAtOnce(_ append: Append) {
+        guard shared.link == nil, writer.appendAtOnce(append) else { return self.append(append) }
     }
 
     /// The event of the same name and ticket follows.

@@ -56,6 +56,13 @@ final class LogConnection {
         return try database.checkpoint(kind)
     }
 
+    /// Runs the body, in which statements fail at once where another connection has a lock.
+    func withoutPatience<T>(_ body: () throws(LogError) -> T) throws(LogError) -> T {
+        database.waitForLocks(milliseconds: 0)
+        defer { database.waitForLocks(milliseconds: Self.patienceMilliseconds) }
+        return try body()
+    }
+
     func use<T>(_ body: (Database) throws(LogError) -> T) throws(LogError) -> T {
         try body(database)
     }

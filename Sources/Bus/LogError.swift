@@ -14,6 +14,8 @@ package enum LogError: Error, CustomStringConvertible {
     case writeAheadLogMissing
     /// The log begins where the site's messages begin, which the engine has not said yet.
     case engineAwaited
+    /// The transaction would last long, which the thread that runs it must not wait for.
+    case wouldLast
 
     package var description: String {
         switch self {
@@ -21,6 +23,7 @@ package enum LogError: Error, CustomStringConvertible {
         case .problem(let sentence), .lasting(let sentence): sentence
         case .writeAheadLogMissing: "log.sqlite-wal is missing, and held messages"
         case .engineAwaited: "the engine has not said yet where the site's messages begin"
+        case .wouldLast: "the transaction would last long"
         }
     }
 

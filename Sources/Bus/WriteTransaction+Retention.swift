@@ -3,6 +3,9 @@ import Channels
 extension WriteTransaction {
     /// Rows that one visit of a channel may delete, so that a transaction stays short.
     static let trimPortion: Int64 = 2000
+    /// The most that a brief transaction trims of a channel.
+    private static let briefRows: Int64 = 64
+    private static let briefBytes: Int64 = 64 << 10
 
     /// Trims what the running transaction appended to beyond the bounds of its channels.
     mutating func trimTouched() throws(LogError) {
@@ -14,10 +17,18 @@ extension WriteTransaction {
             if row.count > retention.count + slack
                 || row.bytes > retention.bytes + retention.bytes / 8
             {
+                if isBrief, lastsLong(row, retention) { throw LogError.wouldLast }
                 try trim(&row, to: retention)
                 touched[name] = row
             }
         }
+    }
+
+    /// Whether trimming the channel takes much longer than an append.
+    private func lastsLong(_ row: ChannelRow, _ retention: Retention) -> Bool {
+        let rows = row.count - Int64(retention.count)
+        let bytes = max(row.bytes - Int64(retention.bytes), row.bytes / max(1, row.count) * rows)
+        return rows > Self.briefRows || bytes > Self.briefBytes
     }
 
     /// Removes the channel's oldest messages until it keeps to count, bytes and age; at most a portion of them.

@@ -7,6 +7,8 @@ import Channels
 struct WriteTransaction {
     let database: WriterDatabase
     let time: LogTime
+    /// It fails rather than trim much.
+    var isBrief = false
     /// By how many milliseconds the wall clock was set since the newest commit.
     let clockSlip: Int64
     /// As it was found.

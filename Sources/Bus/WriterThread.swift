@@ -1,323 +1,45 @@
-import CLinux
 import Channels
-import DequeModule
+import Synchronization
 import System
 
-/// The writer thread: the only one of the process to take the gate.
-///
-/// A turn is {gate → check that the files are still the same → BEGIN IMMEDIATE → read what other processes appended →
-/// append a group → trim → COMMIT → witness → leave → wake the others}. Then the process is told: first the messages of
-/// others, then its own, then the marks that its own trimming raised, then each publisher its outcome. An error rolls
-/// the transaction back. A log that was replaced is opened again, and the group is tried there; a log without room is
-/// trimmed, and the group is tried again; any other error closes the log and fails the group, and the log is opened
-/// again after a second.
-final class WriterThread {
-    static let groupMessages = 64
-    static let groupMicroseconds: Int64 = 5000
+/// The writer thread: lets the writer work whenever something was asked of it, or is due.
+struct WriterThread {
     /// How long to spin for the next append if that has paid: less than sleeping and being woken costs. It pays if a
     /// thread of this process appends as soon as it gets the last outcome, and does not if a publisher in another
     /// process does.
     private static let spinMicroseconds: Int64 = 25
     /// After this many commits, another attempt shows whether it pays.
     private static let spinTrial = 64
-    /// The most messages of other processes to read inside the gate.
-    private static let farBehind: Int64 = 512
-    /// How long a group of messages waits for another program that holds SQLite's write lock.
-    private static let busyMilliseconds: Int64 = 2000
 
     let shared: LogShared
-    var open: OpenLog?
-    private var queue: Deque<Append> = []
-    private var stopping = false
-    /// Commits until waiting by spinning is tried; 0: it paid last time.
-    private var commitsToSpin = 0
-    var suspect = false
-    /// The witness of the log that this process last had open.
-    var known: LogWitness?
-    var said = ""
-    /// The result of the newest turn for the engine.
-    var lastResult: EngineResult?
-    var conditions: Set<Condition> = []
-    var nextChores: Int64 = 0
-    var nextOpening: Int64 = 0
-    /// The time until which another process may still save what a removed write-ahead log held.
-    var patienceEnds: Int64?
-    /// See `WriterDatabase.chores`.
-    var walk: Int64? = 0
-    var pace: CheckpointPace
-    /// The processes that were named for keeping the write-ahead log from being emptied; and the suspects, since when.
-    var namedReaders: Set<LockHolder> = []
-    var suspects: Set<LockHolder> = []
-    var suspectedSince: Int64 = 0
-    /// The size of the reserve, or its size before it was released.
-    var reserveBytes: Int64 = 0
-    /// While the disk is full, the file may not grow, or checkpoints could not be completed.
-    var tight = false
-    var nextFullNotice: Int64 = 0
-    var nextRefusalNotice: Int64 = 0
-
-    init(_ shared: LogShared) {
-        self.shared = shared
-        pace = Self.pace(reserveBytes: shared.settings.reserveBytes, shared.settings)
-    }
+    let writer: SharedWriter
 
     func run() {
-        reopenIfDue()
-        var committed = false
-        while true {
-            let commands = takeCommands(committed: committed)
-            var charges: [Append] = []
-            for command in commands {
-                switch command {
-                case .append(let append): queue.append(append)
-                case .charge(let append): charges.append(append)
-                case .engine(let work): run(work)
-                case .check: nextChores = 0
-                case .retentionChanged:
-                    (walk, nextChores) = (0, 0)
-                    open?.database.retention = shared.retention
-                case .stop: stopping = true
-                }
-            }
-            if !charges.isEmpty { charge(charges) }
-            reopenIfDue()
-            committed = !queue.isEmpty
-            if !queue.isEmpty {
-                runGroup(takeGroup())
-            } else if stopping {
-                end()
-                return
-            }
-            if MonotonicClock.milliseconds() >= nextChores { doChores() }
-        }
-    }
-
-    /// Waits for commands, unless there is work left.
-    ///
-    /// - Parameter committed: a group was answered just now.
-    private func takeCommands(committed: Bool) -> [LogShared.WriterCommand] {
-        guard queue.isEmpty, !stopping else { return shared.writerBox.take(waitingMilliseconds: 0) }
-        if committed {
-            guard commitsToSpin > 0 else {
-                let commands = shared.writerBox.take(spinningMicroseconds: Self.spinMicroseconds)
-                guard commands.isEmpty else { return commands }
+        /// Commits until waiting by spinning is tried; 0: it paid last time.
+        var commitsToSpin = 0
+        while let rest = writer.turn() {
+            if rest.milliseconds == 0 { continue }
+            if rest.hasCommitted, commitsToSpin > 0 {
+                commitsToSpin -= 1
+            } else if rest.hasCommitted {
+                if shared.writerBox.spin(microseconds: Self.spinMicroseconds) { continue }
                 commitsToSpin = Self.spinTrial
-                return shared.writerBox.take(waitingMilliseconds: millisecondsToNextChore())
             }
-            commitsToSpin -= 1
-        }
-        return shared.writerBox.take(waitingMilliseconds: millisecondsToNextChore())
-    }
-
-    private func millisecondsToNextChore() -> Int64 {
-        min(1000, max(1, (open == nil ? nextOpening : nextChores) - MonotonicClock.milliseconds()))
-    }
-
-    /// At most 64 messages, but at least one append, however many it has.
-    private func takeGroup() -> [Append] {
-        var messages = 0
-        var length = 0
-        while length < queue.count {
-            messages += queue[length].drafts.count
-            if length > 0, messages > Self.groupMessages { break }
-            length += 1
-        }
-        let group = Array(queue.prefix(length))
-        if length == queue.count {
-            // A deque that was long once would keep its memory.
-            queue = []
-        } else {
-            queue.removeFirst(length)
-        }
-        return group
-    }
-
-    // MARK: Turns
-
-    enum Attempt {
-        /// This many appends of the group were answered.
-        case done(Int)
-        case replaced
-        case full(LogError)
-        /// Another program holds SQLite's write lock.
-        case busy
-        /// The write-ahead log is as large as it may be.
-        case overgrown
-        case failed
-    }
-
-    /// Answers every append of the group.
-    private func runGroup(_ group: [Append]) {
-        var rest = group[...]
-        var reopenings = 0
-        var rounds = 0
-        let patience = MonotonicClock.milliseconds() + Self.busyMilliseconds
-        while !rest.isEmpty {
-            waitForWriteAheadLog()
-            switch attempt(Array(rest), chores: false) {
-            case .done(let count):
-                rest = rest.dropFirst(count)
-                (reopenings, rounds) = (0, 0)
-            case .replaced where reopenings < 3:
-                reopenings += 1
-                nextOpening = 0
-                reopenIfDue()
-            case .full(let error):
-                shared.count { $0.diskFull += 1 }
-                rounds += 1
-                let bytes = rest.reduce(0) { $0 + $1.drafts.reduce(0) { $0 + $1.body.count + 256 } }
-                if rounds <= 4, makeRoom(for: bytes, round: rounds) { continue }
-                if rest.count > 1 {
-                    // A small message may fit where the whole group does not.
-                    for append in rest { runGroup([append]) }
-                } else {
-                    if open != nil { sayFull(error) }
-                    answer(rest, .full)
-                }
-                return
-            case .busy where MonotonicClock.milliseconds() < patience: continue
-            case .overgrown: return answer(rest, .logBusy)
-            case .failed, .replaced, .busy: return answer(rest, .unavailable)
-            }
+            shared.writerBox.wait(milliseconds: rest.milliseconds)
         }
     }
+}
 
-    private func answer(_ appends: ArraySlice<Append>, _ outcome: AppendOutcome) {
-        for append in appends { shared.deliver(.appended(ticket: append.ticket, outcome)) }
-    }
+/// The writer, for the writer thread and for a thread that appends.
+final class SharedWriter: Sendable {
+    private let writer: Mutex<LogWriter>
 
-    /// Messages that are too old or past their time to live, and whatever else is due; also the check of the paths.
-    private func doChores() {
-        nextChores = MonotonicClock.milliseconds() + 1000
-        switch attempt([], chores: true) {
-        case .full(let error):
-            shared.count { $0.diskFull += 1 }
-            if !makeRoom(for: 0, round: 1), open != nil { sayFull(error) }
-        case .replaced:
-            nextOpening = 0
-            reopenIfDue()
-        case .done, .failed, .busy, .overgrown: break
-        }
-        if walk != nil { nextChores = min(nextChores, MonotonicClock.milliseconds() + 20) }
-    }
+    init(_ shared: LogShared) { writer = Mutex(LogWriter(shared)) }
 
-    func attempt(_ appends: [Append], chores: Bool, engine: EngineWork? = nil) -> Attempt {
-        guard let open else { return .failed }
-        do throws(LogError) {
-            try enterGate(open)
-            var inside = true
-            defer { if inside { open.directory.leave() } }
-            guard !chores || open.paths.checkAll().all, var note = open.note() else {
-                return try abandon(open)
-            }
-            if note.head - shared.head > Self.farBehind {
-                // A process that was stopped for a while reads what it missed while others continue.
-                open.directory.leave()
-                inside = false
-                try catchUp(open)
-                try enterGate(open)
-                inside = true
-                guard let again = open.note() else { return try abandon(open) }
-                note = again
-            }
-            if chores { tendReserve(open) }
-            if isWriteAheadFull(open) {
-                if pace.isDue(pages: .max, now: MonotonicClock.milliseconds()) { checkpoint(open) }
-                if isWriteAheadFull(open) {
-                    sayWriteAheadIsFull(open)
-                    return .overgrown
-                }
-                ended(.writeAheadFull)
-            }
-            shared.beginWriting()
-            defer { shared.endWriting() }
-            var turn = WriterTurn(shared, open)
-            try turn.run(appends, note, walk: &walk, chores: chores, engine: engine)
-            turn.writeWitness(open.page, note)
-            ended(.busy)
-            let checkpoint = pace.isDue(
-                pages: open.database.connection.walPages,
-                now: MonotonicClock.milliseconds()
-            )
-            if !checkpoint {
-                open.directory.leave()
-                inside = false
-            }
-            turn.tell(shared, open)
-            shared.endWriting()
-            if checkpoint { self.checkpoint(open) }
-            if turn.moreChores { nextChores = 0 }
-            lastResult = turn.result
-            return .done(turn.answered)
-        } catch  where error.isFull {
-            return .full(error)
-        } catch  where error.isBusy {
-            sayWhoWrites(open.files)
-            return .busy
-        } catch {
-            fail(error)
-            return .failed
-        }
-    }
+    func turn() -> LogWriter.Rest? { writer.withLock { $0.turn() } }
 
-    private func catchUp(_ open: OpenLog) throws(LogError) {
-        shared.beginWriting()
-        defer { shared.endWriting() }
-        var turn = WriterTurn(shared, open)
-        try turn.catchUp()
-        // Files that other processes have left may be torn.
-        if shared.position.isCurrent { turn.tell(shared, open) }
-    }
-
-    /// The paths no longer lead to what is open.
-    private func abandon(_ open: OpenLog) throws(LogError) -> Attempt {
-        guard try open.saveWriteAheadLog() else {
-            if begins(.unsaved) {
-                shared.say(
-                    "files of the log were removed under the running process, and other programs "
-                        + "(\(Self.list(LockHolders.readers(of: open.files)))) keep it from saving what they held; "
-                        + "nothing is published until these end",
-                    .error
-                )
-            }
-            return .failed
-        }
-        ended(.unsaved)
-        close()
-        shared.say(
-            "files of the log were removed or replaced under the running process; opening it anew",
-            .warning
-        )
-        return .replaced
-    }
-
-    func enterGate(_ open: OpenLog) throws(LogError) {
-        let before = MonotonicClock.microseconds()
-        try open.directory.enter()
-        let waited = MonotonicClock.microseconds() - before
-        shared.count {
-            $0.gateWaits += 1
-            $0.gateWaitMicroseconds += waited
-            $0.longestGateWaitMicroseconds = max($0.longestGateWaitMicroseconds, waited)
-        }
-    }
-
-    /// Conditions that are reported when they begin, and again only after they have ended.
-    enum Condition { case busy, checkpoint, unsaved, smallReserve, writeAheadFull }
-
-    func begins(_ condition: Condition) -> Bool { conditions.insert(condition).inserted }
-
-    func ended(_ condition: Condition) { conditions.remove(condition) }
-
-    /// Names the processes that keep this one from writing.
-    func sayWhoWrites(_ files: LogFileSet) {
-        let writers = LockHolders.writers(of: files)
-        // Holdfast's processes hold the lock only inside the gate, where this process is now.
-        guard begins(.busy) else { return }
-        shared.say(
-            "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which only Holdfast may "
-                + "do; nothing can be published until it stops",
-            .warning
-        )
+    /// See `LogWriter.appendAtOnce`; returns false, at once, if the writer works already.
+    func appendAtOnce(_ append: Append) -> Bool {
+        writer.withLockIfAvailable { $0.appendAtOnce(append) } ?? false
     }
 }

@@ -35,13 +35,16 @@ struct WriterTurn {
 
     /// Under the gate. Appends as many of the group as five milliseconds allow, at least one.
     ///
-    /// - Parameter note: what the witness says now.
+    /// - Parameters:
+    ///   - note: what the witness says now.
+    ///   - isBrief: it fails rather than last much longer than an append.
     mutating func run(
         _ appends: [Append],
         _ note: WakePage.Note,
         walk: inout Int64?,
         chores: Bool,
-        engine: EngineWork? = nil
+        engine: EngineWork? = nil,
+        isBrief: Bool = false
     ) throws(LogError) {
         let database = open.database
         let time = shared.time()
@@ -57,6 +60,7 @@ struct WriterTurn {
         guard let opened = position.opened else { throw LogError.problem("the log is closed") }
         var counts = (trimmed: 0, expired: 0)
         let slip = try database.transaction(time) { transaction throws(LogError) in
+            transaction.isBrief = isBrief
             // With an engine, what is missing here comes again.
             if database.engine == nil {
                 try beginEpochIfBehind(&transaction, opened, position, note.head)
@@ -196,7 +200,7 @@ struct WriterTurn {
             )
             outcomes.append((append.ticket, Self.outcome(written, epochs)))
             if appends.count > 1,
-                MonotonicClock.microseconds() - start > WriterThread.groupMicroseconds
+                MonotonicClock.microseconds() - start > LogWriter.groupMicroseconds
             {
                 break
             }

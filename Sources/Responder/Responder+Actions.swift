@@ -115,7 +115,7 @@ extension Responder {
     private func run(_ errand: Errand) {
         switch errand {
         case .read(let question): log.read(question)
-        case .append(let append): log.append(append)
+        case .append(let append): appends.add(append, to: log)
         case .piped(let pipe, let outcome):
             bus.appended(pipe, outcome, isStopping: isStopping, now: now)
         case .tell(let word): siblings.post(word)

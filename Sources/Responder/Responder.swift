@@ -22,6 +22,7 @@ package import System
     let log: Log
     var core: Core
     var outbox: Outbox
+    var appends = Appends()
     // Peers.
     let connections: ConnectionTable
     var decoder: RequestDecoder
@@ -184,7 +185,16 @@ package import System
         clock.begin(log)
         // What was committed comes first: otherwise polls of this turn would wait for the events of it.
         if sources.mailbox.isWaiting { try receiveAll() }
-        for index in 0..<count { try dispatch(sources.epoll.event(index)) }
+        for index in 0..<count {
+            appends.isLastEvent = index == count - 1
+            try dispatch(sources.epoll.event(index))
+        }
+        if let append = appends.takeLoneOne() {
+            // The outcome is taken below.
+            sources.mailbox.expect()
+            log.appendAtOnce(append)
+            try receiveAll()
+        }
         try carryOutDuties()
     }
 

@@ -81,51 +81,59 @@ package final class Mailbox<Element: Sendable>: Sendable {
     @inlinable
     package func takeAll(resets: Bool = true) -> [Element] {
         if resets, case .event(let event) = bell { event.silence() }
-        return takeNow(isAwaited: true)
+        return takeNow()
     }
 
-    /// Everything posted so far, in order; checks repeatedly, without sleeping, for at most the time given whether there
-    /// is any.
+    /// For a reader that watches the descriptor: until it takes again, which it does before it waits, nothing that is posted
+    /// wakes it.
+    @inlinable
+    package func expect() { contents.withLock { $0.isAwaited = false } }
+
+    /// Checks repeatedly, without sleeping, for at most the time given whether something was posted, and returns whether.
     ///
     /// Where another thread posts as soon as the last element is handled, that is cheaper than sleeping and being woken
     /// (half as many commits again where one thread appends).
     @inlinable
-    package func take(spinningMicroseconds: Int64) -> [Element] {
-        let end = MonotonicClock.microseconds() + spinningMicroseconds
-        repeat {
-            guard posted.load(ordering: .acquiring) else { continue }
-            let elements = takeNow(isAwaited: false)
-            if !elements.isEmpty { return elements }
-        } while MonotonicClock.microseconds() < end
-        return []
+    package func spin(microseconds: Int64) -> Bool {
+        let end = MonotonicClock.microseconds() + microseconds
+        repeat { if isWaiting { return true } } while MonotonicClock.microseconds() < end
+        return false
+    }
+
+    /// Waits until something is posted that is not taken yet, at most the time given; for a reader without a descriptor.
+    @inlinable
+    package func wait(milliseconds: Int64) {
+        guard case .word(let word) = bell else { return }
+        let end = MonotonicClock.milliseconds() + milliseconds
+        while true {
+            let seen = word.value
+            let isEmpty = contents.withLock { contents in
+                contents.isAwaited = contents.elements.isEmpty
+                return contents.isAwaited
+            }
+            let left = end - MonotonicClock.milliseconds()
+            if !isEmpty || left <= 0 { return }
+            word.wait(whileEqual: seen, milliseconds: left)
+        }
     }
 
     /// Everything posted so far, in order; waits for the first at most the time given (0: not at all).
     @inlinable
     package func take(waitingMilliseconds: Int64) -> [Element] {
-        guard case .word(let word) = bell else { return takeAll() }
-        let elements = takeNow(isAwaited: false)
+        guard case .word = bell else { return takeAll() }
+        let elements = takeNow()
         if !elements.isEmpty || waitingMilliseconds <= 0 { return elements }
-        let end = MonotonicClock.milliseconds() + waitingMilliseconds
-        while true {
-            let seen = word.value
-            let elements = takeNow(isAwaited: true)
-            if !elements.isEmpty { return elements }
-            let left = end - MonotonicClock.milliseconds()
-            if left <= 0 { return [] }
-            word.wait(whileEqual: seen, milliseconds: left)
-        }
+        wait(milliseconds: waitingMilliseconds)
+        return takeNow()
     }
 
-    /// - Parameter isAwaited: whether the reader waits for the next element if nothing is taken; a reader that watches
-    ///   a descriptor always does.
+    /// A reader that watches a descriptor waits for the next element from now on; any other one only in `wait`.
     @inlinable
-    func takeNow(isAwaited: Bool) -> [Element] {
+    func takeNow() -> [Element] {
         contents.withLock { contents in
             var taken: [Element] = []
             swap(&taken, &contents.elements)
-            if taken.isEmpty { contents.isAwaited = isAwaited }
-            if case .event = bell { contents.isAwaited = true }
+            if case .event = bell { contents.isAwaited = true } else { contents.isAwaited = false }
             posted.store(false, ordering: .releasing)
             return taken
         }

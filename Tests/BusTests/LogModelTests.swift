@@ -21,10 +21,13 @@ import Testing
         var cursor: Int64 = 0
     }
 
-    @Test(arguments: Array<UInt64>(1...6))
-    func `random operations of two processes end as the model says`(seed: UInt64) throws {
+    @Test(arguments: Array<UInt64>(1...6), [false, true])
+    func `random operations of two processes end as the model says`(
+        seed: UInt64,
+        appendsAtOnce: Bool
+    ) throws {
         var random = SplitMix64(seed: seed)
-        let directory = TemporaryDirectory()
+        let directory = TemporaryDirectory(in: appendsAtOnce ? "/dev/shm" : "/tmp")
         let clock = GivenClock()
         var settings = settings(directory)
         settings.memoryMessages = 20
@@ -34,7 +37,8 @@ import Testing
             LogProbe(
                 settings,
                 clocks: clock.clocks(),
-                retention: keep(count: rule.count, seconds: rule.seconds)
+                retention: keep(count: rule.count, seconds: rule.seconds),
+                appendsAtOnce: appendsAtOnce
             )
         }
         var probes = [open(), open()]

@@ -53,6 +53,8 @@ final class LogProbe: Sendable {
         /// Marks beyond the head when they came: messages that holders never saw.
         var missed: [TrimMark] = []
         var outcomes: [UInt64: AppendOutcome] = [:]
+        /// The threads that told them.
+        var tellers: [UInt64: pthread_t] = [:]
         var histories: [UInt64: Result<HistoryPage, ReadFailure>] = [:]
         var messages: [UInt64: Result<Message?, ReadFailure>] = [:]
         var channels: [UInt64: Result<ChannelListing, ReadFailure>] = [:]
@@ -67,15 +69,19 @@ final class LogProbe: Sendable {
 
     let log: Log
     let told: Mutex<Told>
+    private let appendsAtOnce: Bool
     private let condition = NSCondition()
 
+    /// - Parameter appendsAtOnce: as the responder does if there is nothing else to do.
     init(
         _ settings: BusSettings,
         clocks: LogClocks = .system,
         channelLimit: Int = 1000,
         retention: @escaping @Sendable (ChannelName) -> Retention = { _ in Retention() },
+        appendsAtOnce: Bool = false,
         start: Bool = true
     ) {
+        self.appendsAtOnce = appendsAtOnce
         let told = Box()
         let condition = condition
         self.told = Mutex(Told())
@@ -145,6 +151,7 @@ final class LogProbe: Sendable {
                     told.problems.append("\(ticket) answered before it was told")
                 }
                 told.outcomes[ticket] = outcome
+                told.tellers[ticket] = pthread_self()
             case .history(let ticket, let result):
                 if case .success(let reading) = result, reading.scanned > told.head {
                     told.problems.append("history is ahead of what was told")
@@ -195,7 +202,8 @@ final class LogProbe: Sendable {
         dropping: [String] = [],
         key: IdempotencyKey? = nil,
         quota: PublisherQuota? = nil,
-        takesLastPlaces: Bool = true
+        takesLastPlaces: Bool = true,
+        atOnce: Bool? = nil
     ) -> UInt64 {
         let ticket = newTicket()
         var append = Append(
@@ -206,7 +214,7 @@ final class LogProbe: Sendable {
             quota: quota
         )
         append.takesLastPlaces = takesLastPlaces
-        log.append(append)
+        if atOnce ?? appendsAtOnce { log.appendAtOnce(append) } else { log.append(append) }
         return ticket
     }
 

@@ -17,8 +17,8 @@ import Testing
     func `the same holds for a thread that waits in it`(spin: Int64) throws {
         let mailbox = Mailbox<(thread: Int, number: Int)>(bell: FutexWord())
         try take(from: mailbox) {
-            var taken = spin > 0 ? mailbox.take(spinningMicroseconds: spin) : []
-            if taken.isEmpty { taken = mailbox.take(waitingMilliseconds: 60_000) }
+            if spin > 0 { _ = mailbox.spin(microseconds: spin) }
+            let taken = mailbox.take(waitingMilliseconds: 60_000)
             try #require(!taken.isEmpty, "no wake-up for what was posted")
             return taken
         }
@@ -30,6 +30,34 @@ import Testing
         #expect(mailbox.takeAll() == [1, 2, 3])
         mailbox.post(4)
         #expect(mailbox.takeAll(resets: false) == [4])
+    }
+
+    @Test func `a reader that expects something is woken by what comes after it has taken that`()
+        throws
+    {
+        let mailbox = try Mailbox<Int>()
+        func isRung() -> Bool {
+            var look = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
+            return poll(&look, 1, 0) == 1
+        }
+        mailbox.expect()
+        mailbox.post(1)
+        #expect(!isRung())
+        #expect(mailbox.takeAll() == [1])
+        mailbox.post(2)
+        #expect(isRung())
+        #expect(mailbox.takeAll() == [2])
+    }
+
+    @Test func `a wait ends with what was posted before it`() {
+        let mailbox = Mailbox<Int>(bell: FutexWord())
+        mailbox.post(1)
+        mailbox.wait(milliseconds: 60_000)
+        #expect(mailbox.spin(microseconds: 0))
+        #expect(mailbox.take(waitingMilliseconds: 0) == [1])
+        #expect(!mailbox.spin(microseconds: 0))
+        mailbox.wait(milliseconds: 1)
+        #expect(mailbox.take(waitingMilliseconds: 0) == [])
     }
 
     @Test func `nothing is waited for where no time is given`() {

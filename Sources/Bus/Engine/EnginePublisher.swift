@@ -170,7 +170,7 @@ final class EnginePublisher {
             messages += queue[length].drafts.count + queue[length].dropping.count
             bytes += queue[length].drafts.reduce(0) { $0 + $1.body.count }
             // One transaction must end soon.
-            if length > 0, messages > WriterThread.groupMessages || bytes > 1 << 20 { break }
+            if length > 0, messages > LogWriter.groupMessages || bytes > 1 << 20 { break }
             length += 1
         }
         let group = Array(queue.prefix(length))

@@ -5,7 +5,7 @@ import Glibc
 import System
 
 /// How the writer opens and closes the log.
-extension WriterThread {
+extension LogWriter {
     private static let retryMilliseconds: Int64 = 1000
     /// Twice as long as another process needs to notice that its files were removed.
     private static let patienceMilliseconds: Int64 = 2000
@@ -105,7 +105,7 @@ extension WriterThread {
                 "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
                     + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
                         ? "; the directory and its files must be writable for this process" : "")
-            case .writeAheadLogMissing, .engineAwaited: "cannot use the log: \(error)"
+            case .writeAheadLogMissing, .engineAwaited, .wouldLast: "cannot use the log: \(error)"
             }
         let isLasting = if case .lasting = error { true } else { false }
         tellUnavailable(sentence, isLasting: isLasting)

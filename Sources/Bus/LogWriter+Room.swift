@@ -3,7 +3,7 @@ import Channels
 import System
 
 /// How the writer copes with a growing write-ahead log and a full disk.
-extension WriterThread {
+extension LogWriter {
     // MARK: The write-ahead log
 
     /// Whether readers keep so much in the write-ahead log that nothing may be added to it.

@@ -3,7 +3,7 @@ import Engine
 import System
 
 /// What the engine committed passes through the writer.
-extension WriterThread {
+extension LogWriter {
     func run(_ work: EngineWork) {
         guard let link = shared.link else { return }
         guard case .begin(let anchor) = work else { return link.results.post(result(of: work)) }

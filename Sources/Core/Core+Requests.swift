@@ -71,7 +71,7 @@ extension Core {
         {
             traceEnd(address, .aborted)
             finishWithoutAnswer(address)
-        } else if let queued {
+        } else if let queued, !turns.awaitsPage(id, of: connection) {
             // The one before it has been answered.
             finishWithoutAnswer(queued)
         }
@@ -124,6 +124,7 @@ extension Core {
 
     /// The shell has made the answer to `Errand.page`: within the same event, so that no other one begins.
     package mutating func made(_ answer: Answer, for address: RequestAddress) {
+        turns.pageMade(address)
         // What came behind the request may have broken the rules.
         if connections.isOpen(address.connection) { self.answer(answer, to: address) }
     }
@@ -160,13 +161,16 @@ extension Core {
 
     // MARK: Ids and turns
 
-    /// Whether a request of this id is held, or waits for the log.
+    /// Whether a request of this id is held, waits for an answer, or queues.
     private mutating func isInUse(_ id: RequestID, _ connection: ConnectionID) -> Bool {
-        waiting(id, connection) != nil || hold(of: id, on: connection) != nil
+        isWaiting(id, connection) || hold(of: id, on: connection) != nil
+            || connections[connection].flags.contains(.queues) && turns.has(id, of: connection)
     }
 
-    private mutating func waiting(_ id: RequestID, _ connection: ConnectionID) -> Ticket? {
-        connections[connection].waiting > 0 ? waiting.ticket(of: id, on: connection) : nil
+    /// Whether a request of this id waits for the log, for other processes, or for the shell.
+    private mutating func isWaiting(_ id: RequestID, _ connection: ConnectionID) -> Bool {
+        connections[connection].waiting > 0 && waiting.ticket(of: id, on: connection) != nil
+            || turns.awaitsPage(id, of: connection)
     }
 
     private mutating func hold(of id: RequestID, on connection: ConnectionID) -> Holds.Slot? {
@@ -177,11 +181,11 @@ extension Core {
         return slot >= 0 ? slot : nil
     }
 
-    /// Whether a request comes after another one of its id that waits for the log, or after one that queues in turn.
+    /// Whether a request comes after another one of its id that waits for its answer, or after one that queues in turn.
     private mutating func mustQueue(_ address: RequestAddress) -> Bool {
         let connection = connections[address.connection]
         if connection.flags.contains(.queues), turns.takingUp != address.connection { return true }
-        return waiting(address.id, address.connection) != nil
+        return isWaiting(address.id, address.connection)
     }
 
     /// A request begins. It may end older ones of its connection.
@@ -230,7 +234,7 @@ extension Core {
     /// - Returns: whether the one behind it may begin in this turn, too.
     mutating func takeUpNext(of connection: ConnectionID) -> Bool {
         actions.append(.settle(connection))
-        guard let id = turns.first(of: connection), waiting(id, connection) == nil,
+        guard let id = turns.first(of: connection), !isWaiting(id, connection),
             let next = turns.takeFirst(of: connection)
         else { return false }
         queueChanged(connection)
@@ -239,9 +243,7 @@ extension Core {
         request.clock = request.clock.at(monotonic: now)
         act(on: request, takeUp(next.address, request))
         turns.taken()
-        // The shell answers this one after the turn's actions: the one behind it waits for that.
-        if turns.waitsForShell { takeUpLater(connection) }
-        return !turns.waitsForShell && connections[connection].flags.contains(.queues)
+        return connections[connection].flags.contains(.queues)
     }
 
     private mutating func queueChanged(_ connection: ConnectionID) {
@@ -286,7 +288,7 @@ extension Core {
             let ticket = wait(.channels(request), for: .request(address), .reading)
             queue(.channels(ticket: ticket.number, request.selection))
         case .page(let request):
-            turns.shellAnswers()
+            turns.awaitPage(address)
             actions.append(.page(request, address))
         case .held(let shape):
             answer(shape.plain(Self.text, "polling = \(holds.count)"), to: address)

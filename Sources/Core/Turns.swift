@@ -13,13 +13,21 @@ struct Turns {
     private var queues: [Int32: Deque<Request>] = [:]
     /// The connection whose queued request is being begun.
     private(set) var takingUp: ConnectionID?
-    /// The shell answers what was begun, after this event: the next request has to wait for that.
-    private(set) var waitsForShell = false
+    /// Requests for pages, which the shell answers after this event: what comes behind has to wait for that.
+    private var pages: [RequestAddress] = []
 
     /// Requests that may queue on one connection.
     static let limit = 16
 
-    var isEmpty: Bool { queues.isEmpty && takingUp == nil }
+    var isEmpty: Bool { queues.isEmpty && takingUp == nil && pages.isEmpty }
+
+    mutating func awaitPage(_ address: RequestAddress) { pages.append(address) }
+
+    mutating func pageMade(_ address: RequestAddress) { pages.removeAll { $0 == address } }
+
+    func awaitsPage(_ id: RequestID, of connection: ConnectionID) -> Bool {
+        pages.contains { $0.id == id && $0.connection == connection }
+    }
 
     func count(of connection: ConnectionID) -> Int { queues[connection.index]?.count ?? 0 }
 
@@ -31,6 +39,10 @@ struct Turns {
         queues[connection.index]?.first?.address.id
     }
 
+    func has(_ id: RequestID, of connection: ConnectionID) -> Bool {
+        queues[connection.index]?.contains { $0.address.id == id } ?? false
+    }
+
     mutating func append(_ request: Request) {
         queues[request.address.connection.index, default: []].append(request)
     }
@@ -39,12 +51,9 @@ struct Turns {
     mutating func takeFirst(of connection: ConnectionID) -> Request? {
         guard let first = queues[connection.index]?.popFirst() else { return nil }
         dropIfEmpty(connection)
-        (takingUp, waitsForShell) = (connection, false)
+        takingUp = connection
         return first
     }
-
-    /// The shell answers the request that is being begun, if one is.
-    mutating func shellAnswers() { waitsForShell = true }
 
     /// It has begun.
     mutating func taken() { takingUp = nil }

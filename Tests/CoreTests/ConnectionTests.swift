@@ -106,10 +106,34 @@ import Testing
         #expect(world.take(connection).count == 1)
         world.turn()
         // The shell makes the page after this event.
-        #expect(world.take(connection).isEmpty)
+        #expect(world.take(connection).map(\.status) == [404])
         #expect(world.nextAlarm == .min)
         world.turn()
         #expect(world.texts(connection).first?.contains("live") == true)
+    }
+
+    @Test func `what came in one piece with a request for a page was answered before it`() {
+        let world = World()
+        let connection = world.connect()
+        world.request("GET", "/push/-/chat", on: connection, drains: false)
+        #expect(!world.mayJudge(RequestID(1)!, on: connection))
+        world.get("/push/-/live", on: connection)
+        #expect(world.take(connection).map(\.status) == [404])
+        world.turn()
+        #expect(world.texts(connection).first?.contains("live") == true)
+        #expect(world.standing(of: connection) == .kept)
+    }
+
+    @Test func `the abort of what came in one piece with a request for a page ends it once`() {
+        let world = World()
+        let connection = world.connect()
+        world.request("GET", "/push/-/chat", on: connection, drains: false)
+        world.request("GET", "/push/-/live", on: connection, drains: false)
+        world.abort(1, on: connection)
+        #expect(world.take(connection).map(\.status) == [404])
+        world.turn()
+        #expect(world.take(connection).isEmpty)
+        #expect(world.standing(of: connection) == .kept)
     }
 
     @Test func `the abort of a request that only queued was not answered`() {
@@ -154,7 +178,7 @@ import Testing
         #expect(world.take(connection).count == 1)
         world.turn()
         // The shell makes the page after this event.
-        #expect(world.take(connection).isEmpty)
+        #expect(world.take(connection).map(\.status) == [404])
         world.turn()
         #expect(world.texts(connection).first?.contains("live") == true)
     }
@@ -192,6 +216,20 @@ import Testing
         world.drain()
         #expect(world.dropped == [connection])
         #expect(world.complaints == [.idInUse] && world.endings == [.closed: 1])
+    }
+
+    @Test func `a refused request was answered before one of its id that queued`() {
+        let world = World()
+        let connection = world.connect()
+        world.post("/push/news", "hello", on: connection)
+        world.get("/push/-/live", on: connection)
+        world.answerAppend(.full)
+        #expect(world.take(connection).count == 1)
+        let address = RequestAddress(connection: connection, id: .first, keepConnection: true)
+        world.core.refused(address, records: [1, 2, 3], at: world.moment)
+        world.drain()
+        #expect(world.take(connection).isEmpty)
+        #expect(world.dropped == [connection] && world.complaints == [.idInUse])
     }
 
     @Test func `a refused request gets its records, one that is too large its answer`() {

@@ -209,7 +209,8 @@ final class World {
         case .piped(let pipe, let outcome): piped.append((pipe, outcome))
         case .tell(let word): words.append(word)
         case .tellMembers(let news): members += news
-        case .page, .delivered(0, _): break
+        case .page(let page, let address): core.made(page.notFound(), for: address)
+        case .delivered(0, _): break
         case .survey(let ticket, let question): surveys.append((ticket, question))
         case .endSurvey(let ticket): endedSurveys.append(ticket)
         case .figures(let areWatched): figuresAsked.append(areWatched)
@@ -282,6 +283,7 @@ final class World {
         id: UInt16 = 1,
         keep: Bool = true,
         body: String = "",
+        drains: Bool = true,
         _ variables: KeyValuePairs<String, String> = [:]
     ) {
         var request = CGIRequest()
@@ -300,7 +302,7 @@ final class World {
             keepConnection: keep
         )
         core.request(request, from: address, size: 100, mayWait: true, at: moment)
-        drain()
+        if drains { drain() }
     }
 
     func get(

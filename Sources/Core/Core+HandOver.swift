@@ -93,7 +93,7 @@ extension Core {
 
     private func handed(_ replay: Replay) -> Replay.Handed {
         var name: RequestName?
-        if case .request(let address) = replay.recipient { name = names.name(of: address) }
+        if case .request(let address) = replay.recipient { name = names.traced(address) }
         return replay.handed(openChannels(replay.stream.channels), name)
     }
 
@@ -115,7 +115,7 @@ extension Core {
             origin: held.kind == .lines ? nil : holds.origin(of: slot),
             deadline: holds.deadline(of: slot),
             probe: holds.nextProbe(of: slot),
-            name: held.kind == .lines ? nil : names.name(of: address)
+            name: held.kind == .lines ? nil : names.traced(address)
         )
     }
 

@@ -55,7 +55,7 @@ package struct HandedConnection {
         let origin: RequestOrigin?
         let deadline: Int64?
         let probe: Int64?
-        /// If it is still known.
+        /// If its beginning was traced.
         let name: RequestName?
     }
 

@@ -15,7 +15,7 @@ extension Replay {
             /// That of the process that hands over.
             let frontEnd: ProbePolicy.Place
             let endsAt: Int64
-            /// If it is still known.
+            /// If its beginning was traced.
             let name: RequestName?
         }
 

@@ -60,6 +60,9 @@ struct RequestNames {
         tag(of: address).map { name($0) } ?? traced[address]?.name
     }
 
+    /// The name of a request whose beginning was traced, and its end was not.
+    func traced(_ address: RequestAddress) -> RequestName? { traced[address]?.name }
+
     private func name(_ tag: RequestTag) -> RequestName {
         tag.given ?? RequestName(process: process, number: tag.number)
     }

@@ -138,4 +138,17 @@ import Testing
         world.lose(after)
         #expect(world.isEmpty)
     }
+
+    @Test func `of a request handed over, the end was traced and the beginning was not`() throws {
+        let world = world(.info)
+        let connection = world.connect()
+        world.get("/push/news?stream=ndjson&since=first", on: connection, name("A"))
+        #expect(world.pause())
+        // The last event was about it.
+        world.answerHistory([], scanned: 0)
+        let newer = try world.handOver([connection]) { $0.log.level = .debug }
+        newer.lose(connection)
+        #expect(lines(newer).isEmpty)
+        #expect(newer.isEmpty)
+    }
 }

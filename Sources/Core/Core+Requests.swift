@@ -273,7 +273,6 @@ extension Core {
         case .statusStream(let request):
             if let head = request.headOnly { return answer(head, to: address) }
             open(request, requester)
-            figuresAt = min(figuresAt, now)
         case .leave(let subscriber, let shape):
             leave(subscriber)
             answer(shape.noContent(), to: address)

@@ -89,6 +89,8 @@ extension Core {
         }
         forget(replay)
         insert(hold)
+        // Not when it came: nobody watches while it waits for its peer, or for the log.
+        if replay.stream.channels.first == .status { figuresAt = min(figuresAt, now) }
     }
 
     // MARK: Live

@@ -156,6 +156,32 @@ import Testing
         #expect(world.figuresAsked.last == false)
         #expect(world.nextAlarm == .max)
     }
+
+    @Test func `a stream of figures that was not live at once got none`() {
+        let world = World()
+        let connection = world.connect()
+        world.unsent(connection, 100)
+        world.get("/push/-/status?stream=ndjson", on: connection, ["HOLDFAST_OPERATOR": "1"])
+        world.pass(2000)
+        #expect(!world.figuresAsked.contains(true))
+        world.unsent(connection, 0)
+        world.turn()
+        #expect(world.figuresAsked.last == true)
+    }
+
+    @Test func `a stream of figures got none after the log was replaced`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/-/status?stream=ndjson", on: connection, ["HOLDFAST_OPERATOR": "1"])
+        world.turn()
+        world.unsent(connection, 100)
+        world.replaceLog()
+        world.pass(2000)
+        #expect(world.figuresAsked.last == false)
+        world.unsent(connection, 0)
+        world.turn()
+        #expect(world.figuresAsked.last == true)
+    }
 }
 
 @Suite struct ReplayTests {

@@ -257,12 +257,21 @@ package final class EngineSession {
     }
 
     /// Notes how far this machine is, and removes what no machine needs.
-    package func tend(applied: Int64, deadline: Int64) throws(EngineError) {
-        _ = try call(
-            "tend($1, $2, $3)",
-            [.text(site), .text(machine), .integer(applied)],
+    ///
+    /// - Parameter process: a random name of the process that follows for this machine.
+    /// - Returns: the name of the one that did so before.
+    @discardableResult
+    package func tend(
+        applied: Int64,
+        by process: String,
+        deadline: Int64
+    ) throws(EngineError) -> String {
+        let rows = try call(
+            "tend($1, $2, $3, $4)",
+            [.text(site), .text(machine), .integer(applied), .text(process)],
             deadline
         )
+        return try Self.read { () throws(PostgresError) in try rows.text(0, 0) }
     }
 
     /// Notes up to which offset this machine's log may lack what others have; returns what is known of all machines.

@@ -176,7 +176,7 @@ import Testing
             "UPDATE holdfast.log SET at = at - 3700000; UPDATE holdfast.keys SET at = 0"
         )
         let third = try append(session, "3").position
-        try session.tend(applied: third.seq, deadline: soon)
+        try session.tend(applied: third.seq, by: "p", deadline: soon)
         let anchor = try session.anchor(deadline: soon)
         #expect(anchor.position == second.position)
         #expect(anchor.head == 2)
@@ -198,7 +198,7 @@ import Testing
         #expect(before.map(\.machine) == ["one", "two"] && before.map(\.lacking) == [7, 0])
         // A machine that only looks has not reported; one that tends its log has.
         #expect(try two.callRoll(lacking: 0, deadline: soon) == before)
-        try one.tend(applied: 0, deadline: soon)
+        try one.tend(applied: 0, by: "p", deadline: soon)
         let after = try two.callRoll(lacking: 3, deadline: soon)
         #expect(after[0].seen > before[0].seen && after[1].seen == before[1].seen)
         #expect(after.map(\.lacking) == [7, 3])

@@ -74,11 +74,11 @@ import Testing
         try Site.join(site.server, "two")
         #expect(try behind("two") == first)
         let two = try site.session("two")
-        try two.tend(applied: first, deadline: soon)
+        try two.tend(applied: first, by: "p", deadline: soon)
         _ = try append(one, "second")
         _ = try append(one, "third")
         #expect(try behind("two") == 0)
-        try one.tend(applied: first + 1, deadline: soon)
+        try one.tend(applied: first + 1, by: "p", deadline: soon)
         #expect(try behind("one") == 1)
         // It is seen again, before it has applied anything.
         _ = try site.session("two")
@@ -95,14 +95,14 @@ import Testing
         for number in 1...20 {
             _ = try append(session, String(repeating: "x", count: 1000) + "\(number)")
         }
-        try session.tend(applied: 0, deadline: soon)
+        try session.tend(applied: 0, by: "p", deadline: soon)
         #expect(try session.anchor(deadline: soon).position.seq == 0)
         try site.server.sql("UPDATE holdfast.machines SET keep_bytes = 5000")
-        try session.tend(applied: 0, deadline: soon)
+        try session.tend(applied: 0, by: "p", deadline: soon)
         // A publisher without an answer may still repeat its append.
         #expect(try session.anchor(deadline: soon).position.seq == 0)
         try site.server.sql("UPDATE holdfast.log SET at = at - 61000 WHERE seq <= 17")
-        try session.tend(applied: 0, deadline: soon)
+        try session.tend(applied: 0, by: "p", deadline: soon)
         let anchor = try session.anchor(deadline: soon)
         // Each takes some 1310 bytes: four that follow are enough, and the one before them is the place to begin.
         #expect(anchor.position.seq == 17)
@@ -153,7 +153,7 @@ import Testing
             for _ in 0..<3 { #expect(try take() == 2000) }
         }
         func begin() throws -> Int {
-            try session.tend(applied: 0, deadline: soon)
+            try session.tend(applied: 0, by: "p", deadline: soon)
             return try #require(Int(try site.server.sql("SELECT outbox FROM holdfast.kept")))
         }
         try publishMany()
@@ -189,10 +189,10 @@ import Testing
             "BEGIN; SELECT FROM holdfast.keys WHERE scope = '\\x02' FOR UPDATE",
             deadline: soon
         )
-        try session.tend(applied: 0, deadline: soon)
+        try session.tend(applied: 0, by: "p", deadline: soon)
         #expect(try site.server.sql("SELECT scope FROM holdfast.keys") == "\\x02")
         try other.runScript("COMMIT", deadline: soon)
-        try session.tend(applied: 0, deadline: soon)
+        try session.tend(applied: 0, by: "p", deadline: soon)
         #expect(try site.server.sql("SELECT count(*) FROM holdfast.keys") == "0")
     }
 
@@ -204,7 +204,7 @@ import Testing
         // As in a copy of the tables without their sequence.
         try site.server.sql("UPDATE holdfast.kept SET outbox = 9000, outbox_next = 9000")
         try site.server.sql("SELECT holdfast.publish('a', '1')")
-        try session.tend(applied: 0, deadline: soon)
+        try session.tend(applied: 0, by: "p", deadline: soon)
         #expect(try session.look(deadline: soon).hasOutbox)
         #expect(try takeOutbox(session, most: 10) == 1)
     }

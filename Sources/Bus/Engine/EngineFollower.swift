@@ -24,6 +24,7 @@ final class EngineFollower {
     private var lookAt: Int64 = 0
     private var rollAt: Int64 = 0
     private var roll = RollCall()
+    private var twin = TwinWatch()
     /// What was last noted in the engine.
     private var tended: Int64 = -1
     /// Where the log was when its loss was last reported.
@@ -191,9 +192,26 @@ final class EngineFollower {
         lookAt = now + Self.lookMilliseconds
         if position.seq != tended || now >= tendAt {
             (tendAt, tended) = (now + Self.tendMilliseconds, position.seq)
-            try session.tend(applied: position.seq, deadline: deadline)
+            let former = try session.tend(
+                applied: position.seq,
+                by: twin.own,
+                deadline: deadline
+            )
+            if twin.reported(after: former, now: now), let machine = link.identity?.machine {
+                sayTwin(machine)
+            }
         }
         return true
+    }
+
+    private func sayTwin(_ machine: String) {
+        let directory = shared.settings.directory
+        shared.say(
+            "another Holdfast follows the site as this machine (\(machine)), perhaps on a copy of its disk: each reports "
+                + "that the other's members have left. On the copy, stop Holdfast, remove \(directory)/engine, and run "
+                + "holdfast engine join",
+            .error
+        )
     }
 
     /// Tells this process which machines are present, and the others what this machine's log may lack.

@@ -158,6 +158,8 @@ CREATE TABLE machines (
     seen timestamptz NOT NULL DEFAULT now(),
     applied bigint NOT NULL DEFAULT 0,
     behind bigint NOT NULL DEFAULT 0,
+    -- Which of its processes reported then, by a random name.
+    process text NOT NULL DEFAULT '',
     -- Up to this offset, its log may lack what others have.
     lacks bigint NOT NULL DEFAULT 0,
     -- How long it wants groups to be kept.
@@ -577,8 +579,9 @@ BEGIN
 END
 $$;
 
--- Notes how far a machine is, and removes what no machine needs any more, a portion at a time.
-CREATE FUNCTION tend(asked_site text, machine text, reached bigint) RETURNS void
+-- Notes how far a machine is, and removes what no machine needs any more, a portion at a time. Returns which process of
+-- the machine reported before this one: each has a name, and only one follows at a time.
+CREATE FUNCTION tend(asked_site text, machine text, reached bigint, follower text) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = @SCHEMA@, pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -594,6 +597,7 @@ DECLARE
     present bigint := clock();
     newest bigint;
     given bigint;
+    former text;
 BEGIN
     PERFORM check_site(asked_site);
     -- Before this transaction has a number: a transaction that has one of these in the outbox has an earlier number.
@@ -602,11 +606,12 @@ BEGIN
     END IF;
     -- A session that only reads need not wait for a standby.
     PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT process INTO former FROM machines WHERE id = machine;
     UPDATE machines SET seen = clock_timestamp(), applied = reached,
-        behind = greatest(0, (SELECT max(l.seq) FROM log l) - reached)
+        behind = greatest(0, (SELECT max(l.seq) FROM log l) - reached), process = follower
         WHERE id = machine;
     IF NOT FOUND THEN PERFORM check_member(machine); END IF;
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('@SCHEMA@', 0)) THEN RETURN; END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('@SCHEMA@', 0)) THEN RETURN former; END IF;
     SELECT greatest(600000, max(keep_milliseconds)), max(keep_bytes) INTO keep, size
         FROM machines WHERE seen > now() - interval '1 day';
     SELECT * INTO h FROM head;
@@ -664,6 +669,7 @@ BEGIN
         UPDATE kept SET seq = k.seq, key_at = k.key_at, outbox = k.outbox, outbox_next = k.outbox_next,
             outbox_waits = k.outbox_waits;
     END IF;
+    RETURN former;
 END
 $$;
 

@@ -86,6 +86,8 @@ final class BusDirectory: Sendable {
     /// 0: there is none, or it is empty and holds no messages.
     var writeAheadBytes: Int64 { fileStatus(descriptor, "log.sqlite-wal")?.bytes ?? 0 }
 
+    var logBytes: Int64 { fileStatus(descriptor, "log.sqlite")?.bytes ?? 0 }
+
     var wake: FileIdentity? { fileStatus(descriptor, "wake")?.identity }
 
     func sync() { _ = fsync(descriptor) }
@@ -119,6 +121,7 @@ final class BusDirectory: Sendable {
             switch code {
             case EACCES, EPERM: "; \(needed)"
             case ENOENT: "; its parent directory must exist"
+            case EEXIST: "; nothing is overwritten: remove it, or give another path"
             case EROFS: "; it must be writable"
             case ENOSPC, EDQUOT: "; make room on it"
             default: ""

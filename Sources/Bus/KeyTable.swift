@@ -37,10 +37,10 @@ struct KeyTable {
             try PreparedStatement(database, sql)
         }
         let state = try statement("SELECT secret FROM state WHERE id = 1")
-        guard try state.step() else { throw LogError.problem("log.sqlite has lost its state row") }
+        guard try state.step() else { throw LogError.damage("it has lost its state row") }
         let secret = state.blob(0)
         state.finish()
-        guard secret.count == 16 else { throw LogError.problem("log.sqlite has lost its secret") }
+        guard secret.count == 16 else { throw LogError.damage("it has lost its secret") }
         hash = KeyedHash(secret: secret)
         // A row with its places in the indexes takes some 170 bytes.
         limit = min(65_536, max(256, logBytes / 4096))

@@ -9,6 +9,8 @@ package enum LogError: Error, CustomStringConvertible {
     case problem(String)
     /// The same where another attempt fails, too, until somebody does what the sentence says.
     case lasting(String)
+    /// The same where the content of log.sqlite is wrong, although SQLite itself finds no fault with it.
+    case damage(String)
     /// Acknowledged messages were in a write-ahead log that has no name any more. A process that has it open still saves
     /// them within a second or so.
     case writeAheadLogMissing
@@ -20,7 +22,7 @@ package enum LogError: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .database(let error): error.description
-        case .problem(let sentence), .lasting(let sentence): sentence
+        case .problem(let sentence), .lasting(let sentence), .damage(let sentence): sentence
         case .writeAheadLogMissing: "log.sqlite-wal is missing, and held messages"
         case .engineAwaited: "the engine has not said yet where the site's messages begin"
         case .wouldLast: "the transaction would last long"
@@ -38,7 +40,10 @@ package enum LogError: Error, CustomStringConvertible {
     var isBusy: Bool { database?.code == SQLITE_BUSY }
 
     /// The file's content is wrong, as opposed to a disk that is full or fails.
-    var isDamage: Bool { database?.code == SQLITE_CORRUPT || database?.code == SQLITE_NOTADB }
+    var isDamage: Bool {
+        if case .damage = self { return true }
+        return database?.code == SQLITE_CORRUPT || database?.code == SQLITE_NOTADB
+    }
 
     /// There was no room, in the file or on the disk. SQLite says some of it as input/output errors, which have many
     /// other causes, against which making room is no help.

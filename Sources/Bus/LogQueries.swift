@@ -71,7 +71,7 @@ final class LogQueries {
     func state() throws(LogError) -> StateRow {
         try selectState.bind()
         guard try selectState.step() else {
-            throw LogError.problem("log.sqlite has lost its state row")
+            throw LogError.damage("it has lost its state row")
         }
         defer { selectState.finish() }
         // Everything else is derived from these. The clocks may hold any time.
@@ -103,7 +103,7 @@ final class LogQueries {
         while try selectEpochs.step() {
             guard let epoch = Epoch(selectEpochs.text(0)) else {
                 selectEpochs.finish()
-                throw LogError.problem("log.sqlite has an epoch with an invalid name")
+                throw LogError.damage("it has an epoch with an invalid name")
             }
             stretches.append(
                 EpochHistory.Stretch(
@@ -255,7 +255,7 @@ final class LogQueries {
     {
         guard let channel = try? ChannelName(query.text(1)),
             let kind = BodyKind(rawValue: UInt8(truncatingIfNeeded: query.integer(3)))
-        else { throw LogError.problem("log.sqlite holds a message that this holdfast cannot read") }
+        else { throw LogError.damage("it holds a message that cannot be read") }
         let offset = Offset(query.integer(0))
         return Message(
             offset: offset,

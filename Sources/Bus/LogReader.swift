@@ -45,7 +45,7 @@ final class LogReader {
         } catch {
             // The writer finds out what is wrong with the file, if anything. Waiting requests fail.
             close()
-            askWriter(position.generation)
+            askWriter(position.generation, because: error)
             failRequests()
         }
     }
@@ -130,7 +130,7 @@ final class LogReader {
                     }
                     return page
                 }
-                tellResult(result.mapError { _ in .unavailable }) {
+                tellResult(result) {
                     .history(ticket: request.ticket, $0)
                 }
             case .message(let ticket, let id):
@@ -144,14 +144,14 @@ final class LogReader {
                         retention: retention
                     )
                 }
-                tellResult(result.mapError { _ in .unavailable }) {
+                tellResult(result) {
                     .message(ticket: ticket, $0)
                 }
             case .channels(let ticket, let selection):
                 let result = Result { () throws(LogError) in
                     try history.channels(selection, epochs: opened.epochs)
                 }
-                tellResult(result.mapError { _ in .unavailable }) {
+                tellResult(result) {
                     .channels(ticket: ticket, $0)
                 }
             }
@@ -159,11 +159,11 @@ final class LogReader {
     }
 
     private func tellResult<T>(
-        _ result: Result<T, ReadFailure>,
+        _ result: Result<T, LogError>,
         _ event: (Result<T, ReadFailure>) -> LogEvent
     ) {
-        if case .failure = result { askWriter(generation) }
-        shared.deliver(event(result))
+        if case .failure(let error) = result { askWriter(generation, because: error) }
+        shared.deliver(event(result.mapError { _ in .unavailable }))
     }
 
     func failRequests() {
@@ -173,11 +173,16 @@ final class LogReader {
     }
 
     /// At most once a second for one and the same state.
-    private func askWriter(_ generation: Int) {
+    private func askWriter(_ generation: Int, because error: LogError? = nil) {
         let now = MonotonicClock.milliseconds()
         if asked.generation == generation, now < asked.at + 1000 { return }
         asked = (generation, now)
-        shared.writerBox.post(.check)
+        // Files that were replaced meanwhile may be torn, and another program's lock says nothing about them.
+        if let error, !error.isBusy, shared.position.isCurrent {
+            shared.writerBox.post(.readFailed(error))
+        } else {
+            shared.writerBox.post(.check)
+        }
     }
 
     private func open(_ position: LogShared.Position) throws(LogError) {

@@ -12,6 +12,8 @@ final class LogShared: Sendable {
         case engine(EngineWork)
         /// Something about the log's files looks different: check them now.
         case check
+        /// The log could not be read, although its files are in place.
+        case readFailed(LogError)
         /// The retention rules have changed.
         case retentionChanged
         case stop

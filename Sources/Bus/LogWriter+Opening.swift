@@ -101,6 +101,8 @@ extension LogWriter {
         let sentence =
             switch error {
             case .problem(let sentence), .lasting(let sentence): sentence
+            case .damage(let sentence):
+                "cannot use \(shared.settings.directory)/log.sqlite: \(sentence)"
             case .database(let error):
                 "cannot use \(shared.settings.directory)/log.sqlite: \(error)"
                     + (error.code == SQLITE_READONLY || error.code == SQLITE_CANTOPEN
@@ -109,6 +111,26 @@ extension LogWriter {
             }
         let isLasting = if case .lasting = error { true } else { false }
         tellUnavailable(sentence, isLasting: isLasting)
+    }
+
+    /// A read failed although the files are in place. The writer may not meet what is wrong for long, because it has the
+    /// newest pages in memory, and what it acknowledges meanwhile would be lost. So it closes the log, and all of it is
+    /// checked when it is opened again: once an hour, since the check takes long and may find nothing.
+    func readFailed(_ error: LogError) {
+        nextChores = 0
+        guard open != nil else { return }
+        let now = MonotonicClock.milliseconds()
+        if error.isDamage, now >= nextReadCheck {
+            nextReadCheck = now + 3_600_000
+            return fail(error)
+        }
+        guard now >= nextReadNotice else { return }
+        nextReadNotice = now + 60_000
+        shared.say(
+            "\(shared.settings.directory)/log.sqlite cannot be read everywhere: \(error); subscribers who need what is there "
+                + "get 503; if this goes on, move log.sqlite away, and a new log begins",
+            .error
+        )
     }
 
     /// Once for each reason. No question waits for the next opening.

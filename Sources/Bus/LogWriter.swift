@@ -47,6 +47,9 @@ final class LogWriter {
     var tight = false
     var nextFullNotice: Int64 = 0
     var nextRefusalNotice: Int64 = 0
+    var nextReadNotice: Int64 = 0
+    /// When all of the file may be checked again because a read failed.
+    var nextReadCheck: Int64 = 0
 
     init(_ shared: LogShared) {
         self.shared = shared
@@ -75,6 +78,7 @@ final class LogWriter {
             case .charge(let append): charges.append(append)
             case .engine(let work): run(work)
             case .check: nextChores = 0
+            case .readFailed(let error): readFailed(error)
             case .retentionChanged:
                 (walk, nextChores) = (0, 0)
                 open?.database.retention = shared.retention
@@ -208,7 +212,10 @@ final class LogWriter {
                 guard let again = open.note() else { return try abandon(open) }
                 note = again
             }
-            if chores { tendReserve(open) }
+            if chores {
+                try open.checkLength()
+                tendReserve(open)
+            }
             if isWriteAheadFull(open) {
                 if pace.isDue(pages: .max, now: MonotonicClock.milliseconds()) { checkpoint(open) }
                 if isWriteAheadFull(open) {

@@ -12,6 +12,8 @@ final class OpenLog {
     let reserve: Reserve
     /// The name of the running boot.
     let boot: String
+    /// The largest size of log.sqlite so far.
+    private var logBytes: Int64
 
     private init(
         paths: OpenPaths,
@@ -25,10 +27,22 @@ final class OpenLog {
         self.database = database
         self.reserve = reserve
         self.boot = boot
+        logBytes = paths.directory.logBytes
     }
 
     var directory: BusDirectory { paths.directory }
     var files: LogFileSet { paths.files }
+
+    /// Throws if log.sqlite has become shorter, which nothing that Holdfast does makes it: another program has cut it.
+    /// SQLite would notice only when it needs a page that is gone and no longer in its memory, and acknowledge messages
+    /// until then.
+    func checkLength() throws(LogError) {
+        let bytes = directory.logBytes
+        guard bytes >= logBytes else {
+            throw LogError.damage("it was cut from \(logBytes) bytes to \(bytes)")
+        }
+        logBytes = bytes
+    }
 
     /// Opens the log, creating it if necessary; under the gate, which this enters and leaves itself.
     ///
@@ -176,7 +190,7 @@ final class OpenLog {
             }
             transaction.state.boot = shared.clocks.bootName
             guard let epochs = try database.queries.epochs() else {
-                throw LogError.problem("log.sqlite has no epochs")
+                throw LogError.damage("it has lost its epochs")
             }
             return (
                 try database.queries.newest(
@@ -206,6 +220,12 @@ final class OpenLog {
         if synced { directory.sync() }
         if let reason, state.epochs.stretches.count > 1 {
             shared.say("new epoch \(state.epochs.current): \(reason)", .warning)
+        } else if reason != nil, let witness, witness.head > 0 {
+            shared.say(
+                "log.sqlite is new, although messages up to \(Offset(witness.head)) were committed before; "
+                    + "subscribers are told of the gap",
+                .warning
+            )
         }
         if directory.isInMemory, shared.settings.durability != .memory {
             shared.say(

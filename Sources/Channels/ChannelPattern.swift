@@ -42,6 +42,32 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
+    /// Why it matches no channel that can have rules of its own, as the end of a sentence; nil if it matches one.
+    package var reasonForMatchingNothing: String? {
+        func reason(_ segments: ArraySlice<Segment>, behind start: String) -> String? {
+            let texts = segments.compactMap { segment in
+                switch segment {
+                case .literal(let text): text
+                case .one: "x"
+                case .any: nil
+                }
+            }
+            do throws(ChannelNameError) {
+                let name = try ChannelName(start + texts.joined(separator: "/"))
+                return name.isOwn
+                    ? "to the channel of another one's presence applies what applies to the other one"
+                    : nil
+            } catch {
+                return error.description
+            }
+        }
+        guard segments != [.any] else { return nil }
+        let shortest = reason(segments[...], behind: "")
+        // Only the beginning of a name can be reserved.
+        return segments[0] == .any && shortest != nil
+            ? reason(segments[1...], behind: "x/").flatMap { _ in shortest } : shortest
+    }
+
     /// Whether it matches only one name, its own text.
     package var isName: Bool { !segments.contains { $0.freedom > 0 } }
 

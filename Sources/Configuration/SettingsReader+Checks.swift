@@ -1,3 +1,5 @@
+internal import Channels
+
 /// What makes no sense although each value is allowed: keys that are missing or have no effect, and values that contradict
 /// each other.
 extension SettingsReader {
@@ -54,6 +56,35 @@ extension SettingsReader {
                         + " allowed: \(most), see channels_per_request in [limits]"
                 )
             }
+        }
+    }
+
+    /// Each path is one thing: of a socket and a pipe, or of two sockets, the later one would find the other in its way.
+    mutating func checkPaths() {
+        func line(_ section: String, _ key: String) -> Int? { keysRead[section]?.lines[key] }
+        var places: [(path: String, name: String, line: Int?)] = []
+        if case .unix(let path) = settings.fastcgi.listen {
+            places.append((path, "[fastcgi] listen", line("fastcgi", "listen")))
+        }
+        if let path = settings.bus.socket {
+            places.append((path, "[bus] socket", line("bus", "socket")))
+        }
+        places.append((settings.bus.directory, "[bus] directory", line("bus", "directory")))
+        for pipe in settings.pipes where !pipe.path.isEmpty {
+            let title = "[pipe \(pipe.path)]"
+            places.append((pipe.path, shown(title), sectionLines[ExactText(title)]))
+        }
+        for (index, place) in places.enumerated() {
+            let parts = place.path.split(separator: "/")
+            guard
+                let other = places[..<index].first(where: {
+                    $0.path.split(separator: "/") == parts && $0.name != place.name
+                })
+            else { continue }
+            report(
+                [place.line, other.line].compactMap(\.self).max() ?? 1,
+                "\(place.name) has the path of \(other.name), \(shown(other.path)); give each a path of its own"
+            )
         }
     }
 

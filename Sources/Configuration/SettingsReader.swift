@@ -35,7 +35,7 @@ struct SettingsReader {
     var settings = Settings()
     private(set) var problems: [ConfigurationProblem]
     /// The line at which each section (with its argument) first stands.
-    private var sectionLines: [ExactText: Int] = [:]
+    private(set) var sectionLines: [ExactText: Int] = [:]
     /// The keys read in each section (with its argument).
     private(set) var keysRead: [String: KeysRead] = [:]
     /// The sections with channel patterns so far.
@@ -88,6 +88,7 @@ struct SettingsReader {
         for relation in SettingsRelation.all { check(relation) }
         checkEndpoints()
         checkKeys()
+        checkPaths()
     }
 
     // MARK: Sections
@@ -226,6 +227,12 @@ struct SettingsReader {
                     + " which '*' stands for one segment and '**' for any number, \(example)"
             )
             return nil
+        }
+        if let wrong = pattern.reasonForMatchingNothing {
+            report(
+                section.line,
+                "'\(shown(text))' matches no channel: \(wrong)"
+            )
         }
         // One of the two could never decide. A repetition of the same text is reported above.
         if let earlier = patternsRead.first(where: {

@@ -90,7 +90,7 @@ extension KeySettings {
         guard secret.count >= secretByteLimits.lowerBound else {
             throw KeyProblem(
                 wrong:
-                    "has only \(secret.count) bytes; a secret needs \(secretByteLimits.lowerBound), "
+                    "has only \(secret.count == 1 ? "1 byte" : "\(secret.count) bytes"); a secret needs \(secretByteLimits.lowerBound), "
                     + "as 'openssl rand -hex 32' makes it"
             )
         }

@@ -137,8 +137,59 @@ struct SettingsReadTests {
             "f:1: 'pipe:/run/p' has no quota: lines that cannot be taken wait in their pipe; allowed: users and publishers of"
                 + " the web, *, and unix:NUMBER"
         ),
+        (
+            "[allow ~presence/chat]\nread = nobody",
+            "f:1: '~presence/chat' matches no channel: to the channel of another one's presence applies what applies to"
+                + " the other one"
+        ),
+        (
+            "[retain -/status]\ncount = 1",
+            "f:1: '-/status' matches no channel: channel names that begin with '-/' or '~' are reserved"
+        ),
+        (
+            "[allow **/../*]\nread = everyone",
+            "f:1: '**/../*' matches no channel: a channel name must not contain the segments '.' or '..'"
+        ),
     ])
     func `a section that could never count is refused`(text: String, problem: String) {
+        #expect(problems(text) == [problem])
+    }
+
+    @Test func `patterns that match something long, or odd, are allowed`() {
+        let name = String(repeating: "x", count: 128)
+        for pattern in [name, "**/\(name)", "\(name)/**", "**/~a", "*/-", "-a/*", "a~/..."] {
+            #expect(problems("[allow \(pattern)]\nread = everyone") == [], "\(pattern)")
+        }
+        for pattern in ["\(name)x", "*/\(name)", "**/*/\(name)"] {
+            #expect(problems("[allow \(pattern)]\nread = everyone").count == 1, "\(pattern)")
+        }
+    }
+
+    /// The service started, and published nothing by the bus socket or the pipe, without a hint at the reason.
+    @Test(arguments: [
+        (
+            "[fastcgi]\nlisten = /run/a\n[bus]\nsocket = /run//a",
+            "f:4: [bus] socket has the path of [fastcgi] listen, /run/a; give each a path of its own"
+        ),
+        (
+            "[pipe /run/a]\n[bus]\nsocket = /run/a",
+            "f:3: [pipe /run/a] has the path of [bus] socket, /run/a; give each a path of its own"
+        ),
+        (
+            "[pipe /run/holdfast/holdfast.sock]",
+            "f:1: [pipe /run/holdfast/holdfast.sock] has the path of [fastcgi] listen, /run/holdfast/holdfast.sock;"
+                + " give each a path of its own"
+        ),
+        (
+            "[bus]\ndirectory = /run/a\nsocket = /run/a",
+            "f:3: [bus] directory has the path of [bus] socket, /run/a; give each a path of its own"
+        ),
+        (
+            "[pipe /run/a]\n[pipe /run//a]",
+            "f:2: [pipe /run//a] has the path of [pipe /run/a], /run/a; give each a path of its own"
+        ),
+    ])
+    func `two things had the same path`(text: String, problem: String) {
         #expect(problems(text) == [problem])
     }
 

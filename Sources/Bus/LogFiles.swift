@@ -82,12 +82,16 @@ package enum LogFiles {
             default: return nil
             }
         }
-        guard unsafe access(directory, R_OK | W_OK | X_OK) == 0 else { return inTheWay(directory) }
+        guard unsafe access(directory, R_OK | W_OK | X_OK) == 0 else {
+            return errno == EROFS
+                ? inTheWay(directory)
+                : "\(inTheWay(directory)); \(remedy(directory, Accounts.ownName, geteuid(), directory))"
+        }
         for path in files(directory)
         where unsafe access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0 {
             return errno == EROFS
                 ? inTheWay(path)
-                : "\(inTheWay(path)); \(remedy(Accounts.ownName, directory))"
+                : "\(inTheWay(path)); \(remedy(path, Accounts.ownName, geteuid(), directory))"
         }
         return nil
     }
@@ -112,7 +116,8 @@ package enum LogFiles {
                 continue
             }
             let user = Accounts.name(ofUser: whole.st_uid)
-            return "\(path) \(owner), and the directory to \(user); \(remedy(user, directory))"
+            return
+                "\(path) \(owner), and the directory to \(user); \(remedy(path, user, whole.st_uid, directory))"
         }
         return nil
     }
@@ -126,8 +131,17 @@ package enum LogFiles {
         }
     }
 
-    private static func remedy(_ user: String, _ directory: String) -> String {
-        "give it to that user: chown -R \(user): \(directory)"
+    /// What makes a file or the directory itself usable for that user.
+    private static func remedy(
+        _ path: String,
+        _ user: String,
+        _ number: uid_t,
+        _ directory: String
+    ) -> String {
+        var file = stat()
+        return unsafe stat(path, &file) == 0 && file.st_uid == number
+            ? "let its owner use it: chmod -R u+rwX \(directory)"
+            : "give it to that user: chown -R \(user): \(directory)"
     }
 
     /// The reason for a failed call on it.

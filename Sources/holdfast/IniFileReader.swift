@@ -62,6 +62,14 @@ enum IniFileReader {
         bytes(of: path).flatMap { settings(in: $0, of: path, keyFile: KeyFiles.read) }
     }
 
+    /// The same for a process that runs: only of a file. A pipe that the ini file was read from, such as a shell's <(…), is
+    /// empty now, which would close every channel.
+    static func reread(_ path: String) -> Result<Settings, IniFileProblems> {
+        bytes(of: path, acceptsGiven: false).flatMap {
+            settings(in: $0, of: path, keyFile: KeyFiles.read)
+        }
+    }
+
     /// The same for this machine: whatever the machine lacks is a problem, too.
     static func readForThisMachine(_ path: String) -> Result<Settings, IniFileProblems> {
         let machine = Machine(
@@ -97,10 +105,13 @@ enum IniFileReader {
     /// Hundreds of times as much as a large one has; `check --print` prints 10 kB.
     private static let byteLimit = 1 << 20
 
-    private static func bytes(of path: String) -> Result<[UInt8], IniFileProblems> {
+    private static func bytes(
+        of path: String,
+        acceptsGiven: Bool = true
+    ) -> Result<[UInt8], IniFileProblems> {
         do throws(SmallFile.Problem) {
             return .success(
-                try SmallFile(path, acceptsGiven: true).contents(atMost: byteLimit)
+                try SmallFile(path, acceptsGiven: acceptsGiven).contents(atMost: byteLimit)
             )
         } catch {
             return .failure(.unreadable(path, error))

@@ -94,7 +94,7 @@ struct Serve: ParsableCommand {
                 // A parent other than a manager waits for this process's end, and would not know of the next one.
                 successor: { manager.flatMap { program.successor(under: $0) } }
             ) {
-                switch IniFileReader.readWithKeys(ini.config) {
+                switch IniFileReader.reread(ini.config) {
                 case .success(let read):
                     let new = withListen(read)
                     level.set(new.log.level)

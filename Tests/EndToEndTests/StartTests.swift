@@ -235,6 +235,36 @@ import Testing
         #expect(check.error.contains("the directory to \(user)\(remedy)"))
     }
 
+    @Test(
+        .enabled(if: Place.isRoot, "root may use all files"),
+        arguments: ["bus", "bus/log.sqlite"]
+    )
+    func `a file of the service's own was to be given to its owner`(name: String) throws {
+        let directory = try directoryOfNobody()
+        let service = try server(directory, as: 65_534)
+        try service.start()
+        try service.finish()
+        #expect(chmod(directory.file(name), 0) == 0)
+        try service.launch()
+        #expect(try service.process?.wait() == .exited(78))
+        let bus = directory.file("bus")
+        #expect(service.log.contains("; let its owner use it: chmod -R u+rwX \(bus)\n"))
+    }
+
+    /// The loop waited for a writer. A pipe that was read at the start is empty now, which closed every channel.
+    @Test func `a pipe in the place of the ini file is not read again`() throws {
+        try HoldfastServer.with { server in
+            #expect(unlink(server.iniFile) == 0 && mkfifo(server.iniFile, 0o600) == 0)
+            server.reload()
+            try waitUntil("the refusal") {
+                server.log.contains("\(server.iniFile): is not a file but a named pipe")
+            }
+            try server.publish("a", "1")
+            #expect(try server.texts("a") == ["1"])
+            server.expectsErrors = true
+        }
+    }
+
     @Test func `a file where a directory should be was called out of reach`() throws {
         let server = try HoldfastServer()
         let text = Files.text(server.iniFile)

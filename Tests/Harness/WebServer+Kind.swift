@@ -62,8 +62,16 @@ extension WebServer {
             }
         }
 
-        /// What it says though nothing is wrong, of clients that left in the middle of an answer.
-        var tolerated: [String] { self == .caddy ? ["aborting with incomplete response"] : [] }
+        /// What it says though nothing is wrong: Caddy of clients that left in the middle of an answer; Apache, when it is
+        /// told to end while a connection begins to wait for its next request, of the socket that it has closed already
+        /// (later releases do not).
+        var tolerated: [String] {
+            switch tool {
+            case .caddy: ["aborting with incomplete response"]
+            case .apache: ["AH03093"]
+            default: []
+            }
+        }
 
         /// How it may exit after SIGTERM.
         func mayExit(_ exit: ChildProcess.Exit) -> Bool {

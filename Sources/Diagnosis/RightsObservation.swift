@@ -77,7 +77,7 @@ package struct RightsObservation: Sendable {
             return Finding(
                 .parameters,
                 .unknown,
-                "Nothing is closed here, so there is nothing that a client could open by HOLDFAST_…."
+                "Nothing that was asked for is closed, so there was nothing to open by HOLDFAST_…."
             )
         }
         return Finding(.parameters, .ok, "HOLDFAST_… sent by a client has no effect.")

@@ -156,7 +156,14 @@ extension Problem {
         return problem
     }
 
+    /// Below the base path and `-/`.
     static let notFound = Problem(
+        .notFound,
+        "not_found",
+        "Nothing of this name is served below '-/'; holdfast-http(7) lists what is."
+    )
+
+    static let notBelowBase = Problem(
         .notFound,
         "not_found",
         "Nothing is served at this path; is the base path (HOLDFAST_BASE, or base in the ini file) right?"

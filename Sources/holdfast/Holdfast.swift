@@ -25,6 +25,12 @@ enum Program {
             )
         }
         let rest = Array(arguments.dropFirst())
+        if let option = Holdfast.joinedOption(in: rest) {
+            refuse(
+                "unknown option '\(shown(option))'; a text that begins with '-' stands after '--', as in "
+                    + "holdfast pub news -- '-1 °C'"
+            )
+        }
         if let sentence = Holdfast.refusal(of: rest) { refuse(sentence) }
         do {
             var command = try Holdfast.parseAsRoot(rest)
@@ -75,6 +81,16 @@ struct Holdfast: ParsableCommand {
         ],
         defaultSubcommand: Serve.self
     )
+
+    /// The first argument like `-hello`: of several letters behind one '-'. The parser takes each letter for an option,
+    /// and would show the help, as for `-h`, with a success, where a text was to be published.
+    static func joinedOption(in arguments: [String]) -> String? {
+        arguments.prefix { $0 != "--" }.first { argument in
+            let letters = argument.utf8.dropFirst()
+            return argument.utf8.first == UInt8(ascii: "-") && letters.count > 1
+                && letters.first != UInt8(ascii: "-") && !letters.contains(UInt8(ascii: "="))
+        }
+    }
 
     /// Why the first argument cannot be a command; nil if it can. Without this, `serve`, the default command, would
     /// only report an unexpected argument.

@@ -18,6 +18,19 @@ import Testing
         }
     }
 
+    /// The help was shown, as for `-h`, with a success, and nothing was published.
+    @Test func `a text that begins with a minus sign is refused unless it stands after two`() throws
+    {
+        try HoldfastServer.withBus { server in
+            let help = try server.command("pub", "a", "-hello")
+            #expect(help.exit == .exited(64))
+            #expect(help.error.contains("unknown option '-hello'; a text that begins with '-'"))
+            #expect(try server.command("pub", "a", "--", "-hello").exit == .exited(0))
+            #expect(try server.command("pub", "-h").exit == .exited(0))
+            #expect(try server.texts("a") == ["-hello"])
+        }
+    }
+
     // MARK: Without a service
 
     @Test func `where no process serves the bus, the owner of the log needs none`() throws {

@@ -49,6 +49,14 @@ import Testing
         #expect(http.refusal(.get(uri)) == code)
     }
 
+    /// It asked whether the base path was right.
+    @Test func `a wrong name below the service's path says that the name is wrong`() throws {
+        let wrong = try #require(http.answer(.get("/push/-/statuz/x")))
+        #expect(wrong.body.contains("below '-/'"))
+        let elsewhere = try #require(http.answer(.get("/elsewhere/-/status")))
+        #expect(elsewhere.body.contains("is the base path"))
+    }
+
     @Test func `raw bytes that are not UTF-8 are refused in path and query`() {
         for name in ["REQUEST_URI", "QUERY_STRING"] {
             var request = CGIRequest.get("/push/news")

@@ -102,7 +102,7 @@ package final class HTTPInterface: Sendable {
         guard path.starts(with: mounted) else {
             // `/push?channel=…` is equivalent to `/push/?channel=…`.
             guard path.count == mounted.count - 1, mounted.starts(with: path) else {
-                throw .notFound
+                throw .notBelowBase
             }
             return try channels([], request, shape, random, base: mounted)
         }

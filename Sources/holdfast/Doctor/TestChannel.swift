@@ -34,7 +34,7 @@ struct TestChannel {
             }
             let code = answer.flatMap { Self.code(of: $0.body) }
             if refusal == nil { refusal = sentence(name, status, code) }
-            guard named == nil, status == 403 || status == 401 else { continue }
+            guard status == 403 || status == 401 else { continue }
             if code == nil { locked = locked ?? name } else { closed = closed ?? name }
         }
         return (nil, closed ?? locked, refusal)

@@ -9,7 +9,7 @@ for line in sys.stdin:
 
 names = [name for name in ("floor", "alike", "holdfast", "against") if any(name in found for found in figures.values())]
 pairs = [("holdfast", other) for other in ("floor", "alike", "against") if other in names]
-print(f"{'CPU µs':50}" + "".join(f" {name:>10}" for name in names) + "".join(f"  {a + '/' + b:>24}" for a, b in pairs))
+print(f"{'CPU µs, unless another unit is named':50}" + "".join(f" {name:>10}" for name in names) + "".join(f"  {a + '/' + b:>24}" for a, b in pairs))
 for scene, found in figures.items():
     line = f"{scene:50}"
     for name in names:

@@ -7,12 +7,26 @@ declare -A running_as # NAME.KEY: the servers that run at the same time, of whic
 # start_for_turns NAME PROGRAM: a responder and nginx in front of it; PROGRAM is empty for the floors.
 start_for_turns() {
     if [[ -n $2 ]]; then holdfast=$2 start_app holdfast; else start_app "$1"; fi
-    start_nginx_before kept
-    running_as[$1.app]=$app running_as[$1.socket]=$socket running_as[$1.nginx]=$nginx running_as[$1.port]=$port
+    [[ $publish_only == yes ]] || start_nginx_before kept
+    running_as[$1.app]=$app running_as[$1.socket]=$socket running_as[$1.bus]=$bus_socket
+    running_as[$1.nginx]=$nginx running_as[$1.port]=$port
 }
 
-# turn NAME NUMBER: prints lines of scene, name and µs.
-turn() {
+# publishes NAME NUMBER: one publisher that waits for each answer, and a subscriber of 100 messages a second; prints lines
+# of scene, name and figure.
+publishes() {
+    local app=${running_as[$1.app]}
+    local direct=(--fcgi "${running_as[$1.socket]}" --keep --group "app=$app")
+    measure "$1.bus-$2" bus --socket "${running_as[$1.bus]}" --group "app=$app" --connections 1 --seconds "$seconds"
+    measure "$1.direct-$2" publish "${direct[@]}" --connections 1 --seconds "$seconds"
+    measure "$1.direct-$2+latency" repoll "${direct[@]}" --count 1 "${latency[@]}"
+    print_turn "$1" 'a single publish: bus socket' bus-"$2".bus.cpu_us_app
+    print_turn "$1" 'a single publish: FastCGI' direct-"$2".publish.cpu_us_app
+    print_turn "$1" 'from publish to delivery, median (ms)' direct-"$2".latency.p50_ms
+}
+
+# polls_and_streams NAME NUMBER: likewise.
+polls_and_streams() {
     local app=${running_as[$1.app]} nginx=${running_as[$1.nginx]} scene way
     local direct=(--fcgi "${running_as[$1.socket]}" --keep --group "app=$app")
     local behind=(--http "${running_as[$1.port]}" --group "app=$app" --group "nginx=$nginx")
@@ -67,7 +81,8 @@ measure_turns() {
         progress "turn $number of $1"
         for ((place = 0; place < ${#names[@]}; place++)); do
             name=${names[(number + place) % ${#names[@]}]}
-            turn "$name" "$number" >>"$directory/turns"
+            publishes "$name" "$number" >>"$directory/turns"
+            [[ $publish_only == yes ]] || polls_and_streams "$name" "$number" >>"$directory/turns"
         done
     done
     stop_all

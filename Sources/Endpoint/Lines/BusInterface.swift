@@ -18,7 +18,9 @@ internal import Text
 ///
 /// Each command has one answer, in the order of the commands; a refused command is answered
 /// `{"kind":"error","line":…,"code":…,"detail":…}` and changes nothing.
-package struct BusInterface: Sendable {
+///
+/// A class, because each use of a value of some hundred fields from another module copies it.
+package final class BusInterface: Sendable {
     private let settings: Settings
     private let rights: LocalRights
 

@@ -48,6 +48,12 @@ die() {
     exit 1
 }
 
+# program_at PATH: prints its absolute path, or ends the script, also in an assignment.
+program_at() {
+    [[ -f $1 && -x $1 ]] || die "$1 is no program: no such file, or not executable"
+    realpath -- "$1"
+}
+
 # substitute FROM TO [FROM TO …] < file: copies standard input with each literal FROM replaced by TO, in this order.
 substitute() {
     local text

@@ -12,9 +12,9 @@ extension PublishedContent {
 
     private static func sentence(of error: JSONError) -> String {
         switch error {
-        case .notUTF8: "The body must be JSON in UTF-8."
+        case .notUTF8: "JSON must be UTF-8."
         case .notJSON:
-            "The body is not valid JSON; send other text as text/plain, or quote it."
+            "This is not valid JSON; quote a text, or send it as text instead (text/plain)."
         case .tooDeep:
             "The JSON has more than \(JSONText.depthLimit) levels of nested brackets, which many parsers refuse; send it "
                 + "as a string."

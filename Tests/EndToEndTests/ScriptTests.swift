@@ -31,6 +31,24 @@ import Testing
         }
     }
 
+    /// "conf/chat.ini has problems" was said instead.
+    @Test(arguments: ["run", "package", "torture", "matrix", "soak", "manual", "bench"])
+    func `a program that is none is named`(script: String) throws {
+        let directory = try TestDirectory()
+        for path in ["/nosuch", "/etc/passwd", "/tmp"] {
+            let outcome = try ChildProcess.run(
+                "\(Place.root)/scripts/\(script)",
+                ["--holdfast", path],
+                directory: directory
+            )
+            #expect(outcome.exit == .exited(1))
+            #expect(
+                outcome.error
+                    == "\(script): \(path) is no program: no such file, or not executable\n"
+            )
+        }
+    }
+
     @Test func `derive left recipes open to every address`() throws {
         let directory = try TestDirectory()
         for name in Files.names(in: "\(Place.root)/conf/recipes") where name.hasPrefix("nginx") {

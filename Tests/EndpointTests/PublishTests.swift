@@ -45,7 +45,7 @@ import Testing
     @Test(arguments: [
         ("\"\\ud800\"", "write both halves"), ("[1e309]", "send it as a string"),
         (String(repeating: "7", count: 301), "more than 300 characters"),
-        ("{", "quote it"), ("\u{1}", "not valid JSON"),
+        ("{", "quote a text"), ("\u{1}", "not valid JSON"),
     ])
     func `a refusal of JSON says how to correct it`(body: String, hint: String) {
         let error = #expect(throws: Problem.self) {

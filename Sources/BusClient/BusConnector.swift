@@ -74,8 +74,7 @@ package struct BusConnector {
         return unsafe stat(path, &info) == 0 && info.st_mode & S_IFMT != S_IFSOCK
     }
 
-    /// The error if nothing ever came but the end of each connection. A process that serves the bus closes one without a
-    /// word only when it is killed, and another one takes its place.
+    /// The error if nothing ever came but the end of each connection.
     ///
     /// - Parameter outcome: what that means for what was asked.
     package func silentError(_ outcome: String = "") -> BusClientError {
@@ -94,4 +93,20 @@ package struct BusConnector {
                 + "with --socket or --config"
         )
     }
+}
+
+/// Whether the other side only ever closes connections: then it is no bus. A process that serves one does that when it is
+/// killed, and another takes its place.
+struct Silence {
+    private var closings = 0
+    private var hasSpoken = false
+
+    /// More than happens where processes come and go.
+    var isEvident: Bool { closings >= 3 && !hasSpoken }
+
+    /// A connection ended before anything came.
+    mutating func closed() { closings += 1 }
+
+    /// Something came.
+    mutating func end() { hasSpoken = true }
 }

@@ -24,18 +24,19 @@ package final class BusSession {
     package func ask(_ command: String) throws(BusClientError) -> BusAnswer {
         let deadline = MonotonicClock.milliseconds() + Int64(patienceSeconds) * 1000
         var last: BusAnswer?
-        var isSilent: Bool?
+        var silence = Silence()
         while MonotonicClock.milliseconds() < deadline {
             let connection = try connected(until: deadline)
             self.connection = nil
             // A peer that closes before it has taken everything may have said why.
             _ = connection.send(Array((command + "\n").utf8), until: deadline)
             let next = connection.next(until: deadline)
-            isSilent = next == .end && isSilent != false
             guard case .line(let line) = next else {
+                if next == .end { silence.closed() }
                 MonotonicClock.sleep(milliseconds: 10)
                 continue
             }
+            silence.end()
             self.connection = connection
             let answer = try BusAnswer(line)
             guard answer.isTransient else {
@@ -46,7 +47,7 @@ package final class BusSession {
             MonotonicClock.sleep(milliseconds: 250)
         }
         if let refusal = last?.refusal { throw refusal }
-        throw isSilent == true
+        throw silence.isEvident
             ? connector.silentError() : connector.lateError("no answer within \(patienceSeconds) s")
     }
 

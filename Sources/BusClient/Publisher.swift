@@ -11,8 +11,7 @@ package final class Publisher {
     private let repeatMilliseconds: Int64
     private let timeoutMilliseconds: Int64
     private var connection: LineConnection?
-    /// Whether all that ever came was the end of a connection; nil before.
-    private var isSilent: Bool?
+    private var silence = Silence()
     private let keys = String.randomName() + String.randomName()
     private var sent = 0
 
@@ -53,7 +52,7 @@ package final class Publisher {
             let now = MonotonicClock.milliseconds()
             guard now < deadline, now < sendBy ?? .max else {
                 if let refusal = last?.refusal { throw refusal }
-                if isSilent == true {
+                if now >= deadline, silence.isEvident {
                     throw connector.silentError(" The message may or may not have been committed")
                 }
                 throw connector.lateError(
@@ -95,10 +94,10 @@ package final class Publisher {
         _ = connection.send(command, until: deadline)
         switch connection.next(until: deadline) {
         case .line(let line):
-            isSilent = false
+            silence.end()
             return try BusAnswer(line)
-        case .nothing: isSilent = false
-        case .end: isSilent = isSilent ?? true
+        case .nothing: break
+        case .end: silence.closed()
         }
         self.connection = nil
         return nil

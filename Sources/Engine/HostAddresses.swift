@@ -35,8 +35,8 @@ enum HostAddresses {
         }
         let name = value("host")
         // A path is that of a Unix socket; of several hosts, none has a number of its own here.
-        guard value("hostaddr").isEmpty, !name.isEmpty, !"/@".contains(name.prefix(1)),
-            !name.contains(",")
+        guard value("hostaddr").isEmpty, let first = name.first, first != "/", first != "@",
+            !name.utf8.contains(UInt8(ascii: ","))
         else { return options }
         let addresses = try find(name, deadline: deadline)
         // libpq tries them one by one. It needs the name as well, for passwords and certificates.

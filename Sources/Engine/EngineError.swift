@@ -49,6 +49,8 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
     /// What PostgreSQL's sentence does not say.
     private static func remedy(_ state: String, _ schema: String) -> String? {
         switch state {
+        // The server has a statement that another session prepared, or lacks one.
+        case "26000", "42P05": EngineAdministration.pooling
         case "42501": "GRANT \(schema)_machine to the role that connects"
         case "25006": "the server is a standby, or has default_transaction_read_only = on"
         case "55P03": "another session has locked a table of schema \(schema) (see pg_locks)"

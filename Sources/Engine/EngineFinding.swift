@@ -22,7 +22,6 @@ extension EngineAdministration {
         } catch {
             let sentence =
                 switch error {
-                case .postgres(.server(let state, _)) where Self.strangers.contains(state): pooling
                 case .postgres(.connection(let sentence)):
                     refusal(options, hostMilliseconds).map { "\($0) (\(sentence))" } ?? sentence
                 default: "\(error)"
@@ -89,12 +88,9 @@ extension EngineAdministration {
     private static let readOnly =
         "the server takes no writes from this role, because default_transaction_read_only is on"
 
-    private static let pooling =
+    static let pooling =
         "connections lead through a proxy that pools transactions, behind which the server may change unnoticed and "
         + "notifications do not arrive: connect to PostgreSQL itself, or let the proxy pool sessions"
-
-    /// The errors of a server that gets the name of a statement prepared in another session.
-    private static let strangers: Set<String> = ["26000", "42P05"]
 
     /// Why a server that accepts connections takes no writes.
     private static func refusal(_ options: String, _ hostMilliseconds: Int64) -> String? {

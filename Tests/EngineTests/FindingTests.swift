@@ -1,6 +1,7 @@
-import Engine
 import Harness
 import Testing
+
+@testable import Engine
 
 /// What `holdfast check` says of the engine.
 @Suite(.enabled(if: PostgreSQL.isUsable)) struct FindingTests {
@@ -89,5 +90,10 @@ import Testing
             mode: "transaction"
         )
         expectProblem("pools transactions", transactions.options)
+        // Other commands meet the same, and only named the statement.
+        for state in ["26000", "42P05"] {
+            let error = EngineError(.server(state: state, "prepared statement"), schema: "holdfast")
+            #expect("\(error)".contains("pools transactions"))
+        }
     }
 }

@@ -44,6 +44,8 @@ final class EngineLink: Sendable {
         var machines: SiteMachines?
         /// A sentence on each thing that is wrong.
         var troubles: [EngineTrouble: String] = [:]
+        /// When another sentence on one that goes on was last said, in monotonic milliseconds.
+        var saidAt: [EngineTrouble: Int64] = [:]
         var lag = EngineLag()
         var figures = EngineFigures()
         var isFollower = false
@@ -146,7 +148,8 @@ final class EngineLink: Sendable {
 
     // MARK: Troubles
 
-    /// Notes a trouble, or that it has ended, and reports it; returns whether it is new.
+    /// Notes a trouble, or that it has ended, and reports it; returns whether to say so in the log of events: while
+    /// one goes on, other reasons for it are said now and then.
     func note(_ problem: String?, of trouble: EngineTrouble, _ shared: LogShared) -> Bool {
         state.withLock { $0.note(problem, of: trouble, shared) }
     }
@@ -350,6 +353,8 @@ extension EngineLink {
 }
 
 extension EngineLink.State {
+    private static let pauseMilliseconds: Int64 = 10_000
+
     fileprivate mutating func noteCatchingUp(_ shared: LogShared) {
         let sentence = "this machine is catching up with the others"
         _ = note(lag.isCatchingUp ? sentence : nil, of: .catchingUp, shared)
@@ -361,9 +366,19 @@ extension EngineLink.State {
         of trouble: EngineTrouble,
         _ shared: LogShared
     ) -> Bool {
-        guard troubles[trouble] != problem else { return false }
+        let former = troubles[trouble]
+        guard former != problem else { return false }
         troubles[trouble] = problem
-        shared.deliver(.engine(EngineTrouble.allCases.first { troubles[$0] != nil }))
+        if former == nil || problem == nil {
+            shared.deliver(.engine(EngineTrouble.allCases.first { troubles[$0] != nil }))
+        }
+        let now = MonotonicClock.milliseconds()
+        if former != nil, problem != nil, let at = saidAt[trouble],
+            now - at < Self.pauseMilliseconds
+        {
+            return false
+        }
+        saidAt[trouble] = now
         return true
     }
 }

@@ -85,11 +85,12 @@ package final class Log: Sendable {
         }
     }
 
-    /// The same for a thread that has nothing else to do: it commits the append itself if the log is in memory and nothing
-    /// must be waited for, and the events are delivered before this returns. That costs less than waking the writer
-    /// thread and being woken by it.
-    package func appendAtOnce(_ append: Append) {
-        guard shared.link == nil, writer.appendAtOnce(append) else { return self.append(append) }
+    /// The same for a few appends of a thread that has nothing else to do: it commits them itself if the log is in memory
+    /// and nothing must be waited for, and the events are delivered before this returns. That costs less than waking the
+    /// writer thread and being woken by it.
+    package func appendAtOnce(_ appends: [Append]) {
+        let count = shared.link == nil ? writer.appendAtOnce(appends) : 0
+        for left in appends.dropFirst(count) { append(left) }
     }
 
     /// The event of the same name and ticket follows.

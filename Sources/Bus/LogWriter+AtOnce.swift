@@ -1,32 +1,32 @@
 import Channels
 import System
 
-/// How a thread that has an append has it committed without the writer thread.
+/// How a thread that has appends commits them without the writer thread.
 extension LogWriter {
-    /// The most bytes of bodies: a larger append takes longer than waking another thread.
+    /// The most bytes of bodies: more takes longer than waking another thread.
     private static let mostBytes = 64 << 10
 
-    /// Commits the append, if that is brief, nothing must be waited for, and nothing else is due. Returns false, with
-    /// nothing changed, if that is not so: the append is the writer thread's then, as is whatever went wrong.
+    /// Commits the appends, if that is brief, nothing must be waited for, and nothing else is due. Returns how many were
+    /// answered, 0 with nothing changed if that is not so; the others are the writer thread's, as is whatever went wrong.
     ///
     /// Only in memory: a write to a disk may have to wait for it even where nothing is synced.
-    func appendAtOnce(_ append: Append) -> Bool {
-        guard let open, open.directory.isInMemory, Self.isSmall(append), isIdle,
+    func appendAtOnce(_ appends: [Append]) -> Int {
+        guard let open, open.directory.isInMemory, Self.areSmall(appends), isIdle,
             isNothingDue(open), enterGateIfFree(open)
-        else { return false }
+        else { return 0 }
         var inside = true
         defer { if inside { open.directory.leave() } }
         // Otherwise the files were replaced, or other processes have committed what is not read yet.
-        guard let note = open.note(), note.head == shared.head else { return false }
+        guard let note = open.note(), note.head == shared.head else { return 0 }
         shared.beginWriting()
         defer { shared.endWriting() }
         var turn = WriterTurn(shared, open)
         do throws(LogError) {
             try open.database.connection.withoutPatience { () throws(LogError) in
-                try turn.run([append], note, walk: &walk, chores: false, isBrief: true)
+                try turn.run(appends, note, walk: &walk, chores: false, isBrief: true)
             }
         } catch {
-            return false
+            return 0
         }
         turn.writeWitness(open.page, note)
         ended(.busy)
@@ -35,12 +35,17 @@ extension LogWriter {
         turn.tell(shared, open)
         // The writer thread may sleep for long.
         if turn.moreChores { shared.writerBox.post(.check) }
-        return true
+        return turn.answered
     }
 
-    private static func isSmall(_ append: Append) -> Bool {
-        append.dropping.isEmpty && append.drafts.count <= groupMessages
-            && append.drafts.reduce(0) { $0 + $1.body.count } <= mostBytes
+    private static func areSmall(_ appends: [Append]) -> Bool {
+        var (messages, bytes) = (0, 0)
+        for append in appends {
+            guard append.dropping.isEmpty else { return false }
+            messages += append.drafts.count
+            for draft in append.drafts { bytes += draft.body.count }
+        }
+        return messages <= groupMessages && bytes <= mostBytes
     }
 
     /// Neither chores nor a checkpoint, which take longer than a commit; nor does a reader keep the write-ahead log from

@@ -38,8 +38,8 @@ final class SharedWriter: Sendable {
 
     func turn() -> LogWriter.Rest? { writer.withLock { $0.turn() } }
 
-    /// See `LogWriter.appendAtOnce`; returns false, at once, if the writer works already.
-    func appendAtOnce(_ append: Append) -> Bool {
-        writer.withLockIfAvailable { $0.appendAtOnce(append) } ?? false
+    /// See `LogWriter.appendAtOnce`; returns 0, at once, if the writer works already.
+    func appendAtOnce(_ appends: [Append]) -> Int {
+        writer.withLockIfAvailable { $0.appendAtOnce(appends) } ?? 0
     }
 }

@@ -185,14 +185,13 @@ package import System
         clock.begin(log)
         // What was committed comes first: otherwise polls of this turn would wait for the events of it.
         if sources.mailbox.isWaiting { try receiveAll() }
-        for index in 0..<count {
-            appends.isLastEvent = index == count - 1
-            try dispatch(sources.epoll.event(index))
-        }
-        if let append = appends.takeLoneOne() {
-            // The outcome is taken below.
+        appends.begin(events: count)
+        for index in 0..<count { try dispatch(sources.epoll.event(index)) }
+        let few = appends.end()
+        if !few.isEmpty {
+            // The outcomes are taken below.
             sources.mailbox.expect()
-            log.appendAtOnce(append)
+            log.appendAtOnce(few)
             try receiveAll()
         }
         try carryOutDuties()

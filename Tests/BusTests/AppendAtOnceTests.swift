@@ -48,6 +48,18 @@ import Testing
         probe.stop()
     }
 
+    @Test func `a few appends share a commit`() throws {
+        let probe = try settled(settings(directory))
+        try eventually("one commit of five") {
+            let before = probe.log.statistics.commits
+            let tickets = probe.sendTogether((0..<5).map { draft("a", "\($0)") })
+            let ids = tickets.map { probe.outcome(of: $0).id?.offset.value ?? 0 }
+            #expect(ids == Array(ids[0]..<ids[0] + 5))
+            return probe.log.statistics.commits == before + 1
+        }
+        probe.stop()
+    }
+
     @Test func `on a disk, the writer thread commits`() {
         let onDisk = TemporaryDirectory()
         let probe = LogProbe(settings(onDisk), appendsAtOnce: true)

@@ -214,8 +214,15 @@ final class LogProbe: Sendable {
             quota: quota
         )
         append.takesLastPlaces = takesLastPlaces
-        if atOnce ?? appendsAtOnce { log.appendAtOnce(append) } else { log.append(append) }
+        if atOnce ?? appendsAtOnce { log.appendAtOnce([append]) } else { log.append(append) }
         return ticket
+    }
+
+    /// Appends all of them at once.
+    func sendTogether(_ drafts: [Draft]) -> [UInt64] {
+        let appends = drafts.map { Append(ticket: newTicket(), drafts: [$0]) }
+        log.appendAtOnce(appends)
+        return appends.map(\.ticket)
     }
 
     func outcome(of ticket: UInt64, location: SourceLocation = #_sourceLocation) -> AppendOutcome {

@@ -16,7 +16,7 @@ extension Core {
             shares: holds.shares(of: batch)[...],
             servesAll: servesAll
         )
-        goOnDelivering(upTo: Self.bytesAtOnce)
+        goOnDelivering(upTo: bytesAtOnce)
     }
 
     /// Makes one answer for all holds of an interest, and sends it to each of them.
@@ -63,7 +63,7 @@ extension Core {
             shares: [],
             servesAll: all
         )
-        goOnDelivering(upTo: Self.bytesAtOnce)
+        goOnDelivering(upTo: bytesAtOnce)
     }
 
     private mutating func serveCaughtUp(_ delivery: inout Delivery, upTo limit: Int) {

@@ -28,6 +28,8 @@ package struct Core: ~Copyable {
     var rules: Rules
     let connectionLimit: Int
     let isForOneClient: Bool
+    /// This many bytes at most are made before they are taken, except for the last piece.
+    let bytesAtOnce: Int
     let hasLeft: (ConnectionID, Departure) -> Bool
 
     var connections: Connections
@@ -68,6 +70,7 @@ package struct Core: ~Copyable {
     ///   - numbers: the users and groups that the ini file names; those that this machine does not have are left out.
     ///   - connectionLimit: connections of web servers at a time; a tenth of them is never held.
     ///   - isForOneClient: the process serves one client of the bus alone; it does not read the events of members.
+    ///   - bytesAtOnce: this many bytes at most are made before they are taken, except for the last piece.
     ///   - seed: of the jitter of deadlines; not 0.
     ///   - now: monotonic milliseconds.
     ///   - hasLeft: asks whether a peer has left without an event that reported it so far.
@@ -76,6 +79,7 @@ package struct Core: ~Copyable {
         numbers: [LocalPrincipal: UInt32],
         connectionLimit: Int,
         isForOneClient: Bool = false,
+        bytesAtOnce: Int = 4 * 1024 * 1024,
         seed: UInt64,
         now: Int64,
         hasLeft: @escaping (ConnectionID, Departure) -> Bool
@@ -83,6 +87,7 @@ package struct Core: ~Copyable {
         rules = Rules(settings, numbers: numbers)
         self.connectionLimit = connectionLimit
         self.isForOneClient = isForOneClient
+        self.bytesAtOnce = bytesAtOnce
         self.hasLeft = hasLeft
         let room = min(connectionLimit, Self.firstRoom)
         connections = Connections(room: room)
@@ -139,17 +144,14 @@ package struct Core: ~Copyable {
     ///
     /// - Parameter actions: those that were carried out; the buffer is emptied and used again.
     package mutating func exchange(_ actions: inout Actions) {
-        if self.actions.isEmpty, delivery != nil { goOnDelivering(upTo: Self.bytesAtOnce) }
+        if self.actions.isEmpty, delivery != nil { goOnDelivering(upTo: bytesAtOnce) }
         if waiting.mayAskReader { askReader() }
         swap(&self.actions, &actions)
         self.actions.removeAll()
     }
 
-    /// This many bytes at most are made before they are taken, except for the last piece.
-    static let bytesAtOnce = 4 * 1024 * 1024
-
     /// Call `exchange` before passing in further requests: each may have a long answer.
-    package var isFull: Bool { mutating get { actions.byteCount >= Self.bytesAtOnce } }
+    package var isFull: Bool { mutating get { actions.byteCount >= bytesAtOnce } }
 
     // MARK: Time
 

@@ -70,7 +70,7 @@ struct HeldTable {
 
     subscript(slot: Slot) -> Held { slots[Int(slot)] }
 
-    var isEmpty: Bool { count == 0 }
+    var isEmpty: Bool { count == 0 && free.count == slots.count }
 
     /// Adds a held request; `firstOfConnection` is the head of its connection's list.
     mutating func insert(_ held: Held, firstOfConnection: inout Slot) -> Slot {

@@ -25,13 +25,21 @@ struct Call {
     var body: [UInt8] = []
     /// The variables have been judged, and the body is on its way.
     var isHeadGiven = false
+    var arrival = World.Arrival.whole
     var dropsBody = false
+    var isHead = false
+    /// Its web server has probes switched on for it.
+    var wantsProbes = false
+    /// Whether the service is ready is its question.
+    var asksIfReady = false
 
     var subscriber: Int?
     var address = 0
     var member: Int?
     /// Monotonic milliseconds when its token expires.
     var rightEndsAt: Int64?
+    /// Its process had the key of that when it came.
+    var showsToken = false
     var session: Session?
     /// Seconds.
     var wait = 0
@@ -39,11 +47,14 @@ struct Call {
     /// Its cursor is in a cookie.
     var isClassic = false
     var failsOnGap = false
-    /// The log's position when it came.
+    /// The log's position when it came, as far as its process can know it.
     var arrived: Cursor?
+    var begunAt: Cursor?
     /// The channels of what is published, and the texts.
     var drafts: [(channel: Int, text: String)] = []
     var drops: [Int] = []
+    /// The idempotency key.
+    var key: String?
     /// Further statuses that are allowed, besides 503.
     var statuses: [Int] = [200]
 
@@ -52,6 +63,8 @@ struct Call {
     var givenAt: Int64 = 0
     var endsAt: Int64 = .max
     var order = 0
+    /// Its rank among the requests that all processes got.
+    var coming = 0
     /// Whether the core has counted it as held.
     var isHeld = false
     /// Nanoseconds at which the core got it, if nothing kept it waiting.
@@ -112,6 +125,8 @@ struct Endings: OptionSet {
     static let gone = Endings(all: [.closed, .probe])
     static let slow = Endings(.slow)
     static let aborted = Endings(.aborted)
+    /// Of those whose connections are lost.
+    static let lost: Endings = [.gone, .slow, .shutdown]
     static let shutdown = Endings(.shutdown)
     static let revoked = Endings(.revoked)
     static let expired = Endings(.expired)
@@ -142,7 +157,7 @@ struct Endings: OptionSet {
 /// The events that the core got, and how they may end held requests.
 enum Cause {
     case request, leaving, busBytes, aborted, peerEnded, lost(Loss), log, turn, word(isLeft: Bool)
-    case reload, stop, giveWay, unsent, other
+    case reload, handOver, stop, giveWay, unsent, other
 
     var endings: Endings {
         switch self {
@@ -163,6 +178,7 @@ enum Cause {
             [.time, .expired, .overtaken, .limit, .gone, .left, .shutdown, .slow]
         case .word(let isLeft): isLeft ? [.left, .gone] : [Endings(.superseded), .gone]
         case .reload: .revoked
+        case .handOver: Cause.log.endings.union(.revoked)
         case .stop: .shutdown
         case .giveWay: .limit
         case .unsent: []
@@ -182,6 +198,7 @@ enum Cause {
         case .turn: "turn"
         case .word: "word"
         case .reload: "reload"
+        case .handOver: "hand-over"
         case .stop: "stop"
         case .giveWay: "give way"
         case .unsent: "unsent"

@@ -15,6 +15,8 @@ struct Client {
     var cursor: Cursor?
     var call: Int?
     var nextAt: Int64 = 0
+    /// Its publication with a key of which it has not been told that it is committed.
+    var unacknowledged: Int?
     /// The cookie of the endpoint that keeps the cursor in one.
     var cookieName: String?
     /// Its connection to the bus socket.
@@ -41,7 +43,7 @@ struct Client {
         self.channels = channels
         // Some ids are shared by two tabs.
         subscriber = chance.happens(500) ? chance.below(6) : nil
-        address = chance.below(4)
+        address = chance.happens(30) ? -1 : chance.below(4)
         member = chance.happens(400) ? chance.below(Plan.memberNames.count) : nil
     }
 

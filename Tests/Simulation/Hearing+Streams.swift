@@ -60,6 +60,7 @@ extension World {
         }
         if !isWhole { fail("call \(number): its stream ends in the middle", call: number) }
         let process = processes[call.process]
+        noteBound(bye, process)
         if bye == "lifetime", let ends = call.rightEndsAt, ends <= process.turn ?? now {
             fail("call \(number) ends by its life, and its token is over", call: number)
         }
@@ -182,6 +183,7 @@ extension World {
         }
         calls[number].cursor = cursor
         if message != nil { calls[number].gaveMessages = true }
+        checkDropped(messages, number)
     }
 
     /// The position after which the client is told to continue: it has been given everything before.

@@ -14,6 +14,7 @@ extension World {
         }
         calls[number].heardAt = now
         if !ends, calls[number].kind == .poll, body.last == UInt8(ascii: " ") {
+            if !calls[number].isProbed { checkProbe(number) }
             calls[number].isProbed = true
         }
         switch calls[number].kind {
@@ -61,7 +62,9 @@ extension World {
 
     private func judge(_ number: Int, _ response: CGIResponse) -> Endings {
         let call = calls[number]
-        if let length = response.field("Content-Length"),
+        if call.isHead {
+            if !response.body.isEmpty { fail("call \(number): HEAD has a body", call: number) }
+        } else if let length = response.field("Content-Length"),
             length != String(response.body.count)
         {
             fail("call \(number): Content-Length is \(length)", call: number)
@@ -75,12 +78,15 @@ extension World {
         processes[call.process].account.answers[isNothingNew ? 0 : min(5, response.status / 100)] +=
             1
         if response.status == 401 {
-            if let ends = call.rightEndsAt, ends > now {
+            if let ends = call.rightEndsAt, ends > now, call.showsToken,
+                !processes[call.process].settings.keys.isEmpty
+            {
                 fail("call \(number) is told that its token is over, which it is not", call: number)
             }
             return .expired
         }
         if response.status == 200 { checkRight(number) }
+        if call.asksIfReady { checkReady(number, isReady: response.status == 200) }
         if response.status == 503, call.kind != .other, !saysNothingCame {
             return judgeRefusal(number, response)
         }
@@ -104,6 +110,12 @@ extension World {
         }
         let call = calls[number]
         let process = processes[call.process]
+        if call.kind == .publish {
+            if code == "busy" { process.account.bounds[Bound.publishQueue.rawValue] += 1 }
+            if code == "outcome_unknown" {
+                process.account.bounds[Bound.publishTime.rawValue] += 1
+            }
+        }
         if code == "busy", call.kind == .publish, process.queue.isEmpty, !process.isStopping {
             fail("call \(number) is turned away, and nothing waits for the log", call: number)
         }
@@ -111,6 +123,14 @@ extension World {
             !process.isStopping, newcomer.waiting < process.core.heldLimit
         {
             fail("call \(number) is turned away, and others could give way", call: number)
+        }
+        if call.kind == .presence, process.knowsLog, !process.isStopping, !process.isLate,
+            process.readsUnderWay == 0, now - process.quietSince > 5500
+        {
+            fail(
+                "call \(number): who is there is not known, and the log is not asked",
+                call: number
+            )
         }
         if code == "outcome_unknown", call.kind != .publish {
             fail("call \(number) is told of an unknown outcome", call: number)
@@ -242,6 +262,7 @@ extension World {
         calls[number].session = session
         calls[number].cursor = cursor
         if !messages.isEmpty { calls[number].gaveMessages = true }
+        checkDropped(messages, number)
         // A message whose publisher was told of its commit, by any process, is found at this process, too.
         let call = calls[number]
         guard call.wait == 0, !more, let arrived = call.arrived, arrived.epoch == cursor.epoch,
@@ -288,6 +309,15 @@ extension World {
 
     private func judgePublished(_ number: Int, _ response: CGIResponse) {
         let call = calls[number]
+        if call.key != nil, response.status != 503 { clients[call.client].unacknowledged = nil }
+        if response.status == 204, let begun = call.begunAt, begun.epoch == log.file.epoch {
+            for channel in call.drops {
+                guard let left = log.file.rows[channel].messages.first,
+                    left.offset <= begun.offset
+                else { continue }
+                fail("call \(number) has deleted everything, and \(left.id) is there", call: number)
+            }
+        }
         guard response.status == 201 else { return }
         guard let value = StrictJSON(response.body), value["status"]?.text == "sent",
             let first = value["id"]?.text.flatMap({ Cursor($0) }),
@@ -313,24 +343,6 @@ extension World {
                 record.channel == draft.channel
             else {
                 fail("call \(number): \(id) is not what it has published", call: number)
-                return
-            }
-        }
-    }
-
-    private func judgePresence(_ number: Int, _ response: CGIResponse) {
-        guard response.status == 200 else { return }
-        guard let value = StrictJSON(response.body), let members = value["members"]?.elements,
-            value["cursor"]?.text.flatMap({ Cursor($0) }) != nil
-        else {
-            fail("call \(number): its answer is none about presence", call: number)
-            return
-        }
-        for member in members {
-            guard let name = member["name"]?.text, memberNames.contains(name),
-                member["verified"]?.flag != nil
-            else {
-                fail("call \(number): somebody is there who does not exist", call: number)
                 return
             }
         }

@@ -8,6 +8,8 @@ struct LogEnd {
     private var taken = 0
     private var appends: [Append] = []
     private var reads: [ReadRequest] = []
+    /// Answers that were read already, and are reported later: what is committed meanwhile comes before them.
+    private var late: [LogEvent] = []
     /// Nil while it is not open.
     private var number: Int?
     private var head: Int64 = 0
@@ -19,7 +21,7 @@ struct LogEnd {
     var isOpen: Bool { number != nil }
     var waitingEvents: Int { events.count - taken }
     var waitingAppends: Int { appends.count }
-    var waitingReads: Int { reads.count }
+    var waitingReads: Int { reads.count + late.count }
 
     mutating func take() -> LogEvent? {
         guard taken < events.count else { return nil }
@@ -31,6 +33,9 @@ struct LogEnd {
         }
         return event
     }
+
+    /// The engine's state has changed.
+    mutating func engine(_ trouble: EngineTrouble?) { events.append(.engine(trouble)) }
 
     mutating func append(_ append: Append) { appends.append(append) }
     mutating func read(_ read: ReadRequest) { reads.append(read) }
@@ -58,7 +63,8 @@ struct LogEnd {
         number = nil
         events.append(.unavailable("the disk does not answer"))
         for read in reads { events.append(read.failed) }
-        reads = []
+        events += late
+        (reads, late) = ([], [])
     }
 
     /// Reports what other processes have committed.
@@ -149,6 +155,8 @@ struct LogEnd {
 
     /// Answers up to this many of the questions, in any order; what the answers see is reported before them.
     mutating func answer(_ count: Int, fails: Bool, _ log: SharedLog, _ chance: inout Chance) {
+        events += late
+        late = []
         guard !reads.isEmpty else { return }
         guard number != nil, !fails else {
             let read = reads.remove(at: chance.below(reads.count))
@@ -158,6 +166,7 @@ struct LogEnd {
         follow(log, &chance)
         for _ in 0..<count where !reads.isEmpty {
             let read = reads.remove(at: chance.below(reads.count))
+            let answer: LogEvent
             switch read {
             case .history(let request):
                 let rows = request.channels.compactMap { log.place(of: $0) }
@@ -167,13 +176,18 @@ struct LogEnd {
                     names: log.names,
                     now: log.retention
                 )
-                events.append(.history(ticket: request.ticket, .success(reading)))
+                answer = .history(ticket: request.ticket, .success(reading))
             case .message(let ticket, let id):
                 let message = log.file.message(id, now: log.retention) { log.place(of: $0) ?? 0 }
-                events.append(.message(ticket: ticket, .success(message)))
+                answer = .message(ticket: ticket, .success(message))
             case .channels(let ticket, let selection):
                 let listing = log.file.listing(selection, names: log.names)
-                events.append(.channels(ticket: ticket, .success(listing)))
+                answer = .channels(ticket: ticket, .success(listing))
+            }
+            if count < 100, chance.happens(200) {
+                late.append(answer)
+            } else {
+                events.append(answer)
             }
         }
     }

@@ -27,7 +27,7 @@ struct LogFile {
     private var keys: [(key: IdempotencyKey, append: Append, ids: [Cursor])] = []
 
     private static let recentLimit = 2048
-    private static let keyLimit = 64
+    private static let keyLimit = 512
 
     init(channelCount: Int, first stretch: EpochHistory.Stretch, number: Int) {
         stretches = [stretch]

@@ -19,6 +19,12 @@ struct Plan {
     let frontEnd: Int?
     /// Requests that may be on a connection at a time.
     let pipelineLimit: Int
+    /// How many bytes a core makes before they are taken.
+    let bytesAtOnce: Int
+    /// Several events may have the same time, to the nanosecond.
+    let isClockCoarse: Bool
+    /// The one on which all processes run, if it shares the log with others.
+    let machine: MachineID?
 
     static let memberNames = ["ann", "bob", "cid", "dot"]
     /// Channels that clients use; their channels of presence follow.
@@ -49,36 +55,18 @@ struct Plan {
         var settings = Settings()
         settings.allow = Self.rules(closed: false)
         settings.keys = [Self.key]
-        for pattern in ["room/1", "room/*"] {
-            if let pattern = ChannelPattern(pattern) {
-                settings.presence.append(
-                    PresenceRule(
-                        pattern: pattern,
-                        graceSeconds: chance.between(1, 8),
-                        members: chance.between(1, 6)
-                    )
-                )
-            }
-        }
-        settings.hold.maxWaitSeconds = chance.between(2, 30)
-        settings.hold.jitterPercent = chance.one(of: [0, 10, 30]) ?? 10
-        settings.hold.earlyHeaders = chance.happens(200)
-        settings.hold.probe = chance.one(of: [.off, .auto, .auto, .always]) ?? .auto
-        settings.hold.probeSeconds = chance.between(1, 10)
-        settings.hold.probeBytes = chance.between(1, 20)
-        settings.hold.heartbeatSeconds = chance.between(2, 20)
-        settings.hold.streamSeconds = chance.between(20, 300)
-        settings.hold.grantedSeconds = chance.between(10, 60)
-        settings.limits.heldRequests = chance.one(of: [3, 8, 20, 60]) ?? 20
-        settings.limits.heldPerSubscriber = chance.one(of: [1, 1, 2, 3]) ?? 1
-        settings.limits.heldPerAddress = chance.one(of: [nil, nil, 2, 5]) ?? nil
-        settings.limits.answerMessages = chance.one(of: [2, 5, 20, 1000]) ?? 20
-        settings.limits.answerBytes = chance.one(of: [100, 1000, 100_000]) ?? 1000
-        settings.limits.publishQueueMessages = chance.one(of: [2, 10, 100]) ?? 10
-        settings.limits.publishQueueBytes = chance.one(of: [200, 3000, 1_000_000]) ?? 3000
-        settings.limits.unsentBytes = chance.one(of: [2000, 8000, 100_000]) ?? 8000
+        settings.presence = Self.presence(&chance)
+        Self.draw(&settings.hold, &chance)
+        Self.draw(&settings.limits, &chance)
         settings.bus.memoryMessages = chance.one(of: [4, 16, 64, 512]) ?? 16
         settings.bus.memoryBytes = chance.one(of: [500, 5000, 1_000_000]) ?? 5000
+        if chance.happens(150) { settings.log.level = .debug }
+        if chance.happens(200) {
+            settings.bus.engine = EngineSettings(postgresql: "")
+            machine = MachineID(7)
+        } else {
+            machine = nil
+        }
         var classic = FixedEndpoint(path: "/sub", action: .subscribe)
         classic.channels = Self.classicChannels.map { names[$0] }
         classic.cursor = .cookie
@@ -86,7 +74,7 @@ struct Plan {
         classic.waitSeconds = chance.between(2, 10)
         classic.onTimeout =
             chance.one(of: [.answer, .noContent, .unavailable, .close, .close]) ?? .close
-        settings.endpoints = [classic]
+        settings.endpoints = [classic, FixedEndpoint(path: "/polling", action: .held)]
         self.settings = settings
         processCount = chance.between(1, 3)
         clientCount = chance.between(4, 28)
@@ -94,6 +82,43 @@ struct Plan {
         trouble = chance.one(of: [0, 2, 6, 15]) ?? 5
         frontEnd = chance.happens(120) ? chance.one(of: [3, 4, 4]) : nil
         pipelineLimit = frontEnd == nil ? 4 : 24
+        isClockCoarse = chance.happens(200)
+        bytesAtOnce = chance.one(of: [4_000_000, 4_000_000, 300, 4000]) ?? 4000
+    }
+
+    static func presence(_ chance: inout Chance) -> [PresenceRule] {
+        let patterns = ["room/1", "room/*"].compactMap { ChannelPattern($0) }
+        return patterns.dropFirst(chance.happens(100) ? 2 : 0).map { pattern in
+            PresenceRule(
+                pattern: pattern,
+                graceSeconds: chance.between(1, 8),
+                members: chance.between(1, 6)
+            )
+        }
+    }
+
+    static func draw(_ hold: inout HoldSettings, _ chance: inout Chance) {
+        hold.maxWaitSeconds = chance.between(2, 30)
+        hold.jitterPercent = chance.one(of: [0, 10, 30]) ?? 10
+        hold.earlyHeaders = chance.happens(200)
+        hold.probe = chance.one(of: [.off, .auto, .auto, .always]) ?? .auto
+        hold.probeSeconds = chance.between(1, 10)
+        hold.probeBytes = chance.between(1, 20)
+        hold.heartbeatSeconds = chance.between(2, 20)
+        hold.streamSeconds = chance.between(20, 300)
+        hold.grantedSeconds = chance.between(10, 60)
+        hold.cacheHistorySeconds = chance.one(of: [0, 60]) ?? 0
+    }
+
+    static func draw(_ limits: inout LimitSettings, _ chance: inout Chance) {
+        limits.heldRequests = chance.one(of: [3, 8, 20, 60]) ?? 20
+        limits.heldPerSubscriber = chance.one(of: [1, 1, 2, 3]) ?? 1
+        limits.heldPerAddress = chance.one(of: [nil, nil, 2, 5]) ?? nil
+        limits.answerMessages = chance.one(of: [2, 5, 20, 1000]) ?? 20
+        limits.answerBytes = chance.one(of: [100, 1000, 100_000]) ?? 1000
+        limits.publishQueueMessages = chance.one(of: [2, 10, 100]) ?? 10
+        limits.publishQueueBytes = chance.one(of: [200, 3000, 1_000_000]) ?? 3000
+        limits.unsentBytes = chance.one(of: [2000, 8000, 100_000]) ?? 8000
     }
 
     static let key: KeySettings = {

@@ -23,6 +23,8 @@ struct Wire {
     /// Calls that the core has, or will get.
     var calls: [Int] = []
     var requests = 0
+    /// The newest request of each id, by its rank among all.
+    var newestComings: [UInt16: Int] = [:]
     var multiplexes = false
     /// The front end closes it after one request.
     var isForOne = false
@@ -54,7 +56,7 @@ struct Wire {
     /// The answers expected to the commands, in their order.
     var expected: [Expected] = []
     var subscription: Int?
-    /// Its subscription has ended.
+    /// Its subscription has ended, or it was told that a command of it cannot be carried out.
     var isOver = false
 
     struct Chunk {
@@ -85,6 +87,13 @@ final class SimulatedProcess {
     private var generations: [UInt32] = []
     var isAlive = true
     var isStopping = false
+    /// It is paused.
+    var isHandingOver = false
+    /// The last request that came under other settings.
+    var settledAt = 0
+    var presenceSettledAt = 0
+    /// Its ini file closes the channel that is open otherwise.
+    var isClosed = false
     var stopsAt: Int64 = .max
     /// Stopped, for example by a debugger: it does nothing until then.
     var frozenUntil: Int64 = .min
@@ -113,6 +122,23 @@ final class SimulatedProcess {
     /// Counted by the connections that the shell has to check after a drain.
     var touched: [Int] = []
     var given = 0
+    /// What it has heard of its log: whether that is open, and what is wrong with the engine.
+    var knowsLog = false
+    var engineTrouble: EngineTrouble?
+    /// What was held after the event before, and the greatest bound on it that there was.
+    var heldBefore = 0
+    var limitBefore = 0
+    /// The longest intervals that there were.
+    var probeSeconds = 0
+    var heartbeatSeconds = 0
+    /// The requests whose beginning was traced, and their end was not, by name; and whether they were held.
+    var traced: [String: Bool] = [:]
+    /// What the operator is told at most once, or once in a while.
+    var addressNotices = 0
+    var publisherNotedAt: Int64 = .min / 2
+    /// When a held request last ended of each member that has not left otherwise.
+    var attended: [Attendee: Int64] = [:]
+    var hasLeftOut = false
     /// The core was told of other processes.
     var hasSiblings = false
     /// All messages about subscribers that it has sent to them.
@@ -127,6 +153,8 @@ final class SimulatedProcess {
         var deliveries = 0
         /// Answers by the class of their status, as `CoreCounters.answers`.
         var answers = [UInt64](repeating: 0, count: 6)
+        /// Peers that were told of a bound, by its place.
+        var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
     }
 
     enum Word {
@@ -134,23 +162,30 @@ final class SimulatedProcess {
         case members([PresentMember])
     }
 
-    init(
-        index: Int,
-        settings: Settings,
-        connectionLimit: Int,
-        seed: UInt64,
-        now: Int64,
-        memoryMessages: Int
-    ) {
+    private let peers = Peers()
+    private let plan: Plan
+
+    init(index: Int, _ plan: Plan, seed: UInt64, now: Int64) {
         self.index = index
-        self.settings = settings
-        end = LogEnd(memoryMessages: memoryMessages)
-        let peers = Peers()
-        self.peers = peers
-        core = Core(
+        self.plan = plan
+        settings = plan.settings
+        end = LogEnd(memoryMessages: plan.settings.bus.memoryMessages)
+        core = Self.core(settings, plan, peers, seed, now)
+        begin(with: settings)
+    }
+
+    private static func core(
+        _ settings: Settings,
+        _ plan: Plan,
+        _ peers: Peers,
+        _ seed: UInt64,
+        _ now: Int64
+    ) -> Core {
+        Core(
             settings: settings,
             numbers: [:],
-            connectionLimit: connectionLimit,
+            connectionLimit: plan.connectionLimit,
+            bytesAtOnce: plan.bytesAtOnce,
             seed: seed | 1,
             now: now,
             hasLeft: { connection, departure in peers.hasLeft(connection, departure) }
@@ -172,25 +207,33 @@ final class SimulatedProcess {
         }
     }
 
-    let peers: Peers
-
     /// A newer process in this place: its core knows nothing yet, and its log is not open.
-    func beginAnew(seed: UInt64, connectionLimit: Int, now: Int64) {
-        let peers = peers
-        core = Core(
-            settings: settings,
-            numbers: [:],
-            connectionLimit: connectionLimit,
-            seed: seed | 1,
-            now: now,
-            hasLeft: { connection, departure in peers.hasLeft(connection, departure) }
-        )
+    func beginAnew(seed: UInt64, now: Int64) {
+        core = Self.core(settings, plan, peers, seed, now)
         end = LogEnd(memoryMessages: end.memoryMessages)
         (queue, readsUnderWay, surveys, pipe, carried) = ([], 0, [], nil, 0)
         lookAheads = []
         turn = nil
         turnsAtOnce = 0
         hasSiblings = false
+        (knowsLog, engineTrouble) = (false, nil)
+        (addressNotices, publisherNotedAt) = (0, .min / 2)
+    }
+
+    /// Another process reads the pipes from now on.
+    func forgetPipes() {
+        guard isAlive else { return }
+        core.forgetPipes()
+        pipe = nil
+    }
+
+    /// These settings hold from now on.
+    func begin(with new: Settings) {
+        if settings.log.level != new.log.level { traced = [:] }
+        if settings.presence != new.presence { attended = [:] }
+        settings = new
+        probeSeconds = max(probeSeconds, new.hold.probeSeconds)
+        heartbeatSeconds = max(heartbeatSeconds, new.hold.heartbeatSeconds)
     }
 
     func connect(_ kind: Wire.Kind) -> Int {

@@ -11,6 +11,8 @@ struct SharedLog {
     /// An older copy of the file.
     private var copy: LogFile?
     private var lastNumber = 1
+    /// A message with the text of another one.
+    private(set) var twice: Cursor?
     var wall: Int64 = 1_700_000_000_000
     var retention: Int64 = 1_700_000_000_000
 
@@ -117,6 +119,7 @@ struct SharedLog {
             }
             for message in written.messages[before...] {
                 guard let place = place(of: message.channel) else { continue }
+                if !message.channel.isOwn, isThere(Self.text(of: message)) { twice = message.id }
                 ledger.add(
                     Ledger.Record(
                         channel: place,
@@ -133,6 +136,12 @@ struct SharedLog {
         file.trim(touched, keep: { keeps[$0] }, names: names, into: &written)
         for (offset, gone) in written.gone { ledger.remove(offset, in: file.stretches, gone) }
         return written
+    }
+
+    /// Whether a text was published before, in the log as it is now.
+    private func isThere(_ text: String) -> Bool {
+        guard let id = ledger.id(ofText: text) else { return false }
+        return file.epoch(of: id.offset.value) == id.epoch
     }
 
     /// As a reader of JSON answers sees it.

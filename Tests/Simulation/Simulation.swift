@@ -183,6 +183,7 @@ package struct Simulation {
         var kills = 0
         var logChanges = 0
         var handOvers = 0
+        var others: [String: Int] = [:]
         var endings = [UInt64](repeating: 0, count: Ending.allCases.count)
         var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
 
@@ -192,6 +193,7 @@ package struct Simulation {
             kills += world.tally.kills
             logChanges += world.tally.logChanges
             handOvers += world.tally.handOvers
+            others.merge(world.tally.others) { $0 + $1 }
             for ending in Ending.allCases {
                 endings[ending.rawValue] += world.tally.endings[ending.rawValue]
             }
@@ -210,6 +212,9 @@ package struct Simulation {
                 "requests \(calls), of them held at once \(held); processes killed \(kills); other logs \(logChanges); handed over \(handOvers)",
                 "ended: " + ended.joined(separator: ", "),
                 "bounds reached: " + reached.joined(separator: ", "),
+                "besides: "
+                    + others.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+                    .joined(separator: ", "),
             ]
         }
     }

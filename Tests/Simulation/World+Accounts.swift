@@ -1,6 +1,8 @@
 import Channels
 import Configuration
 import Core
+import Endpoint
+import Liveness
 
 /// What a core counts, and what it sends to peers that do not read.
 extension World {
@@ -13,6 +15,12 @@ extension World {
         for (index, heard) in process.account.answers.enumerated()
         where after.answers[index] - before.answers[index] < heard {
             fail("\(heard) answers of the class \(index) came, and are not counted so")
+        }
+        for bound in Bound.allCases
+        where after.bounds[bound.rawValue] - before.bounds[bound.rawValue]
+            < process.account.bounds[bound.rawValue]
+        {
+            fail("the bound \(bound.label) was reached, and that is not counted")
         }
         // A newer request of a subscriber asks whether the peer of the older one has left.
         let superseded =
@@ -30,12 +38,17 @@ extension World {
 
     /// If its peer has not read what came before, a probe or a heartbeat shows nothing.
     func checkUnread(header: [UInt8], body: [UInt8], _ flags: Send.Flags, _ wire: Wire) {
-        guard wire.unsentTold > 0, !flags.contains(.last), header.isEmpty, !body.isEmpty else {
-            return
+        guard wire.unsentTold > 0 else { return }
+        if case .peerEnded = cause {
+            return fail(
+                "connection \(wire.id.index) is sent more, and its peer leaves without reading"
+            )
         }
+        guard !flags.contains(.last), header.isEmpty, !body.isEmpty else { return }
         let isProbe = body.allSatisfy { $0 == UInt8(ascii: " ") }
         let isHeartbeat =
             body[0] == UInt8(ascii: ":") || body.starts(with: Array("{\"kind\":\"ping\"".utf8))
+            || body.starts(with: Array("event: status".utf8))
         guard isProbe || isHeartbeat else { return }
         fail(
             "connection \(wire.id.index) is \(isProbe ? "probed" : "sent a heartbeat"), "
@@ -53,6 +66,88 @@ extension World {
                 return fail("call \(number) is sent more than it has read", call: number)
             }
             known -= chunk.bytes
+        }
+    }
+
+    /// Of a batch, no more is made at a time than the bound allows and the last piece exceeds. With a piece, some streams
+    /// may get their end.
+    func checkPortion(_ actions: borrowing Actions) {
+        var (bytes, largest) = (0, 0)
+        for at in 0..<actions.payloads.count {
+            var size = actions.payloads[at].header.count
+            if Int(actions.payloads[at].bodyIndex) == at { size += actions.payloads[at].body.count }
+            bytes += size
+            largest = max(largest, size)
+        }
+        if bytes - largest > plan.bytesAtOnce + 4096 { fail("\(bytes) bytes are made at a time") }
+    }
+
+    /// What was dropped with the same batch is not delivered.
+    func checkDropped(_ messages: [Session.Given], _ number: Int) {
+        guard let batch, !batch.trims.isEmpty else { return }
+        for message in messages {
+            let isDropped = batch.trims.contains {
+                $0.channel.text == message.channel && message.id.offset <= $0.through
+            }
+            if isDropped {
+                fail("call \(number) is given \(message.id), which is dropped", call: number)
+            }
+        }
+    }
+
+    /// The peer of a stream was told that it is too slow.
+    func noteBound(_ bye: String, _ process: SimulatedProcess) {
+        if bye == "slow" { process.account.bounds[Bound.unsentBytes.rawValue] += 1 }
+    }
+
+    /// A long-poll is probed only if that is wanted.
+    func checkProbe(_ number: Int) {
+        let process = processes[calls[number].process]
+        guard process.settings.hold.probe == .off, !calls[number].wantsProbes,
+            calls[number].coming > process.settledAt
+        else { return }
+        fail("call \(number) is probed, and probes are off", call: number)
+    }
+
+    /// A peer that only closed its sending side gets the end of what it was sent the beginning of.
+    func checkLastWord(_ number: Int, _ wire: Wire) {
+        let call = calls[number]
+        let hasBegun = call.isStream || !call.received.isEmpty
+        guard call.isHeld, hasBegun, wire.peerClosed == .sending, wire.unsentTold == 0 else {
+            return
+        }
+        fail("call \(number) has begun, and just stops", call: number)
+    }
+
+    /// A load balancer is told to send clients elsewhere for as long as, and no longer than, something is wrong.
+    func checkReady(_ number: Int, isReady: Bool) {
+        let process = processes[calls[number].process]
+        let isWell = process.knowsLog && process.engineTrouble == nil && !process.isStopping
+        if isReady != isWell {
+            fail(
+                "call \(number) is told that the service is ready, or not, and it is not so",
+                call: number
+            )
+        }
+    }
+
+    /// Each request that is traced begins once and ends once.
+    func checkTrace(_ trace: RequestTrace, _ process: SimulatedProcess) {
+        let name = trace.name.text
+        let known = process.traced[name]
+        note("process \(process.index) traces \(name): \(trace.event)")
+        switch trace.event {
+        case .begins:
+            if known != nil { fail("the request \(name) begins twice") }
+            process.traced[name] = false
+        case .held:
+            if known != false {
+                fail("the request \(name) is held, and is so already or has not begun")
+            }
+            process.traced[name] = true
+        case .answered, .ended:
+            if known == nil { fail("the request \(name) ends, and has not begun or has ended") }
+            process.traced[name] = nil
         }
     }
 

@@ -11,9 +11,14 @@ extension World {
         for _ in 0..<10_000 {
             process.core.exchange(&process.actions)
             if process.actions.isEmpty { return }
+            if batch != nil { checkPortion(process.actions) }
             for at in 0..<process.actions.entries.count {
                 carryOut(process.actions.entries[at], process)
                 guard violation == nil else { return }
+            }
+            if process.core.hasActions {
+                count("events with actions in portions")
+                report(process)
             }
         }
         fail("the actions of one event do not end")
@@ -64,15 +69,20 @@ extension World {
             if reads > 16 + 16 + 1 || process.lookAheads.count > 1024 {
                 fail("\(reads) reads at a time, and \(process.lookAheads.count) that look ahead")
             }
-        case .trace: fail("a request is traced, and the log is not at the level debug")
+        case .trace(let trace):
+            if process.settings.log.level != .debug { fail("a request is traced unasked") }
+            checkTrace(trace, process)
         case .append(let append):
             digest.add("append")
             digest.add(Int(append.ticket))
             process.end.append(append)
+            for draft in append.drafts where draft.channel.isOwn { checkLeave(draft, process) }
             queue(append, process)
         case .piped(_, let outcome):
             digest.add("piped")
-            guard let lines = process.pipe else { return fail("lines of a pipe are told twice") }
+            guard let lines = process.pipe else {
+                return fail("lines of a pipe are told twice, or belong to another process")
+            }
             process.pipe = nil
             guard case .committed(let ids) = outcome else { return }
             for (id, line) in zip(ids, lines) where log.ledger.record(id)?.text != line {
@@ -116,9 +126,17 @@ extension World {
             if process.account.deliveries > process.account.sends {
                 fail("\(count) deliveries are counted, and fewer were sent")
             }
-        case .notice(_, let text): digest.add(text.utf8)
+        case .notice(_, let text):
+            digest.add(text.utf8)
+            if text.hasPrefix("held_per_address") { process.addressNotices += 1 }
+            if process.addressNotices > 1 { fail("requests without an address are told of twice") }
         case .complaint(_, let text): digest.add(text.utf8)
-        case .publisherWaits: digest.add("publisher waits")
+        case .publisherWaits:
+            digest.add("publisher waits")
+            if (process.turn ?? now) - process.publisherNotedAt < 10_000 {
+                fail("publishers that wait are told of more than once in ten seconds")
+            }
+            process.publisherNotedAt = process.turn ?? now
         }
     }
 
@@ -142,6 +160,7 @@ extension World {
     private func queue(_ append: Append, _ process: SimulatedProcess) {
         // Events of presence are not in the queue.
         if append.drafts.contains(where: \.channel.isOwn) { return }
+        if process.isStopping { fail("a process that stops takes a publication") }
         let bytes = append.drafts.reduce(0) { $0 + $1.body.count }
         process.queue.append((append.ticket, max(1, append.drafts.count), bytes))
         guard process.queue.count > 1 else { return }
@@ -173,8 +192,7 @@ extension World {
             hear(body, of: client, place, process)
             keep(.init(call: -1, bytes: body.count, ends: false, cursor: nil), send, place, process)
         case .web:
-            if payload.form == .plain { return }
-            let ends = payload.form == .answer || payload.form == .end
+            let ends = payload.form != .part
             if process.wires[place].isForgetful {
                 // A poll that nothing waits for any more is forgotten: it is not known whose answer this is.
                 let same = process.wires[place].calls.filter { calls[$0].id == send.id.value }
@@ -200,7 +218,12 @@ extension World {
             )
             if ends != send.flags.contains(.last) { fail("the last bytes are not called so") }
             checkPiece(number, send.flags, process.wires[place])
-            let endings = hear(number, header: payload.header, body: body, ends: ends)
+            guard (payload.form == .plain) == (calls[number].arrival == .refused) else {
+                return fail("call \(number) gets the records of another one", call: number)
+            }
+            let endings =
+                payload.form == .plain
+                ? [] : hear(number, header: payload.header, body: body, ends: ends)
             let size = payload.header.count + body.count + (ends ? 32 : 16)
             let cursor = calls[number].cursor
             if ends { end(number, endings) }
@@ -248,6 +271,7 @@ extension World {
         process.wires[place].unsent.append(chunk)
         process.wires[place].unsentBytes += chunk.bytes
         process.touched.append(place)
+        process.core.unsent(wire.id, bytes: process.wires[place].unsentBytes)
     }
 
     /// The peer has read this much.

@@ -13,6 +13,14 @@ extension World {
             process.wires[bus.place].peerClosed == .no
         else { return false }
         clients[number].nextAt = now + Int64(chance.below(800))
+        if chance.happens(5), process.wires[bus.place].input.isEmpty {
+            // As `nc -N` does: it sends nothing any more, and reads on.
+            process.close(bus.place, .sending)
+            clients[number].nextAt = .max
+            count("bus clients half-closed")
+            tellEnd(bus.place, process)
+            return true
+        }
         if process.wires[bus.place].input.isEmpty { write(number, bus.place, process) }
         pump(bus.place, process)
         return true
@@ -60,9 +68,17 @@ extension World {
             case 12:
                 text += "nonsense\n"
                 expect(.simple("error"))
-            case 13:
+            // The answer to `message` has the form of a message.
+            case 13 where chance.happens(500) || process.wires[place].subscription != nil:
                 text += "status\n"
                 expect(.simple("status"))
+            case 13:
+                text += "message \(log.file.epoch)-\(String(max(1, log.file.head), radix: 16))\n"
+                expect(.message)
+            case 14 where chance.happens(100):
+                // Where the next command begins is not known after this: nothing more is read.
+                text += "put \(log.names[0].text) much\n"
+                expect(.simple("error"))
             // More than the answers that may be left unread: the rest waits until it reads again.
             case 14 where chance.happens(50) && process.settings.limits.unsentBytes > 65_536:
                 process.wires[place].reads = false
@@ -141,6 +157,7 @@ extension World {
         tell(process, .busBytes) { core, moment in
             bytes.withUnsafeBytes { core.received($0, from: wire.id, at: moment) }
         }
+        checkUnfinished(place, process)
     }
 
     // MARK: Answers
@@ -167,6 +184,7 @@ extension World {
             hear(kind, value, number)
             clients[client].cursor = calls[number].cursor ?? clients[client].cursor
             if let bye = calls[number].bye {
+                noteBound(bye, process)
                 end(number, Endings(bye: bye))
                 process.wires[place].subscription = nil
                 process.wires[place].isOver = true
@@ -187,6 +205,9 @@ extension World {
             }
             judge(expected.call, [id])
         case .simple(let wanted):
+            if kind == "help", wire.unsentTold >= 65_536 {
+                fail("client \(client) does not read its answers, and gets more")
+            }
             if kind != wanted, kind != "error" {
                 fail("client \(client) is told \(kind), not \(wanted)")
             }
@@ -208,6 +229,9 @@ extension World {
     ) {
         switch kind {
         case "error":
+            if value["code"]?.text == "busy", !process.isStopping {
+                fail("call \(number) is turned away, and others could give way", call: number)
+            }
             calls[number].state = .ended
             process.wires[place].calls.removeAll { $0 == number }
             process.wires[place].subscription = nil

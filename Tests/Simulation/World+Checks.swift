@@ -8,12 +8,14 @@ struct Counts {
     let deliveries: UInt64
     let answers: [UInt64]
     private(set) var endings: [UInt64] = []
+    private(set) var bounds: [UInt64] = []
 
     init(_ counters: CoreCounters) {
         holds = counters.holds
         deliveries = counters.deliveries
         answers = counters.answers
         for ending in Ending.allCases { endings.append(counters[ending]) }
+        for bound in Bound.allCases { bounds.append(counters[bound]) }
     }
 }
 
@@ -31,10 +33,15 @@ extension World {
             guard times > 0 else { continue }
             counted += times
             tally.endings[ending.rawValue] += UInt64(times)
-            guard !cause.endings.isDisjoint(with: Endings(ending)) else {
+            let isLost = !lostMeanwhile.isEmpty && Endings.lost.contains(Endings(ending))
+            guard isLost || !cause.endings.isDisjoint(with: Endings(ending)) else {
                 return fail("\(times) ended as \(ending.label) by: \(cause.name)")
             }
-            let fitting = ended.count { !$0.endings.isDisjoint(with: Endings(ending)) }
+            let isOvertaken = ending == .superseded || ending == .newerRequest
+            let fitting = ended.count {
+                !$0.endings.isDisjoint(with: Endings(ending))
+                    && (!isOvertaken || isOvertakenByAnother($0.call, process))
+            }
             guard times <= fitting + maybeEnded else {
                 return fail(
                     "\(times) are counted as \(ending.label) by: \(cause.name), but \(fitting) ended so",
@@ -96,14 +103,31 @@ extension World {
         }
     }
 
+    /// Whether a newer request has come of its subscriber, or on its connection if that is for one at a time.
+    private func isOvertakenByAnother(_ number: Int, _ process: SimulatedProcess) -> Bool {
+        let call = calls[number]
+        if let subscriber = call.subscriber {
+            if newestComings[subscriber] ?? 0 > call.coming { return true }
+            if queuedSubscribers.contains(subscriber) { return true }
+        }
+        let wire = process.wires[call.wire]
+        return wire.newestComings.contains {
+            $0.value > call.coming && (!wire.multiplexes || $0.key == call.id)
+        }
+    }
+
     private func checkBounds(_ process: SimulatedProcess) {
         let held = process.core.heldCount
-        if held > process.core.heldLimit { fail("\(held) are held") }
+        // A reload may have lowered the bound.
+        if held > process.core.heldLimit, held > process.heldBefore { fail("\(held) are held") }
+        process.heldBefore = held
+        if process.isStopping, held > 0 { fail("\(held) are held by a process that stops") }
         if held < 0 || process.core.waitingCount < 0 { fail("less than nothing is held") }
     }
 
     /// After a request of a subscriber, or of an address: others of the same have ended.
     func checkOwners(_ number: Int, _ process: SimulatedProcess) {
+        process.limitBefore = max(process.limitBefore, process.core.heldLimit)
         guard violation == nil, calls[number].mayBeHeld, calls[number].kind != .busLines else {
             return
         }
@@ -120,12 +144,14 @@ extension World {
                 if let subscriber = call.subscriber, one.subscriber == subscriber {
                     ofSubscriber += 1
                 }
-                if one.address == call.address, one.kind != .busLines, call.isHeld {
+                if one.address == call.address, one.kind != .busLines, call.isHeld,
+                    call.address >= 0
+                {
                     ofAddress += 1
                 }
             }
         }
-        if polls > 2 * process.core.heldLimit { fail("\(polls) polls are held or wait") }
+        if polls > 2 * process.limitBefore { fail("\(polls) polls are held or wait") }
         if call.subscriber != nil, calls[number].isHeld, call.state == .given,
             ofSubscriber > limits.heldPerSubscriber
         {
@@ -162,12 +188,17 @@ extension World {
 
     /// After a turn in which nothing waits for the log.
     func checkQuiet(_ process: SimulatedProcess, at now: Int64) {
-        guard violation == nil, process.isAlive, process.core.waitingCount == 0,
-            process.readsUnderWay == 0, process.core.nextAlarm > now
+        guard violation == nil, process.isAlive, !process.isHandingOver,
+            process.core.waitingCount == 0, process.readsUnderWay == 0, process.core.nextAlarm > now
         else { return }
         for (place, wire) in process.wires.enumerated() where wire.isOpen {
             guard case .web = wire.kind, wire.loss == nil else { continue }
             let given = wire.calls.filter { calls[$0].state == .given }
+            if process.surveys.isEmpty, wire.unsentBytes == 0, wire.peerClosed == .no,
+                process.core.kept(of: wire.id).queuedBytes > 0
+            {
+                fail("requests of connection \(place) queue behind nothing", call: given.last)
+            }
             // Other processes may be asked.
             guard given.allSatisfy({ calls[$0].mayBeHeld }) else { continue }
             if wire.isEndTold {
@@ -210,7 +241,7 @@ extension World {
     /// When all have left except clients of the bus socket: each of their commands was answered.
     func checkCommands() {
         for process in processes where process.isAlive {
-            for wire in process.wires where wire.isOpen && wire.peerClosed == .no {
+            for wire in process.wires where wire.isOpen && wire.peerClosed != .whole {
                 guard case .bus(let client) = wire.kind, wire.loss == nil else { continue }
                 if !wire.input.isEmpty { fail("client \(client) is not read from any more") }
                 if let first = wire.expected.first {
@@ -230,10 +261,10 @@ extension World {
         guard call.isProbed || call.isStream && call.isGreeted, wire.unsentBytes == 0, wire.reads,
             wire.peerClosed == .no, process.readsUnderWay == 0
         else { return }
-        let hold = process.settings.hold
-        let interval =
-            call.isProbed
-            ? max(1000, Int64(hold.probeSeconds) * 1000) : Int64(hold.heartbeatSeconds) * 1000
+        let seconds = call.isProbed ? process.probeSeconds : process.heartbeatSeconds
+        // The figures come each second.
+        let isOfFigures = call.session?.channels.isEmpty == true
+        let interval = isOfFigures ? 1000 : max(1000, Int64(seconds) * 1000)
         // Since when it could have been sent something.
         let since = max(call.heardAt, wire.unreadSince, process.quietSince)
         if now - since > interval + 3 * 64 {
@@ -262,6 +293,7 @@ extension World {
             if process.core.waitingCount != 0 { fail("something waits in process \(core)") }
             if process.core.memberCount != 0 { fail("members are left in process \(core)") }
             if !process.core.holders.isEmpty { fail("process \(core) keeps a channel") }
+            if !process.traced.isEmpty { fail("requests are traced that never ended") }
             if !process.core.isEmpty { fail("a table of process \(core) is not empty") }
         }
         for call in calls where call.state == .given {

@@ -38,14 +38,21 @@ extension World {
         call.address = client.address
         let frontEnd = FrontEnd.all[client.frontEnd]
         call.variables.append(("SERVER_SOFTWARE", frontEnd.software))
-        call.variables.append(("REMOTE_ADDR", "192.0.2.\(client.address + 1)"))
+        if client.address >= 0 {
+            call.variables.append(("REMOTE_ADDR", "192.0.2.\(client.address + 1)"))
+        }
+        if chance.happens(30) {
+            call.wantsProbes = chance.happens(500)
+            call.variables.append(("HOLDFAST_PROBE", call.wantsProbes ? "on" : "off"))
+        }
         if frontEnd.isForwarded { call.variables.append(("HTTP_VIA", "1.1 proxy")) }
         if call.session?.channels.contains(Plan.grantedChannel) == true {
             switch chance.below(10) {
             case 0: call.statuses = [401, 403]
             case 1...4:
                 call.rightEndsAt = now + Int64(chance.between(100, 40_000))
-                call.statuses.append(401)
+                // Without its key, the token means nothing.
+                call.statuses += [401, 403]
             default: call.variables.append(("HOLDFAST_READ", "granted"))
             }
         }
@@ -196,6 +203,18 @@ extension World {
 
     private func publication(_ client: Client) -> Call {
         var call = newCall(client, .publish)
+        if let number = client.unacknowledged {
+            // It does not know whether that was published. With the same key, it is published once.
+            count("publications repeated")
+            let before = calls[number]
+            (call.drafts, call.body, call.key) = (before.drafts, before.body, before.key)
+            call.statuses = [201, 507, 429]
+            call.variables = before.variables.filter {
+                !["SERVER_SOFTWARE", "REMOTE_ADDR", "HTTP_VIA", "HOLDFAST_PROBE"].contains($0.name)
+            }
+            clients[client.number].unacknowledged = call.number
+            return call
+        }
         // Only Holdfast publishes presence.
         let channel = chance.below(Plan.openCount)
         if chance.happens(90) {
@@ -227,8 +246,10 @@ extension World {
         if chance.happens(100), call.drafts.count == 1 {
             call.variables.append(("HTTP_TOPIC", "t\(chance.below(3))"))
         }
-        if chance.happens(100) {
+        if chance.happens(300) {
+            call.key = "k\(call.number)"
             call.variables.append(("HTTP_IDEMPOTENCY_KEY", "k\(call.number)"))
+            clients[client.number].unacknowledged = call.number
         }
         return call
     }
@@ -239,7 +260,7 @@ extension World {
         func get(_ path: String) -> [(name: String, value: String)] {
             [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/push/\(path)")]
         }
-        switch chance.below(8) {
+        switch chance.below(9) {
         case 0, 1, 2:
             call = newCall(client, .leave)
             call.statuses = [204]
@@ -250,6 +271,8 @@ extension World {
             ]
         case 3, 4:
             call = newCall(client, .presence)
+            // A reload may have taken the section away.
+            call.statuses.append(404)
             let room = chance.one(of: Plan.presenceChannels) ?? 4
             call.variables = get("-/presence/\(log.names[room].text)")
         case 5:
@@ -260,13 +283,36 @@ extension World {
         case 6:
             call = newCall(client, .listing)
             call.variables = get("-/channels") + [("HOLDFAST_OPERATOR", "1")]
+        case 7:
+            call = newCall(client, .other)
+            call.variables = head(client)
+            call.isHead = true
         default:
             call = newCall(client, .other)
             let page = chance.one(of: ["-/live", "-/ready", "-/nothing", "-/status", "-/metrics"])
             call.statuses = [200, 404]
             call.variables = get(page ?? "") + [("HOLDFAST_OPERATOR", "1")]
+            call.asksIfReady = page == "-/ready"
+            if chance.happens(100) {
+                (call.variables, call.asksIfReady) = ([("REQUEST_URI", "/polling")], false)
+            }
+        }
+        if call.kind == .other, chance.happens(50) {
+            (call.arrival, call.statuses) =
+                chance.happens(500) ? (.refused, []) : (.oversized, [431])
+            (call.isHead, call.asksIfReady) = (false, false)
         }
         return call
+    }
+
+    /// HEAD asks for no more than an answer at once, whatever the parameters say.
+    private func head(_ client: Client) -> [(name: String, value: String)] {
+        let query = ["wait=20", "stream=sse", "since=first&wait=3"][chance.below(3)]
+        let path = chance.happens(200) ? "-/status" : log.names[chance.below(3)].text
+        return [
+            ("REQUEST_METHOD", "HEAD"), ("REQUEST_URI", "/push/\(path)?\(query)"),
+            ("QUERY_STRING", query), ("HOLDFAST_OPERATOR", "1"),
+        ]
     }
 
     /// A client leaves in the middle of its request.

@@ -77,6 +77,7 @@ extension World {
             silently: { [self] in
                 for number in process.wires[place].calls
                 where calls[number].state == .given && calls[number].mayBeHeld {
+                    checkLastWord(number, wire)
                     // What waits for the log is forgotten when the log answers.
                     if calls[number].isHeld { end(number, .gone) } else { maybeEnded += 1 }
                 }
@@ -108,6 +109,12 @@ extension World {
         case 2 where wire.calls.isEmpty && wire.requests > 0:
             process.close(place, .whole)
             tellEnd(place, process)
+        case 2 where wire.peerClosed == .no:
+            if case .bus = wire.kind {
+                endCommand(place, process)
+            } else if chance.happens(20) {
+                giveUpUnfinished(place, process)
+            }
         case 3 where chance.happens(300):
             // The web server itself is stopped.
             process.close(place, .whole)

@@ -8,6 +8,7 @@ extension World {
         for process in processes {
             // A turn that began before it stood still is late, too.
             process.frozenUntil = min(process.frozenUntil, now)
+            if process.engineTrouble != nil { process.end.engine(nil) }
             process.end.open(log)
         }
         for number in clients.indices where violation == nil { leave(number) }
@@ -27,6 +28,7 @@ extension World {
             advance(round < 40 ? 900 : 3000)
         }
         checkEmpty()
+        checkNobody()
     }
 
     private func quieten() {
@@ -66,8 +68,13 @@ extension World {
     private func closeAll() {
         for process in processes where process.isAlive {
             for place in process.wires.indices where process.wires[place].isOpen {
-                if process.wires[place].peerClosed == .no { process.close(place, .whole) }
+                let wasHalfClosed = process.wires[place].isEndTold
+                if process.wires[place].peerClosed != .whole { process.close(place, .whole) }
                 tellEnd(place, process)
+                // A client of the bus socket that sent nothing any more has read on.
+                if wasHalfClosed, case .bus = process.wires[place].kind {
+                    lose(place, .closed, process)
+                }
             }
         }
     }

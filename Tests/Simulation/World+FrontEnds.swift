@@ -11,7 +11,10 @@ extension World {
 
     /// Gives a request that has come completely to some process.
     func give(_ number: Int) {
-        let able = processes.filter { $0.isAlive && !$0.isStopping && now >= $0.frozenUntil }
+        // A process that stops still gets what was on its way.
+        let able = processes.filter {
+            $0.isAlive && now >= $0.frozenUntil && (!$0.isStopping || chance.happens(100))
+        }
         guard let process = chance.one(of: able) else {
             waiting.append(number)
             return
@@ -34,7 +37,7 @@ extension World {
             }
         }
         if place == nil {
-            guard process.openWires < plan.connectionLimit else {
+            guard process.openWires < plan.connectionLimit, !process.isStopping else {
                 waiting.append(number)
                 return
             }
@@ -58,11 +61,7 @@ extension World {
 
     /// Ids of requests on a connection whose bodies have not come.
     private func reserved(_ place: Int, _ process: SimulatedProcess) -> [UInt16] {
-        let id = process.wires[place].id
-        return waiting.filter {
-            calls[$0].isHeadGiven && calls[$0].process == process.index
-                && calls[$0].connection == id
-        }.map { calls[$0].id }
+        unfinished(on: place, process).map { calls[$0].id }
     }
 
     func isAbandoned(_ number: Int) -> Bool { clients[calls[number].client].call != number }
@@ -89,7 +88,7 @@ extension World {
         giveWhole(number, place, process, keeps: frontEnd.keeps)
     }
 
-    private func request(_ call: Call) -> CGIRequest {
+    private func request(_ call: Call, _ process: SimulatedProcess) -> CGIRequest {
         var request = CGIRequest()
         for (name, value) in call.variables {
             let (name, value) = (Array(name.utf8), Array(value.utf8))
@@ -97,7 +96,7 @@ extension World {
                 value.withUnsafeBytes { value in request.set(name, value) }
             }
         }
-        if let ends = call.rightEndsAt {
+        if let ends = call.rightEndsAt, !process.settings.keys.isEmpty {
             request.clock = Clock(wallMilliseconds: log.wall, monotonicMilliseconds: now)
             request.token =
                 ends > now
@@ -129,13 +128,14 @@ extension World {
         guard process.core.mayJudge(address.id, on: address.connection) else {
             return giveWhole(number, place, process, keeps: keeps)
         }
-        var head = request(call)
+        var head = request(call, process)
         head.awaitsBody = true
         // It may be answered there.
         calls[number].state = .given
         process.wires[place].calls.append(number)
         process.wires[place].requests += 1
         calls[number].givenAt = now
+        noteComing(number, process)
         note("call \(number): its variables come", call: number)
         var verdict = BodyVerdict.keep
         tell(process, .request, about: number) { core, moment in
@@ -160,15 +160,30 @@ extension World {
         }
     }
 
+    private func noteComing(_ number: Int, _ process: SimulatedProcess) {
+        let call = calls[number]
+        calls[number].showsToken = call.rightEndsAt != nil && !process.settings.keys.isEmpty
+        comings += 1
+        calls[number].coming = comings
+        process.wires[call.wire].newestComings[call.id] = comings
+        if let subscriber = call.subscriber, call.mayBeHeld { newestComings[subscriber] = comings }
+    }
+
+    /// Whether the rest of a request can still come.
+    func isOpen(_ number: Int) -> Bool {
+        let process = processes[calls[number].process]
+        let place = calls[number].wire
+        return process.isAlive && process.wires.indices.contains(place)
+            && process.wires[place].isOpen && process.wires[place].peerClosed == .no
+            && process.wires[place].id == calls[number].connection
+    }
+
     /// The rest of a request whose variables have come.
     func giveBody(_ number: Int) {
         let process = processes[calls[number].process]
         let place = calls[number].wire
         let frontEnd = FrontEnd.all[clients[calls[number].client].frontEnd]
-        guard process.isAlive, process.wires.indices.contains(place),
-            process.wires[place].isOpen, process.wires[place].id == calls[number].connection,
-            process.wires[place].peerClosed == .no
-        else {
+        guard isOpen(number) else {
             clients[calls[number].client].finish(now, &chance)
             calls[number].state = .ended
             return
@@ -187,7 +202,7 @@ extension World {
         keeps: Bool
     ) {
         let call = calls[number]
-        var request = request(call)
+        var request = request(call, process)
         if call.dropsBody {
             request.bodyDropped = true
         } else {
@@ -201,10 +216,12 @@ extension World {
         process.wires[place].requests += call.isHeadGiven ? 0 : 1
         let at = process.turn ?? now
         calls[number].givenAt = at
+        noteComing(number, process)
         // A process whose log is closed, or replaced, does not know what others have committed.
         let newest = Cursor(epoch: log.file.epoch, offset: Offset(log.file.head))
         let isKnown = process.end.isOpen && process.core.position?.epoch == newest.epoch
         calls[number].arrived = isKnown ? newest : nil
+        calls[number].begunAt = newest
         if let session = call.session, case .now = session.start {
             calls[number].session = Session(
                 channels: session.channels,
@@ -214,6 +231,8 @@ extension World {
         let (holds, waits) = (process.core.counters.holds, process.core.waitingCount)
         let (asked, told) = (process.readsAsked, process.wordsTold)
         newcomer = (number, waits)
+        let companion = companion(of: number, place, process)
+        let mayWait = !chance.happens(20)
         note(
             "call \(number) (\(call.kind)) of client \(call.client) is given to process \(process.index), connection \(place), id \(call.id): \(call.variables.first { $0.name == "REQUEST_URI" }?.value ?? "")",
             call: number
@@ -227,13 +246,27 @@ extension World {
             silently: { [self] in checkOthers(number, place) }
         ) { core, moment in
             cameAt = moment.nanoseconds
-            core.request(
-                request,
-                from: address,
-                size: Self.requestSize,
-                mayWait: true,
-                at: moment
-            )
+            if let companion {
+                core.request(
+                    companion,
+                    from: address,
+                    size: Self.requestSize,
+                    mayWait: mayWait,
+                    at: moment
+                )
+            }
+            switch call.arrival {
+            case .whole:
+                core.request(
+                    request,
+                    from: address,
+                    size: Self.requestSize,
+                    mayWait: mayWait,
+                    at: moment
+                )
+            case .refused: core.refused(address, records: [1, 3], at: moment)
+            case .oversized: core.oversized(address, at: moment)
+            }
         }
         newcomer = nil
         guard violation == nil, process.isAlive else { return }
@@ -253,6 +286,7 @@ extension World {
                 process.core.counters.holds == holds && process.core.waitingCount == waits
             if !isQueued { calls[number].askedAt = cameAt }
             if isQueued {
+                if let subscriber = call.subscriber { queuedSubscribers.insert(subscriber) }
                 // It begins when its turn has come.
                 calls[number].arrived = nil
                 if let session = call.session, case .now = session.start {
@@ -265,104 +299,36 @@ extension World {
             setTime(number, process, isQueued: isQueued)
         }
         checkOwners(number, process)
-        if call.kind == .leave { checkLeft(number, process) }
+        if call.kind == .leave { checkLeft(number, process, told: told) }
     }
 
-    /// What a request may end besides itself: what is on its connection, or of its subscriber, or the oldest if a bound
-    /// is reached.
-    private func checkOthers(_ number: Int, _ place: Int) {
-        let call = calls[number]
-        let text = String(decoding: call.body, as: UTF8.self)
-        let subscriber = call.kind == .leave ? Int(text.suffix(1)) : call.subscriber
-        for (other, endings) in ended where other != number {
-            let one = calls[other]
-            if endings == .limit { checkOldest(other, number) }
-            if one.wire == place || endings.contains(.limit) { continue }
-            if let subscriber, one.subscriber == subscriber { continue }
-            fail(
-                "call \(other) ends by call \(number), which has nothing to do with it",
-                call: other
-            )
-        }
-    }
-
-    /// One that was ended at a bound is the oldest.
-    private func checkOldest(_ number: Int, _ newcomer: Int) {
-        let call = calls[number]
-        guard let came = call.cameAt, call.kind == .poll else { return }
-        let process = processes[call.process]
-        let isOfAddress =
-            process.settings.limits.heldPerAddress != nil
-            && call.address == calls[newcomer].address
-        for wire in process.wires where wire.isOpen && !wire.isEndTold {
-            for other in wire.calls where other != newcomer && calls[other].state == .given {
-                let one = calls[other]
-                guard one.kind == .poll, one.cameAt ?? .max < came else { continue }
-                if isOfAddress, one.address != call.address { continue }
-                fail("call \(number) has given way, and call \(other) is older", call: number)
-            }
-        }
-    }
-
-    /// For as long as the log may be asked for one request, one question after the other.
-    static let patience: Int64 = 31_000 + 2 * 250
-
-    private func setTime(_ number: Int, _ process: SimulatedProcess, isQueued: Bool) {
-        let call = calls[number]
-        // A deadline is met to the tick, and checked once a tick.
-        let tick: Int64 = 2 * 64
-        // Behind another request of its id, it may wait for that one's end.
-        if isQueued, !call.isHeld {
-            calls[number].endsAt = .max
-            return
-        }
-        switch call.kind {
-        case .poll:
-            let most =
-                call.isClassic ? call.wait : min(call.wait, process.settings.hold.maxWaitSeconds)
-            let wait = Int64(most) * 1000 + tick
-            calls[number].endsAt = call.givenAt + wait + (call.isHeld ? 0 : Self.patience)
-            calls[number].hasAsked = !call.isHeld
-            if call.isHeld, process.core.heldCount * 2 <= process.core.heldLimit {
-                let hold = process.settings.hold
-                let granted =
-                    call.session?.channels.contains(Plan.grantedChannel) == true
-                    || call.session?.channels.contains(Plan.closableChannel) == true
-                let least = granted ? min(most, hold.grantedSeconds) : most
-                calls[number].earliestEnd =
-                    call.givenAt + Int64(least) * 10 * Int64(100 - hold.jitterPercent)
-            }
-        case .events, .lines:
-            let life = Int64(process.settings.hold.streamSeconds) * 1000
-            calls[number].endsAt = call.givenAt + life + tick + Self.patience
-        case .publish: calls[number].endsAt = call.givenAt + 2000 + 500
-        // Answered at once, unless others of the connection wait for their turn.
-        case .leave, .presence: calls[number].endsAt = .max
-        case .message, .listing, .other: calls[number].endsAt = call.givenAt + 10_300 + 500
-        case .busLines: break
-        }
-        if let ends = call.rightEndsAt, calls[number].endsAt < .max {
-            // A stream may be behind what its peer has not taken.
-            let isPrompt = call.kind == .poll && call.isHeld
-            let most = max(ends, now) + tick + (isPrompt ? 0 : Self.patience)
-            calls[number].endsAt = min(calls[number].endsAt, most)
-        }
-    }
-
-    /// After `-/leave`: nothing of the subscriber is held here.
-    private func checkLeft(_ number: Int, _ process: SimulatedProcess) {
-        // It may also have ended with its connection, and was not carried out then.
-        let isAnswered = ended.contains { $0.call == number && $0.endings.isEmpty }
-        guard violation == nil, isAnswered, !isEnding else { return }
-        let text = String(decoding: calls[number].body, as: UTF8.self)
-        guard let subscriber = Int(text.suffix(1)) else { return }
-        for wire in process.wires where wire.isOpen && !wire.isEndTold {
-            for other in wire.calls
-            where calls[other].state == .given && calls[other].isHeld
-                && calls[other].subscriber == subscriber
-            {
-                fail("call \(other) is held after its subscriber has left", call: other)
-            }
-        }
+    /// A request that comes in one piece with another one behind it, of the same id: the shell carries out no action
+    /// between the two.
+    private func companion(
+        of number: Int,
+        _ place: Int,
+        _ process: SimulatedProcess
+    ) -> CGIRequest? {
+        let frontEnd = FrontEnd.all[clients[calls[number].client].frontEnd]
+        guard frontEnd.isRude, !calls[number].isHeadGiven, chance.happens(100) else { return nil }
+        let path = chance.happens(500) ? "-/nothing" : "-/live"
+        var call = Call(number: calls.count, client: calls[number].client, kind: .other)
+        call.statuses = path == "-/live" ? [200] : [404]
+        call.variables = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/push/\(path)")]
+        (call.process, call.wire, call.id) = (process.index, place, calls[number].id)
+        (call.connection, call.state) = (calls[number].connection, .given)
+        (call.givenAt, call.order) = (calls[number].givenAt, process.given)
+        process.given += 1
+        calls[number].order = process.given
+        process.given += 1
+        process.wires[place].isRude = true
+        process.wires[place].requests += 1
+        let at = process.wires[place].calls.firstIndex(of: number)
+        process.wires[place].calls.insert(call.number, at: at ?? 0)
+        calls.append(call)
+        tally.calls += 1
+        count("requests in one piece")
+        note("call \(call.number) (\(path)) comes before call \(number)", call: number)
+        return request(call, process)
     }
 }

@@ -7,6 +7,8 @@ extension World {
     func handOver(_ process: SimulatedProcess) {
         guard !process.isStopping, process.end.isOpen, process.core.position != nil else { return }
         note("process \(process.index) hands over")
+        process.isHandingOver = true
+        defer { process.isHandingOver = false }
         tell(process, .turn) { core, moment in core.pause(at: moment) }
         // What is under way is completed; its log answers.
         for _ in 0..<60 where violation == nil && !process.core.isSettled {
@@ -47,7 +49,10 @@ extension World {
         } catch {
             return fail("what is handed over is not understood: \(error)")
         }
-        process.beginAnew(seed: chance.next(), connectionLimit: plan.connectionLimit, now: now)
+        if chance.happens(200) { process.begin(with: drawnSettings(process)) }
+        process.settledAt = comings
+        process.beginAnew(seed: chance.next(), now: now)
+        tellMachine(process)
         process.end.open(log)
         while violation == nil, process.end.waitingEvents > 0 { hearLog(process) }
         if plan.processCount > 1 {
@@ -63,7 +68,8 @@ extension World {
                 unsent: process.wires[place].unsentBytes
             )
         }
-        process.carried = held
-        tell(process, .log) { core, moment in core.resume(newCommon, handed, at: moment) }
+        (process.carried, process.heldBefore) = (held, held)
+        tell(process, .handOver) { core, moment in core.resume(newCommon, handed, at: moment) }
+        checkAllowed(process)
     }
 }

@@ -73,7 +73,7 @@ extension World {
         let at = process.turn ?? now
         // What is due ends when the core has asked to be called, not just when something else calls it.
         if !process.isLate { checkTimes(process, at: at - 100) }
-        if at >= process.frozenUntil { process.isLate = false }
+        if process.isLate, at >= process.frozenUntil { catchUp(process, at: at) }
         tell(process, .turn) { core, moment in core.turn(at: moment) }
         process.turn = nil
         checkTimes(process, at: at)
@@ -83,6 +83,16 @@ extension World {
         if process.turnsAtOnce > 2000 { fail("process \(process.index) does not come to rest") }
         if process.isStopping, process.openWires == 0 || now >= process.stopsAt {
             finishStop(process)
+        }
+    }
+
+    /// It has stood still. What the log has answered before it looked at the clock may go on with other processes.
+    private func catchUp(_ process: SimulatedProcess, at: Int64) {
+        process.isLate = false
+        for wire in process.wires where wire.isOpen {
+            for number in wire.calls where [.listing, .other].contains(calls[number].kind) {
+                calls[number].endsAt = max(calls[number].endsAt, at + 300 + 500)
+            }
         }
     }
 
@@ -109,13 +119,18 @@ extension World {
             process.readsUnderWay -= 1
             process.lookAheads.remove(ticket)
             process.quietSince = now
-        case .opened, .resumed, .committed, .unavailable, .engine, .machines, .notice: break
+        case .opened: process.knowsLog = true
+        case .unavailable: process.knowsLog = false
+        case .engine(let trouble): process.engineTrouble = trouble
+        case .resumed, .committed, .machines, .notice: break
         }
         note("process \(process.index) hears: \(describe(event))")
         if case .opened(let state) = event { noteStanding(process, state.epochs.current) }
         let toldAt = now * 1_000_000
         let (asked, holds) = (process.readsAsked, process.core.counters.holds)
+        if case .committed(let committed) = event { batch = committed }
         tell(process, .log) { core, moment in core.log(event, toldAt: toldAt, at: moment) }
+        batch = nil
         let begun = process.readsAsked - asked + Int(process.core.counters.holds - holds)
         checkAwaited(process, begun: begun)
     }
@@ -125,10 +140,11 @@ extension World {
         guard let position = process.core.position, position.epoch != epoch else { return }
         for wire in process.wires where wire.isOpen {
             for number in wire.calls where calls[number].state == .given {
-                guard calls[number].mayBeHeld else { continue }
+                let call = calls[number]
+                guard call.mayBeHeld || call.isHead else { continue }
                 calls[number].stood.append(position)
                 // A poll for which the log was asked is judged anew, and may ask for as long again.
-                if calls[number].hasAsked, calls[number].endsAt < .max {
+                if call.hasAsked || call.isHead, call.endsAt < .max {
                     calls[number].endsAt += Self.patience
                 }
             }
@@ -180,6 +196,7 @@ extension World {
         process.end.write(chance.between(1, 8), fate, &log, &chance) { [self] row in
             forgets && row % 2 == steps % 2
         }
+        if let twice = log.twice { fail("\(twice) was published twice") }
     }
 
     // MARK: Others
@@ -187,7 +204,12 @@ extension World {
     /// Continues what has begun: requests that arrive late, commands of bus clients.
     private func goOn() {
         if !waiting.isEmpty, chance.happens(600) {
-            let number = waiting.remove(at: chance.below(waiting.count))
+            let at = chance.below(waiting.count)
+            let (number, process) = (waiting[at], calls[waiting[at]].process)
+            if calls[number].isHeadGiven, chance.happens(30), isOpen(number) {
+                return giveUpUnfinished(calls[number].wire, processes[process])
+            }
+            waiting.remove(at: at)
             if calls[number].isHeadGiven { giveBody(number) } else { give(number) }
             return
         }
@@ -243,12 +265,13 @@ extension World {
         if !isEnding, chance.happens(50) { return }
         switch word {
         case .word(let word):
+            if word.kind == .left { process.attended = [:] }
             note("process \(process.index) hears \(word)")
             tell(
                 process,
                 .word(isLeft: word.kind == .left),
                 silently: { [self] in
-                    for (number, _) in ended {
+                    for (number, _) in ended where !lostMeanwhile.contains(number) {
                         let call = calls[number]
                         if call.subscriber == nil || (call.askedAt ?? .min) >= word.time {
                             fail("call \(number) ends by a word that is not about it", call: number)

@@ -13,7 +13,7 @@ extension World {
             note("the log falls back while a stream reads it")
             return log.fallBack(&chance)
         }
-        switch chance.below(18) {
+        switch chance.below(20) {
         case 0, 1: log.keepCopy()
         case 2:
             tally.logChanges += 1
@@ -47,6 +47,8 @@ extension World {
                 core.siblings(arePresent: arePresent, at: moment)
             }
         case 15, 16: if let process, isRunning(process) { handOver(process) }
+        case 17: if let process, isRunning(process) { hearOfEngine(process) }
+        case 18: process?.forgetPipes()
         default:
             // Many publishers at once.
             for _ in 0..<10 { _ = act() }
@@ -106,11 +108,22 @@ extension World {
 
     /// A process has begun.
     func begin(_ process: SimulatedProcess) {
-        guard plan.processCount > 1 else { return }
-        process.hasSiblings = true
-        tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
+        tellMachine(process)
+        if plan.processCount > 1 {
+            process.hasSiblings = true
+            tell(process, .other) { core, moment in core.siblings(arePresent: true, at: moment) }
+        }
         // Time may pass in the step that has replaced it; meanwhile its turn must not stand still.
-        turn(process)
+        if process.turn != nil { turn(process) }
+    }
+
+    /// The machine on which all processes run shares the log with others.
+    func tellMachine(_ process: SimulatedProcess) {
+        guard let machine = plan.machine else { return }
+        tell(process, .log) { core, moment in
+            let site = SiteMachines(own: machine, present: [machine: .start])
+            core.log(.machines(site), toldAt: moment.nanoseconds, at: moment)
+        }
     }
 
     private func stop(_ process: SimulatedProcess) {
@@ -120,7 +133,6 @@ extension World {
         process.stopsAt = now + 10_000
         tell(process, .stop) { core, moment in core.stop(at: moment) }
         guard violation == nil else { return }
-        if process.core.heldCount > 0 { fail("something is held by a process that stops") }
         process.core.keepNoConnections()
         for place in process.wires.indices where process.wires[place].isOpen {
             process.wires[place].isToBeSettled = true
@@ -137,32 +149,12 @@ extension World {
         replace(process)
     }
 
-    private func reload(_ process: SimulatedProcess) {
-        let isClosed = chance.happens(500)
-        var settings = plan.settings
-        settings.allow = Plan.rules(closed: isClosed)
-        process.settings = process.settings.reloaded(with: settings)
-        let new = process.settings
-        note(
-            "process \(process.index) reads its ini file again: closable is \(isClosed ? "closed" : "open")"
+    /// What other machines publish does not arrive, or is back.
+    private func hearOfEngine(_ process: SimulatedProcess) {
+        guard plan.machine != nil else { return }
+        process.end.engine(
+            process.engineTrouble == nil ? chance.one(of: EngineTrouble.allCases) : nil
         )
-        tell(process, .reload) { core, moment in core.reload(new, numbers: [:], at: moment) }
-        guard violation == nil, isClosed else { return }
-        for wire in process.wires where wire.isOpen {
-            for number in wire.calls where calls[number].state == .given {
-                let isServed =
-                    calls[number].isHeld || calls[number].kind == .poll && calls[number].hasAsked
-                guard isServed,
-                    calls[number].session?.channels.contains(Plan.closableChannel) == true
-                else {
-                    continue
-                }
-                // The owner of the socket may read everything.
-                if case .bus(let client) = wire.kind, client % 2 == 0 { continue }
-                if wire.isEndTold { continue }
-                fail("call \(number) reads what is closed", call: number)
-            }
-        }
     }
 
     private func giveWay(_ process: SimulatedProcess) {

@@ -31,8 +31,19 @@ final class World {
     var ended: [(call: Int, endings: Endings)] = []
     /// Those for which that cannot be told from outside.
     var maybeEnded = 0
+    /// The batch that is being delivered.
+    var batch: CommittedBatch?
+    /// What happens in the current event.
+    private(set) var cause = Cause.other
+    /// Those of them whose connections were lost while the actions were carried out.
+    var lostMeanwhile: [Int] = []
     /// The request that is being given, and how many requests waited for the log before it.
     var newcomer: (call: Int, waiting: Int)?
+    /// Counts the requests that processes got, and the newest of each subscriber.
+    var comings = 0
+    var newestComings: [Int: Int] = [:]
+    /// Those of whom a request has queued, which comes anew when its turn has come.
+    var queuedSubscribers: Set<Int> = []
     var lastText = 0
     /// Clients that do nothing, so that a failing run can be reduced.
     let muted: Set<Int>
@@ -50,13 +61,12 @@ final class World {
     struct Tally {
         var calls = 0
         var held = 0
-        var answersWithMessages = 0
-        var gaps = 0
         var endings = [UInt64](repeating: 0, count: Ending.allCases.count)
-        var bounds = [UInt64](repeating: 0, count: Bound.allCases.count)
         var kills = 0
         var logChanges = 0
         var handOvers = 0
+        /// What else occurs seldom.
+        var others: [String: Int] = [:]
     }
 
     /// A line for each event, of the last few thousand.
@@ -90,6 +100,9 @@ final class World {
         trace?.add(steps, call, text())
     }
 
+    /// Notes that something has occurred that many runs do not have.
+    func count(_ event: String) { tally.others[event, default: 0] += 1 }
+
     var memberNames: [String] { Plan.memberNames }
 
     // MARK: Processes
@@ -100,18 +113,17 @@ final class World {
     func start(_ index: Int) -> SimulatedProcess {
         let process = SimulatedProcess(
             index: index,
-            settings: plan.settings,
-            connectionLimit: plan.connectionLimit,
+            plan,
             seed: chance.next(),
-            now: now,
-            memoryMessages: plan.settings.bus.memoryMessages
+            now: now
         )
         process.end.open(log)
         return process
     }
 
     func moment(_ process: SimulatedProcess) -> Moment {
-        nanoseconds = max(nanoseconds + 1 + Int64(chance.below(1000)), now * 1_000_000)
+        let passed = plan.isClockCoarse ? Int64(chance.below(2)) : 1 + Int64(chance.below(1000))
+        nanoseconds = max(nanoseconds + passed, now * 1_000_000)
         let turn = process.turn ?? now
         process.turn = turn
         return Moment(
@@ -141,17 +153,20 @@ final class World {
         digest.add(cause.name)
         digest.add(Int(moment.milliseconds))
         note("process \(process.index): \(cause.name) at \(moment.milliseconds)", call: call)
+        self.cause = cause
         let before = Counts(process.core.counters)
         ended.removeAll(keepingCapacity: true)
+        lostMeanwhile.removeAll(keepingCapacity: true)
         process.account = .init()
         for number in ending { end(number, cause.endings) }
         body(&process.core, moment)
         drain(process)
         silently()
         note(
-            "process \(process.index): \(process.core.heldCount) held, \(process.core.waitingCount) wait"
+            "process \(process.index): \(process.core.heldCount) held, \(process.core.waitingCount) wait, next \(process.core.nextAlarm)"
         )
         check(process, cause, before)
+        noteAttended(process)
         maybeEnded = 0
         settle(process)
     }
@@ -164,6 +179,7 @@ final class World {
         calls[number].state = .ended
         ended.append((number, endings))
         let process = processes[calls[number].process]
+        if calls[number].kind == .leave { process.attended = [:] }
         let place = calls[number].wire
         process.wires[place].calls.removeAll { $0 == number }
         for other in process.wires[place].calls
@@ -181,6 +197,11 @@ final class World {
         // A core that finds a peer gone while the log is asked for it drops the connection.
         if !wire.isRude, case .web = wire.kind, wire.loss == nil, wire.peerClosed == .no {
             fail("process \(process.index) drops a connection that did nothing wrong")
+        }
+        if case .request = cause, let newcomer, calls[newcomer.call].arrival == .whole,
+            wire.loss == nil, wire.peerClosed == .no
+        {
+            process.account.bounds[Bound.queuedRequests.rawValue] += 1
         }
         for number in wire.calls where calls[number].state == .given {
             end(number, [.gone, .slow])
@@ -222,6 +243,21 @@ final class World {
                 continue
             }
             if wire.isToBeSettled, wire.unsent.isEmpty { look(place, process) }
+        }
+    }
+
+    /// As the shell does before it takes the next portion of actions: which peers are gone.
+    func report(_ process: SimulatedProcess) {
+        for place in process.touched {
+            let wire = process.wires[place]
+            guard wire.isOpen, let loss = wire.loss else { continue }
+            for number in wire.calls where calls[number].state == .given {
+                lostMeanwhile.append(number)
+                end(number, Cause.lost(loss).endings)
+            }
+            forget(place, process)
+            note("process \(process.index): connection \(place) is lost meanwhile (\(loss))")
+            process.core.connectionLost(wire.id, loss, at: moment(process))
         }
     }
 

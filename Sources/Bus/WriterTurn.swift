@@ -91,6 +91,7 @@ struct WriterTurn {
         let messages = own?.messages.count
         let followed = others.reduce(0) { $0 + $1.messages.count }
         let committed = own != nil
+        let state = database.state
         shared.count {
             $0.commits += committed ? 1 : 0
             $0.messagesAppended += messages ?? 0
@@ -99,6 +100,7 @@ struct WriterTurn {
             $0.messagesTrimmed += counts.trimmed
             $0.messagesExpired += counts.expired
             $0.walBytes = database.connection.walPages * Int(LogConnection.pageBytes)
+            ($0.channels, $0.messagesKept) = (Int(state.channels), Int(state.messages))
         }
     }
 

@@ -249,9 +249,8 @@ import Testing
     @Test func `status counts the channels`() throws {
         try HoldfastServer.withBus { server in
             for name in ["a", "b", "c"] { try server.publish(name, "x") }
-            try waitUntil("counted") {
-                try server.command("status").output.contains("3 remembered, 3 messages kept")
-            }
+            // Up to a second later than those published.
+            #expect(try server.command("status").output.contains("3 remembered, 3 messages kept"))
         }
     }
 }

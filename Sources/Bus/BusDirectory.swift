@@ -61,7 +61,7 @@ final class BusDirectory: Sendable {
         }
     }
 
-    /// Enters the gate unless another process, or a thread of this one, is inside.
+    /// Enters the gate unless another process is inside. Threads of one process are not kept apart by it.
     func enterIfFree() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
     func leave() { _ = flock(descriptor, LOCK_UN) }
@@ -86,7 +86,8 @@ final class BusDirectory: Sendable {
     /// 0: there is none, or it is empty and holds no messages.
     var writeAheadBytes: Int64 { fileStatus(descriptor, "log.sqlite-wal")?.bytes ?? 0 }
 
-    var logBytes: Int64 { fileStatus(descriptor, "log.sqlite")?.bytes ?? 0 }
+    /// Nil if it has no name at the moment.
+    var logBytes: Int64? { fileStatus(descriptor, "log.sqlite")?.bytes }
 
     var wake: FileIdentity? { fileStatus(descriptor, "wake")?.identity }
 

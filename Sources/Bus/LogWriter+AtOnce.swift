@@ -12,7 +12,7 @@ extension LogWriter {
     /// Only in memory: a write to a disk may have to wait for it even where nothing is synced.
     func appendAtOnce(_ appends: [Append]) -> Int {
         guard let open, open.directory.isInMemory, Self.areSmall(appends), isIdle,
-            isNothingDue(open), enterGateIfFree(open)
+            isNothingDue(open), open.directory.enterIfFree()
         else { return 0 }
         var inside = true
         defer { if inside { open.directory.leave() } }
@@ -28,6 +28,7 @@ extension LogWriter {
         } catch {
             return 0
         }
+        shared.count { $0.gateWaits += 1 }
         turn.writeWitness(open.page, note)
         ended(.busy)
         open.directory.leave()
@@ -54,11 +55,5 @@ extension LogWriter {
         let now = MonotonicClock.milliseconds()
         let pages = open.database.connection.walPages
         return now < nextChores && !pace.isDue(pages: pages, now: now) && !isWriteAheadFull(open)
-    }
-
-    private func enterGateIfFree(_ open: OpenLog) -> Bool {
-        guard open.directory.enterIfFree() else { return false }
-        shared.count { $0.gateWaits += 1 }
-        return true
     }
 }

@@ -128,7 +128,9 @@ extension LogWriter {
         nextReadNotice = now + 60_000
         shared.say(
             "\(shared.settings.directory)/log.sqlite cannot be read everywhere: \(error); subscribers who need what is there "
-                + "get 503; if this goes on, move log.sqlite away, and a new log begins",
+                + "get 503"
+                + (error.isDamage
+                    ? "; if this goes on, move log.sqlite away, and a new log begins" : ""),
             .error
         )
     }

@@ -27,21 +27,22 @@ final class OpenLog {
         self.database = database
         self.reserve = reserve
         self.boot = boot
-        logBytes = paths.directory.logBytes
+        logBytes = paths.directory.logBytes ?? 0
     }
 
     var directory: BusDirectory { paths.directory }
     var files: LogFileSet { paths.files }
 
-    /// Throws if log.sqlite has become shorter, which nothing that Holdfast does makes it: another program has cut it.
-    /// SQLite would notice only when it needs a page that is gone and no longer in its memory, and acknowledge messages
-    /// until then.
+    /// Throws if log.sqlite has become shorter than it was and than it is to be: another program has cut it. SQLite would
+    /// notice only when it needs a page that is gone and no longer in its memory, and acknowledge messages until then.
     func checkLength() throws(LogError) {
-        let bytes = directory.logBytes
-        guard bytes >= logBytes else {
+        guard let bytes = directory.logBytes else { return }
+        // VACUUM makes the log itself shorter.
+        let whole = try database.pages() * LogConnection.pageBytes
+        guard bytes >= min(logBytes, whole) else {
             throw LogError.damage("it was cut from \(logBytes) bytes to \(bytes)")
         }
-        logBytes = bytes
+        logBytes = min(bytes, whole)
     }
 
     /// Opens the log, creating it if necessary; under the gate, which this enters and leaves itself.

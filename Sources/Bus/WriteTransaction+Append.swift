@@ -78,6 +78,8 @@ extension WriteTransaction {
                 toTheLast: append.takesLastPlaces
             )
             guard excess > 0, !always else { continue }
+            // A 64th of all channels is forgotten at once.
+            if isBrief { throw LogError.wouldLast }
             let inUse = Set(touched.values.map(\.id))
             guard try forgetIdleChannels(atLeast: excess, but: inUse, own: own) else {
                 for name in loaded { touched[name] = nil }

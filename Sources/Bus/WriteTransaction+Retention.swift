@@ -3,12 +3,13 @@ import Channels
 extension WriteTransaction {
     /// Rows that one visit of a channel may delete, so that a transaction stays short.
     static let trimPortion: Int64 = 2000
-    /// The most that a brief transaction trims of a channel.
+    /// The most that a brief transaction trims, of all channels together.
     private static let briefRows: Int64 = 64
     private static let briefBytes: Int64 = 64 << 10
 
     /// Trims what the running transaction appended to beyond the bounds of its channels.
     mutating func trimTouched() throws(LogError) {
+        var excess = (rows: Int64(0), bytes: Int64(0))
         for name in Array(touched.keys) {
             guard var row = touched[name] else { continue }
             let retention = database.retention(name)
@@ -17,18 +18,28 @@ extension WriteTransaction {
             if row.count > retention.count + slack
                 || row.bytes > retention.bytes + retention.bytes / 8
             {
-                if isBrief, lastsLong(row, retention) { throw LogError.wouldLast }
+                if isBrief {
+                    add(row, retention, to: &excess)
+                    guard excess.rows <= Self.briefRows, excess.bytes <= Self.briefBytes else {
+                        throw LogError.wouldLast
+                    }
+                }
                 try trim(&row, to: retention)
                 touched[name] = row
             }
         }
     }
 
-    /// Whether trimming the channel takes much longer than an append.
-    private func lastsLong(_ row: ChannelRow, _ retention: Retention) -> Bool {
-        let rows = row.count - Int64(retention.count)
-        let bytes = max(row.bytes - Int64(retention.bytes), row.bytes / max(1, row.count) * rows)
-        return rows > Self.briefRows || bytes > Self.briefBytes
+    /// Adds about what the channel has beyond its bounds.
+    private func add(
+        _ row: ChannelRow,
+        _ retention: Retention,
+        to excess: inout (rows: Int64, bytes: Int64)
+    ) {
+        let rows = max(0, row.count - Int64(retention.count))
+        excess.rows += rows
+        let average = row.bytes / max(1, row.count)
+        excess.bytes += max(row.bytes - Int64(retention.bytes), average * rows)
     }
 
     /// Removes the channel's oldest messages until it keeps to count, bytes and age; at most a portion of them.

@@ -118,6 +118,13 @@ final class WriterDatabase {
         try connection.checkpoint(kind, patienceMilliseconds)
     }
 
+    /// The pages of the log, also those that are only in the write-ahead log so far.
+    func pages() throws(LogError) -> Int64 {
+        try connection.use { database throws(LogError) in
+            try database.fetchInteger("PRAGMA page_count") ?? 0
+        }
+    }
+
     /// Pages inside the file that hold nothing, and pages it may still grow by.
     func room() throws(LogError) -> (free: Int64, growth: Int64) {
         try connection.use { database throws(LogError) in

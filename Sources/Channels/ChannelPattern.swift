@@ -55,7 +55,7 @@ package struct ChannelPattern: Hashable, Sendable, CustomStringConvertible {
             do throws(ChannelNameError) {
                 let name = try ChannelName(start + texts.joined(separator: "/"))
                 return name.isOwn
-                    ? "to the channel of another one's presence applies what applies to the other one"
+                    ? "channels of presence have no rules of their own"
                     : nil
             } catch {
                 return error.description

@@ -4,7 +4,7 @@ internal import Text
 /// The SQL that makes a bus in a database.
 package enum EngineSchema {
     /// `site.format` of a schema that this release works with.
-    package static let format: Int64 = 1
+    package static let format: Int64 = 2
 
     /// What the log counts for an entry in addition to its body.
     static let entryBytes: Int64 = 256

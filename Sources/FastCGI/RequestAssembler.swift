@@ -154,7 +154,7 @@ package struct RequestAssembler {
         headerBytes += taken
         let header = RecordHeader(raw: header)
         guard headerBytes == RecordHeader.byteCount else {
-            // Who speaks another protocol may await an answer to fewer bytes than a header has.
+            // A peer of another protocol may wait for an answer to fewer bytes than a header has.
             if header.version != 1 { fail(violation(.version, Int(header.version)), body) }
             return taken
         }

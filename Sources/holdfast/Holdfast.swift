@@ -82,13 +82,15 @@ struct Holdfast: ParsableCommand {
         defaultSubcommand: Serve.self
     )
 
-    /// The first argument like `-hello`: of several letters behind one '-'. The parser takes each letter for an option,
-    /// and would show the help, as for `-h`, with a success, where a text was to be published.
+    /// The first argument like `-hello`: more than one letter behind one '-'. The parser takes each letter for an option,
+    /// and would show the help, as for `-h`, with a success, where a text was to be published; it does so for `-h=1`, too.
     static func joinedOption(in arguments: [String]) -> String? {
         arguments.prefix { $0 != "--" }.first { argument in
-            let letters = argument.utf8.dropFirst()
-            return argument.utf8.first == UInt8(ascii: "-") && letters.count > 1
-                && letters.first != UInt8(ascii: "-") && !letters.contains(UInt8(ascii: "="))
+            let letters = argument.dropFirst()
+            guard argument.first == "-", letters.count > 1, let first = letters.first,
+                first.isLetter
+            else { return false }
+            return first == "h" || !letters.utf8.contains(UInt8(ascii: "="))
         }
     }
 

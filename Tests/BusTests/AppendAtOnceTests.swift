@@ -177,6 +177,25 @@ import Testing
         probe.stop()
     }
 
+    @Test func `forgetting channels, and trimming many, is left to the writer thread`() throws {
+        let probe = LogProbe(
+            settings(directory),
+            retention: keep(count: 8),
+            channelLimit: 64,
+            appendsAtOnce: true
+        )
+        try settle(probe)
+        let names = (0..<63).map { "a/\($0)" }
+        for _ in 0..<9 { _ = probe.outcome(of: probe.send(names.map { draft($0, "x") })) }
+        try settle(probe)
+        // Two messages of each are beyond the bounds then.
+        #expect(!isCommittedHere(probe, names.prefix(40).map { draft($0, "x") }))
+        for name in names { _ = probe.outcome(of: probe.send([], dropping: [name])) }
+        try settle(probe)
+        #expect(!isCommittedHere(probe, [draft("b", "the first one too many")]))
+        probe.stop()
+    }
+
     @Test func `a log whose files were removed is opened anew for the append`() throws {
         let probe = try settled(settings(directory))
         let epoch = try #require(probe.now.epochs?.current)

@@ -62,6 +62,33 @@ import Testing
         probe.stop()
     }
 
+    /// An administrator may compact the file.
+    @Test func `a log that VACUUM makes shorter is not taken for one that was cut`() throws {
+        let directory = TemporaryDirectory()
+        _ = filled(directory, settings(directory))
+        let probe = LogProbe(settings(directory))
+        _ = probe.outcome(of: probe.send([], dropping: ["a"]))
+        func check() throws {
+            let checks = probe.log.statistics.gateWaits
+            try eventually("checked") { probe.log.statistics.gateWaits > checks + 1 }
+        }
+        try check()
+        func length() -> Int {
+            let attributes = try? files.attributesOfItem(atPath: bus(directory) + "/log.sqlite")
+            return attributes?[.size] as? Int ?? 0
+        }
+        let before = length()
+        try eventually("shorter") {
+            try? execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", bus(directory))
+            return length() < before
+        }
+        try check()
+        #expect(probe.append(draft("a", "new")).id?.offset == Offset(101))
+        #expect(probe.now.opened.count == 1)
+        #expect(!probe.now.notices.contains { $0.contains("cut") })
+        probe.stop()
+    }
+
     /// It was emptied while no process ran: a new log began without a word.
     @Test func `a log that is empty, and was not, is told`() throws {
         let directory = TemporaryDirectory()

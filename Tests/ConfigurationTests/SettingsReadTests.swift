@@ -139,8 +139,7 @@ struct SettingsReadTests {
         ),
         (
             "[allow ~presence/chat]\nread = nobody",
-            "f:1: '~presence/chat' matches no channel: to the channel of another one's presence applies what applies to"
-                + " the other one"
+            "f:1: '~presence/chat' matches no channel: channels of presence have no rules of their own"
         ),
         (
             "[retain -/status]\ncount = 1",

@@ -85,6 +85,16 @@ let classicEndpoints: [FixedEndpoint] = {
         #expect(told["Set-Cookie"]?.contains("=k7f2-64;") == true)
     }
 
+    /// The broken one, of another path, is not replaced by the answer: each poll was answered at once.
+    @Test func `a broken cookie does not hide a cursor behind it`() throws {
+        let poll = try #require(http.poll(.get("/sub")))
+        let reply = Reply(poll.subscription.answer(reading(), epoch: epoch))
+        let name = try #require(cookieHeader(reply)?.prefix { $0 != "=" })
+        let fields = ["HTTP_COOKIE": "\(name)=x; \(name)=; \(name)=k7f2-7"]
+        let cursor = try #require(Cursor("k7f2-7"))
+        #expect(http.poll(.get("/sub", fields))?.start == .cursor(cursor))
+    }
+
     @Test func `an empty cookie is none`() throws {
         let poll = try #require(http.poll(.get("/sub")))
         let reply = Reply(poll.subscription.answer(reading(), epoch: epoch))

@@ -217,13 +217,15 @@ extension HTTPInterface {
     }
 
     /// The cursor in the endpoint's cookie; nil without one. An old page cannot repair a broken one, and was given another:
-    /// what it missed since is reported as a gap, and the answer replaces the cookie.
+    /// what it missed since is reported as a gap, and the answer replaces the cookie. Another cookie of the name, such as
+    /// one of a shorter path, may come first and is not replaced: the first one that is a cursor counts.
     private static func cursor(
         _ endpoint: BoundEndpoint,
         _ request: borrowing CGIRequest
     ) -> Cursor? {
-        let value = cookieValue(endpoint.cookieName, in: request.cookie) ?? ""
-        return value.isEmpty ? nil : Cursor(value) ?? .ofNoLog
+        let values = cookieValues(endpoint.cookieName, in: request.cookie)
+        for value in values { if let cursor = Cursor(value) { return cursor } }
+        return values.contains { !$0.isEmpty } ? .ofNoLog : nil
     }
 
     private static func cookie(

@@ -102,18 +102,13 @@ func entityTag(_ tag: [UInt8], isNamedBy field: String?) -> Bool {
     return false
 }
 
-/// The value of the first cookie of this name.
-func cookieValue(_ name: String, in field: String?) -> String? {
-    cookieValues(name, in: field, atMost: 1).first
-}
-
 /// The values of all cookies of this name, in the order of the field.
-func cookieValues(_ name: String, in field: String?, atMost limit: Int = .max) -> [String] {
+func cookieValues(_ name: String, in field: String?) -> [String] {
     guard let field else { return [] }
     let source = field.utf8Span.span
     var cookies = ListElements(of: 0..<source.count, separator: ";", quoting: .none)
     var values: [String] = []
-    while values.count < limit, let cookie = cookies.next(in: source) {
+    while let cookie = cookies.next(in: source) {
         if let (found, value) = source.pair(cookie), source.text(found) == name {
             values.append(source.text(value))
         }

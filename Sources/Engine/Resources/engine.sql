@@ -1,4 +1,4 @@
--- A bus of Holdfast on PostgreSQL: the tables and functions of one site, format 1.
+-- A bus of Holdfast on PostgreSQL: the tables and functions of one site, format 2.
 --
 -- PostgreSQL keeps the one order of all messages; each machine of the site applies what was committed here to its own
 -- log. Machines and publishers only call functions, which run with the rights of this schema's owner; they may read and
@@ -1007,7 +1007,7 @@ GRANT EXECUTE ON FUNCTION
 
 SET LOCAL standard_conforming_strings = on;
 INSERT INTO site (id, name, format, channel) VALUES (
-    translate(gen_random_uuid()::text, '-', ''), '@NAME@', 1,
+    translate(gen_random_uuid()::text, '-', ''), '@NAME@', 2,
     'holdfast_' || translate(gen_random_uuid()::text, '-', '')
 );
 

@@ -252,6 +252,7 @@ struct PresenceService {
                 at: told?.machines ?? [],
                 id: message.id,
                 timeMilliseconds: told?.sinceMilliseconds ?? message.timeMilliseconds,
+                isFurther: told?.sinceMilliseconds != nil,
                 limits,
                 now: now
             )

@@ -236,7 +236,8 @@ package struct Presence: Sendable {
         isLoaded = false
         for key in table.sortedKeys {
             table.change(key, 0, now) { entry in
-                (entry.event, entry.isPresent, entry.machines) = (nil, false, [])
+                (entry.event, entry.isPresent) = (nil, false)
+                (entry.machines, entry.rivals) = ([], [])
                 // Events that were told again may be gone, too.
                 entry.toldThrough = .start
             }
@@ -249,6 +250,7 @@ package struct Presence: Sendable {
     /// - Parameters:
     ///   - machines: those that have the member, where several share the log.
     ///   - timeMilliseconds: when the member joined.
+    ///   - isFurther: whether it was there before, as the machine that told it knew.
     package mutating func told(
         _ member: Member,
         on channel: ChannelName,
@@ -256,6 +258,7 @@ package struct Presence: Sendable {
         at machines: [MachineID] = [],
         id: Cursor,
         timeMilliseconds: Int64,
+        isFurther: Bool = false,
         _ limits: PresenceLimits?,
         now: Int64
     ) {
@@ -272,6 +275,9 @@ package struct Presence: Sendable {
             let isNews = machines.contains {
                 !entry.machines.contains($0) && site?.hasLost($0) == true
             }
+            let isRace = isJoin && !isFurther && entry.isPresent
+            entry.rivals =
+                isRace ? (entry.machines + entry.rivals).filter { !machines.contains($0) } : []
             (entry.event, entry.isPresent, entry.machines) = (id, isJoin, machines)
             entry.timeMilliseconds = timeMilliseconds
             entry.askedUntil = .min
@@ -382,7 +388,9 @@ package struct Presence: Sendable {
                 if hasPlace { entry.toldThrough = lacking }
             }
             guard hasPlace else { continue }
-            events.append(PresenceEvent(change, of: key, after: entry, now: now))
+            events.append(
+                PresenceEvent(change, of: key, after: entry, at: table.site?.own, now: now)
+            )
         }
         return events
     }

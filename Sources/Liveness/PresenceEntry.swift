@@ -40,6 +40,9 @@ struct PresenceEntry: Sendable {
     /// If several machines share the log: those that have the member, by the event. The first one reports when it no
     /// longer has it.
     var machines: [MachineID] = []
+    /// Those that had it by events before, of which the machine that told the newest one did not know: where a member
+    /// comes to two machines at once, each tells that it is there alone.
+    var rivals: [MachineID] = []
     /// The offset up to which a machine's log lacked events when this one was told again or did not have to be; once
     /// for each, whatever the outcome.
     var toldThrough = Offset.start
@@ -80,10 +83,11 @@ struct PresenceEntry: Sendable {
         if isLeased(now) {
             if !isPresent { return .join([site.own]) }
             if !machines.contains(site.own) {
-                return .join(machines.filter { !site.hasLost($0) } + [site.own])
+                let others = (machines + rivals).filter { $0 != site.own && !site.hasLost($0) }
+                return .join(others + [site.own])
             }
         } else if isPresent, !isHere(now) {
-            let others = machines.drop { $0 == site.own || site.hasLost($0) }
+            let others = (machines + rivals).drop { $0 == site.own || site.hasLost($0) }
             if others.isEmpty { return .leave }
             if others.first != machines.first {
                 return .join(others.filter { $0 != site.own && !site.hasLost($0) })

@@ -212,6 +212,7 @@ final class SimulatedProcess {
         core = Self.core(settings, plan, peers, seed, now)
         end = LogEnd(memoryMessages: end.memoryMessages)
         (queue, readsUnderWay, surveys, pipe, carried) = ([], 0, [], nil, 0)
+        quietSince = now
         lookAheads = []
         turn = nil
         turnsAtOnce = 0

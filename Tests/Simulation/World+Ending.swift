@@ -8,7 +8,8 @@ extension World {
         for process in processes {
             // A turn that began before it stood still is late, too.
             process.frozenUntil = min(process.frozenUntil, now)
-            if process.engineTrouble != nil { process.end.engine(nil) }
+            // After what it has not heard yet.
+            if plan.machine != nil { process.end.engine(nil) }
             process.end.open(log)
         }
         for number in clients.indices where violation == nil { leave(number) }

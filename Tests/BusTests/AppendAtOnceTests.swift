@@ -180,8 +180,8 @@ import Testing
     @Test func `forgetting channels, and trimming many, is left to the writer thread`() throws {
         let probe = LogProbe(
             settings(directory),
-            retention: keep(count: 8),
             channelLimit: 64,
+            retention: keep(count: 8),
             appendsAtOnce: true
         )
         try settle(probe)

@@ -61,8 +61,8 @@ import Testing
         try HoldfastServer.withBus { server in
             let run = try server.command("pub", "a", "--lines", "--json", input: "1\n{\n3\n\"\n5\n")
             #expect(run.exit == .exited(1))
-            #expect(run.error.contains("line 2: The body is not"))
-            #expect(run.error.contains("line 4: The body is not"))
+            #expect(run.error.contains("line 2: This is not valid JSON"))
+            #expect(run.error.contains("line 4: This is not valid JSON"))
             #expect(try server.texts("a").count == 3)
         }
     }

@@ -90,9 +90,9 @@ let classicEndpoints: [FixedEndpoint] = {
         let poll = try #require(http.poll(.get("/sub")))
         let reply = Reply(poll.subscription.answer(reading(), epoch: epoch))
         let name = try #require(cookieHeader(reply)?.prefix { $0 != "=" })
-        let fields = ["HTTP_COOKIE": "\(name)=x; \(name)=; \(name)=k7f2-7"]
+        let cookies = "\(name)=x; \(name)=; \(name)=k7f2-7"
         let cursor = try #require(Cursor("k7f2-7"))
-        #expect(http.poll(.get("/sub", fields))?.start == .cursor(cursor))
+        #expect(http.poll(.get("/sub", ["HTTP_COOKIE": cookies]))?.start == .cursor(cursor))
     }
 
     @Test func `an empty cookie is none`() throws {

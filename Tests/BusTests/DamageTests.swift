@@ -83,7 +83,7 @@ import Testing
             return length() < before
         }
         try check()
-        #expect(probe.append(draft("a", "new")).id?.offset == Offset(101))
+        #expect(probe.append(draft("a", "new")).id?.offset == Offset(102))
         #expect(probe.now.opened.count == 1)
         #expect(!probe.now.notices.contains { $0.contains("cut") })
         probe.stop()

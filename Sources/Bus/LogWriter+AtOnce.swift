@@ -44,7 +44,7 @@ extension LogWriter {
         for append in appends {
             guard append.dropping.isEmpty else { return false }
             messages += append.drafts.count
-            for draft in append.drafts { bytes += draft.body.count }
+            bytes += append.bytes
         }
         return messages <= groupMessages && bytes <= mostBytes
     }

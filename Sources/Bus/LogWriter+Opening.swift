@@ -10,6 +10,12 @@ extension LogWriter {
     /// Twice as long as another process needs to notice that its files were removed.
     private static let patienceMilliseconds: Int64 = 2000
 
+    /// Opens the log at once, without the pause after a failure.
+    func reopenNow() {
+        nextOpening = 0
+        reopenIfDue()
+    }
+
     func reopenIfDue() {
         guard open == nil, MonotonicClock.milliseconds() >= nextOpening else { return }
         nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds

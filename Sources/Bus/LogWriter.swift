@@ -17,7 +17,7 @@ final class LogWriter {
     /// The most messages of other processes to read inside the gate.
     private static let farBehind: Int64 = 512
     /// How long a group of messages waits for another program that holds SQLite's write lock.
-    private static let busyMilliseconds: Int64 = 2000
+    static let busyMilliseconds: Int64 = 2000
 
     let shared: LogShared
     var open: OpenLog?
@@ -152,12 +152,11 @@ final class LogWriter {
                 (reopenings, rounds) = (0, 0)
             case .replaced where reopenings < 3:
                 reopenings += 1
-                nextOpening = 0
-                reopenIfDue()
+                reopenNow()
             case .full(let error):
                 shared.count { $0.diskFull += 1 }
                 rounds += 1
-                let bytes = rest.reduce(0) { $0 + $1.drafts.reduce(0) { $0 + $1.body.count + 256 } }
+                let bytes = rest.reduce(0) { $0 + $1.bytes + 256 * $1.drafts.count }
                 if rounds <= 4, makeRoom(for: bytes, round: rounds) { continue }
                 if rest.count > 1 {
                     // A small message may fit where the whole group does not.
@@ -186,8 +185,7 @@ final class LogWriter {
             shared.count { $0.diskFull += 1 }
             if !makeRoom(for: 0, round: 1), open != nil { sayFull(error) }
         case .replaced:
-            nextOpening = 0
-            reopenIfDue()
+            reopenNow()
         case .done, .failed, .busy, .overgrown: break
         }
         if walk != nil { nextChores = min(nextChores, MonotonicClock.milliseconds() + 20) }

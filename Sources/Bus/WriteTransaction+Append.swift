@@ -104,7 +104,7 @@ extension WriteTransaction {
         statements.findQuota.finish()
         return used.take(
             max(1, append.drafts.count + append.dropping.count),
-            bytes: append.drafts.reduce(0) { $0 + $1.body.count },
+            bytes: append.bytes,
             of: quota.limits,
             now: time.retention * 1000
         )

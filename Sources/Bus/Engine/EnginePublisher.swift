@@ -168,7 +168,7 @@ final class EnginePublisher {
         var length = 0
         while length < queue.count {
             messages += queue[length].drafts.count + queue[length].dropping.count
-            bytes += queue[length].drafts.reduce(0) { $0 + $1.body.count }
+            bytes += queue[length].bytes
             // One transaction must end soon.
             if length > 0, messages > LogWriter.groupMessages || bytes > 1 << 20 { break }
             length += 1

@@ -10,8 +10,7 @@ extension LogWriter {
         // A log that is not part of the site yet is not opened before it is known where it begins.
         if open == nil {
             link.anchor = anchor
-            nextOpening = 0
-            reopenIfDue()
+            reopenNow()
         }
         link.results.post(link.position.map { .isAt($0) } ?? .failed)
     }
@@ -27,7 +26,7 @@ extension LogWriter {
             guard let through = try? open?.database.engine?.lack() else { return .failed }
             return .lack(Offset(through))
         }
-        let patience = MonotonicClock.milliseconds() + 2000
+        let patience = MonotonicClock.milliseconds() + Self.busyMilliseconds
         var (rounds, reopenings) = (0, 0)
         while true {
             switch attempt([], chores: false, engine: work) {
@@ -35,8 +34,7 @@ extension LogWriter {
             case .done: return lastResult ?? .failed
             case .replaced where reopenings < 3:
                 reopenings += 1
-                nextOpening = 0
-                reopenIfDue()
+                reopenNow()
             case .full(let error):
                 shared.count { $0.diskFull += 1 }
                 rounds += 1

@@ -13,6 +13,9 @@ package struct Append: Sendable {
     /// those that the ini file names, because visitors create the others.
     package var takesLastPlaces = true
 
+    /// The bytes of its bodies.
+    package var bytes: Int { drafts.reduce(0) { $0 + $1.body.count } }
+
     package init(
         ticket: UInt64,
         drafts: [Draft],

@@ -12,7 +12,7 @@ struct CheckpointPace: Equatable {
 
     /// The write-ahead log is copied into the file from this size on.
     let passivePages: Int
-    /// Above this size the write-ahead log is to be restarted: 4 MB, a little more than a passive checkpoint needs.
+    /// Above this size the write-ahead log is to be restarted: a little more than a passive checkpoint needs.
     var restartPages: Int { passivePages + 64 }
     /// From this size on nothing is published.
     let mostPages: Int

@@ -4,20 +4,25 @@ import Channels
 ///
 /// Used by one thread at a time: the writer's by the writer, the reader's by the reader.
 final class LogConnection {
-    static let pageBytes: Int64 = 4096
+    /// A new file's page size. A commit writes whole pages, mostly one of each table and index: small ones cost it less.
+    /// On a disk they are the file system's blocks, parts of which it would have to read before it writes them.
+    static func newPageBytes(inMemory: Bool) -> Int64 { inMemory ? 2048 : 4096 }
+
     /// How long statements wait for SQLite's own locks. Only another program can hold the write lock, since Holdfast's
     /// writers queue at the gate.
     static let patienceMilliseconds: Int32 = 250
 
     private let database: Database
+    let pageBytes: Int64
     /// The configured size; SQLite raises it to what the file has already.
     let maximumPages: Int64
 
     /// Pages in the write-ahead log after the newest commit of this connection.
     var walPages: Int { database.writeAheadFrames }
 
-    init(path: String, settings: BusSettings, readOnly: Bool) throws(LogError) {
-        maximumPages = max(64, settings.maxBytes / Self.pageBytes)
+    /// - Parameter isInMemory: the file is; nil: it is only read.
+    init(path: String, settings: BusSettings, isInMemory: Bool?) throws(LogError) {
+        let readOnly = isInMemory == nil
         database = try Database(
             path: path,
             readOnly ? .readOnly : .readWrite,
@@ -33,10 +38,14 @@ final class LogConnection {
             PRAGMA wal_autocheckpoint = 0;
             """
         )
+        if let isInMemory {
+            try database.execute("PRAGMA page_size = \(Self.newPageBytes(inMemory: isInMemory))")
+        }
+        pageBytes = try database.fetchInteger("PRAGMA page_size") ?? 4096
+        maximumPages = max(64, settings.maxBytes / pageBytes)
         if readOnly { return }
         try database.execute(
             """
-            PRAGMA page_size = \(Self.pageBytes);
             PRAGMA journal_mode = WAL;
             PRAGMA journal_size_limit = 4194304;
             PRAGMA synchronous = \(settings.durability == .power ? "FULL" : "NORMAL");

@@ -192,7 +192,7 @@ final class LogReader {
         let connection = try LogConnection(
             path: opened.paths.directory.logPath,
             settings: shared.settings,
-            readOnly: true
+            isInMemory: nil
         )
         history = try connection.use { database throws(LogError) in
             try HistoryQueries(database)

@@ -66,7 +66,7 @@ extension LogWriter {
         namedReaders = suspects
         shared.say(
             "\(Self.list(suspects)) has been reading the log without a pause: log.sqlite-wal cannot be emptied, "
-                + "and has \(Self.megabytes(pages)) MB; at \(Self.megabytes(pace.mostPages)) MB nothing can be "
+                + "and has \(Self.megabytes(pages, open)) MB; at \(Self.megabytes(pace.mostPages, open)) MB nothing can be "
                 + "published any more; end it, or let it read in shorter transactions",
             .warning
         )
@@ -77,7 +77,7 @@ extension LogWriter {
         guard begins(.writeAheadFull) else { return }
         let readers = LockHolders.readers(of: open.files)
         shared.say(
-            "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages)) MB and cannot be emptied, "
+            "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages, open)) MB and cannot be emptied, "
                 + (readers.isEmpty
                     ? "since another program reads the log; end it"
                     : "since \(Self.list(readers)) reads the log; end it"),
@@ -89,8 +89,8 @@ extension LogWriter {
         holders.map(\.description).sorted().joined(separator: ", ")
     }
 
-    private static func megabytes(_ pages: Int) -> Int {
-        pages * Int(LogConnection.pageBytes) >> 20
+    private static func megabytes(_ pages: Int, _ open: OpenLog) -> Int {
+        pages * Int(open.database.connection.pageBytes) >> 20
     }
 
     // MARK: The disk
@@ -105,7 +105,7 @@ extension LogWriter {
             try enterGate(open)
             defer { open.directory.leave() }
             guard open.isCurrent else { return true }
-            let needed = Int64(bytes) / LogConnection.pageBytes * 5 / 4 + 8
+            let needed = Int64(bytes) / open.database.connection.pageBytes * 5 / 4 + 8
             let room = try open.database.room()
             let limited = room.growth < needed && !tight
             let gaveUp = !limited && giveUpReserve(open)
@@ -243,15 +243,18 @@ extension LogWriter {
         }
         pace = Self.pace(
             reserveBytes: wanted > 0 ? max(bytes, Reserve.leastBytes) : 0,
-            shared.settings
+            mostBytes: shared.settings.maxBytes,
+            pageBytes: open.database.connection.pageBytes
         )
     }
 
-    static func pace(reserveBytes: Int64, _ settings: BusSettings) -> CheckpointPace {
-        let reserve = Int(reserveBytes / LogConnection.pageBytes)
+    private static func pace(reserveBytes: Int64, mostBytes: Int64, pageBytes: Int64)
+        -> CheckpointPace
+    {
+        let reserve = Int(reserveBytes / pageBytes)
         return CheckpointPace(
             passivePages: reserve > 0 ? min(1000, max(16, reserve * 3 / 4)) : 1000,
-            mostPages: Int(max(settings.maxBytes, 16 << 20) / LogConnection.pageBytes)
+            mostPages: Int(max(mostBytes, 16 << 20) / pageBytes)
         )
     }
 }

@@ -36,7 +36,8 @@ final class LogWriter {
     var patienceEnds: Int64?
     /// See `WriterDatabase.chores`.
     var walk: Int64? = 0
-    var pace: CheckpointPace
+    /// Set when the log is opened.
+    var pace = CheckpointPace(passivePages: 1000, mostPages: .max)
     /// The processes that were named for keeping the write-ahead log from being emptied; and the suspects, since when.
     var namedReaders: Set<LockHolder> = []
     var suspects: Set<LockHolder> = []
@@ -53,7 +54,6 @@ final class LogWriter {
 
     init(_ shared: LogShared) {
         self.shared = shared
-        pace = Self.pace(reserveBytes: shared.settings.reserveBytes, shared.settings)
     }
 
     /// What there is to do after a turn.

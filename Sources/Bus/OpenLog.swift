@@ -38,7 +38,7 @@ final class OpenLog {
     func checkLength() throws(LogError) {
         guard let bytes = directory.logBytes else { return }
         // VACUUM makes the log itself shorter.
-        let whole = try database.pages() * LogConnection.pageBytes
+        let whole = try database.pages() * database.connection.pageBytes
         guard bytes >= min(logBytes, whole) else {
             throw LogError.damage("it was cut from \(logBytes) bytes to \(bytes)")
         }
@@ -107,6 +107,7 @@ final class OpenLog {
         try directory.makeFile(path)
         return try WriterDatabase(
             path: path,
+            isInMemory: directory.isInMemory,
             settings: shared.settings,
             channelLimit: shared.channelLimit,
             retention: shared.retention

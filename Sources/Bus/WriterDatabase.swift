@@ -25,13 +25,18 @@ final class WriterDatabase {
     /// Opens the file, made before, and its tables if they are missing.
     init(
         path: String,
+        isInMemory: Bool,
         settings: BusSettings,
         channelLimit: Int,
         retention: @escaping @Sendable (ChannelName) -> Retention
     ) throws(LogError) {
         self.channelLimit = Int64(channelLimit)
         self.retention = retention
-        let connection = try LogConnection(path: path, settings: settings, readOnly: false)
+        let connection = try LogConnection(
+            path: path,
+            settings: settings,
+            isInMemory: isInMemory
+        )
         (queries, statements, keys, engine, state) = try connection.use {
             database throws(LogError) in
             try LogSchema.prepare(database, upgrades: settings.upgradesLog)

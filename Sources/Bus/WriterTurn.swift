@@ -99,7 +99,7 @@ struct WriterTurn {
             $0.messagesFollowed += followed
             $0.messagesTrimmed += counts.trimmed
             $0.messagesExpired += counts.expired
-            $0.walBytes = database.connection.walPages * Int(LogConnection.pageBytes)
+            $0.walBytes = database.connection.walPages * Int(database.connection.pageBytes)
             ($0.channels, $0.messagesKept) = (Int(state.channels), Int(state.messages))
         }
     }

@@ -185,13 +185,12 @@ struct Waiting {
     ///
     /// - Returns: the entry; nil if it was taken before.
     mutating func takeAppended(_ ticket: Ticket) -> Entry? {
-        guard let entry = entries[ticket.number] else { return nil }
+        guard let entry = entries.removeValue(forKey: ticket.number) else { return nil }
         if let charge = entry.charge {
             queuedMessages -= charge.messages
             queuedBytes -= charge.bytes
             charges -= 1
         }
-        entries[ticket.number] = nil
         if case .nothing = entry.work { return nil }
         unlink(ticket.number, entry)
         dropSettled()

@@ -1,4 +1,5 @@
 import Channels
+import Foundation
 import Testing
 
 @testable import Bus
@@ -15,7 +16,7 @@ import Testing
         settings.durability = durability
         let probe = LogProbe(settings)
         let path = settings.directory + "/log.sqlite"
-        let connection = try LogConnection(path: path, settings: settings, readOnly: false)
+        let connection = try LogConnection(path: path, settings: settings, isInMemory: false)
         let found = try connection.use { database throws(LogError) in
             try database.fetchInteger("PRAGMA synchronous")
         }
@@ -39,6 +40,39 @@ import Testing
         let onDisk = LogProbe(self.settings(TemporaryDirectory()))
         #expect(!onDisk.now.notices.contains { $0.contains("tmpfs") })
         onDisk.stop()
+    }
+
+    /// A file keeps the size it was made with, wherever it is copied to, and what bounds the log in bytes holds for it.
+    @Test func `pages are small in memory, and blocks on a disk`() throws {
+        let (memory, disk) = (TemporaryDirectory(in: "/dev/shm"), TemporaryDirectory())
+        #expect(try pageBytes(settings(memory)) == 2048)
+        #expect(try pageBytes(settings(disk)) == 4096)
+        try FileManager.default.removeItem(atPath: settings(disk).directory)
+        try FileManager.default.copyItem(
+            atPath: settings(memory).directory,
+            toPath: settings(disk).directory
+        )
+        var bounded = settings(disk)
+        bounded.maxBytes = 1 << 20
+        #expect(try pageBytes(bounded) == 2048)
+        let connection = try LogConnection(
+            path: bounded.directory + "/log.sqlite",
+            settings: bounded,
+            isInMemory: false
+        )
+        #expect(connection.maximumPages == 512)
+    }
+
+    /// Of the log that a writer with these settings has had open.
+    private func pageBytes(_ settings: BusSettings) throws -> Int64 {
+        let probe = LogProbe(settings)
+        probe.append(draft("a", "x"))
+        probe.stop()
+        return try LogConnection(
+            path: settings.directory + "/log.sqlite",
+            settings: settings,
+            isInMemory: nil
+        ).pageBytes
     }
 
     private func settings(_ directory: TemporaryDirectory) -> BusSettings {

@@ -44,8 +44,11 @@ final class LogConnection {
         pageBytes = try database.fetchInteger("PRAGMA page_size") ?? 4096
         maximumPages = max(64, settings.maxBytes / pageBytes)
         if readOnly { return }
+        // Debian's SQLite would also overwrite with zeros the pages of removed messages: as many bytes written for each
+        // message again as it had. What was committed stays in the write-ahead log for a while in any case.
         try database.execute(
             """
+            PRAGMA secure_delete = FAST;
             PRAGMA journal_mode = WAL;
             PRAGMA journal_size_limit = 4194304;
             PRAGMA synchronous = \(settings.durability == .power ? "FULL" : "NORMAL");

@@ -34,6 +34,18 @@ import Testing
         probe.stop()
     }
 
+    /// Debian's SQLite writes zeros over the pages of what is removed, unless it is told otherwise.
+    @Test func `what is dropped is not written once more`() {
+        let directory = TemporaryDirectory()
+        let probe = LogProbe(settings(directory))
+        let text = String(repeating: "x", count: 50_000)
+        for _ in 0..<8 { probe.append(draft("a", text)) }
+        let before = probe.log.statistics.walBytes
+        #expect(probe.outcome(of: probe.send([], dropping: ["a"])) == .committed(ids: []))
+        #expect(probe.log.statistics.walBytes - before < 50_000)
+        probe.stop()
+    }
+
     @Test func `other processes and later ones see the same`() {
         let directory = TemporaryDirectory()
         let settings = settings(directory)

@@ -161,9 +161,11 @@ extension Core {
 
     // MARK: Ids and turns
 
-    /// Whether a request of this id is held, waits for an answer, or queues.
+    /// Whether a request of this id is held, waits for an answer, reads the log, or queues.
     private mutating func isInUse(_ id: RequestID, _ connection: ConnectionID) -> Bool {
         isWaiting(id, connection) || hold(of: id, on: connection) != nil
+            || connections[connection].replays > 0
+                && replays.of(connection).contains { $0.id == id }
             || connections[connection].flags.contains(.queues) && turns.has(id, of: connection)
     }
 

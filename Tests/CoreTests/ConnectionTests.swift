@@ -232,6 +232,20 @@ import Testing
         #expect(world.dropped == [connection] && world.complaints == [.idInUse])
     }
 
+    @Test func `a refused request got its records amid those of a stream that waited for its peer`()
+    {
+        let world = World()
+        let connection = world.connect()
+        world.unsent(connection, 100)
+        world.get("/push/news?stream=ndjson", on: connection)
+        #expect(world.heldCount == 1)
+        let address = RequestAddress(connection: connection, id: .first, keepConnection: true)
+        world.core.refused(address, records: [1, 3], at: world.moment)
+        world.drain()
+        #expect(world.take(connection).isEmpty && world.dropped == [connection])
+        #expect(world.heldCount == 0 && world.isEmpty)
+    }
+
     @Test func `a refused request gets its records, one that is too large its answer`() {
         let world = World()
         let connection = world.connect()

@@ -52,7 +52,12 @@ extension Core {
     mutating func open(_ replay: Replay) {
         enlist(replay)
         counters.holds += 1
-        if isStopping { endReplay(replay, .shutdown) } else { advance(replay) }
+        if isStopping { return endReplay(replay, .shutdown) }
+        // The peer left while this request queued; no event will report that again.
+        guard replay.web == nil || !connections[replay.connection].flags.contains(.peerEnded) else {
+            return endReplay(replay, .left)
+        }
+        advance(replay)
     }
 
     /// The stream has reached the tail's head.
@@ -62,10 +67,6 @@ extension Core {
         case .web(let requester, let web):
             // A request that waits behind it on this connection would wait for as long as the stream lives.
             guard !isOvertaken(requester) else { return endReplay(replay, .superseded) }
-            // The peer left while this request queued; no event will report that again.
-            guard !connections[replay.connection].flags.contains(.peerEnded) else {
-                return endReplay(replay, .left)
-            }
             hold = Holds.Hold(
                 address: requester.address,
                 kind: .stream,

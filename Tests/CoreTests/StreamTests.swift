@@ -327,4 +327,16 @@ import Testing
         #expect(world.heldCount == 0 && world.endings == [.left: 1])
         #expect(world.standing(of: connection) == .done)
     }
+
+    @Test func `a stream whose peer left while it queued was held until that had read`() {
+        let world = World()
+        let connection = world.connect()
+        world.post("/push/other", "hello", on: connection)
+        world.get("/push/news?stream=ndjson&since=first", on: connection)
+        world.end(connection)
+        world.answerAppend(.full)
+        world.unsent(connection, 100)
+        world.turn()
+        #expect(world.heldCount == 0 && world.endings == [.left: 1] && world.reads.isEmpty)
+    }
 }

@@ -346,6 +346,7 @@ package struct Presence: Sendable {
     /// Examines the members for which something is due.
     package mutating func due(now: Int64) -> Due {
         var due = Due()
+        let isLoaded = isLoaded
         for _ in 0..<Self.turn {
             guard let key = table.takeDue(now: now), let entry = table[key] else { break }
             if entry.change(now, table.site) != nil, entry.askedUntil <= now {
@@ -356,6 +357,8 @@ package struct Presence: Sendable {
             table.change(key, 0, now) { entry in
                 // All in the same second, so that the others receive many at a time.
                 if isTelling { entry.tellAt = (now + Self.tellMilliseconds) / 1000 * 1000 }
+                // What is still to be read may be older than a leave that was told since.
+                if !isLoaded { entry.touched = now }
             }
             if isTelling {
                 let leases = (table[key]?.leases ?? [:]).sorted { $0.key < $1.key }

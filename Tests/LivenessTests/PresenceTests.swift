@@ -514,4 +514,29 @@ struct PresenceTests {
             #expect(Member(topic: member.topic) == member)
         }
     }
+
+    @Test func `a leave told while the log was read was forgotten before an older join came`() {
+        var presence = Presence()
+        presence.forgetEvents(now: 0)
+        func tell(_ isJoin: Bool, at offset: Int64, now: Int64) {
+            presence.told(
+                ada,
+                on: chat,
+                isJoin: isJoin,
+                id: id(offset),
+                timeMilliseconds: now,
+                limits,
+                now: now
+            )
+        }
+        tell(false, at: 2, now: 0)
+        while presence.nextLook < 200_000 { _ = presence.due(now: presence.nextLook) }
+        tell(true, at: 1, now: 200_000)
+        presence.loaded()
+        #expect(presence.members(of: chat).isEmpty)
+        while presence.nextLook < 400_000 {
+            expect(presence.due(now: presence.nextLook).events.isEmpty)
+        }
+        #expect(presence.isEmpty)
+    }
 }

@@ -180,4 +180,17 @@ import Testing
         #expect(world.counters.busCommands == 5000)
         #expect(world.reading.contains(bus) && world.mayRead(bus))
     }
+
+    @Test func `a client has so many commands that wait for their outcome, and no more`() {
+        let world = World()
+        let bus = world.connectBus()
+        world.say("publish news one\n" + String(repeating: "ping\n", count: 300), on: bus)
+        #expect(world.counters.busCommands == 256)
+        #expect(!world.mayRead(bus))
+        world.answerAppend(.committed(ids: [id]))
+        #expect(world.texts(bus).joined().split(separator: "\n").count == 256)
+        while world.nextAlarm == .min { world.turn() }
+        #expect(world.counters.busCommands == 301)
+        #expect(world.texts(bus).count == 45 && world.mayRead(bus))
+    }
 }

@@ -377,6 +377,19 @@ import Text
         #expect(old.take(publisher).count == 1)
     }
 
+    @Test func `gives out no time at which a request came to the old one`() throws {
+        let old = World()
+        let (first, second) = (old.connect(), old.connect())
+        let poll = "/push/news?since=k7f2-0&wait=60&subscriber=0123456789abcdef"
+        // The newer process reads the clock later, and may still find the time of the old one there.
+        for _ in 0..<100 { _ = old.moment }
+        old.get(poll, on: first)
+        #expect(old.pause())
+        let new = try old.handOver([first, second])
+        new.get(poll, on: second)
+        #expect(new.heldCount == 1 && new.endings == [.superseded: 1])
+    }
+
     @Test func `executes no further command while it is paused, and all afterwards`() throws {
         let old = World()
         let client = old.connectBus()

@@ -40,6 +40,10 @@ struct Call {
     var rightEndsAt: Int64?
     /// Its process had the key of that when it came.
     var showsToken = false
+    /// Monotonic milliseconds when its process got it.
+    var shownAt: Int64 = .min
+    /// What it shows instead of a token.
+    var link: Link?
     var session: Session?
     /// Seconds.
     var wait = 0
@@ -47,6 +51,8 @@ struct Call {
     /// Its cursor is in a cookie.
     var isClassic = false
     var failsOnGap = false
+    /// What its client has from the same question before, or will have from this one.
+    var visit: Visit?
     /// The log's position when it came, as far as its process can know it.
     var arrived: Cursor?
     var begunAt: Cursor?
@@ -75,10 +81,14 @@ struct Call {
     var blockedUntil: Int64 = .min
     /// The deadline does not end it before this time.
     var earliestEnd: Int64 = .min
+    /// How much later it may, so that those who came together do not come back together; 0 where that is not known.
+    var spread: Int64 = 0
     /// Monotonic milliseconds at which the last bytes came.
     var heardAt: Int64 = 0
     /// Whether it is sent blanks from time to time.
     var isProbed = false
+    /// Monotonic milliseconds of its last probe or heartbeat.
+    var probedAt: Int64?
     /// It asked the log, so it is not known from outside when it began to be held.
     var hasAsked = false
     /// It waits until its process has the events of what was committed up to here.

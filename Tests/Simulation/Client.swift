@@ -19,6 +19,8 @@ struct Client {
     var unacknowledged: Int?
     /// The cookie of the endpoint that keeps the cursor in one.
     var cookieName: String?
+    /// The page that it looks at again and again.
+    var visit: Visit?
     /// Its connection to the bus socket.
     var bus: (process: Int, place: Int)?
 
@@ -125,6 +127,14 @@ struct FrontEnd {
             keeps: false,
             multiplexes: false,
             habit: .closes
+        ),
+        .init(
+            software: "pipe/2",
+            isForwarded: false,
+            keeps: true,
+            multiplexes: false,
+            habit: .halfCloses,
+            isRude: true
         ),
     ]
 }

@@ -17,6 +17,7 @@ extension World {
             if !calls[number].isProbed { checkProbe(number) }
             calls[number].isProbed = true
         }
+        noteProbe(number, header: header, body: body)
         switch calls[number].kind {
         case .events: return hearEvents(number, header, body, ends)
         case .lines: return hearLines(number, header, body, ends)
@@ -85,11 +86,12 @@ extension World {
             }
             return .expired
         }
-        if response.status == 200 { checkRight(number) }
+        if [200, 204, 304].contains(response.status) { checkRight(number) }
         if call.asksIfReady { checkReady(number, isReady: response.status == 200) }
         if response.status == 503, call.kind != .other, !saysNothingCame {
             return judgeRefusal(number, response)
         }
+        let response = asStored(number, response)
         switch call.kind {
         case .poll: return judgePoll(number, response)
         case .publish: judgePublished(number, response)
@@ -163,6 +165,8 @@ extension World {
             fail("call \(number): its answer is none to a poll", call: number)
             return []
         }
+        checkCaching(number, response, answer)
+        checkVisit(number, answer)
         take(
             number,
             &session,

@@ -80,7 +80,7 @@ struct Plan {
         clientCount = chance.between(4, 28)
         connectionLimit = chance.one(of: [16, 40, 200]) ?? 40
         trouble = chance.one(of: [0, 2, 6, 15]) ?? 5
-        frontEnd = chance.happens(120) ? chance.one(of: [3, 4, 4]) : nil
+        frontEnd = chance.happens(120) ? chance.one(of: [3, 4, 4, 7]) : nil
         pipelineLimit = frontEnd == nil ? 4 : 24
         isClockCoarse = chance.happens(200)
         bytesAtOnce = chance.one(of: [4_000_000, 4_000_000, 300, 4000]) ?? 4000

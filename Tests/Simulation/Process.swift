@@ -91,6 +91,8 @@ final class SimulatedProcess {
     var isHandingOver = false
     /// The last request that came under other settings.
     var settledAt = 0
+    /// Monotonic milliseconds when these settings came into force.
+    var settledTime: Int64 = .min
     var presenceSettledAt = 0
     /// Its ini file closes the channel that is open otherwise.
     var isClosed = false
@@ -136,6 +138,8 @@ final class SimulatedProcess {
     /// What the operator is told at most once, or once in a while.
     var addressNotices = 0
     var publisherNotedAt: Int64 = .min / 2
+    /// When it last gave the log an event of presence.
+    var presenceToldAt: Int64 = .min / 2
     /// When a held request last ended of each member that has not left otherwise.
     var attended: [Attendee: Int64] = [:]
     var hasLeftOut = false
@@ -143,6 +147,8 @@ final class SimulatedProcess {
     var hasSiblings = false
     /// All messages about subscribers that it has sent to them.
     var wordsTold = 0
+    /// The variables that the last request had in common with others, and what was read of them.
+    var memory: (common: [String], request: CGIRequest)?
     /// The record of the current event.
     var account = Account()
 
@@ -218,7 +224,7 @@ final class SimulatedProcess {
         turnsAtOnce = 0
         hasSiblings = false
         (knowsLog, engineTrouble) = (false, nil)
-        (addressNotices, publisherNotedAt) = (0, .min / 2)
+        (addressNotices, publisherNotedAt, presenceToldAt) = (0, .min / 2, .min / 2)
     }
 
     /// Another process reads the pipes from now on.

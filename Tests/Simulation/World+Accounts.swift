@@ -45,10 +45,9 @@ extension World {
             )
         }
         guard !flags.contains(.last), header.isEmpty, !body.isEmpty else { return }
-        let isProbe = body.allSatisfy { $0 == UInt8(ascii: " ") }
+        let isProbe = Self.isProbe(body)
         let isHeartbeat =
-            body[0] == UInt8(ascii: ":") || body.starts(with: Array("{\"kind\":\"ping\"".utf8))
-            || body.starts(with: Array("event: status".utf8))
+            Self.isHeartbeat(body) || body.starts(with: Array("event: status".utf8))
         guard isProbe || isHeartbeat else { return }
         fail(
             "connection \(wire.id.index) is \(isProbe ? "probed" : "sent a heartbeat"), "
@@ -153,10 +152,13 @@ extension World {
 
     /// The token of a request must be valid when its turn comes.
     func checkRight(_ number: Int) {
-        guard let ends = calls[number].rightEndsAt, ends < calls[number].blockedUntil else {
-            return
+        guard let ends = calls[number].rightEndsAt else { return }
+        if ends < calls[number].blockedUntil {
+            fail("call \(number) is served, and its token was over before its turn", call: number)
         }
-        fail("call \(number) is served, and its token was over before its turn", call: number)
+        if ends <= calls[number].shownAt {
+            fail("call \(number) is served by what was over when it came", call: number)
+        }
     }
 
     /// A request of a subscriber is held: since each may have only one, the other processes were told to end theirs.

@@ -76,7 +76,15 @@ extension World {
             digest.add("append")
             digest.add(Int(append.ticket))
             process.end.append(append)
-            for draft in append.drafts where draft.channel.isOwn { checkLeave(draft, process) }
+            note(
+                "process \(process.index) appends \(append.ticket): "
+                    + "\(append.drafts.map { "\($0.type ?? "") \($0.topic ?? "") on \($0.channel)" }) "
+                    + "\(append.idempotency?.key ?? "")"
+            )
+            for draft in append.drafts where draft.channel.isOwn {
+                checkLeave(draft, process)
+                checkPace(process)
+            }
             queue(append, process)
         case .piped(_, let outcome):
             digest.add("piped")
@@ -199,6 +207,7 @@ extension World {
                 if same.count > 1, calls[same[0]].mayBeHeld {
                     guard ends else { return }
                     maybeEnded += 1
+                    if same.contains(where: { calls[$0].kind == .leave }) { mayHaveLeft = true }
                     process.wires[place].isToBeSettled = true
                     process.touched.append(place)
                     return

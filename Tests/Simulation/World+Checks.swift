@@ -34,7 +34,12 @@ extension World {
             counted += times
             tally.endings[ending.rawValue] += UInt64(times)
             let isLost = !lostMeanwhile.isEmpty && Endings.lost.contains(Endings(ending))
-            guard isLost || !cause.endings.isDisjoint(with: Endings(ending)) else {
+            // A stream whose peer has left while the log was asked for it.
+            let hasLeft =
+                ending == .left
+                && (maybeEnded > 0
+                    || ended.contains { process.wires[calls[$0.call].wire].isEndTold })
+            guard isLost || hasLeft || !cause.endings.isDisjoint(with: Endings(ending)) else {
                 return fail("\(times) ended as \(ending.label) by: \(cause.name)")
             }
             let isOvertaken = ending == .superseded || ending == .newerRequest
@@ -94,6 +99,7 @@ extension World {
             if counted == Endings(.deadline), (process.turn ?? now) < calls[number].earliestEnd {
                 fail("call \(number) ends before its time", call: number)
             }
+            if counted == Endings(.deadline), !process.isLate { noteEnd(number, process) }
             if endings.isDisjoint(with: counted) {
                 fail(
                     "call \(number) has ended by: \(cause.name), and is not counted so",
@@ -176,7 +182,7 @@ extension World {
                 checkBeats(call, wire, process, at: now)
                 guard now >= call.endsAt else { continue }
                 // The shell ends what waits for its peer to read.
-                if call.isStream, wire.unsentBytes > 0 { continue }
+                if call.isStream, wire.unsentBytes > 0 || wire.unreadSince >= now { continue }
                 if wire.isEndTold, call.mayBeHeld { continue }
                 fail(
                     "call \(number) (\(call.kind)) is \(now - call.endsAt) ms beyond its time at \(now)",

@@ -22,11 +22,12 @@ extension World {
         return false
     }
 
-    private func begin(_ number: Int) {
+    func begin(_ number: Int) {
         let client = clients[number]
         var call: Call
         switch client.kind {
         case .poller where chance.happens(30): call = aside(client)
+        case .poller where chance.happens(60): call = visit(client)
         case .poller: call = poll(client)
         case .classic: call = classic(client)
         case .streamer where chance.happens(40): call = watch(client)
@@ -49,7 +50,8 @@ extension World {
         if call.session?.channels.contains(Plan.grantedChannel) == true {
             switch chance.below(10) {
             case 0: call.statuses = [401, 403]
-            case 1...4:
+            case 1, 2: showLink(&call)
+            case 3...5:
                 call.rightEndsAt = now + Int64(chance.between(100, 40_000))
                 // Without its key, the token means nothing.
                 call.statuses += [401, 403]
@@ -63,18 +65,18 @@ extension World {
         if chance.happens(100) { waiting.append(call.number) } else { give(call.number) }
     }
 
-    private func newCall(_ client: Client, _ kind: Call.Kind) -> Call {
+    func newCall(_ client: Client, _ kind: Call.Kind) -> Call {
         var call = Call(number: calls.count, client: client.number, kind: kind)
         call.subscriber = client.subscriber
         call.member = client.member
         return call
     }
 
-    private func path(_ channels: [Int]) -> String {
+    func path(_ channels: [Int]) -> String {
         channels.map { log.names[$0].text.replacing("~", with: "%7E") }.joined(separator: ",")
     }
 
-    private func identity(_ client: Client) -> String {
+    func identity(_ client: Client) -> String {
         var query = ""
         if let subscriber = client.subscriber {
             query += "&subscriber=subscriber-0000\(subscriber)"
@@ -104,12 +106,14 @@ extension World {
         }
     }
 
-    private var newest: Cursor { Cursor(epoch: log.file.epoch, offset: Offset(log.file.head)) }
+    var newest: Cursor { Cursor(epoch: log.file.epoch, offset: Offset(log.file.head)) }
 
     private func poll(_ client: Client) -> Call {
         var call = newCall(client, .poll)
+        let most = plan.settings.hold.maxWaitSeconds
+        // Many pages wait for the same time.
         call.wait =
-            chance.happens(200) ? 0 : chance.between(1, plan.settings.hold.maxWaitSeconds + 5)
+            chance.happens(200) ? 0 : chance.happens(300) ? most : chance.between(1, most + 5)
         let (since, start) = start(client, waits: call.wait > 0)
         call.session = Session(channels: client.channels, start: start, head: newest)
         var query = since + (since.isEmpty ? "" : "&") + "wait=\(call.wait)" + identity(client)

@@ -30,6 +30,7 @@ extension World {
         }
         checkEmpty()
         checkNobody()
+        checkSpread()
     }
 
     private func quieten() {

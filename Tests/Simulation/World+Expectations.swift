@@ -68,6 +68,7 @@ extension World {
                 let least = granted ? min(most, hold.grantedSeconds) : most
                 calls[number].earliestEnd =
                     call.givenAt + Int64(least) * 10 * Int64(100 - hold.jitterPercent)
+                if !granted { calls[number].spread = Int64(least * 10 * hold.jitterPercent) }
             }
         case .events, .lines:
             let life = Int64(process.settings.hold.streamSeconds) * 1000

@@ -89,15 +89,9 @@ extension World {
     }
 
     private func request(_ call: Call, _ process: SimulatedProcess) -> CGIRequest {
-        var request = CGIRequest()
-        for (name, value) in call.variables {
-            let (name, value) = (Array(name.utf8), Array(value.utf8))
-            name.withUnsafeBytes { name in
-                value.withUnsafeBytes { value in request.set(name, value) }
-            }
-        }
-        if let ends = call.rightEndsAt, !process.settings.keys.isEmpty {
-            request.clock = Clock(wallMilliseconds: log.wall, monotonicMilliseconds: now)
+        var request = decoded(call.variables, process)
+        request.clock = Clock(wallMilliseconds: log.wall, monotonicMilliseconds: now)
+        if let ends = call.rightEndsAt, call.link == nil, !process.settings.keys.isEmpty {
             request.token =
                 ends > now
                 ? .good(Plan.visa(expires: log.wall + ends - now), .sent) : .bad(.expired, .sent)
@@ -161,8 +155,10 @@ extension World {
     }
 
     private func noteComing(_ number: Int, _ process: SimulatedProcess) {
+        noteLink(number)
         let call = calls[number]
         calls[number].showsToken = call.rightEndsAt != nil && !process.settings.keys.isEmpty
+        calls[number].shownAt = now
         comings += 1
         calls[number].coming = comings
         process.wires[call.wire].newestComings[call.id] = comings
@@ -239,6 +235,7 @@ extension World {
         )
         let cause: Cause = call.kind == .leave ? .leaving : .request
         var cameAt: Int64 = 0
+        noteVisit(number)
         tell(
             process,
             cause,

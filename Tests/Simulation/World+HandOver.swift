@@ -51,6 +51,7 @@ extension World {
         }
         if chance.happens(200) { process.begin(with: drawnSettings(process)) }
         process.settledAt = comings
+        process.settledTime = now
         process.beginAnew(seed: chance.next(), now: now)
         tellMachine(process)
         process.end.open(log)
@@ -61,6 +62,7 @@ extension World {
         }
         guard violation == nil else { return }
         guard process.core.hasReached(newCommon) else { return fail("the newer core is behind") }
+        forgetProbes(process)
         for place in open { process.wires[place].isPaused = false }
         let handed = zip(open, connections).map { place, connection in
             (
@@ -71,5 +73,21 @@ extension World {
         (process.carried, process.heldBefore) = (held, held)
         tell(process, .handOver) { core, moment in core.resume(newCommon, handed, at: moment) }
         checkAllowed(process)
+        // Perhaps at the time that the older process had for its last request.
+        if chance.happens(500) { comeAgain(process) }
+    }
+
+    /// Subscribers of what is held ask anew, and their front ends may not show that they have left.
+    private func comeAgain(_ process: SimulatedProcess) {
+        let held = process.wires.filter(\.isOpen).flatMap(\.calls).filter {
+            calls[$0].isHeld && calls[$0].subscriber != nil && !isAbandoned($0)
+        }
+        for call in held.suffix(3) {
+            let client = calls[call].client
+            guard violation == nil, clients[client].kind != .bus, clients[client].call == call
+            else { continue }
+            leave(client)
+            begin(client)
+        }
     }
 }

@@ -48,7 +48,7 @@ extension World {
     func checkLeave(_ draft: Draft, _ process: SimulatedProcess) {
         // Who was left out at a bound may be held, and not be there.
         if process.core.counters[.members] > 0 { process.hasLeftOut = true }
-        guard draft.type == "leave", !process.hasLeftOut,
+        guard draft.type == "leave", !process.hasLeftOut, !mayHaveLeft,
             let room = log.place(of: draft.channel.subject),
             let member = memberNames.firstIndex(where: { draft.topic?.hasSuffix(" " + $0) == true }
             ),
@@ -73,11 +73,20 @@ extension World {
         }
     }
 
+    /// Members are examined at most twenty times a second, so that many of them do not keep a process busy.
+    func checkPace(_ process: SimulatedProcess) {
+        let at = process.turn ?? now
+        let passed = at - process.presenceToldAt
+        if passed > 0, passed < 50 { fail("events of presence are told \(passed) ms apart") }
+        process.presenceToldAt = at
+    }
+
     /// Notes which members were held just now.
     func noteAttended(_ process: SimulatedProcess) {
         // Who has left is not missed.
         if case .word(isLeft: true) = cause { return }
         if ended.contains(where: { calls[$0.call].kind == .leave }) { return }
+        if mayHaveLeft { return process.attended = [:] }
         for (number, _) in ended where calls[number].isHeld {
             // Whoever came while there was no section is not counted.
             guard let member = calls[number].member,

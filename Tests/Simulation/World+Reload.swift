@@ -7,6 +7,7 @@ extension World {
     func reload(_ process: SimulatedProcess) {
         process.begin(with: drawnSettings(process))
         process.settledAt = comings
+        process.settledTime = process.turn ?? now
         let new = process.settings
         note("process \(process.index) reads its ini file again")
         tell(process, .reload) { core, moment in core.reload(new, numbers: [:], at: moment) }

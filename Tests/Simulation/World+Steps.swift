@@ -119,10 +119,13 @@ extension World {
             process.readsUnderWay -= 1
             process.lookAheads.remove(ticket)
             process.quietSince = now
-        case .opened: process.knowsLog = true
+        case .opened:
+            process.knowsLog = true
+            forgetProbes(process)
         case .unavailable: process.knowsLog = false
         case .engine(let trouble): process.engineTrouble = trouble
-        case .resumed, .committed, .machines, .notice: break
+        case .resumed: forgetProbes(process)
+        case .committed, .machines, .notice: break
         }
         note("process \(process.index) hears: \(describe(event))")
         if case .opened(let state) = event { noteStanding(process, state.epochs.current) }

@@ -46,7 +46,12 @@ extension World {
             tell(process, .other) { core, moment in
                 core.siblings(arePresent: arePresent, at: moment)
             }
-        case 15, 16: if let process, isRunning(process) { handOver(process) }
+        case 15, 16:
+            guard let process, isRunning(process) else { return }
+            // Requests come just before and just after, perhaps at the same time.
+            for _ in 0..<chance.below(12) { _ = act() }
+            handOver(process)
+            for _ in 0..<chance.below(12) { _ = act() }
         case 17: if let process, isRunning(process) { hearOfEngine(process) }
         case 18: process?.forgetPipes()
         default:

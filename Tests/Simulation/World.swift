@@ -31,6 +31,8 @@ final class World {
     var ended: [(call: Int, endings: Endings)] = []
     /// Those for which that cannot be told from outside.
     var maybeEnded = 0
+    /// One of them may be the request of a subscriber that leaves.
+    var mayHaveLeft = false
     /// The batch that is being delivered.
     var batch: CommittedBatch?
     /// What happens in the current event.
@@ -45,6 +47,8 @@ final class World {
     /// Those of whom a request has queued, which comes anew when its turn has come.
     var queuedSubscribers: Set<Int> = []
     var lastText = 0
+    /// Where in its spread each poll has ended that waited in vain, in thousandths.
+    var ends: [Int64] = []
     /// Clients that do nothing, so that a failing run can be reduced.
     let muted: Set<Int>
     var tally = Tally()
@@ -122,7 +126,7 @@ final class World {
     }
 
     func moment(_ process: SimulatedProcess) -> Moment {
-        let passed = plan.isClockCoarse ? Int64(chance.below(2)) : 1 + Int64(chance.below(1000))
+        let passed = plan.isClockCoarse ? Int64(chance.below(8) / 7) : 1 + Int64(chance.below(1000))
         nanoseconds = max(nanoseconds + passed, now * 1_000_000)
         let turn = process.turn ?? now
         process.turn = turn
@@ -162,12 +166,13 @@ final class World {
         body(&process.core, moment)
         drain(process)
         silently()
+        noteDepartures(process)
         note(
             "process \(process.index): \(process.core.heldCount) held, \(process.core.waitingCount) wait, next \(process.core.nextAlarm)"
         )
         check(process, cause, before)
         noteAttended(process)
-        maybeEnded = 0
+        (maybeEnded, mayHaveLeft) = (0, false)
         settle(process)
     }
 

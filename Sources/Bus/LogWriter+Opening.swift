@@ -72,7 +72,8 @@ extension LogWriter {
                     known: known
                 )
                 (open, patienceEnds) = (opened, nil)
-                (suspect, walk, known, said, nextChores) = (false, 0, nil, "", 0)
+                (suspect, walk, known, nextChores) = (false, 0, nil, 0)
+                trouble.end()
                 let reserve = opened.reserve.make(in: opened.directory)
                 haveReserve(of: reserve, opened)
                 tight = opened.reserve.wantedBytes > 0 && reserve == 0
@@ -121,17 +122,13 @@ extension LogWriter {
 
     /// A read failed although the files are in place. The writer may not meet what is wrong for long, because it has the
     /// newest pages in memory, and what it acknowledges meanwhile would be lost. So it closes the log, and all of it is
-    /// checked when it is opened again: once an hour, since the check takes long and may find nothing.
+    /// checked when it is opened again: once an hour at most.
     func readFailed(_ error: LogError) {
         nextChores = 0
         guard open != nil else { return }
         let now = MonotonicClock.milliseconds()
-        if error.isDamage, now >= nextReadCheck {
-            nextReadCheck = now + 3_600_000
-            return fail(error)
-        }
-        guard now >= nextReadNotice else { return }
-        nextReadNotice = now + 60_000
+        if error.isDamage, readChecks.passes(now: now) { return fail(error) }
+        guard readNotices.passes(now: now) else { return }
         shared.say(
             "\(shared.settings.directory)/log.sqlite cannot be read everywhere: \(error); subscribers who need what is there "
                 + "get 503"
@@ -143,9 +140,8 @@ extension LogWriter {
 
     /// Once for each reason. No question waits for the next opening.
     private func tellUnavailable(_ sentence: String, isLasting: Bool = false) {
-        let first = sentence != said
-        said = sentence
-        if first || shared.position.opened != nil {
+        let isNew = trouble.isNew(sentence)
+        if isNew || shared.position.opened != nil {
             shared.tell(unavailable: sentence, isLasting: isLasting)
         } else {
             shared.endReopening()

@@ -134,9 +134,8 @@ extension LogWriter {
             }
             let trimmed = try trimOldest(open)
             _ = try open.database.checkpoint(.truncate)
-            if trimmed > 0, MonotonicClock.milliseconds() >= nextFullNotice {
-                // A log that stays at its largest size says so once a minute, not every few seconds.
-                nextFullNotice = MonotonicClock.milliseconds() + 60_000
+            // A log that stays at its largest size is trimmed every few seconds.
+            if trimmed > 0, fullNotices.passes(now: MonotonicClock.milliseconds()) {
                 shared.say(
                     "the log is full (\(limited ? "[bus] max_bytes" : "its disk")): "
                         + "\(trimmed) of the oldest messages were trimmed",
@@ -155,8 +154,7 @@ extension LogWriter {
 
     /// Says that publishers are told that the log is full.
     func sayFull(_ error: LogError) {
-        guard MonotonicClock.milliseconds() >= nextRefusalNotice else { return }
-        nextRefusalNotice = MonotonicClock.milliseconds() + 60_000
+        guard refusalNotices.passes(now: MonotonicClock.milliseconds()) else { return }
         shared.say(
             "publishers are told that the log is full (507): \(error), and trimming old messages makes no room; "
                 + "make room on the disk of \(shared.settings.directory), or raise max_bytes in [bus]",

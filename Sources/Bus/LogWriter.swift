@@ -26,7 +26,8 @@ final class LogWriter {
     var suspect = false
     /// The witness of the log that this process last had open.
     var known: LogWitness?
-    var said = ""
+    /// Why the log is unavailable, as reported last.
+    var trouble = LastingReason()
     /// The result of the newest turn for the engine.
     var lastResult: EngineResult?
     var conditions: Set<Condition> = []
@@ -46,11 +47,12 @@ final class LogWriter {
     var reserveBytes: Int64 = 0
     /// While the disk is full, the file may not grow, or checkpoints could not be completed.
     var tight = false
-    var nextFullNotice: Int64 = 0
-    var nextRefusalNotice: Int64 = 0
-    var nextReadNotice: Int64 = 0
-    /// When all of the file may be checked again because a read failed.
-    var nextReadCheck: Int64 = 0
+    /// For the notices that the log is full, that publishers are refused for that, and that reads fail.
+    var fullNotices = Throttle(milliseconds: 60_000)
+    var refusalNotices = Throttle(milliseconds: 60_000)
+    var readNotices = Throttle(milliseconds: 60_000)
+    /// For the checks of all of the file because a read failed: each takes long, and may find nothing.
+    var readChecks = Throttle(milliseconds: 3_600_000)
 
     init(_ shared: LogShared) {
         self.shared = shared

@@ -8,8 +8,8 @@ internal import Logging
 struct Journal {
     let logger: Logger
     private var complaints = Complaints()
-    private var violations = Throttle()
-    private var closings = Throttle()
+    private var violations = ThrottledCount(milliseconds: 10_000)
+    private var closings = ThrottledCount(milliseconds: 10_000)
 
     init(_ logger: Logger) { self.logger = logger }
 
@@ -48,8 +48,8 @@ struct Journal {
 
     /// A peer broke the protocol. Any peer could fill the log with these lines, so there is one in ten seconds.
     mutating func note(_ violation: FramingViolation, now: Int64) {
-        violations.add(1)
-        guard violations.isDue(now: now) else { return }
+        violations.add()
+        guard violations.take(now: now) != nil else { return }
         let what: Logger.Message =
             if violation.isHTTP || violation.isTLS {
                 """
@@ -70,10 +70,10 @@ struct Journal {
     /// This many connections were closed because all together had too many unsent bytes.
     mutating func noteClosed(_ count: Int, limit: Int, now: Int64) {
         closings.add(count)
-        guard closings.isDue(now: now) else { return }
+        guard let closed = closings.take(now: now) else { return }
         logger.warning(
             "closed connections whose peers do not read: all unsent bytes together reached unsent_bytes_total of [limits]",
-            metadata: ["closed": "\(closings.taken)", "unsent_bytes_total": "\(limit)"]
+            metadata: ["closed": "\(closed)", "unsent_bytes_total": "\(limit)"]
         )
     }
 
@@ -86,30 +86,6 @@ struct Journal {
         for (subject, line) in complaints.due(now: now) {
             logger.log(level: subject.level, "\(line)")
         }
-    }
-}
-
-/// Counts events that are logged at most once in ten seconds.
-private struct Throttle {
-    /// The count since the start, and the count when it was last logged.
-    private(set) var total = 0
-    private(set) var taken = 0
-    private var untold = 0
-    private var resumesAt = Int64.min
-
-    mutating func add(_ count: Int) {
-        total += count
-        untold += count
-    }
-
-    /// Monotonic milliseconds when a line is due.
-    var alarm: Int64 { untold > 0 ? resumesAt : .max }
-
-    /// Whether a line is due, which then counts as written.
-    mutating func isDue(now: Int64) -> Bool {
-        guard untold > 0, now >= resumesAt else { return false }
-        (taken, untold, resumesAt) = (untold, 0, now + 10_000)
-        return true
     }
 }
 
@@ -134,18 +110,16 @@ struct Complaints {
 
     private struct Matter {
         var sentence = ""
-        var untold = 0
-        var resumesAt = Int64.min
+        var count = ThrottledCount(milliseconds: 60_000)
     }
 
     /// The complaints of the last minute: at most one for each kind, and for each right in the ini file.
     private var matters: [Subject: Matter] = [:]
-    static let pauseMilliseconds: Int64 = 60_000
 
     /// Counts a complaint; returns the line to write now, or nil.
     mutating func add(_ subject: Subject, _ sentence: String, now: Int64) -> String? {
         matters[subject, default: Matter()].sentence = sentence
-        matters[subject, default: Matter()].untold += 1
+        matters[subject, default: Matter()].count.add()
         return line(subject, now)
     }
 
@@ -154,22 +128,20 @@ struct Complaints {
 
     /// The lines that are due although nothing has happened since.
     mutating func due(now: Int64) -> [(subject: Subject, line: String)] {
-        for (subject, matter) in matters where matter.untold == 0 && now >= matter.resumesAt {
-            matters[subject] = nil
-        }
+        matters = matters.filter { $0.value.count.pending > 0 || now < $0.value.count.resumesAt }
         let lines = matters.keys.compactMap { subject in line(subject, now).map { (subject, $0) } }
-        alarm = matters.values.reduce(.max) { min($0, $1.resumesAt) }
+        alarm = matters.values.reduce(.max) { min($0, $1.count.resumesAt) }
         return lines
     }
 
     private mutating func line(_ subject: Subject, _ now: Int64) -> String? {
-        guard let matter = matters[subject], matter.untold > 0, now >= matter.resumesAt else {
+        guard var matter = matters[subject], let count = matter.count.take(now: now) else {
             return nil
         }
-        matters[subject] = Matter(resumesAt: now + Self.pauseMilliseconds)
-        alarm = min(alarm, now + Self.pauseMilliseconds)
-        return matter.untold == 1
+        matters[subject] = matter
+        alarm = min(alarm, matter.count.resumesAt)
+        return count == 1
             ? matter.sentence
-            : "\(matter.sentence) (and \(matter.untold - 1) more such since the last line)"
+            : "\(matter.sentence) (and \(count - 1) more such since the last line)"
     }
 }

@@ -2,6 +2,7 @@ internal import Bus
 internal import Channels
 internal import Configuration
 internal import Endpoint
+internal import System
 internal import Text
 
 /// A named pipe, and the progress of its lines.
@@ -44,13 +45,12 @@ struct PipeReader {
     private(set) var isReplaced = false
     /// Why the new one cannot be opened, as logged last.
     private var trouble = LastingReason()
-    private var refusals: Refusals = (0, "", "")
-    /// Monotonic milliseconds of the next note on refusals, at the earliest.
-    private var noteAt: Int64 = 0
+    /// A writer's mistake occurs in each of its lines: one note a second is enough.
+    private var refusals = ThrottledCount(milliseconds: 1000)
+    /// Why the newest refused line was refused, and how it begins.
+    private var refused = (sentence: "", beginning: "")
     /// Notes that are due.
     private var notes: [Refusals] = []
-    /// All lines refused so far.
-    private(set) var refusedCount: UInt64 = 0
 
     init(_ settings: PipeSettings, _ limits: LimitSettings) throws(ServingProblem) {
         self.settings = settings
@@ -68,6 +68,8 @@ struct PipeReader {
 
     var descriptor: Int32 { pipe.descriptor }
     var left: (bytes: Int, lines: Int) { pipe.left }
+    /// All lines refused so far.
+    var refusedCount: UInt64 { UInt64(refusals.total) }
     var isInPlace: Bool { pipe.isInPlace }
 
     private var isAppending: Bool {
@@ -107,7 +109,7 @@ struct PipeReader {
         (state, readAt) = (.idle, time)
     }
 
-    var alarm: Int64 { min(readAt ?? .max, refusals.count > 0 ? noteAt : .max) }
+    var alarm: Int64 { min(readAt ?? .max, refusals.alarm) }
 
     func isDue(now: Int64) -> Bool { readAt.map { now >= $0 } ?? false }
 
@@ -228,20 +230,18 @@ struct PipeReader {
 
     // MARK: Refusals
 
-    /// A writer's mistake occurs in each of its lines: one note a second is enough.
     private mutating func refuse(_ sentence: String, _ beginning: String, now: Int64) {
-        refusedCount += 1
-        refusals = (refusals.count + 1, sentence, beginning)
+        refusals.add()
+        refused = (sentence, beginning)
         noteRefusals(now: now)
     }
 
     private mutating func noteRefusals(now: Int64, isLast: Bool = false) {
-        guard refusals.count > 0, isLast || now >= noteAt else { return }
-        notes.append(refusals)
-        (refusals.count, noteAt) = (0, now + 1000)
+        guard let count = refusals.take(now: now, isLast: isLast) else { return }
+        notes.append((count, refused.sentence, refused.beginning))
     }
 
-    /// The note that is due now.
+    /// The notes that are due now.
     ///
     /// - Parameter isLast: no later note may follow.
     mutating func takeNotes(now: Int64, isLast: Bool) -> [Refusals] {

@@ -44,8 +44,8 @@ final class EngineLink: Sendable {
         var machines: SiteMachines?
         /// A sentence on each thing that is wrong.
         var troubles: [EngineTrouble: String] = [:]
-        /// When another sentence on one that goes on was last said, in monotonic milliseconds.
-        var saidAt: [EngineTrouble: Int64] = [:]
+        /// For further sentences on one that goes on.
+        var notices: [EngineTrouble: Throttle] = [:]
         var lag = EngineLag()
         var figures = EngineFigures()
         var isFollower = false
@@ -148,8 +148,8 @@ final class EngineLink: Sendable {
 
     // MARK: Troubles
 
-    /// Notes a trouble, or that it has ended, and reports it; returns whether to say so in the log of events: while
-    /// one goes on, other reasons for it are said now and then.
+    /// Notes a trouble, or that it has ended, and reports it; returns whether it is to be logged: while one goes on,
+    /// other reasons for it are logged now and then.
     func note(_ problem: String?, of trouble: EngineTrouble, _ shared: LogShared) -> Bool {
         state.withLock { $0.note(problem, of: trouble, shared) }
     }
@@ -373,12 +373,7 @@ extension EngineLink.State {
             shared.deliver(.engine(EngineTrouble.allCases.first { troubles[$0] != nil }))
         }
         let now = MonotonicClock.milliseconds()
-        if former != nil, problem != nil, let at = saidAt[trouble],
-            now - at < Self.pauseMilliseconds
-        {
-            return false
-        }
-        saidAt[trouble] = now
-        return true
+        return notices[trouble, default: Throttle(milliseconds: Self.pauseMilliseconds)]
+            .passes(now: now, always: former == nil || problem == nil)
     }
 }

@@ -74,10 +74,10 @@ package struct BusConnector {
         return unsafe stat(path, &info) == 0 && info.st_mode & S_IFMT != S_IFSOCK
     }
 
-    /// The error if nothing ever came but the end of each connection.
+    /// The error of a peer that is no bus, by its `Silence`.
     ///
     /// - Parameter outcome: what that means for what was asked.
-    package func silentError(_ outcome: String = "") -> BusClientError {
+    func silentError(_ outcome: String = "") -> BusClientError {
         .late("\(path) closed each connection without a word; is it the bus socket?\(outcome)")
     }
 
@@ -93,20 +93,4 @@ package struct BusConnector {
                 + "with --socket or --config"
         )
     }
-}
-
-/// Whether the other side only ever closes connections: then it is no bus. A process that serves one does that when it is
-/// killed, and another takes its place.
-struct Silence {
-    private var closings = 0
-    private var hasSpoken = false
-
-    /// More than happens where processes come and go.
-    var isEvident: Bool { closings >= 3 && !hasSpoken }
-
-    /// A connection ended before anything came.
-    mutating func closed() { closings += 1 }
-
-    /// Something came.
-    mutating func end() { hasSpoken = true }
 }

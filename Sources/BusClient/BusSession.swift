@@ -1,4 +1,3 @@
-internal import Glibc
 internal import System
 package import Text
 
@@ -6,15 +5,16 @@ package import Text
 package final class BusSession {
     private let connector: BusConnector
     private let patienceSeconds: Int
-    private var connection: LineConnection?
+    private var exchange: BusExchange
 
     package init(_ connector: BusConnector, patienceSeconds: Int = 10) {
         self.connector = connector
         self.patienceSeconds = patienceSeconds
+        exchange = BusExchange(connector)
     }
 
     /// Whether the last answer came from inside this process: no process serves the bus, and only the log is known.
-    package var knowsLogOnly: Bool { connection?.isInside ?? false }
+    package var knowsLogOnly: Bool { exchange.isInside }
 
     /// The path of the bus socket.
     package var path: String { connector.path }
@@ -24,21 +24,12 @@ package final class BusSession {
     package func ask(_ command: String) throws(BusClientError) -> BusAnswer {
         let deadline = MonotonicClock.milliseconds() + Int64(patienceSeconds) * 1000
         var last: BusAnswer?
-        var silence = Silence()
         while MonotonicClock.milliseconds() < deadline {
-            let connection = try connected(until: deadline)
-            self.connection = nil
-            // A peer that closes before it has taken everything may have said why.
-            _ = connection.send(Array((command + "\n").utf8), until: deadline)
-            let next = connection.next(until: deadline)
-            guard case .line(let line) = next else {
-                if next == .end { silence.closed() }
+            let bytes = Array((command + "\n").utf8)
+            guard let answer = try exchange.ask(bytes, until: deadline) else {
                 MonotonicClock.sleep(milliseconds: 10)
                 continue
             }
-            silence.end()
-            self.connection = connection
-            let answer = try BusAnswer(line)
             guard answer.isTransient else {
                 if let refusal = answer.refusal { throw refusal }
                 return answer
@@ -47,13 +38,7 @@ package final class BusSession {
             MonotonicClock.sleep(milliseconds: 250)
         }
         if let refusal = last?.refusal { throw refusal }
-        throw silence.isEvident
-            ? connector.silentError() : connector.lateError("no answer within \(patienceSeconds) s")
-    }
-
-    private func connected(until deadline: Int64) throws(BusClientError) -> LineConnection {
-        if let connection { return connection }
-        return try connector.open(until: deadline)
+        throw exchange.noAnswer("no answer within \(patienceSeconds) s")
     }
 
     /// Lists the channels that this user may read, up to a limit.

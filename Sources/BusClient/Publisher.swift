@@ -10,8 +10,7 @@ package final class Publisher {
     private let connector: BusConnector
     private let repeatMilliseconds: Int64
     private let timeoutMilliseconds: Int64
-    private var connection: LineConnection?
-    private var silence = Silence()
+    private var exchange: BusExchange
     private let keys = String.randomName() + String.randomName()
     private var sent = 0
 
@@ -22,6 +21,7 @@ package final class Publisher {
     ) {
         self.connector = connector
         self.repeatMilliseconds = repeatMilliseconds
+        exchange = BusExchange(connector)
         timeoutMilliseconds = Int64(timeoutSeconds) * 1000
     }
 
@@ -52,14 +52,15 @@ package final class Publisher {
             let now = MonotonicClock.milliseconds()
             guard now < deadline, now < sendBy ?? .max else {
                 if let refusal = last?.refusal { throw refusal }
-                if now >= deadline, silence.isEvident {
-                    throw connector.silentError(" The message may or may not have been committed")
-                }
-                throw connector.lateError(
-                    now < deadline
-                        ? "no answer came, and the message is not sent again, because its key is known for only five "
+                guard now >= deadline else {
+                    throw connector.lateError(
+                        "no answer came, and the message is not sent again, because its key is known for only five "
                             + "minutes; it may or may not have been committed"
-                        : "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been committed"
+                    )
+                }
+                throw exchange.noAnswer(
+                    "no answer within \(timeoutMilliseconds / 1000) s; the message may or may not have been committed",
+                    outcome: " The message may or may not have been committed"
                 )
             }
             if let answer = try ask(command, until: deadline, &sendBy) {
@@ -87,25 +88,9 @@ package final class Publisher {
         until deadline: Int64,
         _ sendBy: inout Int64?
     ) throws(BusClientError) -> BusAnswer? {
-        let connection = try connected(until: min(deadline, sendBy ?? deadline))
-        self.connection = connection
+        try exchange.connect(until: min(deadline, sendBy ?? deadline))
         sendBy = sendBy ?? MonotonicClock.milliseconds() + repeatMilliseconds
-        // A peer that closes before it has taken everything may have said why.
-        _ = connection.send(command, until: deadline)
-        switch connection.next(until: deadline) {
-        case .line(let line):
-            silence.end()
-            return try BusAnswer(line)
-        case .nothing: break
-        case .end: silence.closed()
-        }
-        self.connection = nil
-        return nil
-    }
-
-    private func connected(until deadline: Int64) throws(BusClientError) -> LineConnection {
-        if let connection { return connection }
-        return try connector.open(until: deadline)
+        return try exchange.ask(command, until: deadline)
     }
 
     /// Escapes the value of an option as ASCII: blanks and percent signs have a meaning of their own.

@@ -18,9 +18,9 @@ package final class Subscriber {
     private var since: String
     private var connection: LineConnection?
     private var hasBegun = false
-    /// When a peer is given up that has never said anything; nil once it has, and before there is one.
-    private var heardBy: Int64?
-    private var hasHeard = false
+    private var silence = Silence()
+    /// Monotonic milliseconds when a peer that is no bus is given up; nil before there is one.
+    private var patienceEnds: Int64?
     /// The milliseconds before the next attempt, and whether the interruption was reported.
     private var pause: Int64 = 0
     private var reportedWaiting = false
@@ -42,18 +42,20 @@ package final class Subscriber {
                 case .some(let event): return event
                 case .none: self.connection = nil
                 }
-                if !hasHeard, let heardBy, MonotonicClock.milliseconds() >= heardBy {
-                    throw connector.silentError()
-                }
+            }
+            if silence.isEvident, let patienceEnds, MonotonicClock.milliseconds() >= patienceEnds {
+                throw connector.silentError()
             }
             if isOutputClosed(waiting: pause) { return .outputClosed }
             pause = min(2000, max(20, pause * 2))
             do throws(BusClientError) {
                 let deadline = MonotonicClock.milliseconds() + 10_000
                 let opened = try connector.open(until: deadline)
-                heardBy = heardBy ?? deadline
+                patienceEnds = patienceEnds ?? deadline
                 let command = "subscribe \(channels.joined(separator: " ")) since \(since)\n"
-                if opened.send(Array(command.utf8), until: deadline) { connection = opened }
+                // A peer that closes before it has taken everything may have said why.
+                _ = opened.send(Array(command.utf8), until: deadline)
+                connection = opened
             } catch {
                 // A subscriber that was connected before waits for the service to come back.
                 guard hasBegun else { throw error }
@@ -83,13 +85,16 @@ package final class Subscriber {
             ]
             _ = unsafe poll(&looks, 2, 1000)
             if looks[1].revents & Int16(POLLERR) != 0 { return .outputClosed }
-            if looks[0].revents != 0, !connection.receive() { return nil }
+            if looks[0].revents != 0, !connection.receive() {
+                silence.closed()
+                return nil
+            }
         }
     }
 
     private func take(_ line: [UInt8]) throws(BusClientError) -> Event? {
         let answer = try BusAnswer(line)
-        hasHeard = true
+        silence.end()
         if let refusal = answer.refusal {
             guard answer.isTransient else { throw refusal }
             connection = nil

@@ -53,7 +53,7 @@ import Testing
 
     @Test(
         .enabled(if: Tool.usable(.socat), "socat is not installed"),
-        arguments: [["pub", "a", "x", "--timeout", "1"], ["sub", "a"]]
+        arguments: [["pub", "a", "x", "--timeout", "1"], ["sub", "a"], ["status"]]
     )
     func `a socket that says nothing was taken for a bus that is about to come back`(
         command: [String]

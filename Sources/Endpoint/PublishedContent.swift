@@ -58,12 +58,12 @@ struct PublishedContent {
             if line.allSatisfy({ $0.isBlank || $0 == 0x0D }) { continue }
             guard messages.count < limits.batchMessages else { throw .batchTooLarge(limits) }
             guard line.count <= limits.messageBytes else {
-                throw .messageTooLarge(limits).inLine(index + 1)
+                throw .messageTooLarge(limits).inLine(index + 1, of: body)
             }
             do throws(Problem) {
                 messages.append(try json(line))
             } catch {
-                throw error.inLine(index + 1)
+                throw error.inLine(index + 1, of: body)
             }
         }
         guard !messages.isEmpty else { throw .emptyBatch }
@@ -91,12 +91,12 @@ struct PublishedContent {
         for line in body.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             guard messages.count < limits.batchMessages else { throw .batchTooLarge(limits) }
             guard line.count <= limits.messageBytes else {
-                throw .messageTooLarge(limits).inLine(messages.count + 1)
+                throw .messageTooLarge(limits).inLine(messages.count + 1, of: body)
             }
             do throws(Problem) {
                 messages.append(try text(line))
             } catch {
-                throw error.inLine(messages.count + 1)
+                throw error.inLine(messages.count + 1, of: body)
             }
         }
         return messages
@@ -226,8 +226,9 @@ extension Problem {
         )
     }
 
-    /// The same problem, in one line of the body; lines count from 1.
-    fileprivate func inLine(_ number: Int) -> Problem {
+    /// The same problem, in one line of the body; lines count from 1. The only line of a body needs no number.
+    fileprivate func inLine(_ number: Int, of body: some Collection<UInt8>) -> Problem {
+        guard body.dropLast().contains(UInt8(ascii: "\n")) else { return self }
         var problem = self
         problem.detail = "Line \(number): \(detail)"
         return problem

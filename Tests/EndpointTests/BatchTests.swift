@@ -54,6 +54,14 @@ import Testing
         #expect(http.answer(batch("1\n\n{\n3"))?.body.contains("Line 3: ") == true)
     }
 
+    @Test func `the only line of a batch was numbered, and pub had to cut the number off`() {
+        for body in ["{", "{\n"] {
+            #expect(http.answer(batch(body))?.code == "invalid_json")
+            #expect(http.answer(batch(body))?.body.contains("Line ") == false)
+        }
+        #expect(http.answer(batch("\n{\n"))?.body.contains("Line 2: ") == true)
+    }
+
     @Test func `lines times channels are bounded too`() {
         #expect(http.publication(batch("1\n2\n3", to: "a,b")) != nil)
         #expect(http.refusal(batch("1\n2\n3\n4", to: "a,b")) == "batch_too_large")

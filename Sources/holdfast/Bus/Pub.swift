@@ -156,11 +156,7 @@ struct Pub: ParsableCommand {
                 guard case .refused = error else { throw error }
                 // One bad line makes the bus refuse the whole batch: send each by itself.
                 guard lines.count > 1 else {
-                    // The bus numbers the lines of a batch, of which this is the only one.
-                    var sentence = error.description
-                    let number = "Line 1: "
-                    if sentence.hasPrefix(number) { sentence.removeFirst(number.count) }
-                    StandardError.write("holdfast: line \(lines[0].number): \(sentence)")
+                    StandardError.write("holdfast: line \(lines[0].number): \(error)")
                     refused = true
                     return
                 }

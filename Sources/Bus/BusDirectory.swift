@@ -152,7 +152,7 @@ final class BusDirectory: Sendable {
     private static func fileSystemType(_ identity: FileIdentity) -> String? {
         let numbers = deviceNumbers(identity.device)
         let wanted = "\(numbers.major):\(numbers.minor)"
-        for line in readText("/proc/self/mountinfo").split(separator: "\n") {
+        for line in SmallFile.text(of: "/proc/self/mountinfo").split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count > 3, fields[2] == wanted,
                 let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count
@@ -169,18 +169,4 @@ func deviceNumbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
         (device >> 8) & 0xfff | (device >> 32) & ~0xfff,
         device & 0xff | (device >> 12) & ~0xff
     )
-}
-
-/// The whole of a small file, as a rule of the kernel's; empty if it cannot be read. Waits for no writer of a named pipe.
-package func readText(_ path: String) -> String {
-    let file = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-    guard file >= 0 else { return "" }
-    defer { close(file) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 16_384)
-    while true {
-        let count = unsafe read(file, &buffer, buffer.count)
-        guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
-        bytes += buffer.prefix(count)
-    }
 }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import System
 
 /// Another process that holds a lock, described as an operator would look for it.
 struct LockHolder: Hashable, CustomStringConvertible {
@@ -7,7 +8,7 @@ struct LockHolder: Hashable, CustomStringConvertible {
 
     /// `process 1234 (sqlite3)`.
     var description: String {
-        let name = readText("/proc/\(process)/comm").prefix { $0 != "\n" }
+        let name = SmallFile.text(of: "/proc/\(process)/comm").prefix { $0 != "\n" }
         return name.isEmpty ? "process \(process)" : "process \(process) (\(name))"
     }
 }
@@ -44,7 +45,7 @@ struct FileLock {
 
     static func all(on file: FileIdentity) -> [FileLock] {
         let numbers = deviceNumbers(file.device)
-        return readText("/proc/locks").split(separator: "\n").compactMap { line in
+        return SmallFile.text(of: "/proc/locks").split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
             guard fields.count >= 8, fields[1] != "->" else { return nil }
             let place = fields[5].split(separator: ":")

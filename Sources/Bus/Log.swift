@@ -165,7 +165,9 @@ extension LogClocks {
         LogClocks(
             wall: { SystemClock.wallMilliseconds() },
             sinceBoot: { SystemClock.millisecondsSinceBoot() },
-            bootName: String(readText("/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" })
+            bootName: String(
+                SmallFile.text(of: "/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" }
+            )
         )
     }
 }

@@ -68,7 +68,7 @@ package final class ServingLock: Sendable {
 
     /// A note that outlives the process, for the next one that serves; to be used while it is held.
     package var note: String {
-        get { readText(path) }
+        get { SmallFile.text(of: path) }
         set {
             descriptor.withLock { descriptor in
                 guard descriptor >= 0 else { return }

@@ -225,7 +225,7 @@ package final class Listener {
 
     /// Whether a socket listens at this path, by the kernel's list: another user's socket cannot be asked.
     private static func mayBeBound(_ path: String) -> Bool {
-        let sockets = readText("/proc/net/unix")
+        let sockets = SmallFile.text(of: "/proc/net/unix")
         guard !sockets.isEmpty, let ours = identity(path) else { return true }
         return sockets.split(separator: "\n").contains { line in
             guard let start = line.firstIndex(of: "/"), let found = identity(String(line[start...]))

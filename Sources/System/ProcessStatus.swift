@@ -8,14 +8,8 @@ package enum ProcessStatus {
 
     /// From `/proc/self/statm`; nil if there is no `/proc`.
     package static func memory() -> (virtualBytes: Int, residentBytes: Int)? {
-        let descriptor = unsafe open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 128)
-        let count = unsafe read(descriptor, &bytes, bytes.count)
-        guard count > 0 else { return nil }
-        let numbers = bytes[..<count].split(separator: UInt8(ascii: " ")).prefix(2)
-            .compactMap { Int(String(decoding: $0, as: UTF8.self)) }
+        let numbers = SmallFile.text(of: "/proc/self/statm").split(separator: " ").prefix(2)
+            .compactMap { Int($0) }
         guard numbers.count == 2 else { return nil }
         let page = Int(getpagesize())
         return (numbers[0] * page, numbers[1] * page)

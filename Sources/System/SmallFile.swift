@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// A file that is small by its purpose: settings, a key, a position.
+/// A file that is small by its purpose: settings, a key, a position, or one of the kernel's in `/proc`.
 ///
 /// Something else in its place is found at once. A named pipe would keep the process waiting for a writer, a device may
 /// have no end, and either may be there by mistake or by somebody's will.
@@ -72,6 +72,15 @@ package struct SmallFile: ~Copyable {
             bytes += some
         }
         throw .tooLong(limit)
+    }
+
+    /// All of its text; empty if it cannot be read, or is longer than any list of the kernel's should be.
+    package static func text(of path: String) -> String {
+        do throws(Problem) {
+            return String(decoding: try SmallFile(path).contents(atMost: 64 << 20), as: UTF8.self)
+        } catch {
+            return ""
+        }
     }
 
     /// Whether the path names a descriptor that this process was started with.

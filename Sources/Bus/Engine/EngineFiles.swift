@@ -153,6 +153,6 @@ package enum EngineFiles {
     }
 
     package static func hostName() -> String {
-        String(readText("/proc/sys/kernel/hostname").prefix { $0 != "\n" })
+        String(SmallFile.text(of: "/proc/sys/kernel/hostname").prefix { $0 != "\n" })
     }
 }

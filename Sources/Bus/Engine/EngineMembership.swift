@@ -45,7 +45,7 @@ package struct EngineMembership: Equatable, Sendable {
     /// Nil if the machine is not part of a site.
     package static func read(_ settings: BusSettings) -> EngineMembership? {
         var values: [Substring: Substring] = [:]
-        let text = readText(path(settings))
+        let text = SmallFile.text(of: path(settings))
         for line in text.split(separator: "\n") {
             let parts = line.split(separator: "=", maxSplits: 1)
             if parts.count == 2 { values[parts[0]] = parts[1] }

@@ -53,8 +53,8 @@ extension Responder {
     }
 
     private func isOfSameGroup(_ process: Int32) -> Bool {
-        let ours = readText("/proc/self/cgroup")
-        return !ours.isEmpty && readText("/proc/\(process)/cgroup") == ours
+        let ours = SmallFile.text(of: "/proc/self/cgroup")
+        return !ours.isEmpty && SmallFile.text(of: "/proc/\(process)/cgroup") == ours
     }
 
     /// Starts the program anew if its file has changed. Returns false if there is nothing to start.

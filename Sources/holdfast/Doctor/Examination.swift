@@ -186,7 +186,7 @@ struct Examination {
         guard places.contains(.nginx), responder.isLocal,
             let wanted = try responder.figures()?.heldLimit
         else { return nil }
-        let configuration = readText(Self.nginxFile)
+        let configuration = SmallFile.text(of: Self.nginxFile)
         guard !configuration.isEmpty else { return nil }
         return RoomObservation(
             configuration: configuration,

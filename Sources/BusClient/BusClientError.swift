@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Why a client of the bus cannot continue; `description` is a sentence for the user.
 package enum BusClientError: Error, CustomStringConvertible {
     /// No process serves the bus, or this user may not connect to it.
@@ -20,9 +22,9 @@ package enum BusClientError: Error, CustomStringConvertible {
     package var exitCode: Int32 {
         switch self {
         case .refused: 1
-        case .absent: 69
-        case .broken: 70
-        case .late: 75
+        case .absent: EX_UNAVAILABLE
+        case .broken: EX_SOFTWARE
+        case .late: EX_TEMPFAIL
         }
     }
 }

@@ -74,7 +74,7 @@ struct BusOptions: ParsableArguments {
             throw ExitCode(error.exitCode)
         } catch let error as SystemError {
             StandardError.write("holdfast: \(error)")
-            throw ExitCode(BusClientError.broken("").exitCode)
+            throw ExitCode(EX_SOFTWARE)
         }
     }
 }
@@ -111,7 +111,7 @@ enum DirectBus {
                 try responder.run()
             } catch {
                 logger.critical("\(error)")
-                exit(BusClientError.absent("").exitCode)
+                exit(EX_UNAVAILABLE)
             }
         }
         guard thread != nil else {

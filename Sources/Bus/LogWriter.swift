@@ -143,34 +143,47 @@ final class LogWriter {
     /// Answers every append of the group.
     private func runGroup(_ group: [Append]) {
         var rest = group[...]
-        var reopenings = 0
-        var rounds = 0
         let patience = MonotonicClock.milliseconds() + Self.busyMilliseconds
         while !rest.isEmpty {
+            let bytes = rest.reduce(0) { $0 + $1.bytes + 256 * $1.drafts.count }
+            switch insist(on: Array(rest), bytes: bytes, rounds: 4, until: patience) {
+            case .done(let count): rest = rest.dropFirst(count)
+            case .full where rest.count > 1:
+                // A small message may fit where the whole group does not.
+                for append in rest { runGroup([append]) }
+                return
+            case .full: return answer(rest, .full)
+            case .overgrown: return answer(rest, .logBusy)
+            case .failed, .replaced, .busy: return answer(rest, .unavailable)
+            }
+        }
+    }
+
+    /// Tries again where that may help: opens a log anew that was replaced, makes room for so many bytes where there is
+    /// none, at most so often, and waits until then for another program that writes.
+    func insist(
+        on appends: [Append],
+        engine: EngineWork? = nil,
+        bytes: Int,
+        rounds most: Int,
+        until patience: Int64
+    ) -> Attempt {
+        var (reopenings, rounds) = (0, 0)
+        while true {
             waitForWriteAheadLog()
-            switch attempt(Array(rest), chores: false) {
-            case .done(let count):
-                rest = rest.dropFirst(count)
-                (reopenings, rounds) = (0, 0)
+            let outcome = attempt(appends, chores: false, engine: engine)
+            switch outcome {
             case .replaced where reopenings < 3:
                 reopenings += 1
                 reopenNow()
             case .full(let error):
                 shared.count { $0.diskFull += 1 }
                 rounds += 1
-                let bytes = rest.reduce(0) { $0 + $1.bytes + 256 * $1.drafts.count }
-                if rounds <= 4, makeRoom(for: bytes, round: rounds) { continue }
-                if rest.count > 1 {
-                    // A small message may fit where the whole group does not.
-                    for append in rest { runGroup([append]) }
-                } else {
-                    if open != nil { sayFull(error) }
-                    answer(rest, .full)
-                }
-                return
+                if rounds <= most, makeRoom(for: bytes, round: min(rounds, 4)) { continue }
+                if appends.count <= 1, open != nil { sayFull(error) }
+                return outcome
             case .busy where MonotonicClock.milliseconds() < patience: continue
-            case .overgrown: return answer(rest, .logBusy)
-            case .failed, .replaced, .busy: return answer(rest, .unavailable)
+            case .done, .replaced, .busy, .overgrown, .failed: return outcome
             }
         }
     }

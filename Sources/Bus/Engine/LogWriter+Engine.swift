@@ -27,24 +27,10 @@ extension LogWriter {
             return .lack(Offset(through))
         }
         let patience = MonotonicClock.milliseconds() + Self.busyMilliseconds
-        var (rounds, reopenings) = (0, 0)
-        while true {
-            switch attempt([], chores: false, engine: work) {
-            // Perhaps only a part of it: the follower asks for the rest.
-            case .done: return lastResult ?? .failed
-            case .replaced where reopenings < 3:
-                reopenings += 1
-                reopenNow()
-            case .full(let error):
-                shared.count { $0.diskFull += 1 }
-                rounds += 1
-                if rounds <= 8, makeRoom(for: work.bytes, round: min(rounds, 4)) { continue }
-                if open != nil { sayFull(error) }
-                return .failed
-            case .busy where MonotonicClock.milliseconds() < patience: continue
-            case .failed, .replaced, .busy, .overgrown: return .failed
-            }
-        }
+        let outcome = insist(on: [], engine: work, bytes: work.bytes, rounds: 8, until: patience)
+        // Perhaps only a part of it was done: the follower asks for the rest.
+        guard case .done = outcome, let lastResult else { return .failed }
+        return lastResult
     }
 
     /// Charges publishers' quotas, which each machine does by itself; passes the publications that are within them on

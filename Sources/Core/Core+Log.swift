@@ -171,6 +171,9 @@ extension Core {
     }
 
     /// Another log has replaced the one to which the holds belong.
+    ///
+    /// The gap is owed from now on, although each stream is judged again when it goes on: a log that went back within its
+    /// epoch may have grown beyond the position until then, which would seem valid.
     mutating func startOver(from position: Cursor, resume: Offset) {
         guard let epoch = knownLog.epoch else { return }
         replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))

@@ -44,6 +44,24 @@ import Testing
         #expect(gap.lowerBound < message.lowerBound)
     }
 
+    @Test
+    func `a stream whose peer read nothing meanwhile gets all that came in place of what was lost`()
+    {
+        let world = world()
+        let stream = world.connect()
+        world.get("/push/news?since=k7f2-3&stream=ndjson", on: stream)
+        world.unsent(stream, 100)
+        world.goBack(to: 1)
+        // Beyond the stream's position, which is that of another message now.
+        for text in ["second", "third", "fourth"] { world.commit(("news", text)) }
+        world.unsent(stream, 0)
+        for _ in 0..<3 { world.turn() }
+        let lines = world.texts(stream).joined()
+        for text in [#""reason":"restarted""#, "second", "third", "fourth"] {
+            #expect(lines.contains(text), "\(lines)")
+        }
+    }
+
     @Test func `a stream that had read what was lost is told so, not that its cursor is unknown`() {
         let world = World { $0.bus.engine = EngineSettings(postgresql: "") }
         let body = String(repeating: "x", count: 60_000)

@@ -95,67 +95,10 @@ final class World {
         if isOpen { open() }
     }
 
-    // MARK: Handing over
-
-    /// Pauses the core until it can be handed over; false if it waits for the log.
-    func pause() -> Bool {
-        core.pause(at: moment)
-        turn()
-        turn()
-        return core.isSettled
-    }
-
-    var isSettled: Bool { core.isSettled }
-
-    func goOn() {
-        core.goOn(at: moment)
-        turn()
-    }
-
-    /// Another process goes on with what this one holds, under the same names of connections. Its log has the same, and
-    /// what was `missed` besides.
-    ///
-    /// - Parameter unsent: bytes that peers have not taken.
-    func handOver(
-        _ connections: [ConnectionID],
-        missed: [Message] = [],
-        kept: [Message] = [],
-        trims: [TrimMark] = [],
-        floor: Int64 = 0,
-        unsent: [ConnectionID: Int] = [:],
-        _ change: (inout Settings) -> Void = { _ in },
-        keepsReads: Bool = false
-    ) throws -> World {
-        #expect(isSettled)
-        var pack = Packer()
-        let ours = core.handedCommon!
-        pack.add(ours)
-        core.handOver(connections, ranks: core.holdRanks, into: &pack)
-        let new = World(isOpen: false, at: now, change)
-        new.lastIndex = lastIndex
-        new.epochs = epochs
-        new.head = missed.last?.offset ?? head
-        new.tell(.opened(new.state(kept + missed, trims: trims, floor: floor)))
-        if !keepsReads { new.reads = [] }
-        var unpack = Unpacker(pack.bytes)
-        let common = try HandedCommon(from: &unpack)
-        let handed = try Core.connections(from: &unpack)
-        #expect(unpack.isAtEnd && handed.count == connections.count)
-        var (written, read, places) = (Packer(), Packer(), (HandedInterests(), HandedInterests()))
-        for (id, connection) in zip(connections, handed) {
-            core.handed(id, core.holdRanks).pack(into: &written, &places.0)
-            connection.pack(into: &read, &places.1)
-        }
-        #expect(read.bytes == written.bytes, "what was read is not what was written")
-        let hasReached = new.core.hasReached(common)
-        #expect(hasReached)
-        let named = zip(connections, handed).map {
-            (id: $0, connection: $1, unsent: unsent[$0] ?? 0)
-        }
-        new.core.resume(common, named, at: new.moment)
-        new.drain()
-        new.turn()
-        return new
+    /// Another process with the same log, which goes on with this one's names of connections. It is not open yet.
+    convenience init(after old: World, head: Offset, _ change: (inout Settings) -> Void) {
+        self.init(isOpen: false, at: old.now, change)
+        (lastIndex, epochs, self.head) = (old.lastIndex, old.epochs, head)
     }
 
     var moment: Moment {
@@ -248,19 +191,7 @@ final class World {
         return members
     }
 
-    // MARK: Other processes
-
-    func hear(_ word: SubscriberWord) {
-        core.heard(word, at: moment)
-        drain()
-    }
-
-    func hear(_ members: [PresentMember]) {
-        core.heard(members, at: moment)
-        drain()
-    }
-
-    // MARK: Connections and requests
+    // MARK: Connections
 
     func connect() -> ConnectionID {
         lastIndex += 1
@@ -276,77 +207,8 @@ final class World {
         return connection
     }
 
-    func request(
-        _ method: String,
-        _ uri: String,
-        on connection: ConnectionID,
-        id: UInt16 = 1,
-        keep: Bool = true,
-        body: String = "",
-        drains: Bool = true,
-        _ variables: KeyValuePairs<String, String> = [:]
-    ) {
-        var request = CGIRequest()
-        for (name, value) in [("REQUEST_METHOD", method), ("REQUEST_URI", uri)]
-            + variables.map({ ($0, $1) })
-        {
-            Array(name.utf8).withUnsafeBytes { name in
-                Array(value.utf8).withUnsafeBytes { request.set(name, $0) }
-            }
-        }
-        request.body = Array(body.utf8)
-        request.clock = Clock(wallMilliseconds: wall, monotonicMilliseconds: now)
-        let address = RequestAddress(
-            connection: connection,
-            id: RequestID(id)!,
-            keepConnection: keep
-        )
-        core.request(request, from: address, size: 100, mayWait: true, at: moment)
-        if drains { drain() }
-    }
-
-    func get(
-        _ uri: String,
-        on connection: ConnectionID,
-        id: UInt16 = 1,
-        keep: Bool = true,
-        _ variables: KeyValuePairs<String, String> = [:]
-    ) {
-        request("GET", uri, on: connection, id: id, keep: keep, variables)
-    }
-
-    func post(_ uri: String, _ body: String, on connection: ConnectionID, id: UInt16 = 1) {
-        request("POST", uri, on: connection, id: id, body: body, ["CONTENT_TYPE": "text/plain"])
-    }
-
-    func abort(_ id: UInt16, on connection: ConnectionID) {
-        core.aborted(RequestID(id)!, on: connection, at: moment)
-        drain()
-    }
-
-    func say(_ lines: String, on connection: ConnectionID) {
-        let bytes = Array(lines.utf8)
-        bytes.withUnsafeBytes { core.received($0, from: connection, at: moment) }
-        drain()
-    }
-
-    func lose(_ connection: ConnectionID, _ loss: Loss = .closed) {
-        core.connectionLost(connection, loss, at: moment)
-        drain()
-    }
-
-    func end(_ connection: ConnectionID) {
-        core.peerEnded(connection, at: moment)
-        drain()
-    }
-
     /// The peer is gone, and no event tells of it.
     func leaveSilently(_ connection: ConnectionID) { peers.left.insert(connection) }
-
-    func unsent(_ connection: ConnectionID, _ bytes: Int) {
-        core.unsent(connection, bytes: bytes)
-        drain()
-    }
 
     // MARK: Time
 
@@ -505,46 +367,6 @@ final class World {
     /// Answers what was appended first.
     func answerAppend(_ outcome: AppendOutcome) {
         tell(.appended(ticket: appends.removeFirst().ticket, outcome))
-    }
-
-    // MARK: What the core says
-
-    var heldCount: Int { core.heldCount }
-    var heldLimit: Int { core.heldLimit }
-    var interestCount: Int { core.interestCount }
-    var waitingCount: Int { core.waitingCount }
-    var memberCount: Int { core.memberCount }
-    var nextAlarm: Int64 { core.nextAlarm }
-    var isEmpty: Bool { core.isEmpty }
-    var isReady: Bool { core.isReady }
-    var position: Cursor? { core.position }
-    var policy: ProbePolicy { core.policy }
-    var counters: CoreCounters { core.counters }
-
-    func standing(of connection: ConnectionID) -> Standing { core.standing(of: connection) }
-    func kept(of connection: ConnectionID) -> Kept { core.kept(of: connection) }
-    func mayRead(_ connection: ConnectionID) -> Bool { core.mayRead(connection) }
-
-    func mayJudge(_ id: RequestID, on connection: ConnectionID) -> Bool {
-        core.mayJudge(id, on: connection)
-    }
-
-    func publish(_ publication: Publication, ofPipe pipe: Int) -> Bool {
-        defer { drain() }
-        return core.publish(publication, ofPipe: pipe, at: moment)
-    }
-
-    func giveWay() -> ConnectionID? {
-        defer { drain() }
-        return core.giveWay(at: moment)
-    }
-
-    /// How often each way of ending was counted.
-    var endings: [Ending: UInt64] {
-        Dictionary(
-            uniqueKeysWithValues: Ending.allCases.map { ($0, core.counters[$0]) }
-                .filter { $0.1 > 0 }
-        )
     }
 }
 

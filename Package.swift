@@ -58,7 +58,8 @@ let package = Package(
         .target(name: "CPQ", linkerSettings: [.linkedLibrary("dl")]),
         // What happens before `main`: arguments and signals.
         .target(name: "CStart"),
-        // Bytes and text, JSON both ways, what stands in URLs and header fields, hashes. Pure; imports nothing.
+        // Bytes and text, JSON both ways, what stands in URLs and header fields, hashes, lines of the log and how often
+        // they are written. Pure; imports nothing.
         .target(name: "Text", swiftSettings: settings),
         .target(name: "Channels", dependencies: [deque], swiftSettings: settings),
         .target(name: "Liveness", dependencies: ["Channels", deque], swiftSettings: settings),
@@ -85,7 +86,8 @@ let package = Package(
             dependencies: ["CLibFCGI", "CLinux", "FastCGI", "System", "Text"],
             swiftSettings: loop
         ),
-        // System calls as values and errors, descriptors, sockets, accounts, threads, children, clocks, mailboxes.
+        // System calls as values and errors, descriptors, sockets, accounts, threads, children, small files,
+        // clocks, mailboxes.
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: settings),
         .target(name: "Reactor", dependencies: ["CLinux", "System"], swiftSettings: loop),
         .target(

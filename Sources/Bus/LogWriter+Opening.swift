@@ -3,6 +3,7 @@ import CSQLite
 import Channels
 import Glibc
 import System
+import Text
 
 /// How the writer opens and closes the log.
 extension LogWriter {

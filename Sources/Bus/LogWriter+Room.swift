@@ -1,6 +1,7 @@
 import CLinux
 import Channels
 import System
+import Text
 
 /// How the writer copes with a growing write-ahead log and a full disk.
 extension LogWriter {

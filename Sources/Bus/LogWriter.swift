@@ -2,6 +2,7 @@ import CLinux
 import Channels
 import DequeModule
 import System
+import Text
 
 /// The writer of the log; used by one thread at a time, the only one of the process to take the gate.
 ///

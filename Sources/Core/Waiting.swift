@@ -3,6 +3,7 @@ internal import DequeModule
 internal import Endpoint
 internal import FastCGI
 internal import Liveness
+internal import Text
 
 /// What to do when the log or the other processes have answered.
 enum Work {
@@ -118,8 +119,8 @@ struct Waiting {
         var limit: Int { self == .lookAhead ? 1024 : 16 }
     }
 
-    /// Monotonic milliseconds when it may be told again that the log keeps publishers waiting.
-    private var notesPublisherAt: Int64 = .min
+    /// For the reports that the log keeps publishers waiting.
+    private var publisherNotices = Throttle(milliseconds: 10_000)
 
     private var queuedMessages = 0
     private var queuedBytes = 0
@@ -267,9 +268,7 @@ struct Waiting {
     /// Whether it may be reported that the log keeps a publisher waiting, which then counts as reported: once in ten
     /// seconds.
     mutating func mayNotePublisher(now: Int64) -> Bool {
-        guard now >= notesPublisherAt else { return false }
-        notesPublisherAt = now + 10_000
-        return true
+        publisherNotices.passes(now: now)
     }
 
     /// An entry whose deadline is reached; each is returned once.

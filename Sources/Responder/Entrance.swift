@@ -1,7 +1,7 @@
 internal import Configuration
 internal import Logging
 internal import Reactor
-internal import System
+internal import Text
 
 /// The socket on which web servers connect, and whether connections are accepted now. Reactor thread only.
 struct Entrance {

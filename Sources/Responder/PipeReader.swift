@@ -2,7 +2,6 @@ internal import Bus
 internal import Channels
 internal import Configuration
 internal import Endpoint
-internal import System
 internal import Text
 
 /// A named pipe, and the progress of its lines.

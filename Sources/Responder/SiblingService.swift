@@ -4,7 +4,7 @@ internal import Core
 internal import Liveness
 internal import Logging
 internal import Reactor
-internal import System
+internal import Text
 
 /// The messages between the processes of a bus: which are present, which are silent, and questions to all. Reactor thread
 /// only.

@@ -1,5 +1,6 @@
 internal import Channels
 internal import Core
+internal import Text
 
 /// The shell's counts, and questions to all processes of the bus. Reactor thread only.
 struct Telemetry {
@@ -9,8 +10,9 @@ struct Telemetry {
     /// Lines of the operator's log that could not be written.
     let linesLost: () -> Int
     private(set) var history: FigureHistory
+    private var trouble = LastingReason()
     /// Why the log cannot be used, as logged last; empty if it can.
-    private(set) var logTrouble = ""
+    var logTrouble: String { trouble.sentence }
     /// The last reload was refused, so older settings are in force.
     private(set) var keepsOldSettings = false
     private var surveys: [UInt64: Survey] = [:]
@@ -73,15 +75,12 @@ struct Telemetry {
     }
 
     /// The log is open.
-    mutating func logOpened() { logTrouble = "" }
+    mutating func logOpened() { trouble.end() }
 
     /// The log cannot be used.
     ///
     /// - Returns: whether the reason is new, and to be logged.
-    mutating func logFailed(_ reason: String) -> Bool {
-        defer { logTrouble = reason }
-        return logTrouble != reason
-    }
+    mutating func logFailed(_ reason: String) -> Bool { trouble.isNew(reason) }
 
     /// The ini file was read again.
     mutating func reloaded(isRefused: Bool) { keepsOldSettings = isRefused }

@@ -1,4 +1,4 @@
-internal import System
+internal import Text
 
 /// Counts events that are logged at most once in a time, with their number.
 struct ThrottledCount {

@@ -2,6 +2,7 @@ import Channels
 import Engine
 import Synchronization
 import System
+import Text
 
 /// The state that the threads of a process share about the site's engine.
 ///

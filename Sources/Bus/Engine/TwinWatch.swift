@@ -1,5 +1,4 @@
 import Channels
-import System
 import Text
 
 /// Notices that another process follows the site under the id of this machine, as on a copy of the machine's disk.

@@ -1,5 +1,5 @@
-import System
 import Testing
+import Text
 
 @Suite struct ThrottleTests {
     @Test func `one passes at once, and the next when the time is over, however many come between`()

@@ -1,32 +1,29 @@
 internal import Channels
 internal import Core
 internal import Liveness
+internal import Text
 
 /// The encoding of messages about subscribers.
 extension SubscriberWord {
     static let byteCount = 17
 
     var bytes: [UInt8] {
-        [kind.rawValue] + bigEndian(UInt64(bitPattern: time)) + bigEndian(subscriber)
+        var bytes = [kind.rawValue]
+        bytes.append(bigEndian: UInt64(bitPattern: time))
+        bytes.append(bigEndian: subscriber)
+        return bytes
     }
 
     static func all(in bytes: [UInt8]) -> [SubscriberWord] {
         stride(from: 0, through: bytes.count - byteCount, by: byteCount).compactMap { at in
-            func number(_ range: Range<Int>) -> UInt64 {
-                bytes[range].reduce(0) { $0 << 8 | UInt64($1) }
-            }
             guard let kind = Kind(rawValue: bytes[at]) else { return nil }
             return SubscriberWord(
                 kind: kind,
-                time: Int64(bitPattern: number(at + 1..<at + 9)),
-                subscriber: number(at + 9..<at + 17)
+                time: Int64(bitPattern: UInt64(bigEndianBytes: bytes[at + 1..<at + 9])),
+                subscriber: UInt64(bigEndianBytes: bytes[at + 9..<at + 17])
             )
         }
     }
-}
-
-private func bigEndian(_ number: UInt64) -> [UInt8] {
-    stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> UInt64($0)) }
 }
 
 /// Which figures are asked for; those that cost more than reading the process's counts only on demand.
@@ -64,7 +61,7 @@ enum SiblingMessage {
 
     init?(_ bytes: [UInt8]) {
         guard bytes.count >= 9 else { return nil }
-        let number = bytes[1..<9].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let number = UInt64(bigEndianBytes: bytes[1..<9])
         let rest = bytes[9...]
         switch bytes[0] {
         case UInt8(ascii: "?"):
@@ -107,7 +104,9 @@ enum SiblingMessage {
 
     var bytes: [UInt8] {
         func head(_ kind: UInt8, _ number: UInt64) -> [UInt8] {
-            [kind] + bigEndian(number)
+            var bytes = [kind]
+            bytes.append(bigEndian: number)
+            return bytes
         }
         return switch self {
         // What follows the number does not matter to releases that know only the counts.

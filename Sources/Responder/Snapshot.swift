@@ -21,9 +21,7 @@ struct Snapshot: Equatable {
         var bytes: [UInt8] = []
         bytes.reserveCapacity((head.count + values.count + slots.count) * 8)
         for number in head + values + slots {
-            for shift in stride(from: 56, through: 0, by: -8) {
-                bytes.append(UInt8(truncatingIfNeeded: number >> Int64(shift)))
-            }
+            bytes.append(bigEndian: UInt64(bitPattern: number))
         }
         return bytes
     }
@@ -52,7 +50,7 @@ struct Snapshot: Equatable {
             bytes.count <= (fixed + FigureHistory.slotLimit * slot) * 8
         else { return nil }
         let all = stride(from: 0, to: bytes.count, by: 8).map { at in
-            Int64(bitPattern: bytes[at..<at + 8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+            Int64(bitPattern: UInt64(bigEndianBytes: bytes[at..<at + 8]))
         }
         guard all[0] == Figure.fingerprint else { return nil }
         (pid, uptimeSeconds, isReady, isServing) = (all[1], all[2], all[3] == 1, all[4] == 1)

@@ -26,6 +26,22 @@ import Text
         #expect(String(decoding: bytes, as: UTF8.self) == String(value))
     }
 
+    @Test(
+        arguments: [
+            (0, [0, 0, 0, 0, 0, 0, 0, 0]), (0x0102_0304_0506_0708, [1, 2, 3, 4, 5, 6, 7, 8]),
+            (.max, [255, 255, 255, 255, 255, 255, 255, 255]),
+        ] as [(UInt64, [UInt8])]
+    )
+    func `numbers of eight bytes begin with the most significant one`(
+        number: UInt64,
+        bytes: [UInt8]
+    ) {
+        var written: [UInt8] = []
+        written.append(bigEndian: number)
+        #expect(written == bytes)
+        #expect(UInt64(bigEndianBytes: ([9] + bytes)[1...]) == number)
+    }
+
     @Test(arguments: 0..<10)
     func `bytes are written as base64 is defined`(count: Int) {
         let source = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 83 &+ 200) }

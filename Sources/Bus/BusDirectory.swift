@@ -66,11 +66,6 @@ final class BusDirectory: Sendable {
 
     func leave() { _ = flock(descriptor, LOCK_UN) }
 
-    /// The number of the process that is inside the gate; nil if that cannot be told.
-    static func holder(of directory: FileIdentity) -> Int32? {
-        FileLock.all(on: directory).first { $0.kind == "FLOCK" }?.process
-    }
-
     /// Whether the path still leads to this directory.
     var isCurrent: Bool { FileIdentity(path: path) == identity }
 
@@ -150,7 +145,7 @@ final class BusDirectory: Sendable {
     /// The type of the file system with the device, as in the fields of proc(5) mountinfo:
     /// `36 35 98:0 /root /mount options [tags…] - type source options`. Nil if no line names the device.
     private static func fileSystemType(_ identity: FileIdentity) -> String? {
-        let numbers = deviceNumbers(identity.device)
+        let numbers = identity.deviceNumbers
         let wanted = "\(numbers.major):\(numbers.minor)"
         for line in SmallFile.text(of: "/proc/self/mountinfo").split(separator: "\n") {
             let fields = line.split(separator: " ")
@@ -161,12 +156,4 @@ final class BusDirectory: Sendable {
         }
         return nil
     }
-}
-
-/// As Linux packs numbers beyond 8 bits (sysmacros.h).
-func deviceNumbers(_ device: UInt64) -> (major: UInt64, minor: UInt64) {
-    (
-        (device >> 8) & 0xfff | (device >> 32) & ~0xfff,
-        device & 0xff | (device >> 12) & ~0xff
-    )
 }

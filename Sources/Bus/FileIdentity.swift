@@ -25,6 +25,14 @@ struct FileIdentity: Equatable, Sendable {
         self = file.identity
     }
 
+    /// The two numbers of its device, as Linux packs those beyond 8 bits (sysmacros.h).
+    var deviceNumbers: (major: UInt64, minor: UInt64) {
+        (
+            (device >> 8) & 0xfff | (device >> 32) & ~0xfff,
+            device & 0xff | (device >> 12) & ~0xff
+        )
+    }
+
     /// Whether it is the same file as was noted earlier; its device may have another number after a reboot.
     func isSame(as noted: FileIdentity?, sameBoot: Bool) -> Bool {
         guard let noted else { return false }

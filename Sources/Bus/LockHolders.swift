@@ -8,7 +8,7 @@ struct LockHolder: Hashable, CustomStringConvertible {
 
     /// `process 1234 (sqlite3)`.
     var description: String {
-        let name = SmallFile.text(of: "/proc/\(process)/comm").prefix { $0 != "\n" }
+        let name = SmallFile.firstLine(of: "/proc/\(process)/comm")
         return name.isEmpty ? "process \(process)" : "process \(process) (\(name))"
     }
 }
@@ -43,8 +43,13 @@ struct FileLock {
     let process: Int32
     let bytes: ClosedRange<Int64>
 
+    /// The process that holds the flock on a file; nil if none does, or that cannot be determined.
+    static func holder(of file: FileIdentity) -> Int32? {
+        all(on: file).first { $0.kind == "FLOCK" }?.process
+    }
+
     static func all(on file: FileIdentity) -> [FileLock] {
-        let numbers = deviceNumbers(file.device)
+        let numbers = file.deviceNumbers
         return SmallFile.text(of: "/proc/locks").split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
             guard fields.count >= 8, fields[1] != "->" else { return nil }

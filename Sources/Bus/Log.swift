@@ -147,7 +147,7 @@ package final class Log: Sendable {
 
     /// The process that is inside the gate now, for the operator.
     package var gateHolder: Int32? {
-        FileIdentity(path: shared.settings.directory).flatMap(BusDirectory.holder)
+        FileIdentity(path: shared.settings.directory).flatMap(FileLock.holder)
     }
 
     package var statistics: LogStatistics { shared.statistics }
@@ -165,9 +165,7 @@ extension LogClocks {
         LogClocks(
             wall: { SystemClock.wallMilliseconds() },
             sinceBoot: { SystemClock.millisecondsSinceBoot() },
-            bootName: String(
-                SmallFile.text(of: "/proc/sys/kernel/random/boot_id").prefix { $0 != "\n" }
-            )
+            bootName: SmallFile.firstLine(of: "/proc/sys/kernel/random/boot_id")
         )
     }
 }

@@ -58,7 +58,7 @@ package enum LogBench {
         _ outcomes: Mailbox<Result<Int, LogError>>,
         inFlight: Int
     ) throws(LogError) -> (rate: Int64, cpu: Double) {
-        let cpu = cpuMicroseconds()
+        let cpu = ProcessStatus.cpuMicroseconds()
         let start = MonotonicClock.milliseconds()
         var now = start
         var sent = 0
@@ -83,7 +83,7 @@ package enum LogBench {
     ) throws(LogError) -> (cpu: Double, median: Int64) {
         let count = 1500
         var times: [Int64] = []
-        let cpu = cpuMicroseconds()
+        let cpu = ProcessStatus.cpuMicroseconds()
         var next = MonotonicClock.microseconds()
         for ticket in 0..<count {
             next += 2000
@@ -101,15 +101,8 @@ package enum LogBench {
 
     /// Microseconds of CPU time, with one decimal.
     private static func perMessage(since start: Int64, _ count: Int) -> Double {
-        let used = cpuMicroseconds() - start
+        let used = ProcessStatus.cpuMicroseconds() - start
         return Double(used * 10 / Int64(count)) / 10
-    }
-
-    /// The CPU time of all threads of the process.
-    private static func cpuMicroseconds() -> Int64 {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
     /// Waits for at least one outcome and takes all that are there.

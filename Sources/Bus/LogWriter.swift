@@ -117,14 +117,7 @@ final class LogWriter {
             if length > 0, messages > Self.groupMessages { break }
             length += 1
         }
-        let group = Array(queue.prefix(length))
-        if length == queue.count {
-            // A deque that was long once would keep its memory.
-            queue = []
-        } else {
-            queue.removeFirst(length)
-        }
-        return group
+        return queue.take(length)
     }
 
     // MARK: Turns

@@ -124,7 +124,7 @@ package final class ServingLock: Sendable {
 
     /// The number of the process that serves the bus of this directory, as far as that can be determined.
     package static func holder(_ settings: BusSettings) -> Int32? {
-        FileIdentity(path: settings.directory + "/serve").flatMap(BusDirectory.holder)
+        FileIdentity(path: settings.directory + "/serve").flatMap(FileLock.holder)
     }
 
     /// Whether some process serves the bus of this directory now; nil if that cannot be determined.

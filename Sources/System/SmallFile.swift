@@ -83,6 +83,11 @@ package struct SmallFile: ~Copyable {
         }
     }
 
+    /// The first line of that, without its end.
+    package static func firstLine(of path: String) -> String {
+        String(text(of: path).prefix { $0 != "\n" })
+    }
+
     /// Whether the path names a descriptor that this process was started with.
     private static func isGiven(_ path: String) -> Bool {
         path == "/dev/stdin" || path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/self/fd/")

@@ -72,10 +72,9 @@ package enum EngineAdoption {
     ) throws(LogError) -> EngineHistory {
         var membership = EngineMembership(site: site, machine: machine, state: .adopting)
         if let before = EngineMembership.read(settings), before.state == .adopting,
-            before.site == site, let end = before.history
+            before.site == site, let end = before.history,
+            let database = try EngineFiles.openLog(settings, .readOnly)
         {
-            let database = try Database(path: settings.directory + "/log.sqlite", .readOnly)
-            database.waitForLocks(milliseconds: 5000)
             let history = try history(in: LogQueries(database))
             if history.end == end { return history }
         }

@@ -10,7 +10,7 @@ struct EngineAppends {
     /// The appends, in their order.
     var all: [Append] { places.map(\.append) }
 
-    init(_ appends: ArraySlice<Append>) {
+    init(_ appends: [Append]) {
         for append in appends {
             if let key = append.idempotency {
                 var part = EnginePart()

@@ -10,22 +10,28 @@ package enum EngineFiles {
     package static func place(_ settings: BusSettings) throws(LogError) -> (
         site: String?, head: Int64, messages: Int64
     )? {
-        let path = settings.directory + "/log.sqlite"
-        guard unsafe access(path, F_OK) == 0 else { return nil }
-        let database = try Database(path: path, .readOnly)
-        database.waitForLocks(milliseconds: 5000)
+        guard let database = try openLog(settings, .readOnly) else { return nil }
         let head = try database.fetchInteger("SELECT head FROM state WHERE id = 1") ?? 0
         let messages = try database.fetchInteger("SELECT messages FROM state WHERE id = 1") ?? 0
         guard try EngineTable.isUsed(in: database) else { return (nil, head, messages) }
         return (try database.fetchText("SELECT site FROM engine WHERE id = 1"), head, messages)
     }
 
+    /// The log's file for a command, which can wait for other programs; nil if there is none.
+    static func openLog(
+        _ settings: BusSettings,
+        _ access: Database.Access
+    ) throws(LogError) -> Database? {
+        let path = settings.directory + "/log.sqlite"
+        guard unsafe Glibc.access(path, F_OK) == 0 else { return nil }
+        let database = try Database(path: path, access)
+        database.waitForLocks(milliseconds: 5000)
+        return database
+    }
+
     /// Whether the log's content is to be dropped at the next start, as after `join --discard`.
     package static func hasGivenUp(_ settings: BusSettings) throws(LogError) -> Bool {
-        let path = settings.directory + "/log.sqlite"
-        guard unsafe access(path, F_OK) == 0 else { return false }
-        let database = try Database(path: path, .readOnly)
-        database.waitForLocks(milliseconds: 5000)
+        guard let database = try openLog(settings, .readOnly) else { return false }
         guard try EngineTable.isUsed(in: database) else { return false }
         return try database.fetchInteger("SELECT seq FROM engine WHERE id = 1") ?? 0 < 0
     }
@@ -117,13 +123,11 @@ package enum EngineFiles {
         _ settings: BusSettings,
         _ body: (Database) throws(LogError) -> Void
     ) throws(LogError) {
-        let path = settings.directory + "/log.sqlite"
-        guard unsafe access(path, F_OK) == 0 else { return }
+        guard unsafe access(settings.directory + "/log.sqlite", F_OK) == 0 else { return }
         let directory = try BusDirectory(settings: settings)
         try directory.enter()
         defer { directory.leave() }
-        let database = try Database(path: path, .readWrite)
-        database.waitForLocks(milliseconds: 5000)
+        guard let database = try openLog(settings, .readWrite) else { return }
         try database.leaveWriteAheadLogOnClosing()
         try database.execute("PRAGMA synchronous = FULL")
         try database.inTransaction { () throws(LogError) in try body(database) }
@@ -153,6 +157,6 @@ package enum EngineFiles {
     }
 
     package static func hostName() -> String {
-        String(SmallFile.text(of: "/proc/sys/kernel/hostname").prefix { $0 != "\n" })
+        SmallFile.firstLine(of: "/proc/sys/kernel/hostname")
     }
 }

@@ -173,9 +173,7 @@ final class EnginePublisher {
             if length > 0, messages > LogWriter.groupMessages || bytes > 1 << 20 { break }
             length += 1
         }
-        let group = Array(queue.prefix(length))
-        queue.removeFirst(length)
-        return EngineAppends(group[...])
+        return EngineAppends(queue.take(length))
     }
 
     // MARK: The connection

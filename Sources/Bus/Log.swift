@@ -11,9 +11,11 @@ import System
 /// is called on these threads, and in `appendAtOnce`, with what is to be told together; for what changes the log's content
 /// one call at a time, and with others waiting for it, so that it must only hand the events over.
 ///
-/// The directory holds `log.sqlite` with its -wal and -shm, `wake` (bell and witness), `reserve`, and at most three
-/// `log.sqlite.damaged-N`: a log that turned out damaged is renamed and a new one begun under a new epoch, because a
-/// service that goes on and tells every subscriber of the gap loses nothing silently, and nothing readable is deleted.
+/// The directory holds `log.sqlite` with its -wal and -shm, `wake` (bell and witness), `reserve`, and what was set aside
+/// (`SetAside`): a log that turned out damaged is renamed and a new one begun under a new epoch, because a service that
+/// goes on and tells every subscriber of the gap loses nothing silently, and nothing readable is deleted. The files
+/// `serve` and `apply` are locks of the processes (`ServingLock`), `processes` has their sockets (`Siblings`), and
+/// `engine` says of which site the machine is a part (`EngineMembership`).
 package final class Log: Sendable {
     private let shared: LogShared
     private let writer: SharedWriter

@@ -55,7 +55,7 @@ final class LogShared: Sendable {
         var wasOpened = false
         var opened: Opened?
 
-        /// Whether the paths still lead to the files that were told.
+        /// Whether the paths still lead to the files that were opened.
         var isCurrent: Bool { opened?.paths.check().log ?? false }
     }
 

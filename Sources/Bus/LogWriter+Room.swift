@@ -48,25 +48,26 @@ extension LogWriter {
     private func isUnblocked() {
         pace.succeeded()
         ended(.checkpoint)
-        guard !namedReaders.isEmpty else { return }
+        let readers = blockingReaders.unblocked()
+        guard !readers.isEmpty else { return }
         shared.say(
-            "\(Self.list(namedReaders)) no longer keeps log.sqlite-wal from being emptied",
+            "\(Self.list(readers)) no longer keeps log.sqlite-wal from being emptied",
             .notice
         )
-        namedReaders = []
     }
 
     /// Names, once, the processes that have been reading as long as the write-ahead log could not be restarted.
     private func sayWhoReads(_ open: OpenLog, _ pages: Int) {
         let now = MonotonicClock.milliseconds()
-        guard namedReaders.isEmpty, let since = pace.blockedSince else { return }
-        let readers = LockHolders.readers(of: open.files)
-        suspects = since == suspectedSince ? suspects.intersection(readers) : readers
-        suspectedSince = since
-        guard now >= since + 1000, !suspects.isEmpty else { return }
-        namedReaders = suspects
+        guard blockingReaders.areSought, let since = pace.blockedSince else { return }
+        let readers = blockingReaders.wereReading(
+            LockHolders.readers(of: open.files),
+            blockedSince: since,
+            now: now
+        )
+        guard !readers.isEmpty else { return }
         shared.say(
-            "\(Self.list(suspects)) has been reading the log without a pause: log.sqlite-wal cannot be emptied, "
+            "\(Self.list(readers)) has been reading the log without a pause: log.sqlite-wal cannot be emptied, "
                 + "and has \(Self.megabytes(pages, open)) MB; at \(Self.megabytes(pace.mostPages, open)) MB nothing can be "
                 + "published any more; end it, or let it read in shorter transactions",
             .warning

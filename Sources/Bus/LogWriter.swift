@@ -10,8 +10,8 @@ import Text
 /// append a group → trim → COMMIT → witness → leave → wake the others}. Then the process is told: first the messages of
 /// others, then its own, then the marks that its own trimming raised, then each publisher its outcome. An error rolls
 /// the transaction back. A log that was replaced is opened again, and the group is tried there; a log without room is
-/// trimmed, and the group is tried again; any other error closes the log and fails the group, and the log is opened
-/// again after a second.
+/// trimmed, and another program that writes is waited for, before the group is tried again (`insist`); any other error
+/// closes the log and fails the group, and the log is opened again after a second.
 final class LogWriter {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000
@@ -40,10 +40,7 @@ final class LogWriter {
     var walk: Int64? = 0
     /// Set when the log is opened.
     var pace = CheckpointPace(passivePages: 1000, mostPages: .max)
-    /// The processes that were named for keeping the write-ahead log from being emptied; and the suspects, since when.
-    var namedReaders: Set<LockHolder> = []
-    var suspects: Set<LockHolder> = []
-    var suspectedSince: Int64 = 0
+    var blockingReaders = BlockingReaders()
     /// The size of the reserve, or its size before it was released.
     var reserveBytes: Int64 = 0
     /// While the disk is full, the file may not grow, or checkpoints could not be completed.

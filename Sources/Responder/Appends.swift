@@ -7,7 +7,7 @@ internal import Channels
 /// end, when there is nothing else to do, and the loop commits them itself (`Log.appendAtOnce`): waking the writer and being
 /// woken by it costs more than a commit. Many are worth a thread of their own.
 struct Appends {
-    /// Held back in a turn, and events of a turn in which any are.
+    /// The most appends that are held back in a turn, and the most events of a turn in which any are.
     private static let most = 8
 
     private var held: [Append] = []

@@ -14,6 +14,9 @@ final class EngineFollower {
     private static let rollMilliseconds: Int64 = 5000
     /// How many messages that SQL published one group takes.
     private static let outboxPortion = 256
+    /// How far a log that goes back looks for the epoch that tells of the loss: as much as one transaction takes.
+    private static let lossBytes: Int64 = 4 << 20
+    private static let lossGroups: Int32 = 16_384
 
     private let shared: LogShared
     private let link: EngineLink
@@ -236,10 +239,35 @@ final class EngineFollower {
     // MARK: Beginnings
 
     /// Drops the local log, which then begins where the engine's groups begin.
-    private func restart(_ session: EngineSession) throws(EngineError) {
+    ///
+    /// - Parameter isLoss: it had something that the engine has lost.
+    private func restart(_ session: EngineSession, isLoss: Bool = false) throws(EngineError) {
         let anchor = try session.anchor(deadline: deadline)
-        guard case .isAt = work(.restart(anchor)) else { return pause(1000) }
+        let groups = isLoss ? untilLoss(after: anchor.position, session) : []
+        guard case .isAt(let reached) = work(.restart(anchor, then: groups)) else {
+            return pause(1000)
+        }
+        link.applied(groups, through: reached)
         link.count { $0.restarts += 1 }
+    }
+
+    /// The entries after a position up to the newest epoch that tells of a loss, with which a log goes on that goes back
+    /// there; none if no such epoch is near, or the engine does not answer: it comes later then.
+    private func untilLoss(
+        after position: EnginePosition,
+        _ session: EngineSession
+    ) -> [EngineGroup] {
+        let portion = try? session.read(
+            after: position,
+            bytes: Self.lossBytes,
+            groups: Self.lossGroups,
+            deadline: deadline
+        )
+        let groups = portion?.groups ?? []
+        let loss = groups.lastIndex {
+            if case .epoch(let epoch) = $0.content { epoch.tellsOfLoss } else { false }
+        }
+        return loss.map { Array(groups[...$0]) } ?? []
     }
 
     /// The log has nothing of the site yet.
@@ -252,15 +280,14 @@ final class EngineFollower {
     private func startOver(_ session: EngineSession) throws(EngineError) {
         guard case .positions(_, let end) = work(.list) else { return pause(1000) }
         let anchor = try session.anchor(deadline: deadline)
-        if anchor.contradicts(end.epoch, head: end.head) {
-            try tell(.inEpoch(end.epoch.name), end, session)
-        }
+        let isLoss = anchor.contradicts(end.epoch, head: end.head)
+        if isLoss { try tell(.inEpoch(end.epoch.name), end, session) }
         shared.say(
             "this machine was away for longer than the engine keeps groups: its log begins anew, and "
                 + "subscribers that missed something are told of the gap",
             .warning
         )
-        try restart(session)
+        try restart(session, isLoss: isLoss)
     }
 
     /// Reports a loss to all readers; once, although what follows may have to be tried again.
@@ -286,10 +313,13 @@ final class EngineFollower {
         let common = try session.common(positions, deadline: deadline)
         let loss = common.map { EngineSession.Loss.after($0) } ?? .inEpoch(end.epoch.name)
         try tell(loss, end, session)
-        guard let common else { return try restart(session) }
-        switch work(.rewind(common)) {
-        case .isAt: break
-        case .contradiction: try restart(session)
+        guard let place = positions.first(where: { $0.seq == common }) else {
+            return try restart(session, isLoss: true)
+        }
+        let groups = untilLoss(after: place, session)
+        switch work(.rewind(place.seq, then: groups)) {
+        case .isAt(let reached): link.applied(groups, through: reached)
+        case .contradiction: try restart(session, isLoss: true)
         // Nothing is dropped because a disk is full, or because this process ends.
         case .positions, .lack, .failed: pause(1000)
         }

@@ -63,7 +63,7 @@ final class LogReader {
             return
         }
         guard try history.queries.canFollow(position, upTo: state, shared.settings) else {
-            let newest = try history.queries.newest(
+            var newest = try history.queries.newest(
                 state: state,
                 epochs: opened.epochs,
                 messageLimit: shared.settings.memoryMessages,
@@ -71,6 +71,7 @@ final class LogReader {
                 now: shared.time().retention,
                 retention: shared.retention
             )
+            newest.isFilledAgain = shared.link != nil
             guard position.isCurrent else { return askWriter(generation) }
             if shared.tell(resumed: newest, stamp: state.trimStamp, from: position) {
                 answer(history, state, opened, position)
@@ -115,6 +116,9 @@ final class LogReader {
         self.requests = []
         for request in requests {
             switch request {
+            case .history(let history) where history.begin > state.head:
+                // The log is filled again, and does not have yet what this reader has.
+                shared.deliver(request.failed)
             case .history(let request):
                 shared.count { $0.historyReads += 1 }
                 let result = Result { () throws(LogError) in

@@ -194,16 +194,16 @@ final class OpenLog {
             guard let epochs = try database.queries.epochs() else {
                 throw LogError.damage("it has lost its epochs")
             }
-            return (
-                try database.queries.newest(
-                    state: transaction.state,
-                    epochs: epochs,
-                    messageLimit: shared.settings.memoryMessages,
-                    byteLimit: shared.settings.memoryBytes,
-                    now: time.retention,
-                    retention: database.retention
-                ), transaction.state.trimStamp, reason
+            var state = try database.queries.newest(
+                state: transaction.state,
+                epochs: epochs,
+                messageLimit: shared.settings.memoryMessages,
+                byteLimit: shared.settings.memoryBytes,
+                now: time.retention,
+                retention: database.retention
             )
+            state.isFilledAgain = database.engine != nil
+            return (state, transaction.state.trimStamp, reason)
         }
         let files = directory.files
         guard files.log == identity else {

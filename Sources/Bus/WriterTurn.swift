@@ -175,7 +175,7 @@ struct WriterTurn {
         _ epochs: EpochHistory,
         _ time: LogTime
     ) throws(LogError) -> LogState {
-        try open.database.queries.newest(
+        var newest = try open.database.queries.newest(
             state: state,
             epochs: epochs,
             messageLimit: shared.settings.memoryMessages,
@@ -183,6 +183,9 @@ struct WriterTurn {
             now: time.retention,
             retention: open.database.retention
         )
+        // Otherwise the log has gone back, since the engine has lost something.
+        newest.isFilledAgain = open.database.engine != nil && state.head >= shared.head
+        return newest
     }
 
     private mutating func append(

@@ -107,7 +107,7 @@ extension Core {
     ) {
         enter(moment)
         let changed = Settings.reloadDifferences(from: self.settings, to: settings).applied
-        let before = interface
+        let (before, old) = (interface, self.settings)
         rules = Rules(settings, numbers: numbers, links: before.links)
         frontEnds.reload(settings.hold)
         names.trace(settings.log.level == .debug)
@@ -116,7 +116,10 @@ extension Core {
         if changed.contains(where: { $0.hasPrefix("[allow") || $0.hasPrefix("[key") }) {
             judgeReaders { before.isOpenToEveryone($0) }
         }
-        if renewsPresence { renewPresence() }
+        if renewsPresence {
+            renewPresence()
+            sayWhoIsNotCounted(old)
+        }
     }
 
     /// The [allow] or [key] sections have changed: ends holds on channels that are no longer open to everyone, or to

@@ -86,6 +86,32 @@ extension Core {
         loadPresence()
     }
 
+    /// Nothing is kept of the name of a request on channels without presence: if these have it now, their members are
+    /// counted from their next request on.
+    mutating func sayWhoIsNotCounted(_ old: Settings) {
+        let new = settings
+        func isNew(_ channels: [ChannelName]) -> Bool {
+            channels.contains { new.presence(on: $0) != nil }
+                && !channels.contains { old.presence(on: $0) != nil }
+        }
+        var count = replays.all.count { $0.web != nil && isNew($0.stream.channels) }
+        for interest in holds.interests where isNew(holds.interest(interest).channels) {
+            var next = holds.first(ofInterest: interest)
+            while let slot = next {
+                next = holds.next(ofInterest: slot)
+                if holds[slot].kind != .lines { count += 1 }
+            }
+        }
+        guard count > 0 else { return }
+        actions.append(
+            .notice(
+                .notice,
+                "held requests on channels that have a [presence] section now, whose members are listed from their next "
+                    + "request on: \(count)"
+            )
+        )
+    }
+
     // MARK: The log's events
 
     /// Reads the log's events of members. Until that is done, no event is reported.

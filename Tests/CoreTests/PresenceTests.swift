@@ -136,6 +136,24 @@ import Testing
         #expect(world.complaints.isEmpty)
     }
 
+    @Test func `those held before presence was switched on are said to be listed later`() {
+        let world = World()
+        world.get("/push/room?wait=25&since=now&name=Ada", on: world.connect())
+        world.get("/push/room?stream=ndjson&name=Eve", on: world.connect())
+        world.get("/push/other?wait=25&since=now&name=Ada", on: world.connect())
+        var settings = settingsOfTests
+        settings.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 20)]
+        for _ in 0..<2 {
+            world.core.reload(settings, numbers: [:], at: world.moment)
+            world.drain()
+        }
+        #expect(world.notices.count { $0.hasSuffix("from their next request on: 2") } == 1)
+        settings.presence[0].graceSeconds = 30
+        world.core.reload(settings, numbers: [:], at: world.moment)
+        world.drain()
+        #expect(world.notices.count { $0.contains("from their next request on") } == 1)
+    }
+
     @Test func `a log that is opened again and again is read once at a time`() {
         let world = World(isOpen: false) {
             $0.presence = [PresenceRule(pattern: ChannelPattern("room")!)]

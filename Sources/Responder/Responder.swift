@@ -212,7 +212,10 @@ package import System
         case handOver.service.channelDescriptor: hearSuccessor()
         case takeOver.source?.descriptor: try hearPredecessor()
         case takeOver.predecessor?.descriptor: hearLastOfPredecessor()
-        case sources.signals.number: while let signal = sources.signals.next() { handle(signal) }
+        case sources.signals.number:
+            // epoll reports the two in any order: whoever sends a signal after `yours` means a process that serves.
+            try hearPredecessor()
+            while let signal = sources.signals.next() { handle(signal) }
         default: _ = bus.isReady(readiness.descriptor, now: now)
         }
     }

@@ -37,6 +37,18 @@ say() {
     printf '%s\n' "$*" >&2
 }
 
+# is_plain PATH: whether each web server's configuration can name it as it is. Where blanks are allowed, quotes are needed,
+# and what these would have to escape differs.
+is_plain() {
+    [[ $1 != *[[:space:][:cntrl:]\"\'\`\$\#\;\{\}\(\)\[\]\\%\*\?\<\>\|\&]* ]]
+}
+
+# For this script, and for what it starts.
+if [[ ${TMPDIR-} ]] && ! is_plain "$TMPDIR"; then
+    say "${0##*/}: temporary files are in /tmp, since web servers' configurations cannot name '$TMPDIR' (TMPDIR)"
+    export TMPDIR=/tmp
+fi
+
 # Prints the script's first comment.
 show_help() {
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"

@@ -63,6 +63,26 @@ import Testing
         }
     }
 
+    @Test func `derive wrote configurations that name a path with blanks`() throws {
+        let directory = try TestDirectory()
+        func derive(_ options: String...) throws -> (exit: ChildProcess.Exit, error: String) {
+            let outcome = try ChildProcess.run(
+                "\(Place.root)/scripts/derive",
+                options + ["--directory", directory.path],
+                directory: directory
+            )
+            return (outcome.exit, outcome.error)
+        }
+        for name in ["a b", "it's", "\"", "$HOME", "a#b", "a;b", "{a}", "a\\b", "100%", "*"] {
+            let refused = try derive("nginx.conf", "--socket", "/tmp/\(name)")
+            #expect(
+                refused.exit == .exited(1) && refused.error.contains("cannot name '/tmp/\(name)'")
+            )
+            #expect(try derive("chat.ini", "--bus", "/tmp/\(name)").exit == .exited(0))
+        }
+        #expect(try derive("nginx.conf", "--socket", "/tmp/a-b_c.D,e+f@g:h=é~").exit == .exited(0))
+    }
+
     /// A row of the matrix spoke to another's server.
     @Test func `two servers of a script were given one port`() throws {
         let directory = try TestDirectory()
@@ -88,10 +108,15 @@ import Testing
     }
 
     /// The quick start of README, with a program that is built already.
-    @Test(.enabled(if: Tool.usable(.nginx), "nginx is not installed"))
-    func `scripts run starts a site, prints its address, and leaves nothing behind`() throws {
+    @Test(
+        .enabled(if: Tool.usable(.nginx), "nginx is not installed"),
+        arguments: ["scratch", "my $files"]
+    )
+    func `scripts run starts a site, prints its address, and leaves nothing behind`(
+        scratchName: String
+    ) throws {
         let directory = try TestDirectory()
-        let scratch = try directory.makeDirectory("scratch")
+        let scratch = try directory.makeDirectory(scratchName)
         let child = try ChildProcess(
             "\(Place.root)/scripts/run",
             ["--port", "\(try Ports.free())", "--holdfast", try Place.holdfast],

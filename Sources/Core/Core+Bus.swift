@@ -162,10 +162,6 @@ extension Core {
         }
         guard knownLog.isOpen else { return reply(connection, peer.place(), command.unavailable()) }
         makeRoom(for: nil)
-        guard holds.count + replays.count < heldLimit else {
-            counters[.heldRequests] += 1
-            return reply(connection, peer.place(), command.busy())
-        }
         peer.subscribe()
         open(Replay(stream, at: .start(start), .lines(connection), head: []))
     }

@@ -152,7 +152,7 @@ extension Core {
         min(settings.limits.heldRequests, max(1, connectionLimit * 10 / 11))
     }
 
-    /// Ends the oldest holds where a bound is reached.
+    /// Ends the oldest holds where a bound is reached: after it, there is room for one more.
     ///
     /// - Parameter origin: nil for a client of the bus socket.
     mutating func makeRoom(for origin: RequestOrigin?) {

@@ -213,9 +213,6 @@ extension Core {
             return answer(poll, requester, nothing.with(gap: gap ?? poll.subscription.owedGap))
         }
         makeRoom(for: poll.origin)
-        guard holds.count + replays.count < heldLimit else {
-            return turnAwayForBound(poll, requester)
-        }
         let place = frontEnds.place(of: poll.origin, &actions)
         var subscription = poll.subscription
         if let gap { subscription = subscription.owing(gap) }

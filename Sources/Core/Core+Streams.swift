@@ -22,13 +22,6 @@ extension Core {
             )
         }
         makeRoom(for: request.origin)
-        guard holds.count + replays.count < heldLimit else {
-            counters[.heldRequests] += 1
-            return answer(
-                request.notNow(.limit, retryAfterSeconds: retry),
-                to: requester.address
-            )
-        }
         let place = frontEnds.place(of: request.origin, &actions)
         let life = interface.holdMilliseconds(
             frontEnds.streamSeconds(place, life: request.lifeSeconds),
@@ -65,8 +58,6 @@ extension Core {
         var hold: Holds.Hold
         switch replay.target {
         case .web(let requester, let web):
-            // A request that waits behind it on this connection would wait for as long as the stream lives.
-            guard !isOvertaken(requester) else { return endReplay(replay, .superseded) }
             hold = Holds.Hold(
                 address: requester.address,
                 kind: .stream,

@@ -321,4 +321,19 @@ import Testing
         }
         #expect(count == 16 && world.standing(of: connection) == .kept)
     }
+
+    @Test func `what queued behind a stream was begun although its peer had left and did not read`()
+    {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?stream=ndjson&since=first", on: connection)
+        world.post("/push/other", "hello", on: connection)
+        world.unsent(connection, 100)
+        world.end(connection)
+        #expect(world.heldCount == 0 && world.appends.isEmpty)
+        world.turn()
+        #expect(world.appends.count == 1)
+        world.answerAppend(.full)
+        #expect(world.take(connection).last?.status == 507)
+    }
 }

@@ -365,4 +365,33 @@ import Testing
         let ended = world.endings
         #expect((ended[.released] ?? 0) + (ended[.slow] ?? 0) == 250)
     }
+
+    @Test
+    func `a batch is delivered to its end before the next event, whatever room its answers take`() {
+        let world = World()
+        let polls = ["a", "b", "c"].map { name in
+            let connection = world.connect()
+            world.get("/push/\(name)?wait=25&since=now", on: connection)
+            return connection
+        }
+        let text = String(repeating: "x", count: 5 << 20)
+        func batch(_ messages: [Message]) -> LogEvent {
+            .committed(
+                CommittedBatch(
+                    previous: messages[0].offset.previous,
+                    head: messages[messages.count - 1].offset,
+                    messages: messages,
+                    trims: []
+                )
+            )
+        }
+        let events = [
+            batch([world.message("a", text, at: 1), world.message("b", text, at: 2)]),
+            batch([world.message("c", "here", at: 3)]),
+        ]
+        for event in events { world.core.log(event, toldAt: 0, at: world.moment) }
+        world.drain()
+        #expect(polls.map { world.take($0).count } == [1, 1, 1])
+        #expect(world.endings == [.released: 3])
+    }
 }

@@ -81,6 +81,27 @@ import Testing
         #expect(world.takeAppends().first?.drafts.first?.type == "leave")
     }
 
+    @Test func `a member whose subscriber leaves has no grace period`() {
+        let world = World.withPresence()
+        let (connection, other) = (world.connect(), world.connect())
+        world.get(poll, on: connection)
+        world.pass(100)
+        let draft = world.takeAppends()[0].drafts[0]
+        world.commit(
+            world.message(
+                draft.channel.text,
+                "",
+                at: world.head.next.value,
+                type: "join",
+                topic: draft.topic
+            )
+        )
+        world.post("/push/-/leave", "subscriber=0123456789abcdef", on: other)
+        #expect(world.endings == [.left: 1])
+        world.pass(100)
+        #expect(world.takeAppends().map(\.drafts.first?.type) == ["leave"])
+    }
+
     @Test func `the other processes are told where there are any`() {
         let world = World.withPresence()
         world.get(poll, on: world.connect())

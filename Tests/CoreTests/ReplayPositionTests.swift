@@ -127,4 +127,20 @@ import Testing
         #expect(replay.cursor == before && replay.owedGap == nil)
         #expect(replay.piece(of: reading(41...60)).gap == nil)
     }
+
+    @Test func `marks that were told in the log before hid those of the one that took its place`() {
+        let replay = replay(at: .cursor(Cursor(epoch: old, offset: Offset(90))))
+        let told = TrimMark(channel: channel, through: Offset(150), reason: .trimmed)
+        #expect(replay.piece(of: reading(91...100, [told])).gap == .trimmed)
+        replay.advanced(to: Cursor(epoch: old, offset: Offset(100)))
+        _ = replay.place(
+            of: Cursor(epoch: old, offset: Offset(100)),
+            in: restored,
+            head: Offset(60)
+        )
+        #expect(replay.piece(of: reading(51...60)).gap == .restarted)
+        replay.advanced(to: Cursor(epoch: new, offset: Offset(60)))
+        let here = TrimMark(channel: channel, through: Offset(65), reason: .deleted)
+        #expect(replay.piece(of: reading(66...70, [here])).gap == .deleted)
+    }
 }

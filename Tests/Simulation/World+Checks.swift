@@ -200,7 +200,7 @@ extension World {
         for (place, wire) in process.wires.enumerated() where wire.isOpen {
             guard case .web = wire.kind, wire.loss == nil else { continue }
             let given = wire.calls.filter { calls[$0].state == .given }
-            if process.surveys.isEmpty, wire.unsentBytes == 0, wire.peerClosed == .no,
+            if process.surveys.isEmpty, wire.unsentBytes == 0, wire.peerClosed != .whole,
                 process.core.kept(of: wire.id).queuedBytes > 0
             {
                 fail("requests of connection \(place) queue behind nothing", call: given.last)

@@ -41,8 +41,6 @@ package struct BusCommand: Sendable {
 
     package func unavailable() -> [UInt8] { error(.unavailable) }
 
-    package func busy() -> [UInt8] { error(.busy) }
-
     package func alreadySubscribed() -> [UInt8] {
         error(
             .badRequest(

@@ -30,6 +30,8 @@ struct Audience<Interest: Hashable> {
     init() {}
 
     var count: Int { ids.count }
+    /// Nothing is held, and all places are free.
+    var isEmpty: Bool { ids.isEmpty && byChannel.isEmpty && free.count == entries.count }
 
     subscript(id: ID) -> Interest {
         guard let entry = entries[Int(id)] else {

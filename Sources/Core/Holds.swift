@@ -51,7 +51,7 @@ struct Holds {
     var count: Int { table.count }
     var interestCount: Int { audience.count }
     var isEmpty: Bool {
-        table.isEmpty && audience.count == 0 && deadlines.count == 0 && probes.count == 0
+        table.isEmpty && audience.isEmpty && deadlines.count == 0 && probes.count == 0
             && attendances.isEmpty && rights.isEmpty && arrivals.isEmpty
     }
 

@@ -74,8 +74,8 @@ struct KnownLog {
         return tail?.receive(batch)
     }
 
-    /// The log cannot be used. One that has never been open has no trouble: it is not open.
-    mutating func failed() { if isOpen { isInTrouble = true } }
+    /// The log cannot be used, until it is opened.
+    mutating func failed() { isInTrouble = true }
 
     /// What is wrong between this machine and the others; nil: nothing.
     mutating func engine(_ trouble: EngineTrouble?) { engineTrouble = trouble }

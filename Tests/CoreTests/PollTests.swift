@@ -394,4 +394,15 @@ import Testing
         #expect(polls.map { world.take($0).count } == [1, 1, 1])
         #expect(world.endings == [.released: 3])
     }
+
+    @Test func `a log that cannot be used is not ready before it is opened, whatever it tells of`()
+    {
+        let world = World()
+        world.tell(.unavailable("the disk is full"))
+        world.fallBehind(to: 5)
+        world.commit(("news", "one"))
+        #expect(!world.isReady)
+        world.open()
+        #expect(world.isReady)
+    }
 }

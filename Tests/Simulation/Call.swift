@@ -107,6 +107,9 @@ struct Call {
     var lineReader = LineReader()
     var bye: String?
     var isGreeted = false
+    /// The message that it asks for, and the number of the log's file that had it when the request came.
+    var wanted: Cursor?
+    var wantedIn: Int?
     /// Where its client continues.
     var cursor: Cursor?
     var gaveMessages = false

@@ -97,6 +97,7 @@ extension World {
         case .publish: judgePublished(number, response)
         case .presence: judgePresence(number, response)
         case .message, .listing:
+            checkFound(number, response)
             if response.status == 200, StrictJSON(response.body) == nil {
                 fail("call \(number): its answer is no JSON", call: number)
             }

@@ -145,10 +145,12 @@ final class SimulatedProcess {
     var hasLeftOut = false
     /// The core was told of other processes.
     var hasSiblings = false
+    /// Publishers on the bus socket that were told of an unknown outcome.
+    var unknownOutcomes: UInt64 = 0
     /// All messages about subscribers that it has sent to them.
     var wordsTold = 0
-    /// The variables that the last request had in common with others, and what was read of them.
-    var memory: (common: [String], request: CGIRequest)?
+    /// The variables that the last requests had in common with others, and what was read of them.
+    var memory: [(common: [String], request: CGIRequest)] = []
     /// The record of the current event.
     var account = Account()
 
@@ -218,6 +220,7 @@ final class SimulatedProcess {
         core = Self.core(settings, plan, peers, seed, now)
         end = LogEnd(memoryMessages: end.memoryMessages)
         (queue, readsUnderWay, surveys, pipe, carried) = ([], 0, [], nil, 0)
+        unknownOutcomes = 0
         quietSince = now
         lookAheads = []
         turn = nil

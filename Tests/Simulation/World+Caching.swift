@@ -91,6 +91,23 @@ extension World {
         )
     }
 
+    /// Whether everyone can read a message in the log.
+    func isThere(_ id: Cursor?) -> Bool {
+        guard let id else { return false }
+        let message = log.file.message(id, now: log.retention) { log.place(of: $0) ?? 0 }
+        // One of another channel is not told to everyone.
+        return message.flatMap { log.place(of: $0.channel) }.map { $0 < Plan.closableChannel }
+            ?? false
+    }
+
+    /// One that was there when the request came, and still is, is found.
+    func checkFound(_ number: Int, _ response: CGIResponse) {
+        let call = calls[number]
+        if response.status == 404, call.wantedIn == log.file.number, isThere(call.wanted) {
+            fail("call \(number): the message that it asks for is there", call: number)
+        }
+    }
+
     /// The answer as its client has it: that which it has kept, if it is told that this has not changed.
     func asStored(_ number: Int, _ response: CGIResponse) -> CGIResponse {
         guard let visit = calls[number].visit else { return response }

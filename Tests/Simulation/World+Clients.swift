@@ -113,7 +113,7 @@ extension World {
         let most = plan.settings.hold.maxWaitSeconds
         // Many pages wait for the same time.
         call.wait =
-            chance.happens(200) ? 0 : chance.happens(300) ? most : chance.between(1, most + 5)
+            chance.happens(200) ? 0 : chance.happens(600) ? most : chance.between(1, most + 5)
         let (since, start) = start(client, waits: call.wait > 0)
         call.session = Session(channels: client.channels, start: start, head: newest)
         var query = since + (since.isEmpty ? "" : "&") + "wait=\(call.wait)" + identity(client)
@@ -284,6 +284,7 @@ extension World {
             call.statuses = [200, 404]
             let offset = chance.between(1, max(1, Int(log.file.head)))
             call.variables = get("-/messages/\(log.file.epoch)-\(String(offset, radix: 16))")
+            call.wanted = Cursor(epoch: log.file.epoch, offset: Offset(Int64(offset)))
         case 6:
             call = newCall(client, .listing)
             call.variables = get("-/channels") + [("HOLDFAST_OPERATOR", "1")]

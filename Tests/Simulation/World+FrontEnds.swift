@@ -236,6 +236,7 @@ extension World {
         let cause: Cause = call.kind == .leave ? .leaving : .request
         var cameAt: Int64 = 0
         noteVisit(number)
+        if isThere(calls[number].wanted) { calls[number].wantedIn = log.file.number }
         tell(
             process,
             cause,

@@ -52,7 +52,7 @@ extension World {
         calls[number].rightEndsAt = now + max(0, link.expires - log.wall)
     }
 
-    /// Variables as the shell decodes them: those that the last request had as well are not read again.
+    /// Variables as the shell decodes them: those that a request of late had as well are not read again.
     func decoded(
         _ variables: [(name: String, value: String)],
         _ process: SimulatedProcess
@@ -70,17 +70,18 @@ extension World {
                 if let own { particular.append((name, own)) }
             }
         }
-        if process.memory?.common != common {
-            var request = CGIRequest()
+        var request = CGIRequest()
+        if let known = process.memory.first(where: { $0.common == common }) {
+            count("requests with the variables of another one")
+            request = known.request
+        } else {
             for at in stride(from: 0, to: common.count, by: 2) {
                 Self.pass(common[at], common[at + 1]) { request.set($0, $1) }
             }
             request.parseFields()
-            process.memory = (common, request)
-        } else {
-            count("requests with the variables of the last one")
+            process.memory.append((common, request))
+            if process.memory.count > 6 { process.memory.removeFirst() }
         }
-        guard var request = process.memory?.request else { return CGIRequest() }
         for (name, value) in particular {
             Self.pass(name, value) { request.setParticular($0, $1) }
         }

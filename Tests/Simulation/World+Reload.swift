@@ -10,7 +10,9 @@ extension World {
         process.settledTime = process.turn ?? now
         let new = process.settings
         note("process \(process.index) reads its ini file again")
+        let links = process.core.links
         tell(process, .reload) { core, moment in core.reload(new, numbers: [:], at: moment) }
+        if process.core.links != links { fail("a reload changes how many links were shown") }
         checkAllowed(process)
     }
 

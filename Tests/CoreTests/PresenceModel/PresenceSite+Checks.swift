@@ -54,11 +54,11 @@ extension PresenceSite {
             let here = holds(of: event.key).filter { $0.machine.id == flight.machine }
             try expect(
                 here.allSatisfy { $0.since > now - 5000 },
-                "\(flight.machine) tells that one has left who is there"
+                "\(flight.machine) tells that one has left who is there: \(describe(event.key))"
             )
             try expect(
                 !here.isEmpty || held[event.key]?.lastOn[flight.machine] ?? 0 < now - 5000,
-                "\(flight.machine) tells that one has left who was there just now"
+                "\(flight.machine) tells that one has left who was there just now: \(describe(event.key))"
             )
             let isSteady = held[event.key].map {
                 $0.steadySince <= now - 60_000 && $0.last >= now - 5000

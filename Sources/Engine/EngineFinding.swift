@@ -47,10 +47,20 @@ extension EngineAdministration {
         if try poolsTransactions(options, hostMilliseconds) {
             return [EngineFinding(description: pooling)]
         }
-        let status = try status(on: connection, schema: schema, deadline: deadline)
+        let missing = try missingParts(connection, schema, deadline).map {
+            EngineFinding(description: $0)
+        }
+        let status: EngineSiteStatus
+        do throws(PostgresError) {
+            status = try Self.status(on: connection, schema: schema, deadline: deadline)
+        } catch {
+            if let missing { return [missing] }
+            throw error
+        }
         guard status.format == EngineSchema.format else {
             return [EngineFinding(description: "\(EngineError.format(status.format))")]
         }
+        if let missing { return [missing] }
         var found: [EngineFinding] = []
         for (name, loss) in [
             ("fsync", "what was acknowledged is lost when the server loses power"),
@@ -80,6 +90,36 @@ extension EngineAdministration {
             )
         }
         return found
+    }
+
+    /// What a schema lacks, as a sentence; nil if that is nothing, or all of it.
+    ///
+    /// Without one of its functions, most of the bus works, until something calls it.
+    private static func missingParts(
+        _ connection: PostgresConnection,
+        _ schema: String,
+        _ deadline: Int64
+    ) throws(PostgresError) -> String? {
+        let rows = try connection.run(
+            """
+            SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace($1)
+            UNION ALL
+            SELECT CASE relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || relname FROM pg_class
+            WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'v')
+            """,
+            [.text(schema)],
+            deadline: deadline
+        )
+        var missing = EngineSchema.objects
+        for row in 0..<rows.count {
+            let name = try rows.text(row, 0)
+            if let at = missing.firstIndex(of: name) { missing.remove(at: at) }
+        }
+        guard !missing.isEmpty, missing.count < EngineSchema.objects.count else { return nil }
+        return
+            "schema \(schema) lacks \(missing.prefix(5).joined(separator: ", "))"
+            + (missing.count > 5 ? " and \(missing.count - 5) more" : "")
+            + ": holdfast engine init prints how each is made"
     }
 
     private static let standby =

@@ -22,6 +22,21 @@ package enum EngineSchema {
         }
     }
 
+    /// The kind and the name of each table, view and function that the script makes, such as "function publish", as often
+    /// as it does.
+    static let objects: [String] = String(
+        decoding: EmbeddedFile.bytes(of: "engine.sql"),
+        as: UTF8.self
+    )
+    .split(separator: "\n").compactMap { line in
+        for kind in ["function", "table", "view"] {
+            let begin = "CREATE \(kind.uppercased()) "
+            guard line.hasPrefix(begin) else { continue }
+            return "\(kind) \(line.dropFirst(begin.count).prefix { $0 != "(" && $0 != " " })"
+        }
+        return nil
+    }
+
     /// - Parameters:
     ///   - schema: of the form above.
     ///   - name: what operators call the site.

@@ -286,6 +286,20 @@ struct DoctorTests {
         }
     }
 
+    @Test func `an ini file that is none was reported after the site did not answer`() throws {
+        let directory = try TestDirectory()
+        let run = try ChildProcess.run(
+            try Place.holdfast,
+            [
+                "doctor", "http://127.0.0.1:\(try Ports.free())/push/", "--config",
+                directory.file("none.ini"),
+            ],
+            directory: directory
+        )
+        #expect(run.exit == .exited(78))
+        #expect(run.error.contains("none.ini") && !run.error.contains("cannot be reached"))
+    }
+
     @Test func `without curl it says how to get it`() throws {
         try HoldfastServer.with(Self.quick) { holdfast in
             let run = try ChildProcess.run(

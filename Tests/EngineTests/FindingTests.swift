@@ -60,6 +60,20 @@ import Testing
         #expect(findings(site.server.options).map(\.isProblem) == [true])
     }
 
+    @Test func `a schema without one of its functions was said to be whole`() throws {
+        let site = try Site()
+        for (what, name) in [
+            ("FUNCTION holdfast.publish_bytes", "function publish_bytes"),
+            ("FUNCTION holdfast.publish(text, jsonb, text, int, text, text)", "function publish"),
+            ("FUNCTION holdfast.timeline", "function timeline"),
+            ("FUNCTION holdfast.tend", "function tend"), ("TABLE holdfast.outbox", "table outbox"),
+            ("VIEW holdfast.head CASCADE", "view head"),
+        ] {
+            try site.server.sql("DROP \(what)")
+            expectProblem(name, site.server.options)
+        }
+    }
+
     @Test func `what SQL published waited unseen while no machine ran`() throws {
         let site = try Site()
         try site.server.sql(

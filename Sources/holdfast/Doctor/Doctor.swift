@@ -105,6 +105,8 @@ struct Doctor: ParsableCommand {
     }
 
     private func examine(_ report: (Finding) -> Void) throws {
+        // A mistake in what was named is reported at once, not after the time for a site that does not answer.
+        let settings = try settings()
         var site = Site(
             base: url.hasSuffix("/") ? url : url + "/",
             headers: header,
@@ -119,7 +121,6 @@ struct Doctor: ParsableCommand {
         guard let head = transfer.answer.head else {
             throw Unreachable(description: "\(url) cannot be reached: \(transfer.complaint)")
         }
-        let settings = try settings()
         let connector = connector(settings)
         let service = service(transfer.answer, site, settings, connector)
         guard service.isReady else {

@@ -51,6 +51,7 @@ static void load(void) {
         {"PQnotifies", &functions.notifies},
         {"PQfreemem", &functions.free_memory},
         {"PQconninfoParse", &functions.parse},
+        {"PQconninfo", &functions.options},
         {"PQconninfoFree", &functions.free_options},
         {"PQsetNoticeReceiver", &functions.set_notice_receiver},
     };
@@ -76,7 +77,11 @@ const char *cpq_problem(void) { return problem; }
 static void note(void *argument, const PGresult *result) {
     // The severity that is never translated.
     const char *severity = functions.result_field(result, 'V');
-    if (severity && strcmp(severity, "WARNING") == 0) ((cpq_notes *)argument)->warnings++;
+    if (!severity || strcmp(severity, "WARNING") != 0) return;
+    // The sentence is translated, and its SQLSTATE is that of most warnings: only the place in the server's source says
+    // what kind it is.
+    const char *file = functions.result_field(result, 'F');
+    if (!file || strcmp(file, "syncrep.c") == 0) ((cpq_notes *)argument)->doubts++;
 }
 
 void cpq_note(PGconn *connection, cpq_notes *notes) {
@@ -102,15 +107,32 @@ struct option {
     int size;
 };
 
+static void give(
+    struct option *options, void (*each)(void *context, const char *keyword, const char *value), void *context
+) {
+    for (struct option *option = options; option->keyword; option++) {
+        if (option->value) each(context, option->keyword, option->value);
+    }
+    functions.free_options(options);
+}
+
 char *cpq_options(
     const char *text, void (*each)(void *context, const char *keyword, const char *value), void *context
 ) {
     char *error = NULL;
     struct option *options = functions.parse(text, &error);
     if (!options) return error;
-    for (struct option *option = options; option->keyword; option++) {
-        if (option->value) each(context, option->keyword, option->value);
-    }
-    functions.free_options(options);
+    give(options, each, context);
     return NULL;
+}
+
+void cpq_effective_options(
+    const char *const *keywords, const char *const *values,
+    void (*each)(void *context, const char *keyword, const char *value), void *context
+) {
+    PGconn *connection = functions.connect_start(keywords, values, 0);
+    if (!connection) return;
+    struct option *options = functions.options(connection);
+    if (options) give(options, each, context);
+    functions.finish(connection);
 }

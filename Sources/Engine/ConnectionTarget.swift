@@ -1,13 +1,17 @@
 /// A connection string, split so that each of its hosts can be tried separately.
 struct ConnectionTarget {
-    private var options: [(keyword: String, value: String)]
+    private var options: [PostgresLibrary.Option]
     private let takesWrites: Bool
     let hosts: Int
 
     /// - Throws: `.library` for a text that libpq cannot read.
     init(_ text: String, takesWrites: Bool = true) throws(PostgresError) {
         self.takesWrites = takesWrites
-        options = try PostgresLibrary.options(in: text)
+        let given = try PostgresLibrary.options(in: text)
+        // The places that the environment or a service names, too: libpq itself would look these up.
+        let places = try PostgresLibrary.effective(given).filter { Self.isPlace($0.keyword) }
+        options =
+            given.filter { option in !places.contains { $0.keyword == option.keyword } } + places
         hosts = max(
             1,
             options.filter { $0.keyword == "host" || $0.keyword == "hostaddr" }
@@ -19,7 +23,7 @@ struct ConnectionTarget {
         var own = options
         if hosts > 1 {
             for (index, option) in options.enumerated()
-            where ["host", "hostaddr", "port"].contains(option.keyword) {
+            where Self.isPlace(option.keyword) {
                 let parts = Self.parts(option.value)
                 // One port applies to all hosts.
                 own[index].value = parts[parts.count == 1 ? 0 : min(number, parts.count - 1)]
@@ -33,6 +37,10 @@ struct ConnectionTarget {
         add("application_name", "holdfast")
         add("client_encoding", "UTF8")
         return own
+    }
+
+    private static func isPlace(_ keyword: String) -> Bool {
+        ["host", "hostaddr", "port"].contains(keyword)
     }
 
     private static func parts(_ list: String) -> [String] {

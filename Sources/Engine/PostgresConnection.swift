@@ -104,33 +104,8 @@ internal import System
         _ functions: UnsafePointer<cpq_functions>,
         _ options: [(keyword: String, value: String)]
     ) -> OpaquePointer? {
-        let texts = options.map { Array($0.keyword.utf8) } + options.map { Array($0.value.utf8) }
-        return unsafe withPointers(to: texts) { pointers in
-            var keywords = unsafe Array(pointers.prefix(options.count))
-            var values = unsafe Array(pointers.dropFirst(options.count))
-            unsafe keywords.append(nil)
-            unsafe values.append(nil)
-            return unsafe functions.pointee.connect_start(keywords, values, 0)
-        }
-    }
-
-    /// Pointers to these bytes, each followed by a zero.
-    private static func withPointers<T>(
-        to values: [[UInt8]],
-        _ body: ([UnsafePointer<CChar>?]) -> T
-    ) -> T {
-        var storage: [CChar] = []
-        storage.reserveCapacity(values.reduce(0) { $0 + $1.count + 1 })
-        var starts: [Int] = []
-        for value in values {
-            starts.append(storage.count)
-            storage.append(contentsOf: value.lazy.map { CChar(bitPattern: $0) })
-            storage.append(0)
-        }
-        return unsafe storage.withUnsafeBufferPointer { storage in
-            unsafe body(
-                starts.map { start in unsafe storage.baseAddress.map { unsafe $0 + start } }
-            )
+        unsafe PostgresLibrary.withArrays(of: options) { keywords, values in
+            unsafe functions.pointee.connect_start(keywords, values, 0)
         }
     }
 
@@ -156,7 +131,8 @@ internal import System
     ///
     /// - Parameter silence: once the answer has begun, each part of it moves the deadline to this many milliseconds
     ///   later.
-    /// - Throws: also `.doubtful` if the server warned; the statement was done then.
+    /// - Throws: also `.doubtful` if the server warned that a standby may not have the commit; the statement was done
+    ///   then.
     package func run(
         _ sql: String,
         _ values: [PostgresValue] = [],
@@ -173,7 +149,7 @@ internal import System
         }
         let encoded = values.map(\.encoded)
         return try exchange(deadline, silence: silence) {
-            unsafe Self.withPointers(to: encoded) { pointers in
+            unsafe PostgresLibrary.withPointers(to: encoded) { pointers in
                 unsafe functions.pointee.send_prepared(
                     handle,
                     name,
@@ -239,7 +215,7 @@ internal import System
         _ send: () -> Int32
     ) throws(PostgresError) -> PostgresRows {
         var deadline = first
-        unsafe notes.pointee.warnings = 0
+        unsafe notes.pointee.doubts = 0
         guard send() == 1 else { throw lost() }
         while true {
             let flushed = unsafe functions.pointee.flush(handle)
@@ -269,7 +245,7 @@ internal import System
             if failure.isAmbiguous { isOpen = false }
             throw failure
         }
-        if unsafe notes.pointee.warnings > 0 { throw .doubtful }
+        if unsafe notes.pointee.doubts > 0 { throw .doubtful }
         return PostgresRows(rows: rows)
     }
 

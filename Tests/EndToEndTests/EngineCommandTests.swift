@@ -96,6 +96,40 @@ import Testing
         }
     }
 
+    /// libpq looked these up itself, for as long as name servers take that do not answer.
+    @Test func `hosts that the environment or a service names were not looked up like others`()
+        throws
+    {
+        let directory = try TestDirectory()
+        try directory.write(
+            "[site]\nhost=nowhere.invalid,elsewhere.invalid\nport=1\n",
+            to: "services"
+        )
+        for (options, variables) in [
+            ("dbname=site", ["PGHOST": "nowhere.invalid,elsewhere.invalid"]),
+            ("service=site", [:]), ("dbname=site", ["PGSERVICE": "site"]),
+        ] {
+            try directory.write(
+                "[fastcgi]\nlisten = \(directory.file("socket"))\n[bus]\ndirectory = \(directory.file("bus"))\n"
+                    + "socket = none\n[engine]\npostgresql = \(options)\n",
+                to: "holdfast.ini"
+            )
+            let check = try ChildProcess.run(
+                try Place.holdfast,
+                ["check", "--config", directory.file("holdfast.ini")],
+                directory: directory,
+                environment: variables.merging(["PGSERVICEFILE": directory.file("services")]) { $1 }
+            )
+            #expect(check.exit == .exited(1))
+            for host in ["nowhere.invalid", "elsewhere.invalid"] {
+                #expect(
+                    check.error.contains("the address of host \(host) is not found"),
+                    "\(check.error)"
+                )
+            }
+        }
+    }
+
     @Test func `a promoted standby continues, and no gap is reported`() throws {
         let directory = try TestDirectory()
         let primary = try PostgreSQL(

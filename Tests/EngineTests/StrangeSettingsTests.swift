@@ -79,6 +79,20 @@ import Testing
         try cancels.wait()
     }
 
+    /// For example that transaction ids run out, which PostgreSQL says with each transaction from then on.
+    @Test func `a warning of another kind was taken for a commit that may be lost`() throws {
+        let site = try Site()
+        try site.server.sql(
+            """
+            CREATE OR REPLACE FUNCTION holdfast.hint(what text, entry bytea) RETURNS void
+            LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'database must be vacuumed'; END $$
+            """
+        )
+        let session = try site.session()
+        #expect(try append(session, "1").count == 1)
+        #expect(session.isOpen)
+    }
+
     @Test func `a server that an operator has made read-only is not written to, and says so`()
         throws
     {

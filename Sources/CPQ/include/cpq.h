@@ -54,6 +54,7 @@ typedef struct {
     void *(*notifies)(PGconn *);
     void (*free_memory)(void *);
     void *(*parse)(const char *text, char **error);
+    void *(*options)(PGconn *);
     void (*free_options)(void *);
     void *(*set_notice_receiver)(PGconn *, void (*receiver)(void *, const PGresult *), void *argument);
 } cpq_functions;
@@ -62,12 +63,13 @@ typedef struct {
 const cpq_functions *cpq_load(void);
 const char *cpq_problem(void);
 
-/// How many warnings the server has sent on a connection; in the owner's memory.
+/// How many warnings the server has sent on a connection that a commit may be lost, since a standby may not have it; in the
+/// owner's memory. Other warnings, such as those on transaction ids that run out, say nothing about a commit.
 typedef struct {
-    int warnings;
+    int doubts;
 } cpq_notes;
 
-/// Counts warnings, and prevents notices from being printed on standard error.
+/// Counts such warnings, and prevents notices from being printed on standard error.
 void cpq_note(PGconn *connection, cpq_notes *notes);
 
 /// Takes the oldest notification; NULL if there is none. The caller passes it to `free_memory`, its payload with it.
@@ -77,6 +79,13 @@ void *cpq_take_notification(PGconn *connection, const char **payload);
 /// text cannot be read, which the caller passes to `free_memory`.
 char *cpq_options(
     const char *text, void (*each)(void *context, const char *keyword, const char *value), void *context
+);
+
+/// The values of all options with which a connection is made, as libpq completes them from the environment, a service
+/// file and its defaults. The last of those given must be one that libpq refuses after that, and before it connects.
+void cpq_effective_options(
+    const char *const *keywords, const char *const *values,
+    void (*each)(void *context, const char *keyword, const char *value), void *context
 );
 
 #endif

@@ -23,7 +23,7 @@ package enum EngineSchema {
     }
 
     /// The kind and the name of each table, view and function that the script makes, such as "function publish", as often
-    /// as it does.
+    /// as it does. All schemas of one format have the same.
     static let objects: [String] = String(
         decoding: EmbeddedFile.bytes(of: "engine.sql"),
         as: UTF8.self

@@ -172,6 +172,48 @@ import Testing
         try waitUntil("it begins behind what was taken") { try begin() == 18_001 }
     }
 
+    /// Ten thousand publishers by SQL, while no machine runs and something else changes the database for an hour: groups of
+    /// what had waited became slower with each group, until publishing failed.
+    @Test func `a long transaction that publishes nothing made each look pass all that was taken`()
+        throws
+    {
+        let site = try Site()
+        let session = try site.session()
+        let long = try PostgresConnection.connect(site.server.options, hostMilliseconds: 20_000)
+        try long.runScript("CREATE TABLE others (number int)", deadline: soon)
+        try long.runScript("BEGIN; INSERT INTO others VALUES (1)", deadline: soon)
+        // One that does publish, but later; and one that only reads.
+        let later = try PostgresConnection.connect(site.server.options, hostMilliseconds: 20_000)
+        try later.runScript("BEGIN; INSERT INTO others VALUES (1)", deadline: soon)
+        let dump = try PostgresConnection.connect(site.server.options, hostMilliseconds: 20_000)
+        try dump.runScript(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM holdfast.outbox",
+            deadline: soon
+        )
+        func begin() throws -> Int {
+            try session.tend(applied: 0, by: "p", deadline: soon)
+            return try #require(Int(try site.server.sql("SELECT outbox FROM holdfast.kept")))
+        }
+        func publishMany() throws {
+            try site.server.sql(
+                "SELECT holdfast.publish('a', '1') FROM generate_series(1, 6000)"
+            )
+            for _ in 0..<3 { #expect(try takeOutbox(session, most: 2000) == 2000) }
+        }
+        try publishMany()
+        #expect(try begin() == 0)
+        #expect(try begin() == 6000)
+        // It counts from the time at which it publishes.
+        try later.runScript("SELECT holdfast.publish('a', '\"late\"')", deadline: soon)
+        try publishMany()
+        for _ in 0..<4 { #expect(try begin() == 6000) }
+        try later.runScript("COMMIT", deadline: soon)
+        #expect(try begin() == 6001)
+        #expect(try takeOutbox(session, most: 10) == 1)
+        try long.runScript("COMMIT", deadline: soon)
+        try dump.runScript("COMMIT", deadline: soon)
+    }
+
     @Test
     func `an append and the tidying of old keys waited for each other`()
         throws

@@ -126,7 +126,8 @@ CREATE TABLE keys (
 CREATE INDEX ON keys (at);
 CREATE INDEX ON keys (number);
 
--- Messages that SQL published and committed, and that are not in the log yet.
+-- Messages that SQL published and committed, and that are not in the log yet. Without a bound, as tables of the site are:
+-- its transactions must not fail because no machine runs.
 CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     body bytea NOT NULL,
@@ -143,7 +144,8 @@ CREATE TABLE kept (
     seq bigint NOT NULL,
     key_at bigint NOT NULL,
     outbox bigint NOT NULL,
-    -- outbox may become this, or the least number that is left, when all transactions up to this one have ended.
+    -- outbox may become this, or the least number that is left, when all transactions up to this one have ended that
+    -- publish.
     outbox_next bigint NOT NULL,
     outbox_waits bigint NOT NULL,
     -- The newest offset of the history that the site adopted; 0: none.
@@ -597,6 +599,8 @@ DECLARE
     present bigint := clock();
     newest bigint;
     given bigint;
+    newest_xid bigint;
+    is_late boolean;
     former text;
 BEGIN
     PERFORM check_site(asked_site);
@@ -653,7 +657,21 @@ BEGIN
         k.outbox_next := 0;
     END IF;
     -- Numbers of the outbox are committed in any order, by transactions that may run for long.
-    IF k.outbox_next > k.outbox AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint > k.outbox_waits THEN
+    IF k.outbox_next > k.outbox THEN
+        -- A transaction that publishes has locked the table, and its number, until its rows are visible or gone: to the next
+        -- statement here, which has a snapshot of its own. What else runs for long in the server does not matter. Numbers
+        -- have 32 bits there.
+        newest_xid := pg_current_xact_id()::text::bigint;
+        is_late := current_setting('transaction_isolation') <> 'read committed' OR EXISTS (
+            SELECT FROM pg_locks t JOIN pg_locks x USING (virtualtransaction)
+            WHERE t.relation = 'outbox'::regclass
+                AND t.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+                AND x.locktype = 'transactionid' AND x.granted
+                AND (newest_xid - x.transactionid::text::bigint) & 4294967295
+                    BETWEEN newest_xid - k.outbox_waits AND 2147483647
+        );
+    END IF;
+    IF k.outbox_next > k.outbox AND NOT is_late THEN
         k.outbox := least(
             k.outbox_next, coalesce((SELECT min(id) FROM outbox WHERE id >= k.outbox), k.outbox_next)
         );

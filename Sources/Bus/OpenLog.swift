@@ -287,8 +287,7 @@ final class OpenLog {
             )
         }
         if let position = place?.position {
-            link.position = position
-            return
+            return link.isAt(position)
         }
         // Holdfast may have run without [engine] meanwhile, or an older copy was put back: the operator has not given up
         // these messages.
@@ -300,11 +299,11 @@ final class OpenLog {
             )
         }
         guard let anchor = link.anchor else {
-            link.position = nil
+            link.isNowhere()
             throw LogError.engineAwaited
         }
         try transaction.restart(at: anchor, of: membership.site, table)
-        (link.anchor, link.position) = (nil, anchor.position)
+        link.hasBegun(at: anchor.position)
     }
 
     /// Why the newest messages that subscribers were told may be missing from this file; nil if they are not.

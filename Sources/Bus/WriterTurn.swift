@@ -296,7 +296,7 @@ struct WriterTurn {
         for (ticket, outcome) in outcomes {
             events.append(.appended(ticket: ticket, outcome))
         }
-        if case .isAt(let position)? = result { shared.link?.position = position }
+        if case .isAt(let position)? = result { shared.link?.isAt(position) }
         shared.tell(events, head: head, stamp: stamp)
     }
 }

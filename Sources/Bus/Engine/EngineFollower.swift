@@ -52,10 +52,9 @@ final class EngineFollower {
                 )
                 try session.listen(deadline: deadline)
                 // Another process may have applied entries that this one does not know of.
-                if case .positions(let positions, _) = work(.list), let newest = positions.first {
-                    link.position = newest
-                }
-                link.foundPlace()
+                let positions: [EnginePosition] =
+                    if case .positions(let positions, _) = work(.list) { positions } else { [] }
+                link.foundPlace(positions.first)
                 try follow(session)
             } catch {
                 if !isStopping, link.note("\(error)", of: .following, shared) {

@@ -74,16 +74,10 @@ final class EngineLink: Sendable {
     }
 
     /// The newest entry that the local log has, as far as this process knows; nil: none of this site.
-    var position: EnginePosition? {
-        get { state.withLock { $0.position } }
-        set { state.withLock { $0.position = newValue } }
-    }
+    var position: EnginePosition? { state.withLock { $0.position } }
 
     /// Where a log that is not part of the site yet is to begin.
-    var anchor: EngineAnchor? {
-        get { state.withLock { $0.anchor } }
-        set { state.withLock { $0.anchor = newValue } }
-    }
+    var anchor: EngineAnchor? { state.withLock { $0.anchor } }
 
     /// Nil: this machine is not part of a site.
     var identity: EngineIdentity? {
@@ -257,8 +251,27 @@ extension EngineLink {
     /// From now on this process applies what the engine commits.
     func beginsFollowing() { state.withLock { $0.isFollower = true } }
 
-    /// This process knows the place of the log that it applies to.
-    func foundPlace() { state.withLock { $0.knowsPlace = true } }
+    /// This process knows the place of the log that it applies to; nil: it is where it was, as far as is known.
+    func foundPlace(_ position: EnginePosition?) {
+        state.withLock { state in
+            state.knowsPlace = true
+            if let position { state.position = position }
+        }
+    }
+
+    /// The local log has the site's entries up to this one.
+    func isAt(_ position: EnginePosition) { state.withLock { $0.position = position } }
+
+    /// The local log is not part of the site yet, and is to begin there.
+    func begins(at anchor: EngineAnchor) { state.withLock { $0.anchor = anchor } }
+
+    /// The local log has begun where it was to begin.
+    func hasBegun(at position: EnginePosition) {
+        state.withLock { ($0.anchor, $0.position) = (nil, position) }
+    }
+
+    /// The local log is not part of the site yet, and where it is to begin is not known.
+    func isNowhere() { state.withLock { $0.position = nil } }
 
     /// The engine has answered how far it is.
     ///

@@ -9,7 +9,7 @@ extension LogWriter {
         guard case .begin(let anchor) = work else { return link.results.post(result(of: work)) }
         // A log that is not part of the site yet is not opened before it is known where it begins.
         if open == nil {
-            link.anchor = anchor
+            link.begins(at: anchor)
             reopenNow()
         }
         link.results.post(link.position.map { .isAt($0) } ?? .failed)

@@ -201,8 +201,8 @@ package final class EngineSession {
         return try Self.read { () throws(PostgresError) in
             let names = try rows.array(0, 3)
             let starts = try rows.integers(0, 4)
-            let tolds = try rows.integers(0, 5)
-            guard names.count == starts.count, names.count == tolds.count, !names.isEmpty else {
+            let told = try rows.integers(0, 5)
+            guard names.count == starts.count, names.count == told.count, !names.isEmpty else {
                 throw .malformed
             }
             var epochs: [EngineEpoch] = []
@@ -210,7 +210,7 @@ package final class EngineSession {
                 guard let name = names[at], let start = starts[at],
                     let epoch = Epoch(String(decoding: name, as: UTF8.self))
                 else { throw .malformed }
-                epochs.append(EngineEpoch(epoch: epoch, start: start, told: tolds[at]))
+                epochs.append(EngineEpoch(epoch: epoch, start: start, told: told[at]))
             }
             return EngineAnchor(
                 position: EnginePosition(seq: try rows.integer(0, 0), chain: try rows.bytes(0, 1)),

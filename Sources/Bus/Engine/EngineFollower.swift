@@ -23,9 +23,9 @@ final class EngineFollower {
     /// Ends the wait for a notification.
     private let bell: Mailbox<Bool>?
     private var attachment = EngineLink.Attachment()
-    private var tendAt: Int64 = 0
-    private var lookAt: Int64 = 0
-    private var rollAt: Int64 = 0
+    private var nextTending: Int64 = 0
+    private var nextLook: Int64 = 0
+    private var nextRoll: Int64 = 0
     private var roll = RollCall()
     private var twin = TwinWatch()
     /// What was last noted in the engine.
@@ -79,7 +79,7 @@ final class EngineFollower {
     /// Until the connection breaks or the process stops.
     private func follow(_ session: EngineSession) throws(EngineError) {
         // What was not seen meanwhile proves nothing.
-        (roll, rollAt) = (RollCall(), 0)
+        (roll, nextRoll) = (RollCall(), 0)
         // SQL may have published something before this session listened.
         var hasOutbox = true
         // All entries behind a position, as they came with hints.
@@ -190,10 +190,10 @@ final class EngineFollower {
         _ position: EnginePosition
     ) throws(EngineError) -> Bool {
         let now = MonotonicClock.milliseconds()
-        guard now >= lookAt else { return false }
-        lookAt = now + Self.lookMilliseconds
-        if position.seq != tended || now >= tendAt {
-            (tendAt, tended) = (now + Self.tendMilliseconds, position.seq)
+        guard now >= nextLook else { return false }
+        nextLook = now + Self.lookMilliseconds
+        if position.seq != tended || now >= nextTending {
+            (nextTending, tended) = (now + Self.tendMilliseconds, position.seq)
             let former = try session.tend(
                 applied: position.seq,
                 by: twin.own,
@@ -219,8 +219,8 @@ final class EngineFollower {
     /// Tells this process which machines are present, and the others what this machine's log may lack.
     private func callRoll(_ session: EngineSession) throws(EngineError) {
         let now = MonotonicClock.milliseconds()
-        guard now >= rollAt, let identity = link.identity else { return }
-        rollAt = now + Self.rollMilliseconds
+        guard now >= nextRoll, let identity = link.identity else { return }
+        nextRoll = now + Self.rollMilliseconds
         guard case .lack(let lacking) = work(.lack) else { return }
         let entries = try session.callRoll(lacking: lacking.value, deadline: deadline)
         let own = EngineMembership.id(of: identity.machine)

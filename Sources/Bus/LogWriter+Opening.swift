@@ -163,7 +163,7 @@ extension LogWriter {
                 }
                 if isEmpty {
                     // All of it is on the disk: an orderly reboot loses nothing.
-                    open.page.isSynced = true
+                    open.page.note(isSynced: true)
                 } else {
                     sayIncomplete("\(Self.list(LockHolders.readers(of: open.files))) reads it")
                 }

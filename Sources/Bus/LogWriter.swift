@@ -79,9 +79,7 @@ final class LogWriter {
             case .engine(let work): run(work)
             case .check: nextChores = 0
             case .readFailed(let error): readFailed(error)
-            case .retentionChanged:
-                (walk, nextChores) = (0, 0)
-                open?.database.retention = shared.retention
+            case .retentionChanged: (walk, nextChores) = (0, 0)
             case .stop: stopping = true
             }
         }

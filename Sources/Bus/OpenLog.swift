@@ -110,7 +110,7 @@ final class OpenLog {
             isInMemory: directory.isInMemory,
             settings: shared.settings,
             channelLimit: shared.channelLimit,
-            retention: shared.retention
+            retention: { shared.retention($0) }
         )
     }
 
@@ -190,7 +190,7 @@ final class OpenLog {
                         && proves(witness, identity, boot: shared.clocks.bootName)
                 )
             }
-            transaction.state.boot = shared.clocks.bootName
+            transaction.note(boot: shared.clocks.bootName)
             guard let epochs = try database.queries.epochs() else {
                 throw LogError.damage("it has lost its epochs")
             }
@@ -200,7 +200,7 @@ final class OpenLog {
                 messageLimit: shared.settings.memoryMessages,
                 byteLimit: shared.settings.memoryBytes,
                 now: time.retention,
-                retention: database.retention
+                retention: shared.retention
             )
             state.isFilledAgain = database.engine != nil
             return (state, transaction.state.trimStamp, reason)

@@ -185,14 +185,13 @@ struct LogWitness: Equatable, Sendable {
         return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) != name
     }
 
-    /// Whether every commit is on the disk, which one process that does not sync makes false. To be set under the gate
-    /// only; the new value is on the disk when this returns.
-    var isSynced: Bool {
-        get { read(UInt32.self, at: Self.synced) == 1 }
-        set {
-            write(UInt32(newValue ? 1 : 0), at: Self.synced)
-            _ = fdatasync(file)
-        }
+    /// Whether every commit is on the disk, which one process that does not sync makes false.
+    var isSynced: Bool { read(UInt32.self, at: Self.synced) == 1 }
+
+    /// Under the gate: notes that; it is on the disk when this returns.
+    func note(isSynced: Bool) {
+        write(UInt32(isSynced ? 1 : 0), at: Self.synced)
+        _ = fdatasync(file)
     }
 
     /// What a turn of the writer needs to know of the witness.

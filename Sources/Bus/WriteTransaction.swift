@@ -8,7 +8,7 @@ struct WriteTransaction {
     let database: WriterDatabase
     let time: LogTime
     /// It fails rather than trim much.
-    var isBrief = false
+    let isBrief: Bool
     /// By how many milliseconds the wall clock was set since the newest commit.
     let clockSlip: Int64
     /// As it was found.
@@ -26,9 +26,10 @@ struct WriteTransaction {
     var trimmedMessages = 0
     var expiredMessages = 0
 
-    init(_ database: WriterDatabase, _ state: StateRow, _ time: LogTime) {
+    init(_ database: WriterDatabase, _ state: StateRow, _ time: LogTime, isBrief: Bool) {
         self.database = database
         self.time = time
+        self.isBrief = isBrief
         self.state = state
         before = state
         clockSlip = state.slip(at: time)
@@ -43,6 +44,9 @@ struct WriteTransaction {
         if let row = touched[name] { return row }
         return try database.channel(name)
     }
+
+    /// The log is used during the boot of this name.
+    mutating func note(boot: String) { state.boot = boot }
 
     /// Begins a new epoch after the newest message; the epochs of about a thousand boots are remembered.
     ///

@@ -12,7 +12,8 @@ final class WriterDatabase {
     /// After the statements: it can close when they are gone.
     let connection: LogConnection
     let channelLimit: Int64
-    var retention: @Sendable (ChannelName) -> Retention
+    /// The rules that are valid now.
+    let retention: @Sendable (ChannelName) -> Retention
 
     /// As the newest transaction left it, or the newest reading found it.
     private(set) var state: StateRow
@@ -66,8 +67,11 @@ final class WriterDatabase {
     }
 
     /// Runs the body in one immediate transaction, which is committed or has no effect.
+    ///
+    /// - Parameter isBrief: it fails rather than trim much.
     func transaction<T>(
         _ time: LogTime,
+        isBrief: Bool = false,
         _ body: (inout WriteTransaction) throws(LogError) -> T
     ) throws(LogError) -> T {
         try connection.use { database throws(LogError) in
@@ -78,7 +82,7 @@ final class WriterDatabase {
                     known.removeAll(keepingCapacity: true)
                 }
                 knownVersion = nil
-                var transaction = WriteTransaction(self, state, time)
+                var transaction = WriteTransaction(self, state, time, isBrief: isBrief)
                 let result = try body(&transaction)
                 try transaction.writeBack()
                 try database.commit(statements.commit)

@@ -59,8 +59,8 @@ struct WriterTurn {
         let position = shared.position
         guard let opened = position.opened else { throw LogError.problem("the log is closed") }
         var counts = (trimmed: 0, expired: 0)
-        let slip = try database.transaction(time) { transaction throws(LogError) in
-            transaction.isBrief = isBrief
+        let slip = try database.transaction(time, isBrief: isBrief) {
+            transaction throws(LogError) in
             // With an engine, what is missing here comes again.
             if database.engine == nil {
                 try beginEpochIfBehind(&transaction, opened, position, note.head)
@@ -181,7 +181,7 @@ struct WriterTurn {
             messageLimit: shared.settings.memoryMessages,
             byteLimit: shared.settings.memoryBytes,
             now: time.retention,
-            retention: open.database.retention
+            retention: shared.retention
         )
         // Otherwise the log has gone back, since the engine has lost something.
         newest.isFilledAgain = open.database.engine != nil && state.head >= shared.head
@@ -253,7 +253,7 @@ struct WriterTurn {
     func writeWitness(_ page: WakePage, _ note: WakePage.Note) {
         guard changed else { return }
         let isSynced = shared.settings.durability == .power && note.isSynced
-        if note.isSynced, !isSynced { page.isSynced = false }
+        if note.isSynced, !isSynced { page.note(isSynced: false) }
         if let reopened, var witness = page.witness {
             (witness.head, witness.epoch) = (head, reopened.state.epochs.current.name)
             page.write(witness)

@@ -199,26 +199,27 @@ final class LogQueries {
         flush(to: max(state.head, previous))
     }
 
-    /// The newest part of the log within the bounds, without what has expired or is too old to be replayed.
+    /// The newest part of the log, as much as memory keeps, without what has expired or is too old to be replayed.
+    ///
+    /// - Parameter now: on the retention clock.
     func newest(
-        state: StateRow,
-        epochs: EpochHistory,
-        messageLimit: Int,
-        byteLimit: Int,
+        _ state: StateRow,
+        _ epochs: EpochHistory,
         now: Int64,
-        retention: (ChannelName) -> Retention
+        _ shared: LogShared
     ) throws(LogError) -> LogState {
+        let retention = shared.retention
         var messages: [Message] = []
         var aged: [ChannelName: Int64] = [:]
         var ages: [ChannelName: Int64] = [:]
         var bytes = 0
         var floor = state.head
-        try selectNewest.bind(messageLimit)
+        try selectNewest.bind(shared.settings.memoryMessages)
         defer { selectNewest.finish() }
         while try selectNewest.step() {
             let message = try Self.message(selectNewest, epochs)
             bytes += message.body.count
-            if bytes > byteLimit { break }
+            if bytes > shared.settings.memoryBytes { break }
             floor = message.offset.value - 1
             let age: Int64
             if let known = ages[message.channel] {
@@ -240,7 +241,7 @@ final class LogQueries {
         }
         // Below a mark nothing is replayed, even where two processes' clocks let a younger message be there.
         messages.removeAll { aged[$0.channel] ?? 0 >= $0.offset.value }
-        return LogState(
+        var newest = LogState(
             epochs: epochs,
             head: Offset(state.head),
             floor: Offset(floor),
@@ -248,6 +249,8 @@ final class LogQueries {
             trims: marks,
             forgottenThrough: Offset(state.forgottenThrough)
         )
+        newest.isFilledAgain = shared.link != nil
+        return newest
     }
 
     static func message(_ query: PreparedStatement, _ epochs: EpochHistory) throws(LogError)

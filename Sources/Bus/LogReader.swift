@@ -63,15 +63,12 @@ final class LogReader {
             return
         }
         guard try history.queries.canFollow(position, upTo: state, shared.settings) else {
-            var newest = try history.queries.newest(
-                state: state,
-                epochs: opened.epochs,
-                messageLimit: shared.settings.memoryMessages,
-                byteLimit: shared.settings.memoryBytes,
+            let newest = try history.queries.newest(
+                state,
+                opened.epochs,
                 now: shared.time().retention,
-                retention: shared.retention
+                shared
             )
-            newest.isFilledAgain = shared.link != nil
             guard position.isCurrent else { return askWriter(generation) }
             if shared.tell(resumed: newest, stamp: state.trimStamp, from: position) {
                 answer(history, state, opened, position)

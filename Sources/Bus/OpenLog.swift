@@ -194,15 +194,12 @@ final class OpenLog {
             guard let epochs = try database.queries.epochs() else {
                 throw LogError.damage("it has lost its epochs")
             }
-            var state = try database.queries.newest(
-                state: transaction.state,
-                epochs: epochs,
-                messageLimit: shared.settings.memoryMessages,
-                byteLimit: shared.settings.memoryBytes,
+            let state = try database.queries.newest(
+                transaction.state,
+                epochs,
                 now: time.retention,
-                retention: shared.retention
+                shared
             )
-            state.isFilledAgain = database.engine != nil
             return (state, transaction.state.trimStamp, reason)
         }
         let files = directory.files

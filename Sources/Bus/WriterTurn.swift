@@ -175,16 +175,9 @@ struct WriterTurn {
         _ epochs: EpochHistory,
         _ time: LogTime
     ) throws(LogError) -> LogState {
-        var newest = try open.database.queries.newest(
-            state: state,
-            epochs: epochs,
-            messageLimit: shared.settings.memoryMessages,
-            byteLimit: shared.settings.memoryBytes,
-            now: time.retention,
-            retention: shared.retention
-        )
-        // Otherwise the log has gone back, since the engine has lost something.
-        newest.isFilledAgain = open.database.engine != nil && state.head >= shared.head
+        var newest = try open.database.queries.newest(state, epochs, now: time.retention, shared)
+        // The log has gone back, since the engine has lost something.
+        if state.head < shared.head { newest.isFilledAgain = false }
         return newest
     }
 

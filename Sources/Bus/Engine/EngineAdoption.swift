@@ -122,26 +122,18 @@ package enum EngineAdoption {
         at position: EnginePosition,
         of site: String
     ) throws(LogError) {
-        let directory = try BusDirectory(settings: settings)
-        try directory.enter()
-        defer { directory.leave() }
-        let database = try Database(path: directory.logPath, .readWrite)
-        database.waitForLocks(milliseconds: 5000)
-        try database.leaveWriteAheadLogOnClosing()
-        // The membership, which is written next, must not reach the disk before it, whatever [bus] durability says.
-        try database.execute("PRAGMA synchronous = FULL")
-        let queries = try LogQueries(database)
-        let table = try EngineTable(database)
-        try database.inTransaction { () throws(LogError) in
-            guard try Self.history(in: queries) == history else {
-                throw LogError.problem(
-                    "the log has changed meanwhile; stop all processes of Holdfast on this machine, and join again"
-                )
-            }
-            try table.move(to: position, of: site, head: history.head)
+        var isSame = false
+        try EngineFiles.change(settings) { database throws(LogError) in
+            isSame = try Self.history(in: LogQueries(database)) == history
+            guard isSame else { return }
+            try EngineTable(database).move(to: position, of: site, head: history.head)
             try LogSchema.mark(ofSite: true, database)
         }
-        _ = try database.checkpoint(.truncate)
+        guard isSame else {
+            throw LogError.problem(
+                "the log has changed meanwhile; stop all processes of Holdfast on this machine, and join again"
+            )
+        }
     }
 }
 

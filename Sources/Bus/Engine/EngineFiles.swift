@@ -117,9 +117,9 @@ package enum EngineFiles {
         }
     }
 
-    /// Changes the log's file, if there is one, in one transaction, which is on the disk afterwards whatever [bus]
-    /// durability says.
-    private static func change(
+    /// Changes the log's file, if there is one, in one transaction. It is on the disk afterwards whatever [bus]
+    /// durability says: the membership, which is written next, must not get there before it.
+    static func change(
         _ settings: BusSettings,
         _ body: (Database) throws(LogError) -> Void
     ) throws(LogError) {

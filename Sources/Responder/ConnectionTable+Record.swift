@@ -12,6 +12,13 @@ extension ConnectionTable {
         var flags: Flags = []
     }
 
+    /// What is handed over to another process: what has come on it and is not complete, and what was noted of it.
+    struct Handed {
+        var hasAsked: Bool
+        var isPassingOver: Bool
+        var input: UnfinishedInput.Handed?
+    }
+
     struct Flags: OptionSet {
         let rawValue: UInt16
 

@@ -7,7 +7,7 @@ internal import System
 /// The connections of web servers and of clients of the bus socket: accepted, watched, read from, framed and closed here.
 ///
 /// A connection that is given up is marked, so that nothing more is read from it or sent to it; `closeMarked` alone closes
-/// those that end, at the end of the turn. What goes out is in `Output`, one for all. The core interprets the bytes.
+/// those that end, at the end of the turn. The core interprets the bytes.
 /// Reactor thread only.
 @safe final class ConnectionTable {
     private let epoll: Epoll
@@ -23,8 +23,7 @@ internal import System
     private var lost: [(id: ConnectionID, loss: Loss)] = []
     private var readAgain: [ConnectionID] = []
     private var unfinished = UnfinishedInput()
-    /// What is sent to them, and what they have not taken.
-    let output = Output()
+    private let output = Output()
     /// The number of open descriptors, including the marked ones.
     private(set) var webCount = 0
     private(set) var busCount = 0
@@ -230,26 +229,67 @@ internal import System
         unfinished.stopReceiving(id.index)
     }
 
-    /// The input that is incomplete, with the time at which it began, and whether the rest of a request is skipped.
-    func interrupted(_ id: ConnectionID) -> (input: UnfinishedInput.Handed?, isPassingOver: Bool) {
-        let isPassingOver = connections[Int(id.index)].flags.contains(.passingOver)
-        return (unfinished.handed(id.index), isPassingOver)
-    }
-
-    /// Continues where another process was interrupted.
-    func resume(_ id: ConnectionID, _ input: UnfinishedInput.Handed?, isPassingOver: Bool) {
-        if isPassingOver { connections[Int(id.index)].flags.insert(.passingOver) }
-        if let input { unfinished.resume(input, id.index) }
-    }
-
-    /// Whether a request has ever arrived on it.
-    func hasAsked(_ id: ConnectionID) -> Bool {
-        connections[Int(id.index)].flags.contains(.hasAsked)
-    }
-
     /// Records that a request has arrived.
     func used(_ id: ConnectionID) {
         connections[Int(id.index)].flags.formUnion([.hasAsked, .isUsed])
+    }
+
+    // MARK: Sending
+
+    /// As `Output.send`.
+    func send(_ bytes: [UInt8], to id: ConnectionID, limit: Int?) -> Output.Sent {
+        output.send(bytes, to: id.index, limit: limit, now: MonotonicClock.milliseconds())
+    }
+
+    /// As `Output.flush`.
+    func flush(_ id: ConnectionID) -> Output.Sent {
+        output.flush(id.index, now: MonotonicClock.milliseconds())
+    }
+
+    /// The memory of what no peer has taken yet, and whether there is any.
+    var unsentBytes: Int { output.bytes }
+    var hasUnsent: Bool { output.isWaiting }
+
+    /// The number of bytes that a peer has not taken, and whether there are any.
+    func unsentBytes(of id: ConnectionID) -> Int { output.unsentBytes(of: id.index) }
+    func hasUnsent(_ id: ConnectionID) -> Bool { !output.isEmpty(id.index) }
+
+    /// As `Output.relieve`.
+    func relieve(limit: Int) -> [ConnectionID] {
+        output.relieve(limit: limit).compactMap(connection)
+    }
+
+    /// As `Output.stuck` and `Output.mostStuck`.
+    func stuck(milliseconds: Int64, now: Int64) -> [ConnectionID] {
+        output.stuck(milliseconds: milliseconds, now: now).compactMap(connection)
+    }
+
+    func mostStuck(milliseconds: Int64, now: Int64) -> ConnectionID? {
+        output.mostStuck(milliseconds: milliseconds, now: now).flatMap(connection)
+    }
+
+    // MARK: Handing over
+
+    func handed(_ id: ConnectionID) -> HandedShellConnection {
+        let flags = connections[Int(id.index)].flags
+        let table = Handed(
+            hasAsked: flags.contains(.hasAsked),
+            isPassingOver: flags.contains(.passingOver),
+            input: unfinished.handed(id.index)
+        )
+        return HandedShellConnection(table: table, output: output.handed(id.index))
+    }
+
+    /// Takes over a connection of another process; it is not watched yet.
+    func resume(_ descriptor: Int32, isBusSocket: Bool, _ handed: HandedShellConnection)
+        -> ConnectionID
+    {
+        let id = add(descriptor, isBusSocket: isBusSocket)
+        if handed.table.hasAsked { used(id) }
+        if handed.table.isPassingOver { connections[Int(id.index)].flags.insert(.passingOver) }
+        if let input = handed.table.input { unfinished.resume(input, id.index) }
+        if let unsent = handed.output { output.resume(unsent, id.index) }
+        return id
     }
 
     // MARK: Unfinished requests
@@ -327,17 +367,6 @@ internal import System
             connections[place].flags.remove(.isUsed)
         }
         mayHaveIdle = true
-    }
-
-    /// Whether there are unread bytes, or the end of the stream.
-    func hasInput(_ id: ConnectionID) -> Bool { SystemCalls.hasInput(id.index) }
-
-    /// Whether the peer has closed, whether that was reported or not.
-    func hasGone(_ id: ConnectionID, _ departure: Departure) -> Bool {
-        switch departure {
-        case .sending: SystemCalls.hasEnded(id.index)
-        case .whole: SystemCalls.isGone(id.index)
-        }
     }
 
     // MARK: Closing

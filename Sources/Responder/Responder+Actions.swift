@@ -21,15 +21,10 @@ extension Responder {
         while true {
             for (id, loss) in connections.takeLost() { core.connectionLost(id, loss, at: moment) }
             if core.hasActions {
-                core.exchange(&outbox.actions)
-                // Copies, so that no access to the buffer is open while an action changes the responder.
-                carryOut(
-                    outbox.actions.entries,
-                    outbox.actions.payloads,
-                    outbox.actions.errands
-                )
-                outbox.actions.removeAll()
-            } else if settles, !outbox.settling.isEmpty {
+                outbox.take(from: &core)
+                for action in outbox.entries { carryOut(action) }
+                outbox.clear()
+            } else if settles, outbox.hasSettling {
                 settleAll()
             } else {
                 return
@@ -37,30 +32,21 @@ extension Responder {
         }
     }
 
-    private func carryOut(
-        _ entries: ContiguousArray<Action>,
-        _ payloads: ContiguousArray<Payload>,
-        _ errands: ContiguousArray<Errand>
-    ) {
-        outbox.encoder.begin(count: payloads.count)
-        for action in entries {
-            switch action {
-            case .send(let send):
-                let index = Int(send.payload)
-                deliver(send, outbox.encoder.records(of: payloads[index], at: index))
-            case .drop(let id): connections.mark(id, nil)
-            case .settle(let id): outbox.settling.append(id)
-            case .read(let id): connections.readLater(id)
-            case .account(let id): connections.account(id, core.kept(of: id), now: now)
-            case .errand(let index): run(errands[Int(index)])
-            }
+    private func carryOut(_ action: Action) {
+        switch action {
+        case .send(let send): deliver(send, outbox.records(of: send))
+        case .drop(let id): connections.mark(id, nil)
+        case .settle(let id): outbox.settleLater(id)
+        case .read(let id): connections.readLater(id)
+        case .account(let id): connections.account(id, core.kept(of: id), now: now)
+        case .errand(let index): run(outbox.errand(index))
         }
     }
 
     /// Only when no action is left: the core counts answers as given before they are sent.
     private func settleAll() {
-        for index in outbox.settling.indices { settle(outbox.settling[index]) }
-        outbox.settling.removeAll(keepingCapacity: outbox.settling.count <= 4096)
+        for id in outbox.mayBeIdle { settle(id) }
+        outbox.settled()
     }
 
     // MARK: Sending
@@ -68,30 +54,24 @@ extension Responder {
     private func deliver(_ send: Send, _ records: PayloadEncoder.Encoded) {
         let id = send.connection
         let limit = send.isBounded ? settings.limits.unsentBytes : nil
-        let isAlone = records.rest != nil && connections.output.isEmpty(id.index)
+        let isAlone = records.rest != nil && !connections.hasUnsent(id)
         transmit(records.first.bytes(for: send.id), to: id, limit: limit)
         if let rest = records.rest {
             // The rest follows its header.
             transmit(rest.bytes(for: send.id), to: id, limit: isAlone ? nil : limit)
         }
-        if send.isLast { outbox.settling.append(id) }
+        if send.isLast { outbox.settleLater(id) }
     }
 
     /// Sends bytes to a peer, queues them within the bound, or gives the connection up. What was sent before may have done
     /// that.
     func transmit(_ bytes: [UInt8], to id: ConnectionID, limit: Int?) {
         guard connections.isOpen(id) else { return }
-        let sent = connections.output.send(
-            bytes,
-            to: id.index,
-            limit: limit,
-            now: MonotonicClock.milliseconds()
-        )
-        switch sent {
+        switch connections.send(bytes, to: id, limit: limit) {
         case .all: break
         case .some(let isFirst):
             if isFirst { watchSending(id, true) }
-            core.unsent(id, bytes: connections.output.unsentBytes(of: id.index))
+            core.unsent(id, bytes: connections.unsentBytes(of: id))
             relieve()
         case .failed(.gone): lose(id, .closed)
         case .failed(.slow):
@@ -103,8 +83,8 @@ extension Responder {
     /// Closes the connections with most unsent bytes, if all together have too many.
     private func relieve() {
         let limit = settings.limits.unsentTotalBytes
-        guard connections.output.bytes > limit else { return }
-        let closed = connections.output.relieve(limit: limit).compactMap(connections.connection)
+        guard connections.unsentBytes > limit else { return }
+        let closed = connections.relieve(limit: limit)
         for id in closed { lose(id, .slow) }
         telemetry.count(.unsentTotal, closed.count)
         journal.noteClosed(closed.count, limit: limit, now: now)

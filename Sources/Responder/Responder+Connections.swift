@@ -157,16 +157,15 @@ extension Responder {
     // MARK: Writing
 
     private func flush(_ id: ConnectionID) {
-        let output = connections.output
-        guard !output.isEmpty(id.index) else { return }
-        switch output.flush(id.index, now: MonotonicClock.milliseconds()) {
+        guard connections.hasUnsent(id) else { return }
+        switch connections.flush(id) {
         case .all:
             watchSending(id, false)
             core.unsent(id, bytes: 0)
             drain()
             settle(id)
         case .some:
-            core.unsent(id, bytes: output.unsentBytes(of: id.index))
+            core.unsent(id, bytes: connections.unsentBytes(of: id))
             drain()
         case .failed:
             lose(id, .closed)

@@ -59,7 +59,7 @@ extension Responder {
         case .siblings: siblings.alarm
         case .housekeeping: hasSlowPeers ? housekeeping.dueAt : .max
         case .journal: journal.alarm
-        case .memory: housekeeping.memory.alarm
+        case .memory: housekeeping.memoryAlarm
         case .supervision: supervision.alarm
         case .history: lifetime.isService ? telemetry.history.dueAt : .max
         case .closing: connections.hasMarked ? .min : .max
@@ -82,7 +82,7 @@ extension Responder {
         case .siblings: if siblings.turn(now: now) { knowSiblings() }
         case .housekeeping: keepHouse()
         case .journal: journal.turn(unsentLimit: settings.limits.unsentTotalBytes, now: now)
-        case .memory: housekeeping.memory.turn(now: now)
+        case .memory: housekeeping.giveBack(now: now)
         case .supervision: supervision.turn(statusLine, now: now)
         case .history: keepHistory()
         case .closing: closeMarked()
@@ -102,6 +102,6 @@ extension Responder {
     /// Whether a peer may have stopped in the middle, or places are looked for.
     private var hasSlowPeers: Bool {
         isStopping || entrance.isCrowded || connections.hasUnfinished
-            || connections.output.isWaiting
+            || connections.hasUnsent
     }
 }

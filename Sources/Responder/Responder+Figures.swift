@@ -31,7 +31,7 @@ extension Responder {
         readings.gauges.pending = core.waitingCount
         readings.gauges.connections = connections.webCount
         readings.gauges.busClients = connections.busCount
-        readings.gauges.unsentBytes = connections.output.bytes
+        readings.gauges.unsentBytes = connections.unsentBytes
         readings.gauges.unfinishedBytes = connections.unfinishedBytes
         readings.gauges.members = core.memberCount
         readings.gauges.isLogAvailable = core.isLogAvailable

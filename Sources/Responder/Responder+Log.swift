@@ -69,7 +69,7 @@ extension Responder {
     func beginServing() {
         guard core.position != nil else { return }
         askToServe()
-        if lifetime.isService { handOver.service.open(settings.bus, listen: offeredAddress) }
+        if lifetime.isService { handOver.open(settings.bus, listen: offeredAddress) }
         // A manager does not accept messages of this process before the older one has named it as the service.
         if takeOver.predecessor == nil { supervision.isServing(statusLine, now: now) }
     }

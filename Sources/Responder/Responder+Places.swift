@@ -140,11 +140,9 @@ extension Responder {
     }
 
     private func closeUnread() -> Bool {
-        guard
-            let oldest = connections.output.mostStuck(milliseconds: 5000, now: now).flatMap(
-                connections.connection
-            )
-        else { return false }
+        guard let oldest = connections.mostStuck(milliseconds: 5000, now: now) else {
+            return false
+        }
         telemetry.count(.unsentTime)
         lose(oldest, .slow)
         return true
@@ -207,13 +205,12 @@ extension Responder {
             }
         }
         let sending = Int64(limits.unsentSeconds) * 1000
-        for index in connections.output.stuck(milliseconds: sending, now: now) {
-            guard let id = connections.connection(index) else { continue }
+        for id in connections.stuck(milliseconds: sending, now: now) {
             telemetry.count(.unsentTime)
             lose(id, .slow)
         }
         drain()
-        if connections.tidy() { housekeeping.memory.freed(now: now) }
+        if connections.tidy() { housekeeping.freed(now: now) }
         guard entrance.isCrowded else { return }
         // A connection may have become idle, or may have been unfinished for too long.
         connections.stopAwaitingFirstRequests()
@@ -223,6 +220,6 @@ extension Responder {
     /// Closes connections that were given up.
     func closeMarked() {
         drain()
-        if connections.closeMarked() { housekeeping.memory.freed(now: now) }
+        if connections.closeMarked() { housekeeping.freed(now: now) }
     }
 }

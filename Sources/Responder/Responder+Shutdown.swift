@@ -18,7 +18,7 @@ extension Responder {
         if let new { apply(new) }
         handOver.reloaded(now: now)
         // The manager gets the end of the reload from the successor, or after that has failed.
-        if !startSuccessor(), !handOver.service.isTalking {
+        if !startSuccessor(), !handOver.isTalking {
             supervision.hasReloaded(statusLine, now: now)
         }
     }

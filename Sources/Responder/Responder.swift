@@ -208,8 +208,8 @@ package import System
         case entrance.descriptor where entrance.isAccepting: acceptWebServers()
         case bus.descriptor: acceptBusClients()
         case siblings.descriptor: hearSiblings()
-        case handOver.service.doorDescriptor: welcomeSuccessors()
-        case handOver.service.channelDescriptor: hearSuccessor()
+        case handOver.doorDescriptor: welcomeSuccessors()
+        case handOver.channelDescriptor: hearSuccessor()
         case takeOver.source?.descriptor: try hearPredecessor()
         case takeOver.predecessor?.descriptor: hearLastOfPredecessor()
         case sources.signals.number:
@@ -229,7 +229,7 @@ package import System
         for id in connections.all { lose(id, .shutdown) }
         closeMarked()
         endServing()
-        handOver.service.close()
+        handOver.close()
         if let successor = handOver.successor {
             supervision.passesOn(to: successor.process, now: now)
         }

@@ -203,10 +203,10 @@ import Testing
         pair.isNearOurs = false
         let id = table.add(pair.near, isBusSocket: false)
         let bytes = [UInt8](repeating: 1, count: 1 << 20)
-        _ = table.output.send(bytes, to: id.index, limit: nil, now: 0)
-        #expect(table.output.bytes > 0 && !table.isIdle(id))
+        _ = table.send(bytes, to: id, limit: nil)
+        #expect(table.unsentBytes > 0 && table.hasUnsent(id) && !table.isIdle(id))
         table.mark(id, .slow)
-        #expect(table.output.bytes == 0 && table.output.isEmpty(id.index))
+        #expect(table.unsentBytes == 0 && !table.hasUnsent)
         table.closeMarked()
     }
 

@@ -1,3 +1,4 @@
+internal import Channels
 internal import System
 
 /// This process as the older of two, which hands everything over to a newer one: how far that is.
@@ -9,9 +10,9 @@ struct HandOverState {
         case done
     }
 
-    let service: HandOverService
+    private let service: HandOverService
     /// The program to start at SIGHUP in place of this one; nil unless its file has changed.
-    let newProgram: () -> Successor?
+    private let newProgram: () -> Successor?
     private var progress = Progress.no
     /// SIGHUP has come while nothing may change.
     private var reloadsLater = false
@@ -44,7 +45,57 @@ struct HandOverState {
     /// Monotonic milliseconds when something may be due.
     var alarm: Int64 { settlesUntil == nil ? service.alarm : lookedAt + Self.lookMilliseconds }
 
+    /// Monotonic milliseconds by which the newer process must send its next message.
+    var deadline: Int64 { service.deadline }
+
     mutating func looked(now: Int64) { lookedAt = now }
+
+    // MARK: The newer process
+
+    /// Where processes that ask to take over connect, and the one that has; -1 if there is none.
+    var doorDescriptor: Int32 { service.doorDescriptor }
+    var channelDescriptor: Int32 { service.channelDescriptor }
+
+    /// The connection to a newer process.
+    var channel: MessageChannel? { service.channel }
+    var isTalking: Bool { service.isTalking }
+    /// Whether it has been told what it takes over, and everything can be handed over.
+    var mayPause: Bool { !isPaused && service.isGreeted }
+
+    /// As `HandOverService.open`.
+    func open(_ settings: BusSettings, listen: String?) { service.open(settings, listen: listen) }
+
+    /// As `HandOverService.welcomeAll`.
+    func welcomeAll(user: UInt32, now: Int64, refusal: (MessageChannel) -> String?) {
+        service.welcomeAll(user: user, now: now, refusal: refusal)
+    }
+
+    /// The program that can be started in place of this one now; nil if its file has not changed.
+    func successorToStart() -> Successor? { service.mayStart ? newProgram() : nil }
+
+    func start(_ successor: Successor, now: Int64) throws(SystemError) {
+        try service.start(successor, now: now)
+    }
+
+    func next() -> Result<HandOverMessage, HandOverEnd>? { service.next() }
+
+    func greet(_ message: HandOverMessage, now: Int64) { service.greet(message, now: now) }
+
+    /// Tells the newer process that this one keeps everything, and why; it is heard no more.
+    func refuse(_ why: String) {
+        // A process that does not read, and has some of the connections, must not act on them when this one ends later.
+        if service.say(.keeps(why), until: .max) == .full { service.channel?.kill() }
+        service.hangUp()
+    }
+
+    /// Without a newer process: collects one that has ended, and looks after the socket.
+    func lookAfter(_ settings: BusSettings, listen: String?, now: Int64) {
+        service.reap(now: now)
+        service.lookAfter(settings, listen: listen, now: now)
+    }
+
+    /// The process stops: no process can take over any more.
+    func close() { service.close() }
 
     // MARK: Progress
 
@@ -64,6 +115,9 @@ struct HandOverState {
         progress = .done
         self.successor = successor
     }
+
+    /// Perhaps also the path of the socket.
+    func letGo() { service.letGo() }
 
     /// This process ends as if it were stopped. A newer one that it has started begins then, however long that takes.
     mutating func leaveToChild() {

@@ -38,8 +38,8 @@ extension Responder {
     // MARK: Communication
 
     func welcomeSuccessors() {
-        handOver.service.welcomeAll(user: geteuid(), now: now) { newcomer in
-            if handOver.service.isTalking { return "another process is about to take over" }
+        handOver.welcomeAll(user: geteuid(), now: now) { newcomer in
+            if handOver.isTalking { return "another process is about to take over" }
             if isStopping { return "this process stops" }
             if takeOver.isWaiting { return "this process is about to take over itself" }
             // The manager would not follow: for it, the service would have ended.
@@ -59,17 +59,16 @@ extension Responder {
 
     /// Starts the program anew if its file has changed. Returns false if there is nothing to start.
     func startSuccessor() -> Bool {
-        guard !isStopping, handOver.service.mayStart, !takeOver.isWaiting,
-            core.position != nil,
-            let successor = handOver.newProgram()
+        guard !isStopping, !takeOver.isWaiting, core.position != nil,
+            let successor = handOver.successorToStart()
         else { return false }
         do {
-            try handOver.service.start(successor, now: now)
+            try handOver.start(successor, now: now)
             logger.notice(
                 "the program's file has changed: starting the new one, which takes over",
                 metadata: ["program": "\(successor.program)"]
             )
-            return handOver.service.isTalking
+            return handOver.isTalking
         } catch {
             logger.error("the new program cannot be started, so this one continues: \(error)")
             return false
@@ -77,7 +76,7 @@ extension Responder {
     }
 
     func hearSuccessor() {
-        while let received = handOver.service.next() {
+        while let received = handOver.next() {
             switch received {
             case .success(let message): hear(message)
             case .failure(let end): keep(end.sentence)
@@ -91,11 +90,11 @@ extension Responder {
             logger.notice(
                 "another process asks to take over",
                 metadata: [
-                    "process": "\(handOver.service.channel?.process ?? 0)",
+                    "process": "\(handOver.channel?.process ?? 0)",
                     "version": "\(release)",
                 ]
             )
-            handOver.service.greet(
+            handOver.greet(
                 .welcome(
                     format: HandOverMessage.format,
                     release: Version.current,
@@ -104,7 +103,7 @@ extension Responder {
                 ),
                 now: now
             )
-        case .able where !handOver.isPaused && handOver.service.isGreeted: pause()
+        case .able where handOver.mayPause: pause()
         case .unable(let why): keep(why)
         case .endPolitely(let why): endPolitely(why)
         default: keep(HandOverEnd.notUnderstood.sentence)
@@ -120,12 +119,11 @@ extension Responder {
             } else if now >= end {
                 keep("requests wait for the log, which does not answer")
             }
-        } else if now >= handOver.service.deadline {
+        } else if now >= handOver.deadline {
             keep("it has been silent for too long")
         }
-        guard !handOver.service.isTalking else { return }
-        handOver.service.reap(now: now)
-        handOver.service.lookAfter(settings.bus, listen: offeredAddress, now: now)
+        guard !handOver.isTalking else { return }
+        handOver.lookAfter(settings.bus, listen: offeredAddress, now: now)
     }
 
     /// The newer process does not understand the format: this one ends as if it were stopped, and makes room.
@@ -150,13 +148,9 @@ extension Responder {
 
     /// Resumes as if nothing had happened; both sides log why.
     func keep(_ why: String) {
-        guard handOver.service.isTalking else { return }
-        let process = handOver.service.channel?.process ?? 0
-        // A process that does not read, and has some of the connections, must not act on them when this one ends later.
-        if handOver.service.say(.keeps(why), until: .max) == .full {
-            handOver.service.channel?.kill()
-        }
-        handOver.service.hangUp()
+        guard handOver.isTalking else { return }
+        let process = handOver.channel?.process ?? 0
+        handOver.refuse(why)
         logger.error(
             "process \(process) has not taken over, so this one continues: \(why)"
         )
@@ -178,7 +172,7 @@ extension Responder {
     // MARK: The step
 
     private func handEverythingOver() {
-        guard let channel = handOver.service.channel else { return }
+        guard let channel = handOver.channel else { return }
         let begin = MonotonicClock.milliseconds()
         closeMarked()
         guard core.isSettled else { return }
@@ -229,13 +223,7 @@ extension Responder {
         let most = MessageChannel.descriptorLimit - 1
         for start in stride(from: 0, to: all.count, by: most) {
             let ids = Array(all[start..<min(all.count, start + most)])
-            let shells = ids.map { id in
-                HandedShellConnection(
-                    table: connections.handed(id),
-                    output: connections.output.handed(id.index)
-                )
-            }
-            let bytes = HandedBatch.bytes(shells) { pack in
+            let bytes = HandedBatch.bytes(ids.map(connections.handed)) { pack in
                 core.handOver(ids, ranks: ranks, into: &pack)
             }
             try send(
@@ -334,7 +322,7 @@ extension Responder {
         connections.letGo()
         entrance.letGo()
         bus.letGo()
-        handOver.service.letGo()
+        handOver.letGo()
     }
 }
 

@@ -95,9 +95,8 @@ extension Responder {
         var named: [(id: ConnectionID, connection: HandedConnection, unsent: Int)] = []
         for (descriptor, shell, connection) in handed {
             let isBusSocket = connection.isBusSocket
-            let id = connections.resume(descriptor, isBusSocket: isBusSocket, shell.table)
-            if let unsent = shell.output { connections.output.resume(unsent, descriptor) }
-            named.append((id, connection, connections.output.unsentBytes(of: descriptor)))
+            let id = connections.resume(descriptor, isBusSocket: isBusSocket, shell)
+            named.append((id, connection, connections.unsentBytes(of: id)))
         }
         telemetry.resume(
             common.figures,
@@ -108,7 +107,7 @@ extension Responder {
         for word in takeOver.takeWords() { core.heard(word, at: moment) }
         drain()
         for (id, _, _) in named {
-            if !connections.output.isEmpty(id.index) { watchSending(id, true) }
+            if connections.hasUnsent(id) { watchSending(id, true) }
             watch(id)
         }
         if let (listener, lock) = source.takeBus() {

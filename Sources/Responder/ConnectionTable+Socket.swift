@@ -29,4 +29,17 @@ extension ConnectionTable {
             }
         }
     }
+
+    // MARK: What the socket says
+
+    /// Whether there are unread bytes, or the end of the stream.
+    func hasInput(_ id: ConnectionID) -> Bool { SystemCalls.hasInput(id.index) }
+
+    /// Whether the peer has closed, whether that was reported or not.
+    func hasGone(_ id: ConnectionID, _ departure: Departure) -> Bool {
+        switch departure {
+        case .sending: SystemCalls.hasEnded(id.index)
+        case .whole: SystemCalls.isGone(id.index)
+        }
+    }
 }

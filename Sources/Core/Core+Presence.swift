@@ -26,7 +26,7 @@ extension Core {
         tellSiblings(of: arrival.newMembers)
     }
 
-    private mutating func tellSiblings(of members: [PresentMember]) {
+    mutating func tellSiblings(of members: [PresentMember]) {
         guard hasSiblings, !members.isEmpty else { return }
         actions.append(.tellMembers(members))
     }

@@ -264,7 +264,9 @@ extension Core {
             if !poll.subscription.shape.headOnly {
                 arrived(&poll.origin)
                 if poll.waitMilliseconds > 0 {
-                    presence.asked(poll.origin, poll.subscription.channels, now: now)
+                    tellSiblings(
+                        of: presence.asked(poll.origin, poll.subscription.channels, now: now)
+                    )
                 }
             }
             serve(poll, requester)

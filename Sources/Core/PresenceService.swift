@@ -101,11 +101,18 @@ struct PresenceService {
     // MARK: Requests
 
     /// A request that could wait has come, but may be answered at once: a member that is present stays so.
-    mutating func asked(_ origin: RequestOrigin, _ channels: [ChannelName], now: Int64) {
-        guard let member = origin.member else { return }
+    ///
+    /// - Returns: members that must be announced to the other processes.
+    mutating func asked(
+        _ origin: RequestOrigin,
+        _ channels: [ChannelName],
+        now: Int64
+    ) -> [PresentMember] {
+        guard let member = origin.member else { return [] }
+        var new: [PresentMember] = []
         for channel in channels {
             guard let limits = rules.settings.presence(on: channel) else { continue }
-            presence.asked(
+            let isNew = presence.asked(
                 member,
                 on: channel,
                 subscriber: origin.subscriber,
@@ -113,7 +120,9 @@ struct PresenceService {
                 limits,
                 now: now
             )
+            if isNew { new.append((channel, member, origin.subscriber ?? 0)) }
         }
+        return new
     }
 
     /// A request is held. Nil if it has no member.

@@ -52,7 +52,7 @@ package struct Presence: Sendable {
     package enum Attendance {
         /// The channel, or presence as a whole, is full, and this member is not included.
         case leftOut
-        /// This process had no lease of the member before: other processes need to be told.
+        /// This process had no lease of the subscriber before: other processes need to be told.
         case new
         case known
     }
@@ -79,19 +79,22 @@ package struct Presence: Sendable {
         }
         var isNew = false
         table.change(key, subscriber ?? 0, now) { entry in
-            isNew = !entry.isLeased(now)
             var lease = entry.leases[subscriber ?? 0] ?? Lease()
+            isNew = !lease.isValid(now)
+            if !entry.isLeased(now) { entry.tellAt = now + Self.tellMilliseconds }
             (lease.held, lease.cameAt) = (lease.held + 1, cameAt)
             entry.leases[subscriber ?? 0] = lease
             entry.held += 1
             entry.patientUntil = .min
             entry.touched = now
-            if isNew { entry.tellAt = now + Self.tellMilliseconds }
         }
         return isNew ? .new : .known
     }
 
     /// Records a request of the member that could wait, even if it is answered at once: it prolongs a presence.
+    ///
+    /// - Returns: whether this process had no lease of the subscriber before: other processes need to be told.
+    @discardableResult
     package mutating func asked(
         _ member: Member,
         on channel: ChannelName,
@@ -99,18 +102,22 @@ package struct Presence: Sendable {
         at cameAt: Int64 = 0,
         _ limits: PresenceLimits,
         now: Int64
-    ) {
+    ) -> Bool {
         let key = MemberKey(channel: channel, member: member)
         guard let known = table[key], known.isPresent || known.isLeased(now),
             known.leases[subscriber ?? 0] != nil || table.leaseCount < bounds.leases
-        else { return }
+        else { return false }
+        var isNew = false
         table.change(key, subscriber ?? 0, now) { entry in
             var lease = entry.leases[subscriber ?? 0] ?? Lease()
+            isNew = !lease.isValid(now)
+            if !entry.isLeased(now) { entry.tellAt = now + Self.tellMilliseconds }
             (lease.until, lease.cameAt) = (now + limits.graceMilliseconds, cameAt)
             entry.leases[subscriber ?? 0] = lease
             entry.graceEnd = max(entry.graceEnd, lease.until)
             entry.touched = now
         }
+        return isNew
     }
 
     /// Records that a held request of the member has ended.

@@ -20,6 +20,8 @@ struct Lease: Sendable {
     var until: Int64 = .min
     /// The arrival of its newest request, by the clock that leaving uses.
     var cameAt: Int64 = 0
+
+    func isValid(_ now: Int64) -> Bool { held > 0 || until > now }
 }
 
 /// All that is known of a member of a channel.

@@ -298,4 +298,31 @@ struct PresenceTests {
         }
         #expect(presence.isEmpty)
     }
+
+    @Test func `a second tab in the process of the first was unknown to the others when that left`()
+    {
+        var (here, there) = (loaded(), loaded())
+        for subscriber: UInt64 in [1, 2] {
+            let now = Int64(subscriber) * 1000
+            if here.attends(ada, on: chat, subscriber: subscriber, at: now, limits, now: now)
+                == .new
+            {
+                there.heard(ada, on: chat, subscriber: subscriber, limits, now: now)
+            }
+        }
+        there.told(
+            ada,
+            on: chat,
+            isJoin: true,
+            id: id(1),
+            timeMilliseconds: 2000,
+            limits,
+            now: 2000
+        )
+        for subscriber: UInt64 in [1, 2] {
+            #expect(there.counted == 1)
+            there.left(subscriber: subscriber, at: 3000, now: 3000)
+            expect(there.due(now: 3000).events.map(\.isJoin) == (subscriber == 1 ? [] : [false]))
+        }
+    }
 }

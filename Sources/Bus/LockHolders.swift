@@ -13,6 +13,10 @@ struct LockHolder: Hashable, CustomStringConvertible {
     }
 }
 
+extension Set<LockHolder> {
+    var list: String { map(\.description).sorted().joined(separator: ", ") }
+}
+
 /// The processes that hold SQLite's locks on the log, from proc(5) locks; empty if that cannot be read. The locks are on
 /// bytes of the index, log.sqlite-shm (SQLite's "WAL-mode file format", 2.3).
 enum LockHolders {

@@ -23,14 +23,14 @@ extension LogWriter {
         var turn = WriterTurn(shared, open)
         do throws(LogError) {
             try open.database.connection.withoutPatience { () throws(LogError) in
-                try turn.run(appends, note, walk: &walk, chores: false, isBrief: true)
+                try turn.run(appends, note, isBrief: true)
             }
         } catch {
             return 0
         }
         shared.count { $0.gateWaits += 1 }
         turn.writeWitness(open.page, note)
-        ended(.busy)
+        wrote()
         open.directory.leave()
         inside = false
         turn.tell(shared, open)
@@ -53,7 +53,6 @@ extension LogWriter {
     /// being emptied.
     private func isNothingDue(_ open: OpenLog) -> Bool {
         let now = MonotonicClock.milliseconds()
-        let pages = open.database.connection.walPages
-        return now < nextChores && !pace.isDue(pages: pages, now: now) && !isWriteAheadFull(open)
+        return now < nextChores && room.isQuiet(open, now: now)
     }
 }

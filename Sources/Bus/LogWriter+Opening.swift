@@ -7,19 +7,14 @@ import Text
 
 /// How the writer opens and closes the log.
 extension LogWriter {
-    private static let retryMilliseconds: Int64 = 1000
-    /// Twice as long as another process needs to notice that its files were removed.
-    private static let patienceMilliseconds: Int64 = 2000
-
     /// Opens the log at once, without the pause after a failure.
     func reopenNow() {
-        nextOpening = 0
+        opening.hurry()
         reopenIfDue()
     }
 
     func reopenIfDue() {
-        guard open == nil, MonotonicClock.milliseconds() >= nextOpening else { return }
-        nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
+        guard open == nil, opening.begins(now: MonotonicClock.milliseconds()) else { return }
         guard shared.closeReader(patienceMilliseconds: 5000) else {
             return fail(.problem("the log cannot be opened anew while it is being read"))
         }
@@ -28,14 +23,13 @@ extension LogWriter {
         } catch  where error.isBusy && !shared.wasOpened {
             // Another program that writes is waited for at the start, too.
             sayWhoWrites(LogFileSet(in: shared.settings.directory))
-            nextOpening = MonotonicClock.milliseconds()
+            opening.hurry()
         } catch .writeAheadLogMissing {
-            patienceEnds = patienceEnds ?? MonotonicClock.milliseconds() + Self.patienceMilliseconds
-            nextOpening = MonotonicClock.milliseconds() + 100
+            opening.missesWriteAheadLog(now: MonotonicClock.milliseconds())
         } catch .engineAwaited {
             // This is not a mistake of the setup: the engine reports itself whether it can be reached. Nothing can be
             // read meanwhile.
-            nextOpening = MonotonicClock.milliseconds() + 100
+            opening.awaitsOther(now: MonotonicClock.milliseconds())
             if shared.wasOpened {
                 tellUnavailable(
                     "the log is new, and is filled when PostgreSQL says what it is to begin with"
@@ -51,12 +45,11 @@ extension LogWriter {
     /// Waits as long as another process may still save what a removed write-ahead log held, so that a group that comes
     /// meanwhile is not refused. The last attempt is made when patience has ended, and takes the log as it is.
     func waitForWriteAheadLog() {
-        guard open == nil, let end = patienceEnds, MonotonicClock.milliseconds() < end else {
-            return
-        }
+        guard open == nil, let end = opening.patienceEnds, MonotonicClock.milliseconds() < end
+        else { return }
         var isLast = false
-        while open == nil, patienceEnds != nil, !isLast {
-            let pause = nextOpening - MonotonicClock.milliseconds()
+        while open == nil, !isLast {
+            let pause = opening.next - MonotonicClock.milliseconds()
             _ = poll(nil, 0, Int32(clamping: max(0, pause)))
             isLast = MonotonicClock.milliseconds() >= end
             reopenIfDue()
@@ -68,34 +61,30 @@ extension LogWriter {
             do throws(LogError) {
                 let opened = try OpenLog.open(
                     shared,
-                    suspect: suspect,
-                    isPatient: patienceEnds.map { MonotonicClock.milliseconds() < $0 } ?? true,
-                    known: known
+                    suspect: opening.isSuspect,
+                    isPatient: opening.isPatient(now: MonotonicClock.milliseconds()),
+                    known: opening.known
                 )
-                (open, patienceEnds) = (opened, nil)
-                (suspect, walk, known, nextChores) = (false, 0, nil, 0)
-                trouble.end()
-                let reserve = opened.reserve.make(in: opened.directory)
-                haveReserve(of: reserve, opened)
-                tight = opened.reserve.wantedBytes > 0 && reserve == 0
-                if tight { try? opened.database.limitGrowth(to: 0) }
-                return
+                open = opened
+                opening.succeeded()
+                lookAtAllChannels()
+                return room.opened(opened)
             } catch  where error.isFull {
-                let path = shared.settings.directory + "/reserve"
-                guard Reserve(path: path, wantedBytes: 0).giveUp() else { throw error }
-                sayReserveIsGone()
+                guard room.giveUpReserve() else { throw error }
             }
         }
     }
 
     func close() {
         if let open, let opened = shared.position.opened {
-            known = LogWitness(
-                files: open.files,
-                head: shared.position.head,
-                boot: open.boot,
-                epoch: opened.epochs.current.name,
-                synced: open.page.isSynced
+            opening.remember(
+                LogWitness(
+                    files: open.files,
+                    head: shared.position.head,
+                    boot: open.boot,
+                    epoch: opened.epochs.current.name,
+                    synced: open.page.isSynced
+                )
             )
         }
         open = nil
@@ -103,9 +92,8 @@ extension LogWriter {
 
     /// Closes the log and says why, once for each reason; it is opened again within a second or so.
     func fail(_ error: LogError) {
-        if error.isDamage { suspect = true }
         close()
-        nextOpening = MonotonicClock.milliseconds() + Self.retryMilliseconds
+        opening.failed(isDamage: error.isDamage, now: MonotonicClock.milliseconds())
         let sentence =
             switch error {
             case .problem(let sentence), .lasting(let sentence): sentence
@@ -125,11 +113,10 @@ extension LogWriter {
     /// newest pages in memory, and what it acknowledges meanwhile would be lost. So it closes the log, and all of it is
     /// checked when it is opened again: once an hour at most.
     func readFailed(_ error: LogError) {
-        nextChores = 0
         guard open != nil else { return }
         let now = MonotonicClock.milliseconds()
-        if error.isDamage, readChecks.passes(now: now) { return fail(error) }
-        guard readNotices.passes(now: now) else { return }
+        if error.isDamage, opening.mayCheckAll(now: now) { return fail(error) }
+        guard opening.mayReportRead(now: now) else { return }
         shared.say(
             "\(shared.settings.directory)/log.sqlite cannot be read everywhere: \(error); subscribers who need what is there "
                 + "get 503"
@@ -141,7 +128,7 @@ extension LogWriter {
 
     /// Once for each reason. No question waits for the next opening.
     private func tellUnavailable(_ sentence: String, isLasting: Bool = false) {
-        let isNew = trouble.isNew(sentence)
+        let isNew = opening.isNew(sentence)
         if isNew || shared.position.opened != nil {
             shared.tell(unavailable: sentence, isLasting: isLasting)
         } else {
@@ -153,7 +140,7 @@ extension LogWriter {
     func end() {
         guard let open else { return }
         do throws(LogError) {
-            try enterGate(open)
+            try open.enterGate(shared)
             defer { open.directory.leave() }
             if open.isCurrent {
                 // A reader of our own kind is done by the second attempt.
@@ -165,7 +152,7 @@ extension LogWriter {
                     // All of it is on the disk: an orderly reboot loses nothing.
                     open.page.note(isSynced: true)
                 } else {
-                    sayIncomplete("\(Self.list(LockHolders.readers(of: open.files))) reads it")
+                    sayIncomplete("\(LockHolders.readers(of: open.files).list) reads it")
                 }
             } else if try !open.saveWriteAheadLog() {
                 sayIncomplete("files of the log were removed")

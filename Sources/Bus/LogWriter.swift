@@ -24,36 +24,22 @@ final class LogWriter {
     var open: OpenLog?
     private var queue: Deque<Append> = []
     private var stopping = false
-    var suspect = false
-    /// The witness of the log that this process last had open.
-    var known: LogWitness?
-    /// Why the log is unavailable, as reported last.
-    var trouble = LastingReason()
     /// The result of the newest turn for the engine.
-    var lastResult: EngineResult?
-    var conditions: Set<Condition> = []
-    var nextChores: Int64 = 0
-    var nextOpening: Int64 = 0
-    /// The time until which another process may still save what a removed write-ahead log held.
-    var patienceEnds: Int64?
+    private(set) var lastResult: EngineResult?
+    private var conditions: Set<Condition> = []
+    private(set) var nextChores: Int64 = 0
     /// See `WriterDatabase.chores`.
-    var walk: Int64? = 0
-    /// Set when the log is opened.
-    var pace = CheckpointPace(passivePages: 1000, mostPages: .max)
-    var blockingReaders = BlockingReaders()
-    /// The size of the reserve, or its size before it was released.
-    var reserveBytes: Int64 = 0
-    /// While the disk is full, the file may not grow, or checkpoints could not be completed.
-    var tight = false
-    /// For the notices that the log is full, that publishers are refused for that, and that reads fail.
-    var fullNotices = Throttle(milliseconds: 60_000)
-    var refusalNotices = Throttle(milliseconds: 60_000)
-    var readNotices = Throttle(milliseconds: 60_000)
-    /// For the checks of all of the file because a read failed: each takes long, and may find nothing.
-    var readChecks = Throttle(milliseconds: 3_600_000)
+    private var walk: Int64? = 0
+    // Their state is their own; only the writer calls what changes it.
+    var opening = WriterOpening()
+    var room: WriterRoom
+
+    /// Conditions that are reported when they begin, and again only after they have ended.
+    private enum Condition { case busy, unsaved }
 
     init(_ shared: LogShared) {
         self.shared = shared
+        room = WriterRoom(shared)
     }
 
     /// What there is to do after a turn.
@@ -78,8 +64,10 @@ final class LogWriter {
             case .charge(let append): charges.append(append)
             case .engine(let work): run(work)
             case .check: nextChores = 0
-            case .readFailed(let error): readFailed(error)
-            case .retentionChanged: (walk, nextChores) = (0, 0)
+            case .readFailed(let error):
+                nextChores = 0
+                readFailed(error)
+            case .retentionChanged: lookAtAllChannels()
             case .stop: stopping = true
             }
         }
@@ -99,8 +87,11 @@ final class LogWriter {
         )
     }
 
+    /// Lets the chores visit every channel: the log, or the rules of retention, may be others.
+    func lookAtAllChannels() { (walk, nextChores) = (0, 0) }
+
     private func millisecondsToNextChore() -> Int64 {
-        min(1000, max(1, (open == nil ? nextOpening : nextChores) - MonotonicClock.milliseconds()))
+        min(1000, max(1, (open == nil ? opening.next : nextChores) - MonotonicClock.milliseconds()))
     }
 
     /// At most 64 messages, but at least one append, however many it has.
@@ -169,11 +160,22 @@ final class LogWriter {
                 shared.count { $0.diskFull += 1 }
                 rounds += 1
                 if rounds <= most, makeRoom(for: bytes, round: min(rounds, 4)) { continue }
-                if appends.count <= 1, open != nil { sayFull(error) }
+                if appends.count <= 1, open != nil { room.sayFull(error) }
                 return outcome
             case .busy where MonotonicClock.milliseconds() < patience: continue
             case .done, .replaced, .busy, .overgrown, .failed: return outcome
             }
+        }
+    }
+
+    /// See `WriterRoom.make`.
+    private func makeRoom(for bytes: Int, round: Int) -> Bool {
+        guard let open else { return false }
+        do throws(LogError) {
+            return try room.make(for: bytes, round: round, open)
+        } catch {
+            fail(error)
+            return false
         }
     }
 
@@ -187,7 +189,7 @@ final class LogWriter {
         switch attempt([], chores: true) {
         case .full(let error):
             shared.count { $0.diskFull += 1 }
-            if !makeRoom(for: 0, round: 1), open != nil { sayFull(error) }
+            if !makeRoom(for: 0, round: 1), open != nil { room.sayFull(error) }
         case .replaced:
             reopenNow()
         case .done, .failed, .busy, .overgrown: break
@@ -198,7 +200,7 @@ final class LogWriter {
     func attempt(_ appends: [Append], chores: Bool, engine: EngineWork? = nil) -> Attempt {
         guard let open else { return .failed }
         do throws(LogError) {
-            try enterGate(open)
+            try open.enterGate(shared)
             var inside = true
             defer { if inside { open.directory.leave() } }
             guard !chores || open.paths.checkAll().all, var note = open.note() else {
@@ -209,40 +211,34 @@ final class LogWriter {
                 open.directory.leave()
                 inside = false
                 try catchUp(open)
-                try enterGate(open)
+                try open.enterGate(shared)
                 inside = true
                 guard let again = open.note() else { return try abandon(open) }
                 note = again
             }
             if chores {
                 try open.checkLength()
-                tendReserve(open)
+                room.tendReserve(open)
             }
-            if isWriteAheadFull(open) {
-                if pace.isDue(pages: .max, now: MonotonicClock.milliseconds()) { checkpoint(open) }
-                if isWriteAheadFull(open) {
-                    sayWriteAheadIsFull(open)
-                    return .overgrown
-                }
-                ended(.writeAheadFull)
-            }
+            guard try room.mayGrow(open) else { return .overgrown }
             shared.beginWriting()
             defer { shared.endWriting() }
+            let due = chores ? try open.database.chores(shared.time(), walk: &walk) : nil
             var turn = WriterTurn(shared, open)
-            try turn.run(appends, note, walk: &walk, chores: chores, engine: engine)
+            try turn.run(appends, note, chores: due, engine: engine)
             turn.writeWitness(open.page, note)
-            ended(.busy)
-            let checkpoint = pace.isDue(
-                pages: open.database.connection.walPages,
-                now: MonotonicClock.milliseconds()
-            )
+            wrote()
+            let checkpoint = room.isCheckpointDue(open, now: MonotonicClock.milliseconds())
             if !checkpoint {
                 open.directory.leave()
                 inside = false
             }
             turn.tell(shared, open)
             shared.endWriting()
-            if checkpoint { self.checkpoint(open) }
+            if checkpoint {
+                // What was committed is committed.
+                do throws(LogError) { try room.checkpoint(open) } catch { fail(error) }
+            }
             if turn.moreChores { nextChores = 0 }
             lastResult = turn.result
             return .done(turn.answered)
@@ -269,17 +265,17 @@ final class LogWriter {
     /// The paths no longer lead to what is open.
     private func abandon(_ open: OpenLog) throws(LogError) -> Attempt {
         guard try open.saveWriteAheadLog() else {
-            if begins(.unsaved) {
+            if conditions.insert(.unsaved).inserted {
                 shared.say(
                     "files of the log were removed under the running process, and other programs "
-                        + "(\(Self.list(LockHolders.readers(of: open.files)))) keep it from saving what they held; "
+                        + "(\(LockHolders.readers(of: open.files).list)) keep it from saving what they held; "
                         + "nothing is published until these end",
                     .error
                 )
             }
             return .failed
         }
-        ended(.unsaved)
+        conditions.remove(.unsaved)
         close()
         shared.say(
             "files of the log were removed or replaced under the running process; opening it anew",
@@ -288,31 +284,16 @@ final class LogWriter {
         return .replaced
     }
 
-    func enterGate(_ open: OpenLog) throws(LogError) {
-        let before = MonotonicClock.microseconds()
-        try open.directory.enter()
-        let waited = MonotonicClock.microseconds() - before
-        shared.count {
-            $0.gateWaits += 1
-            $0.gateWaitMicroseconds += waited
-            $0.longestGateWaitMicroseconds = max($0.longestGateWaitMicroseconds, waited)
-        }
-    }
-
-    /// Conditions that are reported when they begin, and again only after they have ended.
-    enum Condition { case busy, checkpoint, unsaved, smallReserve, writeAheadFull }
-
-    func begins(_ condition: Condition) -> Bool { conditions.insert(condition).inserted }
-
-    func ended(_ condition: Condition) { conditions.remove(condition) }
+    /// No other program keeps this one from writing.
+    func wrote() { conditions.remove(.busy) }
 
     /// Names the processes that keep this one from writing.
     func sayWhoWrites(_ files: LogFileSet) {
         let writers = LockHolders.writers(of: files)
         // Holdfast's processes hold the lock only inside the gate, where this process is now.
-        guard begins(.busy) else { return }
+        guard conditions.insert(.busy).inserted else { return }
         shared.say(
-            "\(writers.isEmpty ? "another program" : Self.list(writers)) writes to log.sqlite, which only Holdfast may "
+            "\(writers.isEmpty ? "another program" : writers.list) writes to log.sqlite, which only Holdfast may "
                 + "do; nothing can be published until it stops",
             .warning
         )

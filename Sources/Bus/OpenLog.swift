@@ -3,6 +3,7 @@ import CSQLite
 import Channels
 import Engine
 import Glibc
+import System
 
 /// The writer's hold on one incarnation of the log: directory, wake page and file, as they were when opened.
 final class OpenLog {
@@ -32,6 +33,18 @@ final class OpenLog {
 
     var directory: BusDirectory { paths.directory }
     var files: LogFileSet { paths.files }
+
+    /// Enters the gate, and counts how long that took.
+    func enterGate(_ shared: LogShared) throws(LogError) {
+        let before = MonotonicClock.microseconds()
+        try directory.enter()
+        let waited = MonotonicClock.microseconds() - before
+        shared.count {
+            $0.gateWaits += 1
+            $0.gateWaitMicroseconds += waited
+            $0.longestGateWaitMicroseconds = max($0.longestGateWaitMicroseconds, waited)
+        }
+    }
 
     /// Throws if log.sqlite has become shorter than it was and than it is to be: another program has cut it. SQLite would
     /// notice only when it needs a page that is gone and no longer in its memory, and acknowledge messages until then.

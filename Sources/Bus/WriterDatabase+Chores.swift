@@ -8,19 +8,23 @@ extension WriterDatabase {
         var expired: Bool
         var keys: Bool
         var quotas: Bool
-        var isEmpty: Bool { channels.isEmpty && !expired && !keys && !quotas }
+        /// Whether more may be due when these are done.
+        var mayBeMore: Bool {
+            channels.count >= Int(WriterDatabase.channelPortion) || expired || keys || quotas
+        }
     }
+
+    /// A portion of channels that one turn of chores visits.
+    private static let channelPortion: Int64 = 64
 
     /// Looks for chores without changing anything, so that an idle log is not written to.
     ///
     /// - Parameter walk: the number of the channel up to which all were looked at since the retention rules may have
     ///   changed; nil when that is done.
-    func chores(_ time: LogTime, walk: inout Int64?, channelPortion: Int64) throws(LogError)
-        -> Chores
-    {
+    func chores(_ time: LogTime, walk: inout Int64?) throws(LogError) -> Chores {
         try connection.use { _ throws(LogError) in
             var channels: [ChannelName] = []
-            try statements.dueChannels.bind(time.retention, channelPortion)
+            try statements.dueChannels.bind(time.retention, Self.channelPortion)
             while try statements.dueChannels.step() {
                 if let name = try? ChannelName(statements.dueChannels.text(0)) {
                     channels.append(name)
@@ -28,7 +32,7 @@ extension WriterDatabase {
             }
             if let start = walk {
                 walk = nil
-                try statements.channelsFrom.bind(start, channelPortion * 16)
+                try statements.channelsFrom.bind(start, Self.channelPortion * 16)
                 while try statements.channelsFrom.step() {
                     walk = statements.channelsFrom.integer(0)
                     guard let name = try? ChannelName(statements.channelsFrom.text(1)),

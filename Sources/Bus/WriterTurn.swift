@@ -4,9 +4,6 @@ import System
 
 /// One turn of the writer: a transaction, and the events that the process gets of it afterwards.
 struct WriterTurn {
-    /// A portion of channels that one turn of chores visits.
-    private static let channelPortion: Int64 = 64
-
     private let shared: LogShared
     let open: OpenLog
 
@@ -37,25 +34,18 @@ struct WriterTurn {
     ///
     /// - Parameters:
     ///   - note: what the witness says now.
+    ///   - chores: what was found to be due.
     ///   - isBrief: it fails rather than last much longer than an append.
     mutating func run(
         _ appends: [Append],
         _ note: WakePage.Note,
-        walk: inout Int64?,
-        chores: Bool,
+        chores: WriterDatabase.Chores? = nil,
         engine: EngineWork? = nil,
         isBrief: Bool = false
     ) throws(LogError) {
         let database = open.database
         let time = shared.time()
-        var due: WriterDatabase.Chores?
-        if chores {
-            let found = try database.chores(time, walk: &walk, channelPortion: Self.channelPortion)
-            if !found.isEmpty { due = found }
-            moreChores =
-                found.channels.count >= Int(Self.channelPortion) || found.expired || found.keys
-                || found.quotas
-        }
+        moreChores = chores?.mayBeMore ?? false
         let position = shared.position
         guard let opened = position.opened else { throw LogError.problem("the log is closed") }
         var counts = (trimmed: 0, expired: 0)
@@ -72,7 +62,7 @@ struct WriterTurn {
             } else {
                 try append(appends, &transaction, epochs)
             }
-            if let due { try transaction.perform(due) }
+            if let chores { try transaction.perform(chores) }
             if !outcomes.isEmpty || engine != nil { try transaction.trimTouched() }
             raised = transaction.raised
             (head, stamp) = (transaction.state.head, transaction.state.trimStamp)

@@ -59,11 +59,10 @@ import Testing
         }
 
         private func run(_ turn: inout WriterTurn, _ appends: [Append]) throws {
-            var walk: Int64?
             try open.directory.enter()
             defer { open.directory.leave() }
             let note = try #require(open.note())
-            try turn.run(appends, note, walk: &walk, chores: false)
+            try turn.run(appends, note)
         }
 
         var head: Offset { Offset(shared.position.head) }

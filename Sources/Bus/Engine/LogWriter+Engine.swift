@@ -40,7 +40,7 @@ extension LogWriter {
             guard let link = shared.link, let open else {
                 throw LogError.problem("the log is closed")
             }
-            try enterGate(open)
+            try open.enterGate(shared)
             defer { open.directory.leave() }
             let outcomes = try open.database.transaction(shared.time()) {
                 transaction throws(LogError) -> [QuotaUse.Outcome] in

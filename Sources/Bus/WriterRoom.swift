@@ -4,17 +4,66 @@ import System
 import Text
 
 /// How the writer copes with a growing write-ahead log and a full disk.
-extension LogWriter {
+struct WriterRoom {
+    /// Conditions that are reported when they begin, and again only after they have ended.
+    private enum Condition { case checkpoint, smallReserve, writeAheadFull }
+
+    private let shared: LogShared
+    /// Set when the log is opened.
+    private var pace = CheckpointPace(passivePages: 1000, mostPages: .max)
+    private var blockingReaders = BlockingReaders()
+    /// The size of the reserve, or its size before it was released.
+    private var reserveBytes: Int64 = 0
+    /// While the disk is full, the file may not grow, or checkpoints could not be completed.
+    private var tight = false
+    private var conditions: Set<Condition> = []
+    /// For the notices that the log is full, and that publishers are refused for that.
+    private var fullNotices = Throttle(milliseconds: 60_000)
+    private var refusalNotices = Throttle(milliseconds: 60_000)
+
+    init(_ shared: LogShared) { self.shared = shared }
+
+    /// The log was opened.
+    mutating func opened(_ open: OpenLog) {
+        let reserve = open.reserve.make(in: open.directory)
+        haveReserve(of: reserve, open)
+        tight = open.reserve.wantedBytes > 0 && reserve == 0
+        if tight { try? open.database.limitGrowth(to: 0) }
+    }
+
     // MARK: The write-ahead log
 
-    /// Whether readers keep so much in the write-ahead log that nothing may be added to it.
-    func isWriteAheadFull(_ open: OpenLog) -> Bool {
+    /// Whether neither a checkpoint is due nor readers keep the write-ahead log from growing.
+    func isQuiet(_ open: OpenLog, now: Int64) -> Bool {
+        let pages = open.database.connection.walPages
+        return !pace.isDue(pages: pages, now: now) && pages < pace.mostPages
+    }
+
+    func isCheckpointDue(_ open: OpenLog, now: Int64) -> Bool {
+        pace.isDue(pages: open.database.connection.walPages, now: now)
+    }
+
+    /// Under the gate, before a transaction. Whether the write-ahead log may grow: readers may keep so much in it that
+    /// nothing may be added.
+    mutating func mayGrow(_ open: OpenLog) throws(LogError) -> Bool {
+        guard isWriteAheadFull(open) else { return true }
+        if pace.isDue(pages: .max, now: MonotonicClock.milliseconds()) { try checkpoint(open) }
+        if isWriteAheadFull(open) {
+            sayWriteAheadIsFull(open)
+            return false
+        }
+        conditions.remove(.writeAheadFull)
+        return true
+    }
+
+    private func isWriteAheadFull(_ open: OpenLog) -> Bool {
         open.database.connection.walPages >= pace.mostPages
     }
 
     /// Under the gate, after a commit. A passive checkpoint copies what no reader still needs. If the write-ahead log
-    /// grows nevertheless, a checkpoint that waits for readers lets the next writer restart it.
-    func checkpoint(_ open: OpenLog) {
+    /// grows nevertheless, a checkpoint that waits for readers lets the next writer restart it. Throws if the log is
+    /// damaged.
+    mutating func checkpoint(_ open: OpenLog) throws(LogError) {
         let pages = open.database.connection.walPages
         let now = MonotonicClock.milliseconds()
         do throws(LogError) {
@@ -35,29 +84,29 @@ extension LogWriter {
             pace.wasIncomplete(pages: pages)
             giveUpReserve(open)
         } catch  where error.isDamage {
-            fail(error)
+            throw error
         } catch {
             // Nothing is lost: everything stays in the write-ahead log. Trying again at once would not help.
             pace.wasBlocked(now: now, waited: false)
-            if begins(.checkpoint) {
+            if conditions.insert(.checkpoint).inserted {
                 shared.say("log.sqlite-wal cannot be copied into log.sqlite: \(error)", .error)
             }
         }
     }
 
-    private func isUnblocked() {
+    private mutating func isUnblocked() {
         pace.succeeded()
-        ended(.checkpoint)
+        conditions.remove(.checkpoint)
         let readers = blockingReaders.unblocked()
         guard !readers.isEmpty else { return }
         shared.say(
-            "\(Self.list(readers)) no longer keeps log.sqlite-wal from being emptied",
+            "\(readers.list) no longer keeps log.sqlite-wal from being emptied",
             .notice
         )
     }
 
     /// Names, once, the processes that have been reading as long as the write-ahead log could not be restarted.
-    private func sayWhoReads(_ open: OpenLog, _ pages: Int) {
+    private mutating func sayWhoReads(_ open: OpenLog, _ pages: Int) {
         let now = MonotonicClock.milliseconds()
         guard blockingReaders.areSought, let since = pace.blockedSince else { return }
         let readers = blockingReaders.wereReading(
@@ -67,7 +116,7 @@ extension LogWriter {
         )
         guard !readers.isEmpty else { return }
         shared.say(
-            "\(Self.list(readers)) has been reading the log without a pause: log.sqlite-wal cannot be emptied, "
+            "\(readers.list) has been reading the log without a pause: log.sqlite-wal cannot be emptied, "
                 + "and has \(Self.megabytes(pages, open)) MB; at \(Self.megabytes(pace.mostPages, open)) MB nothing can be "
                 + "published any more; end it, or let it read in shorter transactions",
             .warning
@@ -75,20 +124,16 @@ extension LogWriter {
     }
 
     /// Says that publishers are refused because of the write-ahead log.
-    func sayWriteAheadIsFull(_ open: OpenLog) {
-        guard begins(.writeAheadFull) else { return }
+    private mutating func sayWriteAheadIsFull(_ open: OpenLog) {
+        guard conditions.insert(.writeAheadFull).inserted else { return }
         let readers = LockHolders.readers(of: open.files)
         shared.say(
             "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages, open)) MB and cannot be emptied, "
                 + (readers.isEmpty
                     ? "since another program reads the log; end it"
-                    : "since \(Self.list(readers)) reads the log; end it"),
+                    : "since \(readers.list) reads the log; end it"),
             .error
         )
-    }
-
-    static func list(_ holders: Set<LockHolder>) -> String {
-        holders.map(\.description).sorted().joined(separator: ", ")
     }
 
     private static func megabytes(_ pages: Int, _ open: OpenLog) -> Int {
@@ -101,10 +146,9 @@ extension LogWriter {
     /// trims the oldest messages of all channels. Returns whether another attempt makes sense.
     ///
     /// - Parameter round: 1, 2, … for the same transaction.
-    func makeRoom(for bytes: Int, round: Int) -> Bool {
-        guard let open else { return false }
+    mutating func make(for bytes: Int, round: Int, _ open: OpenLog) throws(LogError) -> Bool {
         do throws(LogError) {
-            try enterGate(open)
+            try open.enterGate(shared)
             defer { open.directory.leave() }
             guard open.isCurrent else { return true }
             let needed = Int64(bytes) / open.database.connection.pageBytes * 5 / 4 + 8
@@ -148,14 +192,11 @@ extension LogWriter {
             return trimmed > 0 || gaveUp || (emptied && round == 1)
         } catch  where error.isFull {
             return false
-        } catch {
-            fail(error)
-            return false
         }
     }
 
     /// Says that publishers are told that the log is full.
-    func sayFull(_ error: LogError) {
+    mutating func sayFull(_ error: LogError) {
         guard refusalNotices.passes(now: MonotonicClock.milliseconds()) else { return }
         shared.say(
             "publishers are told that the log is full (507): \(error), and trimming old messages makes no room; "
@@ -192,7 +233,7 @@ extension LogWriter {
     }
 
     @discardableResult
-    private func giveUpReserve(_ open: OpenLog) -> Bool {
+    private mutating func giveUpReserve(_ open: OpenLog) -> Bool {
         let gaveUp = open.reserve.giveUp()
         if gaveUp { sayReserveIsGone() }
         tight = true
@@ -200,7 +241,15 @@ extension LogWriter {
         return gaveUp
     }
 
-    func sayReserveIsGone() {
+    /// The log could not be opened for want of room: releases the reserve; false if there is none.
+    func giveUpReserve() -> Bool {
+        let path = shared.settings.directory + "/reserve"
+        guard Reserve(path: path, wantedBytes: 0).giveUp() else { return false }
+        sayReserveIsGone()
+        return true
+    }
+
+    private func sayReserveIsGone() {
         shared.say(
             "the disk of \(shared.settings.directory) is full: the reserve file was given up; make room on it",
             .warning
@@ -208,7 +257,7 @@ extension LogWriter {
     }
 
     /// Makes the reserve again, as large as it was, when there is room; while it is missing the file may not grow.
-    func tendReserve(_ open: OpenLog) {
+    mutating func tendReserve(_ open: OpenLog) {
         guard open.reserve.wantedBytes > 0 else { return }
         let size = max(reserveBytes, Reserve.leastBytes)
         if !tight {
@@ -228,10 +277,10 @@ extension LogWriter {
     }
 
     /// Limits checkpoints to the size of the reserve: on a full disk log.sqlite can grow only by that.
-    func haveReserve(of bytes: Int64, _ open: OpenLog) {
+    private mutating func haveReserve(of bytes: Int64, _ open: OpenLog) {
         reserveBytes = bytes
         let wanted = open.reserve.wantedBytes
-        if bytes < wanted, begins(.smallReserve) {
+        if bytes < wanted, conditions.insert(.smallReserve).inserted {
             shared.say(
                 "the disk of \(open.directory.path) is nearly full: "
                     + (bytes > 0

@@ -16,6 +16,9 @@ package struct BusAnswer {
 
     package var kind: String { self["kind"]?.string ?? "" }
 
+    /// The object as over HTTP, where the kind of an answer needs no telling.
+    package var withoutKind: [UInt8] { JSONMembers.without("kind", value.bytes) }
+
     package subscript(name: String) -> JSONValue? { value[name] }
 
     /// The refusal, if the command was refused.

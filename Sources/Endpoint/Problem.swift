@@ -85,7 +85,9 @@ package struct Problem: Error, Sendable {
     }
 
     /// `{"type":"about:blank","title":…,"status":…,"code":…,"detail":…}`
-    var json: [UInt8] {
+    ///
+    /// - Parameter name: of the request, if the document is to tell it.
+    func json(named name: RequestName? = nil) -> [UInt8] {
         var body: [UInt8] = []
         body.reserveCapacity(160 + detail.utf8.count)
         body.openObject()
@@ -98,7 +100,8 @@ package struct Problem: Error, Sendable {
             body.append(member: "reason", text: restart.reason.rawValue)
             body.append(member: "cursor", restart.cursor)
         }
-        body.append("}\n")
+        if let name { body.append(member: "request", text: name.text) }
+        body.closeObjectAndLine()
         return body
     }
 }

@@ -5,6 +5,20 @@ package enum JSONMembers {
         of(text, in: text.indices)
     }
 
+    /// The object with its members in their order, but for one.
+    package static func without(_ name: String, _ text: [UInt8]) -> [UInt8] {
+        guard let members = of(text) else { return text }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count)
+        bytes.openObject()
+        for member in members where member.name != name {
+            bytes.append(memberNamed: member.name)
+            bytes += text[member.value]
+        }
+        bytes.closeObject()
+        return bytes
+    }
+
     static func of(_ text: [UInt8], in range: Range<Int>) -> [(name: String, value: Range<Int>)]? {
         guard text[range].first == UInt8(ascii: "{") else { return nil }
         var members: [(name: String, value: Range<Int>)] = []

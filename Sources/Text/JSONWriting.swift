@@ -3,6 +3,8 @@
 extension [UInt8] {
     package mutating func openObject() { append(UInt8(ascii: "{")) }
     package mutating func closeObject() { append(UInt8(ascii: "}")) }
+    /// Closes an object that is a line or a document of its own.
+    package mutating func closeObjectAndLine() { append("}\n") }
     package mutating func openArray() { append(UInt8(ascii: "[")) }
     package mutating func closeArray() { append(UInt8(ascii: "]")) }
 

@@ -68,6 +68,11 @@ import Testing
             if !headOnly {
                 #expect(reply.body.hasSuffix(#","request":"00000007-12"}"# + "\n"))
                 #expect(reply.code == problem.code.description)
+                let member = #","request":"00000007-12""#
+                #expect(
+                    reply.body.replacing(member, with: "")
+                        == String(decoding: plain.body, as: UTF8.self)
+                )
             }
         }
         let other = shape.plain("text/plain", "x")

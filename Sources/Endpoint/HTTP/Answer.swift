@@ -9,8 +9,8 @@ package struct Answer: Sendable {
     package let status: Int
     /// Whether the connection is closed without an answer, as a fixed endpoint's `on_timeout = close` requires.
     package let closes: Bool
-    /// Of a problem: bytes of its document, also where it has no body because HEAD asked.
-    fileprivate var problemBytes: Int?
+    /// Of a problem: what it was made from. An object, so that other answers are not larger for it.
+    fileprivate var problem: UnnamedProblem?
     /// Whether it says by 503 that nothing has come, as an endpoint with `on_timeout = 503` ends each wait.
     var isNothingNew = false
     /// The status by which it counts; 0 for the ordinary end of a wait as `on_timeout` wants it: a 503 that is no fault,
@@ -28,11 +28,6 @@ package struct Answer: Sendable {
         self.closes = false
     }
 
-    private init(_ header: [UInt8], _ status: Int, body: [UInt8]) {
-        (self.header, self.body, self.status) = (header, body, status)
-        closes = false
-    }
-
     private init(closing status: HTTPStatus) {
         (header, body) = ([], [])
         self.status = status.rawValue
@@ -41,34 +36,34 @@ package struct Answer: Sendable {
 
     static let closing = Answer(closing: .noContent)
 
-    package var isProblem: Bool { problemBytes != nil }
+    package var isProblem: Bool { problem != nil }
 
     /// A problem that tells the name of its request, in the field `Holdfast-Request-ID` and the member `request`.
     package func named(_ name: RequestName) -> Answer {
-        guard let problemBytes else { return self }
-        let name = name.utf8
-        var member: [UInt8] = []
-        member.append(",\"request\":\"")
-        member += name
-        member.append("\"")
-        // A document ends with `}` and a line break, and a header with the document's length.
-        var (header, body) = (header, body)
-        if !body.isEmpty { body.insert(contentsOf: member, at: body.count - 2) }
-        var length: [UInt8] = []
-        CGIDocument.append(length: problemBytes, to: &length)
-        header.removeLast(length.count)
-        header.append("Holdfast-Request-ID: ")
-        header += name
-        header.append("\r\n")
-        CGIDocument.append(length: problemBytes + member.count, to: &header)
-        var named = Answer(header, status, body: body)
-        named.problemBytes = problemBytes + member.count
-        (named.note, named.decision, named.isNothingNew) = (note, decision, isNothingNew)
-        return named
+        problem?.answer(named: name) ?? self
     }
 
     /// The complete CGI response.
     package var document: [UInt8] { header + body }
+}
+
+/// A problem, and the answer to it as far as the name of the request does not matter.
+private final class UnnamedProblem: Sendable {
+    private let document: CGIDocument
+    private let problem: Problem
+
+    init(_ document: CGIDocument, _ problem: Problem) {
+        (self.document, self.problem) = (document, problem)
+    }
+
+    func answer(named name: RequestName?) -> Answer {
+        var document = document
+        if let name { document.field("Holdfast-Request-ID: ") { $0 += name.utf8 } }
+        var answer = document.answer(body: problem.json(named: name))
+        answer.problem = self
+        (answer.note, answer.decision) = (problem.note, problem.decision)
+        return answer
+    }
 }
 
 /// The properties that all answers to a request share, whatever their content.
@@ -117,8 +112,7 @@ package struct Shape: Hashable, Sendable {
         object.reserveCapacity(members.count + 3)
         object.openObject()
         object += members
-        object.closeObject()
-        object.append("\n")
+        object.closeObjectAndLine()
         return plain("application/json; charset=utf-8", object)
     }
 
@@ -152,16 +146,12 @@ package struct Shape: Hashable, Sendable {
             document.field("Retry-After: ", decimal: seconds)
         }
         further(&document)
-        let json = problem.json
-        var answer = document.answer(body: json)
-        answer.problemBytes = json.count
-        (answer.note, answer.decision) = (problem.note, problem.decision)
-        return answer
+        return UnnamedProblem(document, problem).answer(named: nil)
     }
 }
 
 /// A CGI response under construction: status and header lines first, then the body.
-struct CGIDocument {
+struct CGIDocument: Sendable {
     private var bytes: [UInt8] = []
     private let status: HTTPStatus
     private let headOnly: Bool
@@ -250,15 +240,10 @@ struct CGIDocument {
     }
 
     consuming func answer(body: [UInt8]) -> Answer {
-        Self.append(length: body.count, to: &bytes)
-        return Answer(bytes, status, body: headOnly ? [] : body)
-    }
-
-    /// The end of a header: the body's length, and an empty line.
-    static func append(length: Int, to bytes: inout [UInt8]) {
         bytes.append("Content-Length: ")
-        bytes.append(decimal: length)
+        bytes.append(decimal: body.count)
         bytes.append("\r\n\r\n")
+        return Answer(bytes, status, body: headOnly ? [] : body)
     }
 
     /// For 204 and 304, which have no body and do not give its length.

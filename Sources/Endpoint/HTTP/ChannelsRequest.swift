@@ -20,7 +20,7 @@ package struct ChannelsRequest: Sendable {
         var body: [UInt8] = []
         body.openObject()
         ChannelEncoder.appendMembers(of: listing, held: held, to: &body)
-        body.append("}\n")
+        body.closeObjectAndLine()
         return shape.plain("application/json; charset=utf-8", body)
     }
 

@@ -28,7 +28,7 @@ package struct PresenceRequest: Sendable {
             body.closeObject()
         }
         body.closeArray()
-        body.append("}\n")
+        body.closeObjectAndLine()
         return shape.plain("application/json; charset=utf-8", body)
     }
 

@@ -53,7 +53,7 @@ package struct PublishRequest: Sendable {
             }
             body.closeArray()
         }
-        body.append("}\n")
+        body.closeObjectAndLine()
         var location = base
         location.append("-/messages/")
         location.append(first)

@@ -29,7 +29,7 @@ extension HTTPInterface {
         } else {
             body.append(nullMember: "user")
         }
-        body.append("}\n")
+        body.closeObjectAndLine()
         return shape.plain("application/json; charset=utf-8", body)
     }
 }

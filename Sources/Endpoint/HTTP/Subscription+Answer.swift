@@ -175,7 +175,7 @@ extension Subscription {
         position(cursor, &document)
         guard status == .unavailable else { return document.answerWithoutBody() }
         document.line("Content-Type: application/problem+json\r\n")
-        var answer = document.answer(body: Problem.nothingNew.json)
+        var answer = document.answer(body: Problem.nothingNew.json())
         answer.isNothingNew = true
         return answer
     }
@@ -307,7 +307,7 @@ extension Subscription {
         if let retryAfterSeconds {
             body.append(member: "retry_after", retryAfterSeconds)
         }
-        body.append("}\n")
+        body.closeObjectAndLine()
         return body
     }
 }

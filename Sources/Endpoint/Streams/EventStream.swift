@@ -88,6 +88,13 @@ enum EventStream {
         return bytes
     }
 
+    /// - Parameter members: those of a JSON object, without its braces.
+    static func status(_ members: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append("status", at: nil, to: &bytes) { $0 += members }
+        return bytes
+    }
+
     /// A comment and nothing else: neither an id nor the empty line that ends an event. Clients less strict than
     /// browsers take an event without data for an empty message.
     static let ping = [UInt8(ascii: ":"), 0x0A]
@@ -123,6 +130,7 @@ enum EventStream {
         bytes.append("\ndata: ")
         bytes.openObject()
         members(&bytes)
-        bytes.append("}\n\n")
+        bytes.closeObjectAndLine()
+        bytes.append("\n")
     }
 }

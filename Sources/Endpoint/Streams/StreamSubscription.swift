@@ -121,7 +121,7 @@ extension StreamSubscription {
         bytes.append(member: "kind", word: "message")
         MessageEncoder.appendMembers(of: message, isOmitted: isOmitted, to: &bytes)
         if cursor != message.id { bytes.append(member: "cursor", cursor) }
-        bytes.append("}\n")
+        bytes.closeObjectAndLine()
     }
 
     /// Reports that messages are missing; the stream continues after `resumed`.
@@ -135,17 +135,11 @@ extension StreamSubscription {
 
     /// The service's status; `members` are those of a JSON object, without its braces.
     package func status(_ members: [UInt8]) -> [UInt8] {
-        guard case .events = form else {
-            return jsonLine("status") { bytes in
-                bytes.beginElement()
-                bytes += members
-            }
+        if case .events = form { return EventStream.status(members) }
+        return jsonLine("status") { bytes in
+            bytes.beginElement()
+            bytes += members
         }
-        var bytes: [UInt8] = []
-        bytes.append("event: status\ndata: {")
-        bytes += members
-        bytes.append("}\n\n")
-        return bytes
     }
 
     /// A sign of life; in lines, also the current position.
@@ -189,6 +183,6 @@ func jsonLine(_ kind: StaticString, _ members: (inout [UInt8]) -> Void = { _ in 
     bytes.openObject()
     bytes.append(member: "kind", word: kind)
     members(&bytes)
-    bytes.append("}\n")
+    bytes.closeObjectAndLine()
     return bytes
 }

@@ -120,12 +120,7 @@ struct Sub: ParsableCommand {
         switch (format, line.kind) {
         case (.ndjson, _): StandardOutput.writeLine(line.bytes)
         case (.raw, "message"): StandardOutput.writeLine(line.content)
-        case (.json, "message"):
-            // Without its kind, as over HTTP.
-            let prefix = Array("{\"kind\":\"message\",".utf8)
-            let bytes =
-                line.bytes.starts(with: prefix) ? [0x7B] + line.bytes[prefix.count...] : line.bytes
-            StandardOutput.writeLine(bytes)
+        case (.json, "message"): StandardOutput.writeLine(line.withoutKind)
         case (.raw, _), (.json, _): break
         }
     }

@@ -244,7 +244,7 @@ struct CGIBridge {
         body.append(member: "status", Int(status.prefix(3)) ?? 500)
         body.append(member: "code", text: code)
         body.append(member: "detail", text: sentence)
-        body.append("}\n")
+        body.closeObjectAndLine()
         let head =
             "Status: \(status)\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\(fields)"
             + "Content-Length: \(body.count)\r\n\r\n"

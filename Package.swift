@@ -93,8 +93,8 @@ let package = Package(
         .target(
             name: "Bus",
             dependencies: [
-                "Channels", "Engine", "System", "Text", "CFrames", "CGuard", "CLinux", "CSQLite",
-                deque,
+                "Channels", "Engine", "Liveness", "System", "Text", "CFrames", "CGuard", "CLinux",
+                "CSQLite", deque,
             ],
             swiftSettings: settings
         ),
@@ -109,7 +109,7 @@ let package = Package(
         .target(
             name: "Core",
             dependencies: [
-                "Channels", "Configuration", "Endpoint", "FastCGI", "Identity", "Liveness", "Text",
+                "Channels", "Configuration", "Endpoint", "FastCGI", "Liveness", "Text",
                 deque,
             ],
             swiftSettings: loop
@@ -179,15 +179,13 @@ let package = Package(
         ),
         .testTarget(
             name: "FastCGITests",
-            dependencies: [
-                "FastCGI", "FastCGICodec", "SeededRandom", "Text", "CLibFCGI", "CLinux",
-            ],
+            dependencies: ["FastCGI", "FastCGICodec", "SeededRandom", "Text"],
             swiftSettings: common
         ),
         .testTarget(
             name: "CoreTests",
             dependencies: [
-                "Bus", "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity",
+                "Channels", "Configuration", "Core", "Endpoint", "FastCGI", "Identity",
                 "Liveness", "SeededRandom", "Text",
             ],
             swiftSettings: common

@@ -1,5 +1,6 @@
 import Channels
 import Engine
+import Liveness
 import Synchronization
 import System
 

@@ -2,7 +2,6 @@ import Channels
 import Configuration
 import Liveness
 
-@testable import Bus
 @testable import Core
 
 extension PresenceSite {

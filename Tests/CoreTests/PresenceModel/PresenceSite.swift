@@ -4,7 +4,6 @@ import Endpoint
 import Liveness
 import SeededRandom
 
-@testable import Bus
 @testable import Core
 
 /// Machines that share one order of joins and leaves, each with a few processes, and clients that come, move and vanish

@@ -1,22 +1,24 @@
-import Channels
+package import Channels
 
 /// Which machines of a site are present, as one of them finds by how often each has reported to the engine.
 ///
 /// No clocks are compared, and no round counts while the engine is away: a machine is missing if it has not reported in
 /// several rounds in which this one did. The later a machine comes in their order, the slower it is to find one
 /// missing, so that the consequences are drawn once, unless the first machines do not draw them.
-struct RollCall {
+package struct RollCall: Sendable {
     /// This many rounds without a report.
-    static let patience = 6
+    package static let patience = 6
     /// This many more for each machine that comes before.
-    static let stagger = 2
+    package static let stagger = 2
 
     private var machines: [MachineID: (seen: Int64, rounds: Int)] = [:]
+
+    package init() {}
 
     /// Counts a round.
     ///
     /// - Parameter seen: when each machine of the site last reported, by a clock of the engine's.
-    mutating func present(_ seen: [MachineID: Int64], own: MachineID) -> Set<MachineID> {
+    package mutating func present(_ seen: [MachineID: Int64], own: MachineID) -> Set<MachineID> {
         for (machine, time) in seen {
             if let known = machines[machine], known.seen == time {
                 machines[machine] = (time, known.rounds + 1)

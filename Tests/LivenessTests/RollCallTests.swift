@@ -1,7 +1,6 @@
 import Channels
+import Liveness
 import Testing
-
-@testable import Bus
 
 @Suite struct RollCallTests {
     private let one = MachineID(1)

@@ -34,7 +34,7 @@ extension LogWriter {
         open.directory.leave()
         inside = false
         turn.tell(shared, open)
-        // The writer thread may sleep for long.
+        // The writer thread may sleep for a long time.
         if turn.moreChores { shared.writerBox.post(.check) }
         return turn.answered
     }

@@ -32,7 +32,7 @@ extension LogWriter {
             opening.awaitsOther(now: MonotonicClock.milliseconds())
             if shared.wasOpened {
                 tellUnavailable(
-                    "the log is new, and is filled when PostgreSQL says what it is to begin with"
+                    "the log is new, and is filled once PostgreSQL says where it begins"
                 )
             } else {
                 shared.endReopening()

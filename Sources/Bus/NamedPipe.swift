@@ -67,8 +67,8 @@ import System
         }
         guard info.st_uid == geteuid() || info.st_uid == 0 else {
             throw ServingProblem(
-                description: "the pipe \(path) belongs to user \(info.st_uid), and neither to "
-                    + "holdfast's own user \(geteuid()) nor to root: remove it, and holdfast makes its own"
+                description: "the pipe \(path) belongs to user \(info.st_uid), not to "
+                    + "holdfast's own user \(geteuid()) or to root: remove it, and holdfast makes its own"
             )
         }
     }

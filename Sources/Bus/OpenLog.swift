@@ -242,7 +242,7 @@ final class OpenLog {
         if directory.isInMemory, shared.settings.durability != .memory {
             shared.say(
                 "\(directory.path) is on tmpfs: nothing there survives a reboot, although [bus] durability = "
-                    + "\(shared.settings.durability.rawValue); say memory, or put it on a disk",
+                    + "\(shared.settings.durability.rawValue); set durability = memory, or move the directory to a disk",
                 .warning
             )
         }

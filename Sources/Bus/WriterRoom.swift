@@ -117,7 +117,7 @@ struct WriterRoom {
         guard !readers.isEmpty else { return }
         shared.say(
             "\(readers.list) has been reading the log without a pause: log.sqlite-wal cannot be emptied, "
-                + "and has \(Self.megabytes(pages, open)) MB; at \(Self.megabytes(pace.mostPages, open)) MB nothing can be "
+                + "and is \(Self.megabytes(pages, open)) MB in size; at \(Self.megabytes(pace.mostPages, open)) MB nothing can be "
                 + "published any more; end it, or let it read in shorter transactions",
             .warning
         )
@@ -128,7 +128,7 @@ struct WriterRoom {
         guard conditions.insert(.writeAheadFull).inserted else { return }
         let readers = LockHolders.readers(of: open.files)
         shared.say(
-            "nothing can be published: log.sqlite-wal has \(Self.megabytes(pace.mostPages, open)) MB and cannot be emptied, "
+            "nothing can be published: log.sqlite-wal is \(Self.megabytes(pace.mostPages, open)) MB in size and cannot be emptied, "
                 + (readers.isEmpty
                     ? "since another program reads the log; end it"
                     : "since \(readers.list) reads the log; end it"),
@@ -284,7 +284,7 @@ struct WriterRoom {
             shared.say(
                 "the disk of \(open.directory.path) is nearly full: "
                     + (bytes > 0
-                        ? "the reserve has \(bytes >> 10) kB only, "
+                        ? "the reserve is only \(bytes >> 10) kB, "
                         : "there is no room for the reserve, so that old messages may not be trimmed for new ones, ")
                     + "instead of \(wanted >> 10) kB (reserve_bytes in [bus]); make room on it",
                 .warning

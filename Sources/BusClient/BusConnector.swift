@@ -78,7 +78,7 @@ package struct BusConnector {
     ///
     /// - Parameter outcome: what that means for what was asked.
     func silentError(_ outcome: String = "") -> BusClientError {
-        .late("\(path) closed each connection without a word; is it the bus socket?\(outcome)")
+        .late("\(path) closed each connection without an answer; is it the bus socket?\(outcome)")
     }
 
     private var ownsLog: Bool {

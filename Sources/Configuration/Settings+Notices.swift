@@ -12,8 +12,8 @@ extension Settings {
             ConfigurationProblem(
                 line: key.line ?? 1,
                 sentence:
-                    "[key \(key.name)] has its secret in this file, for whoever may read it; that is meant for"
-                    + " development, else use secret_file"
+                    "[key \(key.name)] has its secret in this file, where everyone who may read the file"
+                    + " sees it; this is meant for development, otherwise use secret_file"
             )
         }
         for (place, one) in allow.enumerated() {

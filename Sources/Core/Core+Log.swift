@@ -49,8 +49,8 @@ extension Core {
     }
 
     /// The reason given for a cursor beyond the log's end, after a check that this process is not behind. The log of a
-    /// site may have lost what it stands for: after a failover, a machine goes back before it knows the epoch that
-    /// tells of the loss, and what only a machine has had that is away is lost before any other can tell.
+    /// site may have lost what it stands for: after a failover, a machine goes back before it learns of the epoch
+    /// that tells of the loss; and what only an absent machine had is lost before any other machine can report it.
     var unissued: GapReason { settings.bus.engine == nil ? .future : .restarted }
 
     /// The log is open and takes publications.

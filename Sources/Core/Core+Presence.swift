@@ -53,8 +53,8 @@ extension Core {
         actions.append(
             .complaint(
                 .placelessPresence,
-                "joins and leaves are not reported on \(event.channel): the log remembers as many channels with members "
-                    + "as it may, a quarter of channels in [limits]; raise that limit, or let [presence] name fewer"
+                "joins and leaves are not reported on \(event.channel): the log has reached its limit of channels with "
+                    + "members, a quarter of channels in [limits]; raise that limit, or let [presence] name fewer"
             )
         )
     }

@@ -90,7 +90,7 @@ extension Core {
     private mutating func stillThere(_ entry: Waiting.Entry?) -> Waiting.Entry? {
         guard let entry else { return nil }
         guard let connection = entry.recipient.connection else { return entry }
-        // It may have been given up since the entry was made, and another one have its place.
+        // The connection may have closed since, and its slot may have been reused.
         guard connections.isOpen(connection) else { return nil }
         connections.settle(connection)
         if case .request(let address) = entry.recipient, let tag = entry.tag {

@@ -148,8 +148,8 @@ struct FrontEnds {
         actions.append(
             .notice(
                 .warning,
-                "held_per_address does not bound requests without REMOTE_ADDR, and one has come; let the web "
-                    + "server pass it (nginx: fastcgi_param REMOTE_ADDR $remote_addr;)"
+                "a request came without REMOTE_ADDR, and held_per_address does not bound such requests; let the "
+                    + "web server pass it (nginx: fastcgi_param REMOTE_ADDR $remote_addr;)"
             )
         )
     }
@@ -159,7 +159,7 @@ struct FrontEnds {
         let seconds = Double(probeMilliseconds(place) / 100) / 10
         let shown = seconds == seconds.rounded() ? "\(Int(seconds))" : "\(seconds)"
         let what = entry.isSilent ? "are probed every \(shown) s" : "are not probed any more"
-        return "long-polls of \(name(place)) \(what): \(entry.why)"
+        return "long-polls behind \(name(place)) \(what): \(entry.why)"
     }
 
     private func tellOfStreams(
@@ -175,7 +175,7 @@ struct FrontEnds {
             : "heartbeats have not revealed a departed client there"
         let most = streamSeconds(place, life: settings.streamSeconds)
         actions.append(
-            .notice(.notice, "streams of \(name(place)) live \(most) s at most: \(why)")
+            .notice(.notice, "streams behind \(name(place)) live \(most) s at most: \(why)")
         )
     }
 }

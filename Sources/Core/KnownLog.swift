@@ -33,11 +33,11 @@ struct KnownLog {
         // A load balancer sends clients to a machine where it works. The log of events says why.
         return switch engineTrouble {
         case nil: nil
-        case .publishing: "nothing can be published: PostgreSQL is out of reach, or takes nothing"
+        case .publishing: "nothing can be published: PostgreSQL is unreachable or rejects writes"
         case .following: "what other machines publish does not arrive"
         case .lagging:
-            "this machine lags: for more than \(maxLagSeconds()) s it has lacked what other machines "
-                + "publish"
+            "this machine lags: it has lacked messages of other machines for more than "
+                + "\(maxLagSeconds()) s"
         case .catchingUp: "this machine was away and is catching up with the others"
         }
     }

@@ -3,8 +3,8 @@ internal import Endpoint
 
 /// The settings in force, and how requests and commands are judged by them. A reload makes another one.
 ///
-/// A class, so that `Core` has one reference in the place of some hundred fields: the compiler follows each field of a value
-/// that can't be copied through each function.
+/// A class, so that `Core` has one reference instead of about a hundred fields: the compiler tracks every field of a
+/// noncopyable value through every function.
 final class Rules {
     let settings: Settings
     let interface: HTTPInterface

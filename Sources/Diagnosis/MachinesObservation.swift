@@ -38,7 +38,7 @@ package struct MachinesObservation: Equatable, Sendable {
         let seconds = (lagMilliseconds ?? 0) / 1000
         guard canPublish else {
             return problem(
-                "Nothing can be published on this machine: PostgreSQL is out of reach, or takes nothing; it was "
+                "Nothing can be published on this machine: PostgreSQL is unreachable or rejects writes; it was "
                     + "up to date \(seconds) s ago. Subscribers get what this machine has.",
                 ["holdfast check", "journalctl -u holdfast   (it says why)"]
             )

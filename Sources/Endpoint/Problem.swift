@@ -153,7 +153,7 @@ extension Problem {
         var problem = Problem(
             .gone,
             "gap",
-            "Messages after this cursor are no longer available; read the state anew and continue from 'cursor'."
+            "Messages after this cursor are no longer available; reload the state and continue from 'cursor'."
         )
         problem.restart = (restart, reason)
         return problem
@@ -169,7 +169,7 @@ extension Problem {
     static let notBelowBase = Problem(
         .notFound,
         "not_found",
-        "Nothing is served at this path; is the base path (HOLDFAST_BASE, or base in the ini file) right?"
+        "Nothing is served at this path; check the base path (HOLDFAST_BASE, or base in the ini file)."
     )
 
     static let messageNotFound = Problem(
@@ -192,7 +192,7 @@ extension Problem {
     /// Less of the body arrived than was announced.
     static let incompleteBody = badRequest(
         "incomplete_body",
-        "The body ended before as many bytes had arrived as Content-Length says, so it was discarded."
+        "The body was shorter than its Content-Length, so it was discarded."
     )
 
     /// The variables are too many or too long.
@@ -261,7 +261,7 @@ extension Problem {
     package static let noMoreChannels = Problem(
         .insufficientStorage,
         "no_more_channels",
-        "The log has as many channels as it may; publish to an existing one, or raise 'channels' in [limits].",
+        "The log has reached its limit of channels; publish to an existing one, or raise 'channels' in [limits].",
         retryAfterSeconds: 60
     )
 

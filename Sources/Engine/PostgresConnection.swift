@@ -296,7 +296,7 @@ internal import System
     private func timedOut() -> PostgresError {
         isOpen = false
         return .timedOut(
-            "PostgreSQL (\(place)) has not answered in time; it may be out of reach, or wait for a lock or a standby"
+            "PostgreSQL (\(place)) has not answered in time; it may be unreachable, or waiting for a lock or a standby"
         )
     }
 

@@ -130,7 +130,7 @@ extension Responder {
         let why =
             switch log.gateHolder {
             case getpid(): "this process is inside the gate; its \(what) may be slow"
-            case .some(let other): "it waits for the gate, which process \(other) is inside of"
+            case .some(let other): "process \(other) is inside the gate"
             case .none: "the \(what) may be slow"
             }
         logger.warning("the log has not answered a publisher in time: \(why)")

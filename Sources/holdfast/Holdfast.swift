@@ -27,7 +27,7 @@ enum Program {
         let rest = Array(arguments.dropFirst())
         if let option = Holdfast.joinedOption(in: rest) {
             refuse(
-                "unknown option '\(shown(option))'; a text that begins with '-' stands after '--', as in "
+                "unknown option '\(shown(option))'; put '--' before a text that begins with '-', as in "
                     + "holdfast pub news -- '-1 °C'"
             )
         }

@@ -47,7 +47,7 @@ import Testing
             return (answer?.status, answer?.text ?? "")
         }
         for (trouble, reason) in [
-            (EngineTrouble.publishing, "PostgreSQL is out of reach, or takes nothing"),
+            (EngineTrouble.publishing, "PostgreSQL is unreachable or rejects writes"),
             (.following, "does not arrive"), (.lagging, "this machine lags"),
             (.catchingUp, "is catching up"),
         ] {

@@ -24,7 +24,11 @@ import Testing
         try HoldfastServer.withBus { server in
             let help = try server.command("pub", "a", "-hello")
             #expect(help.exit == .exited(64))
-            #expect(help.error.contains("unknown option '-hello'; a text that begins with '-'"))
+            #expect(
+                help.error.contains(
+                    "unknown option '-hello'; put '--' before a text that begins with '-'"
+                )
+            )
             #expect(try server.command("pub", "a", "-h=1").exit == .exited(64))
             let number = try server.command("pub", "--ttl", "-10", "a", "x")
             #expect(number.error.contains("Missing value for '--ttl"))

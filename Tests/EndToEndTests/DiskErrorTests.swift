@@ -109,7 +109,7 @@ import Testing
         try HoldfastServer.with(HoldfastServer.open, bus: bus) { server in
             server.expectsErrors = true
             try waitUntil("it is said") {
-                server.log.contains("is nearly full: the reserve has 1024 kB only")
+                server.log.contains("is nearly full: the reserve is only 1024 kB")
             }
             let text = String(repeating: "x", count: 20_000)
             // Several times what fits: the oldest go for the newest.

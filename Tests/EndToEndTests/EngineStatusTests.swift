@@ -118,7 +118,7 @@ import Testing
             }
             #expect(
                 answer.text.contains(
-                    "not ready: this machine lags: for more than 1 s it has lacked"
+                    "not ready: this machine lags: it has lacked messages of other machines for more than 1 s"
                 ),
                 "\(answer.text)"
             )

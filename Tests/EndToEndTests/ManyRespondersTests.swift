@@ -204,7 +204,7 @@ import Testing
             #expect(again.status == 201)
             #expect(try again.json["id"] == message["id"])
             let log = group[0].log
-            #expect(log.contains("it waits for the gate"), "\(log)")
+            #expect(log.contains("is inside the gate"), "\(log)")
             #expect(log.contains("process \(getpid())"), "\(log)")
         }
     }

@@ -84,7 +84,9 @@ import Testing
             let nginx = status["front_ends"].array.first { $0["server"] == "nginx/1.22.1" }
             #expect(nginx?["probed"] == false)
             #expect(
-                server.log.contains("long-polls of Apache/2.4.62 (Debian) are probed every 10 s")
+                server.log.contains(
+                    "long-polls behind Apache/2.4.62 (Debian) are probed every 10 s"
+                )
             )
         }
     }

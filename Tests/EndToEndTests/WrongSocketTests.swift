@@ -74,7 +74,7 @@ import Testing
             directory: directory
         )
         #expect(run.exit == .exited(75), "\(run.error)")
-        #expect(run.error.contains("\(path) closed each connection without a word"))
+        #expect(run.error.contains("\(path) closed each connection without an answer"))
     }
 
     @Test func `a web server at the bus socket waited for an answer in vain`() throws {

@@ -54,7 +54,7 @@ import Testing
         let wrong = try #require(http.answer(.get("/push/-/statuz/x")))
         #expect(wrong.body.contains("below '-/'"))
         let elsewhere = try #require(http.answer(.get("/elsewhere/-/status")))
-        #expect(elsewhere.body.contains("is the base path"))
+        #expect(elsewhere.body.contains("check the base path"))
     }
 
     @Test func `raw bytes that are not UTF-8 are refused in path and query`() {

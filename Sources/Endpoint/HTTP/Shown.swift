@@ -53,7 +53,7 @@ struct Shown {
                 : "was signed with a key that does not open it"
             var problem = Problem.forbidden(
                 action,
-                "The channel '\(channel)' is not open to this request: the token or link that it shows \(reason)."
+                "The channel '\(channel)' is not open to this request: its token or link \(reason)."
             )
             problem.challenge = "Bearer realm=\"holdfast\", error=\"insufficient_scope\""
             return problem

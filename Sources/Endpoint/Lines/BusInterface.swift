@@ -94,8 +94,8 @@ package final class BusInterface: Sendable {
     package static let notHere = BusCommand(line: 0).error(
         .badRequest(
             "not_the_bus_socket",
-            "This socket is for web servers, and speaks FastCGI; commands are for the one that socket in [bus] of the ini "
-                + "file names."
+            "This socket is for web servers, and speaks FastCGI; send commands to the socket that [bus] in the ini file "
+                + "names."
         )
     )
 
@@ -118,8 +118,8 @@ package final class BusInterface: Sendable {
 
     private static let notForWebServers = Problem.badRequest(
         "not_the_fastcgi_socket",
-        "This is the bus socket, which takes lines of text; a web server must be given the one that listen in [fastcgi] of the "
-            + "ini file names."
+        "This is the bus socket, which takes lines of text; a web server needs the socket that 'listen' in [fastcgi] of "
+            + "the ini file names."
     )
 
     private static let wrongPut = Problem.badRequest(

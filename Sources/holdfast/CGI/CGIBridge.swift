@@ -150,7 +150,7 @@ struct CGIBridge {
                     // The end of STDIN is never sent, so this never becomes a complete request.
                     if !hasAnswered {
                         refuseBody(
-                            "The body ended before as many bytes had arrived as Content-Length says, so it was discarded."
+                            "The body was shorter than its Content-Length, so it was discarded."
                         )
                     }
                     return EX_DATAERR

@@ -60,7 +60,7 @@ final class CurlTransfer {
     private var isReaped = false
 
     /// - Parameter maxSeconds: bounds curl's life, in case this process ends without ending its child.
-    init(_ request: WebRequest, maxSeconds: Int) throws {
+    init(_ request: WebRequest, maxSeconds: Int) throws(SystemError) {
         let options = try OwnedDescriptor.inMemory(
             "options",
             Array(request.options(maxSeconds: maxSeconds).utf8)
@@ -127,11 +127,11 @@ final class CurlTransfer {
     ///
     /// - Returns: whether the condition holds.
     @discardableResult
-    static func follow(
+    static func follow<E: Error>(
         _ transfers: [CurlTransfer],
         until deadline: Int64,
-        _ condition: () throws -> Bool
-    ) rethrows -> Bool {
+        _ condition: () throws(E) -> Bool
+    ) throws(E) -> Bool {
         while true {
             for transfer in transfers { transfer.readAvailable() }
             if try condition() { return true }
@@ -147,23 +147,11 @@ final class CurlTransfer {
 
     // MARK: The process
 
+    /// Throws ENOENT if curl is not installed.
     private static func spawn(
         _ descriptors: [(ours: Int32, theirs: Int32)]
-    ) throws -> ChildProcess {
-        do throws(SystemError) {
-            // --disable comes first: it ignores this user's .curlrc.
-            return try ChildProcess(
-                "curl",
-                ["--disable", "--config", "-"],
-                descriptors: descriptors
-            )
-        } catch {
-            if error.code == ENOENT { throw CurlIsMissing() }
-            throw error
-        }
+    ) throws(SystemError) -> ChildProcess {
+        // --disable comes first: it ignores this user's .curlrc.
+        try ChildProcess("curl", ["--disable", "--config", "-"], descriptors: descriptors)
     }
-}
-
-struct CurlIsMissing: Error, CustomStringConvertible {
-    let description = "curl is needed and not installed: apt install curl"
 }

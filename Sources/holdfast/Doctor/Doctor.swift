@@ -87,26 +87,32 @@ struct Doctor: ParsableCommand {
     }
 
     func run() throws {
+        // A mistake in what was named is reported at once, not after the time for a site that does not answer.
+        let settings = try settings()
+        let (site, ready) = try orUnavailable(reach)
         var findings: [Finding] = []
-        do {
-            try examine { finding in
+        try orUnavailable { () throws(DoctorError) in
+            try examine(site, ready, settings) { finding in
                 findings.append(finding)
                 if !json { StandardOutput.writeLine(finding.lines.joined(separator: "\n")) }
             }
-        } catch let code as ExitCode {
-            throw code
-        } catch {
-            // The site, curl or the responder failed during the examination; 1 would mean that problems were found.
-            StandardError.write("holdfast: \(error)")
-            throw ExitCode(EX_UNAVAILABLE)
         }
         if json { StandardOutput.writeLine(document(findings)) }
         if findings.exitCode != 0 { throw ExitCode(findings.exitCode) }
     }
 
-    private func examine(_ report: (Finding) -> Void) throws {
-        // A mistake in what was named is reported at once, not after the time for a site that does not answer.
-        let settings = try settings()
+    /// Ends the command if the site, curl or the responder fails; 1 would mean that problems were found.
+    private func orUnavailable<T>(_ body: () throws(DoctorError) -> T) throws(ExitCode) -> T {
+        do throws(DoctorError) {
+            return try body()
+        } catch {
+            StandardError.write("holdfast: \(error)")
+            throw ExitCode(EX_UNAVAILABLE)
+        }
+    }
+
+    /// The site, in the version of HTTP that it understands, and its answer to `-/ready`.
+    private func reach() throws(DoctorError) -> (Site, AnswerBytes) {
         var site = Site(
             base: url.hasSuffix("/") ? url : url + "/",
             headers: header,
@@ -118,11 +124,21 @@ struct Doctor: ParsableCommand {
             let other = try ready(site)
             if other.answer.head != nil { transfer = other }
         }
-        guard let head = transfer.answer.head else {
-            throw Unreachable(description: "\(url) cannot be reached: \(transfer.complaint)")
+        guard transfer.answer.head != nil else {
+            throw DoctorError("\(url) cannot be reached: \(transfer.complaint)")
         }
+        return (site, transfer.answer)
+    }
+
+    private func examine(
+        _ site: Site,
+        _ ready: AnswerBytes,
+        _ settings: Settings?,
+        _ report: (Finding) -> Void
+    ) throws(DoctorError) {
+        guard let head = ready.head else { return }
         let connector = connector(settings)
-        let service = service(transfer.answer, site, settings, connector)
+        let service = service(ready, site, settings, connector)
         guard service.isReady else {
             report(service.finding(behind: ServerChain(head, nil)))
             // A site's machine that is not ready may lag, which its status tells in figures.
@@ -176,7 +192,7 @@ struct Doctor: ParsableCommand {
         return String(text.dropFirst(sign.count).prefix { !$0.isNewline })
     }
 
-    private func ready(_ site: Site) throws -> CurlTransfer {
+    private func ready(_ site: Site) throws(DoctorError) -> CurlTransfer {
         let transfer = try site.transfer("-/ready")
         CurlTransfer.follow([transfer], until: site.deadline) { transfer.hasEnded }
         return transfer
@@ -185,7 +201,7 @@ struct Doctor: ParsableCommand {
     // MARK: The responder
 
     /// The settings; an ini file that was named must exist, the default one need not.
-    private func settings() throws -> Settings? {
+    private func settings() throws(ExitCode) -> Settings? {
         if let config { return try IniFileReader.read(config, orExit: EX_CONFIG) }
         if socket != nil { return nil }
         return try? IniFileReader.read(IniFileReader.usualPath).get()
@@ -224,10 +240,6 @@ struct Doctor: ParsableCommand {
         bytes.closeObject()
         return bytes
     }
-}
-
-private struct Unreachable: Error, CustomStringConvertible {
-    let description: String
 }
 
 extension FastCGISettings.Listen {

@@ -10,7 +10,7 @@ internal import Text
 extension Examination {
     // MARK: Delivery
 
-    func delivery(_ channel: TestChannel) throws -> DeliveryObservation {
+    func delivery(_ channel: TestChannel) throws(DoctorError) -> DeliveryObservation {
         if let obstacle = channel.obstacle { return .notPublished(obstacle) }
         let before = try held(channel) ?? 0
         let transfer = try hold(channel)
@@ -34,7 +34,7 @@ extension Examination {
 
     // MARK: Buffering
 
-    func buffering(_ channel: TestChannel) throws -> [Finding] {
+    func buffering(_ channel: TestChannel) throws(DoctorError) -> [Finding] {
         let patience = min(site.patienceSeconds * 1000, 5000)
         // Holds end at most half of their time early (`jitter`); the end of one must not be taken for its beginning.
         let holdPatience = min(patience, channel.grantedSeconds.map { $0 * 500 } ?? .max)
@@ -83,7 +83,7 @@ extension Examination {
     private static let events = 4
 
     /// The delays of messages to a stream, in milliseconds; fewer than were published if one does not arrive.
-    private func delays(_ stream: CurlTransfer, _ channel: String) throws -> [Int] {
+    private func delays(_ stream: CurlTransfer, _ channel: String) throws(DoctorError) -> [Int] {
         var delays: [Int] = []
         for number in 1...Self.events {
             let mark = "holdfast doctor streams \(number)"
@@ -99,7 +99,7 @@ extension Examination {
     }
 
     /// Whether holds begin with a blank here; some servers delay headers alone.
-    private func isProbed() throws -> Bool {
+    private func isProbed() throws(DoctorError) -> Bool {
         if settings?.hold.probe == .always { return true }
         return try frontEndReport()?.isProbed ?? false
     }
@@ -126,7 +126,7 @@ extension Examination {
     func departures(
         _ channel: TestChannel,
         _ version: (curl: WebRequest.Version, name: String)
-    ) throws -> (PaceObservation, DepartureObservation) {
+    ) throws(DoctorError) -> (PaceObservation, DepartureObservation) {
         let within = try isProbed() ? frontEndReport()?.foundWithinMilliseconds : nil
         let (times, outcome) = try departureOutcome(channel, version.curl)
         return (
@@ -151,15 +151,18 @@ extension Examination {
     private func departureOutcome(
         _ channel: TestChannel,
         _ version: WebRequest.Version
-    ) throws -> ([Int], DepartureObservation.Outcome) {
+    ) throws(DoctorError) -> ([Int], DepartureObservation.Outcome) {
         guard responder.isThere, let idle = try settled(channel) else { return ([], .noResponder) }
         // For a channel that is not remembered, the held requests of all channels are counted.
-        let isAlone = try channel.isOwn && responder.held(on: channel.name) != nil
+        let isAlone = channel.isOwn ? try responder.held(on: channel.name) != nil : false
         let begun = MonotonicClock.milliseconds()
-        let transfers = try (0..<Self.departing).map { _ in try hold(channel, version: version) }
+        let transfers = try (0..<Self.departing).map { _ throws(DoctorError) in
+            try hold(channel, version: version)
+        }
         defer { transfers.forEach { $0.leave() } }
         var times: [Int] = []
         let allShow = try CurlTransfer.follow(transfers, until: site.deadline) {
+            () throws(DoctorError) in
             let shown = (try held(channel) ?? 0) - idle
             let milliseconds = Int(MonotonicClock.milliseconds() - begun)
             while times.count < min(shown, transfers.count) { times.append(milliseconds) }
@@ -192,7 +195,7 @@ extension Examination {
 
     /// How many requests wait here besides ours. A message releases those of earlier examinations, whose departures may
     /// not have shown.
-    private func settled(_ channel: TestChannel) throws -> Int? {
+    private func settled(_ channel: TestChannel) throws(DoctorError) -> Int? {
         guard var last = try held(channel) else { return nil }
         guard channel.obstacle == nil else { return last }
         if last > 0 { try responder.publish("holdfast doctor goes on", to: channel.name) }
@@ -205,25 +208,29 @@ extension Examination {
     }
 
     /// The held requests on the channel, or on all channels if it is not remembered.
-    private func held(_ channel: TestChannel) throws -> Int? {
-        try responder.held(on: channel.name) ?? responder.figures()?.held
+    private func held(_ channel: TestChannel) throws(DoctorError) -> Int? {
+        if let held = try responder.held(on: channel.name) { return held }
+        return try responder.figures()?.held
     }
 
     /// Waits until the responder reports the request as held, or for a second if there is no responder to ask.
     ///
     /// - Parameter before: how many were held before it was sent.
     /// - Returns: the status, if it was answered instead.
-    private func awaitHeld(_ transfer: CurlTransfer, _ channel: TestChannel, _ before: Int) throws
+    private func awaitHeld(_ transfer: CurlTransfer, _ channel: TestChannel, _ before: Int)
+        throws(DoctorError)
         -> Int?
     {
         let deadline = responder.isThere ? site.deadline : MonotonicClock.milliseconds() + 1000
-        try CurlTransfer.follow([transfer], until: deadline) { try held(channel) ?? 0 > before }
+        try CurlTransfer.follow([transfer], until: deadline) { () throws(DoctorError) in
+            try held(channel) ?? 0 > before
+        }
         return transfer.hasEnded ? transfer.answer.head?.status ?? 0 : nil
     }
 
     // MARK: Hold time
 
-    func holdTime(_ channel: TestChannel) throws -> HoldObservation {
+    func holdTime(_ channel: TestChannel) throws(DoctorError) -> HoldObservation {
         let transfer = try hold(channel)
         defer { transfer.leave() }
         CurlTransfer.follow([transfer], until: site.deadline) { transfer.hasEnded }

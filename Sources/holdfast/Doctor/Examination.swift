@@ -27,7 +27,7 @@ struct Examination {
         channelName: String?,
         origin: String?,
         ready: AnswerHead
-    ) throws {
+    ) throws(DoctorError) {
         self.site = site
         self.responder = responder
         self.settings = settings
@@ -43,7 +43,9 @@ struct Examination {
     ///   - service: reported once the server is known: some servers answer without a name, and then only the responder
     ///     knows it, from a held request.
     ///   - report: called with each finding as soon as it is known.
-    mutating func run(_ service: ServiceObservation, _ report: (Finding) -> Void) throws {
+    mutating func run(_ service: ServiceObservation, _ report: (Finding) -> Void)
+        throws(DoctorError)
+    {
         let (channel, closed, refusal) = try TestChannel.find(
             named: channelName,
             at: site,
@@ -89,7 +91,8 @@ struct Examination {
 
     /// Holds a request and a stream, as browsers ask for them, to learn how they are encoded and which servers they
     /// pass.
-    private mutating func sampleEncodings(_ channel: TestChannel) throws -> [CompressionObservation
+    private mutating func sampleEncodings(_ channel: TestChannel) throws(DoctorError)
+        -> [CompressionObservation
         .Sample]
     {
         let accepts = "Accept-Encoding: gzip, deflate, br, zstd"
@@ -117,7 +120,7 @@ struct Examination {
     }
 
     /// The responder's current report on the front end that requests come through.
-    func frontEndReport() throws -> ServerChain.FrontEndReport? {
+    func frontEndReport() throws(DoctorError) -> ServerChain.FrontEndReport? {
         let all = try responder.figures()?.frontEnds ?? []
         return all.first {
             ServerKind(software: $0.software) == servers.server
@@ -126,17 +129,22 @@ struct Examination {
     }
 
     /// A request that is held while nothing is published.
-    func hold(_ channel: TestChannel, version: WebRequest.Version? = nil) throws -> CurlTransfer {
+    func hold(_ channel: TestChannel, version: WebRequest.Version? = nil) throws(DoctorError)
+        -> CurlTransfer
+    {
         try site.transfer("\(channel.name)?wait=3600", version: version)
     }
 
     // MARK: Answers
 
-    private func versions() throws -> (VersionObservation) {
-        func answers(_ version: WebRequest.Version, _ name: String) throws -> Bool {
+    private func versions() throws(DoctorError) -> VersionObservation {
+        func answers(_ version: WebRequest.Version, _ name: String) throws(DoctorError) -> Bool {
             try site.answer("-/live", version: version)?.head?.version == name
         }
-        let http1 = try ["1.1", "1.0"].first { try answers(.http1, $0) }
+        var http1: String?
+        for name in ["1.1", "1.0"] where http1 == nil {
+            if try answers(.http1, name) { http1 = name }
+        }
         return VersionObservation(
             http1: http1,
             http2: try answers(site.isSecure ? .http2 : .http2PriorKnowledge, "2"),
@@ -146,7 +154,7 @@ struct Examination {
 
     /// Tries each target without credentials, plain and with what would become HOLDFAST_… if a server trusted clients.
     /// Most servers drop names with `_`, so both spellings are sent.
-    private func rights(_ closed: String?) throws -> RightsObservation {
+    private func rights(_ closed: String?) throws(DoctorError) -> RightsObservation {
         let forged = [
             "Holdfast-Operator: 1", "HOLDFAST_OPERATOR: 1", "Holdfast-Read: **",
             "HOLDFAST_READ: **",
@@ -156,7 +164,7 @@ struct Examination {
             _ target: String,
             _ sign: String,
             _ headers: [String] = []
-        ) throws -> RightsObservation.Trial.Answer? {
+        ) throws(DoctorError) -> RightsObservation.Trial.Answer? {
             guard let answer = try site.answer(target, headers: headers, credentials: false),
                 let head = answer.head
             else { return nil }
@@ -164,7 +172,8 @@ struct Examination {
             return head.status == 200 && isOurs ? .open : .status(head.status)
         }
         /// - Parameter sign: a text that the answer contains if Holdfast gives it.
-        func trial(_ target: String, _ sign: String) throws -> RightsObservation.Trial {
+        func trial(_ target: String, _ sign: String) throws(DoctorError) -> RightsObservation.Trial
+        {
             RightsObservation.Trial(
                 name: target,
                 plain: try answer(target, sign),
@@ -176,12 +185,12 @@ struct Examination {
                 try trial("-/status", "\"held\":"), try trial("-/metrics", "holdfast_"),
                 try trial("-/channels", "\"channels\":"),
             ],
-            closed: try closed.map { try trial($0, "\"cursor\":") }
+            closed: try closed.map { name throws(DoctorError) in try trial(name, "\"cursor\":") }
         )
     }
 
     /// From the configuration of an nginx on this machine.
-    private func room() throws -> RoomObservation? {
+    private func room() throws(DoctorError) -> RoomObservation? {
         let places = [servers.server, servers.proxy].compactMap(\.self)
         guard places.contains(.nginx), responder.isLocal,
             let wanted = try responder.figures()?.heldLimit
@@ -199,7 +208,7 @@ struct Examination {
     private static let nginxFile = "/etc/nginx/nginx.conf"
 
     /// Tries URLs filled up with a meaningless parameter.
-    private func urlLength(_ channel: TestChannel?) throws -> URLObservation {
+    private func urlLength(_ channel: TestChannel?) throws(DoctorError) -> URLObservation {
         let target = (channel?.name ?? "-/live") + "?doctor="
         let usual = try site.status(target + "1") ?? 0
         var trials: [URLObservation.Trial] = []
@@ -212,7 +221,7 @@ struct Examination {
         return URLObservation(usual: usual, trials: trials)
     }
 
-    private func crossOrigin(_ origin: String, _ channel: TestChannel?) throws
+    private func crossOrigin(_ origin: String, _ channel: TestChannel?) throws(DoctorError)
         -> CrossOriginObservation
     {
         let target = channel?.name ?? "-/live"

@@ -59,7 +59,7 @@ final class ResponderClient {
     private var source: Source
 
     /// - Parameter connector: the way to the bus, if there may be one.
-    init(_ connector: BusConnector?, _ site: Site) throws {
+    init(_ connector: BusConnector?, _ site: Site) throws(DoctorError) {
         if let connector {
             let session = BusSession(connector)
             if (try? session.ask("ping")) != nil {
@@ -71,7 +71,7 @@ final class ResponderClient {
     }
 
     /// A login page may be a 200, too.
-    private static func pages(_ site: Site) throws -> Source {
+    private static func pages(_ site: Site) throws(DoctorError) -> Source {
         try page("-/status", of: site).flatMap(Figures.init) == nil ? .nobody : .pages(site)
     }
 
@@ -85,23 +85,26 @@ final class ResponderClient {
     }
 
     /// Asks the site's pages from now on, because the bus turned out not to be this site's.
-    func askPages(of site: Site) throws {
+    func askPages(of site: Site) throws(DoctorError) {
         source = try Self.pages(site)
     }
 
-    func figures() throws -> Figures? {
+    func figures() throws(DoctorError) -> Figures? {
         switch source {
         case .bus(let session, _):
-            return Figures(try session.ask("status").value)
+            return Figures(
+                try Self.asking { () throws(BusClientError) in try session.ask("status").value }
+            )
         case .pages(let site): return try Self.page("-/status", of: site).flatMap(Figures.init)
         case .nobody: return nil
         }
     }
 
     /// The number of requests held for a channel, in all processes; nil if the channel is not remembered.
-    func held(on channel: String) throws -> Int? {
+    func held(on channel: String) throws(DoctorError) -> Int? {
         switch source {
-        case .bus(let session, _): return try listed(channel, session)
+        case .bus(let session, _):
+            return try Self.asking { () throws(BusClientError) in try listed(channel, session) }
         case .pages(let site):
             return try Self.page("-/channels/\(channel)", of: site)?["held"]?.integer
         case .nobody: return nil
@@ -109,11 +112,13 @@ final class ResponderClient {
     }
 
     /// Names of some of the channels that are remembered.
-    func channels(atMost limit: Int) throws(BusClientError) -> [String] {
+    func channels(atMost limit: Int) throws(DoctorError) -> [String] {
         guard case .bus(let session, _) = source else { return [] }
         var names: [String] = []
-        try session.channels(atMost: limit) { channel in
-            if let name = channel["channel"]?.string { names.append(name) }
+        try Self.asking { () throws(BusClientError) in
+            try session.channels(atMost: limit) { channel in
+                if let name = channel["channel"]?.string { names.append(name) }
+            }
         }
         return names
     }
@@ -121,13 +126,13 @@ final class ResponderClient {
     // MARK: Publishing
 
     /// Publishes a message that expires in case nobody removes it; throws if this user may not publish.
-    func publish(_ text: String, to channel: String) throws(BusClientError) {
+    func publish(_ text: String, to channel: String) throws(DoctorError) {
         guard case .bus(_, let publisher) = source else {
-            throw .absent(
-                "the bus socket does not exist, or this user may not use it."
-            )
+            throw DoctorError("the bus socket does not exist, or this user may not use it.")
         }
-        _ = try publisher.put(Array(text.utf8), to: channel, options: ["ttl=600"])
+        _ = try Self.asking { () throws(BusClientError) in
+            try publisher.put(Array(text.utf8), to: channel, options: ["ttl=600"])
+        }
     }
 
     /// Removes the channel's messages; a failure is ignored, because nothing depends on it.
@@ -137,6 +142,17 @@ final class ResponderClient {
     }
 
     // MARK: Asking
+
+    /// What the bus refuses, or does not answer, ends the examination.
+    private static func asking<T>(
+        _ question: () throws(BusClientError) -> T
+    ) throws(DoctorError) -> T {
+        do throws(BusClientError) {
+            return try question()
+        } catch {
+            throw DoctorError(error.description)
+        }
+    }
 
     /// Finds a channel in the listing, which starts after a name: after the longest proper prefix of this one that is a
     /// name, too.
@@ -160,7 +176,7 @@ final class ResponderClient {
         }
     }
 
-    private static func page(_ target: String, of site: Site) throws -> JSONValue? {
+    private static func page(_ target: String, of site: Site) throws(DoctorError) -> JSONValue? {
         guard let answer = try site.answer(target), answer.head?.status == 200 else { return nil }
         return JSONValue(answer.body)
     }

@@ -1,4 +1,5 @@
 internal import Diagnosis
+internal import Glibc
 internal import System
 
 /// The site as its clients see it.
@@ -40,16 +41,23 @@ struct Site {
         headers: [String] = [],
         version: WebRequest.Version? = nil,
         credentials: Bool = true
-    ) throws -> CurlTransfer {
-        try CurlTransfer(
-            WebRequest(
-                url: base + target,
-                method: method,
-                headers: (credentials ? self.headers : []) + headers,
-                version: version ?? self.version
-            ),
-            maxSeconds: patienceSeconds * 2 + 30
-        )
+    ) throws(DoctorError) -> CurlTransfer {
+        do throws(SystemError) {
+            return try CurlTransfer(
+                WebRequest(
+                    url: base + target,
+                    method: method,
+                    headers: (credentials ? self.headers : []) + headers,
+                    version: version ?? self.version
+                ),
+                maxSeconds: patienceSeconds * 2 + 30
+            )
+        } catch {
+            throw DoctorError(
+                error.code == ENOENT
+                    ? "curl is needed and not installed: apt install curl" : error.description
+            )
+        }
     }
 
     /// The whole answer to a request, or nil if none arrives within the patience.
@@ -59,7 +67,7 @@ struct Site {
         headers: [String] = [],
         version: WebRequest.Version? = nil,
         credentials: Bool = true
-    ) throws -> AnswerBytes? {
+    ) throws(DoctorError) -> AnswerBytes? {
         let transfer = try transfer(
             target,
             method: method,
@@ -71,7 +79,9 @@ struct Site {
         return transfer.exitCode == 0 && transfer.answer.head != nil ? transfer.answer : nil
     }
 
-    func status(_ target: String, headers: [String] = [], credentials: Bool = true) throws -> Int? {
+    func status(_ target: String, headers: [String] = [], credentials: Bool = true)
+        throws(DoctorError) -> Int?
+    {
         try answer(target, headers: headers, credentials: credentials)?.head?.status
     }
 

@@ -22,7 +22,7 @@ struct TestChannel {
         at site: Site,
         _ responder: ResponderClient,
         _ settings: Settings?
-    ) throws -> (open: TestChannel?, closed: String?, refusal: String?) {
+    ) throws(DoctorError) -> (open: TestChannel?, closed: String?, refusal: String?) {
         // By Holdfast, or else by the web server: a page to log in says nothing about Holdfast.
         var (closed, locked): (String?, String?)
         var refusal: String?
@@ -53,7 +53,7 @@ struct TestChannel {
         return code
     }
 
-    private init(_ name: String, _ site: Site, _ responder: ResponderClient) throws {
+    private init(_ name: String, _ site: Site, _ responder: ResponderClient) throws(DoctorError) {
         self.name = name
         guard isOwn else {
             obstacle =
@@ -86,7 +86,7 @@ struct TestChannel {
         _ named: String?,
         _ responder: ResponderClient,
         _ settings: Settings?
-    ) throws -> [String] {
+    ) throws(DoctorError) -> [String] {
         if let named { return [named] }
         // Always the same name: the log remembers a channel even when its messages are gone.
         let own = "doctor-examines"

@@ -10,7 +10,9 @@ final class TestStream {
     private var hasLeft = false
 
     /// - Parameter query: asks for a stream where no header field does.
-    init(_ site: Site, _ channel: TestChannel, query: String = "", _ headers: String...) throws {
+    init(_ site: Site, _ channel: TestChannel, query: String = "", _ headers: String...)
+        throws(DoctorError)
+    {
         self.site = site
         let rest = query.isEmpty ? "" : "&" + query
         transfer = try site.transfer(

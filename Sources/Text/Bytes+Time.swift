@@ -1,6 +1,6 @@
 extension [UInt8] {
-    /// ISO 8601 in UTC with milliseconds, `2026-01-31T12:00:00.123Z`; years outside 0 to 9999 are clamped.
-    package mutating func append(timeMilliseconds time: Int64) {
+    /// ISO 8601 in UTC with milliseconds, `2026-01-31T12:00:00.123Z`, or without; years outside 0 to 9999 are clamped.
+    package mutating func append(timeMilliseconds time: Int64, showsMilliseconds: Bool = true) {
         let time = Swift.min(Swift.max(time, -62_167_219_200_000), 253_402_300_799_999)
         let days = time >= 0 ? time / 86_400_000 : (time - 86_399_999) / 86_400_000
         let rest = Int(time - days * 86_400_000)
@@ -25,8 +25,10 @@ extension [UInt8] {
         append(rest / 60_000 % 60, digits: 2)
         append(UInt8(ascii: ":"))
         append(rest / 1000 % 60, digits: 2)
-        append(UInt8(ascii: "."))
-        append(rest % 1000, digits: 3)
+        if showsMilliseconds {
+            append(UInt8(ascii: "."))
+            append(rest % 1000, digits: 3)
+        }
         append(UInt8(ascii: "Z"))
     }
 }

@@ -73,12 +73,9 @@ final class LogSink: Sendable {
     }
 
     private static func timestamp() -> String {
-        var now = time(nil)
-        var parts = unsafe tm()
-        unsafe gmtime_r(&now, &parts)
-        var text = [CChar](repeating: 0, count: 32)
-        let length = unsafe strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
-        return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        var text: [UInt8] = []
+        text.append(timeMilliseconds: SystemClock.wallMilliseconds(), showsMilliseconds: false)
+        return String(decoding: text, as: UTF8.self)
     }
 
     private func write(_ line: [UInt8]) {

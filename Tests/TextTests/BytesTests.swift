@@ -14,6 +14,9 @@ import Text
         var bytes: [UInt8] = []
         bytes.append(timeMilliseconds: milliseconds)
         #expect(String(decoding: bytes, as: UTF8.self) == text)
+        var seconds: [UInt8] = []
+        seconds.append(timeMilliseconds: milliseconds, showsMilliseconds: false)
+        #expect(String(decoding: seconds, as: UTF8.self) == text.dropLast(5) + "Z")
     }
 
     @Test(arguments: [

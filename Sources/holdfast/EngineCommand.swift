@@ -165,7 +165,7 @@ struct EngineCommand: ParsableCommand {
                 StandardOutput.write(EngineCommand.text(status, own: own?.machine))
             } catch let error as ExitCode {
                 throw error
-            } catch EngineError.adoptsNothing(let sentence) {
+            } catch JoinError.engine(.adoptsNothing(let sentence)) {
                 throw refusal(
                     "\(sentence); join --discard drops what this machine has, and without [engine] it continues as a bus "
                         + "of its own, after holdfast engine leave if the join had begun"

@@ -25,8 +25,35 @@ package enum EngineAdoption {
         site: String,
         machineName: String,
         say: @escaping @Sendable (String) -> Void
-    ) throws {
+    ) throws(JoinError) {
         let before = EngineMembership.read(settings)
+        let machine = before?.machine ?? String.randomName()
+        let history = try JoinError.ofLog { () throws(LogError) in
+            try requireLogOfItsOwn(settings, before, site: site)
+            return try begin(settings, site: site, machine: machine, say: say)
+        }
+        let position = try JoinError.ofSite(settings, before: before) { () throws(EngineError) in
+            try EngineAdministration.adopt(
+                engine.postgresql,
+                schema: engine.schema,
+                site: site,
+                machine: machine,
+                machineName: machineName,
+                history: history
+            )
+        }
+        try JoinError.ofLog { () throws(LogError) in
+            try attach(settings, history, at: position, of: site)
+            try EngineMembership(site: site, machine: machine).write(settings)
+        }
+    }
+
+    /// That there is a log to adopt, which is no site's.
+    private static func requireLogOfItsOwn(
+        _ settings: BusSettings,
+        _ before: EngineMembership?,
+        site: String
+    ) throws(LogError) {
         guard let local = try EngineFiles.place(settings), local.head > 0 else {
             throw LogError.problem(
                 "the log in \(settings.directory) never had a message, so there is nothing to adopt; join without --adopt"
@@ -43,24 +70,6 @@ package enum EngineAdoption {
                     + "holdfast engine leave comes first"
             )
         }
-        let machine = before?.machine ?? String.randomName()
-        do {
-            let history = try begin(settings, site: site, machine: machine, say: say)
-            let position = try EngineAdministration.adopt(
-                engine.postgresql,
-                schema: engine.schema,
-                site: site,
-                machine: machine,
-                machineName: machineName,
-                history: history
-            )
-            try attach(settings, history, at: position, of: site)
-        } catch let error as EngineError where !error.isAmbiguous {
-            // Refused: the machine stays what it was.
-            try EngineMembership.restore(before, settings)
-            throw error
-        }
-        try EngineMembership(site: site, machine: machine).write(settings)
     }
 
     /// The first step: the history that the site is to adopt.

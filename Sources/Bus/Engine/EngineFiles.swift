@@ -66,13 +66,15 @@ package enum EngineFiles {
         site: String,
         machine: String,
         machineName: String
-    ) throws {
+    ) throws(JoinError) {
         let before = EngineMembership.read(settings)
         let member = EngineMembership(site: site, machine: machine)
         if before != member {
-            try EngineMembership(site: site, machine: machine, state: .joining).write(settings)
+            try JoinError.ofLog { () throws(LogError) in
+                try EngineMembership(site: site, machine: machine, state: .joining).write(settings)
+            }
         }
-        do throws(EngineError) {
+        try JoinError.ofSite(settings, before: before) { () throws(EngineError) in
             let joined = try EngineAdministration.join(
                 engine.postgresql,
                 schema: engine.schema,
@@ -82,14 +84,13 @@ package enum EngineFiles {
             guard joined == site else {
                 throw .otherSite("the schema \(engine.schema) holds another site by now; try again")
             }
-        } catch {
-            if !error.isAmbiguous { try EngineMembership.restore(before, settings) }
-            throw error
         }
-        if let local = try place(settings), local.site != site {
-            try giveUp(settings, for: site)
+        try JoinError.ofLog { () throws(LogError) in
+            if let local = try place(settings), local.site != site {
+                try giveUp(settings, for: site)
+            }
+            if before != member { try member.write(settings) }
         }
-        if before != member { try member.write(settings) }
     }
 
     /// The log's content is to be dropped when it is known where the log begins as that of a member.

@@ -61,7 +61,7 @@ package final class TakeOver {
     private static let politeMilliseconds: Int64 = 330_000
 
     /// Asks the other process at the end of this channel to hand over.
-    private init(_ channel: MessageChannel) {
+    init(_ channel: MessageChannel) {
         self.channel = channel
         deadline = MonotonicClock.milliseconds() + Self.greetingMilliseconds
         say(.hello(formats: HandOverMessage.formats, release: Version.current))

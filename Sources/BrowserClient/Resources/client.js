@@ -53,8 +53,7 @@ const bearer = async (token) => {
 	let own = tokens.get(token);
 	if (!(own?.until > now())) {
 		own = { text: await token() };
-		const [, claims] = own.text.split(".");
-		const left = JSON.parse(atob(claims.replace(/-/g, "+").replace(/_/g, "/"))).exp - now();
+		const left = JSON.parse(atob(own.text.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).exp - now();
 		own.until = now() + Math.max(left - LONGEST, left / 2);
 		tokens.set(token, own);
 	}
@@ -69,10 +68,10 @@ const ask = async (url, { credentials, token }, init) => {
 	if (status === 401) tokens.delete(token);
 	if (ok && status !== 204) return response;
 	const { code, detail = `HTTP ${status}` } = await response.json().catch(() => ({}));
-	const value = response.headers.get("Retry-After");
+	const wait = response.headers.get("Retry-After");
 	throw Object.assign(new Error(detail), {
 		status, code,
-		retryAfter: Math.max(value > 0 ? value : Date.parse(value) / 1000 - now(), 0) || 0,
+		retryAfter: Math.max(wait > 0 ? wait : Date.parse(wait) / 1000 - now(), 0) || 0,
 		refused: status < 500 && status !== 408 && status !== 429 && !(code === "expired" && token?.call),
 	});
 };
@@ -194,9 +193,9 @@ const connect = (key, options) => {
 				lead();
 				mine = term;
 			}))
-			.catch(({ name: problem }) => {
+			.catch((error) => {
 				if (closed) return;
-				if (problem !== "AbortError") {
+				if (error.name !== "AbortError") {
 					share = null;
 					lead();
 				} else if (mine && mine === term) {
@@ -233,8 +232,8 @@ const connect = (key, options) => {
 		take(batch);
 	};
 
-	const recheckAll = (position = cursor) => {
-		cursor = position;
+	const recheckAll = (to = cursor) => {
+		cursor = to;
 		if (term) say({ recheck: 1 });
 		readers.forEach((reader) => reader.catchUp());
 	};
@@ -327,7 +326,7 @@ const connect = (key, options) => {
 	};
 
 	const stream = async (signal) => {
-		let messages = [], farewell;
+		let messages = [], bye;
 		quick = true;
 		retry = 0;
 		watch(HELLO, 406);
@@ -341,9 +340,9 @@ const connect = (key, options) => {
 			} else if (type === "gap") {
 				messages = [];
 				recheckAll(data.resumed ?? data.cursor);
-			} else if (type === "bye") farewell = data.reason;
+			} else if (type === "bye") bye = data.reason;
 			else messages.push(data);
-		}, (milliseconds) => (retry = milliseconds / 1000));
+		}, (time) => (retry = time / 1000));
 		for (const body = response.body.getReader(), text = new TextDecoder(); ; ) {
 			const { done, value } = await body.read();
 			if (done) throw lost(quick && !retry && 406);
@@ -351,7 +350,7 @@ const connect = (key, options) => {
 			const to = parse(text.decode(value, { stream: true })) || cursor;
 			if (!quick) watch(2.5 * beat);
 			deliver(to, messages);
-			if (farewell) return /lifetime|shutdown/.test(farewell) ? Math.random() : retry * (1 + Math.random());
+			if (bye) return /lifetime|shutdown/.test(bye) ? Math.random() : retry * (1 + Math.random());
 			messages = [];
 		}
 	};

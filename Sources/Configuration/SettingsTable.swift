@@ -239,7 +239,7 @@ package enum SettingsTable {
         SettingsKey(
             "secret",
             \.secret,
-            ValueForm<String>.secret.or("none", meaning: "none here"),
+            ValueForm<String>.secret.or("none", meaning: "no secret here"),
             .reload
         ).hidden(),
         SettingsKey(

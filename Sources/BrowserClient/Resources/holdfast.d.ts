@@ -26,7 +26,7 @@ export interface Message {
   contentType?: string;
 }
 
-/** Messages that are no longer available. What is left follows. */
+/** Messages that are no longer available. The messages that are left follow. */
 export interface Gap {
   /** "trimmed" by retention, "deleted", the log was "restarted", or "future": the cursor belongs to no log there. */
   reason: "trimmed" | "deleted" | "restarted" | "future";
@@ -37,7 +37,7 @@ export interface Gap {
 /**
  * connecting: asking for the first time, or again. live: messages arrive as they are published. waiting: the server
  * cannot be reached; the next attempt is at `until`. refused: it will not answer, because of `problem`; it is asked
- * again now and then, because the user may log in. closed: by close().
+ * again after 15 to 30 seconds, because the user may log in. closed: by close().
  */
 export type State = "connecting" | "live" | "waiting" | "refused" | "closed";
 
@@ -122,7 +122,7 @@ export function publish(
 /** The error of a rejection, unless the network failed. */
 export interface Problem extends Error {
   status: number;
-  /** Stable, such as "publish_denied"; the error's message is a sentence for people. */
+  /** Stable, such as "publish_forbidden"; the error's message is a sentence for people. */
   code?: string;
   /** Seconds; 0 if the server gave none. */
   retryAfter: number;

@@ -247,7 +247,7 @@ struct HistoryQueries {
 
 extension HistoryRequest {
     /// The offset after which the request begins; 0 if it begins with whatever is there.
-    var begin: Int64 {
+    fileprivate var begin: Int64 {
         if case .after(let offset) = start { offset.value } else { 0 }
     }
 

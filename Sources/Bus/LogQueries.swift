@@ -241,7 +241,7 @@ final class LogQueries {
         }
         // Below a mark nothing is replayed, even where two processes' clocks let a younger message be there.
         messages.removeAll { aged[$0.channel] ?? 0 >= $0.offset.value }
-        var newest = LogState(
+        return LogState(
             epochs: epochs,
             head: Offset(state.head),
             floor: Offset(floor),
@@ -249,8 +249,6 @@ final class LogQueries {
             trims: marks,
             forgottenThrough: Offset(state.forgottenThrough)
         )
-        newest.isFilledAgain = shared.link != nil
-        return newest
     }
 
     static func message(_ query: PreparedStatement, _ epochs: EpochHistory) throws(LogError)

@@ -113,9 +113,6 @@ final class LogReader {
         self.requests = []
         for request in requests {
             switch request {
-            case .history(let history) where history.begin > state.head:
-                // The log is filled again, and does not have yet what this reader has.
-                shared.deliver(request.failed)
             case .history(let request):
                 shared.count { $0.historyReads += 1 }
                 let result = Result { () throws(LogError) in

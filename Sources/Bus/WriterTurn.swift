@@ -165,10 +165,7 @@ struct WriterTurn {
         _ epochs: EpochHistory,
         _ time: LogTime
     ) throws(LogError) -> LogState {
-        var newest = try open.database.queries.newest(state, epochs, now: time.retention, shared)
-        // The log has gone back, since the engine has lost something.
-        if state.head < shared.head { newest.isFilledAgain = false }
-        return newest
+        try open.database.queries.newest(state, epochs, now: time.retention, shared)
     }
 
     private mutating func append(

@@ -14,14 +14,9 @@ extension Core {
         case .opened(let state): takeUp(state, toldAt: toldAt, isOpening: true)
         case .resumed(let state): takeUp(state, toldAt: toldAt, isOpening: false)
         case .committed(let batch):
-            // Presence was read from the log as it is.
-            let isFilledAgain = knownLog.isFilledAgain
-            let news = knownLog.receive(batch)
-            let told = isFilledAgain ? batch : news
-            if let told, let channel = presence.told(told.messages, now: now) {
-                complainOfSections(channel)
-            }
-            if let news { deliver(news, toldAt: toldAt) }
+            guard let news = knownLog.receive(batch) else { return }
+            if let channel = presence.told(news.messages, now: now) { complainOfSections(channel) }
+            deliver(news, toldAt: toldAt)
         case .appended(let number, let outcome): appended(Ticket(number), outcome)
         case .history(let number, let outcome):
             if let entry = settle(Ticket(number)) { read(outcome, for: entry) }
@@ -112,11 +107,6 @@ extension Core {
 
     /// The log is open, or another one has replaced it, or more was committed than memory keeps.
     private mutating func takeUp(_ state: LogState, toldAt: Int64, isOpening: Bool) {
-        defer { if !isForOneClient { loadPresence() } }
-        if knownLog.isAhead(of: state) {
-            knownLog.fallsBack(isOpening: isOpening)
-            return serveCaughtUp(all: isOpening)
-        }
         // Of the marks of forgotten channels, only the highest is known.
         let floor = min(max(state.floor, state.forgottenThrough), state.head)
         let after = Tail(
@@ -157,6 +147,7 @@ extension Core {
             serveCaughtUp(all: isOpening)
         case (nil, _), (_, nil): serveCaughtUp(all: isOpening)
         }
+        if !isForOneClient { loadPresence() }
     }
 
     mutating func releaseAll(_ page: HistoryPage, _ ending: Ending) {

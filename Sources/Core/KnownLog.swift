@@ -8,8 +8,6 @@ struct KnownLog {
     private var isInTrouble = false
     /// Publications do not get to other machines, or theirs do not arrive in time.
     private var engineTrouble: EngineTrouble?
-    /// The log has less than the newest stretch, and is filled again.
-    private(set) var isFilledAgain = false
 
     var isOpen: Bool { tail != nil }
     /// It is open and takes publications.
@@ -49,30 +47,11 @@ struct KnownLog {
     /// - Parameter isOpening: it was opened, so that a trouble from before has ended.
     mutating func begin(_ tail: Tail, isOpening: Bool) {
         self.tail = tail
-        isFilledAgain = false
-        if isOpening { isInTrouble = false }
-    }
-
-    /// Whether this state of the log lacks only what comes again: holders have that, and wait for what follows it.
-    func isAhead(of state: LogState) -> Bool {
-        guard let tail, state.isFilledAgain, tail.epochs.knows(state.epochs.current) else {
-            return false
-        }
-        return state.head < tail.head
-            || state.head == tail.head && state.epochs.current != tail.epochs.current
-    }
-
-    /// The log is filled again; the newest stretch stays what it is.
-    mutating func fallsBack(isOpening: Bool) {
-        isFilledAgain = true
         if isOpening { isInTrouble = false }
     }
 
     /// - Returns: what of a batch is new here; nil if that is nothing, or the log is not open.
-    mutating func receive(_ batch: CommittedBatch) -> CommittedBatch? {
-        if let head, batch.head > head { isFilledAgain = false }
-        return tail?.receive(batch)
-    }
+    mutating func receive(_ batch: CommittedBatch) -> CommittedBatch? { tail?.receive(batch) }
 
     /// The log cannot be used, until it is opened.
     mutating func failed() { isInTrouble = true }

@@ -116,14 +116,7 @@ final class LogProbe: Sendable {
             switch event {
             case .opened(let state):
                 told.opened.append(state)
-                if let epochs = told.epochs {
-                    // Holders stay where they are.
-                    if state.isFilledAgain, state.head < told.head,
-                        epochs.knows(state.epochs.current)
-                    {
-                        break
-                    }
-                    let before = Cursor(epoch: epochs.current, offset: told.head)
+                if let before = told.epochs.map({ Cursor(epoch: $0.current, offset: told.head) }) {
                     switch state.epochs.verdict(on: before, head: state.head) {
                     case .valid: break
                     case .restarted, .future: told.losses += 1
@@ -131,9 +124,7 @@ final class LogProbe: Sendable {
                 }
                 (told.epochs, told.head) = (state.epochs, state.head)
             case .resumed(let state):
-                if state.head < told.head, !state.isFilledAgain {
-                    told.problems.append("resumed before \(told.head)")
-                }
+                if state.head < told.head { told.problems.append("resumed before \(told.head)") }
                 told.resumed.append(state)
                 told.head = max(told.head, state.head)
             case .committed(let batch):

@@ -7,35 +7,6 @@ import Testing
 
 /// Machines that share a bus: the events that SeveralMachinesTests and the model leave out.
 @Suite(.serialized, .enabled(if: PostgreSQL.isUsable)) struct SiteEventsTests {
-    @Test(arguments: [true, false])
-    func `an older log in the place of one that was in use was taken for a loss`(
-        isThere: Bool
-    ) throws {
-        let site = try EngineSite()
-        let settings = try site.machine("1")
-        let probes = [site.start(settings), site.start(settings)]
-        for number in 1...3 { probes[0].publish(draft("a", "\(number)")) }
-        let older = settings.directory + ".older"
-        try LogFiles.backUp(settings, to: older)
-        for number in 4...9 { probes[0].publish(draft("a", "\(number)")) }
-        for probe in probes { probe.wait(for: "9") }
-        let log = settings.directory + "/log.sqlite"
-        try FileManager.default.removeItem(atPath: log)
-        if isThere { try FileManager.default.moveItem(atPath: older, toPath: log) }
-        probes[0].publish(draft("a", "10"))
-        for probe in probes {
-            probe.wait(for: "10")
-            probe.wait("opened anew") { $0.opened.count > 1 }
-            #expect(probe.now.losses == 0)
-            let all = (1...10).map(String.init)
-            // The rest comes with the log's state.
-            let live = probe.now.live.map(\.text)
-            #expect(live == Array(all.prefix(live.count)))
-            #expect(probe.read(["a"], .first).messages.map(\.text) == all)
-            probe.stop()
-        }
-    }
-
     @Test func `a machine that is cut off serves what it has, and catches up without a gap`() throws
     {
         let site = try EngineSite()

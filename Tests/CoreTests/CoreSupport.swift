@@ -70,7 +70,7 @@ final class World {
 
     /// The newest offset that others have committed.
     var committed: Offset?
-    var epochs = EpochHistory([
+    private(set) var epochs = EpochHistory([
         .init(epoch: epoch("k7f2"), start: Offset(1), told: nil)
     ])
     private(set) var head = Offset(0)
@@ -276,14 +276,6 @@ final class World {
     func goBack(to newHead: Int64) {
         head = Offset(newHead)
         tell(.opened(state(floor: newHead)))
-    }
-
-    /// An older log of the machine is put in the place of its log; the engine has what is missing.
-    func fillAgain(from newHead: Int64) {
-        head = Offset(newHead)
-        var state = state(floor: newHead)
-        state.isFilledAgain = true
-        tell(.opened(state))
     }
 
     /// More came than memory keeps.

@@ -22,20 +22,6 @@ import Testing
         )
     }
 
-    private func state(_ epochs: EpochHistory? = nil, head: Int64, isFilledAgain: Bool) -> LogState
-    {
-        var state = LogState(
-            epochs: epochs ?? self.epochs,
-            head: Offset(head),
-            floor: Offset(head),
-            messages: [],
-            trims: [],
-            forgottenThrough: Offset(0)
-        )
-        state.isFilledAgain = isFilledAgain
-        return state
-    }
-
     private func batch(_ previous: Int64, _ head: Int64) -> CommittedBatch {
         CommittedBatch(previous: Offset(previous), head: Offset(head), messages: [], trims: [])
     }
@@ -49,18 +35,13 @@ import Testing
     }
 
     @Test mutating func `a trouble lasts until the log is opened again`() {
-        // Not open: that is no trouble, which would outlive the opening.
         log.failed()
-        log.begin(tail(head: 20), isOpening: false)
+        log.begin(tail(head: 20), isOpening: true)
         #expect(log.isAvailable)
         log.failed()
         #expect(log.isOpen && !log.isAvailable)
         log.begin(tail(head: 21), isOpening: false)
-        log.fallsBack(isOpening: false)
         #expect(!log.isAvailable)
-        log.fallsBack(isOpening: true)
-        #expect(log.isAvailable)
-        log.failed()
         log.begin(tail(head: 21), isOpening: true)
         #expect(log.isAvailable)
     }
@@ -88,38 +69,5 @@ import Testing
         log.begin(tail(head: 20), isOpening: true)
         #expect(log.receive(batch(20, 22))?.head == Offset(22) && log.head == Offset(22))
         #expect(log.receive(batch(20, 22)) == nil)
-    }
-
-    @Test mutating func `a log that is filled again is so until it passes what was known`() {
-        log.begin(tail(head: 20), isOpening: true)
-        #expect(!log.isFilledAgain)
-        log.fallsBack(isOpening: true)
-        _ = log.receive(batch(10, 20))
-        #expect(log.isFilledAgain && log.head == Offset(20))
-        _ = log.receive(batch(20, 21))
-        #expect(!log.isFilledAgain)
-        log.fallsBack(isOpening: true)
-        log.begin(tail(head: 20), isOpening: true)
-        #expect(!log.isFilledAgain)
-    }
-
-    @Test
-    mutating func
-        `holders are ahead of a log that is filled again and lacks only what comes again`()
-    {
-        #expect(!log.isAhead(of: state(head: 10, isFilledAgain: true)))
-        log.begin(tail(head: 20), isOpening: true)
-        #expect(log.isAhead(of: state(head: 15, isFilledAgain: true)))
-        // It lacks nothing.
-        #expect(!log.isAhead(of: state(head: 20, isFilledAgain: true)))
-        #expect(!log.isAhead(of: state(head: 21, isFilledAgain: true)))
-        // What it lacks does not come again.
-        #expect(!log.isAhead(of: state(head: 15, isFilledAgain: false)))
-        // An older epoch, which ended at this head.
-        let before = EpochHistory([.init(epoch: epoch("old1"), start: Offset(1), told: nil)])
-        #expect(log.isAhead(of: state(before, head: 20, isFilledAgain: true)))
-        // Another log's.
-        let foreign = EpochHistory([.init(epoch: epoch("zz99"), start: Offset(1), told: nil)])
-        #expect(!log.isAhead(of: state(foreign, head: 15, isFilledAgain: true)))
     }
 }

@@ -50,9 +50,6 @@ package struct LogState: Sendable {
     package let trims: [TrimMark]
     /// Stands in for the marks of forgotten channels.
     package let forgottenThrough: Offset
-    /// What was told beyond this state comes again as it was, unless an epoch shows that it was lost: an older log was put
-    /// in the place of a machine's, or none, and the site's engine has what is missing.
-    package var isFilledAgain = false
 
     package init(
         epochs: EpochHistory,

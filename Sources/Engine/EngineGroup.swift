@@ -54,9 +54,6 @@ package struct EngineEpoch: Equatable, Sendable {
         self.start = start
         self.told = told
     }
-
-    /// Whether something of the epoch before is known to be lost.
-    package var tellsOfLoss: Bool { told.map { $0 >= start } ?? false }
 }
 
 /// Where a machine begins that has nothing of the site's log, or lacks groups that are no longer kept.

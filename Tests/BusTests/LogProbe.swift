@@ -43,8 +43,6 @@ final class GivenClock: Sendable {
 final class LogProbe: Sendable {
     struct Told {
         var opened: [LogState] = []
-        /// How often holders were told that the log had lost what they had got or would have got.
-        var losses = 0
         var resumed: [LogState] = []
         var epochs: EpochHistory?
         var head = Offset.start
@@ -116,12 +114,6 @@ final class LogProbe: Sendable {
             switch event {
             case .opened(let state):
                 told.opened.append(state)
-                if let before = told.epochs.map({ Cursor(epoch: $0.current, offset: told.head) }) {
-                    switch state.epochs.verdict(on: before, head: state.head) {
-                    case .valid: break
-                    case .restarted, .future: told.losses += 1
-                    }
-                }
                 (told.epochs, told.head) = (state.epochs, state.head)
             case .resumed(let state):
                 if state.head < told.head { told.problems.append("resumed before \(told.head)") }

@@ -30,43 +30,6 @@ import Testing
         #expect(try site.server.sql(losses) == "1")
     }
 
-    /// The machine goes back, and applies what the new primary has had since: an epoch, a message, and the epoch with
-    /// which the machine itself reports the loss.
-    @Test(arguments: [false, true])
-    func `those held where a loss was noticed were told of it twice`(isForgotten: Bool) throws {
-        let site = try EngineSite()
-        let settings = try site.machine("1")
-        let probes = [site.start(settings), site.start(settings)]
-        probes[0].publish(draft("a", "kept"))
-        let seq = try site.head
-        for number in 1...3 { probes[0].publish(draft("a", "lost \(number)")) }
-        for probe in probes { probe.wait(for: "lost 3") }
-        try site.server.sql(
-            """
-            BEGIN; LOCK TABLE holdfast.log; DELETE FROM holdfast.log WHERE seq > \(seq);
-            UPDATE holdfast.epochs SET timeline = -1; SELECT holdfast.publish('a', '"next"');
-            SELECT holdfast.append(
-                (SELECT id FROM holdfast.site), '\\x01', 0, '', '{}', '{}', '{}', '{}', '{}', 10
-            );
-            DELETE FROM holdfast.log WHERE \(isForgotten) AND seq <= \(seq); COMMIT
-            """
-        )
-        for probe in probes {
-            probe.wait(for: #""next""#)
-            probe.wait("the epoch of the loss is here") { told in
-                told.opened.last?.epochs.stretches.contains { $0.told == Offset(3) } == true
-            }
-            #expect(probe.now.losses == 1)
-            let kept = isForgotten ? [#""next""#] : ["kept", #""next""#]
-            #expect(probe.read(["a"], .first).messages.map(\.text) == kept)
-            probe.stop()
-        }
-        let again = site.start(settings)
-        again.publish(draft("a", "more"))
-        #expect(again.now.losses == 0)
-        again.stop()
-    }
-
     @Test func `a machine that was away for too long was believed what it alone had`() throws {
         let site = try EngineSite()
         let (alone, other) = (try site.machine("1"), try site.machine("2"))

@@ -15,9 +15,6 @@ final class EngineFollower {
     private static let rollMilliseconds: Int64 = 5000
     /// How many messages that SQL published one group takes.
     private static let outboxPortion = 256
-    /// How far a log that goes back looks for the epoch that tells of the loss: as much as one transaction takes.
-    private static let lossBytes: Int64 = 4 << 20
-    private static let lossGroups: Int32 = 16_384
 
     private let shared: LogShared
     private let link: EngineLink
@@ -239,35 +236,10 @@ final class EngineFollower {
     // MARK: Beginnings
 
     /// Drops the local log, which then begins where the engine's groups begin.
-    ///
-    /// - Parameter isLoss: it had something that the engine has lost.
-    private func restart(_ session: EngineSession, isLoss: Bool = false) throws(EngineError) {
+    private func restart(_ session: EngineSession) throws(EngineError) {
         let anchor = try session.anchor(deadline: deadline)
-        let groups = isLoss ? untilLoss(after: anchor.position, session) : []
-        guard case .isAt(let reached) = work(.restart(anchor, then: groups)) else {
-            return pause(1000)
-        }
-        link.applied(groups, through: reached)
+        guard case .isAt = work(.restart(anchor)) else { return pause(1000) }
         link.count { $0.restarts += 1 }
-    }
-
-    /// The entries after a position up to the newest epoch that tells of a loss, with which a log goes on that goes back
-    /// there; none if no such epoch is near, or the engine does not answer: it comes later then.
-    private func untilLoss(
-        after position: EnginePosition,
-        _ session: EngineSession
-    ) -> [EngineGroup] {
-        let portion = try? session.read(
-            after: position,
-            bytes: Self.lossBytes,
-            groups: Self.lossGroups,
-            deadline: deadline
-        )
-        let groups = portion?.groups ?? []
-        let loss = groups.lastIndex {
-            if case .epoch(let epoch) = $0.content { epoch.tellsOfLoss } else { false }
-        }
-        return loss.map { Array(groups[...$0]) } ?? []
     }
 
     /// The log has nothing of the site yet.
@@ -280,14 +252,15 @@ final class EngineFollower {
     private func startOver(_ session: EngineSession) throws(EngineError) {
         guard case .positions(_, let end) = work(.list) else { return pause(1000) }
         let anchor = try session.anchor(deadline: deadline)
-        let isLoss = anchor.contradicts(end.epoch, head: end.head)
-        if isLoss { try tell(.inEpoch(end.epoch.name), end, session) }
+        if anchor.contradicts(end.epoch, head: end.head) {
+            try tell(.inEpoch(end.epoch.name), end, session)
+        }
         shared.say(
             "this machine was away for longer than the engine keeps groups: its log begins anew, and "
                 + "subscribers that missed something are told of the gap",
             .warning
         )
-        try restart(session, isLoss: isLoss)
+        try restart(session)
     }
 
     /// Reports a loss to all readers; once, although what follows may have to be tried again.
@@ -313,13 +286,10 @@ final class EngineFollower {
         let common = try session.common(positions, deadline: deadline)
         let loss = common.map { EngineSession.Loss.after($0) } ?? .inEpoch(end.epoch.name)
         try tell(loss, end, session)
-        guard let place = positions.first(where: { $0.seq == common }) else {
-            return try restart(session, isLoss: true)
-        }
-        let groups = untilLoss(after: place, session)
-        switch work(.rewind(place.seq, then: groups)) {
-        case .isAt(let reached): link.applied(groups, through: reached)
-        case .contradiction: try restart(session, isLoss: true)
+        guard let common else { return try restart(session) }
+        switch work(.rewind(common)) {
+        case .isAt: break
+        case .contradiction: try restart(session)
         // Nothing is dropped because a disk is full, or because this process ends.
         case .positions, .lack, .failed: pause(1000)
         }

@@ -336,7 +336,7 @@ extension EngineLink {
                 counters.messagesApplied += group.count
                 guard case .epoch(let epoch) = group.content else { continue }
                 counters.epochs += 1
-                if epoch.tellsOfLoss { counters.losses += 1 }
+                if let told = epoch.told, told >= epoch.start { counters.losses += 1 }
             }
         }
     }

@@ -7,26 +7,19 @@ enum EngineWork: Sendable {
     case apply([EngineGroup], after: EnginePosition)
     /// The log begins where the engine's begins, unless it is part of the site already.
     case begin(EngineAnchor)
-    /// The content of the local log is dropped: it begins anew there, and goes on with the entries that follow.
-    case restart(EngineAnchor, then: [EngineGroup])
-    /// What was applied after this entry is removed: the engine has lost it. The log goes on with the entries that
-    /// follow it there.
-    case rewind(Int64, then: [EngineGroup])
+    /// The content of the local log is dropped: it begins anew there.
+    case restart(EngineAnchor)
+    /// What was applied after this entry is removed: the engine has lost it.
+    case rewind(Int64)
     /// The positions that are remembered, and where the log ends.
     case list
     /// Up to where messages of other machines may be missing here.
     case lack
 
-    private var groups: [EngineGroup] {
-        switch self {
-        case .apply(let groups, _), .restart(_, let groups), .rewind(_, let groups): groups
-        case .begin, .list, .lack: []
-        }
-    }
-
     /// About how much room it takes in the log.
     var bytes: Int {
-        groups.reduce(0) { bytes, group in
+        guard case .apply(let groups, _) = self else { return 0 }
+        return groups.reduce(0) { bytes, group in
             guard case .records(let records) = group.content else { return bytes }
             return records.reduce(bytes) {
                 if case .message(let draft) = $1 { $0 + draft.body.count + 256 } else { $0 }

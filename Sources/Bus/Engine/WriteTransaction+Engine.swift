@@ -3,30 +3,8 @@ import Engine
 
 /// Applies to the local log what the engine committed: at the engine's offsets, without refusals.
 extension WriteTransaction {
-    /// Applies an entry.
-    ///
-    /// - Parameter epoch: the log's newest.
-    /// - Returns: false if it does not continue the log's offsets.
-    mutating func apply(
-        _ group: EngineGroup,
-        _ epoch: inout Epoch,
-        into messages: inout [Message],
-        _ table: EngineTable
-    ) throws(LogError) -> Bool {
-        switch group.content {
-        case .epoch(let next):
-            try adopt(next, table)
-            epoch = next.epoch
-        case .records(let records):
-            guard group.base == state.head + 1 else { return false }
-            try apply(records, of: group, epoch: epoch, into: &messages, table)
-        case .unknown: state.head += Int64(group.count)
-        }
-        return true
-    }
-
     /// Stores a group, whose base follows the log's end.
-    private mutating func apply(
+    mutating func apply(
         _ records: [GroupBody.Record],
         of group: EngineGroup,
         epoch: Epoch,

@@ -18,11 +18,11 @@ extension WriterTurn {
         let site = place.site
         switch work {
         case .list, .lack, .begin: break
-        case .restart(let anchor, let groups):
+        case .restart(let anchor):
             try transaction.restart(at: anchor, of: site, table)
-            try goOn(groups, after: anchor.position, site, &transaction, table)
             try tellAnew(transaction.state, time)
-        case .rewind(let seq, let groups):
+            result = .isAt(anchor.position)
+        case .rewind(let seq):
             guard let (head, common) = try table.head(at: seq) else {
                 result = .contradiction
                 return
@@ -30,8 +30,8 @@ extension WriterTurn {
             try transaction.rewind(to: head, table)
             try table.forget(above: seq)
             try table.move(to: common, of: site, head: head)
-            try goOn(groups, after: common, site, &transaction, table)
             try tellAnew(transaction.state, time)
+            result = .isAt(common)
         case .apply(let groups, let after):
             guard position == after else {
                 // Another process has applied meanwhile.
@@ -51,25 +51,29 @@ extension WriterTurn {
         _ time: LogTime
     ) throws(LogError) {
         let previous = transaction.state.head
-        var epoch = (reopened?.state.epochs ?? opened.epochs).current
+        let epoch = (reopened?.state.epochs ?? opened.epochs).current
         var messages: [Message] = []
         var newest: EnginePosition?
-        for group in groups {
-            if newest != nil, transaction.hasManyChannels { break }
-            if case .epoch = group.content {
+        stretch: for group in groups {
+            if newest != nil, transaction.hasManyChannels { break stretch }
+            switch group.content {
+            case .epoch(let next):
                 // It has a turn of its own, since all events after it are new.
-                if newest != nil { break }
-                _ = try transaction.apply(group, &epoch, into: &messages, table)
+                if newest != nil { break stretch }
+                try transaction.adopt(next, table)
                 try tellAnew(transaction.state, time)
                 newest = group.position
-                break
-            }
-            guard try transaction.apply(group, &epoch, into: &messages, table) else {
-                if newest == nil {
-                    result = .contradiction
-                    return
+                break stretch
+            case .records(let records):
+                guard group.base == transaction.state.head + 1 else {
+                    if newest == nil {
+                        result = .contradiction
+                        return
+                    }
+                    break stretch
                 }
-                break
+                try transaction.apply(records, of: group, epoch: epoch, into: &messages, table)
+            case .unknown: transaction.state.head += Int64(group.count)
             }
             newest = group.position
         }
@@ -77,29 +81,5 @@ extension WriterTurn {
         try table.move(to: newest, of: site, head: transaction.state.head)
         result = .isAt(newest)
         report(messages, of: transaction, after: previous)
-    }
-
-    /// The log has gone back, and goes on with these entries in the same transaction, so that its readers are told once:
-    /// that the log has gone back, and the epoch that tells of the loss, would each be a gap for them.
-    private mutating func goOn(
-        _ groups: [EngineGroup],
-        after position: EnginePosition,
-        _ site: String,
-        _ transaction: inout WriteTransaction,
-        _ table: EngineTable
-    ) throws(LogError) {
-        result = .isAt(position)
-        guard !groups.isEmpty, var epoch = try table.end()?.epoch else { return }
-        var reached = position
-        for group in groups {
-            if reached != position, transaction.hasManyChannels { break }
-            // They are told with the state of the log.
-            var messages: [Message] = []
-            guard try transaction.apply(group, &epoch, into: &messages, table) else { break }
-            reached = group.position
-        }
-        guard reached != position else { return }
-        try table.move(to: reached, of: site, head: transaction.state.head)
-        result = .isAt(reached)
     }
 }

@@ -133,7 +133,7 @@ import Testing
         _ = place("Apache/2.4")
         #expect(
             takeNotices() == [
-                "long-polls of Apache/2.4 are probed every 5 s: servers of this kind hide departures"
+                "long-polls behind Apache/2.4 are probed every 5 s: servers of this kind hide departures"
             ]
         )
         _ = place("Apache/2.4")
@@ -154,17 +154,19 @@ import Testing
         for _ in 0..<3 { ends.saw(.overtaken, nginx, now: 0, &actions) }
         let notices = takeNotices()
         #expect(notices.count == 2)
-        #expect(notices[0].hasPrefix("long-polls of nginx/1.28 are probed every 5 s: clients came"))
+        #expect(
+            notices[0].hasPrefix("long-polls behind nginx/1.28 are probed every 5 s: clients came")
+        )
         #expect(
             notices[1]
-                == "streams of nginx/1.28 live 120 s at most: heartbeats have not revealed a departed client there"
+                == "streams behind nginx/1.28 live 120 s at most: heartbeats have not revealed a departed client there"
         )
         #expect(ends.streamSeconds(nginx, life: 1800) == 120)
         // Heartbeats prove themselves.
         for _ in 0..<3 { _ = depart(.stream, nginx, sinceDue: 10) }
         #expect(
             takeNotices() == [
-                "streams of nginx/1.28 live 1800 s at most: departures are revealed"
+                "streams behind nginx/1.28 live 1800 s at most: departures are revealed"
             ]
         )
         #expect(ends.streamSeconds(nginx, life: 1800) == 1800)

@@ -101,7 +101,7 @@ extension ObservationTests {
     @Test func `a machine that is cut off is a problem at once`() {
         let cutOff = machines(lag: 4000, publishes: false, follows: false)
         #expect(cutOff.verdict == .problem && cutOff.sentence.contains("Nothing can be published"))
-        #expect(cutOff.sentence.contains("or takes nothing; it was up to date 4 s ago"))
+        #expect(cutOff.sentence.contains("or rejects writes; it was up to date 4 s ago"))
         let deaf = machines(lag: 0, follows: false)
         #expect(deaf.verdict == .problem && deaf.sentence.contains("does not arrive"))
     }

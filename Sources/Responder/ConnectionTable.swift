@@ -28,14 +28,9 @@ internal import System
     private(set) var webCount = 0
     private(set) var busCount = 0
     private var markedWebCount = 0
-    /// Where the search for an idle connection continues, and whether there may be one.
-    private var hand = 0
-    private var mayHaveIdle = false
+    private var idleSearch = IdleSearch()
     private var spare = SpareDescriptor()
-    private let input = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: pieceBytes,
-        alignment: 16
-    )
+    private let input = InputBuffer()
 
     init(_ limits: FramingLimits, _ bounds: Bounds, epoll: Epoll) {
         self.limits = limits
@@ -44,8 +39,6 @@ internal import System
         self.epoll = epoll
         connections.reserveCapacity(min(bounds.web, Core.firstRoom))
     }
-
-    deinit { unsafe input.deallocate() }
 
     /// The ini file was read again.
     func apply(_ limits: FramingLimits) {
@@ -136,14 +129,10 @@ internal import System
 
     // MARK: Reading
 
-    /// Receives available bytes, at most `pieceBytes`. They are valid until the next call.
+    /// As `InputBuffer.receive`.
     func receive(_ id: ConnectionID) -> (Transfer, UnsafeRawBufferPointer) {
-        let transfer = unsafe SystemCalls.receive(id.index, into: input)
-        let count = if case .bytes(let count) = transfer { count } else { 0 }
-        return unsafe (transfer, UnsafeRawBufferPointer(rebasing: input[..<count]))
+        unsafe input.receive(from: id.index)
     }
-
-    static let pieceBytes = 64 * 1024
 
     /// Continues to read from this peer in the next turn.
     func readLater(_ id: ConnectionID) {
@@ -339,26 +328,23 @@ internal import System
     }
 
     /// Notes that a kept connection has become idle.
-    func noteIdle() { mayHaveIdle = true }
+    func noteIdle() { idleSearch.begin() }
 
-    /// Approximately the least recently used idle connection of a web server: a hand goes round, and skips once those that
-    /// were used since it last passed. A web server's pool uses the newest first, so the others are not about to be used.
+    /// Approximately the least recently used idle connection of a web server: those that were used since the search last
+    /// passed are skipped once. A web server's pool uses the newest first, so the others are not about to be used.
     ///
     /// - Parameter isKept: whether a connection is idle for the caller, too.
     func leastUsed(where isKept: (ConnectionID) -> Bool) -> ConnectionID? {
-        guard mayHaveIdle else { return nil }
-        for _ in 0..<2 * connections.count {
-            hand = hand + 1 < connections.count ? hand + 1 : 0
-            let flags = connections[hand].flags
-            guard let id = connection(Int32(hand)), !flags.contains(.busSocket), isIdle(id),
+        let found = idleSearch.next(among: connections.count) { place in
+            let flags = connections[place].flags
+            guard let id = connection(Int32(place)), !flags.contains(.busSocket), isIdle(id),
                 !flags.contains(.readAgain), isKept(id)
-            else { continue }
-            guard flags.contains(.isUsed) else { return id }
+            else { return false }
             // A new connection has some time for its first request.
-            if flags.contains(.hasAsked) { connections[hand].flags.remove(.isUsed) }
+            if flags.contains(.hasAsked) { connections[place].flags.remove(.isUsed) }
+            return !flags.contains(.isUsed)
         }
-        mayHaveIdle = false
-        return nil
+        return found.flatMap { connection(Int32($0)) }
     }
 
     /// New connections without a request have had their time.
@@ -366,7 +352,7 @@ internal import System
         for place in connections.indices where !connections[place].flags.contains(.hasAsked) {
             connections[place].flags.remove(.isUsed)
         }
-        mayHaveIdle = true
+        idleSearch.begin()
     }
 
     // MARK: Closing

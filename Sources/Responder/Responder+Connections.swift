@@ -43,7 +43,7 @@ extension Responder {
                 }
                 afterInput(id, isBusSocket)
                 // In the middle of a request, a socket may return less than it has.
-                if count < ConnectionTable.pieceBytes, !toTheEnd, !connections.isReceiving(id) {
+                if count < InputBuffer.byteCount, !toTheEnd, !connections.isReceiving(id) {
                     return
                 }
             case .wouldBlock: return

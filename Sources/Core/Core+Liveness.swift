@@ -95,17 +95,17 @@ extension Core {
     private mutating func endWaiting(
         _ subscriber: UInt64,
         before time: Int64,
-        _ reason: StreamEnd
+        _ reason: Poll.EarlyEnd
     ) {
         for replay in replays.of(subscriber: subscriber)
         where (replay.web?.origin.arrivedAt ?? 0) < time {
-            endReplay(replay, reason)
+            endReplay(replay, reason.ofStream)
         }
         for ticket in waiting.tickets(of: subscriber) {
-            guard case .poll(let poll, let requester, _, _)? = waiting[ticket]?.work,
-                poll.origin.arrivedAt < time, settle(ticket) != nil
+            guard case .poll(let poll, _, _, _)? = waiting[ticket]?.work,
+                !poll.subscription.shape.headOnly, poll.origin.arrivedAt < time
             else { continue }
-            turnAway(poll, requester, .busy)
+            endWaiting(ticket, reason)
         }
     }
 

@@ -170,12 +170,7 @@ extension Core {
             let channels = poll.subscription.channels
             return isRevoked(poll.origin.right, channels, channels.contains(where: isClosed))
         }
-        for ticket in closed {
-            guard let entry = settle(ticket),
-                case .poll(let poll, let requester, _, _) = entry.work
-            else { continue }
-            turnAway(poll, requester, .busy)
-        }
+        for ticket in closed { endWaiting(ticket, .revoked) }
     }
 
     /// The process stops: all holds are answered, and from now on no request is held or queued.

@@ -32,9 +32,9 @@ extension Core {
             if let newest = knownLog.tail?.newest(of: poll.subscription.channels) {
                 answer(poll, requester, nothingNew(newest: newest))
             } else {
-                ask(poll, requester, .newest, .reading(gap: nil))
+                ask(poll, requester, .newest, .reading(after: nil, gap: nil))
             }
-        case .history(let start): ask(poll, requester, start, .reading(gap: nil))
+        case .history(let start): ask(poll, requester, start, .reading(after: nil, gap: nil))
         case .cursor(let cursor):
             guard let epochs = knownLog.epochs else { return }
             let start = CursorStart(
@@ -60,6 +60,15 @@ extension Core {
             retryAfterSeconds: HoldBudget.retrySeconds(random: jitter.next())
         )
         answer(refusal, to: requester.address)
+    }
+
+    /// Ends a poll that waits for the log.
+    mutating func endWaiting(_ ticket: Ticket, _ reason: Poll.EarlyEnd) {
+        guard let entry = settle(ticket),
+            case .poll(let poll, let requester, let question, let epoch) = entry.work
+        else { return }
+        let answer = poll.ended(reason, at: poll.position(question, epoch), end: position)
+        self.answer(answer, to: requester.address)
     }
 
     private mutating func turnAwayForBound(_ poll: borrowing Poll, _ requester: Requester) {
@@ -116,7 +125,7 @@ extension Core {
             now: moment.retentionMilliseconds
         )
         guard let page else {
-            return ask(poll, requester, .after(offset), .reading(gap: gap))
+            return ask(poll, requester, .after(offset), .reading(after: offset, gap: gap))
         }
         let gap = gap ?? page.gap
         if page.messages.isEmpty, poll.mayWait(despite: gap), !isStopping {
@@ -179,7 +188,7 @@ extension Core {
         switch question {
         case .head: preconditionFailure("the log's reader was not asked")
         case .lookAhead: serve(poll, requester, isFinal: true)
-        case .reading(let known):
+        case .reading(_, let known):
             let gap = known ?? page.gap
             if page.messages.isEmpty, poll.mayWait(despite: gap) {
                 // What was committed after the log was read is in memory by now.

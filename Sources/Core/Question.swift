@@ -34,10 +34,23 @@ enum Question {
     case head(Offset)
     /// Whether the log is ahead of this process, before a cursor is called unknown.
     case lookAhead
-    /// The messages, with a gap that the cursor alone reveals.
-    case reading(gap: GapReason?)
+    /// The messages: those after an offset, or those with which it starts (nil). With a gap that the cursor alone
+    /// reveals.
+    case reading(after: Offset?, gap: GapReason?)
 
     var isLookAhead: Bool {
         if case .lookAhead = self { true } else { false }
+    }
+}
+
+extension Poll {
+    /// Where its client goes on if it ends while it waits with this question of this epoch; nil for one that starts with
+    /// what it has not got yet, or from now on with what is not here yet.
+    func position(_ question: Question, _ epoch: Epoch) -> Cursor? {
+        switch (start, question) {
+        case (.cursor(let cursor), _): cursor
+        case (.now, .reading(after: let offset?, _)): Cursor(epoch: epoch, offset: offset)
+        case (.now, _), (.history, _): nil
+        }
     }
 }

@@ -133,7 +133,7 @@ final class Replay {
         if case .start(let start) = position {
             switch start {
             case .now: return .goLive(at: Cursor(epoch: tail.epochs.current, offset: tail.head))
-            case .history(let start): return .ask(start, .reading(gap: nil))
+            case .history(let start): return .ask(start, .reading(after: nil, gap: nil))
             case .cursor(let cursor):
                 // Another process may be ahead.
                 let start = CursorStart(
@@ -155,7 +155,7 @@ final class Replay {
             byteLimit: Self.pieceBytes,
             now: retention
         )
-        return page.map { .send($0) } ?? .ask(.after(offset), .reading(gap: nil))
+        return page.map { .send($0) } ?? .ask(.after(offset), .reading(after: offset, gap: nil))
     }
 
     /// The log was asked whether it has more: the verdict on the cursor is final now.

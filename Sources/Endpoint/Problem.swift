@@ -226,6 +226,26 @@ extension Problem {
         "No message arrived while this request waited; ask again."
     )
 
+    /// What ends a poll before the log has answered it.
+    static let superseded = Problem(
+        .unavailable,
+        "superseded",
+        "A newer request of the same subscriber ended this one before it was answered.",
+        retryAfterSeconds: 1
+    )
+    static let left = Problem(
+        .unavailable,
+        "left",
+        "The client announced that it leaves, which ended this request before it was answered.",
+        retryAfterSeconds: 1
+    )
+    static let revoked = Problem(
+        .unavailable,
+        "revoked",
+        "The rights changed before this request was answered; ask again.",
+        retryAfterSeconds: 1
+    )
+
     /// An incomplete request gives way to others.
     static let tooSlow = Problem(
         .unavailable,

@@ -192,7 +192,8 @@ extension Figure {
         + [2, 3, 4, 5, 0].map { status in
             counter(
                 "answers",
-                "Answers by class of status; nothing_new: waits that ended by on_timeout = 503 or close.",
+                "Answers by class of status; nothing_new: waits that ended by on_timeout = 503 or close, and polls that ended "
+                    + "unanswered by a newer request, leaving or a reload.",
                 nil,
                 label: "class=\"\(status == 0 ? "nothing_new" : "\(status)xx")\""
             ) { $0.core.answers[status] }

@@ -158,16 +158,37 @@ import Testing
         #expect(world.counters[.heldPerSubscriber] == 1)
     }
 
-    @Test func `what waits for the log is turned away`() {
+    @Test func `what waits for the log ends empty where it was, as what is held`() {
         let world = World()
         world.fallBehind(to: 10)
         let (a, b) = (world.connect(), world.connect())
         world.get("/push/news?wait=25&since=k7f2-3&\(id)", on: a)
         world.get("/push/news?wait=25&since=now&\(id)", on: b)
-        #expect(world.take(a).first?.status == 503)
-        #expect(world.heldCount == 1)
+        let sent = world.take(a)
+        #expect(sent.first?.status == 200)
+        #expect(sent.first?.text.contains(#""cursor":"k7f2-3","messages":[]"#) == true)
+        #expect(world.heldCount == 1 && world.counters.answers[5] == 0)
         world.answerHistory([world.message("news", "x", at: 4)], scanned: 10)
         #expect(world.take(a).isEmpty)
+    }
+
+    @Test(arguments: ["wait=25&since=first", "since=first", "since=k7f2-3", "wait=25&since=now"])
+    func `one without a position, or that would not wait, is told why it ends`(query: String) {
+        let world = World()
+        world.fallBehind(to: 10)
+        // What others have committed is not here yet.
+        if query.hasSuffix("now") { world.committed = Offset(12) }
+        let (a, b) = (world.connect(), world.connect())
+        world.get("/push/news?\(query)&\(id)", on: a)
+        world.get("/push/news?wait=25&since=now&\(id)", on: b)
+        let superseded = world.take(a)
+        #expect(superseded.first?.status == 503)
+        #expect(superseded.first?.text.contains(#""code":"superseded""#) == true)
+        world.get("/push/news?\(query)&subscriber=fedcba9876543210", on: a)
+        world.request("POST", "/push/-/leave?subscriber=fedcba9876543210", on: world.connect())
+        #expect(world.texts(a).first?.contains(#""code":"left""#) == true)
+        // Not a fault.
+        #expect(world.counters.answers[5] == 0 && world.counters.answers[0] == 2)
     }
 
     @Test func `a client that leaves is answered, here and elsewhere`() {

@@ -71,6 +71,26 @@ import Testing
         #expect(world.endings == [.expired: 1])
     }
 
+    @Test(arguments: [("wait=20&since=k7f2-3", 200), ("wait=20&since=first", 503)])
+    func `one that waits for the log when its key goes ends as what is held`(
+        query: String,
+        status: Int
+    ) {
+        let world = world()
+        world.fallBehind(to: 10)
+        let connection = world.connect()
+        world.get(link(world, seconds: 60) + "&" + query, on: connection)
+        #expect(world.take(connection).isEmpty && world.waitingCount == 1)
+        var settings = world.core.settings
+        settings.keys = []
+        world.core.reload(settings, numbers: [:], at: world.moment)
+        world.drain()
+        let sent = world.take(connection)
+        #expect(sent.first?.status == status)
+        let part = status == 200 ? #""cursor":"k7f2-3","messages":[]"# : #""code":"revoked""#
+        #expect(sent.first?.text.contains(part) == true && world.counters.answers[5] == 0)
+    }
+
     @Test func `a stream ends with a last word when its link expires`() {
         let world = world()
         let connection = world.connect()

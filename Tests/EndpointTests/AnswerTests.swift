@@ -311,8 +311,8 @@ import Testing
     @Test func `an error says when to come back`() throws {
         let subscription = try #require(http.poll(.get("/push/a?wait=3"))).subscription
         for (answer, status, code) in [
-            (subscription.unavailable(), 503, "log_unavailable"),
-            (subscription.busy(), 503, "busy"),
+            (subscription.shape.answer(.unavailable), 503, "log_unavailable"),
+            (subscription.shape.answer(.busy), 503, "busy"),
         ] {
             let reply = try #require(Reply(answer))
             #expect(reply.status == status)

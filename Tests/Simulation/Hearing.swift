@@ -75,9 +75,12 @@ extension World {
             return []
         }
         let saysNothingCame = call.isClassic && response.field("Holdfast-Cursor") != nil
-        let isNothingNew = saysNothingCame && response.status == 503
-        processes[call.process].account.answers[isNothingNew ? 0 : min(5, response.status / 100)] +=
-            1
+        // No other problem is for so short a time.
+        let isUnanswered = !saysNothingCame && response.field("Retry-After") == "1"
+        let isOrdinaryEnd = response.status == 503 && (saysNothingCame || isUnanswered)
+        processes[call.process].account.answers[
+            isOrdinaryEnd ? 0 : min(5, response.status / 100)
+        ] += 1
         if response.status == 401 {
             if let ends = call.rightEndsAt, ends > now, call.showsToken,
                 !processes[call.process].settings.keys.isEmpty
@@ -135,10 +138,49 @@ extension World {
                 call: number
             )
         }
+        if call.kind == .poll { checkEnded(number, code, process) }
         if code == "outcome_unknown", call.kind != .publish {
             fail("call \(number) is told of an unknown outcome", call: number)
         }
         return []
+    }
+
+    /// A poll is told the reason for which it was not answered, and only if it had no position to end at.
+    private func checkEnded(_ number: Int, _ code: String, _ process: SimulatedProcess) {
+        let call = calls[number]
+        let isFounded =
+            switch (code, cause) {
+            case ("superseded", .request), ("superseded", .turn), ("superseded", .word(false)):
+                isOvertakenByAnother(number, process)
+            case ("left", .leaving), ("left", .turn), ("left", .word(true)):
+                call.subscriber != nil
+            case ("revoked", .reload): true
+            case ("superseded", _), ("left", _), ("revoked", _): false
+            case ("busy", .request): number == newcomer?.call
+            case ("busy", .leaving), ("busy", .word), ("busy", .reload): false
+            default: true
+            }
+        if !isFounded { fail("call \(number) is told '\(code)' by: \(cause.name)", call: number) }
+        guard ["superseded", "left", "revoked"].contains(code), call.wait > 0,
+            case .cursor? = call.session?.start
+        else { return }
+        fail("call \(number) is told '\(code)', and has a position", call: number)
+    }
+
+    /// Whether a poll with a cursor ends where it came: what ended it came before the log's answer, so that nothing was
+    /// judged for it.
+    private func isBack(_ number: Int, at cursor: Cursor) -> Bool {
+        let call = calls[number]
+        guard call.kind == .poll, !call.isHeld, call.wait > 0,
+            call.session?.start == .cursor(cursor)
+        else { return false }
+        return switch cause {
+        case .request: isOvertakenByAnother(number, processes[call.process])
+        // Another request may have begun in its turn.
+        case .leaving, .word, .turn: call.subscriber != nil
+        case .reload: true
+        default: false
+        }
     }
 
     private func judgePoll(_ number: Int, _ response: CGIResponse) -> Endings {
@@ -261,6 +303,10 @@ extension World {
         gap: String?,
         more: Bool
     ) {
+        if messages.isEmpty, gap == nil, isBack(number, at: cursor) {
+            calls[number].cursor = cursor
+            return
+        }
         if let problem = take(number, messages, to: cursor, gap: gap, &session) {
             fail("call \(number): \(problem)", call: number)
         }

@@ -110,7 +110,7 @@ extension World {
     }
 
     /// Whether a newer request has come of its subscriber, or on its connection if that is for one at a time.
-    private func isOvertakenByAnother(_ number: Int, _ process: SimulatedProcess) -> Bool {
+    func isOvertakenByAnother(_ number: Int, _ process: SimulatedProcess) -> Bool {
         let call = calls[number]
         if let subscriber = call.subscriber {
             if newestComings[subscriber] ?? 0 > call.coming { return true }

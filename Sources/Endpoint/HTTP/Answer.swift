@@ -11,11 +11,11 @@ package struct Answer: Sendable {
     package let closes: Bool
     /// Of a problem: what it was made from. An object, so that other answers are not larger for it.
     fileprivate var problem: UnnamedProblem?
-    /// Whether it says by 503 that nothing has come, as an endpoint with `on_timeout = 503` ends each wait.
-    var isNothingNew = false
-    /// The status by which it counts; 0 for the ordinary end of a wait as `on_timeout` wants it: a 503 that is no fault,
-    /// or none at all.
-    package var countedStatus: Int { isNothingNew || closes ? 0 : status }
+    /// Whether its 503 is no fault: it says that nothing has come, as an endpoint with `on_timeout = 503` ends each wait,
+    /// or that its client or a reload has ended the request.
+    var isOrdinaryEnd = false
+    /// The status by which it counts; 0 for the ordinary end of a wait: a 503 that is no fault, or none at all.
+    package var countedStatus: Int { isOrdinaryEnd || closes ? 0 : status }
     /// A remark for the administrator.
     package fileprivate(set) var note: Remark?
     /// The deciding setting of the ini file: of interest during configuration.
@@ -40,7 +40,9 @@ package struct Answer: Sendable {
 
     /// A problem that tells the name of its request, in the field `Holdfast-Request-ID` and the member `request`.
     package func named(_ name: RequestName) -> Answer {
-        problem?.answer(named: name) ?? self
+        guard var named = problem?.answer(named: name) else { return self }
+        named.isOrdinaryEnd = isOrdinaryEnd
+        return named
     }
 
     /// The complete CGI response.

@@ -96,10 +96,6 @@ extension Subscription {
         }
     }
 
-    func unavailable() -> Answer { shape.answer(.unavailable) }
-
-    func busy() -> Answer { shape.answer(.busy) }
-
     /// What the ETag of an immediate poll is compared with.
     fileprivate struct Revalidation {
         let ifNoneMatch: String?
@@ -176,7 +172,7 @@ extension Subscription {
         guard status == .unavailable else { return document.answerWithoutBody() }
         document.line("Content-Type: application/problem+json\r\n")
         var answer = document.answer(body: Problem.nothingNew.json())
-        answer.isNothingNew = true
+        answer.isOrdinaryEnd = true
         return answer
     }
 
@@ -326,11 +322,17 @@ extension Poll {
         at end: Cursor?,
         retryAfterSeconds: Int
     ) -> Answer {
-        guard start == .now, subscription.cookie != nil, let end else {
-            return switch reason {
-            case .busy: subscription.busy()
-            case .unavailable: subscription.unavailable()
+        let problem: Problem =
+            switch reason {
+            case .busy: .busy
+            case .unavailable: .unavailable
             }
+        return unread(problem, at: end, retryAfterSeconds: retryAfterSeconds)
+    }
+
+    private func unread(_ problem: Problem, at end: Cursor?, retryAfterSeconds: Int) -> Answer {
+        guard start == .now, subscription.cookie != nil, let end else {
+            return subscription.shape.answer(problem)
         }
         let nothing = HistoryPage(
             messages: [],
@@ -344,6 +346,50 @@ extension Poll {
             epoch: end.epoch,
             retryAfterSeconds: retryAfterSeconds
         )
+    }
+
+    /// Why a poll ends that still waits for the log.
+    package enum EarlyEnd {
+        case superseded, left, revoked
+
+        /// The reason that a stream reports then.
+        package var ofStream: StreamEnd {
+            switch self {
+            case .superseded: .superseded
+            case .left: .left
+            case .revoked: .revoked
+            }
+        }
+
+        var problem: Problem {
+            switch self {
+            case .superseded: .superseded
+            case .left: .left
+            case .revoked: .revoked
+            }
+        }
+    }
+
+    /// The answer to a poll that ends before the log was read for it: none to its question. One that would wait for
+    /// messages ends as held ones do, without messages and at its position, from which nothing is skipped.
+    ///
+    /// - Parameters:
+    ///   - position: nil if it has none yet.
+    ///   - end: as for `turnedAway`.
+    package func ended(_ reason: EarlyEnd, at position: Cursor?, end: Cursor?) -> Answer {
+        guard waitMilliseconds > 0, let position else {
+            var answer = unread(reason.problem, at: end, retryAfterSeconds: 1)
+            answer.isOrdinaryEnd = answer.status == HTTPStatus.unavailable.rawValue
+            return answer
+        }
+        let nothing = HistoryPage(
+            messages: [],
+            scanned: position.offset,
+            more: false,
+            gap: nil,
+            newest: position.offset
+        )
+        return subscription.answer(nothing, epoch: position.epoch)
     }
 
     /// The content of the answer at once, as far as its body is worth remembering for others; nil if it is not, or has

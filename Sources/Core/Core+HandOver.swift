@@ -224,7 +224,7 @@ extension Core {
         case .valid(let offset):
             guard let missed = knownLog.tail?.missed(after: offset) else {
                 // More was committed than memory keeps: polls ask again from their positions, and streams read the log.
-                releaseAll(.standing(at: offset), .released)
+                releaseAll(.standing(at: offset), .behind)
                 return replayAll(from: before)
             }
             deliver(missed, toldAt: moment.nanoseconds)

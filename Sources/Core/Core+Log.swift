@@ -124,7 +124,7 @@ extension Core {
         let verdict = before.map { epochs.verdict(on: $0, head: after.head) }
         if let before, case .valid(let offset) = verdict, offset < after.floor {
             // More was committed than memory keeps: polls ask again, and the log answers them; streams read it.
-            releaseAll(.standing(at: before.offset), .released)
+            releaseAll(.standing(at: before.offset), .behind)
         }
         knownLog.begin(after, isOpening: isOpening)
         switch (before, verdict) {

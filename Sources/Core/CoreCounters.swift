@@ -32,7 +32,7 @@ package struct CoreCounters: Equatable, Sendable {
 
 /// How a held request ended. Each ends in exactly one of these ways.
 package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
-    /// Answered with a message.
+    /// Answered with messages.
     case released
     /// Its wait ran out: answered empty.
     case deadline
@@ -62,6 +62,8 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
     case revoked
     /// The token or link on which it rested has expired: a poll is answered 401.
     case expired
+    /// More was committed than memory keeps: a poll is answered empty, to ask again. A stream goes on.
+    case behind
 
     package var label: String {
         switch self {
@@ -80,6 +82,7 @@ package enum Ending: Int, CaseIterable, Sendable, BitwiseCopyable {
         case .lifetime: "lifetime"
         case .revoked: "revoked"
         case .expired: "expired"
+        case .behind: "behind"
         }
     }
 }
@@ -111,7 +114,7 @@ extension Ending {
         case .slow: .slow
         case .revoked: .revoked
         case .expired: .expired
-        case .shutdown, .released, .aborted, .gap: .shutdown
+        case .shutdown, .released, .aborted, .gap, .behind: .shutdown
         }
     }
 }

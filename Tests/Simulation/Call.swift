@@ -133,6 +133,7 @@ struct Endings: OptionSet {
     }
 
     static let released = Endings(.released)
+    static let behind = Endings(.behind)
     static let gap = Endings(.gap)
     static let limit = Endings(.limit)
     static let gone = Endings(all: [.closed, .probe])
@@ -148,7 +149,7 @@ struct Endings: OptionSet {
     static let time = Endings(all: [.deadline, .lifetime])
     /// An empty answer that does not say when to come back.
     static let empty: Endings = [
-        .time, .gone, .overtaken, .left, .shutdown, .revoked, .expired, .released,
+        .time, .gone, .overtaken, .left, .shutdown, .revoked, .expired, .behind,
     ]
 
     init(bye reason: String) {
@@ -184,7 +185,7 @@ enum Cause {
         case .lost(.shutdown): .shutdown
         case .log:
             [
-                .released, .gap, .limit, .slow, .overtaken,
+                .released, .gap, .behind, .limit, .slow, .overtaken,
                 Endings(all: [.closed, .lifetime, .expired]),
             ]
         case .turn:

@@ -24,6 +24,7 @@ const reasons = {
   limit: ["made room at a bound", "--ten"],
   revoked: ["lost the right to read", "--eight"],
   expired: ["token or link expired", "--six"],
+  behind: ["to ask again", "--five"],
 };
 const spare = ["--five", "--six", "--nine", "--ten"];
 const color = (reason) => `var(${reasons[reason]?.[1] ?? spare[reason.length % spare.length]})`;

@@ -17,6 +17,8 @@ package enum Action: Sendable, BitwiseCopyable {
     case read(ConnectionID)
     /// What the process keeps for a connection has changed: ask `kept(of:)`.
     case account(ConnectionID)
+    /// Look whether the peer has left, also if no event has reported that yet, and answer at once with `Core.looked`.
+    case look(ConnectionID, Departure)
     /// `errands[index]`.
     case errand(Int32)
 }

@@ -144,7 +144,11 @@ extension Core {
         _ payload: Int32,
         status: Int
     ) {
-        let held = take(slot, ending)
+        finish(take(slot, ending), payload, status: status)
+    }
+
+    /// Sends the answer to a held poll that was taken out.
+    mutating func finish(_ held: Holds.Held, _ payload: Int32, status: Int) {
         counters.answers[min(5, status / 100)] += 1
         finish(address(of: held), payload)
     }

@@ -50,12 +50,13 @@ extension Core {
     }
 
     /// Learns from the peer's departure from a hold. Returns how the hold's end is counted.
-    mutating func departed(_ slot: Holds.Slot) -> Ending {
-        let held = holds[slot]
-        return frontEnds.departed(
-            held,
-            nextProbe: holds.nextProbe(of: slot),
-            messagesAt: holds.messagesAt(held.interest),
+    mutating func departed(_ slot: Holds.Slot) -> Ending { departed(holds.signs(of: slot)) }
+
+    private mutating func departed(_ signs: Holds.Signs) -> Ending {
+        frontEnds.departed(
+            signs.held,
+            nextProbe: signs.nextProbe,
+            messagesAt: signs.messagesAt,
             now: now,
             &actions
         )
@@ -78,7 +79,7 @@ extension Core {
             guard holds.count(ofSubscriber: subscriber) + reading.count >= bound else { return }
             counters[.heldPerSubscriber] += 1
             if let slot = holds.oldest(ofSubscriber: subscriber) {
-                overtake(slot)
+                part(slot, .superseded)
             } else {
                 endReplay(reading[0], .superseded)
             }
@@ -87,7 +88,7 @@ extension Core {
 
     /// Ends a subscriber's requests here that came before a time (monotonic nanoseconds).
     mutating func supersede(_ subscriber: UInt64, before time: Int64) {
-        for slot in holds.slots(ofSubscriber: subscriber, before: time) { overtake(slot) }
+        for slot in holds.slots(ofSubscriber: subscriber, before: time) { part(slot, .superseded) }
         endWaiting(subscriber, before: time, .superseded)
     }
 
@@ -109,23 +110,41 @@ extension Core {
         }
     }
 
-    /// Ends a held request whose client has asked again. Learns from it if the front end had not shown a departure.
-    private mutating func overtake(_ slot: Holds.Slot) {
-        let held = holds[slot]
-        if hasLeft(connections.id(held.connection), .sending) {
-            return answerEmpty(slot, departed(slot))
+    /// Ends a held request whose client has asked again or leaves. It is taken out at once; how that is counted, and what
+    /// is learned of its front end, depends on whether its peer had left before, so its answer follows the look.
+    private mutating func part(_ slot: Holds.Slot, _ ending: Ending) {
+        let parting = Parting(
+            connection: connections.id(holds[slot].connection),
+            interest: holds.interest(of: slot),
+            signs: holds.signs(of: slot),
+            // If it is recent, its departure may be on its way.
+            isRecent: moment.nanoseconds - holds.arrival(of: slot) < 1_000_000_000,
+            ending: ending
+        )
+        take(slot, nil)
+        look(at: parting.connection, .sending, for: .parting(parting))
+    }
+
+    /// Counts and answers it, and learns from it if the front end had not shown a departure.
+    mutating func end(_ parting: Parting, hasLeft: Bool) {
+        let held = parting.signs.held
+        var ending = parting.ending
+        if hasLeft {
+            ending = departed(parting.signs)
+        } else if ending == .superseded, !parting.isRecent {
+            let isStream = held.kind == .stream
+            frontEnds.saw(.overtaken, held.frontEnd, isStream: isStream, now: now, &actions)
         }
-        // If it is recent, its departure may be on its way.
-        if moment.nanoseconds - holds.arrival(of: slot) >= 1_000_000_000 {
-            frontEnds.saw(
-                .overtaken,
-                held.frontEnd,
-                isStream: held.kind == .stream,
-                now: now,
-                &actions
-            )
+        count(ending, held)
+        // It may have been lost before the look.
+        guard let position, connections.isOpen(parting.connection) else { return }
+        switch parting.interest {
+        case .answer(let subscription):
+            let nothing = nothingNew(newest: position.offset)
+            let answer = subscription.answer(nothing, epoch: position.epoch)
+            finish(held, payload(of: answer), status: answer.countedStatus)
+        case .stream(let stream): finish(held, stream.bye(ending.ofStream, at: position))
         }
-        answerEmpty(slot, .superseded)
     }
 
     /// `-/leave`, received here.
@@ -137,10 +156,7 @@ extension Core {
 
     /// `-/leave`, received here or by another process.
     mutating func leave(_ subscriber: UInt64, at time: Int64) {
-        for slot in holds.slots(ofSubscriber: subscriber, before: time) {
-            let isGone = hasLeft(connections.id(holds[slot].connection), .sending)
-            answerEmpty(slot, isGone ? departed(slot) : .left)
-        }
+        for slot in holds.slots(ofSubscriber: subscriber, before: time) { part(slot, .left) }
         endWaiting(subscriber, before: time, .left)
         presence.left(subscriber, at: time, now: now)
     }

@@ -94,7 +94,7 @@ extension Core {
     package var isEmpty: Bool {
         connections.count == 0 && turns.isEmpty && peers.isEmpty && holds.isEmpty
             && names.isEmpty && replays.isEmpty && agenda.isEmpty && waiting.isEmpty
-            && delivery == nil
+            && delivery == nil && looks.isEmpty
     }
 
     // MARK: The operator

@@ -296,10 +296,7 @@ extension Core {
             slot,
             newest: &connections[newestHoldOf: holds[slot].connection]
         )
-        if let ending {
-            counters[ending] += 1
-            if names.isTracing { traceEnd(address(of: held), ending) }
-        }
+        if let ending { count(ending, held) }
         if let attendance {
             presence.release(
                 attendance.member,
@@ -309,6 +306,11 @@ extension Core {
             )
         }
         return held
+    }
+
+    mutating func count(_ ending: Ending, _ held: Holds.Held) {
+        counters[ending] += 1
+        if names.isTracing { traceEnd(address(of: held), ending) }
     }
 
     mutating func address(of held: Holds.Held) -> RequestAddress {

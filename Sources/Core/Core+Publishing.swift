@@ -120,29 +120,39 @@ extension Core {
         }
     }
 
-    /// Asks the log's reader what it may be asked now. Between events, since it drops connections whose peers have closed
-    /// them while their requests waited.
+    /// Asks the log's reader what it may be asked now.
     mutating func askReader() {
         while let (question, kind) = waiting.nextQuestion() {
             let ticket = Ticket(question.ticket)
             guard let entry = waiting[ticket] else { continue }
-            guard isStillThere(entry.recipient) else {
+            guard let connection = entry.recipient.connection else {
+                waiting.readBegan(ticket, kind)
+                actions.append(.read(question))
+                continue
+            }
+            guard connections.isOpen(connection) else {
                 _ = settle(ticket)
                 continue
             }
             waiting.readBegan(ticket, kind)
-            actions.append(.read(question))
+            if connections[connection].flags.contains(.peerEnded) {
+                // It sends nothing any more, and may have closed the whole connection while its request waited.
+                look(at: connection, .whole, for: .question(question))
+            } else {
+                actions.append(.read(question))
+            }
         }
     }
 
-    /// Whether the recipient's connection is open. Drops one whose peer, which sends nothing any more, does not read either.
-    private mutating func isStillThere(_ recipient: Recipient) -> Bool {
-        guard let connection = recipient.connection else { return true }
-        guard connections.isOpen(connection) else { return false }
-        guard connections[connection].flags.contains(.peerEnded), hasLeft(connection, .whole)
-        else { return true }
-        drop(connection, .closed)
-        return false
+    /// Asks the log for a client that sends nothing any more, unless it does not read either: then drops its connection.
+    mutating func ask(_ question: ReadRequest, hasLeft: Bool) {
+        let ticket = Ticket(question.ticket)
+        if let connection = waiting[ticket]?.recipient.connection, connections.isOpen(connection) {
+            guard hasLeft else { return actions.append(.read(question)) }
+            drop(connection, .closed)
+        }
+        _ = settle(ticket)
+        waiting.readEnded(ticket)
     }
 
     /// Ends entries that the log or the other processes have not answered in time.

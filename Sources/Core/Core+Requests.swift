@@ -173,6 +173,7 @@ extension Core {
     private mutating func isWaiting(_ id: RequestID, _ connection: ConnectionID) -> Bool {
         connections[connection].waiting > 0 && waiting.ticket(of: id, on: connection) != nil
             || turns.awaitsPage(id, of: connection)
+            || !looks.isEmpty && isParting(id, connection)
     }
 
     private mutating func hold(of id: RequestID, on connection: ConnectionID) -> Holds.Slot? {

@@ -178,7 +178,11 @@ extension Core {
         retryAfterSeconds: Int? = nil
     ) {
         let held = take(slot, ending)
-        let bye = stream.bye(reason, at: cursor, retryAfterSeconds: retryAfterSeconds)
+        finish(held, stream.bye(reason, at: cursor, retryAfterSeconds: retryAfterSeconds))
+    }
+
+    /// Sends the last bytes of a live stream that was taken out.
+    mutating func finish(_ held: Holds.Held, _ bye: [UInt8]) {
         if held.kind == .lines {
             finish(lines: bye, connections.id(held.connection))
         } else {

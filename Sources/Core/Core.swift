@@ -1,12 +1,14 @@
 internal import Channels
 package import Configuration
+internal import DequeModule
 internal import Endpoint
 
 /// Decides on polls, streams, publications, the bus socket's commands and presence, and ends all of them.
 ///
 /// Pure: events come in as calls with the time at which they happened, and actions come out, in the order in which they
 /// are to be carried out. The same events at the same times, with the same seed, give the same actions. It has no
-/// descriptor, system call or clock.
+/// descriptor, system call or clock, and calls nothing of the shell: what it must know of a connection beyond its events
+/// it asks by an action (`look`), whose answer is an event as well.
 ///
 /// How the shell drives it: `connected` for each connection; then one call for each event; after each call
 /// `exchange(&actions)`, and the actions are carried out, until no more come. Then `unsent` reports what a peer did not
@@ -18,9 +20,9 @@ internal import Endpoint
 ///
 /// Each part owns its state; this type connects them. Nothing that it asks for is answered within a call, and sends
 /// cannot fail within one, so what it iterates over does not change meanwhile. A connection is given up by the last act of
-/// an event of its own, or between events, in `exchange`. So whether one is still open is asked in three places only:
-/// where an event of it begins (`enter`), where something comes back for it (`settle`), and where it continues in a later
-/// turn (`carryOutAgenda`).
+/// an event of its own, or of the answer to a look. So whether one is still open is asked only where an event of it begins
+/// (`enter`, `connectionLost`), where something comes back for it (`settle`, `made`, `looked`), and where it continues
+/// later (`carryOutAgenda`, `askReader`).
 package struct Core: ~Copyable {
     /// What was counted so far.
     package internal(set) var counters = CoreCounters()
@@ -30,7 +32,6 @@ package struct Core: ~Copyable {
     let isForOneClient: Bool
     /// This many bytes at most are made before they are taken, except for the last piece.
     let bytesAtOnce: Int
-    let hasLeft: (ConnectionID, Departure) -> Bool
 
     var connections: Connections
     var turns = Turns()
@@ -40,6 +41,8 @@ package struct Core: ~Copyable {
     var replays = ReplayTable()
     var agenda = Agenda()
     var waiting = Waiting()
+    /// What waits for an answer to `Action.look`, in the same order.
+    var looks: Deque<Look> = []
     var names: RequestNames
     var frontEnds: FrontEnds
     var presence: PresenceService
@@ -73,7 +76,6 @@ package struct Core: ~Copyable {
     ///   - bytesAtOnce: this many bytes at most are made before they are taken, except for the last piece.
     ///   - seed: of the jitter of deadlines; not 0.
     ///   - now: monotonic milliseconds.
-    ///   - hasLeft: asks whether a peer has left without an event that reported it so far.
     package init(
         settings: Settings,
         numbers: [LocalPrincipal: UInt32],
@@ -81,14 +83,12 @@ package struct Core: ~Copyable {
         isForOneClient: Bool = false,
         bytesAtOnce: Int = 4 * 1024 * 1024,
         seed: UInt64,
-        now: Int64,
-        hasLeft: @escaping (ConnectionID, Departure) -> Bool
+        now: Int64
     ) {
         rules = Rules(settings, numbers: numbers)
         self.connectionLimit = connectionLimit
         self.isForOneClient = isForOneClient
         self.bytesAtOnce = bytesAtOnce
-        self.hasLeft = hasLeft
         let room = min(connectionLimit, Self.firstRoom)
         connections = Connections(room: room)
         holds = Holds(now: now, room: room)

@@ -29,6 +29,13 @@ struct Holds {
         let probe: Int64?
     }
 
+    /// Of a hold: what a departure from it shows.
+    struct Signs {
+        let held: Held
+        let nextProbe: Int64?
+        let messagesAt: Int64
+    }
+
     private var table: HeldTable
     private var audience = Audience<Interest>()
     private var deadlines: DeadlineWheel
@@ -104,6 +111,16 @@ struct Holds {
     func deadline(of slot: Slot) -> Int64? { deadlines.deadline(of: slot) }
 
     func nextProbe(of slot: Slot) -> Int64? { probes.deadline(of: slot) }
+
+    /// What a departure from it shows.
+    func signs(of slot: Slot) -> Signs {
+        let held = table[slot]
+        return Signs(
+            held: held,
+            nextProbe: nextProbe(of: slot),
+            messagesAt: messagesAt(held.interest)
+        )
+    }
 
     mutating func probe(_ slot: Slot, at time: Int64) { probes.add(slot, deadline: time) }
 

@@ -63,7 +63,7 @@ package struct Moment: Sendable, BitwiseCopyable {
 }
 
 /// The part of a connection that a peer may have closed before an event reports it.
-package enum Departure: Sendable {
+package enum Departure: Sendable, BitwiseCopyable {
     /// Its sending side, or the whole connection.
     case sending
     /// The whole connection.

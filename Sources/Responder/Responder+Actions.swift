@@ -39,6 +39,8 @@ extension Responder {
         case .settle(let id): outbox.settleLater(id)
         case .read(let id): connections.readLater(id)
         case .account(let id): connections.account(id, core.kept(of: id), now: now)
+        case .look(let id, let departure):
+            core.looked(hasLeft: connections.hasGone(id, departure))
         case .errand(let index): run(outbox.errand(index))
         }
     }

@@ -106,8 +106,7 @@ package import System
             connectionLimit: web,
             isForOneClient: !isService,
             seed: UInt64.random(in: 1 ... .max),
-            now: now,
-            hasLeft: { connections.hasGone($0, $1) }
+            now: now
         )
         let tenure = Tenure(
             settings.bus,

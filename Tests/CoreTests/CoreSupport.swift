@@ -37,14 +37,10 @@ struct Sent: Equatable {
 /// One core with everything around it: connections whose peers take what they are sent, a log that answers when it is
 /// told to, and a clock that stands still.
 final class World {
-    final class Peers {
-        var left: Set<ConnectionID> = []
-    }
-
     var core: Core
     private(set) var now: Int64
     private var nanoseconds: Int64 = 0
-    private let peers = Peers()
+    private var left: Set<ConnectionID> = []
     private var buffer = Actions()
     private var lastIndex: Int32 = -1
 
@@ -89,8 +85,7 @@ final class World {
             numbers: [:],
             connectionLimit: connectionLimit,
             seed: 7,
-            now: now,
-            hasLeft: { [peers] connection, _ in peers.left.contains(connection) }
+            now: now
         )
         if isOpen { open() }
     }
@@ -140,6 +135,7 @@ final class World {
             )
         case .drop(let connection): dropped.append(connection)
         case .read(let connection): reading.append(connection)
+        case .look(let connection, _): core.looked(hasLeft: left.contains(connection))
         case .settle, .account: break
         case .errand(let index): carryOut(buffer.errands[Int(index)])
         }
@@ -208,7 +204,7 @@ final class World {
     }
 
     /// The peer is gone, and no event tells of it.
-    func leaveSilently(_ connection: ConnectionID) { peers.left.insert(connection) }
+    func leaveSilently(_ connection: ConnectionID) { left.insert(connection) }
 
     // MARK: Time
 

@@ -148,6 +148,21 @@ import Testing
         #expect(world.endings == [.closed: 3])
     }
 
+    @Test func `what comes in one piece with its end does not take its id before its answer`() {
+        let world = World()
+        let connection = world.connect()
+        world.core.askedAboutMultiplexing(connection)
+        world.get("/push/news?wait=25&since=now&\(id)", on: connection, id: 1)
+        let again = "/push/news?wait=25&since=now&\(id)"
+        world.request("GET", again, on: connection, id: 2, drains: false)
+        world.get("/push/-/live", on: connection, id: 1)
+        world.turn()
+        let sent = world.take(connection)
+        #expect(sent.map(\.id) == [1, 1] && world.endings == [.superseded: 1])
+        #expect(sent.first?.text.contains(#""messages":[]"#) == true)
+        #expect(sent.last?.text.contains("live") == true)
+    }
+
     @Test func `where several may be held, the oldest gives way`() {
         let world = World { $0.limits.heldPerSubscriber = 2 }
         let connections = (0..<3).map { _ in world.connect() }

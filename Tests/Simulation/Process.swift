@@ -170,7 +170,7 @@ final class SimulatedProcess {
         case members([PresentMember])
     }
 
-    private let peers = Peers()
+    let peers = Peers()
     private let plan: Plan
 
     init(index: Int, _ plan: Plan, seed: UInt64, now: Int64) {
@@ -178,14 +178,13 @@ final class SimulatedProcess {
         self.plan = plan
         settings = plan.settings
         end = LogEnd(memoryMessages: plan.settings.bus.memoryMessages)
-        core = Self.core(settings, plan, peers, seed, now)
+        core = Self.core(settings, plan, seed, now)
         begin(with: settings)
     }
 
     private static func core(
         _ settings: Settings,
         _ plan: Plan,
-        _ peers: Peers,
         _ seed: UInt64,
         _ now: Int64
     ) -> Core {
@@ -195,8 +194,7 @@ final class SimulatedProcess {
             connectionLimit: plan.connectionLimit,
             bytesAtOnce: plan.bytesAtOnce,
             seed: seed | 1,
-            now: now,
-            hasLeft: { connection, departure in peers.hasLeft(connection, departure) }
+            now: now
         )
     }
 
@@ -217,7 +215,7 @@ final class SimulatedProcess {
 
     /// A newer process in this place: its core knows nothing yet, and its log is not open.
     func beginAnew(seed: UInt64, now: Int64) {
-        core = Self.core(settings, plan, peers, seed, now)
+        core = Self.core(settings, plan, seed, now)
         end = LogEnd(memoryMessages: end.memoryMessages)
         (queue, readsUnderWay, surveys, pipe, carried) = ([], 0, [], nil, 0)
         unknownOutcomes = 0

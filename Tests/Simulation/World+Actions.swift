@@ -47,6 +47,9 @@ extension World {
             if !(0...16).contains(queued) {
                 fail("\(queued) requests queue on connection \(connection.index)")
             }
+        case .look(let connection, let departure):
+            digest.add("look")
+            process.core.looked(hasLeft: process.peers.hasLeft(connection, departure))
         case .errand(let index): run(process.actions.errands[Int(index)], process)
         }
     }

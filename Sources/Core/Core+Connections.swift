@@ -87,19 +87,6 @@ extension Core {
         }
     }
 
-    /// Visits a connection's holds, newest first. The body may end the hold that it is given.
-    mutating func forEachHold(
-        of connection: ConnectionID,
-        _ body: (inout Core, Holds.Slot) -> Void
-    ) {
-        var slot = connections[connection].newestHold
-        while slot >= 0 {
-            let next = holds.next(ofConnection: slot) ?? -1
-            body(&self, slot)
-            slot = next
-        }
-    }
-
     /// The number of bytes that the peer has not taken yet. Called whenever that changes: after a send that left some,
     /// and each time the peer has taken some; 0 when it has taken all.
     package mutating func unsent(_ connection: ConnectionID, bytes: Int) {
@@ -151,38 +138,5 @@ extension Core {
         sendAway(oldest, or: replays.oldest)
         connections.closeWhenIdle(connection)
         return connection
-    }
-
-    // MARK: Sending
-
-    /// Sends the last bytes of a request.
-    mutating func finish(_ address: RequestAddress, _ payload: Int32, unbounded: Bool = false) {
-        actions.append(
-            .send(
-                Send(
-                    connection: address.connection,
-                    payload: payload,
-                    id: address.id,
-                    flags: unbounded ? [.last, .unbounded] : .last
-                )
-            )
-        )
-        if !address.keepConnection { connections.closeWhenIdle(address.connection) }
-        takeUpLater(address.connection)
-    }
-
-    /// END_REQUEST alone: the web server closes its client's connection or answers with an error. Closing ours instead
-    /// would end what else is on it, and make nginx take a kept connection for a stale one and ask again.
-    mutating func finishWithoutAnswer(_ address: RequestAddress) {
-        finish(address, actions.add(.end, body: []))
-    }
-
-    /// Lines of the bus socket.
-    mutating func send(_ lines: [UInt8], to connection: ConnectionID, _ flags: Send.Flags) {
-        guard !lines.isEmpty else { return }
-        let payload = actions.add(.plain, body: lines)
-        actions.append(
-            .send(Send(connection: connection, payload: payload, id: .first, flags: flags))
-        )
     }
 }

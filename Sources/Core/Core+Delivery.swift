@@ -135,105 +135,43 @@ extension Core {
         return count
     }
 
-    // MARK: Ending holds
+    // MARK: To streams
 
-    /// Ends one held poll with an answer.
-    private mutating func end(
-        _ slot: Holds.Slot,
-        _ ending: Ending,
-        _ payload: Int32,
-        status: Int
-    ) {
-        finish(take(slot, ending), payload, status: status)
-    }
-
-    /// Sends the answer to a held poll that was taken out.
-    mutating func finish(_ held: Holds.Held, _ payload: Int32, status: Int) {
-        counters.answers[min(5, status / 100)] += 1
-        finish(address(of: held), payload)
-    }
-
-    /// Answers a held poll with no messages and its cursor; ends a stream.
-    mutating func answerEmpty(
-        _ slot: Holds.Slot,
-        _ ending: Ending,
-        retryAfterSeconds: Int? = nil
-    ) {
-        var none = EmptyAnswers(retryAfterSeconds: retryAfterSeconds)
-        answerEmpty(slot, ending, &none)
-    }
-
-    /// The same for many holds: those of one interest share an answer.
-    mutating func answerEmpty(_ slot: Holds.Slot, _ ending: Ending, _ answers: inout EmptyAnswers) {
-        guard let position else { return }
-        let interest = holds[slot].interest
-        switch holds.interest(interest) {
-        case .answer(let subscription):
-            if let (payload, status) = answers.made[interest] {
-                return end(slot, ending, payload, status: status)
-            }
-            let answer = subscription.answer(
-                nothingNew(newest: position.offset),
-                epoch: position.epoch,
-                retryAfterSeconds: answers.retryAfterSeconds
-            )
-            let payload = payload(of: answer)
-            answers.made[interest] = (payload, answer.countedStatus)
-            end(slot, ending, payload, status: answer.countedStatus)
-        case .stream(let stream):
-            endStream(
-                slot,
-                stream,
-                ending,
-                ending.ofStream,
-                at: position,
-                retryAfterSeconds: answers.retryAfterSeconds
-            )
+    /// Sends the streams of one interest their share of the batch. Returns how many.
+    private mutating func extend(
+        _ interest: Int32,
+        _ stream: StreamSubscription,
+        _ page: HistoryPage,
+        after previous: Offset,
+        _ encoded: inout Encoded
+    ) -> Int {
+        guard let epoch = knownLog.epoch else { return 0 }
+        let content = stream.content(of: page)
+        let payload: Int32
+        if let known = encoded.chunks[content] {
+            payload = known
+        } else {
+            payload = add(stream.chunk(page, epoch: epoch), stream)
+            encoded.chunks[content] = payload
         }
-    }
-
-    mutating func endExpired() {
-        let expired = holds.takeExpired(now: now)
-        guard !expired.isEmpty else { return }
-        var answers = EmptyAnswers()
-        for slot in expired {
-            if holds.right(of: slot).hasEnded(now) {
-                endRight(slot, &answers)
-            } else if holds[slot].kind.isStream {
-                frontEnds.outlived(holds[slot].frontEnd, &actions)
-                answerEmpty(slot, .lifetime)
+        // The end of the stream must fit as well.
+        let size = actions.payloads[Int(payload)].body.count + 1024
+        let before = Cursor(epoch: epoch, offset: previous)
+        var count = 0
+        holds.noteMessages(to: interest, now: now)
+        var next = holds.first(ofInterest: interest)
+        while let slot = next {
+            next = holds.next(ofInterest: slot)
+            let held = holds[slot]
+            let unsent = Int(connections[held.connection].unsent)
+            if unsent > 0, unsent + size > settings.limits.unsentBytes {
+                counters[.unsentBytes] += 1
+                endStream(slot, stream, .slow, .slow, at: before)
             } else {
-                answerEmpty(slot, .deadline, &answers)
+                send(part: payload, to: held)
+                count += 1
             }
         }
+        return count
     }
-
-    /// The right on which a hold rests has ended. A poll whose answer has begun ends without a message; the client's
-    /// next request gets the reason.
-    private mutating func endRight(_ slot: Holds.Slot, _ answers: inout EmptyAnswers) {
-        let interest = holds[slot].interest
-        guard case .answer(let subscription) = holds.interest(interest),
-            let answer = subscription.expired()
-        else { return answerEmpty(slot, .expired, &answers) }
-        let (payload, status) =
-            answers.ofExpired[interest] ?? (payload(of: answer), answer.countedStatus)
-        answers.ofExpired[interest] = (payload, status)
-        end(slot, .expired, payload, status: status)
-    }
-
-    mutating func answerAllHolds(_ ending: Ending) {
-        for replay in replays.all { endReplay(replay, .shutdown) }
-        var answers = EmptyAnswers()
-        while position != nil, let slot = holds.oldest { answerEmpty(slot, ending, &answers) }
-    }
-}
-
-/// Empty answers for holds that end together, by interest.
-struct EmptyAnswers {
-    var retryAfterSeconds: Int?
-    var made: [Int32: (payload: Int32, status: Int)] = [:]
-    /// For those whose right has ended.
-    var ofExpired: [Int32: (payload: Int32, status: Int)] = [:]
-
-    init(retryAfterSeconds: Int? = nil) { self.retryAfterSeconds = retryAfterSeconds }
 }

@@ -272,54 +272,6 @@ extension Core {
             && !connection.flags.contains(.mayMultiplex)
             || connection.flags.contains(.queues)
     }
-
-    /// The only way into the tables of held requests.
-    mutating func insert(_ hold: borrowing Holds.Hold) {
-        let slot = holds.insert(
-            hold,
-            boundsAddresses: settings.limits.heldPerAddress != nil,
-            newest: &connections[newestHoldOf: hold.address.connection.index]
-        )
-        guard hold.origin != nil else { return }
-        let address = hold.address
-        trace { $0.held(address) }
-        if hold.origin?.member != nil, let origin = hold.origin {
-            attend(slot, origin, hold.interest.channels)
-        }
-    }
-
-    /// The only way out: takes a held request out of all tables and counts how it ended. The caller sends what the
-    /// client gets.
-    @discardableResult
-    mutating func take(_ slot: Holds.Slot, _ ending: Ending?) -> Holds.Held {
-        let (held, attendance) = holds.remove(
-            slot,
-            newest: &connections[newestHoldOf: holds[slot].connection]
-        )
-        if let ending { count(ending, held) }
-        if let attendance {
-            presence.release(
-                attendance.member,
-                attendance.channels,
-                attendance.subscriber,
-                now: now
-            )
-        }
-        return held
-    }
-
-    mutating func count(_ ending: Ending, _ held: Holds.Held) {
-        counters[ending] += 1
-        if names.isTracing { traceEnd(address(of: held), ending) }
-    }
-
-    mutating func address(of held: Holds.Held) -> RequestAddress {
-        RequestAddress(
-            connection: connections.id(held.connection),
-            id: held.requestID,
-            keepConnection: held.keepConnection
-        )
-    }
 }
 
 extension Poll {

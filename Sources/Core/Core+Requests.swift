@@ -146,19 +146,6 @@ extension Core {
         names.name(of: address).map { problem.named($0) } ?? problem
     }
 
-    /// An answer as it is sent.
-    ///
-    /// - Parameter other: a payload with the same body.
-    mutating func payload(of answer: Answer, bodyOf other: Int32? = nil) -> Int32 {
-        guard !answer.closes else { return actions.add(.end, body: []) }
-        return actions.add(
-            .answer,
-            header: answer.header,
-            body: answer.body,
-            sharedWith: other
-        )
-    }
-
     // MARK: Ids and turns
 
     /// Whether a request of this id is held, waits for an answer, reads the log, or queues.

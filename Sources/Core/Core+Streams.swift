@@ -6,7 +6,7 @@ internal import Liveness
 
 /// Streams: held requests that a message does not end.
 ///
-/// A live stream is among the holds and has got everything up to the tail's head; `extend` sends it what is committed.
+/// A live stream is among the holds and has got everything up to the tail's head; `extend` (of the delivery) sends it what is committed.
 /// Before that, and after more was committed than memory keeps, it is a `Replay`. A replay waits for a peer that does
 /// not read; a live stream is ended, with its position, so that the client can come back.
 extension Core {
@@ -87,44 +87,6 @@ extension Core {
 
     // MARK: Live
 
-    /// Sends the streams of one interest their share of the batch. Returns how many.
-    mutating func extend(
-        _ interest: Int32,
-        _ stream: StreamSubscription,
-        _ page: HistoryPage,
-        after previous: Offset,
-        _ encoded: inout Encoded
-    ) -> Int {
-        guard let epoch = knownLog.epoch else { return 0 }
-        let content = stream.content(of: page)
-        let payload: Int32
-        if let known = encoded.chunks[content] {
-            payload = known
-        } else {
-            payload = add(stream.chunk(page, epoch: epoch), stream)
-            encoded.chunks[content] = payload
-        }
-        // The end of the stream must fit as well.
-        let size = actions.payloads[Int(payload)].body.count + 1024
-        let before = Cursor(epoch: epoch, offset: previous)
-        var count = 0
-        holds.noteMessages(to: interest, now: now)
-        var next = holds.first(ofInterest: interest)
-        while let slot = next {
-            next = holds.next(ofInterest: slot)
-            let held = holds[slot]
-            let unsent = Int(connections[held.connection].unsent)
-            if unsent > 0, unsent + size > settings.limits.unsentBytes {
-                counters[.unsentBytes] += 1
-                endStream(slot, stream, .slow, .slow, at: before)
-            } else {
-                send(part: payload, to: held)
-                count += 1
-            }
-        }
-        return count
-    }
-
     /// Sends bytes that are not a message to the streams of one interest whose peers have taken everything.
     mutating func sendToAll(_ interest: Int32, _ stream: StreamSubscription, _ bytes: [UInt8]) {
         let payload = add(bytes, stream)
@@ -181,15 +143,6 @@ extension Core {
         finish(held, stream.bye(reason, at: cursor, retryAfterSeconds: retryAfterSeconds))
     }
 
-    /// Sends the last bytes of a live stream that was taken out.
-    mutating func finish(_ held: Holds.Held, _ bye: [UInt8]) {
-        if held.kind == .lines {
-            finish(lines: bye, connections.id(held.connection))
-        } else {
-            finish(address(of: held), actions.add(.answer, body: bye), unbounded: true)
-        }
-    }
-
     mutating func endReplay(_ replay: Replay, _ reason: StreamEnd, retryAfterSeconds: Int? = nil) {
         forget(replay)
         counters[Ending(reason)] += 1
@@ -205,13 +158,6 @@ extension Core {
             finish(requester.address, actions.add(.answer, body: bytes), unbounded: true)
         case .lines(let connection): finish(lines: bytes, connection)
         }
-    }
-
-    /// Ends the subscription of a bus client, and its connection.
-    private mutating func finish(lines: [UInt8], _ connection: ConnectionID) {
-        greeted(connection)
-        connections.closeWhenIdle(connection)
-        send(lines, to: connection, [.last, .unbounded])
     }
 
     /// FCGI_ABORT_REQUEST: nothing is sent to end the stream.
@@ -231,36 +177,5 @@ extension Core {
             guard case .stream(let stream) = core.holds.interest(of: slot) else { return }
             core.endStream(slot, stream, .closed, reason, at: position)
         }
-    }
-
-    // MARK: Sending
-
-    /// A part of a stream: those over HTTP travel in records, those of the bus socket as they are.
-    mutating func add(_ bytes: [UInt8], _ stream: StreamSubscription) -> Int32 {
-        actions.add(stream.form.isFramed ? .part : .plain, body: bytes)
-    }
-
-    mutating func send(part payload: Int32, to held: Holds.Held, _ flags: Send.Flags = []) {
-        actions.append(
-            .send(
-                Send(
-                    connection: connections.id(held.connection),
-                    payload: payload,
-                    id: held.requestID,
-                    flags: flags
-                )
-            )
-        )
-    }
-
-    mutating func send(
-        part payload: Int32,
-        to address: RequestAddress,
-        _ flags: Send.Flags = []
-    ) {
-        let (connection, id) = (address.connection, address.id)
-        actions.append(
-            .send(Send(connection: connection, payload: payload, id: id, flags: flags))
-        )
     }
 }

@@ -115,6 +115,12 @@ extension World {
         if let subscriber = call.subscriber {
             if newestComings[subscriber] ?? 0 > call.coming { return true }
             if queuedSubscribers.contains(subscriber) { return true }
+            // The clock of the simulation has milliseconds, so that processes may see requests within one in either order.
+            let isTied = calls.contains {
+                $0.subscriber == subscriber && $0.shownAt == call.shownAt && $0.coming > 0
+                    && $0.process != call.process
+            }
+            if isTied { return true }
         }
         let wire = process.wires[call.wire]
         return wire.newestComings.contains {

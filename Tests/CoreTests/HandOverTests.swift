@@ -1,6 +1,7 @@
 import Channels
 import Configuration
 import FastCGI
+import Liveness
 import Testing
 import Text
 
@@ -200,6 +201,36 @@ import Text
         #expect(texts.contains("two") && !texts.contains("deleted"))
     }
 
+    @Test func `forgot what it knew of the servers in front, or mistook one for another`() throws {
+        let old = World { $0.hold.heartbeatSeconds = 5 }
+        let (poll, stream) = (old.connect(), old.connect())
+        old.get("/push/news?wait=60&since=now", on: poll, ["SERVER_SOFTWARE": "one"])
+        old.get("/push/news?stream=ndjson", on: stream, ["SERVER_SOFTWARE": "two"])
+        let again = "/push/other?wait=25&since=now&subscriber=0123456789abcdef"
+        for _ in 0..<8 {
+            old.get(again, on: old.connect(), ["SERVER_SOFTWARE": "three"])
+            old.pass(1500)
+        }
+        #expect(old.policy.entries[3].isSilent && !old.policy.entries[2].isSilent)
+        #expect(old.pause())
+        let new = try old.handOver([poll, stream])
+        #expect(new.policy.entries == old.policy.entries)
+        // It begins at once as it would have before, and nobody is told again.
+        let (next, hidden) = (new.connect(), new.connect())
+        new.get("/push/news?wait=25&since=now", on: next, ["SERVER_SOFTWARE": "one"])
+        new.get("/push/news?wait=25&since=now", on: hidden, ["SERVER_SOFTWARE": "three"])
+        #expect(new.take(next).isEmpty && new.take(hidden).map(\.form) == [.part])
+        #expect(new.notices.isEmpty)
+        // What is held shows something of its own server.
+        let before = new.policy.entries
+        new.lose(poll)
+        new.lose(stream)
+        let after = new.policy.entries
+        #expect(after[1].evidence.shown == before[1].evidence.shown + 1)
+        #expect(after[2].streams.shown == before[2].streams.shown + 1)
+        #expect(after[0] == before[0] && after[3].evidence == before[3].evidence)
+    }
+
     @Test func `does not let members leave, nor join again`() throws {
         func change(_ settings: inout Settings) {
             settings.presence = [PresenceRule(pattern: ChannelPattern("room")!, graceSeconds: 10)]
@@ -328,44 +359,6 @@ import Text
         #expect(ends == ["A closed", "B closed"])
     }
 
-    @Test func `goes on with a client of the bus socket, in the middle of its commands`() throws {
-        let (old, twin) = (World(), World())
-        let client = ConnectionID(index: 0, generation: 0)
-        for world in [old, twin] {
-            _ = world.connectBus()
-            world.say("subscribe news\nput news 5\nab", on: client)
-            _ = world.take(client)
-        }
-        #expect(old.pause())
-        let before = old.core.kept(of: client)
-        let new = try old.handOver([client])
-        // The time that it may take goes on: the shell hears of the same command.
-        #expect(before.command?.line == 2 && new.core.kept(of: client).command?.line == 2)
-        for world in [new, twin] {
-            #expect(world.heldCount == 1)
-            world.say("cde\nstatus\nnonsense here\n", on: client)
-            #expect(world.appends.count == 1)
-            #expect(
-                world.appends.first.map { String(decoding: $0.drafts[0].body, as: UTF8.self) }
-                    == "abcde"
-            )
-            world.answerAppend(.committed(ids: []))
-            world.commit(("news", "one"))
-        }
-        #expect(new.texts(client).joined() == twin.texts(client).joined())
-    }
-
-    @Test func `passes over the rest of a body that was refused`() throws {
-        let old = World { $0.limits.messageBytes = 10 }
-        let client = old.connectBus()
-        old.say("put news 1200000\nabc", on: client)
-        #expect(old.pause())
-        let new = try old.handOver([client]) { $0.limits.messageBytes = 10 }
-        new.say(String(repeating: "x", count: 1_199_997) + "bogus\n", on: client)
-        let texts = new.texts(client).joined()
-        #expect(texts.split(separator: "\n").count == 2 && new.appends.isEmpty)
-    }
-
     @Test func `waits for publications, and for nothing else of long`() throws {
         let old = World()
         let (publisher, poll) = (old.connect(), old.connect())
@@ -388,16 +381,6 @@ import Text
         let new = try old.handOver([first, second])
         new.get(poll, on: second)
         #expect(new.heldCount == 1 && new.endings == [.superseded: 1])
-    }
-
-    @Test func `executes no further command while it is paused, and all afterwards`() throws {
-        let old = World()
-        let client = old.connectBus()
-        #expect(old.pause())
-        old.say("publish news one\n", on: client)
-        #expect(old.appends.isEmpty)
-        old.goOn()
-        #expect(old.appends.count == 1)
     }
 
     @Test(arguments: 0..<200)

@@ -52,6 +52,32 @@ import Testing
         #expect(world.endings == [.closed: 1, .probe: 1])
     }
 
+    @Test func `a stream that ends right after a message shows nothing of its server`() {
+        let world = World()
+        let (stream, other) = (world.connect(), world.connect())
+        world.get("/push/news?stream=ndjson", on: stream)
+        world.get("/push/other?stream=ndjson", on: other)
+        world.pass(1000)
+        world.commit(("news", "hello"))
+        world.lose(stream)
+        #expect(world.policy.entries[1].streams.shown == 0)
+        // The message went to another one.
+        world.lose(other)
+        #expect(world.policy.entries[1].streams.shown == 1)
+    }
+
+    @Test func `a stream that ends some time after a message does`() {
+        let world = World()
+        let connection = world.connect()
+        world.get("/push/news?stream=ndjson", on: connection)
+        world.pass(1000)
+        world.commit(("news", "hello"))
+        world.pass(FrontEnds.echoMilliseconds + 1)
+        world.lose(connection)
+        #expect(world.policy.entries[1].streams.shown == 1)
+        #expect(world.endings == [.closed: 1])
+    }
+
     @Test func `a half-closed connection of a begun poll gets the rest of its answer`() {
         let world = World { $0.hold.earlyHeaders = true }
         let connection = world.connect()

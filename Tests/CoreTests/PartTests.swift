@@ -202,4 +202,14 @@ extension Cursor {
         #expect(holds.takeExpired(now: 1200) == [slot] && holds.count == 1)
         #expect(holds.nextProbe(of: slot) != nil && holds.deadline(of: slot) == nil)
     }
+
+    @Test func `when messages went to streams is known for each interest apart`() {
+        var holds = Holds(now: 0)
+        for interest in 0..<4 as Range<Int32> { #expect(holds.messagesAt(interest) < -1 << 60) }
+        holds.noteMessages(to: 2, now: 500)
+        holds.noteMessages(to: 0, now: 700)
+        holds.noteMessages(to: 2, now: 900)
+        #expect(holds.messagesAt(2) == 900 && holds.messagesAt(0) == 700)
+        #expect(holds.messagesAt(1) < -1 << 60 && holds.messagesAt(3) < -1 << 60)
+    }
 }

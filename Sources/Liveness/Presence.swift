@@ -244,7 +244,7 @@ package struct Presence: Sendable {
         for key in table.sortedKeys {
             table.change(key, 0, now) { entry in
                 (entry.event, entry.isPresent) = (nil, false)
-                (entry.machines, entry.rivals) = ([], [])
+                (entry.machines, entry.rivals, entry.unsettledUntil) = ([], [], .min)
                 // Events that were told again may be gone, too.
                 entry.toldThrough = .start
             }
@@ -282,7 +282,9 @@ package struct Presence: Sendable {
             let isNews = machines.contains {
                 !entry.machines.contains($0) && site?.hasLost($0) == true
             }
-            let isRace = isJoin && !isFurther && entry.isPresent
+            // Every further join has the time of the first: one with another time follows another event than the known one.
+            let follows = isFurther && timeMilliseconds == entry.timeMilliseconds
+            let isRace = isJoin && entry.isPresent && !follows
             entry.rivals =
                 isRace ? (entry.machines + entry.rivals).filter { !machines.contains($0) } : []
             (entry.event, entry.isPresent, entry.machines) = (id, isJoin, machines)
@@ -293,6 +295,9 @@ package struct Presence: Sendable {
             if isJoin, isNews || !entry.isHere(now) {
                 let usual = (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
                 entry.patientUntil = now + (isKnown && !isNews ? announcing : usual)
+            }
+            if isRace || !isJoin {
+                entry.unsettledUntil = isRace ? now + Self.askMilliseconds : .min
             }
         }
         table.setInLog(true, channel)

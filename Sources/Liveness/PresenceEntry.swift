@@ -43,8 +43,11 @@ struct PresenceEntry: Sendable {
     /// longer has it.
     var machines: [MachineID] = []
     /// Those that had it by events before, of which the machine that told the newest one did not know: where a member
-    /// comes to two machines at once, each tells that it is there alone.
+    /// comes to two machines at once, each tells that it is there alone; and one is told again while it comes to another.
     var rivals: [MachineID] = []
+    /// The newest event does not follow the one that was known before. A leave that follows that one may be on its way, so
+    /// until this time no other is reported, for the log would take both.
+    var unsettledUntil: Int64 = .min
     /// The offset up to which a machine's log lacked events when this one was told again or did not have to be; once
     /// for each, whatever the outcome.
     var toldThrough = Offset.start
@@ -62,7 +65,7 @@ struct PresenceEntry: Sendable {
     func isLeased(_ now: Int64) -> Bool { held > 0 || graceEnd > now }
 
     func isHere(_ now: Int64) -> Bool {
-        isLeased(now) || patientUntil > now || heardEnd > now
+        isLeased(now) || max(patientUntil, heardEnd, unsettledUntil) > now
     }
 
     func counts(_ now: Int64) -> Bool { isPresent || isHere(now) }
@@ -113,7 +116,9 @@ struct PresenceEntry: Sendable {
     func nextLook(isUnreported: Bool, isTold: Bool, _ site: SiteMachines?, now: Int64) -> Int64 {
         var at = Int64.max
         if !isUnreported, change(now, site) != nil { at = max(now, askedUntil) }
-        for end in [graceEnd, heardEnd, patientUntil] where end > now { at = min(at, end) }
+        for end in [graceEnd, heardEnd, patientUntil, unsettledUntil] where end > now {
+            at = min(at, end)
+        }
         if isTold, isLeased(now) { at = min(at, max(now, tellAt)) }
         if !counts(now) { at = min(at, max(now, touched + Self.forgetMilliseconds)) }
         return at

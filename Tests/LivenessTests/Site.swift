@@ -88,10 +88,10 @@ final class Site {
         now = end
     }
 
-    /// The machines tell what is due, in their order or its reverse, and hear of it; returns whether there was
-    /// something.
+    /// The machines tell what is due, in their order or its reverse, and hear of it, or of not more than so many events;
+    /// returns whether there was something.
     @discardableResult
-    func turn(reversed: Bool = false) -> Bool {
+    func turn(reversed: Bool = false, hearing most: Int = .max) -> Bool {
         var events: [PresenceEvent] = []
         for at in machines.indices where isConnected[at] {
             events += machines[at].due(now: clock(at)).events
@@ -102,15 +102,12 @@ final class Site {
             let id = Cursor(epoch: Epoch("e")!, offset: Offset(Int64(log.count) + 1))
             log.append((event, id))
         }
-        tell()
-        return !events.isEmpty
-    }
-
-    private func tell() {
         for at in machines.indices where isConnected[at] {
-            for (event, id) in log[told[at]...] { tell(event, id, to: at) }
-            told[at] = log.count
+            let news = log[told[at]...].prefix(most)
+            for (event, id) in news { tell(event, id, to: at) }
+            told[at] += news.count
         }
+        return !events.isEmpty
     }
 
     private func tell(_ event: PresenceEvent, _ id: Cursor, to machine: Int) {

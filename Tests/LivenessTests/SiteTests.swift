@@ -113,6 +113,43 @@ import Testing
         #expect(site.events.filter { $0 == "leave" } == [] && site.names(1) == ["Ada"])
     }
 
+    /// She is on the second machine, and comes to one whose log lacks that, while another one is cut off that knows.
+    private func site(_ count: Int, lackingAt machine: Int, cutOff: Int) -> Site {
+        let site = Site(count)
+        site.come(ada, at: 1)
+        site.pass(20_000)
+        site.isConnected[cutOff] = false
+        site.restart(machine, from: 1)
+        site.come(ada, at: machine)
+        site.turn()
+        site.isConnected[cutOff] = true
+        site.hear(of: Array(0..<count), lacking: (machine, through: 1))
+        return site
+    }
+
+    @Test func `one that was told again while she left was said to leave twice`() {
+        let site = site(2, lackingAt: 1, cutOff: 0)
+        site.leave(at: 1)
+        // The log has her leave after the join that was told again, and her machine hears of that first.
+        site.turn(hearing: 1)
+        site.turn(hearing: 1)
+        site.pass(60_000)
+        #expect(site.events == ["join 1", "join 1", "join 1", "leave"])
+        for machine in 0..<2 { #expect(site.names(machine) == []) }
+    }
+
+    @Test func `one that was told again while she moved was off the list`() {
+        let site = site(3, lackingAt: 2, cutOff: 1)
+        site.turn()
+        site.leave(at: 1)
+        site.isConnected[2] = false
+        site.pass(20_000)
+        site.isConnected[2] = true
+        site.pass(60_000)
+        #expect(site.events == ["join 1", "join 2", "join 1", "join 2"])
+        for machine in 0..<3 { #expect(site.names(machine) == ["Ada"]) }
+    }
+
     @Test func `a member could not join where another machine had told of it when it was as old`() {
         let site = Site(2)
         site.clocks = [100_000, 0]

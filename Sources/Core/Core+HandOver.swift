@@ -28,7 +28,7 @@ extension Core {
 
     /// Whether a paused core can be handed over now.
     package var isSettled: Bool {
-        actions.isEmpty && delivery == nil && turns.isEmpty && agenda.isEmpty
+        actions.isEmpty && looks.isEmpty && delivery == nil && turns.isEmpty && agenda.isEmpty
             && waiting.isSettled && peers.areSettled
     }
 

@@ -71,7 +71,7 @@ extension Core {
         {
             traceEnd(address, .aborted)
             finishWithoutAnswer(address)
-        } else if let queued, !turns.awaitsPage(id, of: connection) {
+        } else if let queued, !isWaiting(id, connection) {
             // The one before it has been answered.
             finishWithoutAnswer(queued)
         }

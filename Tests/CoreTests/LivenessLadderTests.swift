@@ -189,6 +189,20 @@ import Testing
         #expect(sent.last?.text.contains("live") == true)
     }
 
+    @Test func `one that is aborted behind an answer of its id ended its id before it`() {
+        let world = World()
+        let connection = world.connect()
+        world.core.askedAboutMultiplexing(connection)
+        world.get("/push/news?wait=25&since=now&\(id)", on: connection, id: 1)
+        let again = "/push/news?wait=25&since=now&\(id)"
+        world.request("GET", again, on: connection, id: 2, drains: false)
+        world.request("GET", "/push/-/live", on: connection, id: 1, drains: false)
+        world.abort(1, on: connection)
+        world.turn()
+        let sent = world.take(connection)
+        #expect(sent.map(\.id) == [1] && sent.first?.text.contains(#""messages":[]"#) == true)
+    }
+
     @Test func `where several may be held, the oldest gives way`() {
         let world = World { $0.limits.heldPerSubscriber = 2 }
         let connections = (0..<3).map { _ in world.connect() }

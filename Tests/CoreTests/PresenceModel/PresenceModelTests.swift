@@ -12,7 +12,7 @@ import Testing
     @Test func `whatever happens, who is there is listed, and nobody else`() throws {
         let given = Self.number("HOLDFAST_PRESENCE_SEED")
         var seen: [String: Int] = [:]
-        for seed in given.map({ [$0] }) ?? [2, 15, 62] {
+        for seed in given.map({ [$0] }) ?? [13, 15, 62] {
             let site = PresenceSite(seed: seed)
             try site.run(rounds: Int(Self.number("HOLDFAST_PRESENCE_ROUNDS") ?? 2))
             seen.merge(site.seen) { $0 + $1 }

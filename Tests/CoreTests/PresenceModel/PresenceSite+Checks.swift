@@ -158,12 +158,16 @@ extension PresenceSite {
             held[key]?.lastOn[machine] = now
             if heardAt[machine] ?? 0 > now - 10_000 { held[key]?.lastReached = now }
         }
-        let isListed = standing(of: key)?.isPresent ?? false
+        let standing = standing(of: key)
+        let isListed = standing?.isPresent ?? false
         let isSeen = holds.contains { $0.since <= now - 20_000 && isWell($0.machine, for: 20_000) }
         try expectSoon(isListed || !isSeen, 15_000, "\(key) is there, and not listed")
         let last = held[key]?.lastReached ?? .min / 2
         guard isListed, last <= now - 60_000 else { return }
-        let isWatched = machines.values.contains { isWell($0, for: 120_000) }
+        // A loss may have left the event to a machine alone that is cut off.
+        let isWatched = machines.values.contains {
+            isWell($0, for: 120_000) && $0.kept[key]?.offset == standing?.offset
+        }
         try expect(
             !isListed || last > now - 120_000 || !isWatched,
             "\(key) has gone, and is listed"

@@ -176,7 +176,14 @@ extension Core {
     /// epoch may have grown beyond the position until then, which would seem valid.
     mutating func startOver(from position: Cursor, resume: Offset) {
         guard let epoch = knownLog.epoch else { return }
-        replayAll(from: position, owing: (.restarted, Cursor(epoch: epoch, offset: resume)))
+        let resumed = Cursor(epoch: epoch, offset: resume)
+        for replay in replays.all where replay.fallsBack(from: position, to: resumed) {
+            // What it has asked for begins behind that.
+            guard let ticket = replay.takeTicket() else { continue }
+            _ = settle(ticket)
+            agenda.append(.replay(replay))
+        }
+        replayAll(from: position, owing: (.restarted, resumed))
         releaseAll(.standing(at: resume, gap: .restarted), .gap)
     }
 }

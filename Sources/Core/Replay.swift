@@ -211,6 +211,23 @@ final class Replay {
         told = ToldMarks()
     }
 
+    /// The log went back within its epoch: what it has beyond this, until it has the next epoch, is not what was there.
+    ///
+    /// - Parameter newest: its end before.
+    /// - Returns: whether the stream was beyond it, too, and is owed the gap now.
+    func fallsBack(from newest: Cursor, to resumed: Cursor) -> Bool {
+        let place: Cursor? =
+            switch position {
+            case .cursor(let cursor), .start(.cursor(let cursor)): cursor
+            case .start: nil
+            }
+        guard let place, place.epoch == newest.epoch, place.epoch == resumed.epoch,
+            resumed.offset < place.offset, place.offset <= newest.offset
+        else { return false }
+        owe(.restarted, resumed: resumed)
+        return true
+    }
+
     /// Takes over what another process owed, and whether it has greeted the client.
     func resume(isGreeted: Bool, owedGap: GapReason?, beforeGap: Cursor?, told: ToldMarks) {
         (self.owedGap, self.beforeGap, self.told) = (owedGap, beforeGap, told)

@@ -80,6 +80,40 @@ import Testing
         #expect(lines.contains("other"), "\(lines)")
     }
 
+    @Test func `a stream that had read what was lost left out what came in its place`() throws {
+        let world = World { $0.bus.engine = EngineSettings(postgresql: "") }
+        let body = String(repeating: "x", count: 60_000)
+        world.commit((0..<4).map { _ in ("news", body) })
+        let (slow, asking) = (world.connect(), world.connect())
+        world.get("/push/news?since=k7f2-0&stream=ndjson", on: slow)
+        #expect(world.texts(slow).joined().contains(#""id":"k7f2-1""#))
+        world.unsent(slow, 40_000)
+        // Memory has no more than the newest.
+        world.fallBehind(to: 5)
+        world.get("/push/news?since=k7f2-3&stream=ndjson", on: asking)
+        let asked = try #require(world.takeReads().first)
+        world.goBack(to: 0)
+        for text in ["first", "second", "third", "fourth"] { world.commit(("news", text)) }
+        let late = HistoryPage(
+            messages: [world.message("news", "fourth", at: 4)],
+            scanned: Offset(4),
+            more: false,
+            gap: nil,
+            newest: Offset(4)
+        )
+        world.tell(.history(ticket: asked.ticket, .success(late)))
+        world.unsent(slow, 0)
+        for _ in 0..<3 { world.turn() }
+        for stream in [slow, asking] {
+            let lines = world.texts(stream).joined()
+            let gap = try #require(lines.firstRange(of: #""reason":"restarted""#), "\(lines)")
+            for text in ["first", "second", "third", "fourth"] {
+                let message = try #require(lines.firstRange(of: text), "\(text): \(lines)")
+                #expect(gap.lowerBound < message.lowerBound)
+            }
+        }
+    }
+
     @Test func `a machine without a site has issued all that it knows, and calls the rest unknown`()
     {
         let world = World()

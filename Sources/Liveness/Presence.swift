@@ -292,7 +292,7 @@ package struct Presence: Sendable {
             entry.askedUntil = .min
             entry.touched = now
             // A process with a lease will announce it soon; if none does, the member left unnoticed.
-            if isJoin, isNews || !entry.isHere(now) {
+            if isJoin, isNews || !entry.isExpected(now) {
                 let usual = (limits?.graceMilliseconds ?? 0) + 2 * Self.tellMilliseconds
                 entry.patientUntil = now + (isKnown && !isNews ? announcing : usual)
             }

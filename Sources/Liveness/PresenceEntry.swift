@@ -64,8 +64,11 @@ struct PresenceEntry: Sendable {
 
     func isLeased(_ now: Int64) -> Bool { held > 0 || graceEnd > now }
 
-    func isHere(_ now: Int64) -> Bool {
-        isLeased(now) || max(patientUntil, heardEnd, unsettledUntil) > now
+    func isHere(_ now: Int64) -> Bool { isExpected(now) || unsettledUntil > now }
+
+    /// Some process has a lease, or is about to announce one.
+    func isExpected(_ now: Int64) -> Bool {
+        isLeased(now) || max(patientUntil, heardEnd) > now
     }
 
     func counts(_ now: Int64) -> Bool { isPresent || isHere(now) }

@@ -6,12 +6,12 @@ import Text
 
 /// The writer of the log; used by one thread at a time, the only one of the process to take the gate.
 ///
-/// A transaction is {gate → check that the files are still the same → BEGIN IMMEDIATE → read what other processes appended →
-/// append a group → trim → COMMIT → witness → leave → wake the others}. Then the process is told: first the messages of
-/// others, then its own, then the marks that its own trimming raised, then each publisher its outcome. An error rolls
-/// the transaction back. A log that was replaced is opened again, and the group is tried there; a log without room is
-/// trimmed, and another program that writes is waited for, before the group is tried again (`insist`); any other error
-/// closes the log and fails the group, and the log is opened again after a second.
+/// A transaction is {gate → check that the files are still the same → BEGIN IMMEDIATE → read what other processes
+/// appended → append a group → trim → COMMIT → witness → leave → wake the others}. Then the process is told: first the
+/// messages of others, then its own, then the marks that its own trimming raised, then each publisher its outcome. An
+/// error rolls the transaction back. A log that was replaced is opened again, and the group is tried there; a log without
+/// room is trimmed, and another program that writes is waited for, before the group is tried again (`insist`); any other
+/// error closes the log and fails the group, and the log is opened again after a second.
 final class LogWriter {
     static let groupMessages = 64
     static let groupMicroseconds: Int64 = 5000

@@ -266,7 +266,7 @@ extension Core {
     }
 
     /// Whether a newer request has come on its connection, behind which no other may wait.
-    mutating func isOvertaken(_ requester: Requester) -> Bool {
+    private mutating func isOvertaken(_ requester: Requester) -> Bool {
         let connection = connections[requester.address.connection]
         return requester.ordinal != connection.requests
             && !connection.flags.contains(.mayMultiplex)

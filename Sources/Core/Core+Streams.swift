@@ -6,9 +6,9 @@ internal import Liveness
 
 /// Streams: held requests that a message does not end.
 ///
-/// A live stream is among the holds and has got everything up to the tail's head; `extend` (of the delivery) sends it what is committed.
-/// Before that, and after more was committed than memory keeps, it is a `Replay`. A replay waits for a peer that does
-/// not read; a live stream is ended, with its position, so that the client can come back.
+/// A live stream is among the holds and has got everything up to the tail's head; `extend` (of the delivery) sends it
+/// what is committed. Before that, and after more was committed than memory keeps, it is a `Replay`. A replay waits for
+/// a peer that does not read; a live stream is ended, with its position, so that the client can come back.
 extension Core {
     // MARK: Opening
 
@@ -17,7 +17,7 @@ extension Core {
         let retry = HoldBudget.retrySeconds(random: jitter.next())
         guard knownLog.isOpen, !isStopping else {
             return answer(
-                request.notNow(.unavailable, retryAfterSeconds: retry),
+                request.unavailable(retryAfterSeconds: retry),
                 to: requester.address
             )
         }

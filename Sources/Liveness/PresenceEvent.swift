@@ -10,8 +10,8 @@ package struct PresenceEvent: Equatable, Sendable {
     package let machines: [MachineID]
     package let sinceMilliseconds: Int64?
     /// Every process that notices the same change gives it the same key, so that the log takes it once: the key names
-    /// the member's previous event, or else the machine and the time, to ten seconds, by its clock. Of different events after the same one the log
-    /// takes the first, so that each event comes from a process that knows the one before.
+    /// the member's previous event, or else the machine and the time, to ten seconds, by its clock. Of different events
+    /// after the same one the log takes the first, so that each event comes from a process that knows the one before.
     package let key: String
 
     /// - Parameter own: the machine that tells it, if several share the log.

@@ -120,7 +120,7 @@ import Testing
                     request.head + request.stream.hello(at: cursor(1), heartbeatSeconds: 15),
                     .ok
                 ),
-                request.notNow(.unavailable, retryAfterSeconds: 1),
+                request.unavailable(retryAfterSeconds: 1),
             ]
         case .awaitBody: return []
         case .publish(let publishing):

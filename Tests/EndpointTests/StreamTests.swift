@@ -279,12 +279,12 @@ import Testing
 
     @Test func `a browser that should come back never gets an error status`() throws {
         let request = try #require(http.stream(.get("/push/a?stream=sse&since=k7f2-1")))
-        let reply = try #require(Reply(request.notNow(.unavailable, retryAfterSeconds: 5)))
+        let reply = try #require(Reply(request.unavailable(retryAfterSeconds: 5)))
         #expect(reply.status == 200)
         #expect(reply["Content-Type"] == "text/event-stream; charset=utf-8")
         #expect(reply.body.contains("retry: 5000\n"))
         let lines = try #require(http.stream(.get("/push/a?stream=ndjson")))
-        #expect(Reply(lines.notNow(.unavailable, retryAfterSeconds: 5))?.status == 503)
+        #expect(Reply(lines.unavailable(retryAfterSeconds: 5))?.status == 503)
     }
 
     @Test func `nothing on the way may store, change or buffer a stream`() throws {

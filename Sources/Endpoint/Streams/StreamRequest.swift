@@ -25,15 +25,13 @@ package struct StreamRequest: Sendable {
 
     /// The answer if nothing can be streamed now. A browser's EventSource gives up for good on any status but 200, so
     /// it gets a stream that ends at once and says when to come back.
-    package func notNow(_ reason: StreamEnd, retryAfterSeconds: Int) -> Answer {
-        guard case .events = stream.form else {
-            return shape.answer(reason == .unavailable ? .unavailable : .busy)
-        }
+    package func unavailable(retryAfterSeconds: Int) -> Answer {
+        guard case .events = stream.form else { return shape.answer(.unavailable) }
         let start: Cursor? = if case .cursor(let cursor) = self.start { cursor } else { nil }
         return Answer(
             head,
             .ok,
-            body: stream.bye(reason, at: start, retryAfterSeconds: retryAfterSeconds)
+            body: stream.bye(.unavailable, at: start, retryAfterSeconds: retryAfterSeconds)
         )
     }
 
